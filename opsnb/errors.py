@@ -1,0 +1,109 @@
+"""What opsnb raises. Every message is one sentence that says what is wrong, where, and the mend.
+
+OpsnbError                    exit code
+├── UsageError                64   unusable parameters or configuration, nothing was started
+│   ├── ConfigError                opsnb.toml, the environment
+│   ├── UnknownTarget
+│   ├── UnknownRunbook
+│   └── ParameterError             one or more parameters of a runbook
+├── Refused                   77   not confirmed, not allowed
+├── RunBroke                  70   the machinery of a run failed
+├── DemoError                 70   a part of the demo stack did not come up or go down
+└── ServiceError                   a system under operation; becomes a finding, never an exit code
+    ├── Unreachable                it refuses or cannot be found
+    ├── TimedOut                   it did not answer within its time limit
+    ├── BadAnswer                  it answered, but not with what was asked for
+    └── NotConfigured              the target does not name this system
+
+Drivers' own exceptions never leave `opsnb.systems`: each system maps them to a ServiceError in
+one place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OpsnbError(Exception):
+    """Base of everything that opsnb raises on purpose."""
+
+    exit_code = 70
+
+
+class UsageError(OpsnbError):
+    """Unusable parameters or configuration; nothing was started."""
+
+    exit_code = 64
+
+
+class ConfigError(UsageError):
+    """`opsnb.toml` or the environment cannot be used."""
+
+
+class UnknownTarget(UsageError):
+    """No target of that name."""
+
+
+class UnknownRunbook(UsageError):
+    """No runbook of that id."""
+
+
+class ParameterError(UsageError):
+    """A parameter is unknown, missing, mistyped or out of range."""
+
+
+class Refused(OpsnbError):
+    """Not confirmed or not allowed; nothing was changed."""
+
+    exit_code = 77
+
+
+class RunBroke(OpsnbError):
+    """The machinery of a run failed: the kernel died, a file could not be written."""
+
+
+class DemoError(OpsnbError):
+    """A part of the demo stack did not come up, go down, or take a fault."""
+
+
+class ServiceError(OpsnbError):
+    """A system under operation did not do what was asked of it.
+
+    `system` is the dependency's name ("redis", "database", "api", ...), by which the session
+    knows that several failures have one cause.
+    """
+
+    def __init__(self, system: str, message: str) -> None:
+        super().__init__(message)
+        self.system = system
+
+
+class Unreachable(ServiceError):
+    """The system refuses connections or cannot be found."""
+
+
+class TimedOut(ServiceError):
+    """The system did not answer within its time limit."""
+
+
+class BadAnswer(ServiceError):
+    """The system answered, but not with what was asked for."""
+
+
+class NotConfigured(ServiceError):
+    """The target does not name this system, so there is nothing to measure."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?`, or what there is to choose from, or nothing.
+
+    The sentence starts with a space, to be put behind the one that says what is wrong.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean '{near[0]}'?"
+    if names:
+        return f" Known: {', '.join(names)}."
+    return ""
