@@ -1,0 +1,72 @@
+"""What makes a function a check: its name, what it depends on, its time limit.
+
+A check takes the target first, measures one thing, and returns a Finding. What goes wrong it
+raises, as a ServiceError; the session turns that into a finding. ::
+
+    @check(needs=("redis",))
+    def memory(target: Target) -> Finding:
+        "Memory of Redis"
+        ...
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Concatenate, Generic, ParamSpec
+
+from opsnb.model import Finding, now
+from opsnb.target import Target
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Check(Generic[P]):
+    """A named measurement of one target. Call it with the target to get its finding."""
+
+    function: Callable[Concatenate[Target, P], Finding]
+    name: str
+    """`system.check`, after the module and the function."""
+    title: str
+    probes: str | None
+    """The system whose reachability this check reports."""
+    needs: tuple[str, ...]
+    """The systems without which this check cannot measure."""
+    limit_s: float
+    """After this time the session stops waiting."""
+
+    def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
+        """Measure `target` and return the finding. Raises ServiceError."""
+        started, clock = now(), time.perf_counter()
+        finding = self.function(target, *args, **kwargs)
+        return finding.model_copy(
+            update={
+                "name": self.name,
+                "title": self.title,
+                "started": started,
+                "seconds": time.perf_counter() - clock,
+            }
+        )
+
+    def given(self, *args: P.args, **kwargs: P.kwargs) -> Check[[]]:
+        """Return this check with its arguments filled in, to be handed to `check_all`."""
+
+        def bound(target: Target) -> Finding:
+            return self.function(target, *args, **kwargs)
+
+        return Check(bound, self.name, self.title, self.probes, self.needs, self.limit_s)
+
+
+def check(
+    *, probes: str | None = None, needs: tuple[str, ...] = (), limit_s: float = 10.0
+) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
+    """Make a function a check. The first line of its docstring is the title that people read."""
+
+    def wrap(function: Callable[Concatenate[Target, P], Finding]) -> Check[P]:
+        system = function.__module__.rpartition(".")[2]
+        title = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+        return Check(function, f"{system}.{function.__name__}", title, probes, needs, limit_s)
+
+    return wrap

@@ -1,0 +1,163 @@
+"""What a run produces: findings, and the result that sums them up.
+
+These are the shapes of `result.json` and of the MIME types in an executed notebook, so a change
+here changes what is stored. Fields may be added; they are never renamed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FINDING_MIME = "application/vnd.opsnb.finding+json"
+ACTION_MIME = "application/vnd.opsnb.action+json"
+
+Row = dict[str, Any]
+"""One line of evidence: column name to a JSON value."""
+
+
+class Status(StrEnum):
+    """The outcome of a check, or of a run. `ok` < `warn` < `crit`."""
+
+    OK = "ok"
+    WARN = "warn"
+    CRIT = "crit"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+    @property
+    def severity(self) -> int:
+        """Rank for sorting, the worst highest. What could not be measured may be critical."""
+        return _BY_SEVERITY.index(self)
+
+    @property
+    def exit_code(self) -> int:
+        """The monitoring-plugins convention: 0 ok, 1 warn, 2 crit, 3 unknown."""
+        return {Status.OK: 0, Status.WARN: 1, Status.CRIT: 2}.get(self, 3)
+
+
+_BY_SEVERITY = (Status.SKIPPED, Status.OK, Status.WARN, Status.UNKNOWN, Status.CRIT)
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """Return the worst of `statuses`; `unknown` when nothing was measured at all."""
+    measured = [status for status in statuses if status is not Status.SKIPPED]
+    return max(measured, key=lambda status: status.severity, default=Status.UNKNOWN)
+
+
+def now() -> datetime:
+    """Return this moment in UTC."""
+    return datetime.now(UTC)
+
+
+class Threshold(BaseModel):
+    """Where a metric turns warn and crit.
+
+    `metric` is its key in `opsnb.toml`, `unit` that of the limits, `source` the section of the
+    handbook that sets them. A limit that is None never trips.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    label: str
+    unit: str
+    warn: float | None = None
+    crit: float | None = None
+    lower_is_worse: bool = False
+    inclusive: bool = False
+    """True where the handbook expects "less than": the limit itself already trips."""
+    source: str = ""
+    action: str = ""
+    """What the handbook says to do."""
+
+    def judge(self, value: float) -> Status:
+        """Return the status of `value`, which is in the threshold's unit."""
+        if self._trips(value, self.crit):
+            return Status.CRIT
+        return Status.WARN if self._trips(value, self.warn) else Status.OK
+
+    def _trips(self, value: float, limit: float | None) -> bool:
+        if limit is None:
+            return False
+        if self.lower_is_worse:
+            beyond = operator.le if self.inclusive else operator.lt
+        else:
+            beyond = operator.ge if self.inclusive else operator.gt
+        return bool(beyond(value, limit))
+
+
+class Finding(BaseModel):
+    """The structured result of one check."""
+
+    name: str = ""
+    """`system.check`, filled in from the check's own name."""
+    title: str = ""
+    """What is checked, in words."""
+    status: Status
+    message: str
+    """One sentence that a tired person understands."""
+    value: float | None = None
+    unit: str = ""
+    threshold: Threshold | None = None
+    rows: list[Row] = Field(default_factory=list)
+    caused_by: str | None = None
+    """For `skipped`: the finding that reports the cause."""
+    started: datetime = Field(default_factory=now)
+    seconds: float = 0.0
+    """Wall time of the check."""
+
+    @classmethod
+    def measured(
+        cls,
+        value: float,
+        threshold: Threshold,
+        message: str,
+        *,
+        rows: list[Row] | None = None,
+    ) -> Self:
+        """Return the finding for `value`, judged by `threshold` and in its unit."""
+        return cls(
+            status=threshold.judge(value),
+            message=message,
+            value=value,
+            unit=threshold.unit,
+            threshold=threshold,
+            rows=rows or [],
+        )
+
+
+class RunResult(BaseModel):
+    """What `result.json` holds: one execution of a runbook against one target."""
+
+    run_id: str
+    runbook: str
+    title: str = ""
+    runbook_sha256: str
+    """Of the notebook's file as it was when the run began."""
+    commit: str | None = None
+    """The git commit of that file, with `+` behind it when it had been changed since."""
+    target: str
+    operator: str
+    host: str
+    """The machine that the run ran on."""
+    trigger: str = "manual"
+    incident: str | None = None
+    scheduled: datetime | None = None
+    parent: str | None = None
+    parameters: dict[str, Any]
+    status: Status
+    exit_code: int
+    error: str | None = None
+    """Why the run broke, in one sentence; None when it ran to its end."""
+    findings: list[Finding] = Field(default_factory=list)
+    actions: list[dict[str, Any]] = Field(default_factory=list)
+    started: datetime
+    finished: datetime
+    seconds: float
+    opsnb_version: str

@@ -1,0 +1,58 @@
+"""The types of runbook parameters.
+
+The annotations of a notebook's parameters cell are its schema: they are checked before a kernel
+starts, shown by `opsnb show` and printed on the site. In the notebook itself they are plain
+Python types, so that an editor knows `queue` as a `str` and `hours` as a `float`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+_UNITS_IN_HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0, "w": 168.0}
+
+
+def _hours(value: Any) -> Any:
+    """Return hours from `24`, `"24"`, `"90m"`, `"24h"` or `"2d"`; anything else unchanged."""
+    if isinstance(value, str) and (
+        match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip())
+    ):
+        return float(match[1]) * _UNITS_IN_HOURS[match[2]]
+    return value
+
+
+TargetName = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    Field(title="target", description="a target of opsnb.toml"),
+]
+"""Which system, by its name in `opsnb.toml`."""
+
+QueueName = Annotated[
+    str,
+    StringConstraints(min_length=1, pattern=r"^[^:]+$"),
+    Field(title="queue", description="a BullMQ queue; its name has no colon"),
+]
+"""A BullMQ queue."""
+
+Hours = Annotated[
+    float,
+    BeforeValidator(_hours),
+    Field(gt=0, le=24 * 366, title="hours", description="hours, or with a unit: 30m, 24h, 2d"),
+]
+"""A time span in hours; `30m`, `24h` and `2d` are understood."""
+
+Samples = Annotated[
+    int,
+    Field(ge=1, le=1000, title="count", description="how many measurements, 1 to 1000"),
+]
+"""How many measurements to take."""
+
+Apply = Annotated[
+    bool,
+    Field(title="apply", description="false shows the plan and changes nothing"),
+]
+"""False shows the plan and changes nothing."""
