@@ -349,7 +349,7 @@ _T = TypeVar("_T", bound=_Table)
 
 
 def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
-    """Return `values` as a `table`, or raise ConfigError with one sentence on what is first wrong."""
+    """Return `values` as a `table`. Raises ConfigError on the first thing that is wrong."""
     try:
         return table.model_validate(values)
     except ValidationError as error:

@@ -1,0 +1,239 @@
+"""How findings look: as HTML for notebooks and pages, and as plain lines for terminals and diffs.
+
+The HTML carries its own styles, takes the page's text colour and background, and wraps on a
+narrow screen, so that one form serves JupyterLab, light and dark pages, a phone and print.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from opsnb.model import Finding, Row, Status, Threshold
+
+COLOURS = {
+    Status.OK: "#1a7f37",
+    Status.WARN: "#9a6700",
+    Status.CRIT: "#cf222e",
+    Status.UNKNOWN: "#6e40c9",
+    Status.SKIPPED: "#59636e",
+}
+"""Backgrounds on which white text has a contrast of at least 4.5."""
+
+_MOST_ROWS = 20
+_FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
+_LINE = "rgba(128,128,128,.35)"
+_CELL = f"padding:3px 12px 3px 0;border:0;border-bottom:1px solid {_LINE};text-align:left"
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return `findings` with the worst on top, otherwise in the order given."""
+    return sorted(findings, key=lambda finding: -finding.status.severity)
+
+
+def number(value: float, unit: str = "") -> str:
+    """Return `value` as a person writes it, with its unit: `0.42 ms`, `71 %`, `12,400 jobs`."""
+    if value == int(value) or abs(value) >= 100:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
+    return f"{text} {unit}".strip()
+
+
+def pill(status: Status) -> str:
+    """Return `status` as a coloured word, in HTML."""
+    return (
+        f'<span style="display:inline-block;min-width:64px;padding:1px 8px;border-radius:10px;'
+        f"background:{COLOURS[status]};color:#fff;font-weight:600;font-size:12px;text-align:center;"
+        f'-webkit-print-color-adjust:exact;print-color-adjust:exact">{status.upper()}</span>'
+    )
+
+
+def scale(value: float, threshold: Threshold) -> str:
+    """Return `value` on a scale with the warn and crit marks, as inline SVG."""
+    low, high = 0.0, _top(value, threshold)
+    width, bar = 200, 8
+
+    def at(number: float) -> float:
+        return round(4 + (width - 8) * (min(max(number, low), high) - low) / (high - low), 1)
+
+    marks = "".join(
+        f'<rect x="{at(limit) - 1:.1f}" y="9" width="2" height="{bar + 4}" '
+        f'fill="{COLOURS[status]}"/>'
+        f'<text x="{at(limit):.1f}" y="31" font-size="9" text-anchor="middle" '
+        f'fill="currentColor" opacity=".75">{number(limit)}</text>'
+        for status, limit in ((Status.WARN, threshold.warn), (Status.CRIT, threshold.crit))
+        if limit is not None
+    )
+    colour = COLOURS[threshold.judge(value)]
+    return (
+        f'<svg viewBox="0 0 {width} 34" width="{width}" height="34" role="img" '
+        f'aria-label="{escape(_scale_words(value, threshold))}" style="display:block;max-width:100%">'
+        f'<rect x="4" y="11" width="{width - 8}" height="{bar}" rx="4" '
+        f'fill="currentColor" opacity=".13"/>'
+        f'<rect x="4" y="11" width="{max(at(value) - 4, 2):.1f}" height="{bar}" rx="4" '
+        f'fill="{colour}" opacity=".75"/>'
+        f'{marks}<circle cx="{at(value)}" cy="15" r="5" fill="{colour}" stroke="#fff" '
+        f'stroke-width="1.5"/></svg>'
+    )
+
+
+def finding_html(finding: Finding) -> str:
+    """Return one row: status, name, value on its scale, sentence, and the evidence folded away."""
+    measure = ""
+    if finding.value is not None:
+        measure = f"<b>{number(finding.value, finding.unit)}</b>"
+        if finding.threshold:
+            measure += scale(finding.value, finding.threshold)
+    return (
+        f'<div class="opsnb-finding" style="{_FONT};display:flex;flex-wrap:wrap;gap:4px 16px;'
+        f'align-items:flex-start;padding:6px 2px;border-top:1px solid {_LINE}">'
+        f'<div style="flex:0 0 80px">{pill(finding.status)}</div>'
+        f'<div style="flex:1 1 150px;max-width:240px;min-width:150px">'
+        f'<div style="font-weight:600">{escape(finding.title or finding.name)}</div>'
+        f'<div style="font-size:12px;opacity:.75">{escape(finding.name)}</div></div>'
+        f'<div style="flex:0 0 204px">{measure}</div>'
+        f'<div style="flex:3 1 260px;min-width:0;overflow-wrap:anywhere">{escape(finding.message)}'
+        f"{_evidence(finding)}</div></div>"
+    )
+
+
+def finding_text(finding: Finding) -> str:
+    """Return one aligned line, with the evidence below it when the status is not ok."""
+    value = "" if finding.value is None else number(finding.value, finding.unit)
+    line = f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {finding.message}"
+    if finding.status in (Status.OK, Status.SKIPPED) or not finding.rows:
+        return line
+    return line + "\n" + textwrap.indent(rows_text(finding.rows), " " * 8)
+
+
+def headline_html(status: Status, words: str) -> str:
+    """Return the line above the rows: the worst status and a summary."""
+    return (
+        f'<div class="opsnb-headline" style="{_FONT};display:flex;flex-wrap:wrap;gap:4px 12px;'
+        f'align-items:center;padding:4px 2px 8px;font-size:16px">'
+        f"{pill(status)}<span>{escape(words)}</span></div>"
+    )
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return how many findings have which status, the worst first: `1 crit, 10 ok`."""
+    counted = {
+        status: sum(finding.status is status for finding in findings)
+        for status in sorted(Status, key=lambda status: -status.severity)
+    }
+    return ", ".join(f"{count} {status}" for status, count in counted.items() if count)
+
+
+def findings_table_html(findings: Sequence[Finding]) -> str:
+    """Return the findings' numbers as a table, the worst first."""
+    return rows_html(_table_rows(findings))
+
+
+def findings_table_text(findings: Sequence[Finding]) -> str:
+    """Return the findings' numbers as an aligned plain table, the worst first."""
+    return rows_text(_table_rows(findings))
+
+
+def rows_html(rows: Sequence[Row]) -> str:
+    """Return `rows` as an HTML table that scrolls inside itself; long ones are cut and say so."""
+    columns = _columns(rows)
+    head = "".join(f'<th style="{_CELL}">{escape(_heading(column))}</th>' for column in columns)
+    body = "".join(
+        "<tr>" + "".join(_cell(row.get(column)) for column in columns) + "</tr>"
+        for row in rows[:_MOST_ROWS]
+    )
+    return (
+        f'<div style="overflow-x:auto;max-width:100%"><table style="{_FONT};font-size:13px;'
+        f'border-collapse:collapse;margin:4px 0;background:none;border:0"><thead><tr>{head}</tr>'
+        f"</thead><tbody>{body}</tbody></table></div>{_cut_note(rows)}"
+    )
+
+
+def rows_text(rows: Sequence[Row]) -> str:
+    """Return `rows` as aligned plain text; long ones are cut and say so."""
+    columns = _columns(rows)
+    cells = [[_plain(row.get(column)) for column in columns] for row in rows[:_MOST_ROWS]]
+    lines = [[_heading(column) for column in columns], *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    text = "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    return text + (f"\n... and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else "")
+
+
+def _top(value: float, threshold: Threshold) -> float:
+    """Return the right end of the scale."""
+    if threshold.unit == "%":
+        return 100.0
+    limits = [limit for limit in (threshold.warn, threshold.crit) if limit is not None]
+    return max([value * 1.1, *(limit * 1.3 for limit in limits), 1e-9])
+
+
+def _scale_words(value: float, threshold: Threshold) -> str:
+    limits = (("warn", threshold.warn), ("crit", threshold.crit))
+    words = [f"{name} at {number(limit)}" for name, limit in limits if limit is not None]
+    return ", ".join([number(value, threshold.unit), *words])
+
+
+def _evidence(finding: Finding) -> str:
+    if not finding.rows:
+        return ""
+    is_open = "" if finding.status in (Status.OK, Status.SKIPPED) else " open"
+    return (
+        f'<details{is_open} style="margin-top:2px"><summary style="cursor:pointer;font-size:12px;'
+        f'opacity:.75">evidence</summary>{rows_html(finding.rows)}</details>'
+    )
+
+
+def _table_rows(findings: Sequence[Finding]) -> list[Row]:
+    return [
+        {
+            "status": finding.status,
+            "check": finding.name,
+            "value": _optional(finding.value, finding.unit),
+            "warn": _optional(finding.threshold.warn if finding.threshold else None),
+            "crit": _optional(finding.threshold.crit if finding.threshold else None),
+            "took": f"{finding.seconds * 1000:.0f} ms",
+        }
+        for finding in worst_first(findings)
+    ]
+
+
+def _optional(value: float | None, unit: str = "") -> str:
+    return "" if value is None else number(value, unit)
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(column for row in rows for column in row))
+
+
+def _heading(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Status):
+        return f'<td style="{_CELL}">{pill(value)}</td>'
+    right = ";text-align:right;font-variant-numeric:tabular-nums" if _is_number(value) else ""
+    return f'<td style="{_CELL}{right}">{escape(_plain(value))}</td>'
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if _is_number(value) else str(value)
+
+
+def _cut_note(rows: Sequence[Row]) -> str:
+    more = len(rows) - _MOST_ROWS
+    return f'<div style="font-size:12px;opacity:.75">… and {more} more</div>' if more > 0 else ""
