@@ -1,0 +1,20 @@
+"""Executable operations runbooks: notebooks that check, act and keep a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opsnb.runbook import Runbook
+
+__version__ = "0.1.0"
+__all__ = ["Runbook", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Runbook":
+        # Lazy, because the session imports IPython, which the command line does without.
+        from opsnb.runbook import Runbook  # noqa: PLC0415
+
+        return Runbook
+    raise AttributeError(f"module 'opsnb' has no attribute '{name}'")

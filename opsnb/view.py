@@ -70,7 +70,8 @@ def scale(value: float, threshold: Threshold) -> str:
     colour = COLOURS[threshold.judge(value)]
     return (
         f'<svg viewBox="0 0 {width} 34" width="{width}" height="34" role="img" '
-        f'aria-label="{escape(_scale_words(value, threshold))}" style="display:block;max-width:100%">'
+        f'aria-label="{escape(_scale_words(value, threshold))}" '
+        f'style="display:block;max-width:100%">'
         f'<rect x="4" y="11" width="{width - 8}" height="{bar}" rx="4" '
         f'fill="currentColor" opacity=".13"/>'
         f'<rect x="4" y="11" width="{max(at(value) - 4, 2):.1f}" height="{bar}" rx="4" '

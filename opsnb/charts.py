@@ -1,0 +1,204 @@
+"""Charts in one house style, drawn from a finding's rows.
+
+A chart is inline SVG whose text and lines take the page's own colour (`currentColor`), so that
+one drawing reads well in JupyterLab, on light and dark pages and in print. Its plain form is the
+table that it was drawn from.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.view import COLOURS, number, rows_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
+"""Series colours, told apart by people with any colour vision and on light and dark pages."""
+
+_TEXT = "#010203"  # stands for the page's text colour until the SVG is written
+_WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing and what it says in words."""
+
+    title: str
+    svg: str
+    """Empty when there was nothing to draw; `text` then says why."""
+    text: str
+
+
+def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") -> Chart:
+    """Return a horizontal bar for each row, named by column `by` and stacked from `parts`."""
+
+    def draw(axes: Axes) -> None:
+        names = [str(row[by]) for row in finding.rows]
+        left = [0.0] * len(names)
+        for part, colour in zip(parts, PALETTE, strict=False):
+            values = [float(row.get(part) or 0) for row in finding.rows]
+            axes.barh(names, values, left=left, color=colour, height=0.55, label=part)
+            left = [start + value for start, value in zip(left, values, strict=True)]
+        axes.set_xlim(0, max([*left, 1]) * 1.05)
+        axes.invert_yaxis()
+        axes.legend(ncols=len(parts), loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
+        _limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
+
+    return _chart(title or finding.title, finding, (by, *parts), draw, rows=len(finding.rows))
+
+
+def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
+    """Return a dot for each row's `value`, in the order of the rows."""
+
+    def draw(axes: Axes) -> None:
+        values = [float(row[value]) for row in finding.rows]
+        axes.plot(range(1, len(values) + 1), values, "o-", color=PALETTE[0], lw=1, ms=4)
+        axes.set_ylim(0, max([*values, 0.1]) * 1.25)
+        axes.set_ylabel(finding.unit)
+        axes.set_xlabel("sample")
+        axes.locator_params(axis="x", integer=True)
+        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+
+    return _chart(title or finding.title, finding, (value,), draw)
+
+
+def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
+    """Return a bar from 0 to 100 % for each row, coloured by its status."""
+
+    def draw(axes: Axes) -> None:
+        names = [str(row[by]) for row in finding.rows]
+        values = [float(row[percent]) for row in finding.rows]
+        limit = finding.threshold
+        colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
+        axes.barh(names, [100] * len(names), color=_TEXT, alpha=0.1, height=0.55)
+        axes.barh(names, values, color=colours, alpha=0.8, height=0.55)
+        for place, value in enumerate(values):
+            axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=_TEXT)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("%")
+        axes.invert_yaxis()
+        _limits(axes, limit, axes.axvline, 100)
+
+    return _chart(title or finding.title, finding, (by, percent), draw, rows=len(finding.rows))
+
+
+def grid_html(charts: Sequence[Chart]) -> str:
+    """Return the charts side by side, or one below the other where the page is narrow."""
+    return (
+        '<div class="opsnb-charts" style="display:flex;flex-wrap:wrap;gap:16px 24px">'
+        + "".join(_figure(chart) for chart in charts)
+        + "</div>"
+    )
+
+
+def grid_text(charts: Sequence[Chart]) -> str:
+    """Return the charts' numbers as plain text."""
+    return "\n\n".join(f"{chart.title}\n{chart.text}" for chart in charts)
+
+
+def _figure(chart: Chart) -> str:
+    body = chart.svg or f'<p style="opacity:.75;margin:4px 0">{escape(chart.text)}</p>'
+    return (
+        '<figure style="margin:0;flex:0 1 360px;min-width:0;font-family:system-ui,sans-serif">'
+        f'<figcaption style="font-weight:600;font-size:14px;text-align:left;font-style:normal;'
+        f'margin:0 0 2px;max-width:none">{escape(chart.title)}</figcaption>{body}</figure>'
+    )
+
+
+def _chart(
+    title: str,
+    finding: Finding,
+    columns: Sequence[str],
+    draw: Callable[[Axes], None],
+    rows: int = 4,
+) -> Chart:
+    if not finding.rows:
+        return Chart(title, "", f"No chart: {finding.message}")
+    table: list[Row] = [{column: row.get(column) for column in columns} for row in finding.rows]
+    return Chart(title, _draw(title, draw, rows), rows_text(table))
+
+
+def _draw(title: str, draw: Callable[[Axes], None], rows: int) -> str:
+    # Imported here because matplotlib takes longer to import than most runs take.
+    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    style: Any = _style(title)
+    with rc_context(style):
+        height = min(max(_HEIGHT_IN, 0.9 + 0.32 * rows), 8)
+        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None})
+    return _inline(written.getvalue(), title)
+
+
+def _style(title: str) -> dict[str, Any]:
+    return {
+        "svg.fonttype": "none",
+        # Names inside the SVG must differ between the charts of one page, not between runs.
+        "svg.hashsalt": title,
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "text.color": _TEXT,
+        "axes.labelcolor": _TEXT,
+        "axes.edgecolor": _TEXT,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": _TEXT,
+        "grid.alpha": 0.12,
+        "xtick.color": _TEXT,
+        "ytick.color": _TEXT,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "legend.frameon": False,
+        "legend.handlelength": 1.0,
+        "legend.columnspacing": 1.0,
+    }
+
+
+def _limits(
+    axes: Axes, threshold: Threshold | None, line: Callable[..., Any], shown_to: float
+) -> None:
+    """Mark the warn and crit limits that lie within what is shown."""
+    if threshold is None:
+        return
+    for status, limit in ((Status.WARN, threshold.warn), (Status.CRIT, threshold.crit)):
+        if limit is not None and limit <= shown_to:
+            line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
+            across = line == axes.axvline
+            axes.annotate(
+                f"{status} {number(limit)}",
+                (limit, 0.02) if across else (1, limit),
+                xycoords=("data", "axes fraction") if across else ("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=7,
+                rotation=90 if across else 0,
+                color=COLOURS[status],
+            )
+
+
+def _inline(svg: str, title: str) -> str:
+    """Return matplotlib's file as an element that can stand in a page."""
+    body = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
+    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", body)
+    head, rest = body.split(">", 1)
+    view_box = re.search(r'viewBox="[^"]*"', head)
+    width = _WIDTH_IN * 72
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{view_box[0] if view_box else ""} role="img" aria-label="{escape(title)}" '
+        f'style="display:block;width:100%;max-width:{width:.0f}px;height:auto">{rest.strip()}'
+    )

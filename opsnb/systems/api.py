@@ -1,0 +1,174 @@
+"""The service's HTTP API."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from opsnb.check import check
+from opsnb.errors import BadAnswer, NotConfigured, TimedOut, Unreachable
+from opsnb.model import Finding, Row, Status, worst
+from opsnb.redaction import safe_url
+from opsnb.target import Target
+
+SYSTEM = "api"
+_SAMPLING_S = 4.0  # a slow API gets fewer samples, not a longer check
+
+
+@contextmanager
+def client(target: Target) -> Iterator[httpx.Client]:
+    """Yield an HTTP client for the target's API; httpx's errors come out as ServiceErrors.
+
+    Neither proxies nor redirects are followed: what is measured is the API itself.
+    """
+    if not target.api_url:
+        raise NotConfigured(SYSTEM, f"Target {target.name} names no api_url in opsnb.toml.")
+    where = f"The API at {safe_url(target.api_url)}"
+    try:
+        with httpx.Client(
+            base_url=target.api_url, timeout=target.time_limit_s, trust_env=False
+        ) as http:
+            yield http
+    except httpx.TimeoutException as error:
+        message = f"{where} did not answer within {target.time_limit_s:g} s."
+        raise TimedOut(SYSTEM, message) from error
+    except httpx.TransportError as error:
+        reason = _reason(error)
+        raise Unreachable(SYSTEM, f"{where} cannot be reached: {reason}.") from error
+    except httpx.HTTPError as error:
+        raise BadAnswer(SYSTEM, f"{where} did not answer properly: {error}.") from error
+
+
+@check(probes=SYSTEM)
+def health(target: Target) -> Finding:
+    """API health"""
+    with client(target) as http:
+        answer = http.get("/health")
+    took_ms = answer.elapsed.total_seconds() * 1000
+    if answer.status_code != httpx.codes.OK:
+        message = f"GET /health answered {answer.status_code} instead of 200: {_excerpt(answer)}"
+        return Finding(status=Status.CRIT, message=message)
+    return Finding(
+        status=Status.OK,
+        message=f"GET /health answered 200 in {took_ms:.0f} ms.",
+        rows=_facts(answer),
+    )
+
+
+@check(needs=(SYSTEM,))
+def latency(target: Target, samples: int = 10) -> Finding:
+    """API response time"""
+    times_ms = _sample(target, samples)
+    median, p95 = percentile(times_ms, 50), percentile(times_ms, 95)
+    by_median = Finding.measured(median, target.threshold("api_response_ms"), "")
+    by_p95 = Finding.measured(p95, target.threshold("api_p95_ms"), "")
+    # Either limit may be the one that is passed; the value shown is the one that decided.
+    shown = max((by_median, by_p95), key=lambda finding: finding.status.severity)
+    return shown.model_copy(
+        update={
+            "status": worst([by_median.status, by_p95.status]),
+            "message": f"p50 {median:.0f} ms, p95 {p95:.0f} ms over {len(times_ms)} samples "
+            f"of GET /health.",
+            "rows": [
+                {"sample": number, "ms": round(ms, 2)} for number, ms in enumerate(times_ms, 1)
+            ],
+        }
+    )
+
+
+@check(needs=(SYSTEM, "redis"))
+def queue_stats(target: Target) -> Finding:
+    """Queues as the API reports them"""
+    with client(target) as http:
+        answer = http.get("/api/queue/stats")
+    if answer.status_code != httpx.codes.OK:
+        message = f"GET /api/queue/stats answered {answer.status_code}: {_excerpt(answer)}"
+        return Finding(status=Status.CRIT, message=message)
+    rows = _queues(answer)
+    names = {str(row.get("name")) for row in rows}
+    missing = [name for name in target.queues if name not in names]
+    paused = [str(row.get("name")) for row in rows if row.get("paused")]
+    if missing:
+        status, message = Status.CRIT, f"The API does not report {', '.join(missing)}."
+    elif paused:
+        message = f"Paused: {', '.join(paused)}; jobs wait there until it is resumed."
+        status = Status.WARN
+    else:
+        status, message = Status.OK, f"All {len(rows)} queues operational."
+    return Finding(status=status, message=message, rows=rows)
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """Return the value at or below which `percent` % of `values` lie, interpolated."""
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[round(percent) - 1]
+
+
+def _sample(target: Target, samples: int) -> list[float]:
+    """Return the response times of GET /health in ms, over one connection as a client keeps it."""
+    times_ms: list[float] = []
+    with client(target) as http:
+        http.get("/health")  # the connection is made outside the measurement
+        ends = time.monotonic() + _SAMPLING_S
+        while len(times_ms) < samples and (not times_ms or time.monotonic() < ends):
+            clock = time.perf_counter()
+            http.get("/health")
+            times_ms.append((time.perf_counter() - clock) * 1000)
+    return times_ms
+
+
+def _queues(answer: httpx.Response) -> list[Row]:
+    """Return one row a queue from the body of /api/queue/stats.
+
+    Services differ in how they wrap it: a list, `{"queues": [...]}`, or a table by name.
+    """
+    body = _json(answer)
+    found = body.get("queues", body) if isinstance(body, dict) else body
+    if isinstance(found, dict):
+        found = [{"name": name, **row} for name, row in found.items() if isinstance(row, dict)]
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise BadAnswer(SYSTEM, "GET /api/queue/stats answered without a list of queues.")
+    return found
+
+
+def _facts(answer: httpx.Response) -> list[Row]:
+    """Return what /health says of itself, one row a fact; its body is free to be anything."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return []
+    return [{"fact": name, "value": _flat(value)} for name, value in _items(body)]
+
+
+def _items(body: Any) -> list[tuple[str, Any]]:
+    return list(body.items()) if isinstance(body, dict) else []
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise BadAnswer(SYSTEM, f"{answer.request.url.path} answered no JSON.") from error
+
+
+def _excerpt(answer: httpx.Response) -> str:
+    text = " ".join(answer.text.split())
+    return (text[:157] + "..." if len(text) > 160 else text) or "(empty)"
+
+
+def _reason(error: httpx.TransportError) -> str:
+    """Return the operating system's words for `error`, without its number."""
+    text = str(error) or type(error).__name__
+    return text.partition("] ")[2] or text
