@@ -1,0 +1,388 @@
+"""The store of records: `<store>/YYYY/MM/<run_id>/{record.ipynb,result.json}`.
+
+The store is a folder or any fsspec URL. A record appears whole or not at all: in a folder it is
+written aside and renamed into place; elsewhere, where nothing can be renamed at a stroke,
+`result.json` is written last and a record without it does not count.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import ValidationError
+
+from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
+from opsnb.model import RunResult
+from opsnb.records.extract import rebuild, stamp
+from opsnb.redaction import Redactor, safe_url
+
+NOTEBOOK = "record.ipynb"
+RESULT = "result.json"
+LATEST = "latest"
+
+_WRITING = ".writing"
+_ABANDONED_AFTER_S = 24 * 3600.0  # no record takes a day to write
+_STAMP = "%Y%m%dT%H%M%SZ"
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4,}")
+_RECENT = 100  # how many run ids a mistyped one is compared with
+
+
+def new_run_id(runbook: str, target: str, started: datetime) -> str:
+    """Return an id such as `20261123T071500Z-health.daily-demo-7f3a`, which sorts by time.
+
+    `started` must know its time zone.
+    """
+    when = started.astimezone(UTC).strftime(_STAMP)
+    return f"{when}-{_id_part(runbook)}-{_id_part(target)}-{secrets.token_hex(2)}"
+
+
+class _Taken(Exception):
+    """Another record has that run id."""
+
+
+class Store:
+    """Records, written once and read many times."""
+
+    def __init__(self, url: str) -> None:
+        """Open the store at `url`, an absolute folder or an fsspec URL; it need not exist yet.
+
+        Raises ConfigError when there is no driver for such a URL.
+        """
+        self.url = safe_url(url)
+        self.broken: dict[str, str] = {}
+        """Records that could not be read so far: run id to one sentence that says why."""
+        try:
+            # Other processes write here too, so a listing is never to be remembered.
+            self._fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(
+                f"The record store {self.url} cannot be opened: {error}. "
+                "Correct [records] store in opsnb.toml, or install the driver."
+            ) from error
+        self._root: str = root.rstrip("/")
+        self._folder = Path(root) if isinstance(self._fs, LocalFileSystem) else None
+
+    # -- writing
+
+    def keep(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> str:
+        """Store the record of a run, redacted, and return its location.
+
+        The notebook is stamped with the result first. When another run has taken the same run
+        id, `result.run_id` gets another suffix: a record is never overwritten and never lost.
+        Raises RunBroke, with nothing half-made left behind, when the store cannot be written.
+        """
+        if not _RUN_ID.fullmatch(result.run_id):
+            raise ValueError(f"'{result.run_id}' is no run id; make it with new_run_id")
+        with self._telling("written"):
+            while True:
+                stamp(notebook, result)
+                files = {
+                    NOTEBOOK: _json(redactor.tree(notebook)),
+                    RESULT: _json(redactor.tree(result.model_dump(mode="json"))),
+                }
+                with suppress(_Taken):
+                    self._put(result.run_id, files)
+                    return self.folder(result.run_id)
+                head, _, _ = result.run_id.rpartition("-")
+                result.run_id = f"{head}-{secrets.token_hex(2)}"
+
+    def _put(self, run_id: str, files: dict[str, bytes]) -> None:
+        """Write a record's files. Raises _Taken when its id is."""
+        if self._folder:
+            _put_aside_and_rename(self._folder, Path(self._path(run_id)), files)
+        else:
+            self._put_result_last(self._path(run_id), files)
+
+    def _put_result_last(self, folder: str, files: dict[str, bytes]) -> None:
+        if self._fs.exists(folder):
+            raise _Taken
+        try:
+            self._fs.makedirs(folder, exist_ok=True)
+            for name in (NOTEBOOK, RESULT):
+                self._fs.pipe_file(f"{folder}/{name}", files[name])
+        except BaseException:
+            with suppress(Exception):
+                self._fs.rm(folder, recursive=True)
+            raise
+
+    def reindex(self) -> list[str]:
+        """Make `result.json` again where it is missing or broken, from the notebook.
+
+        Returns the run ids that were mended; those that could not be are left in `broken`.
+        """
+        self.broken.clear()
+        for _ in self.results():
+            pass
+        return [run_id for run_id in list(self.broken) if self._mend(run_id)]
+
+    def _mend(self, run_id: str) -> bool:
+        try:
+            result = rebuild(self.notebook(run_id))
+        except OpsnbError as error:
+            self.broken[run_id] = str(error)
+            return False
+        # What the notebook holds has passed redaction when it was written.
+        text = _json(result.model_dump(mode="json"))
+        path = f"{self._path(run_id)}/{RESULT}"
+        with self._telling("written"):
+            if self._folder:
+                _replace(Path(path), text)
+            else:
+                self._fs.pipe_file(path, text)
+        del self.broken[run_id]
+        return True
+
+    # -- reading
+
+    def results(
+        self,
+        *,
+        runbook: str | None = None,
+        target: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[RunResult]:
+        """Yield the results of runs, newest first: of `runbook`, on `target`, begun at or after
+        `since`, at most `limit` of them.
+
+        Only the months and files that are needed are read. A record that cannot be read is left
+        out, and noted in `broken`. Raises RunBroke when the store itself cannot be read.
+        """
+        if limit is not None and limit <= 0:
+            return
+        found = 0
+        for run_id in self.run_ids(since=since):
+            if not _may_be(run_id, runbook, target):
+                continue
+            try:
+                result = self._read_result(run_id)
+            except (ValueError, OSError) as error:
+                self.broken[run_id] = _why_broken(run_id, error)
+                continue
+            if runbook in (None, result.runbook) and target in (None, result.target):
+                yield result
+                found += 1
+                if found == limit:
+                    return
+
+    def run_ids(self, *, since: datetime | None = None) -> Iterator[str]:
+        """Yield the ids of the runs begun at or after `since` (default: of all), newest first."""
+        first = since.astimezone(UTC).strftime(_STAMP) if since else ""
+        for year in self._names("", re.compile(r"\d{4}")):
+            for month in self._names(year, re.compile(r"\d{2}")):
+                if f"{year}{month}" < first[:6]:
+                    return
+                for run_id in self._names(f"{year}/{month}", _RUN_ID):
+                    if run_id[: len(first)] < first:
+                        return
+                    yield run_id
+
+    def result(self, run_id: str) -> RunResult:
+        """Return the result of a run.
+
+        `run_id` may be `latest`, or the beginning or the end of an id that fits no other. Raises
+        UsageError when there is no such run, RunBroke when its record cannot be read.
+        """
+        found = self.find(run_id)
+        try:
+            return self._read_result(found)
+        except (ValueError, OSError) as error:
+            raise RunBroke(_why_broken(found, error)) from error
+
+    def notebook(self, run_id: str) -> dict[str, Any]:
+        """Return the executed notebook of a run. `run_id` and errors as for `result`."""
+        found = self.find(run_id)
+        path = f"{self._path(found)}/{NOTEBOOK}"
+        try:
+            notebook = json.loads(self._fs.cat_file(path))
+        except (ValueError, OSError) as error:
+            raise RunBroke(
+                f"The notebook of {found} cannot be read: {_brief(error)}. "
+                "Restore it from a backup of the store, or remove that record."
+            ) from error
+        if not isinstance(notebook, dict):
+            raise RunBroke(f"The notebook of {found} holds no notebook; remove that record.")
+        return notebook
+
+    def folder(self, run_id: str) -> str:
+        """Return where the record of a run is: a folder, or a URL. `run_id` as for `result`."""
+        path = self._path(self.find(run_id))
+        return path if self._folder else safe_url(str(self._fs.unstrip_protocol(path)))
+
+    def find(self, run_id: str) -> str:
+        """Return the whole id of a run. `run_id` and errors as for `result`."""
+        if _RUN_ID.fullmatch(run_id) and self._fs.exists(self._path(run_id)):
+            return run_id
+        if run_id == LATEST:
+            matches = [newest for newest, _ in zip(self.run_ids(), range(1), strict=False)]
+        else:
+            matches = [
+                known
+                for known in self.run_ids()
+                if run_id and (known.startswith(run_id) or known.endswith(run_id))
+            ]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            some = ", ".join(matches[:3]) + (", ..." if len(matches) > 3 else "")
+            raise UsageError(f"'{run_id}' means {len(matches)} runs: {some}. Type more of the id.")
+        raise UsageError(self._unknown(run_id))
+
+    def _unknown(self, run_id: str) -> str:
+        recent = [known for known, _ in zip(self.run_ids(), range(_RECENT), strict=False)]
+        if not recent:
+            return f"There is no run '{run_id}': the record store {self.url} is empty."
+        near = did_you_mean(run_id, recent)
+        mend = near if "Did you mean" in near else " See them with: opsnb records list"
+        return f"There is no run '{run_id}' in the record store {self.url}.{mend}"
+
+    def _read_result(self, run_id: str) -> RunResult:
+        return RunResult.model_validate_json(self._fs.cat_file(f"{self._path(run_id)}/{RESULT}"))
+
+    def _path(self, run_id: str) -> str:
+        return f"{self._root}/{run_id[:4]}/{run_id[4:6]}/{run_id}"
+
+    def _names(self, folder: str, shape: re.Pattern[str]) -> list[str]:
+        """Return the names in `folder` that have that shape, the last one first."""
+        with self._telling("read"):
+            try:
+                paths = self._fs.ls(f"{self._root}/{folder}".rstrip("/") or "/", detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
+        return sorted((name for name in names if shape.fullmatch(name)), reverse=True)
+
+    @contextmanager
+    def _telling(self, done: str) -> Iterator[None]:
+        """Turn what a file system or its driver raises into a RunBroke."""
+        try:
+            yield
+        except (OpsnbError, ValidationError):
+            raise
+        except Exception as error:
+            raise RunBroke(
+                f"The record store {self.url} could not be {done}: {_brief(error)}. "
+                + _what_to_do(error)
+            ) from error
+
+
+def _put_aside_and_rename(root: Path, final: Path, files: dict[str, bytes]) -> None:
+    aside = root / _WRITING / final.name
+    _sweep(aside.parent)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        aside.mkdir()
+    except FileExistsError as error:
+        raise _Taken from error
+    try:
+        for name, data in files.items():
+            _write(aside / name, data)
+        _sync_folder(aside)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _rename(aside, final)
+        _sync_folder(final.parent)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _rename(aside: Path, final: Path) -> None:
+    try:
+        aside.rename(final)
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise _Taken from error
+        raise
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write `path` anew, so that a reader sees the old text or the new, never a part."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write(aside, data)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sweep(writing: Path) -> None:
+    """Remove what writers that were killed have left aside."""
+    with suppress(FileNotFoundError):
+        for left in list(writing.iterdir()):
+            if time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _id_part(name: str) -> str:
+    """Return `name` as it stands in a run id, where `/` is a dot and nothing needs quoting."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("/", ".")) or "_"
+
+
+def _may_be(run_id: str, runbook: str | None, target: str | None) -> bool:
+    """Tell from a run's id alone whether its record is worth reading."""
+    _, _, rest = run_id.partition("-")
+    name, _, _ = rest.rpartition("-")
+    return (runbook is None or name.startswith(f"{_id_part(runbook)}-")) and (
+        target is None or name.endswith(f"-{_id_part(target)}")
+    )
+
+
+def _why_broken(run_id: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        why = "is missing"
+    elif isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        why = f"is damaged{f' at {place}' if place else ''}: {first['msg']}"
+    else:
+        why = f"cannot be read: {_brief(error)}"
+    return f"{RESULT} of {run_id} {why}. Make it again with: opsnb records reindex"
+
+
+def _brief(error: Exception) -> str:
+    """Return the reason of `error` without path or class, on one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(safe_url(str(text)).split()).rstrip(".")
+
+
+def _what_to_do(error: Exception) -> str:
+    """Return what to do about a store that failed with `error`."""
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "Free space there, or set OPSNB_RECORDS to another folder."
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS) or isinstance(error, PermissionError):
+        return "Make it writable for this user, or set OPSNB_RECORDS to another folder."
+    return "Mend that, or set OPSNB_RECORDS to another folder."
