@@ -1,0 +1,236 @@
+"""Build the site: docs, runbooks and records as static pages that need no server.
+
+The work is done in a folder beside the output. Only a whole site takes the place of the former
+one, so that a build that fails leaves that one as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from mkdocs.commands.build import build as build_pages
+from mkdocs.config import load_config
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import MkDocsException
+
+from opsnb import catalog
+from opsnb.errors import OpsnbError, RunBroke
+from opsnb.model import RunResult
+from opsnb.records.store import Store
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.site import home, records, reference, runbooks
+from opsnb.site.entries import Entry
+from opsnb.site.html import notice
+from opsnb.target import Config
+
+Say = Callable[[str], None]
+
+_MARK = ".opsnb-site"
+"""A file by which a folder is known as a site of ours, which may be replaced."""
+_SHELL = "records/_shell"
+
+
+def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
+    """Build the site into the folder `out` and return it.
+
+    `app` is the command line, for its reference page. Raises RunBroke when the site cannot be
+    built or `out` is a folder that holds something else; `out` is then as it was.
+    """
+    out = out.resolve()
+    _refuse_foreign(out)
+    with _workplace(out) as work:
+        infos = catalog.runbooks()
+        store = Store(config.store)
+        say("Reading the records")
+        entries = _bodies(store, out / "records", work / "bodies")
+        say(f"{len(infos)} runbooks, {len(entries)} records")
+        pages = _pages(config, infos, entries, store.broken, app)
+        _stage(work / "docs", infos, pages)
+        _run_mkdocs(work, infos, entries)
+        _finish(work, entries, infos)
+        _swap(work / "site", out)
+    say(f"The site is in {out}")
+    return out
+
+
+# --- records ---------------------------------------------------------------------------------
+
+
+def _bodies(store: Store, former: Path, bodies: Path) -> list[Entry]:
+    """Write the body of each record's page, one by one, and return the records' entries."""
+    bodies.mkdir()
+    entries = []
+    for result in store.results():
+        entry = Entry.of(result)
+        body = records.body(result, _notebook(store, result), former / entry.page)
+        (bodies / entry.page).write_text(body, encoding="utf-8")
+        entries.append(entry)
+    return entries
+
+
+def _notebook(store: Store, result: RunResult) -> dict[str, Any] | str:
+    try:
+        return store.notebook(result.run_id)
+    except OpsnbError as error:
+        return str(error)
+
+
+# --- pages -----------------------------------------------------------------------------------
+
+
+def _pages(
+    config: Config,
+    infos: Sequence[catalog.RunbookInfo],
+    entries: Sequence[Entry],
+    broken: dict[str, str],
+    app: typer.Typer,
+) -> dict[str, str]:
+    """Return what is made, in Markdown, by the mark in docs/ that it takes the place of."""
+    redact = Redactor(environment_secrets()).text
+    return {
+        "home": home.home(entries, config.names),
+        "runbooks": runbooks.overview(infos, entries),
+        "records": _unreadable(broken) + records.overview(entries),
+        "thresholds": redact(reference.thresholds(config)),
+        "contacts": redact(reference.contacts(config)),
+        "commands": reference.commands(app),
+        "configuration": reference.configuration(),
+    } | {
+        f"month {month}": records.listing(group)
+        for month, group in records.months(entries).items()
+    }
+
+
+def _unreadable(broken: dict[str, str]) -> str:
+    return "".join(notice(run_id, reason, "warning") for run_id, reason in broken.items())
+
+
+def _stage(docs: Path, infos: Sequence[catalog.RunbookInfo], pages: dict[str, str]) -> None:
+    """Copy docs/ and the runbooks to where mkdocs reads them, and fill in what is made."""
+    shutil.copytree(catalog.share("docs"), docs)
+    for month in (name.removeprefix("month ") for name in pages if name.startswith("month ")):
+        (docs / f"records/{month}.md").write_text(
+            f"# Records of {month}\n\n<!-- opsnb: month {month} -->\n", encoding="utf-8"
+        )
+    for path in docs.rglob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        for name, made in pages.items():
+            text = text.replace(f"<!-- opsnb: {name} -->", made)
+        path.write_text(text, encoding="utf-8")
+    (docs / f"{_SHELL}.md").write_text(records.SHELL, encoding="utf-8")
+    for info in infos:
+        staged = docs / "runbooks" / f"{info.id}.ipynb"
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(info.path, staged)
+
+
+def _run_mkdocs(
+    work: Path, infos: Sequence[catalog.RunbookInfo], entries: Sequence[Entry]
+) -> None:
+    try:
+        config = load_config(
+            str(catalog.share("mkdocs.yml")),
+            docs_dir=str(work / "docs"),
+            site_dir=str(work / "site"),
+        )
+        _complete(config, infos, entries)
+        config.plugins.on_startup(command="build", dirty=False)
+        build_pages(config)
+        config.plugins.on_shutdown()
+    except (MkDocsException, OSError) as error:
+        raise RunBroke(f"The site could not be built: {error}. The former one stays.") from error
+
+
+def _complete(
+    config: MkDocsConfig, infos: Sequence[catalog.RunbookInfo], entries: Sequence[Entry]
+) -> None:
+    """Add to mkdocs' configuration what mkdocs.yml cannot know."""
+    config.theme.dirs.insert(0, str(Path(__file__).with_name("theme")))
+    nav = config.nav or []
+    for item in nav:
+        if "Runbooks" in item:
+            item["Runbooks"].extend(runbooks.navigation(infos))
+    config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(_cache())
+    config.plugins["opsnb"] = runbooks.RunbookPages(infos, entries)
+
+
+def _cache() -> Path:
+    """Return where converted runbooks are kept between builds."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "opsnb" / "site"
+
+
+# --- finish ----------------------------------------------------------------------------------
+
+
+def _finish(
+    work: Path, entries: Sequence[Entry], infos: Sequence[catalog.RunbookInfo]
+) -> None:
+    """Put the records' pages together and let the search know them."""
+    site = work / "site"
+    shell_page = site / f"{_SHELL}.html"
+    shell = shell_page.read_text(encoding="utf-8")
+    shell_page.unlink()
+    for entry, trail in records.trails(entries, (info.id for info in infos)):
+        body = (work / "bodies" / entry.page).read_text(encoding="utf-8")
+        (site / "records" / entry.page).write_text(
+            records.page(shell, entry, body, trail), encoding="utf-8"
+        )
+    _index(site / "search", records.search_documents(entries))
+    (site / _MARK).touch()
+
+
+def _index(search: Path, documents: list[dict[str, str]]) -> None:
+    """Add `documents` to the search's index, in both forms: for servers and for files."""
+    path = search / "search_index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    shell = f"{_SHELL}.html"
+    index["docs"] = [doc for doc in index["docs"] if not doc["location"].startswith(shell)]
+    index["docs"] += documents
+    text = json.dumps(index, separators=(",", ":"))
+    path.write_text(text, encoding="utf-8")
+    path.with_suffix(".js").write_text(f"var __index = {text}", encoding="utf-8")
+
+
+# --- the output folder -----------------------------------------------------------------------
+
+
+def _refuse_foreign(out: Path) -> None:
+    ours = (out / _MARK).exists() or not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not ours:
+        raise RunBroke(
+            f"{out} holds something other than a site of opsnb; name another folder or empty it."
+        )
+
+
+@contextmanager
+def _workplace(out: Path) -> Iterator[Path]:
+    """Yield an empty folder on the same file system as `out`, removed at the end."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)
+    except OSError as error:
+        raise RunBroke(f"The site cannot be written beside {out}: {error.strerror}.") from error
+    with folder as name:
+        yield Path(name)
+
+
+def _swap(new: Path, out: Path) -> None:
+    """Put `new` in the place of `out`."""
+    former = new.with_name("former")
+    if out.exists():
+        out.rename(former)
+    try:
+        new.rename(out)
+    except OSError:
+        if former.exists():
+            former.rename(out)
+        raise
+    out.chmod(0o755)

@@ -1,0 +1,67 @@
+"""What the site's lists need of a record: a few fields, so that thousands fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from opsnb.model import RunResult, Status
+from opsnb.view import summary, worst_first
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record, as the lists show it."""
+
+    run_id: str
+    runbook: str
+    title: str
+    target: str
+    status: Status
+    broke: bool
+    started: datetime
+    sentence: str
+    """Why it broke, else the worst finding's sentence, else how many checks are ok."""
+    details: str
+    """Every sentence that is not an ok one, for the search."""
+
+    @classmethod
+    def of(cls, result: RunResult) -> Entry:
+        """Return the entry of `result`."""
+        noteworthy = [
+            finding
+            for finding in worst_first(result.findings)
+            if finding.status not in (Status.OK, Status.SKIPPED)
+        ]
+        messages = [finding.message for finding in noteworthy]
+        sentences = [result.error, *messages] if result.error else messages
+        return cls(
+            run_id=result.run_id,
+            runbook=result.runbook,
+            title=result.title or result.runbook,
+            target=result.target,
+            status=result.status,
+            broke=result.error is not None,
+            started=result.started,
+            sentence=(sentences or [summary(result.findings) or "No check ran."])[0],
+            details=" ".join(sentences),
+        )
+
+    @property
+    def page(self) -> str:
+        """The file of its page, in the folder of the records' pages."""
+        return f"{self.run_id}.html"
+
+    @property
+    def month(self) -> str:
+        """The month in which it ran, `2026-11`."""
+        return f"{self.started:%Y-%m}"
+
+
+def latest(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the newest entry of each runbook on each target; `entries` come newest first."""
+    newest: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        newest.setdefault((entry.target, entry.runbook), entry)
+    return list(newest.values())

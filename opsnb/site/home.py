@@ -1,0 +1,58 @@
+"""The home page's body: the present state of each target at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from opsnb.model import Status, worst
+from opsnb.site.entries import Entry, latest
+from opsnb.site.html import link, moment, pill
+
+
+def home(entries: Sequence[Entry], targets: Sequence[str]) -> str:
+    """Return a card for each target: its newest record of each runbook, the worst first.
+
+    `targets` are those of the configuration; a target that only records know is shown as well.
+    """
+    by_target: dict[str, list[Entry]] = {name: [] for name in targets}
+    for entry in latest(entries):
+        by_target.setdefault(entry.target, []).append(entry)
+    ordered = sorted(by_target.items(), key=lambda item: (-_rank(item[1]), item[0]))
+    return "\n\n".join(_card(name, found, name in targets) for name, found in ordered)
+
+
+def _rank(entries: Sequence[Entry]) -> int:
+    return _worst(entries).severity if entries else -1
+
+
+def _worst(entries: Iterable[Entry]) -> Status:
+    return worst(entry.status for entry in entries)
+
+
+def _card(name: str, entries: Sequence[Entry], configured: bool) -> str:
+    state = pill(_worst(entries)) if entries else '<span class="status">no record</span>'
+    note = "" if configured else '<span class="aside">not in the configuration at present</span>'
+    rows = "".join(
+        _row(entry) for entry in sorted(entries, key=lambda entry: -entry.status.severity)
+    )
+    return (
+        f'<section class="target" id="target-{escape(name)}">'
+        f"<header><h2>{escape(name)}</h2>{state}{note}</header>{rows or _nothing_yet(name)}</section>"
+    )
+
+
+def _row(entry: Entry) -> str:
+    return (
+        f'<div class="run">{pill(entry.status)}'
+        f'<div class="what">{link("records/" + entry.page, entry.title)}'
+        f'<span class="aside">{moment(entry.started)}</span></div>'
+        f'<div class="sentence">{escape(entry.sentence)}</div></div>'
+    )
+
+
+def _nothing_yet(name: str) -> str:
+    return (
+        "<p>No runbook has run against it yet. Type:</p>"
+        f"<pre><code>opsnb run health/daily -t {escape(name)}\nopsnb site build</code></pre>"
+    )

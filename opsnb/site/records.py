@@ -1,0 +1,244 @@
+"""The pages of records: one for each, newest first, and the lists that lead to them.
+
+A record's page is put together from three parts: the shell, a page that mkdocs made with marks
+where the others go; the body, converted once from the executed notebook and taken over from the
+former site as long as the record is the same; and the trail to its neighbours. So thousands of
+records cost one page of mkdocs, and nothing of Material's own is copied by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert import HTMLExporter
+
+from opsnb.model import RunResult
+from opsnb.site.entries import Entry
+from opsnb.site.html import code, duration, link, moment, notice, pill, table
+from opsnb.view import finding_html, worst_first
+
+NEWEST = 200
+"""How many records the first list shows; older ones stand on a page for each month."""
+SEARCHABLE = 500
+"""How many of the newest records the search knows; its index is loaded as a whole."""
+
+SHELL = "# RECORD-TITLE\n\n<div>RECORD-BODY</div>\n"
+"""The Markdown of the page whose result is the shell of all records' pages."""
+
+_TEMPLATE = """{% extends "basic/index.html.j2" %}
+{% block input_group %}<details class="code"><summary>code</summary>{{ super() }}</details>
+{% endblock %}
+{% block markdowncell scoped %}{% if cell.metadata.opsnb_preface %}
+<details class="preface"><summary>What this runbook is for</summary>{{ super() }}</details>
+{% else %}{{ super() }}{% endif %}{% endblock %}"""
+_MARK = re.compile(r"<!-- record ([0-9a-f]{64}) -->(.*)<!-- /record -->", re.DOTALL)
+
+
+# --- one record ------------------------------------------------------------------------------
+
+
+def body(result: RunResult, notebook: Mapping[str, Any] | str, former: Path | None = None) -> str:
+    """Return the part of a record's page that depends on the record alone.
+
+    `notebook` is the executed notebook, or a sentence on why it cannot be read. The body is taken
+    from the page `former` when that was made of the same.
+    """
+    content = json.dumps(notebook, sort_keys=True) + result.model_dump_json() + _own_code()
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    if former is not None and former.is_file():
+        match = _MARK.search(former.read_text(encoding="utf-8"))
+        if match and match[1] == digest:
+            return match[0]
+    return f"<!-- record {digest} -->{_head(result)}{_notebook(result, notebook)}<!-- /record -->"
+
+
+def page(shell: str, entry: Entry, record: str, trail: str) -> str:
+    """Return the whole page of a record."""
+    title = escape(f"{entry.title} on {entry.target}")
+    return shell.replace("RECORD-TITLE", title).replace("<div>RECORD-BODY</div>", trail + record)
+
+
+def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[Entry, str]]:
+    """Yield each entry with the links to its runbook and to its neighbours.
+
+    Neighbours are the runs before and after it of the same runbook on the same target.
+    """
+    known = set(runbooks)
+    newer: dict[tuple[str, str], Entry] = {}
+    pending: dict[str, Entry | None] = {}
+    older: dict[str, Entry] = {}
+    for entry in entries:
+        key = (entry.runbook, entry.target)
+        pending[entry.run_id] = newer.get(key)
+        if key in newer:
+            older[newer[key].run_id] = entry
+        newer[key] = entry
+    for entry in entries:
+        yield entry, _trail(entry, entry.runbook in known, older.get(entry.run_id), pending[entry.run_id])
+
+
+def _trail(entry: Entry, known: bool, older: Entry | None, newer: Entry | None) -> str:
+    runbook = link(f"../runbooks/{entry.runbook}.html", entry.runbook) if known else code(entry.runbook)
+    steps = [
+        f'<a href="{escape(other.page)}" rel="{rel}" title="{other.started:%Y-%m-%d %H:%M}">{words}</a>'
+        for other, rel, words in ((older, "prev", "← earlier run"), (newer, "next", "later run →"))
+        if other
+    ]
+    return (
+        f'<nav class="trail"><span>{link("index.html", "Records")} · {runbook}</span>'
+        f"<span>{' '.join(steps)}</span></nav>"
+    )
+
+
+@cache
+def _own_code() -> str:
+    """Return what changes when the way that bodies are made changes."""
+    return Path(__file__).read_text(encoding="utf-8")
+
+
+def _head(result: RunResult) -> str:
+    entry = Entry.of(result)
+    broke = notice("The run broke", result.error) if result.error else ""
+    sentence = "" if result.error else f" {escape(entry.sentence)}"
+    return (
+        f'{broke}<p class="headline">{pill(result.status)}{sentence}</p>'
+        f'<dl class="facts">{"".join(_facts(result))}</dl>{_parameters(result)}'
+    )
+
+
+def _facts(result: RunResult) -> Iterator[str]:
+    facts = {
+        "When": moment(result.started),
+        "Took": duration(result.seconds),
+        "Target": link(f"../index.html#target-{result.target}", result.target),
+        "Operator": escape(f"{result.operator} on {result.host}"),
+        "Trigger": escape(result.trigger),
+        "Scheduled for": moment(result.scheduled) if result.scheduled else "",
+        "Incident": escape(result.incident or ""),
+        "Exit code": str(result.exit_code),
+        "Runbook": code(result.runbook_sha256[:12]) + _commit(result.commit),
+        "Parent": link(f"{result.parent}.html", result.parent) if result.parent else "",
+        "Record": code(result.run_id),
+    }
+    return (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items() if value)
+
+
+def _commit(commit: str | None) -> str:
+    if not commit:
+        return ""
+    changed = ", changed since" if commit.endswith("+") else ""
+    return f" of {code(commit.rstrip('+')[:10])}{changed}"
+
+
+def _parameters(result: RunResult) -> str:
+    if not result.parameters:
+        return ""
+    rows = ([code(name), code(json.dumps(value))] for name, value in result.parameters.items())
+    return table(["Parameter", "Value"], rows)
+
+
+def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
+    """Return the executed notebook as HTML; without one, the findings that `result.json` kept."""
+    reason = notebook
+    if not isinstance(notebook, str):
+        try:
+            return f'<div class="notebook">{_converted(notebook)}</div>'
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one notebook, the others go on
+            reason = f"{type(error).__name__}: {error}"
+    findings = "".join(finding_html(finding) for finding in worst_first(result.findings))
+    return notice("The notebook of this record cannot be shown", str(reason), "warning") + findings
+
+
+def _converted(notebook: Mapping[str, Any]) -> str:
+    node = nbformat.from_dict(_with_preface({**notebook}))
+    html, _ = _exporter().from_notebook_node(node)
+    return str(html)
+
+
+def _with_preface(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Fold the text above the first code cell, which the runbook's own page shows anyway."""
+    cells = list(notebook["cells"])
+    first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
+    if first:
+        text = "\n\n".join("".join(cell["source"]) for cell in cells[:first])
+        text = re.sub(r"\A\s*# .*\n?", "", text)  # the page has its own title
+        preface = {"cell_type": "markdown", "source": text, "metadata": {"opsnb_preface": True}}
+        cells[:first] = [preface] if text.strip() else []
+    return {**notebook, "cells": cells}
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(
+        template_name="basic",
+        raw_template=_TEMPLATE,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+def months(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the entries by month when there are more than one list should hold, else nothing."""
+    if len(entries) <= NEWEST:
+        return {}
+    return {month: list(group) for month, group in groupby(entries, lambda entry: entry.month)}
+
+
+def overview(entries: Sequence[Entry]) -> str:
+    """Return the body of the first list: the newest records, and the way to older ones."""
+    if not entries:
+        return (
+            "<p>There are no records yet. Every run leaves one:</p>"
+            "<pre><code>opsnb run health/daily</code></pre>"
+        )
+    by_month = months(entries)
+    if not by_month:
+        return listing(entries)
+    links = " ".join(
+        f"<li>{link(f'{month}.html', month)} <span class='aside'>{len(group)}</span></li>"
+        for month, group in by_month.items()
+    )
+    return (
+        f"<p>The newest {NEWEST} of {len(entries):,}. All of them, by month:</p>"
+        f'<ul class="months">{links}</ul>\n{listing(entries[:NEWEST])}'
+    )
+
+
+def listing(entries: Iterable[Entry]) -> str:
+    """Return a table of records, which the page's script makes filterable."""
+    rows = "".join(
+        f'<tr data-status="{entry.status}" data-target="{escape(entry.target)}" '
+        f'data-runbook="{escape(entry.runbook)}"><td>{pill(entry.status)}</td>'
+        f"<td>{link(entry.page, entry.title)}<br><span class='aside'>{escape(entry.target)}</span>"
+        f"</td><td>{moment(entry.started)}</td><td>{escape(entry.sentence)}</td></tr>"
+        for entry in entries
+    )
+    return (
+        '<table class="records"><thead><tr><th>Status</th><th>Run</th><th>When</th>'
+        f"<th>What was found</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def search_documents(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """Return what the site's search is told about the newest records."""
+    return [
+        {
+            "location": f"records/{entry.page}",
+            "title": f"{entry.title} on {entry.target}, {entry.started:%Y-%m-%d %H:%M}",
+            "text": escape(f"{entry.status}. {entry.details or entry.sentence}"[:400]),
+        }
+        for entry in entries[:SEARCHABLE]
+    ]

@@ -1,0 +1,192 @@
+"""Reference pages in Markdown, made from the code and the configuration they describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from opsnb.errors import ConfigError
+from opsnb.model import Threshold
+from opsnb.site.html import notice
+from opsnb.target import CONFIG_NAME, Config, Contact, Limits, Processes, Records, Target
+from opsnb.thresholds import HANDBOOK
+from opsnb.view import number
+
+TABLES: tuple[type[BaseModel], ...] = (Target, Processes, Limits, Contact, Records)
+"""The tables of `opsnb.toml`; the docstring of each begins with its name there."""
+
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_MARKUP = re.compile(r"\[/?[a-z ]+\]")  # rich's, in the help of commands
+
+
+# --- command line ----------------------------------------------------------------------------
+
+
+def commands(app: typer.Typer) -> str:
+    """Return a section for each command of `app`, in its order."""
+    root = typer.main.get_command(app)
+    context = typer.Context(root, info_name="opsnb")
+    return "\n\n".join(_command(context))
+
+
+def _command(context: typer.Context) -> Iterator[str]:
+    command = context.command
+    children = getattr(command, "commands", {})
+    if context.parent is not None:
+        yield f"{'#' * _depth(context)} {context.command_path}"
+    if command.help:
+        yield _plain(command.help)
+    if not children:
+        pieces = " ".join(command.collect_usage_pieces(context))
+        yield f"```text\n{context.command_path} {pieces}\n```"
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    rows = [(f"`{name}`", _plain(words)) for name, words in filter(None, records)]
+    yield _table(("Option", "What it does"), rows)
+    for name, child in children.items():
+        if not child.hidden:
+            yield from _command(typer.Context(child, parent=context, info_name=name))
+
+
+def _depth(context: typer.Context) -> int:
+    return min(len(context.command_path.split()), 4)
+
+
+def _plain(text: str) -> str:
+    return _MARKUP.sub("", text.replace("\f", "").strip())
+
+
+# --- configuration ---------------------------------------------------------------------------
+
+
+def configuration() -> str:
+    """Return a section for each table of `opsnb.toml`: its keys, their types and defaults."""
+    return "\n\n".join(_section(table) for table in TABLES)
+
+
+def _section(table: type[BaseModel]) -> str:
+    name, _, about = (table.__doc__ or table.__name__).partition(": ")
+    about = about.strip()
+    rows = [
+        (f"`{key}`", _type(field), _default(field), field.description or "")
+        for key, field in table.model_fields.items()
+        if not field.exclude
+    ]
+    return (
+        f"## {name}\n\n{about[:1].upper()}{about[1:]}\n\n"
+        + _table(("Key", "Takes", "Default", "What it is"), rows)
+    )
+
+
+def _type(field: FieldInfo) -> str:
+    return _type_words(field.annotation)
+
+
+def _type_words(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_words(arguments[0])
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_words(kind) for kind in arguments if kind is not NoneType)
+    if origin in (tuple, list):
+        return f"list of {_type_words(arguments[0])}"
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return "table"
+    return _WORDS.get(annotation, str(getattr(annotation, "__name__", annotation)))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is PydanticUndefined or value is None or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(_quoted(item) for item in value)}]`"
+    return f"`{_quoted(value)}`"
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+# --- thresholds and contacts -----------------------------------------------------------------
+
+
+def thresholds(config: Config) -> str:
+    """Return the handbook's limits, then those that the configuration puts in their place."""
+    rows = [
+        (
+            f"{limit.label}<br>`{limit.metric}`",
+            _limit(limit, limit.warn),
+            _limit(limit, limit.crit),
+            f"section {limit.source}",
+            limit.action,
+        )
+        for limit in HANDBOOK.values()
+    ]
+    handbook = _table(("What is measured", "Warn", "Crit", "Handbook", "What to do"), rows)
+    own = "\n\n".join(_own_limits(config, name) for name in config.names)
+    return f"{handbook}\n\n## Of each target\n\n{own}"
+
+
+def _own_limits(config: Config, name: str) -> str:
+    title = f"### {name}\n\n"
+    try:
+        target = config.target(name)
+    except ConfigError as error:
+        return title + notice("This target cannot be used at present", str(error), "warning")
+    limits = [target.threshold(metric) for metric in HANDBOOK]
+    rows = [
+        (f"{limit.label}<br>`{limit.metric}`", _limit(limit, limit.warn), _limit(limit, limit.crit))
+        for limit in limits
+        if limit.source == CONFIG_NAME
+    ]
+    if not rows:
+        return f"{title}The handbook's limits hold."
+    return title + _table(("What is measured", "Warn", "Crit"), rows)
+
+
+def _limit(threshold: Threshold, limit: float | None) -> str:
+    if limit is None:
+        return ""
+    if threshold.lower_is_worse:
+        beyond = "at most" if threshold.inclusive else "below"
+    else:
+        beyond = "from" if threshold.inclusive else "above"
+    return f"{beyond} {number(limit, threshold.unit)}"
+
+
+def contacts(config: Config) -> str:
+    """Return whom to call, as the configuration says."""
+    rows = [
+        (contact.role, contact.name, contact.contact, contact.availability)
+        for contact in config.contacts
+    ]
+    table = _table(("Role", "Name", "Contact", "Availability"), rows)
+    missing = [contact.role for contact in config.contacts if "TBD" in (contact.name, contact.contact)]
+    if not missing:
+        return table
+    words = f"{', '.join(missing)}: set them under [[contacts]] in {CONFIG_NAME}."
+    return notice("Nobody to call", words, "warning") + f"\n\n{table}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]
+    if len(lines) == 2:
+        return ""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

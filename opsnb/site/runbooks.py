@@ -1,0 +1,203 @@
+"""The runbooks' pages: made by mkdocs-jupyter, then freed of what it carries along."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+from mkdocs.structure.toc import get_toc
+
+from opsnb.catalog import Parameter, RunbookInfo
+from opsnb.errors import ConfigError
+from opsnb.site.entries import Entry, latest
+from opsnb.site.html import code, link, moment, notice, pill, table
+
+SECTIONS = {
+    "health": "Health checks",
+    "queues": "Queues",
+    "cache": "Cache",
+    "database": "Database",
+    "troubleshooting": "Troubleshooting",
+    "incidents": "Incidents",
+    "monitoring": "Monitoring",
+    "deployment": "Deployment",
+    "maintenance": "Maintenance",
+}
+"""The handbook's sections in its order; a section that it does not know comes last."""
+
+_SHOWN = 5
+# mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page.
+_BAGGAGE = re.compile(r"<(style|script)\b.*?</\1>|<link\b[^>]*>", re.DOTALL | re.IGNORECASE)
+_COPY = re.compile(
+    r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>'
+    r'|<div id="cell-\d+" class="clipboard-copy-txt">.*?</div>',
+    re.DOTALL,
+)
+_TAGS = re.compile(r'<div class="celltoolbar">.*?</div>\s*</div>', re.DOTALL)
+_NOTEBOOK_LINK = re.compile(r'(<a\b[^>]*\bhref=")([^":]+)\.ipynb((?:[?#][^"]*)?")')
+
+
+def title(info: RunbookInfo) -> str:
+    """Return the runbook's title; its id when its file is broken."""
+    try:
+        return info.title
+    except ConfigError:
+        return info.id
+
+
+def by_section(infos: Iterable[RunbookInfo]) -> list[tuple[str, list[RunbookInfo]]]:
+    """Return the runbooks by section, in the handbook's order, with the section's title."""
+    order = list(SECTIONS)
+
+    def place(info: RunbookInfo) -> tuple[int, str, str]:
+        known = order.index(info.section) if info.section in SECTIONS else len(order)
+        return known, info.section, info.id
+
+    return [
+        (SECTIONS.get(section, section.replace("_", " ").capitalize()), list(group))
+        for section, group in groupby(sorted(infos, key=place), lambda info: info.section)
+    ]
+
+
+def navigation(infos: Iterable[RunbookInfo]) -> list[dict[str, list[dict[str, str]]]]:
+    """Return the runbooks as mkdocs' navigation takes them."""
+    return [
+        {section: [{title(info): f"runbooks/{info.id}.ipynb"} for info in group]}
+        for section, group in by_section(infos)
+    ]
+
+
+def overview(infos: Sequence[RunbookInfo], entries: Sequence[Entry]) -> str:
+    """Return, in Markdown, the runbooks by section with their newest records."""
+    newest: dict[str, list[Entry]] = {}
+    for entry in latest(entries):
+        newest.setdefault(entry.runbook, []).append(entry)
+    return "\n\n".join(
+        f"## {section}\n\n"
+        + table(
+            ["Runbook", "Does", "Newest records"],
+            ([_name(info), _does(info), _newest(newest.get(info.id, []))] for info in group),
+        )
+        for section, group in by_section(infos)
+    )
+
+
+def _name(info: RunbookInfo) -> str:
+    return f"{link(f'{info.id}.html', title(info))}<br>{code(info.id)}"
+
+
+def _does(info: RunbookInfo) -> str:
+    try:
+        return "checks, and acts when told to" if info.acts else "checks"
+    except ConfigError:
+        return "cannot be read"
+
+
+def _newest(entries: Iterable[Entry]) -> str:
+    return "<br>".join(
+        f'{pill(entry.status)} <a href="../records/{escape(entry.page)}">{escape(entry.target)}</a>'
+        for entry in sorted(entries, key=lambda entry: entry.target)
+    )
+
+
+class RunbookPages:
+    """Follows mkdocs-jupyter through mkdocs' events and mends the pages that it makes."""
+
+    def __init__(self, infos: Iterable[RunbookInfo], entries: Iterable[Entry]) -> None:
+        self._infos = {f"runbooks/{info.id}.ipynb": info for info in infos}
+        self._records: dict[str, list[Entry]] = {}
+        for entry in entries:
+            self._records.setdefault(entry.runbook, []).append(entry)
+
+    def on_pre_page(self, page: Page, config: MkDocsConfig, files: Files) -> Page:
+        """See to it that a notebook that cannot be converted costs its own page only."""
+        info = self._infos.get(page.file.src_uri)
+        if info is not None:
+            page.meta["title"] = title(info)
+            render = page.render
+
+            def guarded(config: MkDocsConfig, files: Files) -> None:
+                try:
+                    render(config, files)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with one notebook
+                    page.content = _broken(info, error)
+                    page.toc = get_toc([])
+
+            page.render = guarded
+        return page
+
+    def on_page_content(self, html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+        """Return the page light, in the theme's own colours, and with its parameters on top."""
+        info = self._infos.get(page.file.src_uri)
+        if info is None:
+            return html
+        html = _tidied(html, page.file.src_uri, self._infos)
+        head, heading, rest = html.partition("</h1>")
+        if not heading:
+            head, rest = "", html
+        return head + heading + _opening(info) + self._latest(info) + rest
+
+    def _latest(self, info: RunbookInfo) -> str:
+        entries = self._records.get(info.id, [])
+        up = "../" * (info.id.count("/") + 1)
+        rows = "".join(
+            f"<li>{pill(entry.status)} {link(f'{up}records/{entry.page}', entry.target)} "
+            f'<span class="aside">{moment(entry.started)}</span></li>'
+            for entry in entries[:_SHOWN]
+        )
+        return f'<details class="latest"><summary>Latest records</summary><ul>{rows}</ul></details>' if rows else ""
+
+
+def _opening(info: RunbookInfo) -> str:
+    """Return the parameters as a table, and the line that runs the runbook."""
+    try:
+        parameters = info.parameters
+    except ConfigError as error:
+        return notice("The parameters cannot be read", str(error))
+    command = f"<pre><code>opsnb run {escape(info.id)}{_options(parameters)}</code></pre>"
+    if not parameters:
+        return command
+    rows = (
+        [
+            code(parameter.name),
+            escape(parameter.type),
+            "required" if parameter.required else code(repr(parameter.default)),
+            escape(parameter.description),
+        ]
+        for parameter in parameters
+    )
+    return table(["Parameter", "Type", "Default", "What it is"], rows) + command
+
+
+def _options(parameters: Iterable[Parameter]) -> str:
+    options = {"target": " -t TARGET", "apply": " [--apply]"}
+    return "".join(
+        options.get(parameter.name, f" -p {escape(parameter.name)}=..." if parameter.required else "")
+        for parameter in parameters
+    )
+
+
+def _tidied(html: str, source: str, pages: Mapping[str, Any]) -> str:
+    for clutter in (_BAGGAGE, _COPY, _TAGS):
+        html = clutter.sub("", html)
+    html = html.replace("highlight-ipynb", "highlight").replace("anchor-link", "headerlink")
+
+    def relinked(match: re.Match[str]) -> str:
+        wanted = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2] + ".ipynb"))
+        return f"{match[1]}{match[2]}.html{match[3]}" if wanted in pages else match[0]
+
+    return _NOTEBOOK_LINK.sub(relinked, html)
+
+
+def _broken(info: RunbookInfo, error: Exception) -> str:
+    return f"<h1>{escape(title(info))}</h1>" + notice(
+        "This runbook cannot be shown", f"{Path(info.path).name}: {type(error).__name__}: {error}"
+    )
