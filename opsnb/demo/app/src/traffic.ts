@@ -1,0 +1,86 @@
+/** A trickle of users, so that rates and charts are alive; and the fault that floods the log. */
+
+import { warmCache, projectKey, analysisKey, cacheService } from "./cache.js";
+import { dependencies, using } from "./dependencies.js";
+import { faultActive } from "./faults.js";
+import { log } from "./log.js";
+import { queueManager, QueueName } from "./queues/queue.config.js";
+import { settings } from "./settings.js";
+
+const TICK_MS = 1000;
+const HOT_PROJECTS = 40;
+const SCENES = 3000;
+/** Users give up on a queue as long as this; it keeps an outage of the worker small. */
+const IMPATIENCE = 40;
+const ERRORS_A_TICK = 80;
+
+const pick = (n: number): number => 1 + Math.floor(Math.random() * n);
+
+async function request(method: "GET" | "POST", path: string, body?: unknown): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${settings.port}${path}`, {
+    method,
+    signal: AbortSignal.timeout(5000),
+    ...(body !== undefined && {
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    }),
+  });
+  await response.arrayBuffer();
+}
+
+async function browse(): Promise<void> {
+  await request("GET", `/api/projects/${pick(HOT_PROJECTS)}`);
+  await request("GET", "/api/projects");
+  // An overview page: many keys in one read, nearly all of them cached.
+  const keys = Array.from({ length: HOT_PROJECTS }, (_, i) => [
+    projectKey(i + 1),
+    analysisKey(i + 1),
+  ]).flat();
+  const cached = await cacheService.getMany(keys);
+  if (cached.filter((value) => value === null).length > keys.length / 4) {
+    await warmCache(100);
+  }
+}
+
+async function order(tick: number): Promise<void> {
+  const stats = await using("redis", () => queueManager.getAllStats());
+  const room = (name: QueueName): boolean =>
+    stats.some((queue) => queue.name === name && queue.waiting < IMPATIENCE);
+  if (room(QueueName.AI_ANALYSIS)) {
+    await request("POST", "/api/analysis", { scene_id: pick(SCENES) });
+  }
+  if (tick % 5 === 0 && room(QueueName.EXPORTS)) {
+    const project = pick(HOT_PROJECTS);
+    await using("redis", () =>
+      queueManager.getQueue(QueueName.EXPORTS).add("export", { project_id: project }),
+    );
+  }
+  if (tick % 3 === 0 && room(QueueName.NOTIFICATIONS)) {
+    await using("redis", () =>
+      queueManager.getQueue(QueueName.NOTIFICATIONS).add("notify", { user_id: pick(500) }),
+    );
+  }
+}
+
+export function startTraffic(): void {
+  let tick = 0;
+  const once = async (): Promise<void> => {
+    tick += 1;
+    if (faultActive("log-errors")) {
+      for (let i = 0; i < ERRORS_A_TICK; i += 1) {
+        log("ERROR", `upstream model endpoint answered 502 for scene ${pick(SCENES)}`);
+      }
+    }
+    const { redis, postgres } = dependencies();
+    if (redis === "ok" && postgres === "ok") {
+      try {
+        await browse();
+        await order(tick);
+      } catch {
+        // A user who met an error comes back later; the watch has logged the cause.
+      }
+    }
+    setTimeout(once, TICK_MS);
+  };
+  void once();
+}

@@ -1,0 +1,235 @@
+"""The one folder that holds a demo stack: where everything lies, and what it remembers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from opsnb.errors import DemoError
+from opsnb.target import CONFIG_NAME, demo_home
+
+Say = Callable[[str], None]
+"""Where progress goes, one sentence at a time."""
+
+HOST = "127.0.0.1"
+DATABASE = "opsnb_demo"
+USER = "opsnb"
+QUEUES = ("ai-analysis", "exports", "notifications")
+LOCK_WAIT_S = 300.0
+
+# Linux takes 107 bytes for the path of a Unix socket, macOS 103.
+SOCKET_PATH_MAX = 103
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths of a stack. Nothing of it is ever outside `root`, but the lock beside it."""
+
+    root: Path
+
+    @classmethod
+    def current(cls) -> Home:
+        """Return the stack that the environment means."""
+        return cls(demo_home())
+
+    @property
+    def name(self) -> str:
+        """A short name by which this stack's processes are told from another's."""
+        return "opsnb-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+
+    @property
+    def config(self) -> Path:
+        """The target, described as any user would; there only while the stack is up."""
+        return self.root / CONFIG_NAME
+
+    @property
+    def settings(self) -> Path:
+        """Ports and passwords."""
+        return self.root / "stack.json"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of all logs."""
+        return self.root / "logs"
+
+    @property
+    def faults(self) -> Path:
+        """The folder in which a file's name says that a fault is active."""
+        return self.root / "faults"
+
+    @property
+    def postgres(self) -> Path:
+        """PostgreSQL's folder."""
+        return self.root / "postgres"
+
+    @property
+    def valkey(self) -> Path:
+        """Valkey's folder."""
+        return self.root / "valkey"
+
+    @property
+    def service(self) -> Path:
+        """The service's working folder."""
+        return self.root / "service"
+
+    @property
+    def pm2(self) -> Path:
+        """pm2's own folder."""
+        return self.root / "pm2"
+
+    @property
+    def pm2_command(self) -> Path:
+        """The pm2 command of this stack."""
+        return self.root / "bin" / "pm2"
+
+    def create(self) -> None:
+        """Make the folders. Raises DemoError when they cannot be made or used."""
+        socket_path = str(self.pm2 / "interactor.sock")
+        if len(os.fsencode(socket_path)) > SOCKET_PATH_MAX:
+            raise DemoError(
+                f"The demo stack's folder {self.root} is too long a path for Unix sockets; "
+                "set OPSNB_DEMO_HOME to a shorter one."
+            )
+        folders = (
+            self.root,
+            self.logs,
+            self.faults,
+            self.postgres,
+            self.valkey,
+            self.service,
+            self.pm2,
+            self.pm2_command.parent,
+        )
+        for folder in folders:
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise DemoError(
+                    f"The demo stack's folder {folder} cannot be made: {error.strerror}; "
+                    "set OPSNB_DEMO_HOME to a folder that can."
+                ) from error
+
+    @contextmanager
+    def locked(self, say: Say) -> Iterator[None]:
+        """Hold the stack for oneself; wait while another command holds it.
+
+        Raises DemoError when the other one has not ended after five minutes.
+        """
+        path = self.root.with_name(self.root.name + ".lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                say("Waiting for another command that is at work on the demo stack.")
+                lock.acquire(timeout=LOCK_WAIT_S)
+        except Timeout:
+            raise DemoError(
+                "Another command has been at work on the demo stack for five minutes; "
+                "end it and try again."
+            ) from None
+        except OSError as error:
+            raise DemoError(
+                f"{path} cannot be made: {error.strerror}; "
+                "set OPSNB_DEMO_HOME to a folder that can be written."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that the OS says is free."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int) -> bool:
+    """Return whether one could listen on `port` of the loopback interface."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+@dataclass
+class Settings:
+    """Ports and passwords of a stack, chosen once and kept while its folder lives."""
+
+    postgres_port: int = field(default_factory=free_port)
+    valkey_port: int = field(default_factory=free_port)
+    api_port: int = field(default_factory=free_port)
+    postgres_password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    valkey_password: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    @classmethod
+    def load(cls, home: Home) -> Settings | None:
+        """Return what was saved, or None when nothing was."""
+        try:
+            return cls(**json.loads(home.settings.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def save(self, home: Home) -> None:
+        """Remember these settings."""
+        write_private(home.settings, json.dumps(asdict(self), indent=2))
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the service."""
+        return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """Bull Board."""
+        return f"{self.api_url}/admin/queues"
+
+    @property
+    def redis_url(self) -> str:
+        """URL of Valkey, with its password."""
+        return f"redis://:{self.valkey_password}@{HOST}:{self.valkey_port}/0"
+
+    @property
+    def database_url(self) -> str:
+        """URL of the service's database, with its password."""
+        return self.postgres_url(DATABASE)
+
+    def postgres_url(self, database: str) -> str:
+        """Return the URL of any database of the server, with its password."""
+        return f"postgresql://{USER}:{self.postgres_password}@{HOST}:{self.postgres_port}/{database}"
+
+
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write `path` for its owner alone; it appears whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    aside.replace(path)
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """Return the last lines of `log`, indented, to be put below an error's sentence."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    last = text.splitlines()[-lines:]
+    return "".join(f"\n  {line}" for line in last)
