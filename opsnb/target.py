@@ -67,6 +67,10 @@ class Target(_Table):
     api_url: str = Field("", description="Base URL of the HTTP API.")
     redis_url: str = Field("", repr=False, description="Redis or Valkey, for queues and cache.")
     database_url: str = Field("", repr=False, description="PostgreSQL.")
+    pg_bin: str = Field(
+        "",
+        description="Folder of pg_dump and psql on this machine, when they are not on the PATH.",
+    )
     dashboard_url: str = Field("", description="Bull Board, for links.")
     host: str = Field(
         "local",

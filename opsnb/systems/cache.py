@@ -21,15 +21,18 @@ _MIB = 1024 * 1024
 @contextmanager
 def connection(target: Target) -> Iterator[redis.Redis]:
     """Yield a connection to the target's Redis; the driver's errors come out as ServiceErrors."""
-    with errors(target), redis.Redis.from_url(
-        target.redis_url,
-        socket_timeout=target.time_limit_s,
-        socket_connect_timeout=target.time_limit_s,
-        client_name="opsnb",
-        decode_responses=True,
-        encoding_errors="replace",
-        retry=None,
-    ) as client:
+    with (
+        errors(target),
+        redis.Redis.from_url(
+            target.redis_url,
+            socket_timeout=target.time_limit_s,
+            socket_connect_timeout=target.time_limit_s,
+            client_name="opsnb",
+            decode_responses=True,
+            encoding_errors="replace",
+            retry=None,
+        ) as client,
+    ):
         yield client
 
 
@@ -88,6 +91,17 @@ def memory(target: Target) -> Finding:
     message = f"{used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
     threshold = target.threshold("memory_used_percent")
     return Finding.measured(100 * used / limit, threshold, message, rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def eviction(target: Target) -> Finding:
+    """Eviction policy of Redis"""
+    with connection(target) as client:
+        policy = client.info("memory").get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        return Finding(status=Status.OK, message="maxmemory-policy is noeviction.")
+    message = f"maxmemory-policy is {policy}, so Redis may throw away jobs when it is full."
+    return Finding(status=Status.WARN, message=message)
 
 
 def _memory_rows(info: dict[str, float]) -> list[Row]:

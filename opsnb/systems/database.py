@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,13 +25,16 @@ SYSTEM = "database"
 @contextmanager
 def connection(target: Target) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     """Yield a read-only connection on which every statement is bounded by the time limit."""
-    with errors(target), psycopg.connect(
-        target.database_url,
-        # libpq rounds anything below 2 s up to 2 s
-        connect_timeout=max(2, round(target.time_limit_s)),
-        application_name="opsnb",
-        row_factory=psycopg.rows.dict_row,
-    ) as connected:
+    with (
+        errors(target),
+        psycopg.connect(
+            target.database_url,
+            # libpq rounds anything below 2 s up to 2 s
+            connect_timeout=max(2, round(target.time_limit_s)),
+            application_name="opsnb",
+            row_factory=psycopg.rows.dict_row,
+        ) as connected,
+    ):
         connected.read_only = True
         limit_ms = round(target.time_limit_s * 1000)
         connected.execute("SELECT set_config('statement_timeout', %s, true)", [str(limit_ms)])
@@ -76,6 +82,52 @@ def ping(target: Target) -> Finding:
         unit="ms",
         rows=[{"fact": name, "value": value} for name, value in facts.items()],
     )
+
+
+@check(needs=(SYSTEM,))
+def statements(target: Target) -> Finding:
+    """Statement statistics (pg_stat_statements)"""
+    with connection(target) as database:
+        loaded = database.execute(
+            "SELECT current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%' AS yes"
+        ).fetchone()
+        created = database.execute(
+            "SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'"
+        ).fetchone()
+    if loaded and loaded["yes"] and created:
+        message = f"pg_stat_statements {created['extversion']} is loaded."
+        return Finding(status=Status.OK, message=message)
+    lacking = "not created in this database" if loaded and loaded["yes"] else "not loaded"
+    message = f"pg_stat_statements is {lacking}, so slow statements cannot be told."
+    return Finding(status=Status.WARN, message=message)
+
+
+@check(needs=(SYSTEM,))
+def pg_dump(target: Target) -> Finding:
+    """pg_dump, for backups"""
+    path = program(target, "pg_dump")
+    try:
+        told = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        message = f"{path} cannot be run on this machine, so there is no backup: {error}."
+        return Finding(status=Status.WARN, message=message)
+    version = re.search(r"\d+", told)
+    if version is None:
+        raise BadAnswer(SYSTEM, f"{path} --version does not tell its version.")
+    major = int(version[0])
+    with connection(target) as database:
+        server = database.info.server_version // 10_000
+    if major < server:
+        message = f"pg_dump {major} is older than the server ({server}) and refuses to dump it."
+        return Finding(status=Status.WARN, message=message)
+    return Finding(status=Status.OK, message=f"pg_dump {major} can dump the server ({server}).")
+
+
+def program(target: Target, name: str) -> str:
+    """Return the path of PostgreSQL's client program `name`, or its bare name for the PATH."""
+    return str(Path(target.pg_bin, name)) if target.pg_bin else name
 
 
 def _place(url: str) -> str:

@@ -1,0 +1,5 @@
+"""`python -m opsnb`."""
+
+from opsnb.cli import main
+
+main()

@@ -1,0 +1,279 @@
+"""The command line: arguments in, calls to the package, words and an exit code out.
+
+Heavy parts are imported by the command that needs them, so that `--help`, `list` and a refusal
+answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from opsnb import __version__, catalog
+from opsnb.errors import OpsnbError, ParameterError, UsageError
+from opsnb.target import Config, load_config
+
+if TYPE_CHECKING:
+    from opsnb.model import RunResult
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Executable operations runbooks: notebooks that check, act and keep a record.",
+    epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 unusable input, 70 broken run, "
+    "77 refused, 124 timed out, 130 interrupted.",
+)
+records_app = typer.Typer(no_args_is_help=True, help="What past runs left.")
+site_app = typer.Typer(no_args_is_help=True, help="Runbooks and records as one browsable site.")
+demo_app = typer.Typer(no_args_is_help=True, help="A real system to try everything on.")
+app.add_typer(records_app, name="records")
+app.add_typer(site_app, name="site")
+app.add_typer(demo_app, name="demo")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+TargetOption = Annotated[
+    str | None,
+    typer.Option("-t", "--target", metavar="TARGET", help="A target of opsnb.toml."),
+]
+ParameterOptions = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; repeatable."),
+]
+
+
+def main() -> None:
+    """Run the command line; the console script. Errors are one sentence, never a traceback."""
+    debug = "--debug" in sys.argv[1:]
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        code = app(standalone_mode=False)
+    except OpsnbError as error:
+        code = _told(str(error), error.exit_code, debug)
+    except click.UsageError as error:
+        code = _told(error.format_message(), UsageError.exit_code, debug)
+    except (click.Abort, KeyboardInterrupt):
+        code = _told("Interrupted.", INTERRUPTED, debug)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        code = 0
+    except Exception as error:  # noqa: BLE001 - no traceback for the engineer at 3 a.m.
+        message = f"opsnb itself failed: {type(error).__name__}: {error}. Run again with --debug."
+        code = _told(message, OpsnbError.exit_code, debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        _say(f"opsnb {__version__}")
+        raise typer.Exit
+
+
+@app.command("list")
+def list_runbooks(as_json: Json = False) -> None:
+    """List the runbooks."""
+    known = catalog.runbooks()
+    if as_json:
+        _say_json([_runbook_json(info) for info in known])
+        return
+    for info in known:
+        _say(f"{info.id:<34}{info.title}{' (acts)' if info.acts else ''}")
+
+
+@app.command()
+def show(runbook: str, as_json: Json = False) -> None:
+    """Show what a runbook is for and which parameters it takes."""
+    info = catalog.runbook(runbook)
+    if as_json:
+        _say_json(_runbook_json(info))
+        return
+    _say(info.cells[0]["source"])
+    _say("\nParameters:")
+    for parameter in info.parameters:
+        default = "required" if parameter.required else json.dumps(parameter.default)
+        words = f"{parameter.type}, {parameter.description}".rstrip(", ")
+        _say(f"  {parameter.name:<14}{default:<16}{words}")
+
+
+@app.command()
+def run(
+    runbook: str,
+    target: TargetOption = None,
+    parameter: ParameterOptions = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=1, help="Stop the whole run after this time."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Run a runbook headless and keep its record; the exit code tells the worst finding."""
+    info = catalog.runbook(runbook)
+    values = info.validate(_given(parameter or (), target))
+    config = load_config()
+    chosen = config.target(values["target"])
+    # Imported only now: a refused parameter must not wait for papermill.
+    from opsnb import headless
+
+    if sys.stderr.isatty():
+        typer.echo(f"Running {info.id} on {chosen.name} ...", err=True)
+    result = headless.run(headless.Order(info, chosen, values, timeout), config)
+    if as_json:
+        _say(result.model_dump_json(indent=2))
+    else:
+        _print_run(result, config)
+    return result.exit_code
+
+
+@app.command()
+def lab() -> int:
+    """Open JupyterLab on the runbooks."""
+    notebooks = catalog.share("notebooks")
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebooks}"]
+    try:
+        return subprocess.call([*command, str(notebooks / "health" / "daily.ipynb")])
+    except KeyboardInterrupt:
+        return 0
+
+
+@app.command()
+def doctor(target: TargetOption = None, as_json: Json = False) -> int:
+    """Tell whether a target is reachable, complete and safe to operate."""
+    config = load_config()
+    chosen = config.target(target or _only_target(config))
+    # Imported only now: the drivers take longer to import than --help may take.
+    from opsnb import view
+    from opsnb.doctor import examine
+    from opsnb.model import worst
+
+    diagnoses = examine(chosen, config)
+    if as_json:
+        _say_json(
+            [
+                {**each.finding.model_dump(mode="json"), "tried": each.tried, "mend": each.mend}
+                for each in diagnoses
+            ]
+        )
+    else:
+        _say(view.doctor_text(diagnoses))
+    return worst(each.finding.status for each in diagnoses).exit_code
+
+
+@records_app.command("list")
+def list_records(
+    runbook: Annotated[str | None, typer.Option(help="Only of this runbook.")] = None,
+    target: TargetOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List records, the newest first."""
+    from opsnb.records import Store, show as views
+
+    store = Store(load_config().store)
+    results = list(store.results(runbook=runbook, target=target, limit=limit))
+    _say(views.list_json(results) if as_json else views.list_text(results))
+
+
+@site_app.command("build")
+def build_site(
+    out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
+) -> None:
+    """Build the site from runbooks and records."""
+    from opsnb import site
+
+    _say(f"The site is at {site.build(load_config(), out, _progress)}")
+
+
+@site_app.command("serve")
+def serve_site(
+    out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 8000,
+) -> None:
+    """Build the site and serve it on loopback."""
+    from opsnb import site
+
+    site.serve(load_config(), out, port, _say)
+
+
+def _given(options: Iterable[str], target: str | None) -> dict[str, Any]:
+    """Return the parameters as given. Raises ParameterError on one that is not NAME=VALUE."""
+    given: dict[str, Any] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name:
+            raise ParameterError(f"-p '{option}' is not NAME=VALUE; write it like -p hours=2.")
+        if name in given:
+            raise ParameterError(f"Parameter {name} is given twice; give it once.")
+        given[name] = value
+    if target is not None:
+        if given.get("target", target) != target:
+            raise ParameterError("The target is given twice, differently: by -t and by -p target.")
+        given["target"] = target
+    return given
+
+
+def _only_target(config: Config) -> str:
+    if "demo" in config.names:
+        return "demo"
+    if len(config.names) == 1:
+        return config.names[0]
+    raise UsageError(f"Say which target: -t with one of {', '.join(config.names)}.")
+
+
+def _runbook_json(info: catalog.RunbookInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "title": info.title,
+        "section": info.section,
+        "acts": info.acts,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "type": parameter.type,
+                "default": parameter.default,
+                "required": parameter.required,
+                "description": parameter.description,
+            }
+            for parameter in info.parameters
+        ],
+    }
+
+
+def _print_run(result: RunResult, config: Config) -> None:
+    from opsnb.records import Store, show as views
+
+    _say(views.result_text(result))
+    _say(f"Record: {Store(config.store).folder(result.run_id)}")
+
+
+def _told(message: str, code: int, debug: bool) -> int:
+    """Print `message` as an error and return `code`; with --debug, raise instead."""
+    if debug:
+        raise  # noqa: PLE0704 - called from an except clause
+    typer.echo(f"opsnb: {message}", err=True)
+    return code
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _say_json(value: Any) -> None:
+    _say(json.dumps(value, indent=2))
+
+
+def _progress(text: str) -> None:
+    """Tell how far things are, to a person who waits."""
+    if sys.stderr.isatty():
+        typer.echo(text, err=True)

@@ -1,0 +1,150 @@
+"""Run checks at the same time, each within its time limit, and turn what goes wrong into findings.
+
+One cause raises one alarm. A check that `probes` a system reports when it is down; what `needs`
+that system is then `skipped` and says why.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from opsnb import view
+from opsnb.check import Check
+from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable
+from opsnb.model import Finding, Status
+from opsnb.target import Target
+
+
+class Findings(list[Finding]):
+    """What `check_all` found, in the order asked for; also by name: `found["host.disk"]`."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the finding at an index, or the one with a name."""
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        for finding in self:
+            if finding.name == key:
+                return finding
+        names = ", ".join(finding.name for finding in self)
+        raise KeyError(f"There is no finding '{key}' here; there are {names}.")
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Say little as the last value of a cell: the findings have been shown."""
+        return {"text/plain": view.summary(self)}
+
+
+class Measurement:
+    """Measures one target, and remembers which of its systems were found to be down."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._down: dict[str, str] = {}  # system -> the finding that reports that it is down
+
+    def run(self, checks: Sequence[Check[[]]]) -> Findings:
+        """Return the findings of `checks`, in their order, causes that nobody probes put before."""
+        attempts = [
+            None if self._is_blocked(check) else _Attempt(check, self.target) for check in checks
+        ]
+        outcomes = [attempt.outcome() if attempt else None for attempt in attempts]
+        for check, outcome in zip(checks, outcomes, strict=True):
+            self._note_reachability(check, outcome)
+        found = Findings()
+        for check, outcome in zip(checks, outcomes, strict=True):
+            if isinstance(outcome, Unreachable) and outcome.system not in self._down:
+                cause = _unreachable(outcome)
+                self._down[outcome.system] = cause.name
+                found.append(cause)
+            found.append(self._finding(check, outcome))
+        return found
+
+    def _is_blocked(self, check: Check[[]]) -> bool:
+        """Say whether a system that `check` needs is known to be down, so that it need not try."""
+        return any(system in self._down for system in check.needs)
+
+    def _note_reachability(self, check: Check[[]], outcome: Finding | Exception | None) -> None:
+        if check.probes is None:
+            return
+        self._down.pop(check.probes, None)
+        if isinstance(outcome, ServiceError) and not isinstance(outcome, NotConfigured):
+            self._down[check.probes] = check.name
+
+    def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
+        if isinstance(outcome, Finding) and outcome.status is Status.OK:
+            return outcome
+        down = [system for system in check.needs if system in self._down]
+        if down:
+            return _finding(
+                check,
+                Status.SKIPPED,
+                f"Not measured: {down[0]} is down, see {self._down[down[0]]}.",
+                caused_by=self._down[down[0]],
+            )
+        if isinstance(outcome, Finding):
+            return outcome
+        return _failed(check, outcome)
+
+
+class _Attempt:
+    """One check, under way in a thread of its own from the beginning.
+
+    A daemon thread, because a check may hang in a call that nothing can interrupt, and the
+    kernel must be able to end all the same.
+    """
+
+    def __init__(self, check: Check[[]], target: Target) -> None:
+        self.check = check
+        self._target = target
+        self._result: Finding | Exception | None = None
+        self._ends = time.monotonic() + check.limit_s
+        self._thread = threading.Thread(target=self._run, name=check.name, daemon=True)
+        self._thread.start()
+
+    def outcome(self) -> Finding | Exception:
+        """Wait for the check, no longer than its time limit, and return what came of it."""
+        self._thread.join(max(0.0, self._ends - time.monotonic()))
+        if self._result is not None:
+            return self._result
+        return TimedOut(
+            self.check.probes or "",
+            f"{self.check.title} could not be measured within {self.check.limit_s:g} s.",
+        )
+
+    def _run(self) -> None:
+        try:
+            self._result = self.check(self._target)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a finding
+            self._result = error
+
+
+def _finding(
+    check: Check[[]], status: Status, message: str, *, caused_by: str | None = None
+) -> Finding:
+    return Finding(
+        name=check.name, title=check.title, status=status, message=message, caused_by=caused_by
+    )
+
+
+def _failed(check: Check[[]], error: Exception | None) -> Finding:
+    """Return the finding for a check that raised `error`."""
+    if isinstance(error, NotConfigured):
+        return _finding(check, Status.SKIPPED, str(error))
+    if isinstance(error, ServiceError):
+        # Only the check that probes a system may call it down; to the others it is unmeasured.
+        status = Status.CRIT if check.probes == error.system else Status.UNKNOWN
+        return _finding(check, status, str(error))
+    return _finding(
+        check, Status.UNKNOWN, f"The check itself failed: {type(error).__name__}: {error}"
+    )
+
+
+def _unreachable(error: Unreachable) -> Finding:
+    """Return the finding for a system that is down though no check of this run probes it."""
+    return Finding(
+        name=f"{error.system}.reachable",
+        title=f"{error.system} answers",
+        status=Status.CRIT,
+        message=str(error),
+    )
