@@ -108,6 +108,10 @@ class Host:
         zone = timezone(-offset if match[2] == "-" else offset)
         return datetime.fromtimestamp(int(match[1]), UTC), zone
 
+    def expand(self, path: str) -> str:
+        """Return `path` with a leading `~/` as the home folder, where ssh starts anyway."""
+        return str(Path(path).expanduser()) if self.is_local else path.removeprefix("~/")
+
     def names_in(self, folder: str) -> list[str]:
         """Return the names of what is in `folder`. Raises ServiceError."""
         if self.is_local:
