@@ -2,41 +2,75 @@
 
 Two ways together: values that are known to be secret (passwords in URLs, environment variables
 whose names say so), in every encoding in which they turn up, and shapes that are secret wherever
-they stand (keys of well-known services, `Authorization` headers, URLs with passwords).
+they stand (keys of well-known services, `Authorization` headers, URLs with passwords). Nothing
+is masked for merely looking random: hashes, ids and numbers are what people read records for.
+
+Every pattern here takes time linear in the text: each begins with something rare, and nothing
+unbounded is repeated inside a repetition.
 """
 
 from __future__ import annotations
 
 import base64
 import html
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from html.entities import codepoint2name
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 MASK = "[redacted]"
 
-_SECRET_NAME = re.compile(
-    r"PASSW|PASSPHRASE|PWD$|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$|_DSN$",
+_SECRET_VARIABLE = re.compile(
+    r"PASSW|PASSPHRASE|PASS$|PWD$|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$"
+    r"|_AUTH$|_DSN$",
+    re.IGNORECASE,
+)
+# Variables about a secret (where it is, how long it lives) rather than the secret itself.
+_ABOUT_A_SECRET = re.compile(
+    r"^(OLD)?PWD$|_(FILE|PATH|DIR|SOCK|TTL|TYPE|HOST|PORT|USER|NAME)$", re.IGNORECASE
+)
+_SECRET_KEY = re.compile(
+    r"(passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|secret[_-]?key|authorization|PGPASSWORD|REDISCLI_AUTH)s?$",
     re.IGNORECASE,
 )
 _SHORTEST = 6  # a shorter value would blot out ordinary words
 
+# The words of which notebooks and results are built. A secret that is (in) one of them cannot be
+# masked: every record would be unreadable, and the holes would tell what was there.
+_WORDS_OF_RECORDS = f"""{MASK}
+application text/plain text/html image/png language python markdown metadata outputs source
+stdout stderr stream display_data execute_result output_type cell_type execution_count nbformat
+nbformat_minor kernelspec display_name parameters runbook runbook_sha256 run_id target operator
+trigger manual incident scheduled parent status unknown skipped exit_code findings actions started
+finished seconds opsnb_version commit threshold metric lower_is_worse inclusive message caused_by
+"""
+
+_ANSI = r"(?:\x1b\[[\d;]{0,16}m)*"  # IPython colours the tokens of a traceback
+_GAP = rf"\s{{0,8}}{_ANSI}\s{{0,8}}{_ANSI}"
 _URL_PASSWORD = re.compile(
-    r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@'\"<>]*):(?P<pw>[^\s@'\"<>]+)@", re.I
+    # The password ends at the last @ before the host. One that is not encoded as it must be (it
+    # holds / ? #) is found too, unless what stands there is a port.
+    r"(?<=[a-z0-9])(?P<head>://[^\s:/@'\"<>]{0,256}):"
+    r"(?:[^\s'\"<>/?#]{1,512}@"
+    r"|(?!\d{1,5}[/?#])(?:(?!://)[^\s'\"<>]){1,512}@)",
+    re.IGNORECASE,
 )
 _NAMED_SECRET = re.compile(
-    r"(?P<head>\b[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key"
-    r"|PGPASSWORD|REDISCLI_AUTH)\b[\"']?\s*[=:]\s*)(?P<quote>[\"']?)"
-    r"(?!\[redacted\]|None\b|null\b|true\b|false\b)[^\s\"',;&<>{}()\[\]]{4,}(?P=quote)",
+    r"(?P<head>(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key"
+    r"|private[_-]?key|secret[_-]?key|REDISCLI_AUTH)\b\\{0,4}[\"']?"
+    rf"{_GAP}(?P<sign>[=:]){_GAP})"
+    r"(?:(?P<quote>\\{0,4}[\"'])(?P<quoted>[^\"'\\\n\x1b][^\"'\n\x1b]{0,511}?)(?P=quote)"
+    r"|(?P<bare>(?!None\b|null\b|true\b|false\b)[^\s\"',;&<>{}()\[\]\\\x1b]{4,512}))",
     re.IGNORECASE,
 )
 _SHAPES = tuple(
     re.compile(pattern)
     for pattern in (
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?"
+        r"(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)",
         r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b",
         r"\bgh[pousr]_[A-Za-z0-9]{30,}\b",
         r"\bgithub_pat_[A-Za-z0-9_]{22,}\b",
@@ -46,32 +80,45 @@ _SHAPES = tuple(
         r"\bsk-[A-Za-z0-9_-]{20,}",
         r"\bAIza[0-9A-Za-z_-]{35}\b",
         r"\bnpm_[A-Za-z0-9]{36}\b",
-        r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-        r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/=-]{8,}",
-        r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}",
+        r"\beyJ[A-Za-z0-9_-]{8,8192}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]*",
+        # In prose "bearer" and "basic" are words; a credential has a digit, or a header before it.
+        r"(?i)(?<=\bbearer )(?=[a-z._~+/=-]{0,256}\d)[a-z0-9._~+/=-]{8,}",
+        r"(?i)(?<=authorization: bearer )[a-z0-9._~+/=-]{8,}",
+        r"(?i)(?<=authorization: basic )[a-z0-9+/]{4,}={0,2}",
+        r"(?i)(?<=authorization': 'basic )[a-z0-9+/]{4,}={0,2}",
+        r"(?i)(?<=authorization\": \"basic )[a-z0-9+/]{4,}={0,2}",
     )
 )
 _BINARY_MIMES = ("image/png", "image/jpeg", "application/pdf")
 
 
 def safe_url(url: str) -> str:
-    """Return `url` with its password masked, fit for a message."""
+    """Return `url`, or a text with URLs in it, with passwords masked, fit for a message."""
     return _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
 
 
 def url_secrets(url: str) -> set[str]:
-    """Return the secrets in `url`: its password as written and decoded."""
-    password = urlsplit(url).password if "@" in url else None
-    return {password, unquote(password)} if password else set()
+    """Return the secrets in `url`: passwords before its host or in its query, raw and decoded."""
+    found = set()
+    for match in _URL_PASSWORD.finditer(url):
+        found.add(match[0][len(match["head"]) + 1 : -1])
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return found | set(map(unquote, found))
+    if parts.password:
+        found.add(parts.password)
+    found |= {value for name, value in parse_qsl(parts.query) if _SECRET_KEY.search(name)}
+    return found | set(map(unquote, found))
 
 
 def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
     """Return the values in `environ` that are secret by their variable's name or by being URLs."""
     found: set[str] = set()
     for name, value in environ.items():
-        if _SECRET_NAME.search(name) and not value.startswith(("/", ".")):
+        if _SECRET_VARIABLE.search(name) and not _ABOUT_A_SECRET.search(name):
             found.add(value)
-        if "://" in value and "@" in value:
+        if "://" in value:
             found |= url_secrets(value)
     return found
 
@@ -80,67 +127,109 @@ class Redactor:
     """Masks known secrets, in their encoded forms too, and well-known secret shapes."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+        """Take the known secrets. One of fewer than six characters is left to the shapes."""
+        worth = {secret for secret in map(str.strip, secrets) if _worth_masking(secret)}
         # The longest first, so that a secret inside another leaves no remainder of it.
-        ordered = sorted(forms, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        forms = [form for secret in sorted(worth, key=len, reverse=True) for form in _forms(secret)]
+        self._known = re.compile("|".join(dict.fromkeys(forms))) if forms else None
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked."""
-        if self._known:
-            text = self._known.sub(MASK, text)
-        text = safe_url(text)
+        text = safe_url(self._without_known(text))
         for shape in _SHAPES:
             text = shape.sub(MASK, text)
-        return _NAMED_SECRET.sub(rf"\g<head>\g<quote>{MASK}\g<quote>", text)
+        return _NAMED_SECRET.sub(_mask_named, text)
 
     def tree(self, value: Any) -> Any:
         """Return `value` (JSON: dicts, lists, strings, numbers) with every string masked.
 
-        A secret under a telling key (`{"password": ...}`) is masked whatever it looks like, and
-        lists of lines, as notebooks keep text, are masked as one text, so that a secret that
+        What stands under a telling key (`{"password": ...}`) is masked whatever it looks like,
+        and lists of lines, as notebooks keep text, are masked as one text, so that a secret that
         spans lines is found.
         """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            if len(value) > 1 and all(
-                isinstance(item, str) and item.endswith("\n") for item in value[:-1]
-            ):
-                if isinstance(value[-1], str):
-                    return self.text("".join(value)).splitlines(keepends=True)
-            return [self.tree(item) for item in value]
+            return self._list(value)
         if isinstance(value, dict):
             return {self.text(key): self._entry(key, item) for key, item in value.items()}
         return value
 
+    def _list(self, items: list[Any]) -> list[Any]:
+        if _is_lines(items):
+            return self.text("".join(items)).splitlines(keepends=True)
+        return [self.tree(item) for item in items]
+
     def _entry(self, key: str, item: Any) -> Any:
-        if key in _BINARY_MIMES:
-            return item
-        if isinstance(item, str) and item and _SECRET_NAME.search(key):
+        if key in _BINARY_MIMES and isinstance(item, str):
+            # The shapes have no meaning there, and would spoil a picture by chance.
+            return self._without_known(item)
+        if key == "traceback" and isinstance(item, list):
+            return self.text("\n".join(map(str, item))).split("\n")
+        if _SECRET_KEY.search(key) and item and not isinstance(item, bool):
             return MASK
         return self.tree(item)
 
+    def _without_known(self, text: str) -> str:
+        return self._known.sub(MASK, text) if self._known else text
+
+
+def _worth_masking(secret: str) -> bool:
+    return len(secret) >= _SHORTEST and secret not in _WORDS_OF_RECORDS
+
+
+def _is_lines(items: list[Any]) -> bool:
+    """Tell whether `items` is a text, as notebooks keep it: lines, each but the last ended."""
+    return (
+        len(items) > 1
+        and all(isinstance(item, str) for item in items)
+        and all(item.endswith("\n") for item in items[:-1])
+    )
+
+
+def _mask_named(match: re.Match[str]) -> str:
+    if match["quoted"]:
+        return f"{match['head']}{match['quote']}{MASK}{match['quote']}"
+    if match["sign"] == ":" and match["bare"].isalpha():
+        return match[0]  # prose: "invalid token: expired"
+    return f"{match['head']}{MASK}"
+
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield `secret` as it stands in URLs, JSON, HTML, Python literals and base64."""
-    yield secret
-    yield quote(secret, safe="")
-    yield quote(secret)
-    yield quote_plus(secret)
-    yield html.escape(secret)
-    yield html.escape(secret, quote=False)
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield repr(secret)[1:-1]
-    if len(secret) >= _SHORTEST:
-        # base64 of the secret inside a longer text has three alignments; the middle part of each
-        # is independent of its neighbours.
-        raw = secret.encode()
-        for shift in range(3):
-            coded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
-            yield coded[(0, 2, 3)[shift] :][: -1 if (len(raw) + shift) % 3 else None]
-            yield quote(
-                coded[(0, 2, 3)[shift] :][: -1 if (len(raw) + shift) % 3 else None], safe=""
-            )
-        yield raw.hex()
+    """Yield patterns of `secret` as it stands in URLs, JSON, HTML, literals, base64 and hex."""
+    yield "".join(map(_character, secret))
+    raw = secret.encode(errors="surrogateescape")
+    yield f"(?i:{raw.hex()})"
+    for shift in range(3):
+        # In base64 of a longer text a secret has three alignments; its characters but the first
+        # and the last do not depend on their neighbours.
+        coded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        inner = coded[(0, 2, 3)[shift] : -1 if (len(raw) + shift) % 3 else None]
+        yield "".join(_BASE64.get(character, character) for character in inner)
+
+
+_BASE64 = {"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|%2[Ff])"}
+_BLANKS = {" ": r"|\+", "\n": r"|\\{1,4}n|<br ?/?>", "\t": r"|\\{1,4}t", "\r": r"|\\{1,4}r"}
+
+
+def _character(character: str) -> str:
+    """Return a pattern of `character` as it is, and escaped in any of the usual ways.
+
+    Escapes of escapes are seen too, since messages quote messages.
+    """
+    if character.isascii() and character.isalnum():
+        return character
+    code = ord(character)
+    utf8 = character.encode(errors="surrogateescape")
+    percent = "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in utf8)
+    byte_escapes = "".join(rf"\\{{1,4}}x{byte:02x}" for byte in utf8)
+    utf16 = character.encode("utf-16-be", errors="surrogatepass").hex()
+    units = "".join(rf"\\{{1,4}}u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4))
+    name = codepoint2name.get(code) or html.escape(character)[1:-1] or None
+    entities = [rf"&(?:amp;){{0,3}}#0{{0,4}}(?:{code}|x{code:x});"]
+    if name:
+        entities.append(rf"&(?:amp;){{0,3}}{name};")
+    ways = "|".join((percent, byte_escapes, units, *entities))
+    if character == "\\":
+        return rf"(?:(?i:{ways})|\\{{1,8}})"
+    return rf"\\{{0,4}}(?:(?i:{ways})|{re.escape(character)}{_BLANKS.get(character, '')})"

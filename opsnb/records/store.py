@@ -343,7 +343,8 @@ def _sweep(writing: Path) -> None:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    # A lone surrogate (half a character, from a log that was cut) is no UTF-8; "?" takes its place.
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(errors="replace")
 
 
 def _id_part(name: str) -> str:
