@@ -24,6 +24,7 @@ PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
 """Series colours, told apart by people with any colour vision and on light and dark pages."""
 
 _TEXT = "#010203"  # stands for the page's text colour until the SVG is written
+_BAR = 0.5  # of the room that a bar has
 _WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
 
 
@@ -45,11 +46,11 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
         left = [0.0] * len(names)
         for part, colour in zip(parts, PALETTE, strict=False):
             values = [float(row.get(part) or 0) for row in finding.rows]
-            axes.barh(names, values, left=left, color=colour, height=0.55, label=part)
+            axes.barh(names, values, left=left, color=colour, height=_BAR, label=part)
             left = [start + value for start, value in zip(left, values, strict=True)]
         axes.set_xlim(0, max([*left, 1]) * 1.05)
         axes.invert_yaxis()
-        axes.legend(ncols=len(parts), loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
+        axes.legend(ncols=len(parts), loc="upper left", bbox_to_anchor=(0, -0.16), borderpad=0)
         _limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
 
     return _chart(title or finding.title, finding, (by, *parts), draw, rows=len(finding.rows))
@@ -78,8 +79,8 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
         values = [float(row[percent]) for row in finding.rows]
         limit = finding.threshold
         colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
-        axes.barh(names, [100] * len(names), color=_TEXT, alpha=0.1, height=0.55)
-        axes.barh(names, values, color=colours, alpha=0.8, height=0.55)
+        axes.barh(names, [100] * len(names), color=_TEXT, alpha=0.1, height=_BAR)
+        axes.barh(names, values, color=colours, alpha=0.8, height=_BAR)
         for place, value in enumerate(values):
             axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=_TEXT)
         axes.set_xlim(0, 100)
@@ -118,7 +119,7 @@ def _chart(
     finding: Finding,
     columns: Sequence[str],
     draw: Callable[[Axes], None],
-    rows: int = 4,
+    rows: int | None = None,
 ) -> Chart:
     if not finding.rows:
         return Chart(title, "", f"No chart: {finding.message}")
@@ -126,14 +127,14 @@ def _chart(
     return Chart(title, _draw(title, draw, rows), rows_text(table))
 
 
-def _draw(title: str, draw: Callable[[Axes], None], rows: int) -> str:
+def _draw(title: str, draw: Callable[[Axes], None], rows: int | None) -> str:
     # Imported here because matplotlib takes longer to import than most runs take.
     from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     style: Any = _style(title)
     with rc_context(style):
-        height = min(max(_HEIGHT_IN, 0.9 + 0.32 * rows), 8)
+        height = _HEIGHT_IN if rows is None else min(1.0 + 0.34 * rows, 8)
         figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
@@ -176,15 +177,17 @@ def _limits(
     for status, limit in ((Status.WARN, threshold.warn), (Status.CRIT, threshold.crit)):
         if limit is not None and limit <= shown_to:
             line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
-            across = line == axes.axvline
+            stands = line == axes.axvline
             axes.annotate(
                 f"{status} {number(limit)}",
-                (limit, 0.02) if across else (1, limit),
-                xycoords=("data", "axes fraction") if across else ("axes fraction", "data"),
-                ha="right",
+                (limit, 1) if stands else (1, limit),
+                xycoords=("data", "axes fraction") if stands else ("axes fraction", "data"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                # The labels of limits that stand close together would cover each other.
+                ha="right" if status is Status.WARN or not stands else "left",
                 va="bottom",
-                fontsize=7,
-                rotation=90 if across else 0,
+                fontsize=7.5,
                 color=COLOURS[status],
             )
 

@@ -127,7 +127,7 @@ def run(
     from opsnb import headless
 
     if sys.stderr.isatty():
-        typer.echo(f"Running {info.id} on {chosen.name} ...", err=True)
+        _tell(f"Running {info.id} on {chosen.name} ...")
     result = headless.run(headless.Order(info, chosen, values, timeout), config)
     if as_json:
         _say(result.model_dump_json(indent=2))
@@ -178,7 +178,8 @@ def list_records(
     as_json: Json = False,
 ) -> None:
     """List records, the newest first."""
-    from opsnb.records import Store, show as views
+    from opsnb.records import Store
+    from opsnb.records import show as views
 
     store = Store(load_config().store)
     results = list(store.results(runbook=runbook, target=target, limit=limit))
@@ -192,7 +193,7 @@ def build_site(
     """Build the site from runbooks and records."""
     from opsnb import site
 
-    _say(f"The site is at {site.build(load_config(), out, _progress)}")
+    _say(f"The site is at {site.build(load_config(), out, _tell)}")
 
 
 @site_app.command("serve")
@@ -204,6 +205,61 @@ def serve_site(
     from opsnb import site
 
     site.serve(load_config(), out, port, _say)
+
+
+@demo_app.command("up")
+def demo_up() -> None:
+    """Bring the demo stack up, or mend what of it is not."""
+    from opsnb.demo import stack
+
+    status = stack.up(_tell)
+    _say(f"The demo stack is up: target 'demo', API {status.urls['api']}")
+
+
+@demo_app.command("down")
+def demo_down() -> None:
+    """End the demo stack and remove its data."""
+    from opsnb.demo import stack
+
+    stack.down(_tell)
+
+
+@demo_app.command("status")
+def demo_status(as_json: Json = False) -> int:
+    """Tell what of the demo stack runs; exit code 0 when it is all up."""
+    from opsnb.demo import stack
+
+    status = stack.status()
+    if as_json:
+        _say_json(status.to_dict())
+    else:
+        _say(f"The demo stack is {status.state}.")
+        for part in status.parts:
+            pids = " ".join(map(str, part.pids))
+            _say(f"  {part.name:<12}{part.state:<6}{part.url or '-':<36}{pids}")
+        for name in status.faults:
+            _say(f"  fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
+    return {"up": 0, "degraded": 1}.get(status.state, 2)
+
+
+@demo_app.command("fault")
+def demo_fault(
+    name: Annotated[str | None, typer.Argument(help="Which fault.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take the fault back.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the faults.")] = False,
+) -> None:
+    """Inject a real fault into the demo stack, or take it back."""
+    from opsnb.demo import faults
+
+    if list_them or name is None:
+        for fault in faults.FAULTS.values():
+            _say(f"{fault.name:<16}{fault.description}")
+    elif clear:
+        faults.clear(name)
+        _say(f"The fault '{name}' is cleared.")
+    else:
+        faults.inject(name)
+        _say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
 
 
 def _given(options: Iterable[str], target: str | None) -> dict[str, Any]:
@@ -251,7 +307,8 @@ def _runbook_json(info: catalog.RunbookInfo) -> dict[str, Any]:
 
 
 def _print_run(result: RunResult, config: Config) -> None:
-    from opsnb.records import Store, show as views
+    from opsnb.records import Store
+    from opsnb.records import show as views
 
     _say(views.result_text(result))
     _say(f"Record: {Store(config.store).folder(result.run_id)}")
@@ -273,7 +330,6 @@ def _say_json(value: Any) -> None:
     _say(json.dumps(value, indent=2))
 
 
-def _progress(text: str) -> None:
-    """Tell how far things are, to a person who waits."""
-    if sys.stderr.isatty():
-        typer.echo(text, err=True)
+def _tell(text: str) -> None:
+    """Tell on stderr how a long piece of work goes."""
+    typer.echo(text, err=True)

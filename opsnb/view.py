@@ -90,9 +90,9 @@ def finding_html(finding: Finding) -> str:
             measure += scale(finding.value, finding.threshold)
     return (
         f'<div class="opsnb-finding" style="{_FONT};display:flex;flex-wrap:wrap;gap:4px 16px;'
-        f'align-items:flex-start;padding:6px 2px;border-top:1px solid {_LINE}">'
+        f'align-items:flex-start;padding:4px 2px;border-top:1px solid {_LINE}">'
         f'<div style="flex:0 0 80px">{pill(finding.status)}</div>'
-        f'<div style="flex:1 1 150px;max-width:240px;min-width:150px">'
+        f'<div style="flex:1 1 160px;max-width:260px;min-width:150px">'
         f'<div style="font-weight:600">{escape(finding.title or finding.name)}</div>'
         f'<div style="font-size:12px;opacity:.75">{escape(finding.name)}</div></div>'
         f'<div style="flex:0 0 204px">{measure}</div>'
@@ -168,9 +168,9 @@ def rows_text(rows: Sequence[Row]) -> str:
 
 def _top(value: float, threshold: Threshold) -> float:
     """Return the right end of the scale."""
-    if threshold.unit == "%":
-        return 100.0
     limits = [limit for limit in (threshold.warn, threshold.crit) if limit is not None]
+    if threshold.unit == "%" and max([value, *limits]) > 25:
+        return 100.0
     return max([value * 1.1, *(limit * 1.3 for limit in limits), 1e-9])
 
 

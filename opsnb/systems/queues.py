@@ -49,7 +49,7 @@ def depth(target: Target) -> Finding:
 
 @check(needs=(cache.SYSTEM,))
 def failures(target: Target) -> Finding:
-    """Failed share of the queues' jobs"""
+    """Failed jobs"""
     rows = [
         {
             "queue": row["queue"],
