@@ -1,14 +1,15 @@
 """Faults of the demo stack: each really breaks something, and can be taken back.
 
 A file in the stack's `faults/` folder says that a fault is active. It is written before anything
-is broken and removed before anything is mended, so that an interrupted command can be given again.
-Faults inside the service are switched by the very same file.
+is broken, renamed before anything is mended and removed after that, so that an interrupted command
+can be given again. Faults inside the service are switched by the very same file.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 import httpx
@@ -17,6 +18,8 @@ from bullmq import Job, Queue
 from opsnb.demo import parts, processes, service
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
+from opsnb.demo.postgres import Postgres
+from opsnb.demo.valkey import Valkey
 from opsnb.errors import DemoError, UsageError, did_you_mean
 
 AI_ANALYSIS = "ai-analysis"
@@ -31,6 +34,12 @@ SLOW_S = 1.2
 # What the service writes, by which its lines and its jobs are known.
 LOG_ERROR = "upstream model endpoint answered 502"
 JOB_ERROR = "model answer is not valid JSON"
+
+# Within this time the service has written the lines that it was about to write.
+BURST_S = 0.3
+
+# The suffix of the file of a fault that is being cleared.
+CLEARING = ".clearing"
 
 # Jobs that a fault added are told from the users' own by their names.
 FAULT_JOB = "drill"
@@ -48,9 +57,11 @@ class Fault:
     holds: str | None
     """The part that the fault takes away, if it does."""
     needs: frozenset[str]
-    """The parts without which it cannot be injected or cleared."""
+    """The parts without which it cannot be injected."""
     break_it: Callable[[Parts], None]
     mend_it: Callable[[Parts], None]
+    hangs: bool = False
+    """The part stays there, and does not answer."""
 
 
 def inject(name: str) -> None:
@@ -63,9 +74,10 @@ def inject(name: str) -> None:
     fault = _known(name)
     with Home.current().locked(_silent):
         stack = parts.current(_silent)
-        _require(stack.home, fault)
+        _require(stack.home, fault, fault.needs)
         write_private(stack.home.faults / name, "")
         fault.break_it(stack)
+        _see_held(stack, fault)
 
 
 def clear(name: str) -> None:
@@ -79,10 +91,15 @@ def clear(name: str) -> None:
         stack = parts.current(_silent)
         if name not in _active(stack.home):
             return
-        _require(stack.home, fault)
-        (stack.home.faults / name).unlink()
+        # Without its store no job can be removed; all else can be mended at any time.
+        _require(stack.home, fault, {stack.valkey.name})
+        flag = stack.home.faults / name
+        clearing = flag.with_suffix(CLEARING)
+        if flag.exists():
+            flag.rename(clearing)
         fault.mend_it(stack)
-        _settle(stack)
+        clearing.unlink()
+        parts.settle(stack, held(stack.home))
 
 
 def active() -> list[str]:
@@ -95,10 +112,15 @@ def held(home: Home) -> set[str]:
     return {part for name in _active(home) if (part := FAULTS[name].holds)}
 
 
-def break_again(stack: Parts) -> None:
-    """Apply the active faults that hang a part, after the part had died and was started."""
+def hanging(home: Home) -> set[str]:
+    """Return the parts that active faults let hang: their processes are to be there."""
+    return {part for name in _active(home) if (part := FAULTS[name].holds) and FAULTS[name].hangs}
+
+
+def hang_again(stack: Parts) -> None:
+    """Let a part hang again that had died in a fault and was started."""
     for name in _active(stack.home):
-        if name in {"redis-hang", "postgres-hang"}:
+        if FAULTS[name].hangs:
             FAULTS[name].break_it(stack)
 
 
@@ -113,43 +135,39 @@ def _known(name: str) -> Fault:
 
 
 def _active(home: Home) -> list[str]:
-    return [name for name in FAULTS if (home.faults / name).exists()]
+    return [
+        name
+        for name in FAULTS
+        if any((home.faults / f"{name}{suffix}").exists() for suffix in ("", CLEARING))
+    ]
 
 
-def _require(home: Home, fault: Fault) -> None:
+def _require(home: Home, fault: Fault, needed: Set[str]) -> None:
     for other in _active(home):
-        if other != fault.name and FAULTS[other].holds in fault.needs:
+        if other != fault.name and FAULTS[other].holds in fault.needs & needed:
             raise DemoError(
                 f"The fault '{fault.name}' needs {FAULTS[other].holds}, which the fault '{other}' "
                 f"holds; clear that one first with: opsnb demo fault {other} --clear"
             )
 
 
-def _settle(stack: Parts) -> None:
-    """Wait until all that no fault holds is well again."""
-    away = held(stack.home)
-
-    def well() -> bool:
-        if service.WORKER not in away and not service.running(stack.home, service.WORKER):
-            return False
-        if service.API in away:
-            return True
-        known = service.health(stack.settings)
-        return known is not None and all(
-            known.get(dependency) == "ok"
-            for dependency, part in (("redis", "valkey"), ("postgres", "postgres"))
-            if part not in away
-        )
-
-    if not processes.wait_until(well, SETTLE_LIMIT_S):
-        raise DemoError(
-            "The demo stack did not become healthy again; mend it with: opsnb demo up"
-        )
-
-
 def _see(effect: Callable[[], bool], what: str) -> None:
     if not processes.wait_until(effect, SETTLE_LIMIT_S):
         raise DemoError(f"The fault is set, but {what}; see: opsnb demo status")
+
+
+def _see_held(stack: Parts, fault: Fault) -> None:
+    """Wait until the API knows that a part is away which it depends on."""
+    away = held(stack.home)
+    dependency = {"valkey": "redis", "postgres": "postgres"}.get(fault.holds or "")
+    if dependency is None or service.API in away:
+        return
+
+    def known() -> bool:
+        health = service.health(stack.settings)
+        return health is not None and health.get(dependency) == "down"
+
+    _see(known, "the API does not notice")
 
 
 def _fill_queue(stack: Parts) -> None:
@@ -202,9 +220,7 @@ def _forget_failed_jobs(stack: Parts) -> None:
 
 async def _add_jobs(queue: Queue, count: int) -> None:
     options = {"removeOnComplete": True}
-    jobs = [
-        {"name": FAULT_JOB, "data": {"scene_id": n + 1}, "opts": options} for n in range(count)
-    ]
+    jobs = [{"name": FAULT_JOB, "data": {"scene_id": n + 1}, "opts": options} for n in range(count)]
     if jobs:
         await queue.addBulk(jobs)
 
@@ -254,13 +270,25 @@ def _see_log_errors(stack: Parts) -> None:
 
 
 def _take_errors_out_of_log(stack: Parts) -> None:
-    # The service writes a second's worth at once, and looks for the fault before each.
-    with stack.service.log.open("r+", encoding="utf-8") as log:
-        kept = [line for line in log if LOG_ERROR not in line]
-        # Written in place: pm2 and the service hold the file open, in append mode.
-        log.seek(0)
-        log.writelines(kept)
-        log.truncate()
+    def clean() -> bool:
+        with stack.service.log.open("r+", encoding="utf-8") as log:
+            lines = log.readlines()
+            kept = [line for line in lines if LOG_ERROR not in line]
+            # Written in place: pm2 holds the file open, in append mode.
+            log.seek(0)
+            log.writelines(kept)
+            log.truncate()
+        return len(kept) == len(lines)
+
+    # The service may be in the midst of a second's worth of lines.
+    while not clean():
+        time.sleep(BURST_S)
+
+
+def _thaw(server: Postgres | Valkey) -> None:
+    server.thaw()
+    if not server.answers():
+        server.start()
 
 
 def _nothing(_: Parts) -> None:
@@ -284,7 +312,7 @@ FAULTS: dict[str, Fault] = {
             "failing-jobs",
             f"The worker throws an error in every job of ai-analysis, and {FAILING_JOBS} jobs "
             "are added.",
-            "queues.failure_rate",
+            "queues.failures",
             None,
             frozenset({"valkey"}),
             _fail_jobs,
@@ -333,7 +361,8 @@ FAULTS: dict[str, Fault] = {
             "valkey",
             frozenset({"valkey"}),
             lambda stack: stack.valkey.freeze(),
-            lambda stack: stack.valkey.thaw(),
+            lambda stack: _thaw(stack.valkey),
+            hangs=True,
         ),
         Fault(
             "postgres-down",
@@ -352,7 +381,8 @@ FAULTS: dict[str, Fault] = {
             "postgres",
             frozenset({"postgres"}),
             lambda stack: stack.postgres.freeze(),
-            lambda stack: stack.postgres.thaw(),
+            lambda stack: _thaw(stack.postgres),
+            hangs=True,
         ),
         Fault(
             "log-errors",

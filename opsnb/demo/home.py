@@ -212,7 +212,9 @@ class Settings:
 
     def postgres_url(self, database: str) -> str:
         """Return the URL of any database of the server, with its password."""
-        return f"postgresql://{USER}:{self.postgres_password}@{HOST}:{self.postgres_port}/{database}"
+        return (
+            f"postgresql://{USER}:{self.postgres_password}@{HOST}:{self.postgres_port}/{database}"
+        )
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:

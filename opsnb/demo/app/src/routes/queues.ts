@@ -56,13 +56,11 @@ queueRoutes.post("/resume-all", async (_request, response) => {
 
 queueRoutes.post("/clean-all", async (request, response) => {
   const grace = graceOf(request);
-  const cleaned = await using("redis", () =>
-    Promise.all(
-      queueManager.names.map(async (queue) => ({
-        queue,
-        removed: await queueManager.cleanQueue(queue, grace),
-      })),
-    ),
+  const cleaned = await Promise.all(
+    queueManager.names.map(async (queue) => ({
+      queue,
+      removed: await queueManager.cleanQueue(queue, grace),
+    })),
   );
   log("INFO", `cleaned failed jobs older than ${grace} ms from all queues`);
   response.json({ grace_ms: grace, cleaned });
@@ -85,7 +83,7 @@ queueRoutes.post("/:name/resume", async (request, response) => {
 queueRoutes.post("/:name/clean", async (request, response) => {
   const queue = queueOf(request);
   const grace = graceOf(request);
-  const removed = await using("redis", () => queueManager.cleanQueue(queue, grace));
+  const removed = await queueManager.cleanQueue(queue, grace);
   log("INFO", `cleaned ${removed} failed jobs older than ${grace} ms from ${queue}`);
   response.json({ queue, grace_ms: grace, removed });
 });
