@@ -92,6 +92,16 @@ class Host:
         except BadAnswer:
             return False
 
+    def has_process(self, pid: int) -> bool:
+        """Say whether a process of this user, or any on this machine, has the id `pid`."""
+        if self.is_local:
+            return psutil.pid_exists(pid)
+        try:
+            self.run(["kill", "-0", str(pid)])
+        except BadAnswer:
+            return False
+        return True
+
     def clock(self) -> tuple[datetime, tzinfo | None]:
         """Return the host's own time in UTC, and its zone; None is this process's zone.
 

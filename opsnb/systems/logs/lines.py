@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
@@ -19,6 +19,16 @@ class Clock:
 
     now: float
     zone: tzinfo | None = None
+    minutes: dict[tuple[str, str], float | None] = field(default_factory=dict, compare=False)
+    """Minutes that have been converted before: neighbouring lines are of the same one."""
+
+
+class Verdict(NamedTuple):
+    """How bad an entry is, and its message without stamp and level."""
+
+    severe: bool | None
+    """Whether its level is error or worse; None when it has no level."""
+    message: str
 
 
 class Head(NamedTuple):
@@ -26,10 +36,24 @@ class Head(NamedTuple):
 
     at: float
     """When it was written, in seconds since 1970."""
-    severe: bool | None
-    """Whether its level is error or worse; None when it has no level."""
-    message: str
-    """What it says, without stamp and level."""
+    rest: str
+    """The line behind its stamp."""
+    level: str = ""
+    """The level, where it stands before the stamp."""
+    priority: str = ""
+    """Syslog's priority, where it is written."""
+    fields: dict[str, Any] | None = None
+    """Those of a JSON line that has its stamp in one of them."""
+
+    def verdict(self) -> Verdict:
+        """Return how bad it is and what it says."""
+        fields = self.fields or _fields(self.rest)
+        if fields:
+            return _json_verdict(fields)
+        found = level_of(self.level + self.rest)
+        if self.priority:
+            return found._replace(severe=int(self.priority) % 8 <= 3)
+        return found
 
 
 class ErrorEntry(NamedTuple):
@@ -47,6 +71,8 @@ _ANY = f"{_SEVERE}|{_MILD}"
 _SEVERE_WORDS = frozenset(_SEVERE.split("|"))
 _KNOWN_WORDS = frozenset(_ANY.split("|"))
 
+_TRACES = ("err", "fatal", "crit", "alert", "emerg", "panic", "severe")
+
 _PM2_NAME = r"(?:\d+\|[^|]{1,64}\| ?)?"
 _STAMP = re.compile(
     rf"""
@@ -56,13 +82,13 @@ _STAMP = re.compile(
         (?P<level>(?:level=\w+|\[?(?i:{_ANY})\]?:?)\s+)?
         (?:(?:ts|t|time|timestamp|at|date)=)?
         ["'\[(]?
-        (?P<year>\d{{4}})[-/](?P<monthday>\d\d[-/]\d\d)
-        [T\ ](?P<time>\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)
+        (?P<date>\d{{4}}[-/]\d\d[-/]\d\d)[T\ ](?P<time>\d\d:\d\d)
+        (?::(?P<seconds>(?:[0-5]\d|60)(?:[.,]\d+)?))?
         (?:\ ?(?P<zone>[Zz]\b|(?:UTC|GMT)\b|[+-]\d\d:?\d\d(?!\d))|(?P<hours>[+-]\d\d)(?![\d:]))?
         ["'\])]?
     |
-        (?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
-        \ {{1,2}}(?P<day>\d{{1,2}})\ (?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?=\ )
+        (?P<minute>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
+        \ {{1,2}}\d{{1,2}}\ \d\d:\d\d):(?P<second>(?:[0-5]\d|60)(?:\.\d+)?)(?=\ )
     )
     """,
     re.VERBOSE,
@@ -93,7 +119,10 @@ _LOGFMT_MESSAGE = re.compile(r'\bmsg=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
 _TIME_KEYS = ("time", "timestamp", "ts", "@timestamp", "datetime", "date")
 _LEVEL_KEYS = ("level", "severity", "lvl", "levelname", "log.level", "level_name", "loglevel")
 _MESSAGE_KEYS = ("msg", "message", "error", "err", "event", "log", "text")
+_JSON_START = re.compile(rf"{_PM2_NAME}:?\s*\{{")
 _PINO_ERROR = 50
+_YEAR_5138 = 1e11
+_DAY_S = 86400
 
 
 def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[ErrorEntry]:
@@ -101,18 +130,20 @@ def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[Erro
 
     A line without a stamp belongs to the entry before it, so that a stack trace is one error.
     """
-    at, undecided = 0.0, False
+    entry: Head | None = None  # the one that the lines without a stamp could make an error
     for line in lines:
         head = parse(line, clock)
-        if head is not None:
-            at = head.at
-            severe = says_error(head.message) if head.severe is None else head.severe
-            if severe and at >= since:
-                yield ErrorEntry(at, head.message or line.strip())
-            undecided = head.severe is None and not severe and at >= since
-        elif undecided and says_error(line):
-            yield ErrorEntry(at, line.strip())
-            undecided = False
+        if head is None:
+            if entry and says_error(line) and entry.verdict().severe is None:
+                yield ErrorEntry(entry.at, line.strip())
+                entry = None
+            continue
+        entry = head if head.at >= since else None
+        if entry and _may_be_error(line):
+            severe, message = entry.verdict()
+            if says_error(message) if severe is None else severe:
+                yield ErrorEntry(entry.at, message or line.strip())
+                entry = None
 
 
 def first_stamp(lines: Iterable[str], clock: Clock) -> float | None:
@@ -131,33 +162,34 @@ def parse(line: str, clock: Clock) -> Head | None:
     if at is None:
         return None
     rest = line[match.end() :]
-    if "{" in rest[:4] and (head := _parse_json(rest.lstrip(": "), clock, at)):
-        return head
     header = (_RFC5424_HEAD if match["rfc5424"] else _SYSLOG_TAG).match(rest)
     if header:
         rest = rest[header.end() :]
-    if _STACK_FRAME.match(rest):
+    if "   at " in line and _STACK_FRAME.match(rest):
         return None
-    severe, message = level_of((match["level"] or "") + rest)
-    if match["pri"]:
-        severe = int(match["pri"]) % 8 <= 3
-    return Head(at, severe, message)
+    return Head(at, rest, match["level"] or "", match["pri"] or "")
 
 
-def level_of(text: str) -> tuple[bool | None, str]:
+def _may_be_error(line: str) -> bool:
+    """Say quickly of most lines that they are none."""
+    lower = line.lower()
+    return any(word in lower for word in _TRACES) or "{" in line or "<" in line[:80]
+
+
+def level_of(text: str) -> Verdict:
     """Return whether the level in `text` is error or worse, and the message without it.
 
     None when there is no level.
     """
     match = _LEVEL.search(text, 0, _LEVEL_WITHIN)
     if match is None:
-        return None, text.strip(" \t\r:")
+        return Verdict(None, text.strip(" \t\r:"))
     word = match[match.lastgroup or 0].lower()
     if logfmt := _LOGFMT_MESSAGE.search(text):
         message = logfmt[1] or logfmt[2] or ""
     else:
         message = text[match.end() :]
-    return word in _SEVERE_WORDS, message.strip(" \t\r:|])>-")
+    return Verdict(word in _SEVERE_WORDS, message.strip(" \t\r:|])>-"))
 
 
 def says_error(text: str) -> bool:
@@ -184,67 +216,87 @@ def pattern(message: str) -> str:
 
 
 def _moment(match: re.Match[str], clock: Clock) -> float | None:
-    if match["month"]:
-        return _syslog_moment(match, clock)
-    zone = match["zone"] or match["hours"] or ""
-    if zone in ("z", "UTC", "GMT"):
-        zone = "Z"
-    monthday = match["monthday"].replace("/", "-")
-    return _iso_moment(f"{match['year']}-{monthday}T{match['time']}{zone}", clock)
+    """Return the time of a stamp, in seconds since 1970; None when there is no such day."""
+    if match["minute"]:
+        key, seconds = (match["minute"], ""), match["second"]
+    else:
+        key = f"{match['date']}T{match['time']}", match["zone"] or match["hours"] or ""
+        seconds = match["seconds"] or "0"
+    if key not in clock.minutes:
+        clock.minutes[key] = _iso_minute(*key, clock) if match["date"] else _minute(key[0], clock)
+    minute = clock.minutes[key]
+    if minute is None:
+        return None
+    return min(minute + float(seconds.replace(",", ".")), clock.now)
 
 
-def _iso_moment(text: str, clock: Clock) -> float | None:
+def _iso_minute(text: str, zone: str, clock: Clock) -> float | None:
+    zone = "Z" if zone in ("z", "UTC", "GMT") else zone
     try:
-        return _epoch(datetime.fromisoformat(text), clock)
+        return _epoch(datetime.fromisoformat(text.replace("/", "-") + zone), clock)
     except (ValueError, OverflowError):
         return None
 
 
-def _syslog_moment(match: re.Match[str], clock: Clock) -> float | None:
-    """Return the time of a stamp without a year: the last such day that is not yet to come."""
-    month = _MONTHS.index(match["month"]) + 1
-    year = datetime.fromtimestamp(clock.now, clock.zone).year
-    for candidate in (year + 1, year, year - 1):
-        text = f"{candidate}-{month:02}-{int(match['day']):02}T{match['clock']}"
-        try:
-            naive = datetime.fromisoformat(text)
-        except ValueError:
-            continue  # 29 February
-        # A day of grace for clocks that disagree.
-        if naive.replace(tzinfo=clock.zone).timestamp() <= clock.now + 86400:
-            return _epoch(naive, clock)
+def _minute(text: str, clock: Clock) -> float | None:
+    """Return the minute of a stamp without a year: the last such day that is not yet to come."""
+    month, day, time = text.split()
+    now = datetime.fromtimestamp(clock.now, clock.zone)
+    for year in (now.year + 1, now.year, now.year - 1):
+        moment = _iso_minute(
+            f"{year}-{_MONTHS.index(month) + 1:02}-{int(day):02}T{time}", "", clock
+        )
+        # A day of grace for clocks that disagree; 29 February is not in every year.
+        if moment is not None and moment <= clock.now + _DAY_S:
+            return moment
     return None
 
 
 def _epoch(moment: datetime, clock: Clock) -> float:
     if moment.tzinfo is not None:
-        return min(moment.timestamp(), clock.now)
+        return moment.timestamp()
     # The hour that summer time's end repeats has two readings; the later that has come is right
     # for a log that is read as it is written.
     late, early = (moment.replace(tzinfo=clock.zone, fold=fold).timestamp() for fold in (1, 0))
-    return min(late if late <= clock.now else early, clock.now)
+    return late if late <= clock.now else early
 
 
-def _parse_json(line: str, clock: Clock, at: float | None = None) -> Head | None:
-    """Return what a JSON line says; `at` is the stamp that stands before it, if any."""
+def _parse_json(line: str, clock: Clock) -> Head | None:
+    fields = _fields(line)
+    if fields is None:
+        return None
+    at = _json_moment(_first(fields, _TIME_KEYS), clock)
+    return None if at is None else Head(at, "", fields=fields)
+
+
+def _first(fields: dict[str, Any], keys: Iterable[str]) -> Any:
+    for key in keys:
+        if key in fields:
+            return fields[key]
+    return None
+
+
+def _fields(line: str) -> dict[str, Any] | None:
+    """Return the fields of a JSON line, which pm2 may have put a name or a stamp before."""
+    start = _JSON_START.match(line)
+    if start is None:
+        return None
     try:
-        fields = json.loads(line[line.index("{") :])
+        fields = json.loads(line[start.end() - 1 :])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict):
-        return None
-    if at is None:
-        at = next((_json_moment(fields[key], clock) for key in _TIME_KEYS if key in fields), None)
-    if at is None:
-        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _json_verdict(fields: dict[str, Any]) -> Verdict:
     message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
-    level = next((fields[key] for key in _LEVEL_KEYS if key in fields), None)
-    severe = _json_severe(level)
-    if severe is None:
-        severe, message = level_of(message)
-    if severe is None and (fields.get("error") or fields.get("err")):
-        severe = True
-    return Head(at, severe, message)
+    severe = _json_severe(_first(fields, _LEVEL_KEYS))
+    if severe is not None:
+        return Verdict(severe, message)
+    found = level_of(message)
+    if found.severe is None and (fields.get("error") or fields.get("err")):
+        return Verdict(True, message)
+    return found
 
 
 def _json_severe(level: Any) -> bool | None:
@@ -258,11 +310,10 @@ def _json_moment(value: Any, clock: Clock) -> float | None:
     if isinstance(value, str) and not re.fullmatch(r"\d+(?:\.\d+)?", value):
         match = _STAMP.match(value)
         return _moment(match, clock) if match else None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
+    if value is None or isinstance(value, bool | dict | list):
         return None
-    while seconds > 1e11:  # milli-, micro- or nanoseconds; as seconds it were the year 5138
+    seconds = float(value)
+    while seconds > _YEAR_5138:  # milli-, micro- or nanoseconds
         seconds /= 1000
     return min(seconds, clock.now)
 
