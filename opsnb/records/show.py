@@ -1,0 +1,171 @@
+"""Records for people at a terminal, and for programs.
+
+Each function returns text or something that rich prints; none prints. Status is always a word,
+with colour only beside it, and everything reads well at 80 columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from opsnb.model import Finding, RunResult, Status, now
+
+STATUS_STYLE = {
+    Status.OK: "green",
+    Status.WARN: "yellow",
+    Status.CRIT: "bold red",
+    Status.UNKNOWN: "magenta",
+    Status.SKIPPED: "dim",
+}
+
+
+def as_json(results: Iterable[RunResult]) -> str:
+    """Return `results` as one JSON array."""
+    return _json([result.model_dump(mode="json") for result in results])
+
+
+def result_as_json(result: RunResult, location: str) -> str:
+    """Return `result` as one JSON object, with `location` beside its own keys."""
+    return _json({**result.model_dump(mode="json"), "location": location})
+
+
+def record_list(results: Sequence[RunResult], *, at: datetime | None = None) -> RenderableType:
+    """Return one entry a run: when, its status, runbook and target, then the worst sentence.
+
+    `at` is the moment that ages are counted from; now by default.
+    """
+    if not results:
+        return Text("No records. Make the first with: opsnb run health/daily")
+    at = at or now()
+    return Group(*(_entry(result, at) for result in results))
+
+
+def record(result: RunResult, location: str, *, at: datetime | None = None) -> RenderableType:
+    """Return a whole run: its header, its findings the worst first, and where its notebook is."""
+    return Group(
+        _header(result, at or now()),
+        Text(),
+        *_error(result),
+        _findings(result.findings),
+        *_actions(result.actions),
+        Text(),
+        Text.assemble("Notebook  ", f"{location}/record.ipynb", overflow="fold"),
+    )
+
+
+def worst_sentence(result: RunResult) -> str:
+    """Return what a tired person reads first: why the run broke, else its worst finding."""
+    if result.error:
+        return result.error
+    finding = max(result.findings, key=lambda finding: finding.status.severity, default=None)
+    return finding.message if finding else "No check ran."
+
+
+def age(then: datetime, at: datetime) -> str:
+    """Return how long before `at` that was: `just now`, `5 min ago`, `3 h ago`, `2 d ago`."""
+    passed = at - then
+    if passed < timedelta(minutes=1):
+        return "just now"
+    if passed < timedelta(hours=1):
+        return f"{passed // timedelta(minutes=1)} min ago"
+    if passed < timedelta(days=2):
+        return f"{passed // timedelta(hours=1)} h ago"
+    return f"{passed.days} d ago"
+
+
+def _entry(result: RunResult, at: datetime) -> RenderableType:
+    head = Text.assemble(
+        _status(result.status),
+        f"{result.runbook} on {result.target}, {_when(result.started)}, ",
+        f"{age(result.started, at)}",
+    )
+    return Group(
+        head,
+        Padding(Text(worst_sentence(result)), (0, 0, 0, 9), expand=False),
+        Padding(Text(result.run_id, style="dim", overflow="fold"), (0, 0, 0, 9), expand=False),
+    )
+
+
+def _header(result: RunResult, at: datetime) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("Status", Text.assemble(_status(result.status, 0), f", exit {result.exit_code}"))
+    for label, value in _facts(result, at):
+        table.add_row(label, Text(value))
+    return table
+
+
+def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
+    commit = f", commit {result.commit}" if result.commit else ""
+    facts = [
+        ("Runbook", f"{result.runbook}{commit}"),
+        ("Target", result.target),
+        ("Started", f"{_when(result.started)}, {age(result.started, at)}"),
+        ("Took", f"{result.seconds:.1f} s"),
+        ("By", f"{result.operator} on {result.host}, {result.trigger}"),
+        ("Run", result.run_id),
+    ]
+    if result.incident:
+        facts.append(("Incident", result.incident))
+    if result.parent:
+        facts.append(("Continues", result.parent))
+    facts += [("Parameter", f"{name} = {value!r}") for name, value in result.parameters.items()]
+    return facts
+
+
+def _error(result: RunResult) -> list[Text]:
+    return [Text(f"The run broke: {result.error}", style="bold red"), Text()] * bool(result.error)
+
+
+def _findings(findings: Sequence[Finding]) -> RenderableType:
+    if not findings:
+        return Text("No check ran.")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column()
+    for finding in sorted(findings, key=lambda finding: -finding.status.severity):
+        table.add_row(_status(finding.status), Text(finding.name), Text(_sentence(finding)))
+    return table
+
+
+def _sentence(finding: Finding) -> str:
+    cause = f" (because of {finding.caused_by})" if finding.caused_by else ""
+    return finding.message + cause
+
+
+def _actions(actions: Sequence[dict[str, Any]]) -> list[Text]:
+    if not actions:
+        return []
+    return [
+        Text(),
+        *(Text(f"ACTION   {action.get('name', '')}: {_done(action)}") for action in actions),
+    ]
+
+
+def _done(action: dict[str, Any]) -> str:
+    """Say how far an action went."""
+    if action.get("verified"):
+        return "applied and verified"
+    return "applied" if action.get("applied") else "planned, nothing changed"
+
+
+def _status(status: Status, width: int = 9) -> Text:
+    return Text(f"{status.value.upper():<{width}}", style=STATUS_STYLE[status], end="")
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
