@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from opsnb import __version__, catalog
@@ -21,7 +20,7 @@ from opsnb.errors import OpsnbError, ParameterError, UsageError
 from opsnb.target import Config, load_config
 
 if TYPE_CHECKING:
-    from opsnb.model import RunResult
+    from rich.console import RenderableType
 
 INTERRUPTED = 130
 
@@ -59,9 +58,9 @@ def main() -> None:
         code = app(standalone_mode=False)
     except OpsnbError as error:
         code = _told(str(error), error.exit_code, debug)
-    except click.UsageError as error:
-        code = _told(error.format_message(), UsageError.exit_code, debug)
-    except (click.Abort, KeyboardInterrupt):
+    except typer.exceptions.TyperException as error:
+        code = _told(_usage(error), UsageError.exit_code, debug)
+    except (typer.Abort, KeyboardInterrupt):
         code = _told("Interrupted.", INTERRUPTED, debug)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
@@ -132,7 +131,10 @@ def run(
     if as_json:
         _say(result.model_dump_json(indent=2))
     else:
-        _print_run(result, config)
+        from opsnb.records import Store
+        from opsnb.records import show as views
+
+        _render(views.record(result, Store(config.store).folder(result.run_id)))
     return result.exit_code
 
 
@@ -153,8 +155,7 @@ def doctor(target: TargetOption = None, as_json: Json = False) -> int:
     config = load_config()
     chosen = config.target(target or _only_target(config))
     # Imported only now: the drivers take longer to import than --help may take.
-    from opsnb import view
-    from opsnb.doctor import examine
+    from opsnb.doctor import examine, report
     from opsnb.model import worst
 
     diagnoses = examine(chosen, config)
@@ -166,7 +167,7 @@ def doctor(target: TargetOption = None, as_json: Json = False) -> int:
             ]
         )
     else:
-        _say(view.doctor_text(diagnoses))
+        _render(report(diagnoses))
     return worst(each.finding.status for each in diagnoses).exit_code
 
 
@@ -183,7 +184,30 @@ def list_records(
 
     store = Store(load_config().store)
     results = list(store.results(runbook=runbook, target=target, limit=limit))
-    _say(views.list_json(results) if as_json else views.list_text(results))
+    if as_json:
+        _say(views.as_json(results))
+    else:
+        _render(views.record_list(results))
+    for sentence in store.broken.values():
+        _tell(f"opsnb: {sentence}")
+
+
+@records_app.command("show")
+def show_record(
+    run_id: Annotated[str, typer.Argument(help="A run id, its end, or `latest`.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a run found."""
+    from opsnb.records import Store
+    from opsnb.records import show as views
+
+    store = Store(load_config().store)
+    result = store.result(run_id)
+    location = store.folder(result.run_id)
+    if as_json:
+        _say(views.result_as_json(result, location))
+    else:
+        _render(views.record(result, location))
 
 
 @site_app.command("build")
@@ -193,7 +217,7 @@ def build_site(
     """Build the site from runbooks and records."""
     from opsnb import site
 
-    _say(f"The site is at {site.build(load_config(), out, _tell)}")
+    _say(f"The site is at {site.build(load_config(), out, _tell, app=app)}")
 
 
 @site_app.command("serve")
@@ -204,7 +228,7 @@ def serve_site(
     """Build the site and serve it on loopback."""
     from opsnb import site
 
-    site.serve(load_config(), out, port, _say)
+    site.serve(load_config(), out, port, _say, app=app)
 
 
 @demo_app.command("up")
@@ -306,24 +330,30 @@ def _runbook_json(info: catalog.RunbookInfo) -> dict[str, Any]:
     }
 
 
-def _print_run(result: RunResult, config: Config) -> None:
-    from opsnb.records import Store
-    from opsnb.records import show as views
-
-    _say(views.result_text(result))
-    _say(f"Record: {Store(config.store).folder(result.run_id)}")
-
-
 def _told(message: str, code: int, debug: bool) -> int:
     """Print `message` as an error and return `code`; with --debug, raise instead."""
     if debug:
         raise  # noqa: PLE0704 - called from an except clause
-    typer.echo(f"opsnb: {message}", err=True)
+    if message:
+        typer.echo(f"opsnb: {message}", err=True)
     return code
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Return what is wrong with the command line, in one line that ends as a sentence."""
+    words = " ".join(error.format_message().split())  # empty when the help has been printed
+    return words if not words or words.endswith((".", "?", ")")) else f"{words}."
 
 
 def _say(text: str) -> None:
     typer.echo(text)
+
+
+def _render(renderable: RenderableType) -> None:
+    """Print for a person: colour on a terminal, plain words elsewhere."""
+    from rich.console import Console
+
+    Console(highlight=False).print(renderable)
 
 
 def _say_json(value: Any) -> None:

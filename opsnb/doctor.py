@@ -5,14 +5,19 @@ Each part says what was tried, what answered, and the mend.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from opsnb.check import Check
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.target import Config, Target
+from opsnb.view import TERMINAL_STYLES
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,23 @@ def examine(target: Target, config: Config) -> list[Diagnosis]:
         if finding.name in parts
     ]
     return [*diagnoses, _contacts(config)]
+
+
+def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
+    """Return the diagnoses for a terminal: status and part, what was tried, answered, to mend."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in diagnoses:
+        status = each.finding.status
+        table.add_row(
+            Text(status.upper(), TERMINAL_STYLES[status]), Text(each.finding.title, "bold")
+        )
+        lines = (("tried", each.tried), ("answer", each.finding.message), ("mend", each.mend))
+        for label, words in lines:
+            if words:
+                table.add_row(Text(label, "dim"), Text(words))
+    return table
 
 
 def _contacts(config: Config) -> Diagnosis:

@@ -102,6 +102,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    near = near or [name for name in names if word and name.startswith(word)]
     if near:
         return f" Did you mean '{near[0]}'?"
     if names:

@@ -197,7 +197,8 @@ def _mask_named(match: re.Match[str]) -> str:
 
 def _forms(secret: str) -> Iterator[str]:
     """Yield patterns of `secret` as it stands in URLs, JSON, HTML, literals, base64 and hex."""
-    yield "".join(map(_character, secret))
+    # Shells, regular expressions and Markdown may put a backslash before any character.
+    yield r"\\{0,4}".join(map(_character, secret))
     raw = secret.encode(errors="surrogateescape")
     yield f"(?i:{raw.hex()})"
     for shift in range(3):
@@ -229,7 +230,7 @@ def _character(character: str) -> str:
     entities = [rf"&(?:amp;){{0,3}}#0{{0,4}}(?:{code}|x{code:x});"]
     if name:
         entities.append(rf"&(?:amp;){{0,3}}{name};")
-    ways = "|".join((percent, byte_escapes, units, *entities))
-    if character == "\\":
-        return rf"(?:(?i:{ways})|\\{{1,8}})"
-    return rf"\\{{0,4}}(?:(?i:{ways})|{re.escape(character)}{_BLANKS.get(character, '')})"
+    literals = [rf"\\{{1,4}}U{code:08x}", *([rf"\\{{1,4}}x{code:02x}"] if code < 256 else [])]
+    ways = "|".join((percent, byte_escapes, units, *literals, *entities))
+    plain = r"\\{1,8}" if character == "\\" else re.escape(character)
+    return rf"(?:(?i:{ways})|{plain}{_BLANKS.get(character, '')})"

@@ -22,6 +22,15 @@ COLOURS = {
 }
 """Backgrounds on which white text has a contrast of at least 4.5."""
 
+TERMINAL_STYLES = {
+    Status.OK: "green",
+    Status.WARN: "yellow",
+    Status.CRIT: "bold red",
+    Status.UNKNOWN: "magenta",
+    Status.SKIPPED: "dim",
+}
+"""rich styles, always beside the word: colour alone tells nothing on paper or in a log."""
+
 _MOST_ROWS = 20
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
 _LINE = "rgba(128,128,128,.35)"

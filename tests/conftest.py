@@ -1,0 +1,53 @@
+"""The real systems that tests run on, and a place of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opsnb.demo import faults, stack
+from opsnb.target import Target, load_target
+
+
+@pytest.fixture(scope="session")
+def stack_home() -> Iterator[Path]:
+    """The state folder of the suite's own demo stack, which is up.
+
+    Not pytest's folder: its long path would pass the limit of Unix sockets.
+    """
+    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+        home = Path(folder, "demo")
+        before = os.environ.get("OPSNB_DEMO_HOME")
+        os.environ["OPSNB_DEMO_HOME"] = str(home)
+        try:
+            stack.up(lambda _: None)
+            yield home
+        finally:
+            os.environ["OPSNB_DEMO_HOME"] = str(home)
+            stack.down(lambda _: None)
+            os.environ.pop("OPSNB_DEMO_HOME")
+            if before is not None:
+                os.environ["OPSNB_DEMO_HOME"] = before
+
+
+@pytest.fixture
+def demo(stack_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """The demo target, healthy; whatever fault a test injects is cleared after it."""
+    monkeypatch.setenv("OPSNB_DEMO_HOME", str(stack_home))
+    yield load_target("demo")
+    for name in faults.active():
+        faults.clear(name)
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests away from the developer's own configuration, records and demo stack."""
+    for name in ("OPSNB_CONFIG", "REDIS_URL", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "no-demo"))
+    monkeypatch.setenv("OPSNB_RECORDS", str(tmp_path / "records"))
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,89 @@
+"""Every fault of the demo stack turns the findings that name it, and no other."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from opsnb.demo import faults
+from opsnb.measure import Measurement
+from opsnb.model import Finding, Status
+from opsnb.systems import api, cache, database, host, logs, processes, queues
+from opsnb.target import Target
+
+CHECKS = (
+    api.health,
+    api.latency.given(5),
+    api.queue_stats,
+    queues.depth,
+    queues.failures,
+    cache.ping,
+    cache.memory,
+    database.ping,
+    processes.up,
+    host.disk,
+    host.memory,
+    logs.errors,
+)
+
+NAMED_BY = {
+    "queue-backlog": {"queues.depth"},
+    "failing-jobs": {"queues.failures"},
+    "worker-down": {"processes.up"},
+    "api-down": {"api.health", "processes.up"},
+    "api-slow": {"api.latency"},
+    "redis-down": {"cache.ping"},
+    "redis-hang": {"cache.ping"},
+    "postgres-down": {"database.ping"},
+    "postgres-hang": {"database.ping"},
+    "log-errors": {"logs.errors"},
+}
+DEPENDENT = {
+    "api-down": {"api.latency", "api.queue_stats"},
+    "redis-down": {"api.queue_stats", "queues.depth", "queues.failures", "cache.memory"},
+    "redis-hang": {"api.queue_stats", "queues.depth", "queues.failures", "cache.memory"},
+}
+
+
+def measure(target: Target) -> dict[str, Finding]:
+    return {finding.name: finding for finding in Measurement(target).run(CHECKS)}
+
+
+def turned(found: dict[str, Finding]) -> dict[str, Status]:
+    return {
+        name: finding.status for name, finding in found.items() if finding.status is not Status.OK
+    }
+
+
+def settle(target: Target, expected: set[str]) -> dict[str, Status]:
+    """Measure until the findings `expected` to be not ok are; a fault may need seconds to show."""
+    for _ in range(20):
+        seen = turned(measure(target))
+        if set(seen) == expected:
+            break
+        time.sleep(1)
+    return seen
+
+
+def test_a_healthy_stack_is_all_ok(demo: Target) -> None:
+    assert turned(measure(demo)) == {}
+
+
+def test_every_fault_has_a_test() -> None:
+    assert set(NAMED_BY) == set(faults.FAULTS)
+
+
+@pytest.mark.parametrize("name", NAMED_BY)
+def test_a_fault_turns_its_own_finding_and_clearing_it_turns_it_back(
+    demo: Target, name: str
+) -> None:
+    faults.inject(name)
+    named, dependent = NAMED_BY[name], DEPENDENT.get(name, set())
+    seen = settle(demo, named | dependent)
+    assert {finding for finding, status in seen.items() if status is not Status.SKIPPED} == named
+    assert {finding for finding, status in seen.items() if status is Status.SKIPPED} == dependent
+    assert set(seen.values()) <= {Status.WARN, Status.CRIT, Status.SKIPPED}
+
+    faults.clear(name)
+    assert settle(demo, set()) == {}

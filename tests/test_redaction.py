@@ -1,0 +1,211 @@
+"""No secret survives, and ordinary operational text does."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from opsnb.redaction import MASK, Redactor, environment_secrets, safe_url, url_secrets
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": lambda s: quote(s, safe=""),
+    "percent, path": quote,
+    "percent, lower case": lambda s: quote(s, safe="").replace("%2F", "%2f").replace("%3A", "%3a"),
+    "percent twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "form": quote_plus,
+    "JSON": lambda s: json.dumps(s)[1:-1],
+    "JSON, not ASCII": lambda s: json.dumps(s, ensure_ascii=False)[1:-1],
+    "JSON in JSON": lambda s: json.dumps(json.dumps(s))[3:-3],
+    "HTML": html.escape,
+    "HTML twice": lambda s: html.escape(html.escape(s)),
+    "HTML, entities": lambda s: s.encode("ascii", "xmlcharrefreplace").decode(),
+    "JSON in HTML": lambda s: html.escape(json.dumps(s)[1:-1]),
+    "repr": lambda s: repr(s)[1:-1],
+    "repr of bytes": lambda s: repr(s.encode())[2:-1],
+    "hex": lambda s: s.encode().hex(),
+    "HEX": lambda s: s.encode().hex().upper(),
+}
+# Secrets as people and generators make them: of any characters, none at the ends that a form or
+# an environment file would have taken off.
+SECRETS = st.text(min_size=6, max_size=40).filter(lambda s: s == s.strip() and s not in MASK)
+
+
+@given(SECRETS, st.text(max_size=20), st.text(max_size=20))
+@example('a"b\\c/d&e', "", "")
+@example("pässwörd €😀", "", "")
+@example("it's <b>&amp;</b>", "", "")
+@example("line one\nline two", "", "")
+def test_no_encoding_of_a_known_secret_survives(secret: str, before: str, after: str) -> None:
+    redactor = Redactor([secret])
+    for name, encode in ENCODINGS.items():
+        coded = encode(secret)
+        masked = redactor.text(f"X{coded}X")
+        assert MASK in masked, name
+        assert coded not in masked, name
+
+
+@given(SECRETS, st.binary(max_size=9), st.binary(max_size=9))
+def test_no_base64_of_a_text_with_a_secret_gives_it_away(
+    secret: str, before: bytes, after: bytes
+) -> None:
+    raw = before + secret.encode() + after
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        masked = Redactor([secret]).text(encode(raw).decode())
+        assert MASK in masked
+        # What is left beside the mask are characters that share bits with the neighbours.
+        assert len(masked) - len(MASK) <= len(base64.b64encode(before + after)) + 8
+
+
+@given(SECRETS)
+def test_a_secret_in_every_place_of_a_tree_is_masked(secret: str) -> None:
+    tree = {
+        "outputs": [
+            {"data": {"text/html": f"<td>{html.escape(secret)}</td>", "image/png": secret}},
+            {"traceback": [f"line {part}" for part in (secret, "end")]},
+            {"text": [*f"one {secret}\nthree\n".splitlines(keepends=True), "four"]},
+        ],
+        secret: [1, None, True, {"deep": [[secret]]}],
+    }
+    stored = json.dumps(Redactor([secret]).tree(tree), ensure_ascii=False)
+    assert json.dumps(secret, ensure_ascii=False)[1:-1] not in stored
+
+
+def test_a_private_key_is_masked_across_lines_and_traceback_entries() -> None:
+    lines = ["-----BEGIN RSA PRIVATE KEY-----", "MIIEabc", "def", "-----END RSA PRIVATE KEY-----"]
+    for tree in ({"text": [f"{line}\n" for line in lines]}, {"traceback": lines}):
+        assert "MIIE" not in json.dumps(Redactor().tree(tree))
+
+
+def test_what_stands_under_a_telling_key_is_masked() -> None:
+    tree = {"password": "a", "apiKey": "b", "db_password": 12345678, "tokens": ["c"], "apply": True}
+    masked = Redactor().tree(tree)
+    assert masked == {**dict.fromkeys(tree, MASK), "apply": True}
+
+
+def test_a_flag_or_nothing_under_a_telling_key_stays() -> None:
+    tree = {"password": None, "token": False, "secret": "", "cache_key": "scene:1"}
+    assert Redactor().tree(tree) == tree
+
+
+def test_lists_of_lines_stay_lists_of_lines() -> None:
+    assert Redactor().tree(["a\n", "b\n", "c"]) == ["a\n", "b\n", "c"]
+    assert Redactor().tree(["a", "b"]) == ["a", "b"]
+    assert Redactor().tree([]) == []
+
+
+ORDINARY = [
+    "20261123T071500Z-health.daily-demo-7f3a",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "commit 68c54d8, image sha256:9f86d081884c7d659a2feaa0c55ad015",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "ai-analysis waiting 1284, active 3, failed 17 (2.4%)",
+    "job 48213 of task-queue-processing-long-name-0001 stalled",
+    "the token bucket refills at 10/s; token_count=1234567, tokens: 4096",
+    'FATAL:  password authentication failed for user "x"',
+    "invalid token: expired",
+    "SyntaxError: Unexpected token } in JSON at position 4",
+    "Basic operations are fine; bearer authentication is required",
+    "http://localhost:3001/users/a@b.c?page=2",
+    "postgresql://app@db.internal:5432/app",
+    "git@github.com:team/service.git  ssh://deploy@web1:22",
+    "gemini:analysis:scene:42 TTL 3600, key=idx_scenes_project_id",
+    "primary key: id; foreign key: project_id",
+    "2026-11-23T07:15:00.123Z ERROR GET /api/projects 500 in 1043 ms",
+    'password = None, secret=null, "token": true',
+    "QUERY PLAN: Index Scan using idx_scenes_project_id (cost=0.29..8.30 rows=1 width=64)",
+    "redis_version:9.0.1 used_memory:1048576 used_memory_human:1.00M",
+    "C:\\Users\\ops\\x.log \\d+ \\u2713",
+]
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_text_stays_readable(text: str) -> None:
+    redactor = Redactor(["hunter2hunter2", "p@ss/word 1"])
+    assert redactor.text(text) == text
+    assert redactor.tree([text, {"message": text}]) == [text, {"message": text}]
+
+
+SHAPES = [
+    ("psql failed: PGPASSWORD={} psql", "hunter2x"),
+    ("password: {}", "hunter2"),
+    ('{{"password": "{}"}}', "corr ect;horse"),
+    ('{{\\"password\\": \\"{}\\"}}', "correct horse"),
+    ("connect(host='h', password='{}', port=1)", "a b;c"),
+    ("password\x1b[39m \x1b[38;5;241m=\x1b[39m \x1b[33m'{}'\x1b[39m", "abc def"),
+    ("host=h user=u password={} dbname=d", "hunter2"),
+    ("Authorization: Bearer {}", "abcdefgh"),
+    ("Authorization: Basic {}", "dXNlcjpwYXNz"),
+    ("{{'Authorization': 'Basic {}'}}", "dXNlcjpwYXNz"),
+    ("{}", "ghp_" + "a1" * 18),
+    ("{}", "AKIA" + "A1" * 8),
+    ("{}", "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"),
+    ("redis://:{}@h:6379/0", "pw"),
+    ("postgres://u:{}@h/db,postgres://u:p@h2", "p@ss"),
+    ("postgres://u:{}@h/db", "a/b#c"),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), SHAPES)
+def test_secret_shapes_are_masked_without_being_known(text: str, secret: str) -> None:
+    masked = Redactor().text(text.format(secret))
+    assert secret not in masked
+    assert MASK in masked
+
+
+@pytest.mark.parametrize("text", [*ORDINARY, *(text.format(secret) for text, secret in SHAPES)])
+def test_redacting_twice_is_redacting_once(text: str) -> None:
+    redactor = Redactor(["hunter2hunter2"])
+    assert redactor.text(redactor.text(text)) == redactor.text(text)
+
+
+def test_safe_url_keeps_what_is_not_secret() -> None:
+    assert safe_url("redis://user:pw@h:6379/0") == f"redis://user:{MASK}@h:6379/0"
+    assert safe_url("two: a://x:1@h b://y:2@h") == f"two: a://x:{MASK}@h b://y:{MASK}@h"
+    assert safe_url("/srv/records") == "/srv/records"
+
+
+def test_url_secrets_are_raw_and_decoded() -> None:
+    assert url_secrets("redis://:p%40ss@h") == {"p%40ss", "p@ss"}
+    assert url_secrets("postgresql://u@h/d?password=hunter2&sslmode=require") == {"hunter2"}
+    assert url_secrets("http://localhost:3001") == set()
+    assert url_secrets("no url") == set()
+
+
+def test_environment_secrets_are_found_by_name_and_by_url() -> None:
+    environ = {
+        "PGPASSWORD": "/starts/like/a/path",
+        "STRIPE_KEY": "abc123",
+        "DATABASE_URL": "postgres://u:fromurl@h/d",
+        "PWD": "/work",
+        "OLDPWD": "/",
+        "SSH_AUTH_SOCK": "/run/agent.1",
+        "SECRET_FILE": "/run/secrets/x",
+        "TOKEN_TTL": "3600",
+        "HOME": "/root",
+        "BROKEN": "http://[x:y@",
+    }
+    assert environment_secrets(environ) >= {"/starts/like/a/path", "abc123", "fromurl"}
+    assert not environment_secrets(environ) & {"/work", "/", "/run/agent.1", "/run/secrets/x"}
+
+
+def test_words_of_the_record_itself_cannot_be_blotted_out() -> None:
+    tree = {"outputs": [], "metadata": {"opsnb": {"status": "unknown"}}}
+    assert Redactor(["outputs", "metadata", "unknown", "redacted", "short"]).tree(tree) == tree
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "a-", "://a:", "password=", "password='", "\\", "%25", "&amp;", "bearer ",
+             "-----BEGIN PRIVATE KEY-----", "eyJabcdefgh.", "password\x1b[0m ", "token: "],
+)  # fmt: skip
+def test_five_megabytes_of_anything_are_read_in_one_go(unit: str) -> None:
+    # Quadratic time would be hours here, so that it needs no clock to be seen.
+    text = unit * (5_000_000 // len(unit))
+    assert Redactor(["hunter2hunter2", "\\\\\\\\a%&<b"]).text(text)
