@@ -84,16 +84,25 @@ def _papermill(
             output,
             parameters,
             progress_bar=False,
-            kernel_manager_class=_manager_that_tells(kernels.append),
+            kernel_manager_class=_manager(output.with_name("kernel.json"), kernels.append),
         )
     except Exception as error:  # noqa: BLE001 - the main thread tells it
         failures.append(error)
 
 
-def _manager_that_tells(started: Callable[[int], None]) -> type[AsyncKernelManager]:
-    """Return a kernel manager that tells the pid of the kernel, which nbclient keeps to itself."""
+def _manager(connection: Path, started: Callable[[int], None]) -> type[AsyncKernelManager]:
+    """Return a kernel manager that tells the kernel's pid, which nbclient keeps to itself.
+
+    Where there are Unix sockets the kernel is talked to over these, beside its connection file:
+    nobody else on the machine can reach them, and parallel runs cannot collide on a port.
+    """
 
     class Manager(AsyncKernelManager):
+        def __init__(self, **kwargs: Any) -> None:
+            if os.name == "posix":
+                kwargs |= {"transport": "ipc", "connection_file": str(connection)}
+            super().__init__(**kwargs)
+
         async def _async_post_start_kernel(self, **kwargs: Any) -> None:
             await super()._async_post_start_kernel(**kwargs)
             pid = getattr(self.provisioner, "pid", None)
