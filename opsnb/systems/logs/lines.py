@@ -73,7 +73,7 @@ _KNOWN_WORDS = frozenset(_ANY.split("|"))
 
 _TRACES = ("err", "fatal", "crit", "alert", "emerg", "panic", "severe")
 
-_PM2_NAME = r"(?:\d+\|[^|]{1,64}\| ?)?"
+_PM2_NAME = r"(?:\d+\|[^|]{1,64}\|[ ]?)?"
 _STAMP = re.compile(
     rf"""
     {_PM2_NAME}
@@ -95,6 +95,8 @@ _STAMP = re.compile(
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _SYSLOG_TAG = re.compile(r" \S+ [^\s:\[\]]{1,64}(?:\[\d+\]: ?|: )")
+# Behind an ISO stamp, where other words stand at the same place, only a process id tells.
+_ISO_SYSLOG_TAG = re.compile(rf" (?!\W?(?i:{_ANY})\b)\S+ [^\s:\[\]]{{1,64}}\[\d+\]: ?")
 _RFC5424_HEAD = re.compile(r" \S+ \S+ \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
 _ANSI = re.compile(r"\x1b\[[\d;]*m")
 _STACK_FRAME = re.compile(r":?\s{3,}at\s\S")
@@ -162,12 +164,18 @@ def parse(line: str, clock: Clock) -> Head | None:
     if at is None:
         return None
     rest = line[match.end() :]
-    header = (_RFC5424_HEAD if match["rfc5424"] else _SYSLOG_TAG).match(rest)
-    if header:
+    if header := _syslog_header(match).match(rest):
         rest = rest[header.end() :]
     if "   at " in line and _STACK_FRAME.match(rest):
         return None
     return Head(at, rest, match["level"] or "", match["pri"] or "")
+
+
+def _syslog_header(match: re.Match[str]) -> re.Pattern[str]:
+    """Return what may stand between the stamp and the message."""
+    if match["rfc5424"]:
+        return _RFC5424_HEAD
+    return _SYSLOG_TAG if match["minute"] else _ISO_SYSLOG_TAG
 
 
 def _may_be_error(line: str) -> bool:

@@ -1,0 +1,432 @@
+"""Errors in logs: every shape of stamp, levels, rotated and packed files, hostile files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.model import Finding, Status
+from opsnb.systems import logs
+from opsnb.systems.logs.files import gunzip_tail, siblings
+from opsnb.systems.logs.lines import Clock, errors_in, parse, pattern
+from opsnb.target import Target
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CLOCK = Clock(NOON.timestamp() + 60, UTC)
+
+
+def at(line: str, clock: Clock = CLOCK) -> datetime | None:
+    head = parse(line, clock)
+    return datetime.fromtimestamp(head.at, UTC) if head else None
+
+
+def messages(*lines: str, clock: Clock = CLOCK) -> list[str]:
+    return [entry.message for entry in errors_in(lines, clock, clock.now - 3600)]
+
+
+def ago(**span: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**span)
+
+
+def write(path: Path, *entries: tuple[datetime, str]) -> Path:
+    path.write_text("".join(f"{moment.isoformat()} {text}\n" for moment, text in entries))
+    return path
+
+
+def pack(path: Path) -> Path:
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    return packed
+
+
+def check(*paths: Path, hours: float = 1) -> Finding:
+    return logs.errors(Target(name="t", logs=tuple(map(str, paths))), hours)
+
+
+# ---- stamps -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-23T12:00:00Z ERROR boom",
+        "2026-11-23T12:00:00.000Z ERROR boom",
+        "2026-11-23 12:00:00,000 ERROR boom",
+        "2026-11-23 12:00:00 ERROR boom",
+        "2026-11-23 12:00 ERROR boom",
+        "2026-11-23T13:00:00+01:00 ERROR boom",
+        "2026-11-23T13:00:00+0100 ERROR boom",
+        "2026-11-23T13:00:00+01 ERROR boom",
+        "2026-11-23 12:00:00.000 UTC [77] ERROR:  boom",
+        "[2026-11-23T12:00:00.000000000Z] error: boom",
+        "2026/11/23 12:00:00 [error] boom",
+        "ERROR 2026-11-23 12:00:00 boom",
+        "[ERROR] [2026-11-23 12:00:00] boom",
+        'time="2026-11-23T12:00:00Z" level=error msg="boom"',
+        "ts=2026-11-23T12:00:00Z level=error msg=boom",
+        "level=error ts=2026-11-23T12:00:00Z msg=boom",
+        "2026-11-23 12:00:00 +00:00: ERROR boom",
+        "0|app  | 2026-11-23T12:00:00: ERROR boom",
+        '2026-11-23 12:00:00 +00:00: {"level":50,"msg":"boom"}',
+        '0|app  | {"level":60,"time":1795435200000,"msg":"boom"}',
+        '{"level":"error","time":"2026-11-23T12:00:00.000Z","msg":"boom"}',
+        '{"severity":"CRITICAL","timestamp":1795435200,"message":"boom"}',
+        '{"level":"50","ts":1795435200.0,"msg":"boom"}',
+        '{"@timestamp":"2026-11-23T13:00:00+01:00","log.level":"fatal","message":"boom"}',
+        '{"time":1795435200000000000,"lvl":"err","err":{"message":"boom"}}',
+        "Nov 23 12:00:00 host app[1]: ERROR boom",
+        "Nov 23 12:00:00 host app[1]: error: boom",
+        "<11>Nov 23 12:00:00 host app[1]: boom",
+        "<11>1 2026-11-23T12:00:00.000Z host app 1 - - boom",
+        '<8>1 2026-11-23T12:00:00Z host app 1 id [meta a="b"] boom',
+        "2026-11-23T12:00:00.000000+00:00 host app[1]: error: boom",
+        "\x1b[31m2026-11-23T12:00:00Z\x1b[0m \x1b[31mERROR\x1b[0m boom",
+    ],
+)
+def test_every_shape_of_a_line(line: str) -> None:
+    assert at(line) == NOON
+    assert messages(line) == ["boom"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "    at Foo (app.js:1:2)", "boom", "2026-13-45T12:00:00Z x", "{", '{"msg":"x"}', "[1,2]"],
+)
+def test_a_line_without_a_stamp(line: str) -> None:
+    assert at(line) is None
+
+
+@given(
+    moment=st.datetimes(
+        min_value=datetime(2000, 1, 1),
+        max_value=datetime(2026, 11, 1),
+        timezones=st.integers(-14 * 60, 14 * 60).map(
+            lambda minutes: timezone(timedelta(minutes=minutes))
+        ),
+    ),
+    gap=st.sampled_from("T "),
+    comma=st.booleans(),
+)
+def test_iso_stamps_come_back(moment: datetime, gap: str, comma: bool) -> None:
+    text = moment.isoformat(gap)
+    read = at(f"{text.replace('.', ',') if comma else text} INFO fine")
+    assert read is not None
+    assert abs(read - moment) < timedelta(milliseconds=1)
+
+
+@given(moment=st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2026, 11, 23)))
+def test_syslog_stamps_come_back(moment: datetime) -> None:
+    moment = moment.replace(microsecond=0, tzinfo=UTC)
+    assert at(f"{moment:%b} {moment.day:2} {moment:%H:%M:%S} host app[1]: x") == moment
+
+
+@given(st.text(max_size=200))
+def test_no_line_ever_fails(line: str) -> None:
+    list(errors_in([line, f"{NOON.isoformat()} {line}", line], CLOCK, 0))
+
+
+def test_syslog_at_new_year() -> None:
+    new_year = Clock(datetime(2027, 1, 1, 0, 10, tzinfo=UTC).timestamp(), UTC)
+    assert at("Dec 31 23:55:00 h a[1]: x", new_year) == datetime(2026, 12, 31, 23, 55, tzinfo=UTC)
+    eve = Clock(datetime(2026, 12, 31, 23, 59, tzinfo=UTC).timestamp(), UTC)
+    # The clock of who wrote it is ahead: it counts as now, not as a year ago.
+    assert at("Jan  1 00:01:00 h a[1]: x", eve) == datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+
+
+def test_syslog_on_29_february() -> None:
+    clock = Clock(datetime(2025, 1, 1, tzinfo=UTC).timestamp(), UTC)
+    assert at("Feb 29 12:00:00 h a[1]: x", clock) == datetime(2024, 2, 29, 12, tzinfo=UTC)
+
+
+def test_a_time_to_come_counts_as_now() -> None:
+    assert at("2031-01-01T00:00:00Z x") == datetime.fromtimestamp(CLOCK.now, UTC)
+
+
+def test_the_hour_that_summer_times_end_repeats() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    before = Clock(datetime(2026, 10, 25, 0, 45, tzinfo=UTC).timestamp(), berlin)
+    after = Clock(datetime(2026, 10, 25, 1, 45, tzinfo=UTC).timestamp(), berlin)
+    assert at("2026-10-25 02:30:00 x", before) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert at("2026-10-25 02:30:00 x", after) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def use(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield use
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("name", ["Asia/Kolkata", "America/St_Johns", "UTC"])
+def test_without_a_zone_it_is_the_hosts(
+    name: str, zone: Callable[[str], None], tmp_path: Path
+) -> None:
+    zone(name)
+    log = tmp_path / "app.log"
+    stamps = [datetime.now() - timedelta(minutes=minutes) for minutes in (90, 30)]
+    log.write_text("".join(f"{stamp:%F %T} ERROR boom\n" for stamp in stamps))
+    assert check(log).value == 1
+
+
+# ---- levels -----------------------------------------------------------------------------------
+
+STAMP = "2026-11-23T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "INFO 0 errors",
+        "INFO GET /errors 200",
+        "[info] the last error was yesterday",
+        "info: error budget is fine",
+        "[app] INFO error page rendered",
+        "- root - WARNING - error ahead",
+        "level=info msg='no error'",
+        "compiled with 0 errors",
+        "GET /static/error.png 200",
+        '{"level":30,"msg":"error rate is 0"}',
+        '{"level":"info","msg":"error","error":null}',
+        "host app[1]:     at onError (app.js:1:2)",
+        "STATEMENT:  select 'error'",
+        "all is well",
+    ],
+)
+def test_not_an_error(line: str) -> None:
+    assert messages(f"{STAMP} {line}") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("FATAL out of memory", "out of memory"),
+        ("[app] ERROR: boom", "boom"),
+        ("- root - ERROR - INFO is missing", "INFO is missing"),
+        ("TypeError: x is undefined", "TypeError: x is undefined"),
+        ("Unhandled error in job 7", "Unhandled error in job 7"),
+        ("ERROR worker[3]: boom", "worker[3]: boom"),
+        ("[77] PANIC:  could not write", "could not write"),
+        ('{"msg":"failed","err":{"type":"Error"}}', "failed"),
+    ],
+)
+def test_an_error(line: str, message: str) -> None:
+    assert messages(f"{STAMP} {line}") == [message]
+
+
+def test_a_stack_trace_is_one_error() -> None:
+    stack = ["Error: boom", *("    at error (app.js:1:2)" for _ in range(20))]
+    assert messages(f"{STAMP} ERROR failed", *stack) == ["failed"]
+    assert messages(f"{STAMP} ERROR", *stack) == [f"{STAMP} ERROR"]
+    assert messages(f"{STAMP} Unhandled rejection", *stack) == ["Error: boom"]
+    assert messages(f"{STAMP} INFO retried", *stack) == []
+    assert messages(*stack) == []
+
+
+def test_alike_messages_have_one_pattern() -> None:
+    one = "job 41 of 3f2b8c1e-5d7a-4e0b-9c3d-1a2b3c4d5e6f at 127.0.0.1:6379 failed (0xdeadbeef1)"
+    two = "job 7 of 00000000-5d7a-4e0b-9c3d-1a2b3c4d5e6f at 10.0.0.12:6380 failed (0xfeedbeef2)"
+    assert pattern(one) == pattern(two) == "job # of # at # failed (#)"
+    assert pattern("decade of feedback") == "decade of feedback"
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+def test_counts_the_last_hour(tmp_path: Path) -> None:
+    log = write(
+        tmp_path / "app.log",
+        (ago(minutes=61), "ERROR too old"),
+        (ago(minutes=50), "ERROR job 1 failed"),
+        (ago(minutes=40), "INFO fine"),
+        (ago(minutes=30), "ERROR job 2 failed"),
+        (ago(minutes=1), "ERROR connect ECONNREFUSED 127.0.0.1:6379."),
+    )
+    finding = check(log)
+    assert (finding.value, finding.unit, finding.status) == (3, "lines", Status.OK)
+    assert finding.message == "3 error lines in the last hour, 2 of them like: job 2 failed."
+    assert [(row["pattern"], row["count"]) for row in finding.rows] == [
+        ("connect ECONNREFUSED #.", 1),
+        ("job # failed", 2),
+    ]
+    assert finding.rows[1]["sample"] == "job 2 failed"
+    assert finding.rows[1]["first"] < finding.rows[1]["last"]
+    assert check(log, hours=2).value == 4
+    assert check(log, hours=0.75).value == 2
+
+
+def test_the_handbooks_limit(tmp_path: Path) -> None:
+    nine = [(ago(minutes=1), f"ERROR {n}") for n in range(9)]
+    assert check(write(tmp_path / "app.log", *nine)).status is Status.OK
+    assert check(write(tmp_path / "app.log", *nine, nine[0])).status is Status.WARN
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_log_is_ok(tmp_path: Path, text: str) -> None:
+    log = tmp_path / "app.log"
+    log.write_text(text)
+    finding = check(log)
+    assert (finding.status, finding.value) == (Status.OK, 0)
+    assert finding.message == "No error lines in the last hour."
+
+
+def test_a_missing_log_is_not_ok(tmp_path: Path) -> None:
+    with pytest.raises(BadAnswer, match=r"app\.log on this machine cannot be read: No such file"):
+        check(tmp_path / "app.log")
+    with pytest.raises(BadAnswer, match="not a regular file"):
+        check(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadAnswer, match="not a regular file"):
+        check(tmp_path / "pipe")
+
+
+def test_no_logs_named() -> None:
+    with pytest.raises(NotConfigured):
+        logs.errors(Target(name="t", logs=()))
+
+
+def test_one_missing_log_does_not_hide_the_others_errors(tmp_path: Path) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=1), "ERROR boom"))
+    finding = check(log, tmp_path / "worker.log")
+    assert (finding.status, finding.value) == (Status.UNKNOWN, 1)
+    assert "boom" in finding.message
+    assert "worker.log" in finding.message
+
+
+def test_a_log_without_any_stamp_is_not_ok(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text("Server listens\nError: boom\n")
+    with pytest.raises(BadAnswer, match=r"No line of .* begins with a time"):
+        check(log)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    stamp = ago(minutes=1).isoformat().encode()
+    log.write_bytes(b"\xff\xfe\x00\n" + stamp + b" ERROR \xc3\x28 \x80 boom\r\n\xf0\x28")
+    assert check(log).value == 1
+
+
+@pytest.mark.parametrize(
+    "sibling",
+    [
+        "app.log.1",
+        "app.log-20261123",
+        "app-20261123.log",
+        "app-2026-11-23.log",
+        "app__2026-11-23_00-00-00.log",
+        "app.log.2026-11-23",
+        "app.1.log",
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_rotated_siblings_are_read(tmp_path: Path, sibling: str, packed: bool) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "ERROR new"))
+    older = write(
+        tmp_path / sibling, (ago(minutes=90), "ERROR too old"), (ago(minutes=30), "ERROR older")
+    )
+    if packed:
+        pack(older)
+    assert check(log).value == 2
+
+
+def test_siblings_are_the_newest_first() -> None:
+    names = ["app.log.10.gz", "app.log.2.gz", "app.log", "app.log.1", "app.log.bak", "app-1.log"]
+    assert siblings("app.log", names) == ["app.log.1", "app.log.2.gz", "app.log.10.gz"]
+    dated = ["app.log-20261121.gz", "app.log-20261123", "app.log-20261122.gz", "application.log"]
+    assert siblings("app.log", dated) == [dated[1], dated[2], dated[0]]
+    assert siblings("syslog", ["syslog.1", "syslog.2.gz", "syslog-ng"]) == [
+        "syslog.1",
+        "syslog.2.gz",
+    ]
+
+
+def test_stops_at_the_file_that_ends_before_the_window(tmp_path: Path) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "ERROR new"))
+    write(tmp_path / "app.log.1", (ago(hours=3), "ERROR too old"))
+    (tmp_path / "app.log.2").mkdir()  # to open it would be an error
+    assert check(log).value == 1
+
+
+def test_an_entry_that_rotation_has_cut_in_two(tmp_path: Path) -> None:
+    write(tmp_path / "app.log.1", (ago(minutes=20), "Unhandled rejection"))
+    log = tmp_path / "app.log"
+    log.write_text("Error: boom\n    at x\n")
+    finding = check(log)
+    assert (finding.value, finding.rows[0]["sample"]) == (1, "Error: boom")
+
+
+def test_a_gzip_that_breaks_off(tmp_path: Path) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "ERROR new"))
+    lines = [(ago(minutes=30), f"ERROR {os.urandom(20).hex()}") for _ in range(500)]
+    packed = pack(write(tmp_path / "app.log.1", *lines))
+    packed.write_bytes(packed.read_bytes()[:-2000])
+    finding = check(log)
+    assert finding.value is not None
+    assert 1 < finding.value < 501
+    assert "app.log.1.gz is damaged" in finding.message
+
+
+@given(data=st.binary(max_size=4000), most=st.integers(1, 5000))
+def test_gunzip_keeps_the_end(data: bytes, most: int) -> None:
+    assert gunzip_tail(gzip.compress(data), most) == (data[-most:], True)
+
+
+def test_what_is_not_gzip_at_all() -> None:
+    assert gunzip_tail(b"nonsense", 100) == (b"", False)
+
+
+def test_a_huge_log_is_read_from_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    with log.open("wb") as file:
+        file.truncate(2**30)  # sparse: a hole, as truncating under a writer leaves one
+        file.seek(0, os.SEEK_END)
+        for minutes in (90, 30, 20):
+            file.write(f"{ago(minutes=minutes).isoformat()} ERROR boom\n".encode())
+    finding = check(log)
+    assert (finding.value, "MiB" in finding.message) == (2, False)
+
+
+def test_a_window_bigger_than_the_first_block(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    filling = "x" * 500
+    lines = [(ago(minutes=90), "ERROR too old")]
+    lines += [(ago(minutes=50, seconds=-n / 10), f"ERROR {n} {filling}") for n in range(5000)]
+    assert check(write(log, *lines)).value == 5000
+
+
+def test_the_bound_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    with log.open("w") as file:
+        file.write(f"{ago(minutes=30).isoformat()} ERROR not reached\n")
+        for _ in range(70):
+            file.write("x" * 2**20)  # one huge line
+        file.write(f"\n{ago(minutes=5).isoformat()} ERROR boom\n")
+    finding = check(log)
+    assert finding.value == 1
+    assert "Only the newest 64 MiB were read" in finding.message
+
+
+def test_pino_lines_in_a_file(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    lines = [
+        {"level": level, "time": int(ago(minutes=1).timestamp() * 1000), "msg": f"error {level}"}
+        for level in (10, 20, 30, 40, 50, 60)
+    ]
+    log.write_text("\n".join(map(json.dumps, lines)))
+    assert [row["count"] for row in check(log).rows] == [2]
