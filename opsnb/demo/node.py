@@ -136,8 +136,8 @@ def _build(node: Node, folder: Path) -> None:
 
 
 def _npm(node: Node, arguments: Sequence[str], folder: Path, log: Path) -> None:
-    # npm's scripts start node by its name.
-    path = os.pathsep.join([str(node.node.parent), os.environ.get("PATH", os.defpath)])
+    # npm's scripts start node and sh by their names.
+    path = os.pathsep.join([str(node.node.parent), os.environ.get("PATH", ""), os.defpath])
     with log.open("ab") as output:
         done = subprocess.run(
             [*node.npm, *arguments],

@@ -92,6 +92,9 @@ class Postgres:
         self.stop()
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
+        # Nothing of the server lives, but a killed postmaster whose parent has not reaped it would
+        # still count as alive to the next one.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
         if not port_is_free(self.port):
             self.settings.postgres_port = free_port()
             self.settings.save(self.home)
@@ -106,7 +109,6 @@ class Postgres:
             raise DemoError(
                 f"PostgreSQL did not start; the cause is in {self.log}:{tail(self.log)}"
             )
-        self._make_database()
 
     def stop(self) -> None:
         """End every process of the server; data that was committed is kept."""
@@ -180,7 +182,8 @@ class Postgres:
                 f"the cause is in {self.log}:{tail(self.log)}"
             )
 
-    def _make_database(self) -> None:
+    def make_database(self) -> None:
+        """Create the service's database and its extension, when they are not there."""
         with psycopg.connect(self.settings.postgres_url("postgres"), autocommit=True) as connection:
             there = connection.execute(
                 "SELECT FROM pg_database WHERE datname = %s", (DATABASE,)

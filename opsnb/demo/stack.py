@@ -169,6 +169,7 @@ def _bring_up(home: Home, say: Say) -> bool:
     ]
     schema = home.service / "schema"
     if not schema.exists() and stack.postgres.name not in away:
+        stack.postgres.make_database()
         stack.service.push_schema()
         schema.touch()
     moved = asdict(settings) != before

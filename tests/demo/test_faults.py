@@ -1,0 +1,184 @@
+"""Each fault is the real thing, can be given twice, and leaves nothing when it is cleared."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from opsnb.demo import faults, stack
+from opsnb.errors import DemoError, UsageError
+from opsnb.target import Target
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARN|ERROR) (app|worker|cli) \S")
+
+
+def get(target: Target, path: str) -> httpx.Response:
+    return httpx.get(target.api_url + path, timeout=30, trust_env=False)
+
+
+def queue(target: Target) -> dict[str, int]:
+    queues = get(target, "/api/queue/stats").json()["queues"]
+    return next(counts for counts in queues if counts["name"] == "ai-analysis")
+
+
+def state(part: str) -> str:
+    return next(found.state for found in stack.status().parts if found.name == part)
+
+
+def backlog(target: Target) -> None:
+    counts = queue(target)
+    assert 600 <= counts["waiting"] <= 800
+    assert counts["active"] <= 3
+
+
+def failing(target: Target) -> None:
+    counts = queue(target)
+    assert counts["failed"] / (counts["failed"] + counts["completed"]) > 0.1
+
+
+def worker_down(_: Target) -> None:
+    assert state("worker") == "down"
+    assert state("app") == "up"
+
+
+def api_down(target: Target) -> None:
+    assert state("app") == "down"
+    with pytest.raises(httpx.ConnectError):
+        get(target, "/health")
+
+
+def api_slow(target: Target) -> None:
+    assert get(target, "/health").elapsed.total_seconds() >= 1.2
+
+
+def redis_gone(target: Target) -> None:
+    assert get(target, "/health").json()["dependencies"] == {"redis": "down", "postgres": "ok"}
+    for path in ("/api/queue/stats", "/api/projects/1", "/admin/queues"):
+        assert get(target, path).status_code == 503
+    assert get(target, "/api/projects").status_code == 200
+    with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+        redis.Redis.from_url(target.redis_url, socket_timeout=1).ping()
+
+
+def postgres_gone(target: Target) -> None:
+    assert get(target, "/health").json()["dependencies"] == {"redis": "ok", "postgres": "down"}
+    assert get(target, "/api/projects").status_code == 503
+    assert get(target, "/api/queue/stats").status_code == 200
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(target.database_url, connect_timeout=2)
+
+
+def log_errors(target: Target) -> None:
+    assert errors(target) >= 60
+
+
+def errors(target: Target) -> int:
+    return Path(target.logs[0]).read_text().count(" ERROR ")
+
+
+EFFECTS: dict[str, Callable[[Target], None]] = {
+    "queue-backlog": backlog,
+    "failing-jobs": failing,
+    "worker-down": worker_down,
+    "api-down": api_down,
+    "api-slow": api_slow,
+    "redis-down": redis_gone,
+    "redis-hang": redis_gone,
+    "postgres-down": postgres_gone,
+    "postgres-hang": postgres_gone,
+    "log-errors": log_errors,
+}
+
+
+def test_every_fault_is_tested() -> None:
+    assert list(faults.FAULTS) == list(EFFECTS)
+    for fault in faults.FAULTS.values():
+        assert fault.description.endswith(".")
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_fault_breaks_and_mends(name: str, demo: Target) -> None:
+    pids = {part.name: part.pids for part in stack.status().parts}
+    for _ in range(2):
+        faults.inject(name)
+        EFFECTS[name](demo)
+        assert faults.active() == [name]
+        assert stack.status().faults == (name,)
+    for _ in range(2):
+        faults.clear(name)
+        assert faults.active() == []
+    assert stack.status().state == "up"
+    assert get(demo, "/health").json()["status"] == "ok"
+    counts = queue(demo)
+    assert counts["waiting"] < 100
+    assert counts["failed"] == 0
+    assert errors(demo) < 10
+    after = {part.name: part.pids for part in stack.status().parts}
+    if not name.startswith("api-d"):
+        assert after["app"] == pids["app"], "the API restarted"
+    if name != "worker-down":
+        assert after["worker"] == pids["worker"], "the worker restarted"
+
+
+def test_data_outlives_valkey_being_down(demo: Target) -> None:
+    with redis.Redis.from_url(demo.redis_url, decode_responses=True) as client:
+        client.set("kept", "yes")
+        faults.inject("redis-down")
+        faults.clear("redis-down")
+        assert client.get("kept") == "yes"
+        client.delete("kept")
+
+
+def test_up_leaves_a_fault_and_says_so(demo: Target) -> None:
+    faults.inject("worker-down")
+    said: list[str] = []
+    assert stack.up(said.append).state == "degraded"
+    assert any("worker-down" in line and "--clear" in line for line in said)
+    assert state("worker") == "down"
+
+
+def test_a_part_that_died_in_a_fault_hangs_again_after_up(demo: Target) -> None:
+    faults.inject("redis-hang")
+    server = next(part for part in stack.status().parts if part.name == "valkey")
+    assert server.state == "hung"
+    for pid in server.pids:
+        os.kill(pid, signal.SIGKILL)
+    assert state("valkey") == "down"
+    stack.up(lambda _: None)
+    assert state("valkey") == "hung"
+    faults.clear("redis-hang")
+    assert stack.status().state == "up"
+
+
+def test_a_fault_that_needs_what_another_holds_is_refused(demo: Target) -> None:
+    faults.inject("redis-down")
+    with pytest.raises(DemoError, match="redis-down"):
+        faults.inject("queue-backlog")
+    assert faults.active() == ["redis-down"]
+
+
+def test_an_unknown_fault_is_refused_with_the_nearest_name() -> None:
+    for command in (faults.inject, faults.clear):
+        with pytest.raises(UsageError, match="Did you mean 'worker-down'"):
+            command("worker-dwn")
+
+
+def test_a_fault_needs_a_stack() -> None:
+    assert faults.active() == []
+    for command in (faults.inject, faults.clear):
+        with pytest.raises(DemoError, match="opsnb demo up"):
+            command("worker-down")
+
+
+def test_the_log_is_stamped(demo: Target) -> None:
+    lines = Path(demo.logs[0]).read_text().splitlines()
+    assert lines
+    assert all(LINE.match(line) for line in lines)

