@@ -7,6 +7,7 @@ Linux is expected; this machine may be anything that psutil knows.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -33,7 +34,7 @@ SYSTEM = "host"
 _CALL_S = 5.0
 _GIB = 2**30
 _SSH_FAILED = 255
-_NOT_FOUND = 127
+_NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
 
 
 class ProgramMissing(BadAnswer):
@@ -88,16 +89,16 @@ class Host:
         if self.is_local:
             return shutil.which(program) is not None
         try:
-            return bool(self.run(["command", "-v", program]))
+            return bool(self.run(["sh", "-c", 'command -v "$1"', "sh", program]))
         except BadAnswer:
             return False
 
     def has_process(self, pid: int) -> bool:
-        """Say whether a process of this user, or any on this machine, has the id `pid`."""
+        """Say whether a process has the id `pid`."""
         if self.is_local:
             return psutil.pid_exists(pid)
         try:
-            self.run(["kill", "-0", str(pid)])
+            self.run(["test", "-d", f"/proc/{pid}"])
         except BadAnswer:
             return False
         return True
@@ -171,7 +172,7 @@ class Host:
         if limit_s <= 0:
             raise TimedOut(self.system, f"There was no time left for `{program}` on {self.name}.")
         try:
-            code, out, err = _finish(self._argv(argv), limit_s)
+            code, out, err = _finish(self._argv(argv, limit_s), limit_s)
         except subprocess.TimeoutExpired:
             raise TimedOut(
                 self.system, f"`{program}` on {self.name} did not finish within {limit_s:.1f} s."
@@ -184,7 +185,7 @@ class Host:
         said = _last_line(err) or _last_line(out) or f"exit code {code}"
         if code == _SSH_FAILED and not self.is_local:
             raise Unreachable(SYSTEM, f"{self.name} cannot be reached: {said}.{_ssh_mend(said)}")
-        if code == _NOT_FOUND:
+        if code in _NOT_STARTED:
             raise ProgramMissing(
                 self.system, f"`{program}` cannot be started on {self.name}: {said}."
             )
@@ -193,7 +194,7 @@ class Host:
             raise ProgramFailed(self.system, message, said, out.decode(errors="replace"))
         return out
 
-    def _argv(self, argv: Sequence[str]) -> list[str]:
+    def _argv(self, argv: Sequence[str], limit_s: float) -> list[str]:
         if self.is_local:
             return list(argv)
         options = (
@@ -203,8 +204,10 @@ class Host:
             "-o",
             f"ConnectTimeout={max(1, self.connect_s):.0f}",
         )
+        # What hangs over there would outlive the ssh that is ended here, so it is bounded there.
+        bounded = ("timeout", "-s", "KILL", str(math.ceil(limit_s) + 1), *argv)
         # ssh hands its words to a shell; quoted, they arrive there as the words they are.
-        return ["ssh", *options, "--", self.address.rstrip("/"), shlex.join(argv)]
+        return ["ssh", *options, "--", self.address.rstrip("/"), shlex.join(bounded)]
 
 
 def host_of(target: Target, system: str = SYSTEM, limit_s: float = 9.0) -> Host:

@@ -1,0 +1,429 @@
+"""The machine, read here and over a real ssh: both ways find the same."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import gzip
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from opsnb.errors import BadAnswer, TimedOut, Unreachable
+from opsnb.model import Finding, Status
+from opsnb.systems import host, logs, processes
+from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, Volume, host_of, real_volumes
+from opsnb.target import Limits, Processes, Target
+
+HERE = Target(name="here")
+SSHD = Path("/usr/sbin/sshd")
+GIB = 2**30
+
+
+def local(limit_s: float = 9.0) -> Host:
+    return host_of(HERE, "logs", limit_s)
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def _wait_until_gone(pids: Iterable[int]) -> None:
+    for pid in pids:
+        # What has ended may wait for its parent to take note of it.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.02)
+
+
+# ---- running programs -------------------------------------------------------------------------
+
+
+def test_runs_a_program_by_its_words() -> None:
+    assert local().run(["printf", "%s|", "a b", "$(id)", "'"]) == "a b|$(id)|'|"
+
+
+def test_a_program_that_is_missing() -> None:
+    with pytest.raises(ProgramMissing, match="`no-such-program` cannot be started"):
+        local().run(["no-such-program"])
+    assert not local().has("no-such-program")
+    assert local().has("sh")
+
+
+def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
+    file = tmp_path / "program"
+    file.write_text("#!/bin/sh\n")
+    with pytest.raises(ProgramMissing, match="Permission denied"):
+        local().run([str(file)])
+
+
+def test_a_program_whose_interpreter_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "program"
+    file.write_text("#!/usr/bin/env no-such-interpreter\n")
+    file.chmod(0o755)
+    with pytest.raises(ProgramMissing, match="no-such-interpreter"):
+        local().run([str(file)])
+
+
+def test_a_program_that_fails(tmp_path: Path) -> None:
+    program = script(tmp_path / "program", "echo half; echo 'it is broken.' >&2; exit 3")
+    with pytest.raises(
+        ProgramFailed, match=r"`program` on this machine failed: it is broken\.$"
+    ) as raised:
+        local().run([str(program)])
+    assert (raised.value.system, raised.value.output) == ("logs", "half\n")
+
+
+def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    program = script(tmp_path / "program", f"sleep 1000 & echo $! $$ > {pids}; wait")
+    with pytest.raises(TimedOut, match=r"did not finish within 1\.0 s"):
+        local().run([str(program)], limit_s=1)
+    _wait_until_gone(map(int, pids.read_text().split()))
+
+
+def test_nothing_starts_when_the_time_is_up(tmp_path: Path) -> None:
+    program = script(tmp_path / "program", f"touch {tmp_path}/started")
+    with pytest.raises(TimedOut, match="no time left"):
+        local(limit_s=0).run([str(program)])
+    assert not (tmp_path / "started").exists()
+
+
+# ---- disks ------------------------------------------------------------------------------------
+
+
+def volume(mount: str, used: int = 1, kind: str = "ext4", device: str = "") -> Volume:
+    return Volume(device or f"/dev/{mount}", kind, mount, 100 * GIB, used * GIB, (100 - used) * GIB)
+
+
+def test_only_real_file_systems_count() -> None:
+    mounted = [
+        volume("/dev/shm", kind="tmpfs", device="tmpfs"),
+        volume("/mnt/bind/of/root", device="/dev/vda1"),
+        volume("/", device="/dev/vda1"),
+        volume("/boot/efi", kind="vfat"),
+        volume("/snap/core/1", 100, kind="squashfs", device="/dev/loop0"),
+        volume("/mnt/image", device="/dev/loop1"),
+        volume("/var/lib/docker/overlay2/x/merged", kind="overlay", device="overlay"),
+        volume("/proc", kind="proc", device="proc"),
+        volume("/srv", kind="nfs4", device="server:/srv"),
+    ]
+    assert [v.mount for v in real_volumes(mounted)] == ["/", "/boot/efi", "/mnt/image", "/srv"]
+
+
+def test_a_container_shows_its_root() -> None:
+    mounted = [
+        volume("/", kind="overlay", device="overlay"),
+        volume("/etc/hosts", device="/dev/sda1"),
+        volume("/etc/resolv.conf", device="/dev/sda1"),
+        volume("/data", device="/dev/sda1"),
+    ]
+    assert [v.mount for v in real_volumes(mounted)] == ["/", "/data"]
+
+
+def test_the_fullest_disk_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    volumes = [volume("/", 50), volume("/data", 95)]
+    monkeypatch.setattr(host, "_local_volumes", lambda: (volumes, []))
+    finding = host.disk(HERE)
+    assert (finding.status, finding.value, finding.unit) == (Status.CRIT, 95.0, "%")
+    assert finding.message == "/data is the fullest file system: 95% used, 5.0 GiB free."
+    assert [row["status"] for row in finding.rows] == [Status.OK, Status.CRIT]
+
+
+def test_inodes_run_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Volume("/dev/a", "ext4", "/mail", 100 * GIB, GIB, 99 * GIB, 1000, 150)
+    monkeypatch.setattr(host, "_local_volumes", lambda: ([small], []))
+    finding = host.disk(HERE)
+    assert (finding.status, finding.value) == (Status.WARN, 1.0)
+    assert "/mail has 85% of its inodes used." in finding.message
+
+
+def test_a_mount_that_hangs_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "_local_volumes", lambda: ([volume("/")], ["/nfs"]))
+    finding = host.disk(HERE)
+    assert finding.status is Status.UNKNOWN
+    assert "/nfs did not answer" in finding.message
+
+
+def test_disk_agrees_with_df() -> None:
+    finding = host.disk(HERE)
+    root = next(row for row in finding.rows if row["mount"] == "/")
+    line = subprocess.run(["df", "-Pk", "/"], capture_output=True, text=True, check=True)
+    percent = int(line.stdout.splitlines()[1].split()[4].rstrip("%"))
+    assert abs(root["used_percent"] - percent) <= 1.5  # df rounds up
+    assert finding.value == max(row["used_percent"] for row in finding.rows)
+
+
+DF_SPACE = """Filesystem     Type     1024-blocks     Used Available Capacity Mounted on
+udev           devtmpfs     1986548        0   1986548       0% /dev
+/dev/sda1      ext4        41152736 12345678  26683928      32% /
+//nas/my share cifs         1000000   990000     10000      99% /mnt/my share
+portal         fuse.portal        0        0         0       - /run/user/1000/doc
+overlay        overlay     41152736 12345678  26683928      32% /var/lib/docker/overlay2/a/merged
+"""
+DF_INODES = """Filesystem     Type      Inodes  IUsed   IFree IUse% Mounted on
+/dev/sda1      ext4     2621440 250000 2371440   10% /
+//nas/my share cifs           0      0       0     - /mnt/my share
+"""
+
+
+def test_what_df_prints() -> None:
+    root, share = real_volumes(host.parse_df(DF_SPACE, DF_INODES))
+    assert root == Volume(
+        *("/dev/sda1", "ext4", "/"),
+        *(41152736 * 1024, 12345678 * 1024, 26683928 * 1024),
+        *(2621440, 2371440),
+    )
+    assert (share.mount, share.device) == ("/mnt/my share", "//nas/my share")
+    assert (share.used_percent, share.inodes_percent) == (99.0, None)
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+
+MEMINFO = """MemTotal:       16000000 kB
+MemFree:          500000 kB
+MemAvailable:    2000000 kB
+SwapTotal:       4000000 kB
+SwapFree:        3000000 kB
+HugePages_Total:       0
+"""
+
+
+def test_memory_that_is_not_available_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "_local_memory", lambda: host.parse_meminfo(MEMINFO))
+    finding = host.memory(HERE)
+    assert (finding.value, finding.status) == (87.5, Status.WARN)
+    assert finding.message == (
+        "88% of memory is used: 13.4 of 15.3 GiB, 1.9 GiB available. Swap holds 1.0 of 3.8 GiB."
+    )
+    assert [row["memory"] for row in finding.rows] == ["RAM", "swap"]
+    strict = Target(name="here", thresholds={"memory_used_percent": Limits(warn=50, crit=60)})
+    assert host.memory(strict).status is Status.CRIT
+
+
+def test_a_proc_that_is_not_linux() -> None:
+    with pytest.raises(BadAnswer, match="has no MemTotal"):
+        host.parse_meminfo("")
+    with pytest.raises(BadAnswer):
+        host.parse_vitals("vm\n")
+
+
+def test_reachable_names_this_machine() -> None:
+    finding = host.reachable(HERE)
+    assert finding.status is Status.OK
+    assert platform.node() in finding.message
+    assert finding.rows[0]["cores"] == os.cpu_count()
+
+
+# ---- ssh --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, Path]]:
+    """A target behind a real sshd on loopback, and the folder of the ssh that reaches it.
+
+    That ssh is the system's own with a configuration of the test's, so that no key and no host
+    of the developer takes part.
+    """
+    if not (SSHD.exists() and shutil.which("ssh")):
+        if os.environ.get("CI"):
+            pytest.fail("This needs OpenSSH: apt-get install openssh-server openssh-client")
+        pytest.skip(f"{SSHD} or ssh is not installed")
+    folder = tmp_path_factory.mktemp("ssh")
+    for key in ("host", "user"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True
+        )
+    port = _free_port()
+    (folder / "known_hosts").write_text(
+        f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}", encoding="utf-8"
+    )
+    (folder / "sshd_config").write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\n"
+        "PermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        "MaxStartups 100\n"
+    )
+    (folder / "config").write_text(
+        f"UserKnownHostsFile {folder}/known_hosts\nIdentityFile {folder}/user\nIdentitiesOnly yes\n"
+    )
+    binaries = folder / "bin"
+    binaries.mkdir()
+    script(binaries / "ssh", f'exec {shutil.which("ssh")} -F {folder}/config "$@"')
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # to where sshd confines itself
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [str(SSHD), "-D", "-e", "-f", f"{folder}/sshd_config"], stderr=log
+        )
+    try:
+        _wait_for(port, process, folder / "log")
+        target = Target(name="far", host=f"ssh://{getpass.getuser()}@127.0.0.1:{port}")
+        yield target, binaries
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(500):
+        if process.poll() is not None:
+            pytest.fail(f"sshd ended: {log.read_text()}")
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"sshd does not listen: {log.read_text()}")
+
+
+@pytest.fixture
+def far(sshd: tuple[Target, Path], monkeypatch: pytest.MonkeyPatch) -> Target:
+    target, binaries = sshd
+    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
+    return target
+
+
+def test_nothing_is_pasted_into_the_far_shell(far: Target, tmp_path: Path) -> None:
+    words = ["a b", f"$(touch {tmp_path}/hit)", f"; touch {tmp_path}/hit", "'", '"', "*", "", "~"]
+    assert host_of(far).run(["printf", "%s|", *words]) == "|".join([*words, ""])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reachable_over_ssh(far: Target) -> None:
+    here, there = host.reachable(HERE), host.reachable(far)
+    assert there.status is Status.OK
+    assert there.rows[0]["name"] == here.rows[0]["name"]
+    assert there.rows[0]["cores"] == here.rows[0]["cores"]
+    assert abs(there.rows[0]["uptime_s"] - here.rows[0]["uptime_s"]) < 60
+
+
+def test_disk_over_ssh_is_the_same(far: Target) -> None:
+    here, there = host.disk(HERE), host.disk(far)
+    same = ("mount", "device", "type", "size_bytes")
+    assert [[row[key] for key in same] for row in there.rows] == [
+        [row[key] for key in same] for row in here.rows
+    ]
+    for mine, theirs in zip(here.rows, there.rows, strict=True):
+        assert theirs["used_percent"] == pytest.approx(mine["used_percent"], abs=2)
+        assert theirs["inodes_percent"] == pytest.approx(mine["inodes_percent"], abs=2)
+
+
+def test_memory_over_ssh_is_the_same(far: Target) -> None:
+    here, there = host.memory(HERE), host.memory(far)
+    assert there.value == pytest.approx(here.value, abs=10)
+    assert [row["size_bytes"] for row in there.rows] == [row["size_bytes"] for row in here.rows]
+
+
+def test_logs_over_ssh_are_the_same(far: Target, tmp_path: Path) -> None:
+    def entry(minutes: int, text: str) -> str:
+        return f"{(datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()} {text}\n"
+
+    log = tmp_path / "my app's.log"
+    log.write_text(entry(5, "ERROR new") + "    at error\n")
+    log.with_name(f"{log.name}.1").write_text(entry(20, "ERROR older"))
+    log.with_name(f"{log.name}.2.gz").write_bytes(
+        gzip.compress((entry(90, "ERROR too old") + entry(40, "ERROR packed")).encode())
+    )
+
+    def errors(target: Target) -> Finding:
+        return logs.errors(target.model_copy(update={"logs": (str(log),)}))
+
+    here, there = errors(HERE), errors(far)
+    assert (here.value, here.message, here.rows) == (there.value, there.message, there.rows)
+    assert there.value == 3
+    log.unlink()
+    with pytest.raises(BadAnswer, match="cannot be read: No such file or directory"):
+        errors(far)
+
+
+def test_local_times_over_ssh_are_those_of_the_far_zone(
+    far: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamp = subprocess.run(["date", "+%F %T"], capture_output=True, text=True, check=True).stdout
+    log = tmp_path / "app.log"
+    log.write_text(f"{stamp.strip()} ERROR boom\n")
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        finding = logs.errors(far.model_copy(update={"logs": (str(log),)}))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert finding.value == 1
+
+
+def test_processes_over_ssh(far: Target, tmp_path: Path) -> None:
+    listing = '[{"name":"app","pm2_env":{"status":"online"}}]'
+    command = script(tmp_path / "pm2", f"echo '{listing}'")
+    settings = Processes(names=("app",), command=str(command))
+    assert processes.up(far.model_copy(update={"processes": settings})).status is Status.OK
+    missing = Processes(names=("app",), command=str(tmp_path / "none"))
+    with pytest.raises(BadAnswer, match=re.escape("[targets.far.processes]")):
+        processes.up(far.model_copy(update={"processes": missing}))
+
+
+def test_programs_over_ssh(far: Target, tmp_path: Path) -> None:
+    there = host_of(far, "processes")
+    assert there.has("sh")
+    assert not there.has("no-such-program")
+    assert there.has_process(os.getpid())
+    with pytest.raises(ProgramMissing):
+        there.run(["no-such-program"])
+    with pytest.raises(ProgramFailed, match="it is broken"):
+        there.run([str(script(tmp_path / "program", "echo it is broken >&2; exit 3"))])
+
+
+def test_a_program_that_hangs_over_ssh_is_ended_there(far: Target, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    program = script(tmp_path / "program", f"sleep 1000 & echo $! $$ > {pids}; wait")
+    with pytest.raises(TimedOut) as raised:
+        host_of(far, "processes").run([str(program)], limit_s=2)
+    assert raised.value.system == "processes"
+    _wait_until_gone(map(int, pids.read_text().split()))
+
+
+def test_a_host_that_is_not_there_is_one_cause() -> None:
+    target = Target(name="gone", host=f"ssh://127.0.0.1:{_free_port()}")
+    for check in (host.reachable, host.disk, host.memory, logs.errors, processes.up):
+        with pytest.raises(Unreachable, match="Connection refused") as raised:
+            check(target)
+        assert raised.value.system == "host"
+        assert "host" in (check.probes, *check.needs)
+
+
+def test_a_login_that_is_refused_says_the_mend(far: Target) -> None:
+    user = far.host.removeprefix("ssh://").partition("@")[0]
+    stranger = far.model_copy(update={"host": far.host.replace(f"{user}@", "no-such-user@")})
+    with pytest.raises(Unreachable, match="Put a key that it accepts into the ssh agent"):
+        host.reachable(stranger)
+
+
+def test_an_unknown_host_key_says_the_mend(far: Target) -> None:
+    alias = far.model_copy(update={"host": far.host.replace("127.0.0.1", "localhost")})
+    with pytest.raises(Unreachable, match="accept its host key"):
+        host.reachable(alias)
+
+
+def test_a_host_cannot_be_an_option(tmp_path: Path) -> None:
+    target = Target(name="t", host=f"ssh://-oProxyCommand=touch%20{tmp_path}/hit")
+    with pytest.raises(Unreachable):
+        host.reachable(target)
+    assert list(tmp_path.iterdir()) == []
