@@ -7,22 +7,24 @@ one, so that a build that fails leaves that one as it was.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 from mkdocs.commands.build import build as build_pages
 from mkdocs.config import load_config
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import MkDocsException
+from mkdocs.plugins import BasePlugin
 
 from opsnb import catalog
-from opsnb.errors import OpsnbError, RunBroke
+from opsnb.errors import OpsnbError, RunBroke, UsageError
 from opsnb.model import RunResult
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
@@ -42,23 +44,32 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
     """Build the site into the folder `out` and return it.
 
     `app` is the command line, for its reference page. Raises RunBroke when the site cannot be
-    built or `out` is a folder that holds something else; `out` is then as it was.
+    built, UsageError when `out` holds something else; `out` is then as it was.
     """
     out = out.resolve()
     _refuse_foreign(out)
-    with _workplace(out) as work:
-        infos = catalog.runbooks()
-        store = Store(config.store)
-        say("Reading the records")
-        entries = _bodies(store, out / "records", work / "bodies")
-        say(f"{len(infos)} runbooks, {len(entries)} records")
-        pages = _pages(config, infos, entries, store.broken, app)
-        _stage(work / "docs", infos, pages)
-        _run_mkdocs(work, infos, entries)
-        _finish(work, entries, infos)
-        _swap(work / "site", out)
+    try:
+        with _workplace(out) as work:
+            _make(config, work, out, say, app)
+            _swap(work / "site", out)
+    except (MkDocsException, OSError) as error:
+        raise RunBroke(f"The site could not be built: {error}. {out} is as it was.") from error
     say(f"The site is in {out}")
     return out
+
+
+def _make(config: Config, work: Path, former: Path, say: Say, app: typer.Typer) -> None:
+    """Make the whole site in `work`, with what can be taken over from the `former` one."""
+    infos = catalog.runbooks()
+    store = Store(config.store)
+    say("Reading the records")
+    entries = _bodies(store, former / "records", work / "bodies")
+    say(f"Making pages of {len(infos)} runbooks and {len(entries)} records")
+    pages = _pages(config, infos, entries, store.broken, app)
+    _stage(work / "docs", infos, pages)
+    with _warnings_to(say):
+        _run_mkdocs(work, infos, entries)
+    _finish(work, entries, infos)
 
 
 # --- records ---------------------------------------------------------------------------------
@@ -104,8 +115,7 @@ def _pages(
         "commands": reference.commands(app),
         "configuration": reference.configuration(),
     } | {
-        f"month {month}": records.listing(group)
-        for month, group in records.months(entries).items()
+        f"month {month}": records.listing(group) for month, group in records.months(entries).items()
     }
 
 
@@ -132,21 +142,32 @@ def _stage(docs: Path, infos: Sequence[catalog.RunbookInfo], pages: dict[str, st
         shutil.copyfile(info.path, staged)
 
 
-def _run_mkdocs(
-    work: Path, infos: Sequence[catalog.RunbookInfo], entries: Sequence[Entry]
-) -> None:
+def _run_mkdocs(work: Path, infos: Sequence[catalog.RunbookInfo], entries: Sequence[Entry]) -> None:
+    config = load_config(
+        str(catalog.share("mkdocs.yml")),
+        docs_dir=str(work / "docs"),
+        site_dir=str(work / "site"),
+    )
+    _complete(config, infos, entries)
+    config.plugins.on_startup(command="build", dirty=False)
+    build_pages(config)
+    config.plugins.on_shutdown()
+
+
+@contextmanager
+def _warnings_to(say: Say) -> Iterator[None]:
+    """Pass on what mkdocs warns of."""
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"{record.levelname.capitalize()}: {record.getMessage()}")
+
+    logger, teller = logging.getLogger("mkdocs"), Teller(logging.WARNING)
+    logger.addHandler(teller)
     try:
-        config = load_config(
-            str(catalog.share("mkdocs.yml")),
-            docs_dir=str(work / "docs"),
-            site_dir=str(work / "site"),
-        )
-        _complete(config, infos, entries)
-        config.plugins.on_startup(command="build", dirty=False)
-        build_pages(config)
-        config.plugins.on_shutdown()
-    except (MkDocsException, OSError) as error:
-        raise RunBroke(f"The site could not be built: {error}. The former one stays.") from error
+        yield
+    finally:
+        logger.removeHandler(teller)
 
 
 def _complete(
@@ -159,7 +180,8 @@ def _complete(
         if "Runbooks" in item:
             item["Runbooks"].extend(runbooks.navigation(infos))
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(_cache())
-    config.plugins["opsnb"] = runbooks.RunbookPages(infos, entries)
+    # As with mkdocs' own hooks, any object will do that has methods named after events.
+    config.plugins["opsnb"] = cast("BasePlugin[Any]", runbooks.RunbookPages(infos, entries))
 
 
 def _cache() -> Path:
@@ -170,9 +192,7 @@ def _cache() -> Path:
 # --- finish ----------------------------------------------------------------------------------
 
 
-def _finish(
-    work: Path, entries: Sequence[Entry], infos: Sequence[catalog.RunbookInfo]
-) -> None:
+def _finish(work: Path, entries: Sequence[Entry], infos: Sequence[catalog.RunbookInfo]) -> None:
     """Put the records' pages together and let the search know them."""
     site = work / "site"
     shell_page = site / f"{_SHELL}.html"
@@ -191,8 +211,6 @@ def _index(search: Path, documents: list[dict[str, str]]) -> None:
     """Add `documents` to the search's index, in both forms: for servers and for files."""
     path = search / "search_index.json"
     index = json.loads(path.read_text(encoding="utf-8"))
-    shell = f"{_SHELL}.html"
-    index["docs"] = [doc for doc in index["docs"] if not doc["location"].startswith(shell)]
     index["docs"] += documents
     text = json.dumps(index, separators=(",", ":"))
     path.write_text(text, encoding="utf-8")
@@ -205,7 +223,7 @@ def _index(search: Path, documents: list[dict[str, str]]) -> None:
 def _refuse_foreign(out: Path) -> None:
     ours = (out / _MARK).exists() or not out.exists() or (out.is_dir() and not any(out.iterdir()))
     if not ours:
-        raise RunBroke(
+        raise UsageError(
             f"{out} holds something other than a site of opsnb; name another folder or empty it."
         )
 
@@ -213,13 +231,9 @@ def _refuse_foreign(out: Path) -> None:
 @contextmanager
 def _workplace(out: Path) -> Iterator[Path]:
     """Yield an empty folder on the same file system as `out`, removed at the end."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)
-    except OSError as error:
-        raise RunBroke(f"The site cannot be written beside {out}: {error.strerror}.") from error
-    with folder as name:
-        yield Path(name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        yield Path(folder)
 
 
 def _swap(new: Path, out: Path) -> None:
@@ -233,4 +247,3 @@ def _swap(new: Path, out: Path) -> None:
         if former.exists():
             former.rename(out)
         raise
-    out.chmod(0o755)

@@ -38,7 +38,8 @@ def _card(name: str, entries: Sequence[Entry], configured: bool) -> str:
     )
     return (
         f'<section class="target" id="target-{escape(name)}">'
-        f"<header><h2>{escape(name)}</h2>{state}{note}</header>{rows or _nothing_yet(name)}</section>"
+        f"<header><h2>{escape(name)}</h2>{state}{note}</header>"
+        f"{rows or _nothing_yet(name)}</section>"
     )
 
 

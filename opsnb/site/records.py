@@ -31,14 +31,25 @@ NEWEST = 200
 SEARCHABLE = 500
 """How many of the newest records the search knows; its index is loaded as a whole."""
 
-SHELL = "# RECORD-TITLE\n\n<div>RECORD-BODY</div>\n"
+SHELL = """---
+hide:
+  - navigation
+  - toc
+search:
+  exclude: true
+---
+
+# RECORD-TITLE
+
+<div>RECORD-BODY</div>
+"""
 """The Markdown of the page whose result is the shell of all records' pages."""
 
 _TEMPLATE = """{% extends "basic/index.html.j2" %}
-{% block input_group %}<details class="code"><summary>code</summary>{{ super() }}</details>
+{% block input_group %}<details class="quiet"><summary>code</summary>{{ super() }}</details>
 {% endblock %}
 {% block markdowncell scoped %}{% if cell.metadata.opsnb_preface %}
-<details class="preface"><summary>What this runbook is for</summary>{{ super() }}</details>
+<details class="quiet"><summary>What this runbook is for</summary>{{ super() }}</details>
 {% else %}{{ super() }}{% endif %}{% endblock %}"""
 _MARK = re.compile(r"<!-- record ([0-9a-f]{64}) -->(.*)<!-- /record -->", re.DOTALL)
 
@@ -83,13 +94,18 @@ def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[
             older[newer[key].run_id] = entry
         newer[key] = entry
     for entry in entries:
-        yield entry, _trail(entry, entry.runbook in known, older.get(entry.run_id), pending[entry.run_id])
+        yield (
+            entry,
+            _trail(entry, entry.runbook in known, older.get(entry.run_id), pending[entry.run_id]),
+        )
 
 
 def _trail(entry: Entry, known: bool, older: Entry | None, newer: Entry | None) -> str:
-    runbook = link(f"../runbooks/{entry.runbook}.html", entry.runbook) if known else code(entry.runbook)
+    runbook = (
+        link(f"../runbooks/{entry.runbook}.html", entry.runbook) if known else code(entry.runbook)
+    )
     steps = [
-        f'<a href="{escape(other.page)}" rel="{rel}" title="{other.started:%Y-%m-%d %H:%M}">{words}</a>'
+        f'<a href="{escape(other.page)}" rel="{rel}" title="{other.started:%F %H:%M}">{words}</a>'
         for other, rel, words in ((older, "prev", "← earlier run"), (newer, "next", "later run →"))
         if other
     ]
@@ -159,7 +175,7 @@ def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
 
 
 def _converted(notebook: Mapping[str, Any]) -> str:
-    node = nbformat.from_dict(_with_preface({**notebook}))
+    node = nbformat.from_dict(_with_preface({**notebook}))  # type: ignore[no-untyped-call]
     html, _ = _exporter().from_notebook_node(node)
     return str(html)
 
@@ -178,7 +194,7 @@ def _with_preface(notebook: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _exporter() -> HTMLExporter:
-    return HTMLExporter(
+    return HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="basic",
         raw_template=_TEMPLATE,
         exclude_input_prompt=True,

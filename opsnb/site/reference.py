@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -48,7 +49,7 @@ def _command(context: typer.Context) -> Iterator[str]:
         yield f"```text\n{context.command_path} {pieces}\n```"
     records = (parameter.get_help_record(context) for parameter in command.get_params(context))
     rows = [(f"`{name}`", _plain(words)) for name, words in filter(None, records)]
-    yield _table(("Option", "What it does"), rows)
+    yield _table(("Argument or option", "What it does"), rows)
     for name, child in children.items():
         if not child.hidden:
             yield from _command(typer.Context(child, parent=context, info_name=name))
@@ -78,9 +79,8 @@ def _section(table: type[BaseModel]) -> str:
         for key, field in table.model_fields.items()
         if not field.exclude
     ]
-    return (
-        f"## {name}\n\n{about[:1].upper()}{about[1:]}\n\n"
-        + _table(("Key", "Takes", "Default", "What it is"), rows)
+    return f"## {name}\n\n{about[:1].upper()}{about[1:]}\n\n" + _table(
+        ("Key", "Takes", "Default", "What it is"), rows
     )
 
 
@@ -170,11 +170,13 @@ def _limit(threshold: Threshold, limit: float | None) -> str:
 def contacts(config: Config) -> str:
     """Return whom to call, as the configuration says."""
     rows = [
-        (contact.role, contact.name, contact.contact, contact.availability)
-        for contact in config.contacts
+        [escape(text) for text in (each.role, each.name, each.contact, each.availability)]
+        for each in config.contacts
     ]
     table = _table(("Role", "Name", "Contact", "Availability"), rows)
-    missing = [contact.role for contact in config.contacts if "TBD" in (contact.name, contact.contact)]
+    missing = [
+        contact.role for contact in config.contacts if "TBD" in (contact.name, contact.contact)
+    ]
     if not missing:
         return table
     words = f"{', '.join(missing)}: set them under [[contacts]] in {CONFIG_NAME}."

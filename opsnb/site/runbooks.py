@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
@@ -34,15 +36,13 @@ SECTIONS = {
 """The handbook's sections in its order; a section that it does not know comes last."""
 
 _SHOWN = 5
-# mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page.
-_BAGGAGE = re.compile(r"<(style|script)\b.*?</\1>|<link\b[^>]*>", re.DOTALL | re.IGNORECASE)
-_COPY = re.compile(
-    r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>'
-    r'|<div id="cell-\d+" class="clipboard-copy-txt">.*?</div>',
-    re.DOTALL,
+# mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page, and what
+# JupyterLab shows around a cell.
+_CLUTTER = (
+    "style, script, link, .zeroclipboard-container, .clipboard-copy-txt, .celltoolbar,"
+    ".jp-Collapser, .jp-InputPrompt, .jp-OutputPrompt"
 )
-_TAGS = re.compile(r'<div class="celltoolbar">.*?</div>\s*</div>', re.DOTALL)
-_NOTEBOOK_LINK = re.compile(r'(<a\b[^>]*\bhref=")([^":]+)\.ipynb((?:[?#][^"]*)?")')
+_NOTEBOOK_LINK = re.compile(r"(?P<path>[^:?#]+)\.ipynb(?P<rest>[?#].*)?")
 
 
 def title(info: RunbookInfo) -> str:
@@ -117,7 +117,7 @@ class RunbookPages:
         for entry in entries:
             self._records.setdefault(entry.runbook, []).append(entry)
 
-    def on_pre_page(self, page: Page, config: MkDocsConfig, files: Files) -> Page:
+    def on_pre_page(self, page: Page, /, **_: Any) -> Page:
         """See to it that a notebook that cannot be converted costs its own page only."""
         info = self._infos.get(page.file.src_uri)
         if info is not None:
@@ -131,10 +131,10 @@ class RunbookPages:
                     page.content = _broken(info, error)
                     page.toc = get_toc([])
 
-            page.render = guarded
+            page.render = guarded  # type: ignore[method-assign]
         return page
 
-    def on_page_content(self, html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    def on_page_content(self, html: str, /, *, page: Page, **_: Any) -> str:
         """Return the page light, in the theme's own colours, and with its parameters on top."""
         info = self._infos.get(page.file.src_uri)
         if info is None:
@@ -153,7 +153,11 @@ class RunbookPages:
             f'<span class="aside">{moment(entry.started)}</span></li>'
             for entry in entries[:_SHOWN]
         )
-        return f'<details class="latest"><summary>Latest records</summary><ul>{rows}</ul></details>' if rows else ""
+        return (
+            f'<details class="quiet"><summary>Latest records</summary><ul>{rows}</ul></details>'
+            if rows
+            else ""
+        )
 
 
 def _opening(info: RunbookInfo) -> str:
@@ -169,7 +173,7 @@ def _opening(info: RunbookInfo) -> str:
         [
             code(parameter.name),
             escape(parameter.type),
-            "required" if parameter.required else code(repr(parameter.default)),
+            "required" if parameter.required else code(json.dumps(parameter.default)),
             escape(parameter.description),
         ]
         for parameter in parameters
@@ -180,21 +184,38 @@ def _opening(info: RunbookInfo) -> str:
 def _options(parameters: Iterable[Parameter]) -> str:
     options = {"target": " -t TARGET", "apply": " [--apply]"}
     return "".join(
-        options.get(parameter.name, f" -p {escape(parameter.name)}=..." if parameter.required else "")
+        options.get(
+            parameter.name, f" -p {escape(parameter.name)}=..." if parameter.required else ""
+        )
         for parameter in parameters
     )
 
 
 def _tidied(html: str, source: str, pages: Mapping[str, Any]) -> str:
-    for clutter in (_BAGGAGE, _COPY, _TAGS):
-        html = clutter.sub("", html)
-    html = html.replace("highlight-ipynb", "highlight").replace("anchor-link", "headerlink")
+    soup = BeautifulSoup(html, "html.parser")
+    for clutter in soup.select(_CLUTTER):
+        clutter.decompose()
+    for anchor in soup.select("a.anchor-link"):
+        anchor["class"] = "headerlink"
+    for block in soup.select(".highlight-ipynb"):
+        block["class"] = "highlight"
+        for pre in block.find_all("pre"):  # as the theme has it: with a button to copy the code
+            inner = soup.new_tag("code")
+            inner.extend(list(pre.children))
+            pre.append(inner)
+    for reference in soup.select("a[href]"):
+        reference["href"] = _page_of(str(reference["href"]), source, pages)
+    return str(soup)
 
-    def relinked(match: re.Match[str]) -> str:
-        wanted = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2] + ".ipynb"))
-        return f"{match[1]}{match[2]}.html{match[3]}" if wanted in pages else match[0]
 
-    return _NOTEBOOK_LINK.sub(relinked, html)
+def _page_of(href: str, source: str, pages: Mapping[str, Any]) -> str:
+    """Return the page that stands for the notebook that `source` links to by `href`."""
+    match = _NOTEBOOK_LINK.fullmatch(href)
+    if match is None:
+        return href
+    folder = posixpath.dirname(source)
+    wanted = posixpath.normpath(posixpath.join(folder, f"{match['path']}.ipynb"))
+    return f"{match['path']}.html{match['rest'] or ''}" if wanted in pages else href
 
 
 def _broken(info: RunbookInfo, error: Exception) -> str:

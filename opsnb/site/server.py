@@ -7,7 +7,11 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import typer
+
 from opsnb.errors import UsageError
+from opsnb.site.builder import build
+from opsnb.target import Config
 
 HOST = "127.0.0.1"
 
@@ -17,9 +21,15 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing of single requests."""
 
 
-def serve(out: Path, port: int, say: Callable[[str], None]) -> None:
-    """Serve the site in `out` on loopback until interrupted; port 0 takes any that is free."""
-    with server(out, port) as running:
+def serve(
+    config: Config, out: Path, port: int, say: Callable[[str], None], *, app: typer.Typer
+) -> None:
+    """Build the site into `out`, then serve it on loopback until interrupted.
+
+    Port 0 takes any that is free. Everything else as for `build`.
+    """
+    with server(out, port) as running:  # first of all, so that a taken port costs no build
+        build(config, out, say, app=app)
         say(f"http://{HOST}:{running.server_address[1]}/index.html (Ctrl-C stops it)")
         try:
             running.serve_forever()

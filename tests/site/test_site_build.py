@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import site_samples as samples
+import typer
+
+from opsnb import catalog
+from opsnb.errors import RunBroke, UsageError
+from opsnb.records.store import Store
+from opsnb.site import build
+from opsnb.site.builder import _swap
+from opsnb.target import load_config
+
+app = typer.Typer(help="Commands to try.")
+
+
+@app.command()
+def run(
+    runbook: str = typer.Argument(help="Its id."),
+    target: str = typer.Option("local", "-t", "--target", help="One of a|b."),
+) -> None:
+    """Run a runbook."""
+
+
+@app.command(hidden=True)
+def secret() -> None:
+    """Not for the page."""
+
+
+CONFIG = """
+[targets.demo]
+[targets.production.thresholds.disk_used_percent]
+warn = 71
+[targets.staging]
+database_url = "${SITE_TEST_UNSET}"
+[[contacts]]
+role = "On-Call Engineer"
+name = "Ada <Example>"
+contact = "postgresql://ops:hunter22@db/contacts"
+[records]
+store = "kept"
+"""
+
+
+class Place:
+    """A folder with a configuration, a store and runbooks, in which sites are built."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notebooks = folder / "notebooks"
+        self.store = Store(str(folder / "kept"))
+        self.out = folder / "site"
+        self.said: list[str] = []
+        (folder / "opsnb.toml").write_text(CONFIG, encoding="utf-8")
+        samples.write_runbooks(self.notebooks)
+
+    def build(self) -> Path:
+        self.said.clear()
+        return build(load_config(self.folder / "opsnb.toml"), self.out, self.said.append, app=app)
+
+    def page(self, name: str) -> str:
+        return (self.out / name).read_text(encoding="utf-8")
+
+    def index(self) -> dict[str, str]:
+        documents = json.loads(self.page("search/search_index.json"))["docs"]
+        return {document["location"]: document["text"] for document in documents}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.chdir(tmp_path)
+    for name in ("OPSNB_CONFIG", "OPSNB_RECORDS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "demo"))
+    share: Callable[[str], Path] = catalog.share
+    made = Place(tmp_path)
+    monkeypatch.setattr(
+        catalog, "share", lambda name: made.notebooks if name == "notebooks" else share(name)
+    )
+    return made
+
+
+def order(text: str, *words: str) -> None:
+    places = [text.index(word) for word in words]
+    assert places == sorted(places), dict(zip(words, places, strict=True))
+
+
+def test_without_records_the_pages_say_what_to_type(place: Place) -> None:
+    place.build()
+    assert "opsnb run health/daily -t demo" in place.page("index.html")
+    assert "There are no records yet" in place.page("records/index.html")
+    assert not [line for line in place.said if line.startswith(("Warning", "Error"))]
+
+
+def test_home_shows_the_newest_record_of_each_runbook_worst_first(place: Place) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    home = place.page("index.html")
+    order(home, 'id="target-staging"', 'id="target-demo"', 'id="target-production"')
+    assert kept["older"] not in home
+    assert kept["newer"] not in home
+    demo = home[home.index('id="target-demo"') : home.index('id="target-production"')]
+    order(demo, kept["broke"], kept["unreadable"])
+    assert "NameError: name &#x27;queue&#x27; is not defined" in demo
+    assert '<span class="status status-crit">crit</span>' in home
+
+
+def test_a_target_that_only_records_know_is_shown_and_said_to_be_unknown(place: Place) -> None:
+    samples.keep(place.store, samples.findings(), target="retired")
+    place.build()
+    assert "not in the configuration at present" in place.page("index.html")
+
+
+def test_a_record_has_a_page_with_its_charts_neighbours_and_runbook(place: Place) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    page = place.page(f"records/{kept['newer']}.html")
+    assert "<h1" in page
+    assert "Daily health check on demo" in page
+    assert 'aria-label="Queue depth"' in page
+    assert f'href="{kept["older"]}.html" rel="prev"' in page
+    assert f'href="{kept["unreadable"]}.html" rel="next"' in page
+    assert 'href="../runbooks/health/daily.html"' in page
+    for fact in ("2026-11-23 08:15 UTC", "4.2 s", "ada on ops1", "<code>lines</code>"):
+        assert fact in page
+    assert "RECORD-" not in page
+    assert len(page) < 60_000
+    assert not (place.out / "records/_shell.html").exists()
+
+
+def test_neighbours_are_runs_of_the_same_runbook_on_the_same_target(place: Place) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    lone = place.page(f"records/{kept['down']}.html")
+    assert 'rel="prev"' not in lone.split("<article", 1)[1]
+    assert 'rel="next"' not in lone.split("<article", 1)[1]
+
+
+def test_a_broken_run_says_so_at_its_top(place: Place) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    order(place.page(f"records/{kept['broke']}.html"), "The run broke", "NameError", "Exit code")
+
+
+def test_a_broken_notebook_costs_its_own_page_only(place: Place) -> None:
+    kept = samples.fill(place.store)
+    folder = Path(place.store.folder(kept["older"]))
+    (folder / "record.ipynb").write_text("{", encoding="utf-8")
+    place.build()
+    for name in ("older", "unreadable"):
+        page = place.page(f"records/{kept[name]}.html")
+        assert "The notebook of this record cannot be shown" in page
+        assert "Disk space" in page
+    assert "This runbook cannot be shown" in place.page("runbooks/queues/broken.html")
+    assert "cannot be read" in place.page("runbooks/index.html")
+
+
+def test_a_record_without_a_readable_result_is_named(place: Place) -> None:
+    kept = samples.fill(place.store)
+    (Path(place.store.folder(kept["newer"])) / "result.json").write_text("{", encoding="utf-8")
+    place.build()
+    assert kept["newer"] in place.page("records/index.html")
+    assert "opsnb records reindex" in place.page("records/index.html")
+
+
+def test_a_runbook_begins_with_its_parameters_and_carries_no_clutter(place: Place) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    page = place.page("runbooks/health/daily.html")
+    order(page, "<h1", "how often the API", "opsnb run health/daily -t TARGET", '<h2 id="when')
+    assert f"../../records/{kept['newer']}.html" in page
+    assert 'href="../queues/pause.html"' in page
+    assert "clipboard-copy-txt" not in page
+    assert "cdnjs" not in page
+    assert len(page) < 60_000
+    assert 'href="../health/daily.html#check"' in place.page("runbooks/queues/pause.html")
+    assert "required" in place.page("runbooks/queues/pause.html")
+
+
+def test_the_reference_comes_from_the_code(place: Place) -> None:
+    place.build()
+    commands = place.page("reference/commands.html")
+    assert "opsnb run" in commands
+    assert "One of a|b." in commands
+    assert "Not for the page" not in commands
+    assert "time_limit_s" in place.page("reference/configuration.html")
+    thresholds = place.page("thresholds.html")
+    assert "above 71 %" in thresholds
+    assert "SITE_TEST_UNSET" in thresholds
+
+
+def test_configured_texts_are_escaped_and_redacted(place: Place) -> None:
+    place.build()
+    contacts = place.page("contacts.html")
+    assert "Ada &lt;Example&gt;" in contacts
+    assert "hunter22" not in contacts
+
+
+def test_the_search_knows_runbooks_and_records(place: Place) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    index = place.index()
+    assert "140 jobs wait" in index[f"records/{kept['newer']}.html"]
+    assert "runbooks/health/daily.html" in index
+    assert not [location for location in index if "_shell" in location]
+    script = place.page("search/search_index.js").removeprefix("var __index = ")
+    assert json.loads(script) == json.loads(place.page("search/search_index.json"))
+
+
+def test_many_records_are_listed_by_month(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsnb.site.records.NEWEST", 2)
+    month = int(timedelta(days=31) / timedelta(minutes=1))
+    kept = [samples.keep(place.store, samples.findings(), minutes=n * month) for n in range(4)]
+    place.build()
+    overview = place.page("records/index.html")
+    order(overview, "2027-02.html", f'href="{kept[3]}.html"', f'href="{kept[2]}.html"')
+    assert f'href="{kept[0]}.html"' not in overview
+    assert kept[0] in place.page("records/2026-11.html")
+
+
+def test_an_unchanged_record_is_not_converted_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = samples.fill(place.store)
+    place.build()
+    before = place.page(f"records/{kept['newer']}.html")
+    monkeypatch.setattr("opsnb.site.records._converted", lambda _: "converted again")
+    added = samples.keep(place.store, samples.findings(), minutes=200)
+    place.build()
+    assert place.page(f"records/{kept['newer']}.html") == before
+    assert "converted again" in place.page(f"records/{added}.html")
+
+
+def test_a_build_that_fails_leaves_the_former_site(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.build()
+    before = place.page("index.html")
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("opsnb.site.builder._finish", full)
+    with pytest.raises(RunBroke, match="No space left on device"):
+        place.build()
+    assert place.page("index.html") == before
+    assert not list(place.folder.glob(".site-*"))
+
+
+def test_a_folder_with_something_else_in_it_is_refused(place: Place) -> None:
+    place.out.mkdir()
+    (place.out / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="something other than a site"):
+        place.build()
+    assert (place.out / "thesis.txt").read_text() == "mine"
+
+
+def test_a_swap_that_fails_puts_the_former_back(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "index.html").write_text("former")
+    (tmp_path / "work").mkdir()
+    with pytest.raises(FileNotFoundError):
+        _swap(tmp_path / "work" / "site", out)
+    assert (out / "index.html").read_text() == "former"
+
+
+def test_nothing_is_left_in_the_folder_where_it_is_built(place: Place) -> None:
+    before = {path.name for path in place.folder.iterdir()}
+    place.build()
+    shutil.rmtree(place.out)
+    assert {path.name for path in place.folder.iterdir()} - before <= {"cache"}
