@@ -1,0 +1,299 @@
+"""Processes under pm2, docker and systemd: what their programs print, and when they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from opsnb.errors import BadAnswer, NotConfigured, TimedOut
+from opsnb.model import Finding, Status
+from opsnb.systems import processes
+from opsnb.systems.processes import parse_docker, parse_pm2, parse_systemd
+from opsnb.target import Processes, Target
+
+AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
+
+
+def pm2_entry(name: str, status: str, **env: Any) -> dict[str, Any]:
+    """Return an entry as pm2 7.0.4 prints it, without the environment that it prints too."""
+    known = {
+        "status": status,
+        "restart_time": 0,
+        "unstable_restarts": 0,
+        "pm_uptime": 1795444111445,
+        "exec_mode": "fork_mode",
+        "created_at": 1795444111445,
+        "instances": 1,
+        "version": "1.0.0",
+    }
+    online = status == "online"
+    monit = {"memory": 55214080, "cpu": 0.2} if online else {"memory": 0, "cpu": 0}
+    pid = 8759 if online else 0
+    return {"pid": pid, "name": name, "pm2_env": known | env, "pm_id": 0, "monit": monit}
+
+
+APP = pm2_entry("app", "online")
+WORKER = pm2_entry("worker", "online")
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Path:
+    return tmp_path / "manager"
+
+
+def check(
+    command: Path,
+    script: str,
+    *names: str,
+    manager: Literal["pm2", "docker", "systemd"] = "pm2",
+) -> Finding:
+    """Return the finding with a manager's program that does what `script` says."""
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    settings = Processes(manager=manager, names=names, command=str(command))
+    return processes.up(Target(name="t", processes=settings))
+
+
+def printing(text: str) -> str:
+    return f"cat <<'END'\n{text}\nEND"
+
+
+def pm2(command: Path, entries: list[dict[str, Any]], *names: str) -> Finding:
+    return check(command, printing(json.dumps(entries)), *names)
+
+
+# ---- pm2 --------------------------------------------------------------------------------------
+
+
+def test_all_are_up(manager: Path) -> None:
+    finding = pm2(manager, [APP, APP, WORKER], "app", "worker")
+    assert (finding.status, finding.value, finding.unit) == (Status.OK, 0, "down")
+    assert finding.message == "app (2 instances) and worker are up."
+    assert [row["name"] for row in finding.rows] == ["app", "app", "worker"]
+    assert {row["memory_bytes"] for row in finding.rows} == {55214080}
+
+
+def test_a_named_one_that_is_stopped_or_missing(manager: Path) -> None:
+    crashed = pm2_entry("worker", "errored", restart_time=15)
+    finding = pm2(manager, [APP, crashed], "app", "worker", "mailer")
+    assert (finding.status, finding.value) == (Status.CRIT, 2)
+    assert "worker is not up (errored, 15 restarts)" in finding.message
+    assert "mailer is not known to pm2" in finding.message
+    assert [row["state"] for row in finding.rows] == ["missing", "online", "errored"]
+
+
+def test_what_is_not_named_is_not_judged(manager: Path) -> None:
+    halted = pm2_entry("halted", "stopped")
+    assert pm2(manager, [APP, halted], "app").status is Status.OK
+    finding = pm2(manager, [APP, halted])
+    assert (finding.status, finding.value) == (Status.CRIT, 1)
+
+
+def test_a_part_of_a_cluster_is_down(manager: Path) -> None:
+    finding = pm2(manager, [APP, APP, pm2_entry("app", "errored")], "app")
+    assert (finding.status, finding.value) == (Status.WARN, 1)
+    assert "1 of 3 instances of app is not up (errored)" in finding.message
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(5, Status.WARN), (300, Status.OK)])
+def test_a_process_that_restarts_in_a_loop(manager: Path, seconds: int, status: Status) -> None:
+    started = (datetime.now(UTC).timestamp() - seconds) * 1000
+    looping = pm2_entry("app", "online", unstable_restarts=7, restart_time=9, pm_uptime=started)
+    finding = pm2(manager, [looping], "app")
+    assert finding.status is status
+    assert ("keeps failing (7 restarts)" in finding.message) is (status is Status.WARN)
+
+
+def test_a_banner_before_the_list() -> None:
+    banner = (
+        ">>>> In-memory PM2 is out-of-date, do:\n>>>> $ pm2 update\n"
+        "In memory PM2 version: 6.0.1\nLocal PM2 version: 7.0.4\n[PM2] [warn] hello\n\n"
+    )
+    (process,) = parse_pm2(banner + json.dumps([APP]), AT)
+    assert (process.name, process.is_up) == ("app", True)
+    assert process.uptime_s == pytest.approx(AT.timestamp() - 1795444111.445)
+
+
+def test_nothing_named_and_nothing_listed(manager: Path) -> None:
+    with pytest.raises(BadAnswer, match=r"set names in \[targets\.t\.processes\]"):
+        pm2(manager, [])
+    assert pm2(manager, [], "app").status is Status.CRIT
+
+
+@pytest.mark.parametrize("output", ["", "nonsense", "[1, 2]", '[{"name": "app"', "{}"])
+def test_what_is_not_a_list(manager: Path, output: str) -> None:
+    with pytest.raises(BadAnswer, match="did not list its processes"):
+        check(manager, printing(output), "app")
+
+
+def test_a_manager_that_fails(manager: Path) -> None:
+    with pytest.raises(BadAnswer, match="it is broken"):
+        check(manager, "echo it is broken >&2; exit 1", "app")
+
+
+def test_a_manager_that_hangs(manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_LIMIT_S", 0.5)
+    with pytest.raises(TimedOut):
+        check(manager, "sleep 1000", "app")
+
+
+def test_a_manager_that_is_not_installed(tmp_path: Path) -> None:
+    settings = Processes(names=("app",), command=str(tmp_path / "none"))
+    with pytest.raises(BadAnswer, match=r"Set manager and command in \[targets\.t\.processes\]"):
+        processes.up(Target(name="t", processes=settings))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo 'The pm2 daemon of /home/x does not run.' >&2; exit 1",
+        "echo '[PM2] Spawning PM2 daemon with pm2_home=/home/x'; echo '[]'",
+    ],
+)
+def test_the_daemon_of_pm2_is_gone(manager: Path, script: str) -> None:
+    finding = check(manager, script, "app", "worker")
+    assert (finding.status, finding.value) == (Status.CRIT, 2)
+    assert "app and worker are down" in finding.message
+    with pytest.raises(BadAnswer, match="Name the processes"):
+        check(manager, script)
+
+
+def test_never_starts_a_daemon_of_pm2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "pm2"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\necho '{json.dumps([APP])}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PM2_HOME", str(tmp_path))
+    target = Target(name="t", processes=Processes(names=("app",)))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for pid in (None, "nonsense", str(ended.pid)):
+        if pid:
+            (tmp_path / "pm2.pid").write_text(pid)
+        assert processes.up(target).status is Status.CRIT
+        assert not (tmp_path / "started").exists()
+    (tmp_path / "pm2.pid").write_text(str(os.getpid()))
+    assert processes.up(target).status is Status.OK
+
+
+# ---- docker -----------------------------------------------------------------------------------
+
+
+def container(name: str, state: str, status: str, labels: str = "") -> dict[str, Any]:
+    """Return a line of `docker ps -a --no-trunc --format json` as Docker 28 prints it."""
+    return {
+        "Command": '"docker-entrypoint.s…"',
+        "CreatedAt": "2026-11-23 13:00:00 +0000 UTC",
+        "ID": f"id-{name}",
+        "Image": "app:1",
+        "Labels": labels,
+        "Names": name,
+        "RunningFor": "2 hours ago",
+        "State": state,
+        "Status": status,
+    }
+
+
+SHOP = "com.docker.compose.project=shop,com.docker.compose.service=app"
+LISTED = [
+    container("shop-app-1", "running", "Up 2 hours (healthy)", SHOP),
+    container("worker", "restarting", "Restarting (1) 3 seconds ago"),
+    container("migrate", "exited", "Exited (0) 2 hours ago"),
+    container("mailer", "running", "Up 5 minutes (unhealthy)"),
+]
+DETAILS = [{"id": "id-shop-app-1", "restarts": 2, "started": "2026-11-23T14:00:00.123456789Z"}]
+USAGE = [{"ID": "id-shop-app-1", "CPUPerc": "0.25%", "MemUsage": "52.5MiB / 23.5GiB"}]
+
+
+def docker_script(listed: list[dict[str, Any]]) -> str:
+    def lines(items: list[dict[str, Any]]) -> str:
+        return printing("\n".join(map(json.dumps, items)))
+
+    return (
+        f'case "$1" in\nps) {lines(listed)}\n;;\ninspect) {lines(DETAILS)}\n;;\n'
+        "stats) echo Error >&2; exit 1;;\nesac"
+    )
+
+
+def test_what_docker_prints() -> None:
+    app, worker, migrate, mailer = parse_docker(LISTED, DETAILS, USAGE, AT)
+    assert (app.is_up, app.restarts) == (True, 2)
+    assert app.uptime_s == pytest.approx(1799.9, abs=0.1)
+    assert (app.memory_bytes, app.cpu_percent) == (int(52.5 * 2**20), 0.25)
+    assert (worker.is_up, worker.state) == (False, "Restarting (1) 3 seconds ago")
+    assert migrate.is_finished
+    assert (mailer.is_up, mailer.status) == (True, Status.WARN)
+
+
+def test_containers_are_judged(manager: Path) -> None:
+    def docker(listed: list[dict[str, Any]], *names: str) -> Finding:
+        return check(manager, docker_script(listed), *names, manager="docker")
+
+    assert docker(LISTED, "app").status is Status.OK  # by its name in compose
+    assert docker([LISTED[0], LISTED[2]]).status is Status.OK  # the migration has done its work
+    finding = docker(LISTED, "app", "worker")
+    assert finding.status is Status.CRIT
+    assert "worker is not up (Restarting (1) 3 seconds ago)" in finding.message
+    finding = docker(LISTED, "mailer")
+    assert (finding.status, finding.message) == (
+        Status.WARN,
+        "mailer is up, but its own health check fails.",
+    )
+
+
+def test_a_docker_whose_daemon_is_gone(manager: Path) -> None:
+    said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?"
+    with pytest.raises(BadAnswer, match="Cannot connect to the Docker daemon"):
+        check(manager, f"echo '{said}' >&2; exit 1", "app", manager="docker")
+
+
+# ---- systemd ----------------------------------------------------------------------------------
+
+SHOWN = """NRestarts=1
+ActiveEnterTimestamp=Mon 2026-11-23 14:00:00 UTC
+MemoryCurrent=52428800
+LoadState=loaded
+ActiveState=active
+SubState=running
+
+NRestarts=5
+ActiveEnterTimestamp=
+MemoryCurrent=[not set]
+LoadState=loaded
+ActiveState=activating
+SubState=auto-restart
+
+NRestarts=0
+ActiveEnterTimestamp=
+MemoryCurrent=18446744073709551615
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+"""
+
+
+def test_what_systemctl_prints(manager: Path) -> None:
+    names = ("app", "worker.service", "mailer")
+    app, worker = parse_systemd(names, SHOWN, AT)
+    assert (app.uptime_s, app.memory_bytes, app.restarts) == (1800.0, 52428800, 1)
+    assert (worker.is_up, worker.state) == (False, "activating (auto-restart)")
+    finding = check(manager, printing(SHOWN), *names, manager="systemd")
+    assert (finding.status, finding.value) == (Status.CRIT, 2)
+    assert "worker.service is not up (activating (auto-restart), 5 restarts)" in finding.message
+    assert "mailer is not known to systemd" in finding.message
+
+
+def test_systemd_without_units_named(manager: Path) -> None:
+    with pytest.raises(NotConfigured, match="set names"):
+        check(manager, "exit 1", manager="systemd")
+
+
+def test_a_machine_without_systemd(manager: Path) -> None:
+    with pytest.raises(BadAnswer, match="did not list"):
+        check(manager, "echo", "app", manager="systemd")
