@@ -321,7 +321,7 @@ FAULTS: dict[str, Fault] = {
         Fault(
             "worker-down",
             "pm2 stops the worker process.",
-            "processes.running",
+            "processes.up",
             service.WORKER,
             frozenset(),
             lambda stack: stack.service.halt(service.WORKER),

@@ -215,21 +215,21 @@ def _is_well(stack: Parts, name: str) -> bool:
     return name != service.API or service.answers(stack.settings)
 
 
+def _servers(home: Home) -> tuple[Postgres, Valkey]:
+    """Return the servers of a stack whose ports and passwords need not be known."""
+    unknown = Settings(0, 0, 0, "", "")
+    return Postgres(home, unknown), Valkey(home, unknown)
+
+
 def _processes(home: Home) -> list[psutil.Process]:
-    # Their processes are known by the folder alone.
-    settings = Settings(0, 0, 0, "", "")
-    return [
-        *service.all_running(home),
-        *Postgres(home, settings).processes(),
-        *Valkey(home, settings).processes(),
-    ]
+    found = service.all_running(home)
+    return [*found, *(process for server in _servers(home) for process in server.processes())]
 
 
 def _end(home: Home) -> None:
-    settings = Settings(0, 0, 0, "", "")
     service.stop(home)
-    Postgres(home, settings).stop()
-    Valkey(home, settings).stop()
+    for server in _servers(home):
+        server.stop()
 
 
 def _remove(folder: Path) -> None:
