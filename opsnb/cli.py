@@ -7,7 +7,6 @@ answer at once.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,15 +137,15 @@ def run(
     return result.exit_code
 
 
-@app.command()
-def lab() -> int:
-    """Open JupyterLab on the runbooks."""
-    notebooks = catalog.share("notebooks")
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebooks}"]
-    try:
-        return subprocess.call([*command, str(notebooks / "health" / "daily.ipynb")])
-    except KeyboardInterrupt:
-        return 0
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> int:
+    """Open JupyterLab on a working copy of the runbooks; options are handed on to JupyterLab."""
+    from opsnb.lab import lab as open_lab
+    from opsnb.lab import working_copy
+
+    folder = working_copy()
+    _tell(f"JupyterLab works on a copy of the runbooks, which stays in {folder}")
+    return open_lab(folder, context.args)
 
 
 @app.command()

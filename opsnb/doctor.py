@@ -126,10 +126,12 @@ def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
         table.add_row(
             Text(status.upper(), TERMINAL_STYLES[status]), Text(each.finding.title, "bold")
         )
+        # An empty row keeps the parts apart; all in one block is hard to read when tired.
         lines = (("tried", each.tried), ("answer", each.finding.message), ("mend", each.mend))
         for label, words in lines:
             if words:
                 table.add_row(Text(label, "dim"), Text(words))
+        table.add_row()
     return table
 
 

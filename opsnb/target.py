@@ -221,8 +221,13 @@ def demo_home() -> Path:
     """Return the folder that holds the demo stack's state, whether it is up or not."""
     if home := os.environ.get("OPSNB_DEMO_HOME"):
         return Path(home).expanduser().resolve()
+    return state_home() / "demo"
+
+
+def state_home() -> Path:
+    """Return the folder for what opsnb keeps on this machine besides records."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return (Path(state) / "opsnb" / "demo").expanduser()
+    return (Path(state) / "opsnb").expanduser()
 
 
 def find_config(start: Path | None = None) -> Path | None:

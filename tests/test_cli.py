@@ -60,7 +60,7 @@ def test_show_tells_the_parameters() -> None:
         (["run", "health/daily", "-t", "loca"], "Did you mean 'local'?"),
         (["run", "health/daily", "-t", "demo"], "opsnb demo up"),
         (["run", "health/daily", "-t", "local", "-p", "target=demo"], "given twice"),
-        (["run", "health/daily", "--timeout", "0"], "0"),
+        (["run", "health/daily", "--timeout", "0"], "--timeout"),
         (["run", "health/daily", "--tiemout", "5"], "--tiemout"),
         (["run"], "runbook"),
         (["rnu", "health/daily"], "rnu"),
