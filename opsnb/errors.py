@@ -30,6 +30,10 @@ class OpsnbError(Exception):
 
     exit_code = 70
 
+    def _render_traceback_(self) -> list[str]:
+        """Let IPython show the sentence alone: a traceback tells the engineer nothing more."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageError(OpsnbError):
     """Unusable parameters or configuration; nothing was started."""

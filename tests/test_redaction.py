@@ -38,12 +38,12 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 SECRETS = st.text(min_size=6, max_size=40).filter(lambda s: s == s.strip() and s not in MASK)
 
 
-@given(SECRETS, st.text(max_size=20), st.text(max_size=20))
-@example('a"b\\c/d&e', "", "")
-@example("pässwörd €😀", "", "")
-@example("it's <b>&amp;</b>", "", "")
-@example("line one\nline two", "", "")
-def test_no_encoding_of_a_known_secret_survives(secret: str, before: str, after: str) -> None:
+@given(SECRETS)
+@example('a"b\\c/d&e')
+@example("pässwörd €😀")
+@example("it's <b>&amp;</b>")
+@example("line one\nline two")
+def test_no_encoding_of_a_known_secret_survives(secret: str) -> None:
     redactor = Redactor([secret])
     for name, encode in ENCODINGS.items():
         coded = encode(secret)
@@ -205,7 +205,13 @@ def test_words_of_the_record_itself_cannot_be_blotted_out() -> None:
     "unit", ["a", "a.", "a-", "://a:", "password=", "password='", "\\", "%25", "&amp;", "bearer ",
              "-----BEGIN PRIVATE KEY-----", "eyJabcdefgh.", "password\x1b[0m ", "token: "],
 )  # fmt: skip
-def test_five_megabytes_of_anything_are_read_in_one_go(unit: str) -> None:
-    # Quadratic time would be hours here, so that it needs no clock to be seen.
-    text = unit * (5_000_000 // len(unit))
+def test_long_runs_of_anything_are_read_in_one_go(unit: str) -> None:
+    # Quadratic time would be an hour here, so that it needs no clock to be seen.
+    text = unit * (1_000_000 // len(unit))
     assert Redactor(["hunter2hunter2", "\\\\\\\\a%&<b"]).text(text)
+
+
+def test_a_large_output_is_read_with_many_known_secrets() -> None:
+    lines = "2026-11-23T07:15:00Z ERROR GET /api/projects 500 in 1043 ms, token bucket empty\n"
+    text = lines * (5_000_000 // len(lines))
+    assert Redactor([f"secret/{number}&value" for number in range(20)]).text(text) == text

@@ -1,0 +1,117 @@
+"""The daily health check beside what an engineer would use instead, in one run.
+
+    python benchmarks/health.py
+
+Brings up a demo stack of its own and prints three ratios, each from medians of several rounds:
+
+- all checks together over the slowest of them alone (goal: at most 1.3),
+- `opsnb run health/daily` over stock `papermill` on the same notebook,
+- `opsnb run health/daily`, and the checks alone, over the handbook's shell checklist.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from opsnb import catalog
+from opsnb.demo import stack
+from opsnb.measure import Measurement
+from opsnb.systems import api, cache, database, host, logs, processes, queues
+from opsnb.target import Target, load_target
+
+ROUNDS = 7
+BIN = Path(sys.executable).parent
+CHECKS = (
+    api.health,
+    api.latency,
+    api.queue_stats,
+    queues.depth,
+    queues.failures,
+    cache.ping,
+    cache.memory,
+    database.ping,
+    processes.up,
+    host.reachable,
+    host.disk,
+    host.memory,
+    logs.errors,
+)
+
+
+def median_s(work: Callable[[], object]) -> float:
+    """Return the median wall time of `work` in seconds, after one round that does not count."""
+    work()
+    times = []
+    for _ in range(ROUNDS):
+        clock = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - clock)
+    return statistics.median(times)
+
+
+def command(*words: str) -> Callable[[], object]:
+    return lambda: subprocess.run(words, check=True, capture_output=True)
+
+
+def checklist(target: Target) -> Callable[[], object]:
+    """Return the handbook's section 1 as the shell commands that it gives, one after another."""
+    redis = urlsplit(target.redis_url)
+    psql = str(Path(target.pg_bin, "psql")) if target.pg_bin else "psql"
+    steps = [
+        f"curl -sf {target.api_url}/health",
+        f"curl -sf {target.api_url}/api/queue/stats",
+        f"{psql} '{target.database_url}' -c 'SELECT 1;'",
+        f"{target.processes.command} list",
+        "df -h",
+        "free -h",
+        f"tail -n 100 {target.logs[0]} | grep -i error || true",
+    ]
+    if shutil.which("redis-cli"):
+        os.environ["REDISCLI_AUTH"] = redis.password or ""
+        steps.insert(2, f"redis-cli -h {redis.hostname} -p {redis.port} ping")
+    else:
+        print("redis-cli is not installed, so the shell checklist is timed without its PING.")
+    return command("bash", "-ec", "\n".join(steps))
+
+
+def row(name: str, ours: float, peer: float) -> None:
+    print(f"{name:<58}{ours:>8.3f} s {peer:>8.3f} s {ours / peer:>8.2f}")
+
+
+def main() -> None:
+    notebook = str(catalog.runbook("health/daily").path)
+    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+        os.environ["OPSNB_DEMO_HOME"] = str(Path(folder, "demo"))
+        os.environ["OPSNB_RECORDS"] = str(Path(folder, "records"))
+        stack.up(print)
+        try:
+            target = load_target("demo")
+            together = median_s(lambda: Measurement(target).run(CHECKS))
+            alone = {check.name: median_s(lambda c=check: c(target)) for check in CHECKS}  # type: ignore[misc]
+            slowest = max(alone, key=lambda name: alone[name])
+            shell = median_s(checklist(target))
+            ours = median_s(command(str(BIN / "opsnb"), "run", "health/daily", "-t", "demo"))
+            stock = median_s(
+                command(str(BIN / "papermill"), notebook, str(Path(folder, "out.ipynb")))
+            )
+        finally:
+            stack.down(print)
+    print(f"\n{'medians of ' + str(ROUNDS) + ' rounds':<58}{'ours':>10} {'peer':>10} {'ratio':>8}")
+    row(f"all {len(CHECKS)} checks together / {slowest} alone", together, alone[slowest])
+    row("all checks together / one after another", together, sum(alone.values()))
+    row("opsnb run / stock papermill", ours, stock)
+    row("opsnb run / the handbook's shell checklist", ours, shell)
+    row("the checks in a running kernel / the shell checklist", together, shell)
+
+
+if __name__ == "__main__":
+    main()
