@@ -54,7 +54,6 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
             _swap(work / "site", out)
     except (MkDocsException, OSError) as error:
         raise RunBroke(f"The site could not be built: {error}. {out} is as it was.") from error
-    say(f"The site is in {out}")
     return out
 
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import nbformat
+import nbformat.v4
 from nbconvert import HTMLExporter
 
 from opsnb.model import RunResult
@@ -46,8 +46,10 @@ search:
 """The Markdown of the page whose result is the shell of all records' pages."""
 
 _TEMPLATE = """{% extends "basic/index.html.j2" %}
-{% block input_group %}<details class="quiet"><summary>code</summary>{{ super() }}</details>
-{% endblock %}
+{% block input_group %}{% set tags = cell.metadata.tags or [] %}
+{% if "parameters" not in tags and "injected-parameters" not in tags %}
+<details class="quiet"><summary>code</summary>{{ super() }}</details>
+{% endif %}{% endblock %}
 {% block markdowncell scoped %}{% if cell.metadata.opsnb_preface %}
 <details class="quiet"><summary>What this runbook is for</summary>{{ super() }}</details>
 {% else %}{{ super() }}{% endif %}{% endblock %}"""
@@ -175,7 +177,7 @@ def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
 
 
 def _converted(notebook: Mapping[str, Any]) -> str:
-    node = nbformat.from_dict(_with_preface({**notebook}))  # type: ignore[no-untyped-call]
+    node = nbformat.v4.to_notebook(_with_preface({**notebook}))  # type: ignore[no-untyped-call]
     html, _ = _exporter().from_notebook_node(node)
     return str(html)
 
@@ -187,7 +189,8 @@ def _with_preface(notebook: dict[str, Any]) -> dict[str, Any]:
     if first:
         text = "\n\n".join("".join(cell["source"]) for cell in cells[:first])
         text = re.sub(r"\A\s*# .*\n?", "", text)  # the page has its own title
-        preface = {"cell_type": "markdown", "source": text, "metadata": {"opsnb_preface": True}}
+        metadata = {"opsnb_preface": True}
+        preface = {**cells[0], "cell_type": "markdown", "source": text, "metadata": metadata}
         cells[:first] = [preface] if text.strip() else []
     return {**notebook, "cells": cells}
 

@@ -21,21 +21,22 @@ CHART = (
 
 
 def markdown(text: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "metadata": {}, "source": text}
+    return {"cell_type": "markdown", "metadata": {}, "source": text.splitlines(keepends=True)}
 
 
 def code(source: str, *outputs: dict[str, Any], tags: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
         "cell_type": "code",
         "metadata": {"tags": list(tags)},
-        "source": source,
+        "source": source.splitlines(keepends=True),
         "execution_count": None,
         "outputs": list(outputs),
     }
 
 
 def display(html: str, **data: Any) -> dict[str, Any]:
-    return {"output_type": "display_data", "metadata": {}, "data": {"text/html": html, **data}}
+    lines = html.replace("><", ">\n<").splitlines(keepends=True)  # as Jupyter stores text
+    return {"output_type": "display_data", "metadata": {}, "data": {"text/html": lines, **data}}
 
 
 def notebook(*cells: dict[str, Any]) -> dict[str, Any]:

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
 import pytest
-import site_samples as samples
 import typer
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from opsnb import catalog
 from opsnb.records.store import Store
 from opsnb.site import build
 from opsnb.site.server import server
 from opsnb.target import load_config
+from tests.browser import chromium
+from tests.site import samples
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
 
@@ -71,16 +62,8 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        reason = "no Chromium on the PATH; on Debian: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 class Visitor:

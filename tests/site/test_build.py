@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import site_samples as samples
 import typer
 
 from opsnb import catalog
@@ -16,6 +15,7 @@ from opsnb.records.store import Store
 from opsnb.site import build
 from opsnb.site.builder import _swap
 from opsnb.target import load_config
+from tests.site import samples
 
 app = typer.Typer(help="Commands to try.")
 

@@ -1,0 +1,113 @@
+"""What docs/ tells people to type is literally true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+
+from opsnb import catalog
+from opsnb.check import Check
+from opsnb.cli import app
+from opsnb.model import Status
+from opsnb.runbook import Runbook
+from opsnb.site.reference import TABLES
+from opsnb.systems import cache, logs
+from opsnb.target import Target, load_config
+
+DOCS = catalog.share("docs")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+class Client:
+    def info(self, section: str) -> dict[str, int]:
+        return {"stats": {"evicted_keys": 7}}[section]
+
+
+@contextmanager
+def connection(_: Target) -> Iterator[Client]:
+    yield Client()
+
+
+def test_the_check_of_the_guide_works_in_its_module() -> None:
+    source, _, cell, together, given = blocks(DOCS / "guide/add-a-check.md", "python")
+    names: dict[str, Any] = {**vars(cache), "connection": connection}
+    exec(source, names)
+    evictions = names["evictions"]
+    assert isinstance(evictions, Check)
+    assert (evictions.name, evictions.title) == ("cache.evictions", "Keys evicted from Redis")
+    finding = evictions(Target(name="demo"))
+    assert finding.status is Status.WARN
+    assert finding.message == "7 keys were evicted since Redis started."
+
+    asked: list[str] = []
+    rb = SimpleNamespace(
+        check=lambda check, *args: asked.append(check.given(*args).name),
+        check_all=lambda *checks: asked.extend(check.name for check in checks),
+    )
+    assert all(callable(getattr(Runbook, name)) for name in vars(rb))
+    for line in (cell, together, given):
+        exec(line, {"rb": rb, "cache": SimpleNamespace(**names), "logs": logs})
+    assert asked == [
+        "cache.evictions",
+        *("cache.memory", "cache.evictions"),
+        *("logs.errors", "logs.errors", "cache.memory"),
+    ]
+
+
+def test_the_limit_of_the_guide_is_one_that_there_is() -> None:
+    fragment = blocks(DOCS / "guide/add-a-check.md", "python")[1]
+    body = "".join(f"    {line}\n" for line in fragment.splitlines())
+    names = dict(vars(cache))
+    exec(f"def measured(target, percent):\n{body}", names)
+    assert names["measured"](Target(name="demo"), 91.0).status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    "page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS))
+)
+def test_configuration_in_the_docs_is_accepted(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in blocks(page, "toml"):
+        for name in re.findall(r"\$\{(\w+)\}", block):
+            scheme = "redis" if "REDIS" in name else "postgresql"
+            monkeypatch.setenv(name, f"{scheme}://localhost/0")
+        path = tmp_path / "opsnb.toml"
+        path.write_text(block, encoding="utf-8")
+        config = load_config(path)
+        for target in tomllib.loads(block).get("targets", {}):
+            config.target(target)
+
+
+@pytest.mark.parametrize(
+    "page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS))
+)
+def test_commands_in_the_docs_exist(page: Path) -> None:
+    root = typer.main.get_command(app)
+    typed = re.findall(r"^opsnb ([a-z -]+)", "\n".join(blocks(page, "bash")), re.MULTILINE)
+    typed += re.findall(r"`opsnb ([a-z ]+)`", page.read_text(encoding="utf-8"))
+    for line in typed:
+        command: Any = root
+        for word in line.split():
+            if not hasattr(command, "commands"):
+                break
+            assert word in command.commands, f"{page.name}: opsnb {line}"
+            command = command.commands[word]
+
+
+def test_every_table_of_the_configuration_has_its_section() -> None:
+    base = Target.__mro__[1]
+    tables: list[type] = base.__subclasses__()
+    documented = {table for table in tables if (table.__doc__ or "").startswith("`")}
+    assert documented == set(TABLES)
