@@ -197,8 +197,7 @@ def _mask_named(match: re.Match[str]) -> str:
 
 def _forms(secret: str) -> Iterator[str]:
     """Yield patterns of `secret` as it stands in URLs, JSON, HTML, literals, base64 and hex."""
-    # Shells, regular expressions and Markdown may put a backslash before any character.
-    yield r"\\{0,4}".join(map(_character, secret))
+    yield "".join(map(_run, re.findall(r"\\+|[^\\]", secret))).removeprefix(_ESCAPES)
     raw = secret.encode(errors="surrogateescape")
     yield f"(?i:{raw.hex()})"
     for shift in range(3):
@@ -210,27 +209,44 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 _BASE64 = {"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|%2[Ff])"}
-_BLANKS = {" ": r"|\+", "\n": r"|\\{1,4}n|<br ?/?>", "\t": r"|\\{1,4}t", "\r": r"|\\{1,4}r"}
+_SHORT_ESCAPES = {
+    " ": r"|\+",
+    "\n": r"|n|<br ?/?>",
+    "\t": r"|t",
+    "\r": r"|r",
+    "\b": "|b",
+    "\f": "|f",
+}
+# Possessive: a run of backslashes is read once, never tried in another way.
+_ESCAPES = r"\\{0,8}+"
 
 
-def _character(character: str) -> str:
-    """Return a pattern of `character` as it is, and escaped in any of the usual ways.
+def _run(run: str) -> str:
+    """Return a pattern of one character, or of a run of backslashes, escaped in any usual way.
 
-    Escapes of escapes are seen too, since messages quote messages.
+    Escapes of escapes are seen too, since messages quote messages. Shells, regular expressions
+    and Markdown put a backslash before any character.
     """
-    if character.isascii() and character.isalnum():
-        return character
+    if run.startswith("\\"):
+        often = len(run)
+        return rf"(?:\\{{{often},{often * 8}}}+|(?:{_ESCAPES}(?i:{_escaped(run[0])})){{{often}}})"
+    if run.isascii() and run.isalnum():
+        return _ESCAPES + run
+    return rf"{_ESCAPES}(?:{re.escape(run)}|(?i:{_escaped(run)}){_SHORT_ESCAPES.get(run, '')})"
+
+
+def _escaped(character: str) -> str:
+    """Return a pattern of `character` in URLs, HTML, JSON and Python, less any backslash."""
     code = ord(character)
     utf8 = character.encode(errors="surrogateescape")
-    percent = "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in utf8)
-    byte_escapes = "".join(rf"\\{{1,4}}x{byte:02x}" for byte in utf8)
     utf16 = character.encode("utf-16-be", errors="surrogatepass").hex()
-    units = "".join(rf"\\{{1,4}}u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4))
-    name = codepoint2name.get(code) or html.escape(character)[1:-1] or None
-    entities = [rf"&(?:amp;){{0,3}}#0{{0,4}}(?:{code}|x{code:x});"]
-    if name:
-        entities.append(rf"&(?:amp;){{0,3}}{name};")
-    literals = [rf"\\{{1,4}}U{code:08x}", *([rf"\\{{1,4}}x{code:02x}"] if code < 256 else [])]
-    ways = "|".join((percent, byte_escapes, units, *literals, *entities))
-    plain = r"\\{1,8}" if character == "\\" else re.escape(character)
-    return rf"(?:(?i:{ways})|{plain}{_BLANKS.get(character, '')})"
+    name = codepoint2name.get(code) or html.escape(character)[1:-1]
+    ways = [
+        "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in utf8),
+        _ESCAPES.join(f"x{byte:02x}" for byte in utf8),
+        _ESCAPES.join(f"u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4)),
+        f"U{code:08x}",
+        f"x{code:02x}",
+        f"&(?:amp;){{0,3}}(?:#0{{0,4}}(?:{code}|x{code:x}){f'|{name}' if name else ''});",
+    ]
+    return "|".join(ways)

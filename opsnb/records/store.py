@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,14 @@ class Store:
     def keep(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> str:
         """Store the record of a run, redacted, and return its location.
 
-        The notebook is stamped with the result first. When another run has taken the same run
-        id, `result.run_id` gets another suffix: a record is never overwritten and never lost.
+        `notebook` is stamped with the result, and the pieces of its streams are joined, first.
+        When another run has taken the same run id, `result.run_id` gets another suffix: a record
+        is never overwritten and never lost.
         Raises RunBroke, with nothing half-made left behind, when the store cannot be written.
         """
         if not _RUN_ID.fullmatch(result.run_id):
             raise ValueError(f"'{result.run_id}' is no run id; make it with new_run_id")
+        _join_streams(notebook)
         with self._telling("written"):
             while True:
                 stamp(notebook, result)
@@ -342,9 +345,37 @@ def _sweep(writing: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+def _join_streams(notebook: dict[str, Any]) -> None:
+    """Make one output of each run of pieces of a stream, so that no secret is cut in two."""
+    for cell in notebook.get("cells", []):
+        if outputs := cell.get("outputs"):
+            cell["outputs"] = list(_joined(outputs))
+
+
+def _joined(outputs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for stream, pieces in groupby(outputs, _stream):
+        if stream is None:
+            yield from pieces
+        else:
+            first, *rest = pieces
+            # A piece is a string or a list of lines; both join.
+            text = "".join("".join(piece.get("text", "")) for piece in (first, *rest))
+            yield {**first, "text": text}
+
+
+def _stream(output: dict[str, Any]) -> str | None:
+    """Return the name of the stream that `output` is a piece of, or None for other outputs."""
+    return output.get("name", "stdout") if output.get("output_type") == "stream" else None
+
+
 def _json(value: Any) -> bytes:
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        # NaN and infinity, which no other reader of JSON knows, become null.
+        return _json(json.loads(json.dumps(value), parse_constant=lambda _: None))
     # A lone surrogate (half a character, from a log that was cut) is no UTF-8; "?" takes its place.
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(errors="replace")
+    return (text + "\n").encode(errors="replace")
 
 
 def _id_part(name: str) -> str:

@@ -1,0 +1,95 @@
+"""Records at the terminal: complete, in words, within 80 columns, without colour too."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from rich.console import Console, RenderableType
+
+from opsnb.model import Finding, Status
+from opsnb.records import show
+from tests.records.test_store import START, make_result
+
+FINDINGS = [
+    Finding(name="api.health", status=Status.OK, message="The API answers 200 in 12 ms."),
+    Finding(
+        name="database.connection_pool_usage",
+        status=Status.CRIT,
+        message="PostgreSQL refuses connections at localhost:5432; start it, then look at its log.",
+    ),
+    Finding(name="host.disk[/]", status=Status.SKIPPED, message="Not read.", caused_by="host.ssh"),
+]
+RESULT = make_result(
+    findings=FINDINGS,
+    status=Status.CRIT,
+    exit_code=2,
+    commit="68c54d8+",
+    incident="redis-down",
+    actions=[
+        {"name": "queues.pause", "planned": True, "applied": True, "verified": True},
+        {"name": "queues.clean", "planned": True, "applied": True, "verified": False},
+        {"name": "cache.clear", "planned": True, "applied": False},
+    ],
+)
+
+
+def printed(renderable: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=80, no_color=True)
+    console.print(renderable)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b" not in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    return str(text)
+
+
+def test_the_list_says_when_what_and_the_worst() -> None:
+    text = printed(show.record_list([RESULT], at=START + timedelta(hours=3)))
+    assert "CRIT     health/daily on demo, 2026-11-23 07:15 UTC, 3 h ago" in text
+    assert "PostgreSQL refuses" in text
+    assert "answers 200" not in text
+    assert RESULT.run_id in text
+
+
+def test_a_record_says_all_of_it_the_worst_first() -> None:
+    text = printed(show.record(RESULT, "/srv/records/2026/11/" + RESULT.run_id, at=START))
+    for part in ("CRIT, exit 2", "68c54d8+", "ann on ops1, manual", "redis-down", "host.disk[/]",
+                 "because of host.ssh", "queues.pause: applied and verified",
+                 "queues.clean: applied", "cache.clear: planned, nothing changed"):  # fmt: skip
+        assert part in text
+    assert text.index("PostgreSQL") < text.index("answers 200")
+    assert f"{RESULT.run_id}/record.ipynb" in text
+
+
+def test_a_run_that_broke_says_why_first() -> None:
+    broke = make_result(error="The kernel died.", findings=[], status=Status.UNKNOWN, exit_code=70)
+    assert show.worst_sentence(broke) == "The kernel died."
+    text = printed(show.record(broke, "x"))
+    assert "The run broke: The kernel died." in text
+    assert "No check ran." in text
+
+
+def test_no_records_says_what_to_do() -> None:
+    assert "opsnb run" in printed(show.record_list([]))
+
+
+def test_json_is_one_document() -> None:
+    [entry] = json.loads(show.as_json([RESULT]))
+    assert entry["run_id"] == RESULT.run_id
+    assert json.loads(show.result_as_json(RESULT, "/x"))["location"] == "/x"
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(seconds=-5), "just now"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=59), "59 min ago"),
+        (timedelta(hours=47), "47 h ago"),
+        (timedelta(days=30), "30 d ago"),
+    ],
+)
+def test_ages_are_in_words(passed: timedelta, words: str) -> None:
+    assert show.age(START, START + passed) == words
