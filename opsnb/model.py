@@ -6,6 +6,7 @@ here changes what is stored. Fields may be added; they are never renamed.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -77,7 +78,9 @@ class Threshold(BaseModel):
     """What the handbook says to do."""
 
     def judge(self, value: float) -> Status:
-        """Return the status of `value`, which is in the threshold's unit."""
+        """Return the status of `value`, in the threshold's unit; `unknown` when it is NaN."""
+        if math.isnan(value):
+            return Status.UNKNOWN
         if self._trips(value, self.crit):
             return Status.CRIT
         return Status.WARN if self._trips(value, self.warn) else Status.OK

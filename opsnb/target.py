@@ -254,8 +254,8 @@ def load_config(path: Path | None = None) -> Config:
     tables = dict(file.targets) if file else {LOCAL: _handbook_target()}
     files = dict.fromkeys(tables, path) if path else {}
     demo = demo_home() / CONFIG_NAME
-    if DEMO not in tables and demo.is_file():
-        tables[DEMO] = _read(demo).targets[DEMO]
+    if DEMO not in tables and demo.is_file() and DEMO in (stack := _read(demo).targets):
+        tables[DEMO] = stack[DEMO]
         files[DEMO] = demo
     return Config(
         path=path,
@@ -324,8 +324,12 @@ def _check_urls(target: Target, where: str) -> None:
         try:
             parts = urlsplit(url)
             _ = parts.port
-        except ValueError as error:
-            raise ConfigError(f"{where}: {key} '{safe_url(url)}' is not a URL: {error}.") from error
+        except ValueError:
+            # The error's own text may quote a part of the password.
+            raise ConfigError(
+                f"{where}: {key} '{safe_url(url)}' is not a URL; write the special characters of "
+                "its password percent-encoded, and its port as a number."
+            ) from None
         if parts.scheme not in schemes:
             raise ConfigError(
                 f"{where}: {key} '{safe_url(url)}' must start with "
