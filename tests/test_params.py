@@ -1,0 +1,50 @@
+"""What the parameter types take and refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from opsnb.params import Apply, Hours, QueueName, Samples, TargetName
+
+
+@pytest.mark.parametrize(
+    ("given", "hours"),
+    [(24, 24.0), ("24", 24.0), ("90m", 1.5), ("24h", 24.0), ("2d", 48.0), ("1w", 168.0),
+     ("1800 s", 0.5), (" 1.5h ", 1.5), (0.25, 0.25)],
+)  # fmt: skip
+def test_hours_understand_units(given: Any, hours: float) -> None:
+    assert TypeAdapter(Hours).validate_python(given) == pytest.approx(hours)
+
+
+@pytest.mark.parametrize("given", [0, -1, "-1h", "1y", "h", "", "nan", "inf", "60w", None, []])
+def test_no_span_at_all_is_refused(given: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Hours).validate_python(given)
+
+
+def test_names_stay_strings() -> None:
+    assert TypeAdapter(TargetName).validate_python("007") == "007"
+    for name in ("", 7, None):
+        with pytest.raises(ValidationError):
+            TypeAdapter(TargetName).validate_python(name)
+
+
+@pytest.mark.parametrize("name", ["", "bull:ai-analysis:wait", "ai\n:x"])
+def test_a_key_is_no_queue_name(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(QueueName).validate_python(name)
+
+
+@pytest.mark.parametrize("count", [0, 1001, 1.5, "many"])
+def test_samples_are_bounded(count: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Samples).validate_python(count)
+
+
+@pytest.mark.parametrize("text", ["maybe", "", 2, None])
+def test_apply_is_never_guessed(text: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Apply).validate_python(text)
