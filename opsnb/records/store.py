@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
-from opsnb.records.extract import rebuild, stamp
+from opsnb.records.extract import METADATA_KEY, rebuild, stamp
 from opsnb.redaction import Redactor, safe_url
 
 NOTEBOOK = "record.ipynb"
@@ -92,10 +92,10 @@ class Store:
         with self._telling("written"):
             while True:
                 stamp(notebook, result)
-                files = {
-                    NOTEBOOK: _json(redactor.tree(notebook)),
-                    RESULT: _json(redactor.tree(result.model_dump(mode="json"))),
-                }
+                fields = redactor.tree(result.model_dump(mode="json")) | _identity(result)
+                kept = redactor.tree(notebook)
+                kept["metadata"][METADATA_KEY] |= _identity(result)
+                files = {NOTEBOOK: _json(kept), RESULT: _json(fields)}
                 with suppress(_Taken):
                     self._put(result.run_id, files)
                     return self.folder(result.run_id)
@@ -343,6 +343,14 @@ def _sweep(writing: Path) -> None:
         for left in list(writing.iterdir()):
             if time.time() - left.stat().st_mtime > _ABANDONED_AFTER_S:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _identity(result: RunResult) -> dict[str, str]:
+    """Return what the record's own folder is named after, which a weak password may be part of.
+
+    Masked, it would hide nothing, and the record could not be found again.
+    """
+    return {"run_id": result.run_id, "runbook": result.runbook, "target": result.target}
 
 
 def _join_streams(notebook: dict[str, Any]) -> None:

@@ -421,3 +421,14 @@ def test_a_secret_that_streams_out_in_pieces_is_masked(store: Store) -> None:
     ]
     store.keep(result, make_notebook(result, *pieces), Redactor(["hunter2hunter2"]))
     assert "hunter2" not in json.dumps(store.notebook(result.run_id))
+
+
+def test_a_password_that_is_the_targets_name_does_not_lose_the_record(store: Store) -> None:
+    result = make_result(target="production", error="production refused")
+    store.keep(result, make_notebook(result), Redactor(["production"]))
+    (kept,) = store.results(target="production")
+    assert kept.run_id == result.run_id
+    assert kept.error == f"{MASK} refused"
+    store._fs.rm(f"{store._path(result.run_id)}/result.json")
+    assert store.reindex() == [result.run_id]
+    assert list(store.results(target="production")) == [kept]
