@@ -127,7 +127,9 @@ def _stage(docs: Path, infos: Sequence[catalog.RunbookInfo], pages: dict[str, st
     shutil.copytree(catalog.share("docs"), docs)
     for month in (name.removeprefix("month ") for name in pages if name.startswith("month ")):
         (docs / f"records/{month}.md").write_text(
-            f"# Records of {month}\n\n<!-- opsnb: month {month} -->\n", encoding="utf-8"
+            f"---\nsearch:\n  exclude: true\n---\n\n"
+            f"# Records of {month}\n\n<!-- opsnb: month {month} -->\n",
+            encoding="utf-8",
         )
     for path in docs.rglob("*.md"):
         text = path.read_text(encoding="utf-8")

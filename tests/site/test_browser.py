@@ -189,6 +189,18 @@ def test_the_colours_follow_the_system_and_the_toggle(visitor: Visitor, address:
     assert lightness() < 100
 
 
+def test_paper_is_white_and_its_ink_dark(visitor: Visitor, address: str) -> None:
+    page = visitor.page
+    page.goto(address + "records/index.html")
+    page.locator("table.records a").first.click()
+    page.wait_for_url("**/records/2*.html")
+    page.emulate_media(media="print")
+    for name, is_light in (("backgroundColor", True), ("color", False)):
+        colour = page.evaluate(f"getComputedStyle(document.body).{name}")
+        assert (int(colour.strip("rgba()").split(",")[0]) > 200) == is_light, (name, colour)
+    assert not page.locator(".md-header").is_visible()
+
+
 def test_records_can_be_filtered(visitor: Visitor, address: str) -> None:
     page = visitor.page
     page.goto(address + "records/index.html")
