@@ -120,7 +120,8 @@ def _trail(entry: Entry, known: bool, older: Entry | None, newer: Entry | None) 
 @cache
 def _own_code() -> str:
     """Return what changes when the way that bodies are made changes."""
-    return Path(__file__).read_text(encoding="utf-8")
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _head(result: RunResult) -> str:
