@@ -110,6 +110,13 @@ def run(
     runbook: str,
     target: TargetOption = None,
     parameter: ParameterOptions = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do what the runbook plans; without it, plan only.")
+    ] = False,
+    confirm: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help="The name of a protected target, typed out."),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", min=1, help="Stop the whole run after this time."),
@@ -118,7 +125,12 @@ def run(
 ) -> int:
     """Run a runbook headless and keep its record; the exit code tells the worst finding."""
     info = catalog.runbook(runbook)
-    values = info.validate(_given(parameter or (), target))
+    given = _given(parameter or (), target)
+    if apply or confirm is not None:
+        _demand_action(info)
+        given |= {"apply": True} if apply else {}
+        given |= {"confirm": confirm} if confirm is not None else {}
+    values = info.validate(given)
     config = load_config()
     chosen = config.target(values["target"])
     # Imported only now: a refused parameter must not wait for papermill.
@@ -300,6 +312,11 @@ def _given(options: Iterable[str], target: str | None) -> dict[str, Any]:
             raise ParameterError("The target is given twice, differently: by -t and by -p target.")
         given["target"] = target
     return given
+
+
+def _demand_action(info: catalog.RunbookInfo) -> None:
+    if not info.acts:
+        raise ParameterError(f"{info.id} changes nothing; leave --apply and --confirm out.")
 
 
 def _only_target(config: Config) -> str:

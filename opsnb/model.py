@@ -135,6 +135,49 @@ class Finding(BaseModel):
         )
 
 
+class ActionState(StrEnum):
+    """How far an action came."""
+
+    PLANNED = "planned"
+    REFUSED = "refused"
+    APPLYING = "applying"
+    """Was being applied when last heard of: after a kill, what was done is not known."""
+    APPLIED = "applied"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class ActionRecord(BaseModel):
+    """The journal of one action: what was planned, what was done, whether it had its effect."""
+
+    id: str
+    name: str
+    """`system.action`."""
+    title: str
+    target: str
+    state: ActionState = ActionState.PLANNED
+    summary: str = ""
+    """One sentence: what would change."""
+    planned: int = 0
+    """How many would change."""
+    applied: int = 0
+    """How many have been changed."""
+    verified: bool | None = None
+    """Whether measuring showed the effect; None when nothing was applied."""
+    unit: str = ""
+    bytes: int | None = None
+    sample: list[Row] = Field(default_factory=list)
+    command: str = ""
+    """The handbook's own command that this stands for."""
+    undo: str = ""
+    """How it can be undone; empty when it cannot."""
+    warning: str = ""
+    error: str | None = None
+    """Why it was refused, interrupted or failed, and how far it came."""
+    started: datetime | None = None
+    finished: datetime | None = None
+
+
 class RunResult(BaseModel):
     """What `result.json` holds: one execution of a runbook against one target."""
 
@@ -159,7 +202,7 @@ class RunResult(BaseModel):
     error: str | None = None
     """Why the run broke, in one sentence; None when it ran to its end."""
     findings: list[Finding] = Field(default_factory=list)
-    actions: list[dict[str, Any]] = Field(default_factory=list)
+    actions: list[ActionRecord] = Field(default_factory=list)
     started: datetime
     finished: datetime
     seconds: float

@@ -56,3 +56,27 @@ Apply = Annotated[
     Field(title="apply", description="false shows the plan and changes nothing"),
 ]
 """False shows the plan and changes nothing."""
+
+Confirm = Annotated[
+    str,
+    Field(title="confirm", description="the name of a protected target, typed out"),
+]
+"""The target's name, typed by who wants to change a protected target."""
+
+Count = Annotated[
+    int,
+    Field(ge=0, title="count", description="a whole number, 0 or more"),
+]
+"""A number of things."""
+
+Seconds = Annotated[
+    float,
+    Field(gt=0, le=3600, title="seconds", description="seconds, up to an hour"),
+]
+"""A short time."""
+
+Minutes = Annotated[
+    float,
+    Field(gt=0, le=7 * 24 * 60, title="minutes", description="minutes, up to a week"),
+]
+"""A time span in minutes."""

@@ -1,17 +1,20 @@
-"""The session of a notebook: it hands the target to checks and shows what came out."""
+"""The session of a notebook: it hands the target to checks and actions and shows what came out."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, ParamSpec
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec
 
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
 from opsnb import charts, view
 from opsnb.check import Check
+from opsnb.errors import ServiceError
+from opsnb.guard import Action, Guard
 from opsnb.measure import Findings, Measurement
-from opsnb.model import FINDING_MIME, Finding, now, worst
+from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, Finding, Row, now, worst
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
 
@@ -19,10 +22,16 @@ P = ParamSpec("P")
 
 
 class Runbook:
-    """A session on one target, named as in `opsnb.toml`. Raises UnknownTarget, ConfigError."""
+    """A session on one target, named as in `opsnb.toml`. Raises UnknownTarget, ConfigError.
 
-    def __init__(self, target: str) -> None:
+    With `apply` actions are done, else only planned; on a protected target also `confirm` must be
+    its name.
+    """
+
+    def __init__(self, target: str, *, apply: bool = False, confirm: str = "") -> None:
         self.target: Target = load_target(target)
+        self._guard = Guard(self.target, apply, confirm, self._journal)
+        self._told: set[str] = set()  # the actions whose journal stands in the notebook already
         self._redactor = Redactor(self.target.secrets | environment_secrets())
         self._measurement = Measurement(self.target)
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
@@ -56,6 +65,41 @@ class Runbook:
         )
         return found
 
+    def show(
+        self,
+        look: Callable[Concatenate[Target, P], Sequence[Row]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Sequence[Row]:
+        """Show the rows that `look` returns, under the first line of its docstring."""
+        title = (look.__doc__ or look.__name__).strip().splitlines()[0].rstrip(".")
+        try:
+            rows = look(self.target, *args, **kwargs)
+        except ServiceError as error:
+            self._publish_text(f"{title}: {error}")
+            return []
+        if not rows:
+            self._publish_text(f"{title}: none.")
+            return rows
+        self._display(
+            {
+                "text/html": view.titled_html(title, view.rows_html(rows)),
+                "text/plain": f"{title}\n{view.rows_text(rows)}",
+            }
+        )
+        return rows
+
+    def act(self, action: Action[P], *args: P.args, **kwargs: P.kwargs) -> ActionRecord:
+        """Plan an action and show the plan; with `apply`, do it and show its measured effect.
+
+        Raises Refused when it is not confirmed or what is there has changed since the plan, and
+        UsageError when what it names does not exist.
+        """
+        record, found = self._guard.act(action, *args, **kwargs)
+        for finding in found:
+            self._publish(finding)
+        return record
+
     def chart(self, *drawn: charts.Chart) -> None:
         """Show charts side by side."""
         self._display({"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)})
@@ -69,13 +113,26 @@ class Runbook:
             }
         )
 
+    def _journal(self, record: ActionRecord) -> None:
+        """Show the journal of an action, in place of what it said before."""
+        self._display(
+            {
+                ACTION_MIME: record.model_dump(mode="json"),
+                "text/html": view.action_html(record),
+                "text/plain": view.action_text(record),
+            },
+            transient={"display_id": record.id},
+            update=record.id in self._told,
+        )
+        self._told.add(record.id)
+
     def _publish_text(self, text: str) -> None:
         self._display({"text/html": f'<div style="opacity:.75">{text}</div>', "text/plain": text})
 
-    def _display(self, data: dict[str, Any]) -> None:
+    def _display(self, data: dict[str, Any], **how: Any) -> None:
         """Emit `data` into the notebook, or print its plain form where there is no notebook."""
         safe = self._redactor.tree(data)
         if get_ipython() is None:
             print(safe["text/plain"])  # noqa: T201 - a plain script has no other output
         else:
-            publish_display_data(safe)  # type: ignore[no-untyped-call]
+            publish_display_data(safe, **how)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, Threshold
 
 COLOURS = {
     Status.OK: "#1a7f37",
@@ -53,10 +53,14 @@ def number(value: float, unit: str = "") -> str:
 
 def pill(status: Status) -> str:
     """Return `status` as a coloured word, in HTML."""
+    return _badge(status, COLOURS[status])
+
+
+def _badge(word: str, colour: str) -> str:
     return (
         f'<span style="display:inline-block;min-width:64px;padding:1px 8px;border-radius:10px;'
-        f"background:{COLOURS[status]};color:#fff;font-weight:600;font-size:12px;text-align:center;"
-        f'-webkit-print-color-adjust:exact;print-color-adjust:exact">{status.upper()}</span>'
+        f"background:{colour};color:#fff;font-weight:600;font-size:12px;text-align:center;"
+        f'-webkit-print-color-adjust:exact;print-color-adjust:exact">{word.upper()}</span>'
     )
 
 
@@ -135,6 +139,94 @@ def summary(findings: Sequence[Finding]) -> str:
         for status in sorted(Status, key=lambda status: -status.severity)
     }
     return ", ".join(f"{count} {status}" for status, count in counted.items() if count)
+
+
+def titled_html(title: str, body: str) -> str:
+    """Return `body` (HTML) under a small heading."""
+    return f'<div style="{_FONT};font-weight:600;margin-top:6px">{escape(title)}</div>{body}'
+
+
+_ACTION_COLOURS = {
+    ActionState.PLANNED: "#0b5fae",
+    ActionState.REFUSED: COLOURS[Status.CRIT],
+    ActionState.APPLYING: COLOURS[Status.WARN],
+    ActionState.APPLIED: COLOURS[Status.OK],
+    ActionState.INTERRUPTED: COLOURS[Status.CRIT],
+    ActionState.FAILED: COLOURS[Status.CRIT],
+}
+
+
+def action_html(record: ActionRecord) -> str:
+    """Return the journal of an action: its plan, how far it came, and what undoes it."""
+    facts = "".join(
+        f'<tr><td style="{_CELL};opacity:.75">{name}</td><td style="{_CELL}">{value}</td></tr>'
+        for name, value in (
+            ("done", escape(_progress(record))),
+            ("stands for", f"<code>{escape(record.command)}</code>" if record.command else ""),
+            ("undo", escape(record.undo or "cannot be undone") if record.planned else ""),
+            ("size", _size(record.bytes) if record.bytes is not None else ""),
+        )
+        if value
+    )
+    warning = f"<div><b>{escape(record.warning)}</b></div>" if record.warning else ""
+    error = f'<div style="margin:4px 0"><b>{escape(record.error)}</b></div>' if record.error else ""
+    sample = ""
+    if record.sample:
+        sample = (
+            f'<details open style="margin-top:2px"><summary style="cursor:pointer;font-size:12px;'
+            f'opacity:.75">{escape(_sample_title(record))}</summary>'
+            f"{rows_html(record.sample)}</details>"
+        )
+    return (
+        f'<div class="opsnb-action" style="{_FONT};border:1px solid {_LINE};border-left:4px solid '
+        f'{_ACTION_COLOURS[record.state]};border-radius:4px;padding:8px 12px;margin:6px 0">'
+        f'<div style="display:flex;flex-wrap:wrap;gap:4px 12px;align-items:center">'
+        f"{_badge(record.state, _ACTION_COLOURS[record.state])}"
+        f"<b>{escape(record.title)}</b>"
+        f'<span style="font-size:12px;opacity:.75">{escape(record.name)} on '
+        f"{escape(record.target)}</span></div>"
+        f'<div style="margin:6px 0">{escape(record.summary)}</div>{error}{warning}'
+        f'<div style="overflow-x:auto"><table style="{_FONT};font-size:13px;border-collapse:'
+        f'collapse;background:none;border:0">{facts}</table></div>{sample}</div>'
+    )
+
+
+def action_text(record: ActionRecord) -> str:
+    """Return the journal of an action as plain lines."""
+    lines = [f"{record.state.upper():<12}{record.name}  {record.summary}"]
+    for label, words in (
+        ("", record.error),
+        ("warning", record.warning),
+        ("done", _progress(record)),
+        ("stands for", record.command),
+        ("undo", (record.undo or "cannot be undone") if record.planned else ""),
+    ):
+        if words:
+            lines.append(f"{'':<12}{label + ': ' if label else ''}{words}")
+    if record.sample and record.state is ActionState.PLANNED:
+        lines.append(textwrap.indent(rows_text(record.sample), " " * 12))
+    return "\n".join(lines)
+
+
+def _progress(record: ActionRecord) -> str:
+    if record.state in (ActionState.PLANNED, ActionState.REFUSED):
+        return ""
+    effect = {True: ", verified", False: ", the effect was NOT seen", None: ""}[record.verified]
+    return f"{record.applied:,} of {record.planned:,} {record.unit}{effect}"
+
+
+def _sample_title(record: ActionRecord) -> str:
+    shown = min(len(record.sample), _MOST_ROWS)
+    return "which" if shown >= record.planned else f"which: {shown} of {record.planned:,}"
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return number(value, unit)
 
 
 def findings_table_html(findings: Sequence[Finding]) -> str:

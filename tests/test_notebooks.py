@@ -22,7 +22,7 @@ HEADINGS = ["When to use", "Impact", "Check", "Act", "Verify", "If that did not 
 @pytest.mark.parametrize("info", RUNBOOKS, ids=lambda info: info.id)
 def test_a_tired_person_finds_the_parts_in_the_same_order(info: catalog.RunbookInfo) -> None:
     text = "\n".join(cell["source"] for cell in info.cells if cell["cell_type"] == "markdown")
-    found = re.findall(rf"^(?:## |\*\*)({'|'.join(HEADINGS)})\b", text, re.MULTILINE)
+    found = re.findall(rf"^## ({'|'.join(HEADINGS)})\b", text, re.MULTILINE)
     expected = [name for name in HEADINGS if name != "Act" or info.acts]
     assert found == expected
     assert info.title != info.id

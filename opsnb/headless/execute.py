@@ -24,6 +24,8 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from opsnb import errors
+
 GRACE_S = 10.0
 """How long an interrupted notebook may take for its clean-up."""
 
@@ -38,7 +40,7 @@ class Execution:
     notebook: dict[str, Any]
     """The notebook as far as it was executed; as it stood before when nothing was."""
     exit_code: int = 0
-    """0 when every cell ran; 70 broke, 124 timed out, 130 interrupted."""
+    """0 when every cell ran; 64, 77 refused, 70 broke, 124 timed out, 130 interrupted."""
     error: str | None = None
     """Why it did not run to its end, in one sentence."""
 
@@ -67,7 +69,7 @@ def execute(
     if ending == INTERRUPTED:
         return Execution(notebook, ending, f"The run was interrupted ({stopped[0].name}).")
     if failures:
-        return Execution(notebook, BROKE, _sentence(failures[0]))
+        return Execution(notebook, _exit_code(failures[0]), _sentence(failures[0]))
     return Execution(notebook)
 
 
@@ -162,7 +164,17 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         return
 
 
+def _exit_code(error: Exception) -> int:
+    """Return 77 and 64 for what a runbook itself refused, else 70: the run broke."""
+    raised = getattr(errors, getattr(error, "ename", ""), None)
+    if isinstance(raised, type) and issubclass(raised, errors.OpsnbError):
+        return raised.exit_code
+    return BROKE
+
+
 def _sentence(error: Exception) -> str:
+    if isinstance(error, PapermillExecutionError) and _exit_code(error) != BROKE:
+        return str(error.evalue)
     if isinstance(error, PapermillExecutionError):
         return f"Cell [{error.exec_count}] raised {error.ename}: {error.evalue}"
     if isinstance(error, DeadKernelError):

@@ -19,7 +19,7 @@ from opsnb.catalog import RunbookInfo
 from opsnb.errors import RunBroke
 from opsnb.headless.execute import Execution, execute
 from opsnb.model import RunResult, Status, now, worst
-from opsnb.records import Store, findings, new_run_id
+from opsnb.records import Store, actions, findings, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, Target
 
@@ -57,7 +57,7 @@ def run(order: Order, config: Config) -> RunResult:
     except RunBroke as error:
         left = _leave_behind(result.run_id, redactor.tree(execution.notebook))
         raise RunBroke(f"{error} The executed notebook was left at {left}.") from error
-    return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
+    return store.result(result.run_id)
 
 
 def _result(order: Order, started: datetime, sha256: str, execution: Execution) -> RunResult:
@@ -80,6 +80,7 @@ def _result(order: Order, started: datetime, sha256: str, execution: Execution) 
         exit_code=execution.exit_code or status.exit_code,
         error=execution.error,
         findings=found,
+        actions=actions(execution.notebook),
         started=started,
         finished=finished,
         seconds=(finished - started).total_seconds(),

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from opsnb.errors import UsageError
-from opsnb.model import ACTION_MIME, FINDING_MIME, Finding, RunResult
+from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, Finding, RunResult
 
 METADATA_KEY = "opsnb"
 _FROM_OUTPUTS = {"findings", "actions"}
@@ -35,9 +35,19 @@ def findings(notebook: dict[str, Any]) -> list[Finding]:
     return found
 
 
-def actions(notebook: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the action steps in the outputs of `notebook`, in the order of its cells."""
-    return [data for data in _emitted(notebook, ACTION_MIME) if isinstance(data, dict)]
+def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
+    """Return the journals of the actions in the outputs of `notebook`, in the order of its cells.
+
+    An action tells its journal before and after every step; the last that was told counts.
+    """
+    found: dict[str, ActionRecord] = {}
+    for data in _emitted(notebook, ACTION_MIME):
+        try:
+            record = ActionRecord.model_validate(data)
+        except ValidationError:
+            continue
+        found[record.id] = record
+    return list(found.values())
 
 
 def stamp(notebook: dict[str, Any], result: RunResult) -> None:

@@ -16,15 +16,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from opsnb.model import Finding, RunResult, Status, now
-
-STATUS_STYLE = {
-    Status.OK: "green",
-    Status.WARN: "yellow",
-    Status.CRIT: "bold red",
-    Status.UNKNOWN: "magenta",
-    Status.SKIPPED: "dim",
-}
+from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status, now
+from opsnb.view import TERMINAL_STYLES, summary
 
 
 def as_json(results: Iterable[RunResult]) -> str:
@@ -62,9 +55,11 @@ def record(result: RunResult, location: str, *, at: datetime | None = None) -> R
 
 
 def worst_sentence(result: RunResult) -> str:
-    """Return what a tired person reads first: why the run broke, else its worst finding."""
+    """Return what a tired person reads first: why the run broke, its worst finding, or all ok."""
     if result.error:
         return result.error
+    if result.status is Status.OK:
+        return f"{summary(result.findings)}."
     finding = max(result.findings, key=lambda finding: finding.status.severity, default=None)
     return finding.message if finding else "No check ran."
 
@@ -134,33 +129,35 @@ def _findings(findings: Sequence[Finding]) -> RenderableType:
     table.add_column(overflow="fold")
     table.add_column()
     for finding in sorted(findings, key=lambda finding: -finding.status.severity):
-        table.add_row(_status(finding.status), Text(finding.name), Text(_sentence(finding)))
+        table.add_row(_status(finding.status), Text(finding.name), Text(finding.message))
     return table
 
 
-def _sentence(finding: Finding) -> str:
-    cause = f" (because of {finding.caused_by})" if finding.caused_by else ""
-    return finding.message + cause
-
-
-def _actions(actions: Sequence[dict[str, Any]]) -> list[Text]:
+def _actions(actions: Sequence[ActionRecord]) -> list[RenderableType]:
     if not actions:
         return []
-    return [
-        Text(),
-        *(Text(f"ACTION   {action.get('name', '')}: {_done(action)}") for action in actions),
-    ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column()
+    for action in actions:
+        table.add_row("ACTION", Text(action.name), Text(done(action)))
+    return [Text(), table]
 
 
-def _done(action: dict[str, Any]) -> str:
-    """Say how far an action went."""
-    if action.get("verified"):
-        return "applied and verified"
-    return "applied" if action.get("applied") else "planned, nothing changed"
+def done(action: ActionRecord) -> str:
+    """Say what an action would do or has done, and how far it came."""
+    if action.state is ActionState.PLANNED:
+        return f"Planned, nothing changed: {action.summary}"
+    if action.error:
+        return action.error
+    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
+    count = f"{action.applied} of {action.planned} {action.unit}"
+    return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
 
 
 def _status(status: Status, width: int = 9) -> Text:
-    return Text(f"{status.value.upper():<{width}}", style=STATUS_STYLE[status], end="")
+    return Text(f"{status.value.upper():<{width}}", style=TERMINAL_STYLES[status], end="")
 
 
 def _when(moment: datetime) -> str:

@@ -178,7 +178,7 @@ def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
 
 
 def _converted(notebook: Mapping[str, Any]) -> str:
-    node = nbformat.v4.to_notebook(_with_preface({**notebook}))  # type: ignore[no-untyped-call]
+    node = nbformat.v4.to_notebook(_with_preface({**notebook}))
     html, _ = _exporter().from_notebook_node(node)
     return str(html)
 

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from opsnb.errors import UsageError
-from opsnb.model import ACTION_MIME, FINDING_MIME, Finding, Status
+from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, ActionState, Finding, Status
 from opsnb.records.extract import actions, findings, rebuild, stamp
 from tests.records.test_store import make_notebook, make_result
 
 
 def test_a_result_is_rebuilt_from_the_notebook_alone() -> None:
-    steps = [{"name": "queues.pause", "planned": True, "applied": True, "verified": False}]
-    result = make_result(actions=steps, error="The kernel died.", incident="2026-11-23-redis")
-    notebook = make_notebook(result, *({"data": {ACTION_MIME: step}} for step in steps))
+    planned = ActionRecord(id="a1", name="queues.pause", title="Pause", target="demo", planned=1)
+    applied = planned.model_copy(update={"state": ActionState.APPLIED, "applied": 1})
+    result = make_result(actions=[applied], error="The kernel died.", incident="2026-11-23-redis")
+    journal = ({"data": {ACTION_MIME: told.model_dump(mode="json")}} for told in (planned, applied))
+    notebook = make_notebook(result, *journal)
     stamp(notebook, result)
     assert rebuild(notebook) == result
     assert "findings" not in notebook["metadata"]["opsnb"]

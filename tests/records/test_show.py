@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
-from opsnb.model import Finding, Status
+from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.records import show
 from tests.records.test_store import START, make_result
 
@@ -22,6 +23,14 @@ FINDINGS = [
     ),
     Finding(name="host.disk[/]", status=Status.SKIPPED, message="Not read.", caused_by="host.ssh"),
 ]
+
+
+def step(name: str, state: ActionState, **journal: Any) -> ActionRecord:
+    return ActionRecord(
+        id=name, name=name, title=name, target="demo", state=state, unit="jobs", **journal
+    )
+
+
 RESULT = make_result(
     findings=FINDINGS,
     status=Status.CRIT,
@@ -29,9 +38,9 @@ RESULT = make_result(
     commit="68c54d8+",
     incident="redis-down",
     actions=[
-        {"name": "queues.pause", "planned": True, "applied": True, "verified": True},
-        {"name": "queues.clean", "planned": True, "applied": True, "verified": False},
-        {"name": "cache.clear", "planned": True, "applied": False},
+        step("queues.pause", ActionState.APPLIED, applied=1, planned=1, verified=True),
+        step("queues.clean", ActionState.APPLIED, applied=3, planned=4, verified=False),
+        step("cache.clear", ActionState.PLANNED, planned=9),
     ],
 )
 
@@ -56,8 +65,8 @@ def test_the_list_says_when_what_and_the_worst() -> None:
 def test_a_record_says_all_of_it_the_worst_first() -> None:
     text = printed(show.record(RESULT, "/srv/records/2026/11/" + RESULT.run_id, at=START))
     for part in ("CRIT, exit 2", "68c54d8+", "ann on ops1, manual", "redis-down", "host.disk[/]",
-                 "because of host.ssh", "queues.pause: applied and verified",
-                 "queues.clean: applied", "cache.clear: planned, nothing changed"):  # fmt: skip
+                 "Applied, verified, 1 of 1 jobs",
+                 "Applied, NOT verified, 3 of 4 jobs", "Planned, nothing changed"):  # fmt: skip
         assert part in text
     assert text.index("PostgreSQL") < text.index("answers 200")
     assert f"{RESULT.run_id}/record.ipynb" in text

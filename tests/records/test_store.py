@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsnb.errors import ConfigError, RunBroke, UsageError
-from opsnb.model import FINDING_MIME, Finding, RunResult, Status
+from opsnb.model import FINDING_MIME, ActionRecord, Finding, RunResult, Status
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import MASK, Redactor
 
@@ -392,7 +392,7 @@ def test_no_secret_reaches_the_store(secret: str) -> None:
     result = make_result(
         parameters={"url": f"redis://:{secret}@h", "nested": [{"a": secret}]},
         findings=[finding],
-        actions=[{"name": "a", "command": f"psql '{secret}'"}],
+        actions=[ActionRecord(id="a", name="a", title="a", target="t", command=f"psql '{secret}'")],
         error=f"broke on {secret}",
         operator=secret,
     )
