@@ -59,14 +59,25 @@ class Check(Generic[P]):
         return Check(bound, self.name, self.title, self.probes, self.needs, self.limit_s)
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """Return `system.function`; a system is a module of `opsnb.systems`, or a package of them."""
+    inside = function.__module__.partition("opsnb.systems.")[2]
+    system = inside.split(".")[0] if inside else function.__module__.rpartition(".")[2]
+    return f"{system}.{function.__name__}"
+
+
+def title_of(function: Callable[..., object]) -> str:
+    """Return the first line of a function's docstring, which is the title that people read."""
+    return (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+
+
 def check(
     *, probes: str | None = None, needs: tuple[str, ...] = (), limit_s: float = 10.0
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
     """Make a function a check. The first line of its docstring is the title that people read."""
 
     def wrap(function: Callable[Concatenate[Target, P], Finding]) -> Check[P]:
-        system = function.__module__.rpartition(".")[2]
-        title = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
-        return Check(function, f"{system}.{function.__name__}", title, probes, needs, limit_s)
+        title = title_of(function)
+        return Check(function, name_of(function), title, probes, needs, limit_s)
 
     return wrap

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec
 
+from opsnb.check import name_of, title_of
 from opsnb.errors import Refused, ServiceError
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.target import Target
@@ -107,9 +108,8 @@ def action(
     """Make a function an action. The first line of its docstring is the title that people read."""
 
     def wrap(function: Callable[Concatenate[Target, P], Plan]) -> Action[P]:
-        system = function.__module__.rpartition(".")[2]
-        title = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
-        return Action(function, f"{system}.{function.__name__}", title, needs)
+        title = title_of(function)
+        return Action(function, name_of(function), title, needs)
 
     return wrap
 

@@ -10,7 +10,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
 from opsnb import charts, view
-from opsnb.check import Check
+from opsnb.check import Check, title_of
 from opsnb.errors import ServiceError
 from opsnb.guard import Action, Guard
 from opsnb.measure import Findings, Measurement
@@ -72,7 +72,7 @@ class Runbook:
         **kwargs: P.kwargs,
     ) -> Sequence[Row]:
         """Show the rows that `look` returns, under the first line of its docstring."""
-        title = (look.__doc__ or look.__name__).strip().splitlines()[0].rstrip(".")
+        title = title_of(look)
         try:
             rows = look(self.target, *args, **kwargs)
         except ServiceError as error:
