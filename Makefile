@@ -48,7 +48,7 @@ contract: setup
 	$(BIN)/lint-imports
 
 notebooks: setup
-	$(BIN)/nbstripout --verify notebooks/*/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id notebooks/*/*.ipynb
 
 bench: setup
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done

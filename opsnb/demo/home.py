@@ -67,6 +67,11 @@ class Home:
         return self.root / "faults"
 
     @property
+    def quiet(self) -> Path:
+        """While this file is there, nobody uses the service: nothing changes by itself."""
+        return self.root / "quiet"
+
+    @property
     def postgres(self) -> Path:
         """PostgreSQL's folder."""
         return self.root / "postgres"

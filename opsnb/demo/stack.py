@@ -92,6 +92,15 @@ def down(say: Say) -> None:
         say("The demo stack is down.")
 
 
+def set_traffic(on: bool) -> None:
+    """Let the service's users come, or stay away so that nothing changes by itself."""
+    quiet = Home.current().quiet
+    if on:
+        quiet.unlink(missing_ok=True)
+    else:
+        quiet.touch()
+
+
 def status() -> StackStatus:
     """Return what runs and whether it answers. Takes a few seconds when something hangs."""
     home = Home.current()

@@ -9,6 +9,8 @@ export interface Settings {
   logFile: string;
   /** A folder in which a file's name switches a fault on. */
   faultsFolder: string;
+  /** While this file is there, nobody uses the service. */
+  quietFile: string;
   /** Where the worker writes its pid once it takes jobs. */
   readyFile: string;
 }

@@ -1,5 +1,6 @@
 /** A trickle of users, so that rates and charts are alive; and the fault that floods the log. */
 
+import { existsSync } from "node:fs";
 import { warmCache, projectKey, analysisKey, cacheService } from "./cache.js";
 import { dependencies, using } from "./dependencies.js";
 import { faultActive } from "./faults.js";
@@ -78,7 +79,7 @@ export function startTraffic(): void {
       }
     }
     const { redis, postgres } = dependencies();
-    if (redis === "ok" && postgres === "ok") {
+    if (redis === "ok" && postgres === "ok" && !existsSync(settings.quietFile)) {
       try {
         await browse();
         await order(tick);

@@ -1,0 +1,116 @@
+"""Every runbook, once as a dry run that changes nothing, and once with `--apply`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from opsnb import catalog
+from opsnb.demo import stack
+from opsnb.model import ActionState, RunResult
+from opsnb.target import Target
+from tests.operate import Scenario, cache, database, health, queues
+
+SCENARIOS: dict[str, Scenario] = {
+    **health.SCENARIOS,
+    **queues.SCENARIOS,
+    **cache.SCENARIOS,
+    **database.SCENARIOS,
+}
+
+# What BullMQ's workers renew by themselves though nobody uses the service.
+_RENEWED = (":stalled-check", ":events", ":stalled")
+
+
+@pytest.fixture
+def quiet(demo: Target) -> Iterator[Target]:
+    """The demo target with nobody using it, so that nothing changes by itself."""
+    stack.set_traffic(False)
+    time.sleep(2.5)  # what was under way ends
+    yield demo
+    stack.set_traffic(True)
+
+
+def opsnb_run(runbook: str, parameters: dict[str, str], *options: str) -> RunResult:
+    given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
+    command = [sys.executable, "-m", "opsnb", "run", runbook, "-t", "demo", "--json"]
+    done = subprocess.run([*command, *given, *options], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    result = RunResult.model_validate_json(done.stdout)
+    assert result.error is None, result.error
+    assert done.returncode == result.exit_code
+    return result
+
+
+def snapshot(target: Target) -> dict[str, Any]:
+    """Return every key with its content, every row count, and every setting."""
+    return {"redis": _redis(target), "database": _database(target)}
+
+
+def _redis(target: Target) -> dict[str, Any]:
+    with redis.Redis.from_url(target.redis_url) as client:
+        keys = {
+            key: client.dump(key)
+            for key in client.scan_iter(count=1000)
+            if not key.decode().endswith(_RENEWED)
+        }
+        return {"keys": keys, "settings": client.config_get()}
+
+
+def _database(target: Target) -> dict[str, Any]:
+    with psycopg.connect(target.database_url, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        counts = {
+            table: connection.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table))
+            ).fetchone()
+            for table in tables
+        }
+        others = {
+            "databases": "SELECT datname FROM pg_database ORDER BY 1",
+            "relations": "SELECT oid, relname, relfilenode, relkind FROM pg_class ORDER BY oid",
+            "settings": "SELECT name, setting FROM pg_settings WHERE name !~ '^in_hot_' ORDER BY 1",
+            "analyzed": "SELECT relname, last_analyze, last_vacuum FROM pg_stat_user_tables"
+            " ORDER BY 1",
+        }
+        return {
+            "rows": counts,
+            **{name: connection.execute(query).fetchall() for name, query in others.items()},
+        }
+
+
+def test_every_runbook_has_a_scenario() -> None:
+    assert set(SCENARIOS) == {info.id for info in catalog.runbooks()}
+
+
+@pytest.mark.parametrize("runbook", SCENARIOS)
+def test_a_runbook_plans_without_changing_anything_and_applies_exactly_its_plan(
+    quiet: Target, runbook: str
+) -> None:
+    scenario, info = SCENARIOS[runbook], catalog.runbook(runbook)
+    scenario.prepare(quiet)
+
+    before = snapshot(quiet)
+    dry = opsnb_run(runbook, {})
+    assert snapshot(quiet) == before
+    assert {action.applied for action in dry.actions} <= {0}
+    assert bool(dry.actions) == info.acts
+
+    result = opsnb_run(runbook, scenario.parameters, *(["--apply"] if info.acts else []))
+    for action in result.actions:
+        assert action.state is ActionState.APPLIED, json.dumps(action.model_dump(mode="json"))
+        assert action.applied == action.planned
+        assert action.verified
+    scenario.effect(quiet, result)
