@@ -28,6 +28,7 @@ demo: setup
 	$(BIN)/opsnb demo up
 	$(BIN)/opsnb run health/daily -t demo || [ $$? -le 3 ]
 	$(BIN)/opsnb site build
+	@[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/site/index.html"
 	@echo
 	@echo "Look at it:   $(BIN)/opsnb site serve     (or open site/index.html)"
 	@echo "Step through: $(BIN)/opsnb lab"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -104,6 +105,13 @@ def _manager(connection: Path, started: Callable[[int], None]) -> type[AsyncKern
             if os.name == "posix":
                 kwargs |= {"transport": "ipc", "connection_file": str(connection)}
             super().__init__(**kwargs)
+
+        async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
+            # What the kernel's process itself says is for nobody; the cells' output is caught.
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            return await super()._async_pre_start_kernel(**{**kwargs, **quiet})
+
+        pre_start_kernel = _async_pre_start_kernel
 
         async def _async_post_start_kernel(self, **kwargs: Any) -> None:
             await super()._async_post_start_kernel(**kwargs)
