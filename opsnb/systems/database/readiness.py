@@ -1,0 +1,88 @@
+"""Whether PostgreSQL answers, and has what its runbooks need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+from opsnb.check import check
+from opsnb.errors import BadAnswer
+from opsnb.model import Finding, Status
+from opsnb.systems.database.access import SYSTEM, connection, program
+from opsnb.target import Target
+
+
+@check(probes=SYSTEM)
+def ping(target: Target) -> Finding:
+    """Database connection"""
+    with connection(target) as database:
+        clock = time.perf_counter()
+        database.execute("SELECT 1").fetchone()
+        took_ms = (time.perf_counter() - clock) * 1000
+        facts = database.execute(
+            "SELECT current_database() AS database, current_user AS user,"
+            " current_setting('server_version') AS version,"
+            " date_trunc('second', now() - pg_postmaster_start_time())::text AS uptime,"
+            " pg_is_in_recovery() AS replica"
+        ).fetchone()
+    assert facts is not None  # a SELECT without FROM returns one row
+    return Finding(
+        status=Status.OK,
+        message=f"SELECT 1 was answered in {took_ms:.1f} ms by PostgreSQL {facts['version']}.",
+        value=took_ms,
+        unit="ms",
+        rows=[{"fact": name, "value": value} for name, value in facts.items()],
+    )
+
+
+@check(needs=(SYSTEM,))
+def statements(target: Target) -> Finding:
+    """Statement statistics (pg_stat_statements)"""
+    with connection(target) as database:
+        loaded = database.execute(
+            "SELECT current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%' AS yes"
+        ).fetchone()
+        created = database.execute(
+            "SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'"
+        ).fetchone()
+    if loaded and loaded["yes"] and created:
+        message = f"pg_stat_statements {created['extversion']} is loaded."
+        return Finding(status=Status.OK, message=message)
+    lacking = "not created in this database" if loaded and loaded["yes"] else "not loaded"
+    message = f"pg_stat_statements is {lacking}, so slow statements cannot be told."
+    return Finding(status=Status.WARN, message=message)
+
+
+@check(needs=(SYSTEM,))
+def pg_dump(target: Target) -> Finding:
+    """pg_dump, for backups"""
+    try:
+        major = program_version(target, "pg_dump")
+    except OSError as error:
+        message = f"There can be no backup: {error}."
+        return Finding(status=Status.WARN, message=message)
+    with connection(target) as database:
+        server = database.info.server_version // 10_000
+    if major < server:
+        message = f"pg_dump {major} is older than the server ({server}) and refuses to dump it."
+        return Finding(status=Status.WARN, message=message)
+    return Finding(status=Status.OK, message=f"pg_dump {major} can dump the server ({server}).")
+
+
+def program_version(target: Target, name: str) -> int:
+    """Return the major version of a client program.
+
+    Raises OSError with a sentence when it cannot be run, BadAnswer when it tells no version.
+    """
+    path = program(target, name)
+    try:
+        told = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise OSError(f"{path} cannot be run on this machine: {error}") from error
+    version = re.search(r"\d+", told)
+    if version is None:
+        raise BadAnswer(SYSTEM, f"{path} --version does not tell its version.")
+    return int(version[0])

@@ -1,0 +1,96 @@
+"""Tables and indexes by name: found by comparing, never by pasting a name into SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg import sql
+
+from opsnb.errors import UsageError, did_you_mean
+from opsnb.systems.database.access import Connection
+
+_MOST_CHOICES = 20
+
+TABLES = ("r", "m", "p")
+"""The kinds in pg_class: tables, materialised views, partitioned tables."""
+INDEXES = ("i", "I")
+"""Indexes, and those of partitioned tables."""
+
+OURS: LiteralString = (
+    "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"
+)
+"""The condition on pg_namespace `n` for schemas that are the users' own."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or an index."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """The name as people write it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The name as SQL takes it, quoted."""
+        return sql.Identifier(self.schema, self.name)
+
+
+def table(database: Connection, name: str) -> Relation:
+    """Return the table `name` or `schema.name`. Raises UsageError with the nearest name."""
+    return _named(database, name, "table", TABLES)
+
+
+def index(database: Connection, name: str) -> Relation:
+    """Return the index `name` or `schema.name`. Raises UsageError with the nearest name."""
+    return _named(database, name, "index", INDEXES)
+
+
+def _named(database: Connection, name: str, what: str, kinds: Sequence[str]) -> Relation:
+    rows = database.execute(
+        "SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,"
+        " pg_table_is_visible(c.oid) AS visible"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.relkind = ANY(%(kinds)s) AND {OURS}"
+        " AND %(name)s IN (c.relname, n.nspname || '.' || c.relname, c.oid::regclass::text)"
+        " ORDER BY 2, 3",
+        {"kinds": list(kinds), "name": name},
+    ).fetchall()
+    # The name alone means the one on the search path, as everywhere in PostgreSQL.
+    chosen = [row for row in rows if row["visible"] and row["name"] == name] or rows
+    if len(chosen) == 1:
+        return Relation(*(chosen[0][key] for key in ("oid", "schema", "name", "kind")))
+    if chosen:
+        choices = ", ".join(f"{row['schema']}.{row['name']}" for row in chosen)
+        raise UsageError(f"The {what} '{name}' is not the only one: write one of {choices}.")
+    raise UsageError(
+        f"Database {database.info.dbname} has no {what} '{name}'."
+        + nearest(name, _names(database, kinds))
+    )
+
+
+def _names(database: Connection, kinds: Sequence[str]) -> list[str]:
+    rows = database.execute(
+        "SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname"
+        " ELSE n.nspname || '.' || c.relname END AS name"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.relkind = ANY(%s) AND {OURS}",
+        [list(kinds)],
+    )
+    return [row["name"] for row in rows]
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return ` Did you mean 'x'?` or a few of what there is: a database may have many names."""
+    near = did_you_mean(name, known)
+    if "Did you mean" in near or len(known) <= _MOST_CHOICES:
+        return near
+    return f" There are {len(known):,}; none has a name like it."
