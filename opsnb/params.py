@@ -8,7 +8,7 @@ Python types, so that an editor knows `queue` as a `str` and `hours` as a `float
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -80,3 +80,28 @@ Minutes = Annotated[
     Field(gt=0, le=7 * 24 * 60, title="minutes", description="minutes, up to a week"),
 ]
 """A time span in minutes."""
+
+Age = Annotated[
+    float,
+    BeforeValidator(_hours),
+    Field(ge=0, le=24 * 366, title="hours", description="hours, or 30m, 24h, 2d; 0 for any age"),
+]
+"""An age in hours by which things are chosen; 0 leaves none out."""
+
+Words = Annotated[
+    str,
+    Field(title="text", description="a text; empty when it is not to matter"),
+]
+"""A text by which things are chosen; empty leaves none out."""
+
+Via = Annotated[
+    Literal["redis", "api"],
+    Field(title="redis or api", description="redis or api"),
+]
+"""The way a queue is changed: in Redis, or by the service's API."""
+
+FinishedState = Annotated[
+    Literal["failed", "completed"],
+    Field(title="failed or completed", description="failed or completed"),
+]
+"""The state of a job that has run."""
