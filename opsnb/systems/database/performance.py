@@ -1,0 +1,392 @@
+"""Where the time and the space go: statements, indexes, tables, cache and vacuum.
+
+Each check is one set-based, limited query in a read-only transaction, so that ten thousand tables
+cost little more than ten.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from psycopg import sql
+
+from opsnb.check import check
+from opsnb.errors import BadAnswer
+from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.systems.database.access import SYSTEM, Connection, connection
+from opsnb.systems.database.relations import OURS
+from opsnb.target import Target
+
+SLOW_MS = 100.0
+"""The handbook's limit for the mean time of a statement."""
+
+_MOST_ROWS = 20
+_OUR_MARK: LiteralString = "/* opsnb */"
+_MIB = 2**20
+_OFTEN = 2  # what ran once, such as a migration, will not run again
+_LEAST_BLOCKS = 10_000  # fewer reads tell nothing about a cache
+_BIG_ROWS = 10_000
+_OFTEN_SCANNED = 100
+
+_HIT_RATE = Threshold(
+    metric="database_cache_hit_percent",
+    label="Blocks found in shared_buffers",
+    unit="%",
+    warn=90,
+    lower_is_worse=True,
+    source="4.1",
+    action="Raise shared_buffers, find what scans whole tables",
+)
+_UNUSED = Threshold(
+    metric="database_unused_index_mib",
+    label="Indexes never read",
+    unit="MiB",
+    warn=1024,
+    source="4.1",
+    action="Drop them, after a look at the replicas",
+)
+_BLOAT = Threshold(
+    metric="database_bloat_percent",
+    label="Estimated bloat",
+    unit="%",
+    warn=50,
+    source="4.2",
+    action="VACUUM; pg_repack or VACUUM FULL in a maintenance window",
+)
+_WRAPAROUND = Threshold(
+    metric="database_xid_age_percent",
+    label="Transaction ids used up",
+    unit="%",
+    warn=40,
+    crit=75,
+    source="4.2",
+    action="VACUUM the oldest tables, end old transactions and replication slots",
+)
+
+# A table that somebody holds exclusively, or waits for, would make us wait in its queue.
+_LOCKED: LiteralString = (
+    "locked AS MATERIALIZED (SELECT relation FROM pg_locks"
+    " WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+
+
+def _rows(
+    database: Connection, query: LiteralString | sql.Composed, values: dict[str, object]
+) -> list[Row]:
+    """Return the rows of a query that bears our mark, so that it never counts as the service's."""
+    marked = sql.SQL(_OUR_MARK + " {}").format(
+        query if isinstance(query, sql.Composed) else sql.SQL(query)
+    )
+    return database.execute(marked, values).fetchall()
+
+
+@check(needs=(SYSTEM,))
+def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST_ROWS) -> Finding:
+    """Slow statements.
+
+    By pg_stat_statements: those with a mean time over `mean_ms`, with their share of all time. A
+    statement that ran once, and maintenance such as VACUUM or COPY, is listed but raises no alarm.
+    """
+    with connection(target) as database:
+        lacking = _lacking(database)
+        if lacking:
+            return _without_statistics(database, lacking)
+        rows = _slow(database, mean_ms, limit)
+    slow = [row for row in rows if row["judged"]]
+    for row in rows:
+        del row["judged"]
+    limits = Threshold(
+        metric="database_statement_ms",
+        label="Mean time of a statement",
+        unit="ms",
+        warn=mean_ms,
+        source="4.1",
+        action="EXPLAIN ANALYZE it; add the missing index",
+    )
+    slowest = max((row["mean_ms"] for row in slow), default=0.0)
+    message = f"No statement that runs again and again takes more than {mean_ms:g} ms on average."
+    if slow:
+        share = sum(row["share_percent"] for row in slow)
+        message = (
+            f"{len(slow)} statements take more than {mean_ms:g} ms on average, "
+            f"{share:.0f} % of all time; the slowest: {slow[0]['statement'][:80]}"
+        )
+    return Finding.measured(slowest, limits, message, rows=rows)
+
+
+def _lacking(database: Connection) -> str:
+    """Return what has to be done before there are statistics of statements; empty when nothing."""
+    row = database.execute(
+        "SELECT current_setting('shared_preload_libraries', true) AS libraries,"
+        " EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS created,"
+        # Since version 14.
+        " current_setting('compute_query_id', true) = 'off' AS uncounted"
+    ).fetchone()
+    assert row is not None  # a SELECT without FROM returns one row
+    if row["libraries"] is not None and "pg_stat_statements" not in row["libraries"]:
+        libraries = ", ".join(filter(None, [row["libraries"], "pg_stat_statements"]))
+        return (
+            f"ALTER SYSTEM SET shared_preload_libraries = {libraries}; restart PostgreSQL; "
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;"
+        )
+    if not row["created"]:
+        return "CREATE EXTENSION pg_stat_statements;"
+    return "ALTER SYSTEM SET compute_query_id = auto; SELECT pg_reload_conf();" * bool(
+        row["uncounted"]
+    )
+
+
+def _without_statistics(database: Connection, mend: str) -> Finding:
+    """Return what can be seen all the same: what runs at this moment."""
+    rows = _rows(
+        database,
+        "SELECT pid, usename AS user, application_name AS application,"
+        " round(extract(epoch FROM clock_timestamp() - query_start)::numeric, 1)::float AS runs_s,"
+        " wait_event_type AS waits_for, left(query, 200) AS statement"
+        " FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend' AND datname = current_database()"
+        " ORDER BY query_start LIMIT %(limit)s",
+        {"limit": _MOST_ROWS},
+    )
+    return Finding(
+        status=Status.WARN,
+        message="There are no statistics of statements, only what runs now, below. Mend, as "
+        f"superuser of {database.info.dbname}: {mend}",
+        rows=rows,
+    )
+
+
+def _slow(database: Connection, mean_ms: float, limit: int) -> list[Row]:
+    view, columns = _statements_view(database)
+    # An extension that was not updated with the server still has the old names.
+    mean = "mean_exec_time" if "mean_exec_time" in columns else "mean_time"
+    total = "total_exec_time" if "total_exec_time" in columns else "total_time"
+    query = sql.SQL(
+        "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 300) AS statement, calls,"
+        " round({mean}::numeric, 2)::float AS mean_ms,"
+        " round({total}::numeric / 1000, 1)::float AS total_s,"
+        " round((100 * {total} / nullif(sum({total}) OVER (), 0))::numeric, 1)::float"
+        " AS share_percent, rows,"
+        " calls >= %(often)s AND query ~* '^[\\s(]*(select|insert|update|delete|merge|with|values)'"
+        " AS judged, {mean} AS mean"
+        " FROM {view} WHERE dbid = (SELECT oid FROM pg_database"
+        " WHERE datname = current_database()) AND query NOT LIKE %(ours)s"
+    ).format(mean=sql.Identifier(mean), total=sql.Identifier(total), view=view)
+    outer = sql.SQL(
+        "SELECT statement, calls, mean_ms, total_s, share_percent, rows, judged"
+        " FROM ({}) AS s WHERE mean > %(mean_ms)s ORDER BY judged DESC, mean DESC LIMIT %(limit)s"
+    ).format(query)
+    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": f"{_OUR_MARK}%"}
+    return _rows(database, outer, values)
+
+
+def _statements_view(database: Connection) -> tuple[sql.Identifier, set[str]]:
+    """Return the extension's view, wherever it was created, and its columns."""
+    rows = database.execute(
+        "SELECT n.nspname AS schema, a.attname AS column FROM pg_extension e"
+        " JOIN pg_namespace n ON n.oid = e.extnamespace"
+        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'pg_stat_statements'"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+        " WHERE e.extname = 'pg_stat_statements'"
+    ).fetchall()
+    if not rows:
+        raise BadAnswer(SYSTEM, "The extension pg_stat_statements has lost its view; create it.")
+    view = sql.Identifier(rows[0]["schema"], "pg_stat_statements")
+    return view, {row["column"] for row in rows}
+
+
+@check(needs=(SYSTEM,))
+def cache_hits(target: Target) -> Finding:
+    """Blocks found in PostgreSQL's own cache"""
+    with connection(target) as database:
+        (row,) = _rows(
+            database,
+            "SELECT blks_hit, blks_read, to_char(stats_reset, 'YYYY-MM-DD HH24:MI') AS since,"
+            " current_setting('shared_buffers') AS shared_buffers"
+            " FROM pg_stat_database WHERE datname = current_database()",
+            {},
+        )
+    blocks = row["blks_hit"] + row["blks_read"]
+    if blocks < _LEAST_BLOCKS:
+        message = f"Only {blocks:,} blocks were read so far: too few to tell."
+        return Finding(status=Status.OK, message=message, rows=[row])
+    percent = 100 * row["blks_hit"] / blocks
+    message = (
+        f"{percent:.1f} % of {blocks:,} blocks were in shared_buffers ({row['shared_buffers']})."
+    )
+    return Finding.measured(percent, _HIT_RATE, message, rows=[row])
+
+
+@check(needs=(SYSTEM,))
+def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
+    """Indexes that were never read.
+
+    But for those that keep rows unique. A replica may read what is never read here.
+    """
+    with connection(target) as database:
+        rows = _rows(
+            database,
+            f"WITH {_LOCKED}, unused AS MATERIALIZED (SELECT s.indexrelid, c.relpages"
+            " FROM pg_index i"
+            " JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'"
+            " JOIN pg_stat_user_indexes s ON s.indexrelid = i.indexrelid"
+            " WHERE s.idx_scan = 0 AND NOT i.indisunique AND NOT i.indisprimary"
+            " AND NOT i.indisexclusion AND i.indexrelid NOT IN (SELECT relation FROM locked)"
+            " AND i.indrelid NOT IN (SELECT relation FROM locked))"
+            " SELECT indexrelid::regclass::text AS index,"
+            " (SELECT indrelid::regclass::text FROM pg_index i WHERE i.indexrelid = u.indexrelid)"
+            " AS table,"
+            " round(relpages * current_setting('block_size')::numeric / 1048576, 1)::float AS mib,"
+            " (count(*) OVER ())::int AS of, (sum(relpages::bigint) OVER () *"
+            " current_setting('block_size')::numeric / 1048576)::float AS all_mib"
+            " FROM unused u ORDER BY relpages DESC, 1 LIMIT %(limit)s",
+            {"limit": limit},
+        )
+        (since,) = _rows(
+            database,
+            "SELECT coalesce(to_char(stats_reset, 'YYYY-MM-DD HH24:MI'), 'the beginning') AS since"
+            " FROM pg_stat_database WHERE datname = current_database()",
+            {},
+        )
+    count, mib = (rows[0]["of"], rows[0]["all_mib"]) if rows else (0, 0.0)
+    message = f"{count:,} indexes were never read since {since['since']}; they take {mib:,.1f} MiB."
+    shown = [{key: row[key] for key in ("index", "table", "mib")} for row in rows]
+    return Finding.measured(mib, _UNUSED, message, rows=shown)
+
+
+@check(needs=(SYSTEM,))
+def missing_indexes(target: Target, rows_from: int = _BIG_ROWS) -> Finding:
+    """Big tables that are read from end to end.
+
+    Those of at least `rows_from` rows where most scans, and at least a hundred, read all of it.
+    """
+    with connection(target) as database:
+        rows = _rows(
+            database,
+            "SELECT relid::regclass::text AS table, n_live_tup AS rows, seq_scan AS full_scans,"
+            " coalesce(idx_scan, 0) AS index_scans, seq_tup_read / seq_scan AS rows_a_scan"
+            " FROM pg_stat_user_tables WHERE n_live_tup >= %(from)s AND seq_scan >= %(often)s"
+            " AND seq_scan > coalesce(idx_scan, 0)"
+            " ORDER BY seq_tup_read DESC LIMIT %(limit)s",
+            {"from": rows_from, "often": _OFTEN_SCANNED, "limit": _MOST_ROWS},
+        )
+    if not rows:
+        message = f"No table of {rows_from:,} rows and more is mostly read from end to end."
+        return Finding(status=Status.OK, message=message, value=0, unit="tables")
+    first = rows[0]
+    return Finding(
+        status=Status.WARN,
+        message=f"{len(rows)} tables are mostly read from end to end, {first['table']} "
+        f"{first['full_scans']:,} times: look for the WHERE that lacks an index.",
+        value=len(rows),
+        unit="tables",
+        rows=rows,
+    )
+
+
+@check(needs=(SYSTEM,))
+def table_sizes(target: Target, limit: int = _MOST_ROWS) -> Finding:
+    """Sizes of tables and their indexes"""
+    with connection(target) as database:
+        rows = _rows(
+            database,
+            f"WITH {_LOCKED}, sizes AS MATERIALIZED (SELECT c.oid, c.relname, n.nspname,"
+            " c.reltuples, pg_table_size(c.oid) AS bytes, pg_indexes_size(c.oid) AS index_bytes"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            f" WHERE c.relkind IN ('r', 'm') AND {OURS}"
+            " AND c.oid NOT IN (SELECT relation FROM locked))"
+            " SELECT oid::regclass::text AS table,"
+            " round(bytes / 1048576.0, 2)::float AS table_mib,"
+            " round(index_bytes / 1048576.0, 2)::float AS index_mib,"
+            " CASE WHEN reltuples >= 0 THEN reltuples::bigint END AS rows_estimated,"
+            " (count(*) OVER ())::int AS of,"
+            " (sum(bytes + index_bytes) OVER ())::bigint AS all_bytes"
+            " FROM sizes ORDER BY bytes + index_bytes DESC, nspname, relname LIMIT %(limit)s",
+            {"limit": limit},
+        )
+        (held,) = _rows(
+            database, f"WITH {_LOCKED} SELECT count(DISTINCT relation)::int AS n FROM locked", {}
+        )
+    of, total = (rows[0]["of"], rows[0]["all_bytes"]) if rows else (0, 0)
+    message = f"{of:,} tables with their indexes take {total / _MIB:,.1f} MiB."
+    if held["n"]:
+        message += f" {held['n']} relations are locked exclusively and were left out."
+    keys = ("table", "table_mib", "index_mib", "rows_estimated")
+    shown = [{key: row[key] for key in keys} for row in rows]
+    return Finding(status=Status.OK, message=message, value=total / _MIB, unit="MiB", rows=shown)
+
+
+@check(needs=(SYSTEM,))
+def bloat(target: Target, least_mib: float = 10.0) -> Finding:
+    """Bloat of the largest tables, estimated.
+
+    From the planner's statistics: the space that the rows need against the space that the table
+    has, of the hundred largest tables with at least `least_mib` MiB. Off by some 20 %.
+    """
+    with connection(target) as database:
+        rows = _rows(
+            database,
+            "WITH block AS (SELECT current_setting('block_size')::numeric AS size),"
+            " largest AS MATERIALIZED (SELECT c.oid, c.relname, n.nspname, c.relpages,"
+            " c.reltuples, coalesce(substring(array_to_string(c.reloptions, ' ')"
+            " FROM 'fillfactor=([0-9]+)')::numeric, 100) / 100 AS fill"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, block"
+            f" WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND {OURS}"
+            " AND c.relpages * block.size >= %(least)s * 1048576"
+            " ORDER BY c.relpages DESC LIMIT 100),"
+            # 24 bytes of header and 4 of item pointer for each row, 24 of header for each page
+            " needed AS (SELECT l.*, 28 + sum((1 - s.null_frac) * s.avg_width) AS width"
+            " FROM largest l JOIN pg_stats s"
+            " ON s.schemaname = l.nspname AND s.tablename = l.relname AND NOT s.inherited"
+            " GROUP BY l.oid, l.relname, l.nspname, l.relpages, l.reltuples, l.fill),"
+            " estimated AS (SELECT n.oid, n.relpages * block.size AS bytes, greatest(0,"
+            " n.relpages - ceil(n.reltuples::numeric * n.width::numeric"
+            " / ((block.size - 24) * n.fill)))"
+            " * block.size AS wasted FROM needed n, block)"
+            " SELECT e.oid::regclass::text AS table, round(bytes / 1048576, 1)::float AS mib,"
+            " round(wasted / 1048576, 1)::float AS wasted_mib,"
+            " round(100 * wasted / bytes, 0)::float AS wasted_percent,"
+            " pg_stat_get_dead_tuples(e.oid) AS dead_rows"
+            " FROM estimated e ORDER BY wasted DESC LIMIT %(limit)s",
+            {"least": least_mib, "limit": _MOST_ROWS},
+        )
+    if not rows:
+        message = f"No table with statistics is larger than {least_mib:g} MiB: nothing to gain."
+        return Finding(status=Status.OK, message=message)
+    worst = max(rows, key=lambda row: float(row["wasted_percent"]))
+    message = (
+        f"About {sum(row['wasted_mib'] for row in rows):,.0f} MiB of the largest tables are empty; "
+        f"{worst['table']} is {worst['wasted_percent']:.0f} % empty."
+    )
+    return Finding.measured(worst["wasted_percent"], _BLOAT, message, rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def vacuum_state(target: Target) -> Finding:
+    """Vacuum and transaction ids"""
+    with connection(target) as database:
+        (age,) = _rows(
+            database,
+            "SELECT age(datfrozenxid) AS xids, current_setting('autovacuum') AS autovacuum"
+            " FROM pg_database WHERE datname = current_database()",
+            {},
+        )
+        rows = _rows(
+            database,
+            "SELECT relid::regclass::text AS table, n_live_tup AS rows, n_dead_tup AS dead_rows,"
+            " n_mod_since_analyze AS changed_since_analyze,"
+            " to_char(greatest(last_vacuum, last_autovacuum), 'YYYY-MM-DD HH24:MI') AS vacuumed,"
+            " to_char(greatest(last_analyze, last_autoanalyze), 'YYYY-MM-DD HH24:MI') AS analyzed"
+            " FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_mod_since_analyze DESC, 1"
+            " LIMIT %(limit)s",
+            {"limit": _MOST_ROWS},
+        )
+    percent = 100 * age["xids"] / 2**31
+    message = f"{age['xids']:,} transaction ids are in use, {percent:.1f} % of all there are."
+    if age["autovacuum"] != "on":
+        message += " Autovacuum is off: ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
+    finding = Finding.measured(percent, _WRAPAROUND, message, rows=rows)
+    if age["autovacuum"] != "on" and finding.status is Status.OK:
+        finding.status = Status.WARN
+    return finding

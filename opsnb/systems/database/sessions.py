@@ -1,0 +1,250 @@
+"""Who is connected, who waits for whom, and ending what runs too long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, LiteralString
+
+from opsnb.check import check
+from opsnb.guard import Permit, Plan, action
+from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.systems.database.access import (
+    APPLICATION,
+    SYSTEM,
+    Connection,
+    connection,
+    identity,
+    session,
+)
+from opsnb.target import Target
+
+LONG_MINUTES = 5.0
+"""The handbook's limit for a query."""
+
+_CANCEL_S = 5.0
+_POLL_S = 0.2
+_MOST_ROWS = 100
+
+_POOL = Threshold(
+    metric="database_connections_percent",
+    label="Connections in use",
+    unit="%",
+    warn=80,
+    crit=95,
+    source="4.4",
+    action="End idle sessions, look for a leak in the service's pool",
+)
+
+_ENDABLE: LiteralString = (
+    "state = 'active' AND backend_type = 'client backend' AND datname = current_database()"
+    " AND pid <> pg_backend_pid() AND application_name <> %(ours)s"
+)
+"""What may be ended at all. Autovacuum, replication and parallel workers are no client backends."""
+
+_SAME: LiteralString = (
+    "pid = %(pid)s AND backend_start = %(backend_start)s AND query_start = %(query_start)s"
+    f" AND {_ENDABLE}"
+)
+"""The very query that was planned: pids are used again, and a session goes on to its next query."""
+
+
+@check(needs=(SYSTEM,))
+def connections(target: Target) -> Finding:
+    """Connections against max_connections"""
+    with connection(target) as database:
+        rows = database.execute(
+            "SELECT coalesce(nullif(application_name, ''), '(none)') AS application,"
+            " coalesce(state, '(hidden)') AS state, count(*)::int AS connections,"
+            " round(extract(epoch FROM max(now() - state_change)))::int AS longest_in_state_s,"
+            " round(extract(epoch FROM max(now() - xact_start)))::int AS oldest_transaction_s"
+            " FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+        ).fetchall()
+        room = database.execute(
+            "SELECT current_setting('max_connections')::int"
+            " - current_setting('superuser_reserved_connections')::int"
+            # Since version 16.
+            " - coalesce(current_setting('reserved_connections', true)::int, 0) AS most"
+        ).fetchone()
+    assert room is not None  # a SELECT without FROM returns one row
+    used, most = sum(row["connections"] for row in rows), max(1, room["most"])
+    states: dict[str, int] = {}
+    for row in rows:
+        states[row["state"]] = states.get(row["state"], 0) + row["connections"]
+    words = ", ".join(f"{count} {state}" for state, count in states.items())
+    message = f"{used} of {most} connections are in use: {words}."
+    return Finding.measured(100 * used / most, _POOL, message, rows=rows[:_MOST_ROWS])
+
+
+@check(needs=(SYSTEM,))
+def blocking(target: Target, seconds: float = 1.0) -> Finding:
+    """Sessions that wait for a lock.
+
+    As trees: who blocks stands above who waits. Waits shorter than `seconds` are everyday life.
+    """
+    with connection(target) as database:
+        rows = database.execute(
+            "WITH waiting AS MATERIALIZED (SELECT pid, pg_blocking_pids(pid) AS blockers"
+            " FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND clock_timestamp() - query_start > %(seconds)s * interval '1 second'"
+            " ORDER BY query_start LIMIT 200)"
+            " SELECT a.pid, coalesce(w.blockers, '{}') AS blockers, a.usename AS user,"
+            " a.application_name AS application, a.state,"
+            " round(extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start,"
+            " a.backend_start)))::int AS for_s, left(a.query, 120) AS query"
+            " FROM pg_stat_activity a LEFT JOIN waiting w USING (pid)"
+            " WHERE w.pid IS NOT NULL OR a.pid IN (SELECT unnest(blockers) FROM waiting)",
+            {"seconds": seconds},
+        ).fetchall()
+    waiting = [row for row in rows if row["blockers"]]
+    if not waiting:
+        message = "No session waits for a lock."
+        return Finding(status=Status.OK, message=message, value=0, unit="sessions")
+    tree = _tree(rows)
+    root = tree[0]
+    return Finding(
+        status=Status.WARN,
+        message=f"{len(waiting)} sessions wait for a lock; pid {root['session']} "
+        f"({root['application'] or root['user']}, {root['state']}) blocks.",
+        value=len(waiting),
+        unit="sessions",
+        rows=tree,
+    )
+
+
+def _tree(rows: list[dict[str, Any]]) -> list[Row]:
+    """Return the sessions with those that block above those that wait for them, indented."""
+    by_pid = {row["pid"]: row for row in rows}
+    waits_for = {pid: [b for b in row["blockers"] if b in by_pid] for pid, row in by_pid.items()}
+    roots = [pid for pid, blockers in waits_for.items() if not blockers]
+    lines: list[Row] = []
+    shown: set[int] = set()
+
+    def show(pid: int, depth: int) -> None:
+        if pid in shown:  # one who waits for two, or a deadlock about to be resolved
+            return
+        shown.add(pid)
+        row = by_pid[pid]
+        line = {key: row[key] for key in ("user", "application", "state", "for_s", "query")}
+        lines.append({"session": "\u2003" * depth + str(pid), **line})
+        for other, blockers in waits_for.items():
+            if pid in blockers:
+                show(other, depth + 1)
+
+    for pid in [*roots, *by_pid]:
+        show(pid, 0)
+    return lines
+
+
+@check(needs=(SYSTEM,))
+def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
+    """Queries that run long"""
+    with connection(target) as database:
+        rows = [_shown(row) for row in _long(database, minutes)]
+    if not rows:
+        message = f"No query of this database runs longer than {minutes:g} minutes."
+        return Finding(status=Status.OK, message=message, value=0, unit="queries")
+    message = f"{len(rows)} queries run longer than {minutes:g} minutes."
+    return Finding(status=Status.WARN, message=message, value=len(rows), unit="queries", rows=rows)
+
+
+@action(needs=(SYSTEM,))
+def end_long_queries(
+    target: Target, minutes: float = LONG_MINUTES, *, terminate: bool = False
+) -> Plan:
+    """End queries that run too long.
+
+    Those of the target's database that have run longer than `minutes` as the plan is made are
+    cancelled; with `terminate`, the session of one that does not heed this within five seconds is
+    ended. A query that has ended meanwhile, and any other, is left alone.
+    """
+    with connection(target) as database:
+        found = _long(database, minutes)
+        basis = identity(database)
+
+    def work(permit: Permit) -> Iterator[int]:
+        done = 0
+        with session(target, permit) as server:
+            for query in found:
+                if _end(server, query, terminate=terminate):
+                    done += 1
+                yield done
+
+    def verify() -> list[Finding]:
+        return [_effect(target, found, terminate=terminate)]
+
+    backups = sum(row["application"] in ("pg_dump", "pg_restore") for row in found)
+    return Plan(
+        summary=f"End {len(found)} queries that have run longer than {minutes:g} minutes."
+        if found
+        else f"No query has run longer than {minutes:g} minutes: nothing to end.",
+        planned=len(found),
+        unit="queries",
+        command="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' "
+        f"AND now() - query_start > interval '{minutes:g} minutes';",
+        undo="",
+        work=work,
+        verify=verify,
+        sample=[_shown(row) for row in found],
+        basis=basis,
+        warning=f"{backups} of them belong to a backup or a restore." if backups else "",
+    )
+
+
+def _long(database: Connection, minutes: float) -> list[dict[str, Any]]:
+    return database.execute(
+        "SELECT pid, backend_start, query_start, usename AS user,"
+        " application_name AS application, wait_event_type AS waits_for,"
+        " round(extract(epoch FROM clock_timestamp() - query_start))::int AS seconds,"
+        " left(query, 200) AS query FROM pg_stat_activity"
+        f" WHERE {_ENDABLE} AND clock_timestamp() - query_start > %(minutes)s * interval '1 minute'"
+        " ORDER BY query_start LIMIT %(most)s",
+        {"minutes": minutes, "ours": APPLICATION, "most": _MOST_ROWS},
+    ).fetchall()
+
+
+def _shown(row: dict[str, Any]) -> Row:
+    keys = ("pid", "user", "application", "seconds", "waits_for", "query")
+    return {key: row[key] for key in keys}
+
+
+def _end(server: Connection, query: dict[str, Any], *, terminate: bool) -> bool:
+    """End one query; return whether it has ended."""
+    known = {**query, "ours": APPLICATION}
+    server.execute(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {_SAME}", known)
+    if _has_ended(server, known) or not terminate:
+        return not _runs(server, known)
+    server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_SAME}", known)
+    return _has_ended(server, known)
+
+
+def _has_ended(server: Connection, known: dict[str, Any]) -> bool:
+    """Wait for the end of a query that was told to end, but not for long."""
+    ends = time.monotonic() + _CANCEL_S
+    while _runs(server, known):
+        if time.monotonic() > ends:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _runs(server: Connection, known: dict[str, Any]) -> bool:
+    return bool(
+        server.execute(f"SELECT FROM pg_stat_activity WHERE {_SAME} LIMIT 1", known).fetchall()
+    )
+
+
+def _effect(target: Target, found: list[dict[str, Any]], *, terminate: bool) -> Finding:
+    with connection(target) as database:
+        left = [row for row in found if _runs(database, {**row, "ours": APPLICATION})]
+    if not left:
+        message = f"None of the {len(found)} planned queries runs any more."
+        return Finding(status=Status.OK, message=message)
+    pids = ", ".join(str(row["pid"]) for row in left)
+    mend = "call the database's administrator" if terminate else "run again with -p terminate=true"
+    return Finding(
+        status=Status.CRIT,
+        message=f"{len(left)} of {len(found)} do not heed being cancelled (pid {pids}); {mend}.",
+        rows=[_shown(row) for row in left],
+    )
