@@ -94,7 +94,7 @@ def test_the_wheel_lists_and_runs_the_runbooks_and_builds_the_site(
         return subprocess.run(
             [sys.executable, "-m", "opsnb", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(unpacked)},
+            env={**os.environ, "PYTHONPATH": str(unpacked), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=True,

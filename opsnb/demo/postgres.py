@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,10 +186,8 @@ class Postgres:
     def make_database(self) -> None:
         """Create the service's database and its extension, when they are not there."""
         with psycopg.connect(self.settings.postgres_url("postgres"), autocommit=True) as connection:
-            there = connection.execute(
-                "SELECT FROM pg_database WHERE datname = %s", (DATABASE,)
-            ).fetchone()
-            if there is None:
+            # Asked for without looking first: a killed `up` may have left the server at making it.
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(f"CREATE DATABASE {DATABASE}".encode())
         self.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
