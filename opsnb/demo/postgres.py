@@ -185,10 +185,9 @@ class Postgres:
 
     def make_database(self) -> None:
         """Create the service's database and its extension, when they are not there."""
-        with psycopg.connect(self.settings.postgres_url("postgres"), autocommit=True) as connection:
-            # Asked for without looking first: a killed `up` may have left the server at making it.
-            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                connection.execute(f"CREATE DATABASE {DATABASE}".encode())
+        # Asked for without looking first: a killed `up` may have left the server at making it.
+        with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            self.execute(f"CREATE DATABASE {DATABASE}", database="postgres")
         self.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
 
