@@ -105,3 +105,54 @@ FinishedState = Annotated[
     Field(title="failed or completed", description="failed or completed"),
 ]
 """The state of a job that has run."""
+
+Pattern = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    Field(title="pattern", description="a glob of Redis keys, such as gemini:*"),
+]
+"""Which keys of the cache, as Redis' own glob."""
+
+KeyName = Annotated[
+    str,
+    Field(title="key", description="a key of the cache, spelled out; empty for none"),
+]
+"""One key of the cache."""
+
+RedisDatabase = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    StringConstraints(pattern=r"^[0-9]{0,5}$"),
+    Field(title="database number", description="a number, or empty for the one of redis_url"),
+]
+"""A numbered database of Redis; empty for the one that redis_url names."""
+
+ClearScope = Annotated[
+    Literal["pattern", "database", "all"],
+    Field(title="pattern, database or all", description="pattern, database or all"),
+]
+"""How much of the cache is cleared."""
+
+WarmVia = Annotated[
+    Literal["api", "direct"],
+    Field(title="api or direct", description="api or direct"),
+]
+"""The way the cache is warmed up: by the service's API, or from the database."""
+
+QueueKeys = Annotated[
+    bool,
+    Field(title="queue keys", description="true clears the keys of BullMQ queues as well"),
+]
+"""Whether the keys of BullMQ queues may be cleared."""
+
+Some = Annotated[
+    int,
+    Field(ge=1, le=10_000, title="count", description="a whole number, 1 to 10000"),
+]
+"""A bounded number of things."""
+
+Window = Annotated[
+    float,
+    Field(gt=0, le=60, title="seconds", description="seconds, up to a minute"),
+]
+"""How long something is watched."""

@@ -1,0 +1,50 @@
+"""Redis or Valkey, as the cache and as what BullMQ stands on."""
+
+from opsnb.systems.cache.checks import (
+    clients,
+    eviction,
+    fragmentation,
+    key,
+    keys,
+    memory,
+    persistence,
+    ping,
+)
+from opsnb.systems.cache.clearing import clear
+from opsnb.systems.cache.connection import SYSTEM, connection, errors, writing
+from opsnb.systems.cache.families import families
+from opsnb.systems.cache.keyspace import family
+from opsnb.systems.cache.traffic import (
+    commands,
+    evictions,
+    hit_rate,
+    latency,
+    slow_log,
+    throughput,
+)
+from opsnb.systems.cache.warming import warm_up
+
+__all__ = [
+    "SYSTEM",
+    "clear",
+    "clients",
+    "commands",
+    "connection",
+    "errors",
+    "eviction",
+    "evictions",
+    "families",
+    "family",
+    "fragmentation",
+    "hit_rate",
+    "key",
+    "keys",
+    "latency",
+    "memory",
+    "persistence",
+    "ping",
+    "slow_log",
+    "throughput",
+    "warm_up",
+    "writing",
+]

@@ -1,0 +1,209 @@
+"""The state of Redis or Valkey: does it answer, has it room, does it keep what it holds."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import redis
+
+from opsnb.check import check
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.cache.connection import SYSTEM, connection, read_info
+from opsnb.systems.cache.keyspace import describe, span, text
+from opsnb.target import Target
+
+_MIB = 1024 * 1024
+_MUCH_WASTE = 100 * _MIB  # less is not worth waking anybody
+_WASTEFUL = 1.5
+_FULL = 0.8
+
+
+@check(probes=SYSTEM)
+def ping(target: Target) -> Finding:
+    """Redis connection"""
+    with connection(target) as client:
+        client.ping()  # the connection is made outside the measurement
+        clock = time.perf_counter()
+        client.ping()
+        took_ms = (time.perf_counter() - clock) * 1000
+    return Finding(
+        status=Status.OK,
+        message=f"PING was answered with PONG in {took_ms:.1f} ms.",
+        value=took_ms,
+        unit="ms",
+    )
+
+
+@check(needs=(SYSTEM,))
+def memory(target: Target) -> Finding:
+    """Redis memory"""
+    with connection(target) as client:
+        info = read_info(client)
+    used, limit = info["used_memory"], info.get("maxmemory", 0)
+    rows = _memory_rows(info)
+    if not limit:
+        message = f"{used / _MIB:.1f} MiB in use; maxmemory is not set, so nothing bounds it."
+        return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
+    policy = info.get("maxmemory_policy", "noeviction")
+    message = f"{used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
+    threshold = target.threshold("memory_used_percent")
+    return Finding.measured(100 * used / limit, threshold, message, rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def eviction(target: Target) -> Finding:
+    """Eviction policy of Redis"""
+    with connection(target) as client:
+        policy = read_info(client).get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        return Finding(status=Status.OK, message="maxmemory-policy is noeviction.")
+    message = f"maxmemory-policy is {policy}, so Redis may throw away jobs when it is full."
+    return Finding(status=Status.WARN, message=message)
+
+
+@check(needs=(SYSTEM,))
+def fragmentation(target: Target) -> Finding:
+    """Fragmentation of Redis' memory"""
+    with connection(target) as client:
+        info = read_info(client)
+    used, resident = int(info["used_memory"]), int(info.get("used_memory_rss", 0))
+    ratio = resident / used
+    status, message = (
+        Status.OK,
+        f"{resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used.",
+    )
+    if resident - used > _MUCH_WASTE and ratio > _WASTEFUL:
+        status = Status.WARN
+        message += " The rest is lost to holes: redis-cli CONFIG SET activedefrag yes."
+    elif used - resident > _MUCH_WASTE:
+        status = Status.WARN
+        message += " The rest is swapped out, and reading it is slow: give the host more memory."
+    rows = [
+        {"fact": name, "value": info[name]}
+        for name in ("mem_fragmentation_ratio", "allocator_frag_ratio", "mem_allocator")
+        if name in info
+    ]
+    return Finding(status=status, message=message, value=round(ratio, 2), unit="x", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def clients(target: Target) -> Finding:
+    """Clients of Redis"""
+    with connection(target) as client:
+        info = read_info(client)
+        most = info.get("maxclients") or _configured(client, "maxclients")
+    count, refused = int(info["connected_clients"]), int(info.get("rejected_connections", 0))
+    rows = [
+        {"clients": name, "count": info[key]}
+        for name, key in (
+            ("connected", "connected_clients"),
+            ("blocked, waiting for jobs", "blocked_clients"),
+            ("refused since the start", "rejected_connections"),
+        )
+        if key in info
+    ]
+    status, message = Status.OK, f"{count:,} clients"
+    if most:
+        message += f" of {int(most):,} that may connect"
+        if count > _FULL * int(most):
+            status = Status.WARN
+            message += "; look for one that leaks connections, or raise maxclients"
+    if refused:
+        message += f"; {refused:,} were refused since the start"
+    return Finding(status=status, message=message + ".", value=count, unit="clients", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def persistence(target: Target) -> Finding:
+    """Persistence of Redis"""
+    with connection(target) as client:
+        info = read_info(client)
+        now_s = int(client.time()[0])
+    kept = f"last RDB snapshot {span(now_s - int(info['rdb_last_save_time']))} ago"
+    aof = bool(info.get("aof_enabled"))
+    message = f"{kept}; AOF is {'on' if aof else 'off'}."
+    status = Status.OK
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        status = Status.CRIT
+        message = "The last RDB snapshot failed, and Redis may refuse writes"
+    elif aof and info.get("aof_last_write_status", "ok") != "ok":
+        status, message = Status.CRIT, "The last write to the AOF failed, and Redis refuses writes"
+    elif aof and info.get("aof_last_bgrewrite_status", "ok") != "ok":
+        status, message = Status.WARN, "The AOF could not be rewritten and grows"
+    if status is not Status.OK:
+        message += "; look at its log, its disk and the rights of its folder, then BGSAVE."
+    rows = [
+        {"fact": name, "value": value}
+        for name, value in info.items()
+        if name.startswith(("rdb_last", "rdb_changes", "aof_enabled", "aof_last"))
+    ]
+    return Finding(status=status, message=message[0].upper() + message[1:], rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def keys(target: Target) -> Finding:
+    """Keys by database"""
+    with connection(target) as client:
+        info = read_info(client)
+    rows: list[Row] = [
+        {
+            "db": int(name[2:]),
+            "keys": count["keys"],
+            "without_ttl": count["keys"] - count["expires"],
+            "mean_ttl": span(count["avg_ttl"] / 1000) if count["expires"] else "",
+        }
+        for name, count in info.items()
+        if name.startswith("db") and name[2:].isdigit()
+    ]
+    total = sum(row["keys"] for row in rows)
+    lasting = sum(row["without_ttl"] for row in rows)
+    message = f"{total:,} keys in {len(rows)} databases; {lasting:,} of them never expire."
+    if len(rows) == 1:
+        message = message.replace("1 databases", "1 database")
+    if not total:
+        message = "There is no key in any database."
+    return Finding(status=Status.OK, message=message, value=total, unit="keys", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def key(target: Target, name: str) -> Finding:
+    """One key: type, time to live, size.
+
+    Its value is not read: it may be large, or nobody's business.
+    """
+    with connection(target, decode=False) as client:
+        found = describe(client, [name.encode()])
+        if not found:
+            return Finding(status=Status.OK, message=f"There is no key '{name}' now.")
+        encoding = client.object("ENCODING", name)
+    fact = found[0]
+    lives = "never expires" if fact.ttl_s is None else f"expires in {span(fact.ttl_s)}"
+    size = "" if fact.bytes is None else f", {fact.bytes:,} bytes"
+    message = f"'{name}' is a {fact.type}{size}, and {lives}."
+    rows = [{**fact.row(), "encoding": text(encoding or b"")}]
+    return Finding(status=Status.OK, message=message, value=fact.ttl_s, unit="s", rows=rows)
+
+
+def _configured(client: redis.Redis, name: str) -> Any:
+    """Return a setting of the server; None where CONFIG is not permitted, as with many hosters."""
+    try:
+        found: Any = client.config_get(name)
+    except redis.ResponseError:
+        return None
+    return found.get(name)
+
+
+def _memory_rows(info: dict[str, float]) -> list[Row]:
+    fields = {
+        "used": "used_memory",
+        "peak": "used_memory_peak",
+        "resident": "used_memory_rss",
+        "maxmemory": "maxmemory",
+    }
+    rows: list[Row] = [
+        {"memory": name, "MiB": round(info[key] / _MIB, 1)}
+        for name, key in fields.items()
+        if info.get(key)
+    ]
+    return rows

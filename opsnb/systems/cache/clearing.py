@@ -1,0 +1,349 @@
+"""Clearing the cache: by pattern, one database, or all of it, without stopping the server.
+
+The handbook's KEYS and FLUSHALL block everybody, and FLUSHALL on a shared Redis loses every job.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+import redis
+
+from opsnb.errors import BadAnswer, ParameterError
+from opsnb.guard import Permit, Plan, action
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.cache.connection import (
+    SYSTEM,
+    connection,
+    demand_writable,
+    own_database,
+    read_info,
+    writing,
+)
+from opsnb.systems.cache.keyspace import (
+    SCAN_COUNT,
+    Tally,
+    describe,
+    queue_prefix,
+    scan,
+    tally,
+)
+from opsnb.target import Target
+
+Scope = Literal["pattern", "database", "all"]
+
+_COUNTING_S = 15.0  # a count that takes longer is given as an estimate
+_SHOWN_KEYS = 10
+_CLOCK_TICK_S = 1.5  # the server counts idle time in whole seconds, of a clock that ticks slowly
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """Which keys are to be cleared."""
+
+    databases: tuple[int, ...]
+    pattern: bytes | None
+    """None: whatever is in the databases."""
+    spare: bytes | None
+    """Keys that start with this are left alone."""
+
+
+@action(needs=(SYSTEM,))
+def clear(
+    target: Target,
+    pattern: str = "gemini:*",
+    *,
+    scope: Scope = "pattern",
+    db: str = "",
+    queue_keys: bool = False,
+) -> Plan:
+    """Clear the cache.
+
+    `scope` is `pattern` (the keys of one database that match the glob), `database` (all keys of
+    one) or `all` (every database). `db` is the database's number; empty is the one of redis_url.
+    Keys of BullMQ queues are left alone unless `queue_keys`. Raises ParameterError when the
+    database does not exist or the pattern is empty.
+    """
+    if scope == "pattern" and not pattern:
+        raise ParameterError(
+            "The pattern is empty; name the keys, such as gemini:*, or set scope=database."
+        )
+    with connection(target) as client:
+        info = read_info(client)
+        demand_writable(info)
+        selection = _Selection(
+            _databases(target, client, scope, db),
+            pattern.encode() if scope == "pattern" else None,
+            None if queue_keys else queue_prefix(target),
+        )
+    tallies, rows, sizes = _look(target, selection)
+    count, spared = sum(t.estimate for t in tallies), sum(t.spared for t in tallies)
+    began = _Began()
+
+    def work(permit: Permit) -> Iterator[int]:
+        began.at = time.monotonic()
+        return _clear(target, permit, selection)
+
+    return Plan(
+        summary=_summary(selection, tallies, count, spared),
+        planned=count,
+        unit="keys",
+        command=_command(scope, selection, pattern),
+        undo="",
+        work=work,
+        verify=lambda: [_effect(target, selection, began)],
+        sample=rows,
+        bytes=round(count * sum(sizes) / len(sizes)) if sizes else None,
+        # Keys come and go all the time; the server and what is selected on it must not.
+        basis=(info.get("run_id"), scope, db, selection.pattern, selection.spare),
+        warning=_warning(target, queue_keys, count, spared),
+    )
+
+
+def _databases(target: Target, client: redis.Redis, scope: Scope, db: str) -> tuple[int, ...]:
+    """Return the numbers of the databases that are meant. Raises ParameterError."""
+    info = read_info(client)
+    if scope == "all":
+        if db:
+            raise ParameterError(
+                f"scope=all takes every database, and db={db} one; leave db empty or set "
+                "scope=database."
+            )
+        return tuple(sorted(_filled(info)))
+    return (_existing(target, db, info) if db else own_database(client),)
+
+
+def _filled(info: dict[str, Any]) -> list[int]:
+    """Return the numbers of the databases that hold keys."""
+    return [int(name[2:]) for name in info if name.startswith("db") and name[2:].isdigit()]
+
+
+def _existing(target: Target, db: str, info: dict[str, Any]) -> int:
+    """Return the number of the database `db`. Raises ParameterError when there is none."""
+    try:
+        number = int(db)
+        with connection(target, db=number) as client:
+            client.ping()
+    except ValueError:
+        reason = "a database has a number"
+    except BadAnswer as error:
+        if "out of range" not in str(error):
+            raise
+        reason = "the server has no such database"
+    else:
+        return number
+    filled = ", ".join(map(str, sorted(_filled(info)))) or "none"
+    raise ParameterError(f"db={db} cannot be used: {reason}. Databases with keys: {filled}.")
+
+
+def _look(target: Target, selection: _Selection) -> tuple[list[Tally], list[Row], list[int]]:
+    """Return the tallies by database, some keys as rows, and the sizes of a sample in bytes."""
+    tallies, rows, sizes = [], list[Row](), list[int]()
+    ends = time.monotonic() + _COUNTING_S
+    for number in selection.databases:
+        with connection(target, db=number, decode=False) as client:
+            found = tally(client, selection.pattern, selection.spare, ends)
+            facts = describe(client, found.sample)
+        tallies.append(found)
+        sizes += [fact.bytes for fact in facts if fact.bytes is not None]
+        named = {"db": number} if len(selection.databases) > 1 else {}
+        rows += [{**named, **fact.row()} for fact in facts[: _SHOWN_KEYS - len(rows)]]
+    return tallies, rows, sizes
+
+
+def _summary(selection: _Selection, tallies: list[Tally], count: int, spared: int) -> str:
+    if selection.pattern is not None:
+        which = f"that match {selection.pattern.decode()} in database {selection.databases[0]}"
+    elif len(selection.databases) == 1:
+        which = f"of database {selection.databases[0]}"
+    else:
+        which = f"of {len(selection.databases)} databases"
+    parts = [f"Clear {count:,} keys {which}."]
+    if not count:
+        parts = [f"There is nothing to clear: no keys {which} can be cleared."]
+    if not all(found.complete for found in tallies):
+        seen, total = sum(t.looked_at for t in tallies), sum(t.total for t in tallies)
+        parts.append(
+            f"The number is an estimate: the count ended after {_COUNTING_S:g} s, at {seen:,} of "
+            f"{total:,} keys."
+        )
+    if spared:
+        parts.append(f"{spared:,} keys of queues that were counted too are left alone.")
+    return " ".join(parts)
+
+
+def _command(scope: Scope, selection: _Selection, pattern: str) -> str:
+    if scope == "all":
+        return "redis-cli FLUSHALL"
+    if scope == "database":
+        return f"redis-cli -n {selection.databases[0]} FLUSHDB"
+    return f'redis-cli KEYS "{pattern}" | xargs redis-cli DEL'
+
+
+def _warning(target: Target, queue_keys: bool, count: int, spared: int) -> str:
+    if not count:
+        return ""
+    parts = [
+        "The service is slower and asks the database more until the cache is warm again: "
+        f"opsnb run cache/warm_up -t {target.name} --apply."
+    ]
+    if queue_keys:
+        parts.insert(0, "queue_keys is set: keys of BullMQ are cleared too, and their jobs lost.")
+    elif spared:
+        parts.append("The handbook's command would take the queues' keys as well.")
+    return " ".join(parts)
+
+
+@dataclass
+class _Began:
+    """When the work began, on the monotonic clock."""
+
+    at: float | None = None
+
+
+class _Pace:
+    """How many keys to take at once, so that others wait no longer than the server lets them.
+
+    It asks for PONG on a connection of its own, as any other client does.
+    """
+
+    _EVERY_S = 0.05
+    _SLACK_S = 0.004
+    _LEAST, _MOST = 100, SCAN_COUNT
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._idle_s = median(self._ping_s() for _ in range(15))
+        self._due = time.monotonic() + self._EVERY_S
+        self.batch = self._MOST // 2
+
+    def adapt(self) -> None:
+        """Take less and rest when the server answers late, more when it does not."""
+        if time.monotonic() < self._due:
+            return
+        late_s = self._ping_s() - self._idle_s
+        if late_s > self._SLACK_S:
+            self.batch = max(self._LEAST, self.batch // 2)
+            time.sleep(min(late_s, 0.5))
+        else:
+            self.batch = min(self._MOST, self.batch * 5 // 4)
+        self._due = time.monotonic() + self._EVERY_S
+
+    def _ping_s(self) -> float:
+        clock = time.perf_counter()
+        self._client.ping()
+        return time.perf_counter() - clock
+
+
+def _clear(target: Target, permit: Permit, selection: _Selection) -> Iterator[int]:
+    """Unlink the keys in batches; yield how many are gone so far."""
+    done = 0
+    for number in selection.databases:
+        with (
+            connection(target) as watch,
+            writing(target, permit, db=number) as client,
+        ):
+            for removed in _unlink_all(client, selection, _Pace(watch)):
+                done += removed
+                yield done
+
+
+def _unlink_all(client: redis.Redis, selection: _Selection, pace: _Pace) -> Iterator[int]:
+    """Yield how many keys went with each batch.
+
+    While the keys of a batch are packed here, the server looks for the next ones: on the wire
+    the next SCAN goes before the UNLINK. A SCAN returns every key that was there all the time,
+    whatever is removed meanwhile.
+    """
+    wire: Any = client.connection_pool.get_connection()
+    try:
+        wire.send_command(*_scan(b"0", selection, pace))
+        unlinking = False
+        while True:
+            cursor, keys = wire.read_response()
+            if unlinking:
+                yield wire.read_response()
+            if cursor != b"0":
+                wire.send_command(*_scan(cursor, selection, pace))
+            ours = _ours(keys, selection)
+            unlinking = bool(ours)
+            if ours:
+                wire.send_command("UNLINK", *ours)
+            if cursor == b"0":
+                break
+            pace.adapt()
+        if unlinking:
+            yield wire.read_response()
+    finally:
+        # Replies may be under way still, when this is ended early.
+        wire.disconnect()
+        client.connection_pool.release(wire)
+
+
+def _scan(cursor: bytes, selection: _Selection, pace: _Pace) -> list[bytes | str | int]:
+    match: list[bytes | str] = [] if selection.pattern is None else ["MATCH", selection.pattern]
+    return ["SCAN", cursor, *match, "COUNT", pace.batch]
+
+
+def _effect(target: Target, selection: _Selection, began: _Began) -> Finding:
+    """Count what is there now, and tell keys that were left from those that came back."""
+    left = old = 0
+    since_s = time.monotonic() - (began.at or 0.0)
+    ends = time.monotonic() + _COUNTING_S
+    telling = complete = True
+    for number in selection.databases:
+        with connection(target, db=number, decode=False) as client:
+            for keys in scan(client, selection.pattern):
+                ours = _ours(keys, selection)
+                idle = _idle_s(client, ours)
+                left += len(ours)
+                old += sum(seconds > since_s + _CLOCK_TICK_S for seconds in idle or ())
+                telling = telling and idle is not None
+                if time.monotonic() > ends:
+                    complete = False
+                    break
+    return _judge(left, old, telling, complete)
+
+
+def _judge(left: int, old: int, telling: bool, complete: bool) -> Finding:
+    """Return what the keys that match now say of the effect."""
+    if not complete:
+        status = Status.CRIT if old else Status.UNKNOWN
+        message = (
+            f"At least {left:,} keys match now, {old:,} of them older than the clear; the count "
+            f"ended after {_COUNTING_S:g} s."
+        )
+    elif old:
+        status, message = Status.CRIT, f"{old:,} keys are still there that were to be cleared."
+    elif not left:
+        status, message = Status.OK, "No such key is left."
+    elif telling:
+        status = Status.OK
+        message = f"{left:,} such keys are there, all used since: the service caches anew."
+    else:
+        status = Status.UNKNOWN
+        message = (
+            f"{left:,} such keys are there; the server does not tell whether they were left or "
+            "came back (OBJECT IDLETIME: not permitted, or an LFU policy)."
+        )
+    return Finding(status=status, message=message, value=left, unit="keys")
+
+
+def _ours(keys: list[bytes], selection: _Selection) -> list[bytes]:
+    spare = selection.spare
+    return [key for key in keys if not (spare and key.startswith(spare))]
+
+
+def _idle_s(client: redis.Redis, keys: list[bytes]) -> list[int] | None:
+    """Return for how long each of `keys` has not been used; None where the server does not tell."""
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.object("IDLETIME", key)
+    replies = pipeline.execute(raise_on_error=False) if keys else []
+    if any(isinstance(reply, redis.ResponseError) for reply in replies):
+        return None
+    return [int(reply or 0) for reply in replies]

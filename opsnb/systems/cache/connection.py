@@ -1,0 +1,159 @@
+"""Connections to Redis or Valkey, and the one place that knows the driver's exceptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+
+from opsnb.errors import BadAnswer, NotConfigured, ServiceError, TimedOut, Unreachable
+from opsnb.guard import Permit, require
+from opsnb.redaction import safe_url
+from opsnb.target import Target
+
+SYSTEM = "redis"
+
+
+@contextmanager
+def connection(
+    target: Target, *, db: int | None = None, decode: bool = True
+) -> Iterator[redis.Redis]:
+    """Yield a connection to the target's Redis; the driver's errors come out as ServiceErrors.
+
+    It is for reading; what changes something takes `writing`. `db` is a database other than the
+    one that the URL names. Without `decode`, keys and values are bytes: a key need not be text,
+    and only its own bytes name it.
+    """
+    with errors(target):
+        client = redis.Redis.from_url(
+            target.redis_url,
+            socket_timeout=target.time_limit_s,
+            socket_connect_timeout=target.time_limit_s,
+            redis_connect_func=_introduce,
+            decode_responses=decode,
+            encoding_errors="replace",
+            retry=None,
+        )
+        if db is not None:
+            # What a URL says goes before any argument, so its database is replaced afterwards.
+            client.connection_pool.connection_kwargs["db"] = db
+        with client:
+            yield client
+
+
+@contextmanager
+def writing(
+    target: Target, permit: Permit, *, db: int | None = None, decode: bool = False
+) -> Iterator[redis.Redis]:
+    """Yield a connection that may change the target's Redis. Raises Refused without a permit."""
+    require(permit)
+    with connection(target, db=db, decode=decode) as client:
+        yield client
+
+
+def own_database(client: redis.Redis) -> int:
+    """Return the number of the database that `client` is connected to."""
+    return int(client.connection_pool.connection_kwargs.get("db") or 0)
+
+
+def read_info(client: redis.Redis, *sections: str) -> dict[str, Any]:
+    """Return INFO. Raises BadAnswer on a node of a cluster: its figures are not the cluster's."""
+    found: dict[str, Any] = client.info(*sections)
+    if not sections and found.get("cluster_enabled"):
+        raise BadAnswer(
+            SYSTEM,
+            "Redis runs in cluster mode, which is not supported: this node's figures would "
+            "pass for the cluster's. Use redis-cli --cluster.",
+        )
+    return found
+
+
+def demand_writable(info: dict[str, Any]) -> None:
+    """Raise BadAnswer when the server is a replica that takes no writes."""
+    if info.get("role") == "slave" and info.get("slave_read_only", 1):
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        raise BadAnswer(
+            SYSTEM, f"This Redis is a read-only replica of {primary}; act on its primary."
+        )
+
+
+def execute(pipeline: Any) -> list[Any]:
+    """Return the replies of a pipeline. Raises the first error, without quoting any value."""
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+@contextmanager
+def errors(target: Target) -> Iterator[None]:
+    """Map what redis-py raises within to ServiceErrors: the one place that knows its exceptions."""
+    if not target.redis_url:
+        raise NotConfigured(SYSTEM, f"Target {target.name} names no redis_url in opsnb.toml.")
+    where = f"Redis at {safe_url(target.redis_url)}"
+    try:
+        yield
+    except ServiceError:
+        raise
+    except redis.TimeoutError as error:
+        message = f"{where} did not answer within {target.time_limit_s:g} s."
+        raise TimedOut(SYSTEM, message) from error
+    except redis.AuthenticationError as error:
+        message = f"{where} refuses the login: {error}. Correct redis_url."
+        raise Unreachable(SYSTEM, message) from error
+    except redis.BusyLoadingError as error:
+        message = f"{where} is still loading its data; wait until it has."
+        raise Unreachable(SYSTEM, message) from error
+    except (redis.ConnectionError, OSError) as error:
+        raise Unreachable(SYSTEM, f"{where} cannot be reached: {_reason(error)}.") from error
+    except redis.RedisError as error:
+        raise BadAnswer(SYSTEM, f"{where} {_answer(target, error)}") from error
+
+
+def _introduce(connection: Any) -> None:
+    """Log in, then tell the server our name, which a limited user may not be allowed to."""
+    connection.on_connect()
+    with suppress(redis.ResponseError):
+        connection.send_command("CLIENT", "SETNAME", "opsnb")
+        connection.read_response()
+
+
+def _answer(target: Target, error: redis.RedisError) -> str:
+    """Return what the server refused, and the mend."""
+    text = str(error).rstrip(".")
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return _permission(urlsplit(target.redis_url).username or "default", text)
+    if isinstance(error, redis.exceptions.ReadOnlyError):
+        return "is a read-only replica; act on its primary."
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "is full and refuses to write; clear what is not needed or raise maxmemory."
+    if text.startswith("MISCONF"):
+        return (
+            "refuses to write because it cannot save its data; look at its log and disk, "
+            "then run: redis-cli BGSAVE."
+        )
+    return f"answered with an error: {text}."
+
+
+def _permission(user: str, text: str) -> str:
+    command = re.search(r"'([^' ]+)' command", text)
+    if command is None:
+        return f"lets user '{user}' see some keys only; let it see all: ACL SETUSER {user} allkeys."
+    return (
+        f"does not let user '{user}' run {command[1].replace('|', ' ').upper()}; "
+        f"let it: ACL SETUSER {user} +{command[1]}."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return the operating system's words for `error`, without its number and address."""
+    cause = error.__cause__ or error.__context__ or error
+    text = str(cause).rstrip(".")
+    if isinstance(cause, OSError) and cause.strerror:
+        text = cause.strerror
+    return text.partition("Connect call failed")[0].strip() or text

@@ -1,0 +1,139 @@
+"""The families of keys: how many, how large, how long they live."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import median
+
+import redis
+
+from opsnb.check import check
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.cache.connection import SYSTEM, connection, read_info
+from opsnb.systems.cache.keyspace import (
+    SCAN_COUNT,
+    KeyFacts,
+    describe,
+    family,
+    queue_prefix,
+    scan,
+    span,
+)
+from opsnb.target import Target
+
+_SAMPLING_S = 8.0
+_SHOWN = 15
+_MANY, _MUCH = 1000, 0.1  # keys that never expire: fewer, or a smaller share, are no leak
+
+
+@check(needs=(SYSTEM,), limit_s=30)
+def families(target: Target, pattern: str = "*", sample: int = 5000) -> Finding:
+    """Families of keys.
+
+    Found by looking at `sample` keys that match the glob, in the order of the server's hash table,
+    which is as good as at random. Counts and sizes of all keys are concluded from them. Keys of
+    the cache that never expire are a leak; those of queues are not judged.
+    """
+    with connection(target, decode=False) as client:
+        read_info(client)
+        drawn = _draw(client, pattern, sample)
+    queues = queue_prefix(target).decode(errors="replace")
+    rows = _rows(drawn, queues)
+    if not rows:
+        return Finding(status=Status.OK, message=f"No key matches {pattern}.", value=0, unit="keys")
+    cached = [row for row in rows if not row["of_queues"]]
+    lasting = sum(row["without_ttl"] for row in cached)
+    count = sum(row["keys"] for row in rows)
+    about = "" if drawn.factor == 1 else "about "
+    message = (
+        f"{about}{count:,} keys in {len(rows):,} families, from {len(drawn.facts):,} looked at"
+    )
+    status = Status.OK
+    if lasting >= _MANY and lasting > _MUCH * sum(row["keys"] for row in cached):
+        status = Status.WARN
+        most = max(cached, key=lambda row: int(row["without_ttl"]))
+        message += (
+            f"; {about}{lasting:,} of the cache never expire, most of them {most['family']}: "
+            "let the service set a time to live"
+        )
+    if any(fact.bytes is None for fact in drawn.facts):
+        message += "; sizes are missing, as MEMORY USAGE is not permitted"
+    return Finding(
+        status=status,
+        message=message[0].upper() + message[1:] + ".",
+        value=count,
+        unit="keys",
+        rows=_few(rows),
+    )
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The keys that were looked at."""
+
+    facts: list[KeyFacts]
+    factor: float
+    """How many keys of the database one of them stands for; 1 when all were looked at."""
+
+
+def _draw(client: redis.Redis, pattern: str, sample: int) -> _Drawn:
+    everything = pattern == "*"
+    total, looked_at = int(client.dbsize()), 0
+    keys: dict[bytes, None] = {}  # a SCAN may return a key twice
+    whole = True
+    ends = time.monotonic() + _SAMPLING_S
+    for batch in scan(client, None if everything else pattern.encode()):
+        keys.update(dict.fromkeys(batch))
+        looked_at += len(batch) if everything else SCAN_COUNT
+        if len(keys) >= sample or time.monotonic() > ends:
+            whole = False
+            break
+    factor = 1.0 if whole else max(1.0, total / looked_at)
+    return _Drawn(describe(client, list(keys)), factor)
+
+
+def _rows(drawn: _Drawn, queues: str) -> list[Row]:
+    """Return a row for each family, the largest first."""
+    members: dict[str, list[KeyFacts]] = defaultdict(list)
+    for fact in drawn.facts:
+        members[_family(fact.name, queues)].append(fact)
+    rows = [_row(name, group, drawn.factor, queues) for name, group in members.items()]
+    return sorted(rows, key=lambda row: -int(row["keys"]))
+
+
+def _family(key: str, queues: str) -> str:
+    """Return the family of `key`; all keys of one queue are one family."""
+    if key.startswith(queues):
+        return f"{queues}{key.removeprefix(queues).partition(':')[0]}:*"
+    return family(key)
+
+
+def _row(name: str, group: list[KeyFacts], factor: float, queues: str) -> Row:
+    ttls = [fact.ttl_s for fact in group if fact.ttl_s is not None]
+    sizes = [fact.bytes for fact in group if fact.bytes is not None]
+    kib = sum(sizes) * factor / 1024
+    return {
+        "family": name,
+        "keys": round(len(group) * factor),
+        "KiB": round(kib, 1) if sizes else None,
+        "with_ttl": round(len(ttls) * factor),
+        "without_ttl": round((len(group) - len(ttls)) * factor),
+        "shortest_ttl": span(min(ttls)) if ttls else "",
+        "median_ttl": span(median(ttls)) if ttls else "",
+        "longest_ttl": span(max(ttls)) if ttls else "",
+        "of_queues": name.startswith(queues),
+    }
+
+
+def _few(rows: list[Row]) -> list[Row]:
+    """Return the largest families, and one row for all others."""
+    if len(rows) <= _SHOWN:
+        return rows
+    others = rows[_SHOWN - 1 :]
+    summed = {
+        column: round(sum(row[column] or 0 for row in others), 1)
+        for column in ("keys", "KiB", "with_ttl", "without_ttl")
+    }
+    return [*rows[: _SHOWN - 1], {"family": f"({len(others):,} others)", **summed}]

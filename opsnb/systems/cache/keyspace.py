@@ -1,0 +1,158 @@
+"""Looking through the keys: bounded scans, what a key is, and the family that it belongs to."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from opsnb.model import Row
+from opsnb.systems.cache.connection import execute
+from opsnb.target import Target
+
+SCAN_COUNT = 1000
+"""How many keys one SCAN looks at: about half a millisecond of the server's time."""
+
+_DESCRIBED_AT_ONCE = 200
+_SAMPLE = 200
+
+_IDS = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
+    r"|(?<![0-9a-z])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9a-z])"  # a digest
+    # A token: long, with capitals, small letters and digits. It may be a secret.
+    r"|(?-i:(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9])[\w-]{20,}=*)"
+    r"|[0-9]+",
+    re.IGNORECASE,
+)
+
+
+def family(key: str) -> str:
+    """Return `key` with its ids replaced by `*`, such as `gemini:analysis:scene:*`.
+
+    Ids are numbers, UUIDs, hexadecimal digests and random tokens. The family serves as a glob
+    pattern.
+    """
+    return _IDS.sub("*", key)
+
+
+def text(key: bytes) -> str:
+    """Return a key for people to read."""
+    return key.decode(errors="replace")
+
+
+def queue_prefix(target: Target) -> bytes:
+    """Return what every key of the target's BullMQ queues starts with.
+
+    Every queue under the target's prefix, also those that opsnb.toml does not name.
+    """
+    return f"{target.queue_prefix}:".encode()
+
+
+def scan(
+    client: redis.Redis, pattern: bytes | None = None, count: int = SCAN_COUNT
+) -> Iterator[list[bytes]]:
+    """Yield the keys that match in batches; each call lets others be served in between.
+
+    A batch stands for `count` keys looked at, and may be empty.
+    """
+    cursor = 0
+    while True:
+        found: Any = client.scan(cursor, match=pattern, count=count)
+        cursor, keys = found
+        yield keys
+        if not cursor:
+            return
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many keys match."""
+
+    matching: int
+    spared: int
+    """How many match and are left alone, as they belong to queues."""
+    looked_at: int
+    total: int
+    """How many keys the database holds."""
+    complete: bool
+    """False when the time ended before the keys did."""
+    sample: list[bytes]
+
+    @property
+    def estimate(self) -> int:
+        """How many keys match in the whole database: counted, or concluded from a part of it."""
+        if self.complete or not self.looked_at:
+            return self.matching
+        return round(self.matching * self.total / self.looked_at)
+
+
+def tally(client: redis.Redis, pattern: bytes | None, spare: bytes | None, ends: float) -> Tally:
+    """Count the keys that match and do not start with `spare`, until the monotonic time `ends`."""
+    matching = spared = looked_at = 0
+    complete, sample = True, list[bytes]()
+    total = int(client.dbsize())
+    for keys in scan(client, pattern):
+        ours = [key for key in keys if not (spare and key.startswith(spare))]
+        matching, spared = matching + len(ours), spared + len(keys) - len(ours)
+        looked_at += SCAN_COUNT
+        sample += ours[: _SAMPLE - len(sample)]
+        if time.monotonic() > ends:
+            complete = False
+            break
+    return Tally(matching, spared, min(looked_at, total), total, complete, sample)
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """What there is to know of a key without reading its value."""
+
+    name: str
+    type: str
+    ttl_s: float | None
+    """Seconds to live; None when it never expires."""
+    bytes: int | None
+    """None where MEMORY USAGE is not permitted."""
+
+    def row(self) -> Row:
+        """Return this as a line of evidence."""
+        return {"key": self.name, "type": self.type, "ttl": span(self.ttl_s), "bytes": self.bytes}
+
+
+def describe(client: redis.Redis, keys: Sequence[bytes]) -> list[KeyFacts]:
+    """Return what the server knows of `keys`, without those that are gone by now."""
+    found = []
+    for start in range(0, len(keys), _DESCRIBED_AT_ONCE):
+        some = keys[start : start + _DESCRIBED_AT_ONCE]
+        types, ttls = client.pipeline(transaction=False), client.pipeline(transaction=False)
+        sizes = client.pipeline(transaction=False)
+        for key in some:
+            types.type(key)
+            ttls.pttl(key)
+            sizes.memory_usage(key)
+        replies = zip(
+            some, execute(types), execute(ttls), sizes.execute(raise_on_error=False), strict=True
+        )
+        for key, kind, ttl_ms, size in replies:
+            if ttl_ms != _GONE:
+                ttl_s = None if ttl_ms < 0 else ttl_ms / 1000
+                bytes_ = size if isinstance(size, int) else None
+                kind_ = kind if isinstance(kind, str) else kind.decode()
+                found.append(KeyFacts(text(key), kind_, ttl_s, bytes_))
+    return found
+
+
+_GONE = -2  # what PTTL says of a key that is not there
+
+
+def span(seconds: float | None) -> str:
+    """Return a time to live as a person says it: `15 min`, `never expires`."""
+    if seconds is None:
+        return "never expires"
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

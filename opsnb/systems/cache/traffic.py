@@ -1,0 +1,281 @@
+"""What is asked of the cache and how well it answers, watched for a short while."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import redis
+
+from opsnb.check import check
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.api import percentile
+from opsnb.systems.cache.connection import SYSTEM, connection, read_info
+from opsnb.systems.cache.keyspace import family, span
+from opsnb.target import Target
+
+_WATCHING_LIMIT_S = 75.0  # a window is a minute at most
+_MOST_STEPS = 20
+_LEAST_STEP_S = 0.25
+_ENOUGH_READS = 100
+_PINGS = 200
+_PINGING_S = 3.0
+_SLOW_PING_MS = 50.0
+_BLOCKED_MS = 100.0
+_RECENT_S = 600
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """Lookups of keys."""
+
+    hits: int
+    misses: int
+
+    @property
+    def count(self) -> int:
+        return self.hits + self.misses
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.hits / self.count, 1)
+
+
+@check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
+def hit_rate(target: Target, seconds: float = 2) -> Finding:
+    """Cache hit rate.
+
+    Of the reads within the next `seconds`; when they are too few to judge, of all since the
+    server's start. Lookups of any client count, also those of BullMQ.
+    """
+    moments = list(_watch(target, seconds))
+    rows = []
+    for (_, before), (at, after) in pairwise(moments):
+        if (reads := _reads(after, before)).count:
+            rows.append(
+                {
+                    "second": round(at, 1),
+                    "hits": reads.hits,
+                    "misses": reads.misses,
+                    "hit_percent": reads.percent,
+                }
+            )
+    now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
+    since = f"{ever.percent:.1f} % of {ever.count:,} since the start" if ever.count else "none ever"
+    message = f"{now.count:,} reads within {seconds:g} s, too few to judge; {since}."
+    judged = next((reads for reads in (now, ever) if reads.count >= _ENOUGH_READS), None)
+    if judged is None:
+        return Finding(status=Status.OK, message=message, rows=rows)
+    if judged is now:
+        message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:g} s; {since}."
+    return Finding.measured(
+        judged.percent, target.threshold("cache_hit_percent"), message, rows=rows
+    )
+
+
+@check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
+def evictions(target: Target, seconds: float = 2) -> Finding:
+    """Evictions.
+
+    Keys that Redis threw away because it was full, within the next `seconds` and since its start.
+    """
+    (_, first), *_, (_, last) = _watch(target, seconds)
+    ever = int(last.get("evicted_keys", 0))
+    now = ever - int(first.get("evicted_keys", 0))
+    message = f"{now:,} keys were thrown away within {seconds:g} s, {ever:,} since the start."
+    rows = [{"keys": "evicted", "count": ever}, {"keys": "expired", "count": last["expired_keys"]}]
+    if not now:
+        return Finding(status=Status.OK, message=message, value=0, unit="keys", rows=rows)
+    message += " maxmemory is too small for what is kept: raise it, or shorten the times to live."
+    return Finding(status=Status.WARN, message=message, value=now, unit="keys", rows=rows)
+
+
+@check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
+def throughput(target: Target, seconds: float = 5) -> Finding:
+    """Commands a second"""
+    moments = list(_watch(target, seconds))
+    rows = []
+    for (start, before), (end, after) in pairwise(moments):
+        done = _grown("total_commands_processed", after, before)
+        rows.append({"second": round(end, 1), "ops_per_s": round(done / (end - start))})
+    done = _grown("total_commands_processed", moments[-1][1], moments[0][1])
+    rate = done / moments[-1][0]
+    peak = max(row["ops_per_s"] for row in rows)
+    message = f"{rate:,.0f} commands a second over {seconds:g} s, {peak:,} at most."
+    return Finding(status=Status.OK, message=message, value=round(rate), unit="ops/s", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def latency(target: Target) -> Finding:
+    """Latency of Redis.
+
+    Of a few hundred PINGs, one after another, as a client on this machine waits for them.
+    """
+    times_ms: list[float] = []
+    with connection(target) as client:
+        client.ping()  # the connection is made outside the measurement
+        ends = time.monotonic() + _PINGING_S
+        while len(times_ms) < _PINGS and (not times_ms or time.monotonic() < ends):
+            clock = time.perf_counter()
+            client.ping()
+            times_ms.append((time.perf_counter() - clock) * 1000)
+            time.sleep(0.002)
+    rows: list[Row] = [
+        {"percentile": f"p{percent}", "ms": round(percentile(times_ms, percent), 2)}
+        for percent in (50, 95, 99)
+    ]
+    rows.append({"percentile": "worst", "ms": round(max(times_ms), 2)})
+    p95 = percentile(times_ms, 95)
+    message = ", ".join(f"{row['percentile']} {row['ms']} ms" for row in rows)
+    message += f" over {len(times_ms)} PINGs"
+    status = Status.OK
+    if p95 > _SLOW_PING_MS:
+        status = Status.WARN
+        message += "; look at the slow log, at the host's load and at the network"
+    return Finding(status=status, message=message + ".", value=p95, unit="ms", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def slow_log(target: Target, limit: int = 50) -> Finding:
+    """Slow commands.
+
+    The server's slow log: when, how long, which command on which family of keys. Arguments are
+    not shown.
+    """
+    with connection(target) as client:
+        entries = client.slowlog_get(limit)
+        now_s = int(client.time()[0])
+        positions = _key_positions(client)
+    rows = []
+    recent_ms = [0.0]
+    for entry in entries:
+        words = _words(entry["command"])
+        took_ms, ago_s = entry["duration"] / 1000, now_s - entry["start_time"]
+        if ago_s <= _RECENT_S:
+            recent_ms.append(took_ms)
+        rows.append(
+            {
+                "ago": span(ago_s),
+                "ms": round(took_ms, 1),
+                "command": words[0].upper(),
+                "keys": _family_of(words, positions),
+            }
+        )
+    rows.sort(key=lambda row: -float(row["ms"]))
+    worst_ms = max(recent_ms)
+    message = f"{len(recent_ms) - 1} slow commands within the last 10 minutes"
+    status = Status.OK
+    if len(recent_ms) > 1:
+        message += f", the slowest took {worst_ms:.0f} ms"
+    if worst_ms > _BLOCKED_MS:
+        status = Status.WARN
+        message += "; everybody waited for it: find who sends it"
+    return Finding(
+        status=status, message=message + ".", value=round(worst_ms, 1), unit="ms", rows=rows
+    )
+
+
+@check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
+def commands(target: Target, most: int = 1000, seconds: float = 5) -> Finding:
+    """Top commands.
+
+    By MONITOR, until `most` commands or `seconds` have passed. It slows the server down as long
+    as it runs; with `most` 0 it is not started. Of a command's arguments only the family of its
+    key is kept.
+    """
+    if not most:
+        return Finding(status=Status.SKIPPED, message="MONITOR is off (monitor=0).")
+    with connection(target) as client:
+        positions = _key_positions(client)
+        seen: Counter[tuple[str, str]] = Counter()
+        clock = time.monotonic()
+        for words in _monitor(client, most, seconds):
+            seen[words[0].upper(), _family_of(words, positions)] += 1
+        took_s = time.monotonic() - clock
+    count = seen.total()
+    rows: list[Row] = [
+        {"command": command, "keys": keys, "count": n, "percent": round(100 * n / count, 1)}
+        for (command, keys), n in seen.most_common(_SHOWN)
+    ]
+    message = f"{count:,} commands within {took_s:.1f} s"
+    if rows:
+        top = rows[0]
+        message += f"; {top['percent']:.0f} % are {top['command']} {top['keys']}".rstrip()
+    return Finding(status=Status.OK, message=message + ".", value=count, unit="commands", rows=rows)
+
+
+def _watch(target: Target, seconds: float) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Yield the server's statistics several times over `seconds`, each with the seconds passed."""
+    steps = max(1, min(_MOST_STEPS, round(seconds / _LEAST_STEP_S)))
+    with connection(target) as client:
+        clock = time.monotonic()
+        yield 0.0, read_info(client)
+        for step in range(1, steps + 1):
+            time.sleep(max(0.0, clock + seconds * step / steps - time.monotonic()))
+            yield time.monotonic() - clock, read_info(client, "stats")
+
+
+def _reads(after: dict[str, Any], before: dict[str, Any] | None = None) -> _Reads:
+    return _Reads(*(_grown(f"keyspace_{what}", after, before or {}) for what in ("hits", "misses")))
+
+
+def _grown(name: str, after: dict[str, Any], before: dict[str, Any]) -> int:
+    """Return by how much a counter has grown; somebody may have set it to 0 meanwhile."""
+    return max(0, int(after.get(name, 0)) - int(before.get(name, 0)))
+
+
+_LINE = re.compile(r"^\d+\.\d+ \[[^]]*\] (.*)$", re.DOTALL)
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+
+
+def _monitor(client: redis.Redis, most: int, seconds: float) -> Iterator[list[str]]:
+    """Yield the commands that the server runs, as words; the connection is closed in any case."""
+    wire: Any = client.connection_pool.get_connection()
+    try:
+        wire.send_command("MONITOR")
+        wire.read_response()
+        ends = time.monotonic() + seconds
+        count = 0
+        while count < most and (left := ends - time.monotonic()) > 0:
+            if not wire.can_read(timeout=left):
+                return
+            line = _LINE.match(str(wire.read_response()))
+            if line and (words := _WORD.findall(line[1])):
+                count += 1
+                yield words
+    finally:
+        wire.disconnect()
+        client.connection_pool.release(wire)
+
+
+def _key_positions(client: redis.Redis) -> dict[str, int]:
+    """Return at which word each command has its first key; empty where COMMAND is not permitted."""
+    try:
+        found: dict[str, dict[str, Any]] = client.command()
+    except redis.ResponseError:
+        return {}
+    return {name.lower(): int(facts["first_key_pos"]) for name, facts in found.items()}
+
+
+_SCRIPTS = ("eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro")
+
+
+def _family_of(words: list[str], positions: dict[str, int]) -> str:
+    """Return the family of a command's first key; nothing when it has none that is known."""
+    name = words[0].lower()
+    at = positions.get(name, 0)
+    if name in _SCRIPTS:
+        at = 3 if words[2:3] not in ([], ["0"]) else 0
+    return family(words[at]) if 0 < at < len(words) else ""
+
+
+def _words(command: Any) -> list[str]:
+    """Return a command of the slow log as words."""
+    text = command.decode(errors="replace") if isinstance(command, bytes) else str(command)
+    return text.split() or [""]
