@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 
+from opsnb import guard
 from opsnb.check import check
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut, Unreachable
+from opsnb.guard import Permit
 from opsnb.model import Finding, Row, Status, worst
 from opsnb.redaction import safe_url
 from opsnb.target import Target
@@ -107,6 +109,33 @@ def queue_stats(target: Target) -> Finding:
     return Finding(status=status, message=message, rows=rows)
 
 
+def queue_names(target: Target) -> list[str]:
+    """Return the queues that the API serves. Raises ServiceError."""
+    with client(target) as http:
+        answer = http.get("/api/queue/stats")
+    _demand_success(answer)
+    return [str(row.get("name")) for row in _queues(answer)]
+
+
+def post(
+    target: Target, path: str, permit: Permit, *, limit_s: float = 0, **body: Any
+) -> dict[str, Any]:
+    """Return what the API answers to POST `path` with the JSON `body`.
+
+    It is given `limit_s` seconds where that is more than the target's time limit. Raises
+    ServiceError unless it says that it was done.
+    """
+    guard.require(permit)
+    with client(target) as http:
+        limit = max(limit_s, target.time_limit_s)
+        answer = http.post(
+            path, json=body, timeout=httpx.Timeout(limit, connect=http.timeout.connect)
+        )
+    _demand_success(answer)
+    answered = _json(answer)
+    return answered if isinstance(answered, dict) else {"answer": answered}
+
+
 def percentile(values: list[float], percent: float) -> float:
     """Return the value at or below which `percent` % of `values` lie, interpolated."""
     if len(values) == 1:
@@ -158,6 +187,13 @@ def _flat(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
     return str(value)
+
+
+def _demand_success(answer: httpx.Response) -> None:
+    if not answer.is_success:
+        request = answer.request
+        message = f"{request.method} {request.url.path} answered {answer.status_code}: "
+        raise BadAnswer(SYSTEM, message + _excerpt(answer))
 
 
 def _json(answer: httpx.Response) -> Any:

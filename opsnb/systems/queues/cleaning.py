@@ -1,0 +1,139 @@
+"""Clean jobs that have run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from opsnb.guard import Permit, Plan, action
+from opsnb.model import Finding, Status
+from opsnb.systems.queues import connection, jobs, route, scripts
+from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writing
+from opsnb.systems.queues.each import Arguments, EachChosen
+from opsnb.systems.queues.jobs import Chosen, Selection
+from opsnb.systems.queues.route import Route, Via
+from opsnb.systems.queues.words import clock
+from opsnb.target import Target
+
+_BATCH = 1000  # jobs that BullMQ removes by one call
+_API_LIMIT_S = 120.0
+_API_SLACK_MS = 1000  # the API's clock may be ahead; what it leaves is cleaned after it
+
+
+@action(needs=(SYSTEM,))
+def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
+    target: Target,
+    queue: str,
+    *,
+    older_than: float = 24,
+    state: Literal["failed", "completed"] = "failed",
+    name: str = "",
+    reason: str = "",
+    via: Via = "redis",
+) -> Plan:
+    """Clean finished jobs.
+
+    Removes the failed or completed jobs that ended more than `older_than` hours ago; only those
+    named `name` and with `reason` in their failed reason, where these are given. Children that a
+    parent still waits for stay: BullMQ would remove or start the parent with the last of them.
+    Raises UnknownQueue.
+    """
+    asked = jobs.Asked(state, name, reason, older_than)
+    with reading(target) as session:
+        server, selection = session.run(jobs.select(session, queue, asked))
+        found = session.queue(queue)
+        chosen = jobs.scan(session, found, selection)
+        planned = chosen.count - chosen.held
+        sample = session.run(jobs.rows(session, found, chosen.first))
+        size = session.run(jobs.weight(session, found, chosen.first, planned))
+    taken = route.choose(target, queue, via, unless=_beyond_api(selection, chosen))
+    each = EachChosen(target, queue, selection, chosen, scripts.REMOVE, _arguments)
+    at_once = selection.is_by_time and not chosen.held
+
+    def verify() -> list[Finding]:
+        with reading(target) as session:
+            left = jobs.scan(session, session.queue(queue), selection)
+        remaining = left.count - left.held
+        message = (
+            f"{remaining or 'None'} of the {selection.of(queue)} from before the limit "
+            f"{'are' if remaining else 'is'} left.{taken.told}{each.words}"
+        )
+        return [Finding(status=Status.CRIT if remaining else Status.OK, message=message)]
+
+    return Plan(
+        summary=f"Remove {planned} {selection.of(queue)} that ended before "
+        f"{clock(selection.until_ms)}.{taken.words}",
+        planned=planned,
+        unit="jobs",
+        command=f"curl -X POST {target.api_url}/api/queue/{queue}/clean",
+        undo="",
+        work=_AtOnce(target, queue, selection, taken).work if at_once else each.work,
+        verify=verify,
+        sample=sample,
+        bytes=size if planned else 0,
+        basis=(server, queue),
+        warning=" ".join(filter(None, (_held_words(chosen), taken.warning))),
+    )
+
+
+@dataclass
+class _AtOnce:
+    """Cleans by BullMQ's own `clean`, in batches, up to the fixed time."""
+
+    target: Target
+    queue: str
+    selection: Selection
+    taken: Route
+
+    def work(self, permit: Permit) -> Iterator[int]:
+        with writing(self.target, permit) as session:
+            queue, done, pace = session.queue(self.queue), 0, Pace(_BATCH)
+            if self.taken.by_api:
+                done = self._by_api(session, queue, permit)
+                yield done
+            keys, arguments = queue.scripts.cleanJobsInSetArgs(self.selection.state, 0)
+            arguments[1] = self.selection.until_ms
+            clean = queue.scripts.commands["cleanJobsInSet"]
+            while True:
+                arguments[2] = size = pace.start()
+                removed = len(session.run(clean(keys=keys, args=arguments)))
+                pace.end()
+                if removed:
+                    done += removed
+                    yield done
+                if removed < size:
+                    return
+
+    def _by_api(self, session: Session, queue: Any, permit: Permit) -> int:
+        """Let the API clean; return how many are gone."""
+        before = session.run(jobs.count(session, queue, self.selection))
+        now = session.run(connection.server_ms(session))
+        grace = now - self.selection.until_ms + _API_SLACK_MS
+        self.taken.post(self.queue, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
+        return before - session.run(jobs.count(session, queue, self.selection))
+
+
+def _arguments(queue: Any, selection: Selection, job: str) -> Arguments:
+    """Return those of REMOVE: without the job's own children."""
+    base = queue.toKey("")
+    keys = [base + job, queue.keys["repeat"], queue.toKey(selection.state)]
+    return keys, [job, 0, base, selection.until_ms]
+
+
+def _beyond_api(selection: Selection, chosen: Chosen) -> str:
+    """Return what of this the API cannot do, or nothing."""
+    if selection.state != "failed":
+        return "cleans failed jobs only"
+    if not selection.is_by_time:
+        return "cannot choose by name or reason"
+    return "would take the waiting parents along" if chosen.held else ""
+
+
+def _held_words(chosen: Chosen) -> str:
+    if not chosen.held:
+        return ""
+    return (
+        f"{chosen.held} more are left alone: they are children that a parent still waits for. "
+        "Retry them instead (queues/retry_failed)."
+    )

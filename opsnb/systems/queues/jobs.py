@@ -1,0 +1,198 @@
+"""Finished jobs: which of them are meant, what they look like, and how they are paged through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import redis.exceptions
+
+from opsnb.errors import ParameterError
+from opsnb.model import Row
+from opsnb.systems.queues import connection, scripts
+from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.words import clock
+from opsnb.target import Target
+
+_HOUR_MS = 3_600_000
+_PAGE = 1000
+_SAMPLE = 5
+_WEIGHED = 20
+_REASON_LENGTH = 160
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which finished jobs an engineer asks for: times in hours, what is empty or 0 any."""
+
+    state: str
+    name: str = ""
+    reason: str = ""
+    older_than: float = 0
+    within: float = 0
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError when the two times leave nothing between them."""
+        if self.within and self.within <= self.older_than:
+            raise ParameterError(
+                f"No job ended within the last {self.within:g} h and before the last "
+                f"{self.older_than:g} h; make within the greater, or 0."
+            )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which finished jobs are meant: those that ended by `until_ms`, and match what is given."""
+
+    state: str
+    until_ms: int
+    since_ms: int = 0
+    name: str = ""
+    """The job's name, the whole of it."""
+    reason: str = ""
+    """A part of the failed reason."""
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether nothing but the time of its end decides on a job."""
+        return not (self.name or self.reason or self.since_ms)
+
+    def of(self, queue: str) -> str:
+        """Return in words what it chooses of `queue`, without the time."""
+        parts = [f"{self.state} jobs of {queue}"]
+        if self.name:
+            parts.append(f"named '{self.name}'")
+        if self.reason:
+            parts.append(f"whose reason has '{self.reason}' in it")
+        return " ".join(parts)
+
+
+@dataclass
+class Chosen:
+    """What a pass over a state's jobs found."""
+
+    read: int = 0
+    """How many jobs were looked at, each once."""
+    count: int = 0
+    pages: list[str] = field(default_factory=list)
+    """The ids, each page as JSON: a million of them takes 10 MB so."""
+    held: int = 0
+    """How many of them are children that a parent still waits for."""
+    held_pages: list[str] = field(default_factory=list)
+
+    def ids(self, *, with_held: bool) -> Iterator[str]:
+        """Yield the chosen ids, the oldest first."""
+        for page, held in zip(self.pages, self.held_pages, strict=True):
+            without = set() if with_held else set(json.loads(held))
+            yield from (job for job in json.loads(page) if job not in without)
+
+    @property
+    def first(self) -> list[str]:
+        """A few of the ids, the oldest."""
+        return list(islice(self.ids(with_held=True), _SAMPLE))
+
+
+async def select(session: Session, queue: str, asked: Asked) -> tuple[str, Selection]:
+    """Return the server's identity and the selection, its times fixed by the server's clock.
+
+    Raises UnknownQueue.
+    """
+    await connection.require(session, queue)
+    now = await connection.server_ms(session)
+    until = round(now - asked.older_than * _HOUR_MS)
+    since = round(now - asked.within * _HOUR_MS) if asked.within else 0
+    selection = Selection(asked.state, until, since, asked.name, asked.reason)
+    return await connection.identity(session), selection
+
+
+def scan(session: Session, queue: Any, selection: Selection) -> Chosen:
+    """Return the jobs that `selection` means. Each is read once, a page at a time, in Redis."""
+    script = session.client.register_script(scripts.PAGE)
+    chosen, pace = Chosen(), connection.Pace(_PAGE)
+    first, offset = str(selection.since_ms), 0
+    while True:
+        size = pace.start()
+        arguments = [queue.toKey(""), first, selection.until_ms, offset, size]
+        arguments += [selection.name, selection.reason]
+        read, last, ties, count, ids, held, held_ids = session.run(
+            script(keys=[queue.toKey(selection.state)], args=arguments)
+        )
+        pace.end()
+        chosen.read += read
+        if count:
+            chosen.count += count
+            chosen.held += held
+            chosen.pages.append(ids)
+            chosen.held_pages.append(held_ids if held else "[]")
+        if read < size:
+            return chosen
+        # Jobs that ended in the same millisecond may stand on both sides of the page's edge.
+        offset = ties + (offset if last == first else 0)
+        first = last
+
+
+async def count(session: Session, queue: Any, selection: Selection) -> int:
+    """Return how many jobs ended in the selection's time, whatever else it asks for."""
+    key = queue.toKey(selection.state)
+    return int(await session.client.zcount(key, selection.since_ms, selection.until_ms))
+
+
+async def first_ids(session: Session, queue: Any, selection: Selection) -> list[str]:
+    """Return a few of the oldest jobs in the selection's time."""
+    key, client = queue.toKey(selection.state), session.client
+    return list(await client.zrangebyscore(key, selection.since_ms, selection.until_ms, 0, _SAMPLE))
+
+
+async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
+    """Return one row for each of `ids`: what an engineer asks about a finished job."""
+    fields = ["name", "finishedOn", "atm", "failedReason"]
+    async with session.client.pipeline(transaction=False) as pipe:
+        for job in ids:
+            pipe.hmget(queue.toKey(job), fields)
+        found = await pipe.execute()
+    return [
+        {
+            "job": job,
+            "name": name,
+            "ended": clock(int(ended)) if ended else None,
+            "attempts": int(attempts or 0),
+            "reason": shortened(reason or ""),
+        }
+        for job, (name, ended, attempts, reason) in zip(ids, found, strict=True)
+    ]
+
+
+async def weight(session: Session, queue: Any, ids: list[str], jobs: int) -> int | None:
+    """Return the memory in bytes of `jobs` jobs, by a few of them; None where it is not told."""
+    if not ids:
+        return None
+    async with session.client.pipeline(transaction=False) as pipe:
+        for job in ids[:_WEIGHED]:
+            pipe.memory_usage(queue.toKey(job))
+        try:
+            found = [size for size in await pipe.execute() if size]
+        except redis.exceptions.ResponseError:
+            return None  # a server or a login without MEMORY
+    return round(jobs * sum(found) / len(found)) if found else None
+
+
+def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
+    """The newest failed jobs"""
+
+    async def newest(session: Session) -> list[Row]:
+        await connection.require(session, queue)
+        found = session.queue(queue)
+        ids = await session.client.zrevrange(found.keys["failed"], 0, limit - 1)
+        return await rows(session, found, list(ids))
+
+    with connection.reading(target) as session:
+        return session.run(newest(session))
+
+
+def shortened(text: str) -> str:
+    """Return the first line of `text`, cut where it is long."""
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."

@@ -1,0 +1,230 @@
+"""How fast a queue works, and what fails in it, by the stamps that its jobs carry."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from opsnb.check import check
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.api import percentile
+from opsnb.systems.logs.lines import pattern
+from opsnb.systems.queues import connection
+from opsnb.systems.queues.connection import SYSTEM, Session, reading
+from opsnb.systems.queues.counts import STATES
+from opsnb.systems.queues.jobs import shortened
+from opsnb.systems.queues.words import span
+from opsnb.target import Target
+
+_PAGE = 500
+_BARS = 12  # of the chart of throughput
+_MOST_REASONS = 15
+_STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 86400)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The stamps of a job that has run, in ms."""
+
+    added: int
+    taken: int
+    ended: int
+    delay: int
+    attempts: int
+    reason: str
+
+    @property
+    def waited_ms(self) -> int | None:
+        """From when it could be taken until it was; None when it ran before, so nobody knows."""
+        if self.attempts > 1:
+            return None
+        return max(0, self.taken - self.added - self.delay)
+
+    @property
+    def worked_ms(self) -> int:
+        return max(0, self.ended - self.taken)
+
+
+@check(needs=(SYSTEM,))
+def states(target: Target, queue: str) -> Finding:
+    """Jobs by state"""
+
+    async def look(session: Session) -> dict[str, int]:
+        await connection.require(session, queue)
+        counted: dict[str, int] = await session.queue(queue).getJobCounts(*STATES)
+        return counted
+
+    with reading(target) as session:
+        counted = session.run(look(session))
+    waiting = counted["waiting"] + counted["paused"]
+    rows: list[Row] = [
+        {"state": name, "jobs": jobs}
+        for name, jobs in (
+            ("waiting", waiting),
+            ("prioritized", counted["prioritized"]),
+            ("active", counted["active"]),
+            ("delayed", counted["delayed"]),
+            ("waiting for children", counted["waiting-children"]),
+            ("completed", counted["completed"]),
+            ("failed", counted["failed"]),
+        )
+    ]
+    total = sum(counted.values())
+    message = (
+        f"{queue}: {waiting + counted['prioritized']} waiting, {counted['active']} active, "
+        f"{counted['completed']} completed, {counted['failed']} failed, "
+        f"{counted['delayed']} delayed, {total} in total."
+    )
+    return Finding(status=Status.OK, message=message, value=total, unit="jobs", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
+    """Throughput.
+
+    Of the `newest` completed and the `newest` failed jobs that Redis still has, those that ended
+    in the time that both reach back to.
+    """
+    completed, failed, now_s = _ended(target, queue, newest)
+    if not completed and not failed:
+        message = f"Redis has no finished job of {queue}, so its throughput is not known."
+        return Finding(status=Status.OK, message=message)
+    full = [jobs[-1].ended / 1000 for jobs in (completed, failed) if len(jobs) == newest]
+    oldest = min(jobs[-1].ended / 1000 for jobs in (completed, failed) if jobs)
+    begins = max(full, default=oldest)
+    window_s = max(1.0, now_s - begins)
+    step_s = next((step for step in _STEPS_S if window_s / step <= _BARS), _STEPS_S[-1])
+    rows: list[Row] = []
+    ends = now_s
+    while ends > begins and len(rows) < _BARS:
+        rows.append(
+            {
+                "ago": f"{span(now_s - ends)} ago",
+                "completed": _within(completed, ends - step_s, ends),
+                "failed": _within(failed, ends - step_s, ends),
+            }
+        )
+        ends -= step_s
+    done = _within(completed, begins - 1, now_s)
+    lost = _within(failed, begins - 1, now_s)
+    per_minute = round(60 * done / window_s, 1)
+    message = (
+        f"{per_minute:g} jobs a minute were completed in the last {span(window_s)}: {done} "
+        f"completed, {lost} failed."
+    )
+    return Finding(status=Status.OK, message=message, value=per_minute, unit="jobs/min", rows=rows)
+
+
+@check(needs=(SYSTEM,))
+def times(target: Target, queue: str, newest: int = 1000) -> Finding:
+    """Wait and processing times.
+
+    Of the `newest` completed jobs. A job that ran more than once counts with its last run, and
+    not for the wait: nothing tells when it could have been taken. A delay that was asked for is
+    no wait.
+    """
+    completed, _, _ = _ended(target, queue, newest)
+    if not completed:
+        message = f"Redis has no completed job of {queue}, so its times are not known."
+        return Finding(status=Status.OK, message=message)
+    waits = [float(job.waited_ms) for job in completed if job.waited_ms is not None]
+    worked = [float(job.worked_ms) for job in completed]
+    rows: list[Row] = [
+        {
+            "time": name,
+            "p50_ms": percentile(values, 50),
+            "p95_ms": percentile(values, 95),
+            "p99_ms": percentile(values, 99),
+            "jobs": len(values),
+        }
+        for name, values in (("wait", waits), ("processing", worked))
+        if values
+    ]
+    words = "; ".join(
+        f"{row['time']} "
+        + ", ".join(f"p{percent} {_ms(row[f'p{percent}_ms'])}" for percent in (50, 95, 99))
+        for row in rows
+    )
+    message = f"{words[:1].upper()}{words[1:]}, over {len(completed)} jobs."
+    return Finding(
+        status=Status.OK,
+        message=message,
+        value=round(percentile(worked, 95), 1),
+        unit="ms",
+        rows=rows,
+    )
+
+
+@check(needs=(SYSTEM,))
+def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
+    """Failures by reason.
+
+    Of the `newest` failed jobs; what differs from job to job (numbers, ids, quotes) is set aside.
+    """
+    _, failed, now_s = _ended(target, queue, newest)
+    if not failed:
+        return Finding(status=Status.OK, message=f"No job of {queue} is failed.")
+    counted = Counter(_alike(job) for job in failed)
+    latest: dict[str, _Ended] = {}
+    for job in failed:
+        latest.setdefault(_alike(job), job)
+    rows: list[Row] = [
+        {
+            "reason": reason,
+            "jobs": number,
+            "last": f"{span(now_s - latest[reason].ended / 1000)} ago",
+            "example": shortened(latest[reason].reason),
+        }
+        for reason, number in counted.most_common(_MOST_REASONS)
+    ]
+    first, number = counted.most_common(1)[0]
+    message = f"{number} of the newest {len(failed)} failed jobs of {queue}: {first.rstrip('.')}"
+    if len(counted) > 1:
+        message += f"; {len(counted) - 1} other reasons"
+    return Finding(
+        status=Status.OK, message=message + ".", value=len(counted), unit="reasons", rows=rows
+    )
+
+
+def _alike(job: _Ended) -> str:
+    return pattern(shortened(job.reason)) or "(no reason)"
+
+
+def _ended(target: Target, queue: str, newest: int) -> tuple[list[_Ended], list[_Ended], float]:
+    """Return the newest completed and failed jobs, newest first, and the server's time in s."""
+
+    async def look(session: Session) -> tuple[list[_Ended], list[_Ended], float]:
+        await connection.require(session, queue)
+        at = session.queue(queue)
+        completed = await _newest(session, at, "completed", newest)
+        failed = await _newest(session, at, "failed", newest)
+        return completed, failed, await connection.server_ms(session) / 1000
+
+    with reading(target) as session:
+        return session.run(look(session))
+
+
+async def _newest(session: Session, queue: Any, state: str, newest: int) -> list[_Ended]:
+    fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats", "failedReason"]
+    ids = await session.client.zrevrange(queue.keys[state], 0, newest - 1)
+    found: list[_Ended] = []
+    for start in range(0, len(ids), _PAGE):
+        async with session.client.pipeline(transaction=False) as pipe:
+            for job in ids[start : start + _PAGE]:
+                pipe.hmget(queue.toKey(job), fields)
+            told = await pipe.execute()
+        found += [
+            _Ended(int(added), int(taken), int(ended), int(delay or 0), int(ats or 0), reason or "")
+            for added, taken, ended, delay, ats, reason in told
+            if added and taken and ended
+        ]
+    return found
+
+
+def _within(jobs: list[_Ended], after_s: float, until_s: float) -> int:
+    return sum(after_s < job.ended / 1000 <= until_s for job in jobs)
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f} ms" if value < 10_000 else span(value / 1000)

@@ -1,0 +1,70 @@
+"""By which way a change goes: the service's API, or straight to Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from opsnb.errors import ServiceError
+from opsnb.guard import Permit
+from opsnb.systems import api
+from opsnb.target import Target
+
+Via = Literal["redis", "api"]
+"""`api` asks the service; when that does not answer, Redis is changed directly."""
+
+
+@dataclass
+class Route:
+    """The way that was chosen, and what came of it."""
+
+    target: Target
+    by_api: bool
+    warning: str = ""
+    """Why it is not the way that was asked for."""
+    _failed: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """What the plan's summary says of it."""
+        return " By the API." if self.by_api else ""
+
+    @property
+    def told(self) -> str:
+        """What the measured effect must add: that the API failed when it came to it."""
+        return f" The API failed ({self._failed[-1]}), so Redis was used." if self._failed else ""
+
+    def post(
+        self, queue: str, verb: str, permit: Permit, *, limit_s: float = 0, **body: Any
+    ) -> bool:
+        """Ask the API to do `verb`, when it is by the API; return whether it said that it did."""
+        if not self.by_api:
+            return False
+        try:
+            api.post(self.target, f"/api/queue/{queue}/{verb}", permit, limit_s=limit_s, **body)
+        except ServiceError as error:
+            self._failed.append(str(error).rstrip("."))
+            return False
+        return True
+
+
+def choose(target: Target, queue: str, via: Via, *, unless: str = "") -> Route:
+    """Return the way to change `queue`: that asked for, or Redis when the API cannot do it.
+
+    `unless` says what the API cannot do of that which is asked.
+    """
+    if via == "redis":
+        return Route(target, by_api=False)
+    if unless:
+        return _fallback(target, f"The API {unless}")
+    try:
+        known = api.queue_names(target)
+    except ServiceError as error:
+        return _fallback(target, str(error))
+    if queue not in known:
+        return _fallback(target, f"The API does not serve {queue}")
+    return Route(target, by_api=True)
+
+
+def _fallback(target: Target, why: str) -> Route:
+    return Route(target, by_api=False, warning=f"{why.rstrip('.')}; Redis is used instead.")
