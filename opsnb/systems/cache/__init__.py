@@ -12,7 +12,7 @@ from opsnb.systems.cache.checks import (
 )
 from opsnb.systems.cache.clearing import clear
 from opsnb.systems.cache.connection import SYSTEM, connection, errors, writing
-from opsnb.systems.cache.families import families
+from opsnb.systems.cache.families import families, family_rows
 from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.traffic import (
     commands,
@@ -35,6 +35,7 @@ __all__ = [
     "evictions",
     "families",
     "family",
+    "family_rows",
     "fragmentation",
     "hit_rate",
     "key",

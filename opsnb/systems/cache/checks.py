@@ -9,7 +9,13 @@ import redis
 
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.cache.connection import SYSTEM, connection, read_info
+from opsnb.systems.cache.connection import (
+    SYSTEM,
+    chosen_database,
+    connection,
+    filled_databases,
+    read_info,
+)
 from opsnb.systems.cache.keyspace import describe, span, text
 from opsnb.target import Target
 
@@ -148,31 +154,33 @@ def keys(target: Target) -> Finding:
         info = read_info(client)
     rows: list[Row] = [
         {
-            "db": int(name[2:]),
+            "db": number,
             "keys": count["keys"],
             "without_ttl": count["keys"] - count["expires"],
             "mean_ttl": span(count["avg_ttl"] / 1000) if count["expires"] else "",
         }
-        for name, count in info.items()
-        if name.startswith("db") and name[2:].isdigit()
+        for number, count in ((db, info[f"db{db}"]) for db in filled_databases(info))
     ]
     total = sum(row["keys"] for row in rows)
     lasting = sum(row["without_ttl"] for row in rows)
-    message = f"{total:,} keys in {len(rows)} databases; {lasting:,} of them never expire."
-    if len(rows) == 1:
-        message = message.replace("1 databases", "1 database")
+    databases = "1 database" if len(rows) == 1 else f"{len(rows)} databases"
+    message = f"{total:,} keys in {databases}; {lasting:,} of them never expire."
     if not total:
         message = "There is no key in any database."
     return Finding(status=Status.OK, message=message, value=total, unit="keys", rows=rows)
 
 
 @check(needs=(SYSTEM,))
-def key(target: Target, name: str) -> Finding:
+def key(target: Target, name: str, *, db: str = "") -> Finding:
     """One key: type, time to live, size.
 
-    Its value is not read: it may be large, or nobody's business.
+    Its value is not read: it may be large, or nobody's business. `db` is the number of its
+    database; empty is the one of redis_url.
     """
-    with connection(target, decode=False) as client:
+    with connection(target) as client:
+        read_info(client)
+        number = chosen_database(target, client, db)
+    with connection(target, db=number, decode=False) as client:
         found = describe(client, [name.encode()])
         if not found:
             return Finding(status=Status.OK, message=f"There is no key '{name}' now.")

@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 import redis
 
-from opsnb.errors import BadAnswer, ParameterError
+from opsnb.errors import ParameterError
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
     SYSTEM,
+    chosen_database,
     connection,
     demand_writable,
-    own_database,
+    filled_databases,
     read_info,
     writing,
 )
@@ -106,38 +107,14 @@ def clear(
 
 def _databases(target: Target, client: redis.Redis, scope: Scope, db: str) -> tuple[int, ...]:
     """Return the numbers of the databases that are meant. Raises ParameterError."""
-    info = read_info(client)
     if scope == "all":
         if db:
             raise ParameterError(
                 f"scope=all takes every database, and db={db} one; leave db empty or set "
                 "scope=database."
             )
-        return tuple(sorted(_filled(info)))
-    return (_existing(target, db, info) if db else own_database(client),)
-
-
-def _filled(info: dict[str, Any]) -> list[int]:
-    """Return the numbers of the databases that hold keys."""
-    return [int(name[2:]) for name in info if name.startswith("db") and name[2:].isdigit()]
-
-
-def _existing(target: Target, db: str, info: dict[str, Any]) -> int:
-    """Return the number of the database `db`. Raises ParameterError when there is none."""
-    try:
-        number = int(db)
-        with connection(target, db=number) as client:
-            client.ping()
-    except ValueError:
-        reason = "a database has a number"
-    except BadAnswer as error:
-        if "out of range" not in str(error):
-            raise
-        reason = "the server has no such database"
-    else:
-        return number
-    filled = ", ".join(map(str, sorted(_filled(info)))) or "none"
-    raise ParameterError(f"db={db} cannot be used: {reason}. Databases with keys: {filled}.")
+        return tuple(filled_databases(read_info(client)))
+    return (chosen_database(target, client, db),)
 
 
 def _look(target: Target, selection: _Selection) -> tuple[list[Tally], list[Row], list[int]]:

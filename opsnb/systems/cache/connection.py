@@ -10,7 +10,14 @@ from urllib.parse import urlsplit
 
 import redis
 
-from opsnb.errors import BadAnswer, NotConfigured, ServiceError, TimedOut, Unreachable
+from opsnb.errors import (
+    BadAnswer,
+    NotConfigured,
+    ParameterError,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+)
 from opsnb.guard import Permit, require
 from opsnb.redaction import safe_url
 from opsnb.target import Target
@@ -55,9 +62,31 @@ def writing(
         yield client
 
 
-def own_database(client: redis.Redis) -> int:
-    """Return the number of the database that `client` is connected to."""
-    return int(client.connection_pool.connection_kwargs.get("db") or 0)
+def chosen_database(target: Target, client: redis.Redis, db: str) -> int:
+    """Return the number of the database `db`, or of the one that `client` is connected to.
+
+    Raises ParameterError when the server has no such database.
+    """
+    if not db:
+        return int(client.connection_pool.connection_kwargs.get("db") or 0)
+    try:
+        with connection(target, db=int(db)) as other:
+            other.ping()
+    except ValueError:
+        reason = "a database has a number"
+    except BadAnswer as error:
+        if "out of range" not in str(error):
+            raise
+        reason = "the server has no such database"
+    else:
+        return int(db)
+    filled = ", ".join(map(str, filled_databases(read_info(client)))) or "none"
+    raise ParameterError(f"db={db} cannot be used: {reason}. Databases with keys: {filled}.")
+
+
+def filled_databases(info: dict[str, Any]) -> list[int]:
+    """Return the numbers of the databases that hold keys, from INFO."""
+    return sorted(int(name[2:]) for name in info if name.startswith("db") and name[2:].isdigit())
 
 
 def read_info(client: redis.Redis, *sections: str) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import median
 
-import redis
-
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.cache.connection import SYSTEM, connection, read_info
+from opsnb.systems.cache.connection import (
+    SYSTEM,
+    chosen_database,
+    connection,
+    read_info,
+)
 from opsnb.systems.cache.keyspace import (
     SCAN_COUNT,
     KeyFacts,
@@ -23,24 +26,23 @@ from opsnb.systems.cache.keyspace import (
 )
 from opsnb.target import Target
 
+_SAMPLE = 5000
 _SAMPLING_S = 8.0
 _SHOWN = 15
 _MANY, _MUCH = 1000, 0.1  # keys that never expire: fewer, or a smaller share, are no leak
 
 
 @check(needs=(SYSTEM,), limit_s=30)
-def families(target: Target, pattern: str = "*", sample: int = 5000) -> Finding:
+def families(target: Target, pattern: str = "*", *, sample: int = _SAMPLE, db: str = "") -> Finding:
     """Families of keys.
 
     Found by looking at `sample` keys that match the glob, in the order of the server's hash table,
     which is as good as at random. Counts and sizes of all keys are concluded from them. Keys of
-    the cache that never expire are a leak; those of queues are not judged.
+    the cache that never expire are a leak; those of queues are not judged. `db` is the number of
+    the database; empty is the one of redis_url.
     """
-    with connection(target, decode=False) as client:
-        read_info(client)
-        drawn = _draw(client, pattern, sample)
-    queues = queue_prefix(target).decode(errors="replace")
-    rows = _rows(drawn, queues)
+    drawn = _draw(target, pattern, sample, db)
+    rows = _rows(drawn, target)
     if not rows:
         return Finding(status=Status.OK, message=f"No key matches {pattern}.", value=0, unit="keys")
     cached = [row for row in rows if not row["of_queues"]]
@@ -69,6 +71,11 @@ def families(target: Target, pattern: str = "*", sample: int = 5000) -> Finding:
     )
 
 
+def family_rows(target: Target, pattern: str = "*", *, db: str = "") -> list[Row]:
+    """Families of the keys that match"""
+    return _few(_rows(_draw(target, pattern, _SAMPLE, db), target))
+
+
 @dataclass(frozen=True)
 class _Drawn:
     """The keys that were looked at."""
@@ -78,24 +85,29 @@ class _Drawn:
     """How many keys of the database one of them stands for; 1 when all were looked at."""
 
 
-def _draw(client: redis.Redis, pattern: str, sample: int) -> _Drawn:
+def _draw(target: Target, pattern: str, sample: int, db: str) -> _Drawn:
+    with connection(target) as client:
+        read_info(client)
+        number = chosen_database(target, client, db)
     everything = pattern == "*"
-    total, looked_at = int(client.dbsize()), 0
     keys: dict[bytes, None] = {}  # a SCAN may return a key twice
-    whole = True
+    looked_at, whole = 0, True
     ends = time.monotonic() + _SAMPLING_S
-    for batch in scan(client, None if everything else pattern.encode()):
-        keys.update(dict.fromkeys(batch))
-        looked_at += len(batch) if everything else SCAN_COUNT
-        if len(keys) >= sample or time.monotonic() > ends:
-            whole = False
-            break
-    factor = 1.0 if whole else max(1.0, total / looked_at)
-    return _Drawn(describe(client, list(keys)), factor)
+    with connection(target, db=number, decode=False) as client:
+        total = int(client.dbsize())
+        for batch in scan(client, None if everything else pattern.encode()):
+            keys.update(dict.fromkeys(batch))
+            looked_at += len(batch) if everything else SCAN_COUNT
+            if len(keys) >= sample or time.monotonic() > ends:
+                whole = False
+                break
+        facts = describe(client, list(keys))
+    return _Drawn(facts, 1.0 if whole else max(1.0, total / looked_at))
 
 
-def _rows(drawn: _Drawn, queues: str) -> list[Row]:
+def _rows(drawn: _Drawn, target: Target) -> list[Row]:
     """Return a row for each family, the largest first."""
+    queues = queue_prefix(target).decode()
     members: dict[str, list[KeyFacts]] = defaultdict(list)
     for fact in drawn.facts:
         members[_family(fact.name, queues)].append(fact)

@@ -193,20 +193,19 @@ def commands(target: Target, most: int = 1000, seconds: float = 5) -> Finding:
         return Finding(status=Status.SKIPPED, message="MONITOR is off (monitor=0).")
     with connection(target) as client:
         positions = _key_positions(client)
-        seen: Counter[tuple[str, str]] = Counter()
+        seen: Counter[str] = Counter()
         clock = time.monotonic()
         for words in _monitor(client, most, seconds):
-            seen[words[0].upper(), _family_of(words, positions)] += 1
+            seen[f"{words[0].upper()} {_family_of(words, positions)}".rstrip()] += 1
         took_s = time.monotonic() - clock
     count = seen.total()
     rows: list[Row] = [
-        {"command": command, "keys": keys, "count": n, "percent": round(100 * n / count, 1)}
-        for (command, keys), n in seen.most_common(_SHOWN)
+        {"command": command, "count": n, "percent": round(100 * n / count, 1)}
+        for command, n in seen.most_common(_SHOWN)
     ]
     message = f"{count:,} commands within {took_s:.1f} s"
     if rows:
-        top = rows[0]
-        message += f"; {top['percent']:.0f} % are {top['command']} {top['keys']}".rstrip()
+        message += f"; {rows[0]['percent']:.0f} % of them {rows[0]['command']}"
     return Finding(status=Status.OK, message=message + ".", value=count, unit="commands", rows=rows)
 
 
