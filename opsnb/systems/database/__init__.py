@@ -1,26 +1,47 @@
 """PostgreSQL."""
 
 from opsnb.systems.database.access import SYSTEM, connection, errors, program
+from opsnb.systems.database.backups import backup, backups
 from opsnb.systems.database.commands import progress
 from opsnb.systems.database.indexes import invalid_indexes, reindex
+from opsnb.systems.database.performance import (
+    bloat,
+    cache_hits,
+    missing_indexes,
+    slow_statements,
+    table_sizes,
+    unused_indexes,
+    vacuum_state,
+)
 from opsnb.systems.database.readiness import pg_dump, ping, statements
+from opsnb.systems.database.restoring import restore
 from opsnb.systems.database.sessions import blocking, connections, end_long_queries, long_queries
 from opsnb.systems.database.upkeep import analyze
 
 __all__ = [
     "SYSTEM",
     "analyze",
+    "backup",
+    "backups",
+    "bloat",
     "blocking",
+    "cache_hits",
     "connection",
     "connections",
     "end_long_queries",
     "errors",
     "invalid_indexes",
     "long_queries",
+    "missing_indexes",
     "pg_dump",
     "ping",
     "program",
     "progress",
     "reindex",
+    "restore",
+    "slow_statements",
     "statements",
+    "table_sizes",
+    "unused_indexes",
+    "vacuum_state",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,14 +30,17 @@ Connection = psycopg.Connection[dict[str, Any]]
 
 
 @contextmanager
-def connection(target: Target, database: str = "") -> Iterator[Connection]:
+def connection(
+    target: Target, database: str = "", *, limit_s: float | None = None
+) -> Iterator[Connection]:
     """Yield a read-only connection on which every statement is bounded by the time limit.
 
-    All statements are of one transaction. `database` is another one of the same server.
+    All statements are of one transaction. `database` is another one of the same server, and
+    `limit_s` stands in for the target's limit where rows are counted.
     """
     with errors(target), _connect(target, database) as connected:
         connected.read_only = True
-        limit_ms = round(target.time_limit_s * 1000)
+        limit_ms = round((limit_s or target.time_limit_s) * 1000)
         connected.execute("SELECT set_config('statement_timeout', %s, true)", [str(limit_ms)])
         yield connected
 
@@ -150,6 +155,24 @@ def database_of(target: Target) -> str:
 def program(target: Target, name: str) -> str:
     """Return the path of PostgreSQL's client program `name`, or its bare name for the PATH."""
     return str(Path(target.pg_bin, name)) if target.pg_bin else name
+
+
+def program_version(target: Target, name: str) -> int:
+    """Return the major version of a client program.
+
+    Raises OSError with a sentence when it cannot be run, BadAnswer when it tells no version.
+    """
+    path = program(target, name)
+    try:
+        told = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise OSError(f"{path} cannot be run on this machine: {error}") from error
+    version = re.search(r"\d+", told)
+    if version is None:
+        raise BadAnswer(SYSTEM, f"{path} --version does not tell its version.")
+    return int(version[0])
 
 
 def environment(target: Target, database: str = "") -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 from psycopg import sql
@@ -52,9 +52,15 @@ def run(target: Target, database: Connection, statement: sql.Composable) -> Iter
     statement is cancelled on the server. Raises psycopg.Error, and TimedOut when the server says
     nothing for half a minute.
     """
+    return run_while(database, statement, _Watch(target, database.info.backend_pid).look)
+
+
+def run_while(
+    database: Connection, statement: sql.Composable, meanwhile: Callable[[], object]
+) -> Iterator[None]:
+    """Run one statement as `run` does, and call `meanwhile` again and again until it has ended."""
     server = database.pgconn
     server.send_query(statement.as_bytes(database))
-    watch = _Watch(target, database.info.backend_pid)
     try:
         with selectors.DefaultSelector() as waiting:
             waiting.register(server.socket, selectors.EVENT_READ)
@@ -63,7 +69,7 @@ def run(target: Target, database: Connection, statement: sql.Composable) -> Iter
                 if waiting.select(_POLL_S):
                     server.consume_input()
                 else:
-                    watch.look()
+                    meanwhile()
                     yield
     except psycopg.Error:
         raise

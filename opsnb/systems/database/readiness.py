@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 import time
 
 from opsnb.check import check
-from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
-from opsnb.systems.database.access import SYSTEM, connection, program
+from opsnb.systems.database.access import SYSTEM, connection, program_version
 from opsnb.target import Target
 
 
@@ -68,21 +65,3 @@ def pg_dump(target: Target) -> Finding:
         message = f"pg_dump {major} is older than the server ({server}) and refuses to dump it."
         return Finding(status=Status.WARN, message=message)
     return Finding(status=Status.OK, message=f"pg_dump {major} can dump the server ({server}).")
-
-
-def program_version(target: Target, name: str) -> int:
-    """Return the major version of a client program.
-
-    Raises OSError with a sentence when it cannot be run, BadAnswer when it tells no version.
-    """
-    path = program(target, name)
-    try:
-        told = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=5, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise OSError(f"{path} cannot be run on this machine: {error}") from error
-    version = re.search(r"\d+", told)
-    if version is None:
-        raise BadAnswer(SYSTEM, f"{path} --version does not tell its version.")
-    return int(version[0])

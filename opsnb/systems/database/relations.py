@@ -60,7 +60,9 @@ def _named(database: Connection, name: str, what: str, kinds: Sequence[str]) -> 
         " pg_table_is_visible(c.oid) AS visible"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE c.relkind = ANY(%(kinds)s) AND {OURS}"
-        " AND %(name)s::text IN (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text)"
+        " AND %(name)s::text IN"
+        " (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text)"
+        " (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text)"
         " ORDER BY 2, 3",
         {"kinds": list(kinds), "name": name},
     ).fetchall()

@@ -1,0 +1,221 @@
+"""Backups: pg_dump into a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from opsnb.errors import Refused
+from opsnb.guard import Permit, Plan, action, require
+from opsnb.model import Finding, Row, Status, now
+from opsnb.systems.database import programs
+from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, connection, database_of, identity
+from opsnb.systems.database.archives import (
+    Archive,
+    Format,
+    What,
+    demand_whole,
+    file_errors,
+    folder_of,
+    name_for,
+    ours,
+    taken,
+)
+from opsnb.target import Target
+
+FOLDER = "backups"
+KEEP = 7
+
+_MIB = 2**20
+_TELL_EVERY_S = 5.0
+_STALE_S = 24 * 3600
+
+
+def backups(target: Target, folder: str = FOLDER) -> list[Row]:
+    """Backups that there are"""
+    database = database_of(target)
+    place = folder_of(folder)
+    return [
+        {
+            "file": str(path),
+            "what": what,
+            "mib": path.stat().st_size / _MIB,
+            "taken": f"{taken(path):%Y-%m-%d %H:%M}",
+            "hours_old": (now() - taken(path)).total_seconds() / 3600,
+            "checksum": Archive(path).checksum_path.exists(),
+        }
+        for what in ("full", "schema")
+        for path in ours(place, target, database, what)
+    ]
+
+
+@action(needs=(SYSTEM,))
+def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
+    target: Target,
+    what: What = "full",
+    *,
+    format: Format = "custom",
+    folder: str = FOLDER,
+    keep: int = KEEP,
+    lock_wait_s: float = LOCK_WAIT_S,
+) -> Plan:
+    """Back the database up.
+
+    Of the backups of the same kind the newest `keep` stay, all when it is 0; only files that bear
+    the names which this gives are removed. Raises Refused when pg_dump is missing or older than
+    the server, or when there is less space than the database takes.
+    """
+    programs.demand_program(target, "pg_dump")
+    place = folder_of(folder)
+    with connection(target) as database:
+        home = database.info.dbname
+        basis = (identity(database), str(place))
+        row = database.execute("SELECT pg_database_size(current_database()) AS bytes").fetchone()
+    size = row["bytes"] if row else 0
+    if what == "full":
+        _demand_room(place, size)
+    archive = Archive(_unused(place, target, home, what, format))
+    outdated = ours(place, target, home, what)[keep - 1 :] if keep else []
+    stale = _stale(place, target)
+    took: list[float] = []
+
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        clock = time.perf_counter()
+        with file_errors(place):
+            for _ in _dump(target, archive, what, format, lock_wait_s):
+                yield 0
+            took.append(time.perf_counter() - clock)
+            yield 1
+            for old in [*outdated, *stale]:
+                old.unlink(missing_ok=True)
+                Archive(old).checksum_path.unlink(missing_ok=True)
+
+    def verify() -> list[Finding]:
+        return [_effect(target, archive, took)]
+
+    words = "all of" if what == "full" else "the schema of"
+    removed = f" Remove {len(outdated)} older ones." if outdated else ""
+    return Plan(
+        summary=f"Dump {words} {home} to {archive.path}.{removed}",
+        planned=1,
+        unit="backups",
+        command=_command(what, format),
+        undo=f"remove {archive.path}" + ("; removed backups stay lost" if outdated else ""),
+        work=work,
+        verify=verify,
+        sample=[{"file": str(archive.path), "plan": "make"}]
+        + [{"file": str(path), "plan": "remove: older"} for path in outdated]
+        + [{"file": str(path), "plan": "remove: half-made and old"} for path in stale],
+        bytes=size,
+        basis=basis,
+    )
+
+
+def _command(what: What, kind: Format) -> str:
+    if what == "schema":
+        return "pg_dump --schema-only $DATABASE_URL > schema_backup.sql"
+    packed = "pg_dump $DATABASE_URL | gzip > backup_$(date +%Y%m%d_%H%M%S).sql.gz"
+    return packed if kind == "plain" else "pg_dump -Fc $DATABASE_URL > backup.dump"
+
+
+def _demand_room(place: Path, size: int) -> None:
+    there = next(folder for folder in (place, *place.parents) if folder.exists())
+    with file_errors(there):
+        free = shutil.disk_usage(there).free
+    if free < size:
+        raise Refused(
+            f"The database takes {size / _MIB:,.0f} MiB and {place} has {free / _MIB:,.0f} MiB "
+            "free: make room, or give another folder (-p folder=...)."
+        )
+
+
+def _unused(place: Path, target: Target, database: str, what: What, kind: Format) -> Path:
+    """Return a path that nothing has: two backups of one second must not meet."""
+    path = place / name_for(target, database, what, kind, now())
+    while path.exists():
+        time.sleep(0.2)
+        path = place / name_for(target, database, what, kind, now())
+    return path
+
+
+def _stale(place: Path, target: Target) -> list[Path]:
+    """Return what killed backups of this target left, so long ago that none is under way."""
+    if not place.is_dir():
+        return []
+    with file_errors(place):
+        return [
+            path
+            for path in place.glob(f".{target.name}-*.part")
+            if time.time() - path.stat().st_mtime > _STALE_S
+        ]
+
+
+def _dump(
+    target: Target, archive: Archive, what: What, kind: Format, lock_wait_s: float
+) -> Iterator[None]:
+    """Make the dump aside, read it back, then give it its name."""
+    place = archive.path.parent
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = Archive(place / f".{archive.path.name}.part")
+    try:
+        # Made by us first, so that nobody else can read it from the beginning.
+        os.close(os.open(aside.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        arguments = [
+            "--no-password",
+            f"--format={kind}",
+            f"--lock-wait-timeout={round(lock_wait_s * 1000)}",
+            f"--file={aside.path}",
+            *(["--compress=6"] if kind == "plain" else []),
+            *(["--schema-only"] if what == "schema" else []),
+        ]
+        told = time.monotonic()
+        for _ in programs.run(target, "pg_dump", arguments):
+            if time.monotonic() - told > _TELL_EVERY_S:
+                told = time.monotonic()
+                print(f"pg_dump: {aside.path.stat().st_size / _MIB:,.0f} MiB")  # noqa: T201
+            yield
+        demand_whole(target, aside)
+        _synced(aside.path)
+        digest = aside.sha256()
+        aside.checksum_path.write_text(f"{digest}  {archive.path.name}\n", encoding="utf-8")
+        _synced(aside.checksum_path)
+        aside.checksum_path.rename(archive.checksum_path)
+        aside.path.rename(archive.path)
+        _synced(place)
+    finally:
+        aside.path.unlink(missing_ok=True)
+        aside.checksum_path.unlink(missing_ok=True)
+        if not archive.path.exists():
+            archive.checksum_path.unlink(missing_ok=True)
+
+
+def _synced(path: Path) -> None:
+    """Have a file or folder on the disk itself before what follows."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _effect(target: Target, archive: Archive, took: list[float]) -> Finding:
+    """Return whether the backup can be read from its first to its last byte."""
+    if not archive.path.exists():
+        return Finding(status=Status.CRIT, message=f"{archive.path} is not there.")
+    demand_whole(target, archive)
+    size, digest = archive.path.stat().st_size, archive.sha256()
+    rows: list[Row] = [
+        {"fact": "file", "value": str(archive.path)},
+        {"fact": "bytes", "value": size},
+        {"fact": "seconds", "value": took[0] if took else None},
+        {"fact": "sha256", "value": digest},
+    ]
+    message = (
+        f"{archive.path.name} was read back whole: {size / _MIB:,.2f} MiB, made in "
+        f"{sum(took):.1f} s, sha256 {digest[:12]}..."
+    )
+    return Finding(status=Status.OK, message=message, value=size / _MIB, unit="MiB", rows=rows)

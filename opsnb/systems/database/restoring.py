@@ -1,0 +1,421 @@
+"""Restoring a dump: into a scratch database, compared, and only then swapped in by renaming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from opsnb.errors import BadAnswer, ServiceError, UsageError
+from opsnb.guard import Permit, Plan, action, require
+from opsnb.model import Finding, Row, Status, now
+from opsnb.systems.database import programs
+from opsnb.systems.database.access import (
+    LOCK_WAIT_S,
+    SYSTEM,
+    Connection,
+    connection,
+    demand_primary,
+    identity,
+    session,
+)
+from opsnb.systems.database.archives import (
+    STAMP,
+    Archive,
+    demand_readable,
+    demand_whole,
+    file_errors,
+    folder_of,
+    ours,
+    rows_in,
+)
+from opsnb.systems.database.backups import FOLDER
+from opsnb.systems.database.commands import run, run_while
+from opsnb.systems.database.relations import nearest
+from opsnb.target import Target
+
+_MIB = 2**20
+_COUNT_S = 3600.0
+_NAME_BYTES = 63
+_MAINTENANCE = ("postgres", "template1")
+
+Rows = dict[tuple[str, str], int]
+"""How many rows each (schema, table) has."""
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The databases of one restore."""
+
+    live: str
+    scratch: str
+    before: str
+
+
+@action(needs=(SYSTEM,))
+def restore(target: Target, file: str = "", *, swap: bool = False, folder: str = FOLDER) -> Plan:
+    """Restore a backup.
+
+    Without `file` the newest full backup in `folder`. It goes into a scratch database, which stays
+    there to be looked at; with `swap` it takes the live one's place by renaming, and the live one
+    stays under another name. Raises UsageError when there is no such file, BadAnswer when it is
+    damaged or this login may not make databases.
+    """
+    with connection(target) as database:
+        demand_primary(target, database)
+        live = database.info.dbname
+        _demand_rights(database, live, swap=swap)
+        like = _like(database)
+        basis: list[object] = [identity(database), swap]
+        size = database.execute("SELECT pg_database_size(current_database()) AS n").fetchone()
+    path = _chosen(target, live, file, folder)
+    if path is None:
+        return _nothing(target, folder)
+    archive = Archive(path)
+    programs.demand_program(target, "pg_restore" if archive.format == "custom" else "psql")
+    entries = demand_readable(target, archive)
+    with file_errors(path):
+        basis += [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+    stamp = now().strftime(STAMP)
+    names = _Names(live, _named(live, "restore", stamp), _named(live, "before", stamp))
+    compared: list[Rows] = []
+
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        demand_whole(target, archive)
+        yield 0
+        held = rows_in(target, archive)
+        if swap and not held:
+            raise BadAnswer(SYSTEM, f"{path} holds no rows; swapped in it would empty {live}.")
+        with _scratch(target, permit, names, like):
+            for _ in _filled(target, permit, archive, names.scratch):
+                yield 0
+            compared.append(held)
+            _demand_equal(held, _counts(target, names.scratch))
+            if swap:
+                for _ in _swapped(target, permit, names):
+                    yield 0
+        yield 1
+
+    def verify() -> list[Finding]:
+        return [_effect(target, names, compared[0] if compared else {}, swap=swap)]
+
+    goes = (
+        f"then rename {live} to {names.before} and {names.scratch} to {live}."
+        if swap
+        else f"and leave it there; {live} stays as it is."
+    )
+    return Plan(
+        summary=f"Restore {path} into the new database {names.scratch}, compare it, {goes}",
+        planned=1,
+        unit="databases",
+        command="psql $DATABASE_URL < backup.sql",
+        undo=_undo(names, swap=swap),
+        work=work,
+        verify=verify,
+        sample=[
+            {"fact": "file", "value": str(path)},
+            {"fact": "format", "value": archive.format},
+            {"fact": "MiB", "value": path.stat().st_size / _MIB},
+            *([{"fact": "entries", "value": entries}] if entries else []),
+            {"fact": "the live database, MiB", "value": size["n"] / _MIB if size else None},
+        ],
+        bytes=path.stat().st_size,
+        basis=basis,
+        warning="Every session of the live database is ended and requests fail for a moment; what "
+        "was written since the backup is in the old database alone."
+        if swap
+        else "",
+    )
+
+
+def _undo(names: _Names, *, swap: bool) -> str:
+    if swap:
+        return f"rename {names.live} away and {names.before} back to {names.live}"
+    return f"DROP DATABASE {_quoted(names.scratch)};"
+
+
+def _nothing(target: Target, folder: str) -> Plan:
+    return Plan(
+        summary=f"There is no full backup of {target.name} in {folder_of(folder)}: nothing to "
+        "restore. Name a file with -p file=...",
+        planned=0,
+        unit="databases",
+        command="psql $DATABASE_URL < backup.sql",
+        undo="",
+        work=lambda _: iter(()),
+        verify=list,
+    )
+
+
+def _chosen(target: Target, database: str, file: str, folder: str) -> Path | None:
+    """Return the dump that is meant, or None when none is named and there is none."""
+    place = folder_of(folder)
+    if not file:
+        return next(iter(ours(place, target, database, "full")), None)
+    given = Path(file).expanduser()
+    for path in (given, folder_of(file), place / file):
+        if path.is_file():
+            return path.resolve()
+    beside = (given if given.is_absolute() else place / given).parent
+    known = [path.name for path in beside.iterdir()] if beside.is_dir() else []
+    known = [name for name in known if not name.startswith(".") and not name.endswith(".sha256")]
+    raise UsageError(f"There is no file '{file}' in {beside}." + nearest(given.name, known))
+
+
+def _demand_rights(database: Connection, live: str, *, swap: bool) -> None:
+    row = database.execute(
+        "SELECT current_user AS user, (rolcreatedb OR rolsuper) AS creates,"
+        " (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database"
+        " WHERE datname = current_database()) AS owns"
+        " FROM pg_roles WHERE rolname = current_user"
+    ).fetchone()
+    assert row is not None  # whoever asks has a role
+    if not row["creates"]:
+        raise BadAnswer(
+            SYSTEM,
+            f"Login {row['user']} may not make databases, which a restore needs: as superuser, "
+            f"ALTER ROLE {row['user']} CREATEDB; or use another login in the target's URL.",
+        )
+    if swap and not row["owns"]:
+        message = f"Login {row['user']} does not own {live}, so it cannot rename it; use its owner."
+        raise BadAnswer(SYSTEM, message)
+    if swap and live in _MAINTENANCE:
+        raise UsageError(f"{live} is PostgreSQL's own database and is not swapped.")
+
+
+def _like(database: Connection) -> dict[str, Any]:
+    """Return what a database has that no dump of it holds: locale, owner, settings and grants."""
+    row = database.execute(
+        # As JSON, because what columns there are differs from version to version.
+        "SELECT to_jsonb(d) - 'datacl' AS facts, pg_encoding_to_char(encoding) AS encoding,"
+        " datdba::regrole::text AS quoted_owner, pg_get_userbyid(datdba) AS owner,"
+        " current_user AS user, datacl IS NOT NULL AS has_grants,"
+        " (SELECT spcname FROM pg_tablespace WHERE oid = dattablespace) AS tablespace,"
+        " ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting"
+        " WHERE setdatabase = d.oid AND setrole = 0) AS settings"
+        " FROM pg_database d WHERE datname = current_database()"
+    ).fetchone()
+    assert row is not None  # the database that one is in exists
+    grants = database.execute(
+        "SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END AS grantee,"
+        " privilege_type AS privilege, is_grantable AS grantable"
+        " FROM pg_database d, aclexplode(datacl) WHERE datname = current_database()"
+    ).fetchall()
+    return {**row, "grants": grants}
+
+
+@contextmanager
+def _scratch(target: Target, permit: Permit, names: _Names, like: dict[str, Any]) -> Iterator[None]:
+    """Have the scratch database within; when something fails it is dropped."""
+    with session(target, permit) as server:
+        for _ in run(target, server, _creation(names.scratch, like)):
+            pass
+    try:
+        with session(target, permit, database=names.scratch) as server:
+            for statement in _likenesses(names.scratch, like):
+                server.execute(statement)
+        yield
+    except BaseException as error:
+        try:
+            with session(target, permit) as server:
+                server.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
+                        sql.Identifier(names.scratch)
+                    )
+                )
+        except ServiceError:
+            raise BadAnswer(
+                SYSTEM,
+                f"{error} The scratch database stays; when the server is back: "
+                f"DROP DATABASE {_quoted(names.scratch)};",
+            ) from error
+        raise
+
+
+def _creation(name: str, like: dict[str, Any]) -> sql.Composed:
+    facts = like["facts"]
+    parts = [
+        sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)),
+        sql.SQL("ENCODING {}").format(like["encoding"]),
+        sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(facts["datcollate"], facts["datctype"]),
+        sql.SQL("TABLESPACE {}").format(sql.Identifier(like["tablespace"])),
+        sql.SQL("CONNECTION LIMIT {}").format(facts["datconnlimit"]),
+    ]
+    # Since versions 15 and 17.
+    locale = facts.get("datlocale") or facts.get("daticulocale")
+    match facts.get("datlocprovider"):
+        case "i":
+            parts.append(sql.SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(locale))
+        case "b":
+            parts.append(sql.SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(locale))
+    if like["owner"] != like["user"]:
+        parts.append(sql.SQL("OWNER {}").format(sql.Identifier(like["owner"])))
+    return sql.SQL(" ").join(parts)
+
+
+def _likenesses(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
+    """Yield what gives the database the settings and grants of the live one."""
+    database = sql.Identifier(name)
+    for setting in like["settings"]:
+        key, _, value = setting.partition("=")
+        # Stored values are in the form that this function takes; ALTER's own syntax is another.
+        yield sql.SQL("SELECT set_config({}, {}, false)").format(key, value)
+        yield sql.SQL("ALTER DATABASE {} SET {} FROM CURRENT").format(
+            database, sql.Identifier(*key.split("."))
+        )
+    if like["has_grants"]:
+        yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)
+    for grant in like["grants"]:
+        grantee = sql.Identifier(grant["grantee"]) if grant["grantee"] else sql.SQL("PUBLIC")
+        option = sql.SQL(" WITH GRANT OPTION" if grant["grantable"] else "")
+        yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+            sql.SQL(grant["privilege"]), database, grantee, option
+        )
+
+
+def _filled(target: Target, permit: Permit, archive: Archive, name: str) -> Iterator[None]:
+    """Restore the dump into database `name`, and give the planner its statistics."""
+    # A connection string, because a bare name with `=` in it would be taken for one.
+    place = f"--dbname={make_conninfo(dbname=name)}"
+    if archive.format == "custom":
+        arguments = ["--exit-on-error", "--no-password", place, str(archive.path)]
+        yield from programs.run(target, "pg_restore", arguments)
+    else:
+        arguments = ["--no-psqlrc", "--quiet", "--no-password", "--single-transaction"]
+        arguments += ["--set=ON_ERROR_STOP=1", place, "--file=-"]
+        yield from programs.run(target, "psql", arguments, feed=archive.chunks())
+    with session(target, permit, database=name) as server:
+        yield from run(target, server, sql.SQL("ANALYZE"))
+
+
+def _counts(target: Target, database: str) -> Rows:
+    """Count the rows of all tables, one after another."""
+    with connection(target, database, limit_s=_COUNT_S) as server:
+        tables = server.execute(
+            "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
+            " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+            " ORDER BY 1, 2"
+        ).fetchall()
+        counts: Rows = {}
+        for table in tables:
+            place = sql.Identifier(table["schema"], table["name"])
+            row = server.execute(
+                sql.SQL("SELECT count(*) AS n FROM ONLY {}").format(place)
+            ).fetchone()
+            counts[table["schema"], table["name"]] = row["n"] if row else 0
+    return counts
+
+
+def _demand_equal(held: Rows, restored: Rows) -> None:
+    wrong = [key for key, count in held.items() if restored.get(key) != count]
+    if wrong:
+        schema, name = wrong[0]
+        raise BadAnswer(
+            SYSTEM,
+            f"The restored database is not what the backup holds: {schema}.{name} has "
+            f"{restored.get(wrong[0], 'no')} rows in place of {held[wrong[0]]}.",
+        )
+
+
+def _swapped(target: Target, permit: Permit, names: _Names) -> Iterator[None]:
+    """Rename the live database away and the scratch one to its name, both or neither.
+
+    The rename locks the live database, so that newcomers wait, and goes on when the last session
+    has ended; these are ended from a second connection. The service then connects to the new one.
+    """
+    steps = ((names.live, names.before), (names.scratch, names.live))
+    with (
+        session(target, permit, database=_maintenance(target), lock_wait_s=LOCK_WAIT_S) as server,
+        session(target, permit, database=_maintenance(target)) as ending,
+    ):
+
+        def end_sessions() -> None:
+            ending.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
+                [[names.live, names.scratch]],
+            )
+
+        server.execute("BEGIN")
+        for old, new in steps:
+            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(old), sql.Identifier(new)
+            )
+            yield from run_while(server, rename, end_sessions)
+        server.execute("COMMIT")
+
+
+def _maintenance(target: Target) -> str:
+    """Return a database to be in while the live one is renamed."""
+    with connection(target) as database:
+        rows = database.execute(
+            "SELECT datname FROM pg_database WHERE datallowconn AND datname = ANY(%s)"
+            " AND has_database_privilege(oid, 'CONNECT') ORDER BY 1",
+            [list(_MAINTENANCE)],
+        ).fetchall()
+    if not rows:
+        raise BadAnswer(SYSTEM, "There is no database postgres or template1 to rename from.")
+    return str(rows[0]["datname"])
+
+
+def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding:
+    """Compare the restored database with the backup, and show the live one beside it."""
+    place, other = (names.live, names.before) if swap else (names.scratch, names.live)
+    there = _there(target, names)
+    if missing := [name for name in (place, other) if name not in there]:
+        message = f"There is no database {missing[0]}: the restore did not come to its end."
+        return Finding(status=Status.CRIT, message=message)
+    restored, beside = _counts(target, place), _counts(target, other)
+    rows: list[Row] = [
+        {
+            "table": f"{schema}.{name}",
+            "in_the_backup": held.get((schema, name)),
+            "restored": restored.get((schema, name)),
+            "old_database" if swap else "live_now": beside.get((schema, name)),
+        }
+        for schema, name in sorted({*held, *restored, *beside})
+    ]
+    if swap:
+        message = (
+            f"{names.live} is the restored database now, with {len(restored)} tables; the old one "
+            f"is kept as {names.before}. When all is well: DROP DATABASE {_quoted(names.before)};"
+        )
+        # The service writes to it already, so that its numbers move on from the backup's.
+        good = names.scratch not in there and set(held) <= set(restored)
+    else:
+        message = (
+            f"{names.scratch} holds all {sum(held.values()):,} rows of the backup in {len(held)} "
+            f"tables; {names.live} was left alone. Swap it in with -p swap=true, or drop it."
+        )
+        good = all(restored.get(key) == count for key, count in held.items())
+    if not good:
+        message = f"{place} does not hold what the backup holds; look at the rows that differ."
+    return Finding(status=Status.OK if good else Status.CRIT, message=message, rows=rows)
+
+
+def _there(target: Target, names: _Names) -> set[str]:
+    with connection(target) as database:
+        rows = database.execute(
+            "SELECT datname FROM pg_database WHERE datname = ANY(%s)",
+            [[names.live, names.scratch, names.before]],
+        )
+        return {row["datname"] for row in rows}
+
+
+def _named(live: str, what: str, stamp: str) -> str:
+    """Return `live_what_stamp`, cut to what PostgreSQL takes."""
+    tail = f"_{what}_{stamp.lower()}"
+    head = live.encode()[: _NAME_BYTES - len(tail)].decode(errors="ignore")
+    return head + tail
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string()
