@@ -156,3 +156,40 @@ Window = Annotated[
     Field(gt=0, le=60, title="seconds", description="seconds, up to a minute"),
 ]
 """How long something is watched."""
+
+Milliseconds = Annotated[
+    float,
+    Field(gt=0, le=3_600_000, title="milliseconds", description="milliseconds, up to an hour"),
+]
+"""A very short time."""
+
+RelationName = Annotated[
+    str,
+    Field(title="name", description="a name, or schema.name"),
+]
+"""A table, an index or a database; where it may be empty, the runbook says what that means."""
+
+ReindexKind = Annotated[
+    Literal["index", "table", "database"],
+    Field(title="index, table or database", description="index, table or database"),
+]
+"""How much is built anew."""
+
+BackupWhat = Annotated[
+    Literal["full", "schema"],
+    Field(title="full or schema", description="full or schema"),
+]
+"""What a backup holds."""
+
+BackupFormat = Annotated[
+    Literal["custom", "plain"],
+    Field(title="custom or plain", description="custom or plain"),
+]
+"""pg_dump's format: custom for pg_restore, plain for psql."""
+
+Folder = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    Field(title="folder", description="a folder; a relative one lies beside opsnb.toml"),
+]
+"""A folder on the machine that runs the runbook."""
