@@ -17,8 +17,8 @@ from opsnb.systems.queues.counts import (
 from opsnb.systems.queues.jobs import failed_jobs
 from opsnb.systems.queues.metrics import reasons, states, throughput, times
 from opsnb.systems.queues.pausing import pause, resume
+from opsnb.systems.queues.removing import remove_stuck, stuck
 from opsnb.systems.queues.retrying import retry_failed
-from opsnb.systems.queues.stuck import remove_stuck, stuck
 
 __all__ = [
     "STATES",

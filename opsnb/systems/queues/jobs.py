@@ -21,7 +21,6 @@ _HOUR_MS = 3_600_000
 _PAGE = 1000
 _SAMPLE = 5
 _WEIGHED = 20
-_REASON_LENGTH = 160
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
         return session.run(newest(session))
 
 
-def shortened(text: str) -> str:
-    """Return the first line of `text`, cut where it is long."""
+def shortened(text: str, most: int = 160) -> str:
+    """Return the first line of `text`, cut where it is longer than `most`."""
     line = text.strip().partition("\n")[0]
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 3] + "..."
+    return line if len(line) <= most else line[: most - 3] + "..."

@@ -20,6 +20,8 @@ from opsnb.target import Target
 _PAGE = 500
 _BARS = 12  # of the chart of throughput
 _MOST_REASONS = 15
+_LABEL = 60  # of a reason beside its bar
+_PERCENTS = (50, 95, 99)
 _STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 86400)
 
 
@@ -132,20 +134,15 @@ def times(target: Target, queue: str, newest: int = 1000) -> Finding:
     worked = [float(job.worked_ms) for job in completed]
     rows: list[Row] = [
         {
-            "time": name,
-            "p50_ms": percentile(values, 50),
-            "p95_ms": percentile(values, 95),
-            "p99_ms": percentile(values, 99),
+            "time": f"{name} p{percent}",
+            "ms": round(percentile(values, percent), 1),
             "jobs": len(values),
         }
         for name, values in (("wait", waits), ("processing", worked))
+        for percent in _PERCENTS
         if values
     ]
-    words = "; ".join(
-        f"{row['time']} "
-        + ", ".join(f"p{percent} {_ms(row[f'p{percent}_ms'])}" for percent in (50, 95, 99))
-        for row in rows
-    )
+    words = ", ".join(f"{row['time']} {_ms(row['ms'])}" for row in rows)
     message = f"{words[:1].upper()}{words[1:]}, over {len(completed)} jobs."
     return Finding(
         status=Status.OK,
@@ -188,7 +185,7 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
 
 
 def _alike(job: _Ended) -> str:
-    return pattern(shortened(job.reason)) or "(no reason)"
+    return shortened(pattern(job.reason), _LABEL) or "(no reason)"
 
 
 def _ended(target: Target, queue: str, newest: int) -> tuple[list[_Ended], list[_Ended], float]:
