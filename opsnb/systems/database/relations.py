@@ -62,7 +62,6 @@ def _named(database: Connection, name: str, what: str, kinds: Sequence[str]) -> 
         f" WHERE c.relkind = ANY(%(kinds)s) AND {OURS}"
         " AND %(name)s::text IN"
         " (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text)"
-        " (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text)"
         " ORDER BY 2, 3",
         {"kinds": list(kinds), "name": name},
     ).fetchall()

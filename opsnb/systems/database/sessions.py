@@ -55,11 +55,14 @@ def connections(target: Target) -> Finding:
     with connection(target) as database:
         rows = database.execute(
             "SELECT coalesce(nullif(application_name, ''), '(none)') AS application,"
-            " coalesce(state, '(hidden)') AS state, count(*)::int AS connections,"
-            " round(extract(epoch FROM max(now() - state_change)))::int AS longest_in_state_s,"
+            " count(*)::int AS connections,"
+            " (count(*) FILTER (WHERE state = 'active'))::int AS active,"
+            " (count(*) FILTER (WHERE state = 'idle'))::int AS idle,"
+            " (count(*) FILTER (WHERE state LIKE 'idle in%'))::int AS idle_in_transaction,"
+            " round(extract(epoch FROM max(now() - backend_start)))::int AS oldest_s,"
             " round(extract(epoch FROM max(now() - xact_start)))::int AS oldest_transaction_s"
             " FROM pg_stat_activity WHERE backend_type = 'client backend'"
-            " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
         ).fetchall()
         room = database.execute(
             "SELECT current_setting('max_connections')::int"
@@ -69,11 +72,12 @@ def connections(target: Target) -> Finding:
         ).fetchone()
     assert room is not None  # a SELECT without FROM returns one row
     used, most = sum(row["connections"] for row in rows), max(1, room["most"])
-    states: dict[str, int] = {}
-    for row in rows:
-        states[row["state"]] = states.get(row["state"], 0) + row["connections"]
-    words = ", ".join(f"{count} {state}" for state, count in states.items())
-    message = f"{used} of {most} connections are in use: {words}."
+    states = ", ".join(
+        f"{count} {state.replace('_', ' ')}"
+        for state in ("active", "idle", "idle_in_transaction")
+        if (count := sum(row[state] for row in rows))
+    )
+    message = f"{used} of {most} connections are in use: {states}."
     return Finding.measured(100 * used / most, _POOL, message, rows=rows[:_MOST_ROWS])
 
 
