@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from opsnb.demo.home import free_port
 from opsnb.demo.programs import program
 from opsnb.demo.valkey import SERVERS
 from opsnb.target import Target
@@ -51,9 +51,7 @@ class Server:
 
 def start(folder: Path, *settings: str, binary: str = BINARIES[0]) -> Server:
     """Start a server that keeps nothing on disk, and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     words = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     words += ["--save", "", "--appendonly", "no", *settings]
@@ -65,7 +63,8 @@ def start(folder: Path, *settings: str, binary: str = BINARIES[0]) -> Server:
         except redis.AuthenticationError:
             return server
         except redis.ConnectionError:
-            assert time.monotonic() < ends, "the server did not start"
+            assert server.process.poll() is None, "the server did not start"
+            assert time.monotonic() < ends, "the server does not answer"
             time.sleep(0.02)
         else:
             return server

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsnb.check import Check
+from opsnb.demo.home import free_port
 from opsnb.errors import BadAnswer, ParameterError, Refused, ServiceError, Unreachable
 from opsnb.guard import Action, Guard
 from opsnb.model import ActionRecord, ActionState, Finding, Status
@@ -409,7 +410,8 @@ def test_a_replica_is_not_written_to(shared: Server, tmp_path: Path) -> None:
 
 
 def test_a_node_of_a_cluster_is_not_taken_for_the_whole(tmp_path: Path) -> None:
-    node = start(tmp_path / "node", "--cluster-enabled", "yes")
+    bus = str(free_port())  # by default 10,000 above the port, which may be no port at all
+    node = start(tmp_path / "node", "--cluster-enabled", "yes", "--cluster-port", bus)
     try:
         for look in (cache.keys, cache.families, cache.memory, cache.hit_rate):
             with pytest.raises(BadAnswer, match="cluster mode, which is not supported"):
