@@ -145,7 +145,11 @@ class Guard:
         if not self.apply:
             return record, []
         self._demand_confirmation(record)
-        self._demand_same_basis(record, plan, action(self.target, *args, **kwargs))
+        try:
+            found = action(self.target, *args, **kwargs)
+        except ServiceError as error:
+            return self._not_planned(record, error)
+        self._demand_same_basis(record, plan, found)
         failure = self._work(record, plan)
         return record, [*failure, *self._verify(record, plan)]
 

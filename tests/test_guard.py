@@ -159,6 +159,23 @@ def test_what_cannot_be_planned_changes_nothing_and_says_why() -> None:
     assert finding.message == "Nothing was changed: Redis cannot be reached: Connection refused."
 
 
+def test_a_system_lost_after_the_plan_changes_nothing_and_says_why() -> None:
+    planned: list[Plan] = []
+
+    @action(needs=("redis",))
+    def vanishing(target: Target) -> Plan:
+        """Be planned once"""
+        if planned:
+            raise Unreachable("redis", "Redis went away.")
+        planned.append(plan())
+        return planned[0]
+
+    record, (finding,) = guard()[0].act(vanishing)
+    assert record.state is ActionState.FAILED
+    assert finding.message == "Nothing was changed: Redis went away."
+    assert len(SHELF) == 3
+
+
 def test_a_failure_half_way_says_what_was_done_and_what_was_not() -> None:
     record, found = guard()[0].act(breaking)
     assert (record.state, record.applied, record.verified) == (ActionState.FAILED, 1, False)
