@@ -13,7 +13,7 @@ from typing import Any
 
 from opsnb import view
 from opsnb.check import Check
-from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable
+from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable, UsageError
 from opsnb.model import Finding, Status
 from opsnb.target import Target
 
@@ -44,12 +44,17 @@ class Measurement:
         self._down: dict[str, str] = {}  # system -> the finding that reports that it is down
 
     def run(self, checks: Sequence[Check[[]]]) -> Findings:
-        """Return the findings of `checks`, in their order, causes that nobody probes put before."""
+        """Return the findings of `checks`, in their order, causes that nobody probes put before.
+
+        Raises UsageError when a check was asked for something that does not exist.
+        """
         attempts = [
             None if self._is_blocked(check) else _Attempt(check, self.target) for check in checks
         ]
         outcomes = [attempt.outcome() if attempt else None for attempt in attempts]
         for check, outcome in zip(checks, outcomes, strict=True):
+            if isinstance(outcome, UsageError):
+                raise outcome
             self._note_reachability(check, outcome)
         found = Findings()
         for check, outcome in zip(checks, outcomes, strict=True):

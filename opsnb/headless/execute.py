@@ -8,6 +8,7 @@ saved; only when that does not help within the grace time is the kernel's proces
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -54,6 +55,8 @@ def execute(
     `timeout_s` bounds the whole execution, in seconds. Whatever goes wrong in the notebook is
     told by the result, not raised.
     """
+    # The parameters have been checked; what papermill guesses about them is noise.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     kernels: list[int] = []
     failures: list[Exception] = []
     worker = threading.Thread(
