@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from opsnb import view
 from opsnb.check import Check
 from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable, UsageError
 from opsnb.model import Finding, Status
@@ -31,9 +30,8 @@ class Findings(list[Finding]):
         names = ", ".join(finding.name for finding in self)
         raise KeyError(f"There is no finding '{key}' here; there are {names}.")
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """Say little as the last value of a cell: the findings have been shown."""
-        return {"text/plain": view.summary(self)}
+    def _ipython_display_(self) -> None:
+        """Say nothing as the last value of a cell: the session has shown them."""
 
 
 class Measurement:

@@ -115,6 +115,9 @@ class Finding(BaseModel):
     seconds: float = 0.0
     """Wall time of the check."""
 
+    def _ipython_display_(self) -> None:
+        """Say nothing as the last value of a cell: the session has shown it."""
+
     @classmethod
     def measured(
         cls,
@@ -176,6 +179,9 @@ class ActionRecord(BaseModel):
     """Why it was refused, interrupted or failed, and how far it came."""
     started: datetime | None = None
     finished: datetime | None = None
+
+    def _ipython_display_(self) -> None:
+        """Say nothing as the last value of a cell: the session has shown it."""
 
 
 class RunResult(BaseModel):

@@ -70,24 +70,23 @@ class Runbook:
         look: Callable[Concatenate[Target, P], Sequence[Row]],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> Sequence[Row]:
+    ) -> None:
         """Show the rows that `look` returns, under the first line of its docstring."""
         title = title_of(look)
         try:
             rows = look(self.target, *args, **kwargs)
         except ServiceError as error:
             self._publish_text(f"{title}: {error}")
-            return []
+            return
         if not rows:
             self._publish_text(f"{title}: none.")
-            return rows
+            return
         self._display(
             {
                 "text/html": view.titled_html(title, view.rows_html(rows)),
                 "text/plain": f"{title}\n{view.rows_text(rows)}",
             }
         )
-        return rows
 
     def act(self, action: Action[P], *args: P.args, **kwargs: P.kwargs) -> ActionRecord:
         """Plan an action and show the plan; with `apply`, do it and show its measured effect.
