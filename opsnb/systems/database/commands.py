@@ -80,13 +80,16 @@ def run_while(
 
 
 def _demand_success(database: Connection) -> None:
-    """Take the results, and raise the error that is among them."""
-    failure = None
+    """Take the results, and raise the first error that is among them."""
+    failure: psycopg.Error | None = None
     while result := database.pgconn.get_result():
-        if result.status == ExecStatus.FATAL_ERROR:
+        if result.status == ExecStatus.FATAL_ERROR and failure is None:
             failure = psycopg.errors.error_from_result(result)
-    if failure:
-        raise failure
+    if failure is None:
+        return
+    if failure.sqlstate is None:  # not the server's word, but libpq's on the loss of it
+        raise psycopg.OperationalError(str(failure))
+    raise failure
 
 
 def _cancel(database: Connection) -> None:

@@ -118,7 +118,9 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
 def _lacking(database: Connection) -> str:
     """Return what has to be done before there are statistics of statements; empty when nothing."""
     row = database.execute(
-        "SELECT current_setting('shared_preload_libraries', true) AS libraries,"
+        # Without pg_read_all_settings the setting is not seen, and NULL.
+        "SELECT (SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries')"
+        " AS libraries,"
         " EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS created,"
         # Since version 14.
         " current_setting('compute_query_id', true) = 'off' AS uncounted"

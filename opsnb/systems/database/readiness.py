@@ -37,8 +37,10 @@ def ping(target: Target) -> Finding:
 def statements(target: Target) -> Finding:
     """Statement statistics (pg_stat_statements)"""
     with connection(target) as database:
+        # A login without pg_read_all_settings does not see the setting; then it is taken for well.
         loaded = database.execute(
-            "SELECT current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%' AS yes"
+            "SELECT coalesce((SELECT setting LIKE '%pg_stat_statements%' FROM pg_settings"
+            " WHERE name = 'shared_preload_libraries'), true) AS yes"
         ).fetchone()
         created = database.execute(
             "SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'"

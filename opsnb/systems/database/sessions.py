@@ -234,9 +234,8 @@ def _has_ended(server: Connection, known: dict[str, Any]) -> bool:
 
 
 def _runs(server: Connection, known: dict[str, Any]) -> bool:
-    return bool(
-        server.execute(f"SELECT FROM pg_stat_activity WHERE {_SAME} LIMIT 1", known).fetchall()
-    )
+    still = f"SELECT 1 AS runs FROM pg_stat_activity WHERE {_SAME}"
+    return server.execute(still, known).fetchone() is not None
 
 
 def _effect(target: Target, found: list[dict[str, Any]], *, terminate: bool) -> Finding:
