@@ -14,7 +14,7 @@ from opsnb.systems.queues.counts import (
     state,
     workers,
 )
-from opsnb.systems.queues.jobs import failed_jobs
+from opsnb.systems.queues.jobs import Selection, failed_jobs, scan
 from opsnb.systems.queues.metrics import reasons, states, throughput, times
 from opsnb.systems.queues.pausing import pause, resume
 from opsnb.systems.queues.removing import remove_stuck, stuck
@@ -23,6 +23,7 @@ from opsnb.systems.queues.retrying import retry_failed
 __all__ = [
     "STATES",
     "SYSTEM",
+    "Selection",
     "UnknownQueue",
     "clean_failed",
     "counts",
@@ -38,6 +39,7 @@ __all__ = [
     "remove_stuck",
     "resume",
     "retry_failed",
+    "scan",
     "state",
     "states",
     "stuck",
