@@ -1,8 +1,8 @@
 """PostgreSQL."""
 
 from opsnb.systems.database.access import SYSTEM, connection, errors, program
-from opsnb.systems.database.backups import backup, backups
 from opsnb.systems.database.commands import progress
+from opsnb.systems.database.dumping import backup, backups
 from opsnb.systems.database.indexes import invalid_indexes, reindex
 from opsnb.systems.database.performance import (
     bloat,

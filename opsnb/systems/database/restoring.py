@@ -34,8 +34,8 @@ from opsnb.systems.database.archives import (
     ours,
     rows_in,
 )
-from opsnb.systems.database.backups import FOLDER
 from opsnb.systems.database.commands import run, run_while
+from opsnb.systems.database.dumping import FOLDER
 from opsnb.systems.database.relations import nearest
 from opsnb.target import Target
 
