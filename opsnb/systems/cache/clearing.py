@@ -188,15 +188,16 @@ class _Pace:
     It asks for PONG on a connection of its own, as any other client does.
     """
 
-    _EVERY_S = 0.05
-    _SLACK_S = 0.004
-    _LEAST, _MOST = 100, SCAN_COUNT
+    _EVERY_S = 0.1
+    _SLACK_S = 0.005
+    _LONGEST_REST_S = 0.5
+    _LEAST, _MOST = 200, SCAN_COUNT
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._idle_s = median(self._ping_s() for _ in range(15))
         self._due = time.monotonic() + self._EVERY_S
-        self.batch = self._MOST // 2
+        self.batch = self._MOST
 
     def adapt(self) -> None:
         """Take less and rest when the server answers late, more when it does not."""
@@ -205,9 +206,9 @@ class _Pace:
         late_s = self._ping_s() - self._idle_s
         if late_s > self._SLACK_S:
             self.batch = max(self._LEAST, self.batch // 2)
-            time.sleep(min(late_s, 0.5))
+            time.sleep(min(late_s, self._LONGEST_REST_S))
         else:
-            self.batch = min(self._MOST, self.batch * 5 // 4)
+            self.batch = min(self._MOST, self.batch * 3 // 2)
         self._due = time.monotonic() + self._EVERY_S
 
     def _ping_s(self) -> float:
@@ -249,7 +250,7 @@ def _unlink_all(client: redis.Redis, selection: _Selection, pace: _Pace) -> Iter
             ours = _ours(keys, selection)
             unlinking = bool(ours)
             if ours:
-                wire.send_command("UNLINK", *ours)
+                wire.send_packed_command([_unlink(ours)])
             if cursor == b"0":
                 break
             pace.adapt()
@@ -259,6 +260,12 @@ def _unlink_all(client: redis.Redis, selection: _Selection, pace: _Pace) -> Iter
         # Replies may be under way still, when this is ended early.
         wire.disconnect()
         client.connection_pool.release(wire)
+
+
+def _unlink(keys: list[bytes]) -> bytes:
+    """Return UNLINK as it goes over the wire; the driver takes three times as long to pack it."""
+    words = b"".join([b"$%d\r\n%b\r\n" % (len(key), key) for key in keys])
+    return b"*%d\r\n$6\r\nUNLINK\r\n%b" % (len(keys) + 1, words)
 
 
 def _scan(cursor: bytes, selection: _Selection, pace: _Pace) -> list[bytes | str | int]:
