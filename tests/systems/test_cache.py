@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -237,7 +238,7 @@ def test_a_key_that_was_left_is_told_from_one_that_came_back(
     monkeypatch.setattr(clearing, "_clear", returning)
     record, (effect,) = act(shared.target(), cache.clear)
     assert record.verified
-    assert effect.message == "1 such keys are there, all used since: the service caches anew."
+    assert effect.message == "Keys of that kind: 1, all used since, as the service caches anew."
 
     def idle(*_: object) -> Iterator[int]:
         yield 1
@@ -312,6 +313,36 @@ def test_an_interrupted_clear_says_how_far_it_came_and_the_next_finishes_it(
     record, _ = act(shared.target(), cache.clear)
     assert told.applied + record.applied <= 8_000
     assert (record.verified, client.dbsize()) == (True, 0)
+
+
+class Answering:
+    """A server that answers in the times it is told, in seconds."""
+
+    def __init__(self) -> None:
+        self.wait_s = 0.0
+
+    def ping(self) -> None:
+        time.sleep(self.wait_s)
+
+
+def test_a_clear_takes_less_at_once_while_the_server_answers_late() -> None:
+    server = Answering()
+    pace = clearing._Pace(server)  # type: ignore[arg-type]
+    full = pace.batch
+
+    def adapt(times: int) -> None:
+        for _ in range(times):
+            pace._due = 0.0
+            pace.adapt()
+
+    server.wait_s = 0.03
+    adapt(1)
+    assert pace.batch == full  # once may be chance
+    adapt(5)
+    assert pace.batch == pace._LEAST
+    server.wait_s = 0.0
+    adapt(8)
+    assert pace.batch == full
 
 
 def test_no_work_without_the_guard(shared: Server, demo: Target) -> None:
@@ -502,6 +533,21 @@ def test_a_snapshot_that_cannot_be_written_is_critical_and_writes_are_explained(
             reader.set("c", "d")
     finally:
         server.kill()
+
+
+def test_a_server_that_still_loads_is_waited_for_by_people_not_by_us() -> None:
+    class Loading(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(4096):
+                self.request.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Loading) as loading:
+        threading.Thread(target=loading.serve_forever, daemon=True).start()
+        target = Target(name="shelf", redis_url=f"redis://127.0.0.1:{loading.server_address[1]}")
+        record, (finding,) = act(target, cache.clear)
+        loading.shutdown()
+    assert record.state is ActionState.FAILED
+    assert finding.message.endswith("is still loading its data; wait until it has.")
 
 
 # Looking

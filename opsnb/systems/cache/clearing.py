@@ -142,7 +142,7 @@ def _summary(selection: _Selection, tallies: list[Tally], count: int, spared: in
         which = f"of {len(selection.databases)} databases"
     parts = [f"Clear {count:,} keys {which}."]
     if not count:
-        parts = [f"There is nothing to clear: no keys {which} can be cleared."]
+        parts = ["There is nothing to clear."]
     if not all(found.complete for found in tallies):
         seen, total = sum(t.looked_at for t in tallies), sum(t.total for t in tallies)
         parts.append(
@@ -306,17 +306,17 @@ def _judge(left: int, old: int, telling: bool, complete: bool) -> Finding:
             f"ended after {_COUNTING_S:g} s."
         )
     elif old:
-        status, message = Status.CRIT, f"{old:,} keys are still there that were to be cleared."
+        status, message = Status.CRIT, f"Still there, though to be cleared: {old:,} keys."
     elif not left:
         status, message = Status.OK, "No such key is left."
     elif telling:
         status = Status.OK
-        message = f"{left:,} such keys are there, all used since: the service caches anew."
+        message = f"Keys of that kind: {left:,}, all used since, as the service caches anew."
     else:
         status = Status.UNKNOWN
         message = (
-            f"{left:,} such keys are there; the server does not tell whether they were left or "
-            "came back (OBJECT IDLETIME: not permitted, or an LFU policy)."
+            f"Keys of that kind: {left:,}; the server does not tell whether they were left or came "
+            "back (OBJECT IDLETIME is not permitted, or the policy is an LFU one)."
         )
     return Finding(status=status, message=message, value=left, unit="keys")
 
