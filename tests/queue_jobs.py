@@ -58,7 +58,7 @@ def in_node(target: Target, body: str, **given: Any) -> Any:
 
 
 @contextmanager
-def connected(target: Target) -> Iterator[redis.Redis]:
+def connected(target: Target) -> Iterator[Any]:
     with redis.Redis.from_url(target.redis_url, decode_responses=True) as client:
         yield client
 

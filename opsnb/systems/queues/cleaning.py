@@ -94,10 +94,10 @@ class _AtOnce:
                 yield done
             keys, arguments = queue.scripts.cleanJobsInSetArgs(self.selection.state, 0)
             arguments[1] = self.selection.until_ms
-            clean = queue.scripts.commands["cleanJobsInSet"]
+            clean = session.client.register_script(scripts.CLEAN)
             while True:
                 arguments[2] = size = pace.start()
-                removed = len(session.run(clean(keys=keys, args=arguments)))
+                removed = session.run(clean(keys=keys, args=arguments))
                 pace.end()
                 if removed:
                     done += removed

@@ -112,12 +112,12 @@ class Pace:
     slow all the same gets a rest between them.
     """
 
-    GOAL_S = 0.012
+    GOAL_S = 0.008
     _REST_S = 0.5
 
     def __init__(self, most: int = 1000) -> None:
-        self._most = most
-        self.size = most
+        self._most, self._least = most, most // 20
+        self.size = most // 2
         self._clock = time.perf_counter()
 
     def start(self) -> int:
@@ -128,12 +128,12 @@ class Pace:
     def end(self) -> None:
         """Learn from the batch that ends now."""
         took = time.perf_counter() - self._clock
-        if took > 2 * self.GOAL_S:
-            if self.size <= self._most // 8:
+        if took < self.GOAL_S / 2:
+            self.size = min(self._most, self.size + self._least)
+        elif took > self.GOAL_S:
+            if self.size == self._least:
                 time.sleep(min(took, self._REST_S))
-            self.size = max(self._most // 20, self.size // 2)
-        elif took < self.GOAL_S:
-            self.size = min(self._most, self.size + self._most // 10)
+            self.size = max(self._least, self.size // 2)
 
 
 async def identity(session: Session) -> str:

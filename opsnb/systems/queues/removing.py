@@ -84,12 +84,10 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     limit = span(longer_than_min * 60)
     long = sum(job.age_s > longer_than_min * 60 for job in active)
     if found:
-        message = (
-            f"{len(found)} of {len(active)} active jobs of {queue} are stuck for over {limit}."
-        )
+        message = f"Of {len(active)} active jobs of {queue}, stuck for over {limit}: {len(found)}."
     else:
-        message = f"No job of {queue} is stuck; {len(active)} are active"
-        message += f", {long} of them for over {limit} and still at work." if long else "."
+        message = f"No job of {queue} is stuck, of {len(active)} active ones"
+        message += f"; {long} run for over {limit} and are still being worked on." if long else "."
     return Finding(
         status=Status.WARN if found else Status.OK,
         message=message,

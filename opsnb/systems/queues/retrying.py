@@ -82,32 +82,25 @@ class _All:
             queue, done, pace = session.queue(self.each.queue), 0, Pace(_BATCH)
             while True:
                 size = pace.start()
-                seen, moved = session.run(self._batch(session, queue, size))
+                there, moved = session.run(self._batch(session, queue, size))
                 pace.end()
-                if moved:
-                    done += moved
-                    yield done
-                if seen < size or not moved:
+                if not moved:
+                    return
+                done += moved
+                yield done
+                if moved == there < size:
                     return
 
     async def _batch(self, session: Session, queue: Any, size: int) -> tuple[int, int]:
-        """Retry the next `size` jobs; return how many were there and how many were retried."""
-        failed, look = queue.keys["failed"], session.client.register_script(scripts.AHEAD)
+        """Retry of the next `size` jobs; return how many were there and how many were retried."""
         until = self.each.selection.until_ms
-        seen, last, prioritized = await look(keys=[failed], args=[queue.toKey(""), until, size])
-        if not seen:
-            return 0, 0
-        moved = (await self.each.each(session, queue, prioritized)).count(scripts.DONE)
-        rest = seen - len(prioritized)
-        if not rest:
-            return seen, moved
-        # Up to the last of those looked at: none that has come to the set since then.
-        keys, arguments = queue.scripts.moveJobsToWaitArgs("failed", rest, int(float(last)))
-        async with session.client.pipeline(transaction=True) as pipe:
-            pipe.zcount(failed, 0, arguments[1])
-            await queue.scripts.commands["moveJobsToWait"](keys=keys, args=arguments, client=pipe)
-            there = (await pipe.execute())[0]
-        return seen, moved + min(int(there), rest)
+        keys, arguments = queue.scripts.moveJobsToWaitArgs("failed", size, until)
+        move = session.client.register_script(scripts.RETRY_ALL)
+        there, prioritized = await move(keys=keys, args=arguments)
+        if not prioritized:
+            return there, there
+        answers = await self.each.each(session, queue, prioritized)
+        return there, answers.count(scripts.DONE)
 
 
 def _arguments(queue: Any, selection: Selection, job: str) -> Arguments:

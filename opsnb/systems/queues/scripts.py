@@ -31,20 +31,6 @@ end
 return {#page / 2, last, ties, #chosen, cjson.encode(chosen), #held, cjson.encode(held)}
 """
 
-AHEAD = """
--- The jobs that the next batch takes: how many, the last one's score, and which have a priority,
--- which BullMQ's bulk retry would lose.
--- KEYS: the state's set. ARGV: prefix of job keys, last score, count
-local page = redis.call('ZRANGEBYSCORE', KEYS[1], 0, ARGV[2], 'WITHSCORES', 'LIMIT', 0, ARGV[3])
-local first = {}
-for i = 1, #page, 2 do
-  if (tonumber(redis.call('HGET', ARGV[1] .. page[i], 'priority')) or 0) > 0 then
-    first[#first + 1] = page[i]
-  end
-end
-return {#page / 2, page[#page] or '', first}
-"""
-
 # The last key is the state's set and the last argument the latest score: a job that has left the
 # set since it was chosen, or has come back, is somebody else's.
 _STILL_THERE = """
@@ -60,6 +46,27 @@ if (token or '') ~= ARGV[#ARGV] then return -2 end
 if not redis.call('LPOS', KEYS[#KEYS], ARGV[1]) then return -3 end
 if token then redis.call('DEL', KEYS[1] .. ':lock') end
 """
+
+CLEAN = f"""
+local function clean() {loadScript("cleanJobsInSet-3.lua")} end
+return #clean()
+"""
+"""BullMQ's clean of a state; answers how many, where its own answers every id."""
+
+RETRY_ALL = f"""
+local function move() {loadScript("moveJobsToWait-8.lua")} end
+-- BullMQ's bulk retry would lose the priority of a job, so whoever has one is named instead.
+local jobs = redis.call('ZRANGEBYSCORE', KEYS[3], 0, ARGV[2], 'LIMIT', 0, ARGV[1])
+local first = {{}}
+for _, id in ipairs(jobs) do
+  if (tonumber(redis.call('HGET', KEYS[1] .. id, 'priority')) or 0) > 0 then
+    first[#first + 1] = id
+  end
+end
+if #first == 0 and #jobs > 0 then move() end
+return {{#jobs, first}}
+"""
+"""BullMQ's retry of all; answers how many were next and, when nothing was moved, who hindered."""
 
 RETRY = _STILL_THERE + loadScript("reprocessJob-9.lua")
 REMOVE = _STILL_THERE + loadScript("removeJob-2.lua")
