@@ -174,3 +174,13 @@ def test_a_dead_redis_is_one_sentence(demo: Target) -> None:
     faults.inject("redis-down")
     with pytest.raises(Unreachable, match="cannot be reached"):
         queues.depth(demo)
+
+
+def test_reasons_that_begin_alike_stay_apart(own: Target) -> None:
+    same = "the upstream of the analysis has answered with "
+    queue_jobs.write(own, QUEUE, 2, reason=same + "nothing")
+    queue_jobs.write(own, QUEUE, 1, reason=same + "nonsense", first=10)
+    rows = queues.reasons(own, QUEUE).rows
+    assert [row["jobs"] for row in rows] == [2, 1]
+    assert len({row["reason"] for row in rows}) == 2
+    assert rows[0]["example"].endswith("nothing")

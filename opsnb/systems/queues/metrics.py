@@ -20,7 +20,7 @@ from opsnb.target import Target
 _PAGE = 500
 _BARS = 12  # of the chart of throughput
 _MOST_REASONS = 15
-_LABEL = 60  # of a reason beside its bar
+_LABEL = 40  # of a reason beside its bar
 _PERCENTS = (50, 95, 99)
 _STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 86400)
 
@@ -166,16 +166,18 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
     latest: dict[str, _Ended] = {}
     for job in failed:
         latest.setdefault(_alike(job), job)
+    common = counted.most_common(_MOST_REASONS)
+    labels = _labels([reason for reason, _ in common])
     rows: list[Row] = [
         {
-            "reason": reason,
+            "reason": label,
             "jobs": number,
             "last": f"{span(now_s - latest[reason].ended / 1000)} ago",
             "example": shortened(latest[reason].reason),
         }
-        for reason, number in counted.most_common(_MOST_REASONS)
+        for label, (reason, number) in zip(labels, common, strict=True)
     ]
-    first, number = counted.most_common(1)[0]
+    first, number = common[0]
     message = f"{number} of the newest {len(failed)} failed jobs of {queue}: {first.rstrip('.')}"
     if len(counted) > 1:
         message += f"; {len(counted) - 1} other reasons"
@@ -185,7 +187,16 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
 
 
 def _alike(job: _Ended) -> str:
-    return shortened(pattern(job.reason), _LABEL) or "(no reason)"
+    return shortened(pattern(job.reason)) or "(no reason)"
+
+
+def _labels(reasons: list[str]) -> list[str]:
+    """Return the reasons cut to fit beside a bar, each of them still unlike the others."""
+    cut = [shortened(reason, _LABEL) for reason in reasons]
+    return [
+        label if cut.index(label) == place else f"{label} ({place + 1})"
+        for place, label in enumerate(cut)
+    ]
 
 
 def _ended(target: Target, queue: str, newest: int) -> tuple[list[_Ended], list[_Ended], float]:
