@@ -24,8 +24,6 @@ from opsnb.systems.database import archives, dumping, restoring
 from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
-DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
 
 @pytest.fixture
 def own(demo: Target) -> Iterator[Target]:

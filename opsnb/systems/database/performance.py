@@ -24,7 +24,7 @@ _MOST_ROWS = 20
 _OUR_MARK: LiteralString = "/* opsnb */"
 _MIB = 2**20
 _OFTEN = 2  # what ran once, such as a migration, will not run again
-_LEAST_BLOCKS = 10_000  # fewer reads tell nothing about a cache
+_LEAST_BLOCKS = 100_000  # fewer reads tell nothing about a cache
 _BIG_ROWS = 10_000
 _OFTEN_SCANNED = 100
 
