@@ -17,7 +17,7 @@ from opsnb.errors import BadAnswer, Refused, Unreachable, UsageError
 from opsnb.guard import Plan
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.systems.database import indexes, sessions
+from opsnb.systems.database import commands, indexes, sessions
 from opsnb.target import Target
 from tests.operate.database import (
     act,
@@ -209,13 +209,18 @@ def test_a_lock_that_is_not_given_is_waited_for_no_longer_than_told(own: Target)
     assert database.invalid_indexes(own).status is Status.OK
 
 
-def test_a_reindex_that_fails_half_way_leaves_nothing(own: Target) -> None:
+def test_a_reindex_that_fails_half_way_leaves_nothing_and_tells_how_far_it_is(
+    own: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(commands, "_TELL_EVERY_S", 0.2)
     with psycopg.connect(own.database_url) as old:
         # An older transaction that has read the table is waited for after the copy was begun.
         old.execute("INSERT INTO projects VALUES (0)")
-        record, found = act(own, database.reindex, "projects_id", lock_wait_s=0.5)
+        record, found = act(own, database.reindex, "projects_id", lock_wait_s=1.5)
     assert record.state is ActionState.FAILED
     assert "gave no lock in time" in found[0].message
+    assert "REINDEX CONCURRENTLY projects: waiting for writers" in capsys.readouterr().out
     names = query(
         own,
         "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid"
@@ -244,7 +249,7 @@ def test_interrupted_is_cancelled_on_the_server(own: Target) -> None:
 def test_leftovers_are_found_and_dropped(own: Target) -> None:
     make_leftover(own)
     plan = database.reindex(own, "drill_n")
-    assert "Drop 1 that failed attempts left" in plan.summary
+    assert "Drop 1 index that failed attempts left" in plan.summary
     record, _ = act(own, database.reindex, "drill_n")
     assert (record.planned, record.applied, record.verified) == (2, 2, True)
     assert database.invalid_indexes(own).status is Status.OK

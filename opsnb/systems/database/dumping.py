@@ -24,6 +24,7 @@ from opsnb.systems.database.archives import (
     ours,
     taken,
 )
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 FOLDER = "backups"
@@ -98,7 +99,7 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
         return [_effect(target, archive, took)]
 
     words = "all of" if what == "full" else "the schema of"
-    removed = f" Remove {len(outdated)} older ones." if outdated else ""
+    removed = f" Remove {counted(len(outdated), 'older one')}." if outdated else ""
     return Plan(
         summary=f"Dump {words} {home} to {archive.path}.{removed}",
         planned=1,

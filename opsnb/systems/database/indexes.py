@@ -26,6 +26,7 @@ from opsnb.systems.database.access import (
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, nearest
 from opsnb.systems.database.room import free_bytes
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 Kind = Literal["index", "table", "database"]
@@ -303,10 +304,10 @@ def _drop_new_leftovers(
 
 def _summary(rebuilt: list[Index], leftovers: list[Index], *, concurrently: bool) -> str:
     how = "without a lock on writers" if concurrently else "with the table locked"
-    names = rebuilt[0].label if len(rebuilt) == 1 else f"{len(rebuilt):,} indexes"
+    names = rebuilt[0].label if len(rebuilt) == 1 else counted(len(rebuilt), "index", "indexes")
     words = f"Build {names} anew, {how}." if rebuilt else "There is no index to build anew."
     if leftovers:
-        words += f" Drop {len(leftovers)} that failed attempts left."
+        words += f" Drop {counted(len(leftovers), 'index', 'indexes')} that failed attempts left."
     return words
 
 
@@ -335,7 +336,8 @@ def _effect(target: Target, rebuilt: list[Index], leftovers: list[Index]) -> Fin
         return Finding(status=Status.CRIT, message=message, rows=rows)
     return Finding(
         status=Status.OK,
-        message=f"{len(rebuilt):,} indexes are valid and in new files; nothing half-made is left.",
+        message=f"{counted(len(rebuilt), 'index', 'indexes')} valid and in new files; "
+        "nothing half-made is left.",
         rows=rows,
     )
 

@@ -15,6 +15,7 @@ from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.systems.database.access import SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 SLOW_MS = 100.0
@@ -109,7 +110,7 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
     if slow:
         share = sum(row["share_percent"] for row in slow)
         message = (
-            f"{len(slow)} statements take more than {mean_ms:g} ms on average, "
+            f"{counted(len(slow), 'statement')} over {mean_ms:g} ms on average, "
             f"{share:.0f} % of all time; the slowest: {slow[0]['statement'][:80]}"
         )
     return Finding.measured(slowest, limits, message, rows=rows)
@@ -252,7 +253,9 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
             {},
         )
     count, mib = (rows[0]["of"], rows[0]["all_mib"]) if rows else (0, 0.0)
-    message = f"{count:,} indexes were never read since {since['since']}; they take {mib:,.1f} MiB."
+    message = (
+        f"{counted(count, 'index', 'indexes')} never read since {since['since']}: {mib:,.1f} MiB."
+    )
     shown = [{key: row[key] for key in ("index", "table", "mib")} for row in rows]
     return Finding.measured(mib, _UNUSED, message, rows=shown)
 
@@ -279,7 +282,7 @@ def missing_indexes(target: Target, rows_from: int = _BIG_ROWS) -> Finding:
     first = rows[0]
     return Finding(
         status=Status.WARN,
-        message=f"{len(rows)} tables are mostly read from end to end, {first['table']} "
+        message=f"{counted(len(rows), 'table')} mostly read from end to end, {first['table']} "
         f"{first['full_scans']:,} times: look for the WHERE that lacks an index.",
         value=len(rows),
         unit="tables",
@@ -326,7 +329,7 @@ def table_sizes(target: Target, limit: int = _MOST_ROWS) -> Finding:
             database, f"WITH {_LOCKED} SELECT count(DISTINCT relation)::int AS n FROM locked", {}
         )
     of, total = (rows[0]["of"], rows[0]["all_bytes"]) if rows else (0, 0)
-    message = f"{of:,} tables with their indexes take about {total / _MIB:,.1f} MiB."
+    message = f"{counted(of, 'table')} with all indexes: about {total / _MIB:,.1f} MiB."
     if held["n"]:
         message += f" {held['n']} relations are locked exclusively and were left out."
     keys = ("table", "table_mib", "index_mib", "rows_estimated")

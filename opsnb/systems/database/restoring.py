@@ -37,6 +37,7 @@ from opsnb.systems.database.archives import (
 from opsnb.systems.database.commands import run, run_while
 from opsnb.systems.database.dumping import FOLDER
 from opsnb.systems.database.relations import nearest
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 _MIB = 2**20
@@ -385,15 +386,16 @@ def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding
     ]
     if swap:
         message = (
-            f"{names.live} is the restored database now, with {len(restored)} tables; the old one "
-            f"is kept as {names.before}. When all is well: DROP DATABASE {_quoted(names.before)};"
+            f"{names.live} is the restored database now, with {counted(len(restored), 'table')}; "
+            f"the old one is kept as {names.before}. When all is well: DROP DATABASE {_quoted(names.before)};"
         )
         # The service writes to it already, so that its numbers move on from the backup's.
         good = names.scratch not in there and set(held) <= set(restored)
     else:
         message = (
-            f"{names.scratch} holds all {sum(held.values()):,} rows of the backup in {len(held)} "
-            f"tables; {names.live} was left alone. Swap it in with -p swap=true, or drop it."
+            f"{names.scratch} holds the backup's {counted(sum(held.values()), 'row')} in "
+            f"{counted(len(held), 'table')}; {names.live} was left alone. "
+            "Swap it in with -p swap=true, or drop it."
         )
         good = all(restored.get(key) == count for key, count in held.items())
     if not good:

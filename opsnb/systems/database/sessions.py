@@ -17,6 +17,7 @@ from opsnb.systems.database.access import (
     identity,
     session,
 )
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 LONG_MINUTES = 5.0
@@ -109,7 +110,7 @@ def blocking(target: Target, seconds: float = 1.0) -> Finding:
     root = tree[0]
     return Finding(
         status=Status.WARN,
-        message=f"{len(waiting)} sessions wait for a lock; pid {root['session']} "
+        message=f"{counted(len(waiting), 'session')} waiting for a lock; pid {root['session']} "
         f"({root['application'] or root['user']}, {root['state']}) blocks.",
         value=len(waiting),
         unit="sessions",
@@ -149,7 +150,7 @@ def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
     if not rows:
         message = f"No query of this database runs longer than {minutes:g} minutes."
         return Finding(status=Status.OK, message=message, value=0, unit="queries")
-    message = f"{len(rows)} queries run longer than {minutes:g} minutes."
+    message = f"{counted(len(rows), 'query', 'queries')} over {minutes:g} minutes."
     return Finding(status=Status.WARN, message=message, value=len(rows), unit="queries", rows=rows)
 
 
@@ -180,7 +181,7 @@ def end_long_queries(
 
     backups = sum(row["application"] in ("pg_dump", "pg_restore") for row in found)
     return Plan(
-        summary=f"End {len(found)} queries that have run longer than {minutes:g} minutes."
+        summary=f"End {counted(len(found), 'query', 'queries')} that ran over {minutes:g} minutes."
         if found
         else f"No query has run longer than {minutes:g} minutes: nothing to end.",
         planned=len(found),
@@ -242,7 +243,9 @@ def _effect(target: Target, found: list[dict[str, Any]], *, terminate: bool) -> 
     with connection(target) as database:
         left = [row for row in found if _runs(database, {**row, "ours": APPLICATION})]
     if not left:
-        message = f"None of the {len(found)} planned queries runs any more."
+        message = (
+            f"Of {counted(len(found), 'planned query', 'planned queries')} none runs any more."
+        )
         return Finding(status=Status.OK, message=message)
     pids = ", ".join(str(row["pid"]) for row in left)
     mend = "call the database's administrator" if terminate else "run again with -p terminate=true"

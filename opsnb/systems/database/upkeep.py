@@ -25,6 +25,7 @@ from opsnb.systems.database.access import (
 )
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, Relation
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 _MOST_SAMPLES = 20
@@ -64,7 +65,7 @@ def analyze(
         return [_effect(target, chosen, began[0], vacuum=vacuum)] if began else []
 
     words = "VACUUM ANALYZE" if vacuum else "ANALYZE"
-    names = chosen[0].label if len(chosen) == 1 else f"{len(chosen):,} tables"
+    names = chosen[0].label if len(chosen) == 1 else counted(len(chosen), "table")
     return Plan(
         summary=f"{words} {names} of database {home}, one after another.",
         planned=len(chosen),
@@ -150,7 +151,7 @@ def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: 
         names = ", ".join(old[:5])
         message = f"{len(old):,} of {len(tables):,} tables were not {done}, among them {names}."
         return Finding(status=Status.CRIT, message=message, rows=rows)
-    message = f"The server's own stamps say that all {len(tables):,} tables were {done} just now."
+    message = f"The server's own stamps say: {counted(len(tables), 'table')} {done} just now."
     return Finding(status=Status.OK, message=message, rows=rows)
 
 
