@@ -6,16 +6,19 @@ answer at once.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opsnb import __version__, catalog
-from opsnb.errors import OpsnbError, ParameterError, UsageError
+from opsnb import __version__, catalog, interrupts
+from opsnb.errors import ConfigError, OpsnbError, ParameterError, UsageError
 from opsnb.target import Config, load_config
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ TargetOption = Annotated[
     str | None,
     typer.Option("-t", "--target", metavar="TARGET", help="A target of opsnb.toml."),
 ]
+TargetOptions = Annotated[
+    list[str] | None,
+    typer.Option("-t", "--target", metavar="TARGET", help="The target, of opsnb.toml."),
+]
 ParameterOptions = Annotated[
     list[str] | None,
     typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; repeatable."),
@@ -53,6 +60,9 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     if debug:
         sys.argv.remove("--debug")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign still gets the rest
     try:
         code = app(standalone_mode=False)
     except OpsnbError as error:
@@ -61,9 +71,6 @@ def main() -> None:
         code = _told(_usage(error), UsageError.exit_code, debug)
     except (typer.Abort, KeyboardInterrupt):
         code = _told("Interrupted.", INTERRUPTED, debug)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
-        code = 0
     except Exception as error:  # noqa: BLE001 - no traceback for the engineer at 3 a.m.
         message = f"opsnb itself failed: {type(error).__name__}: {error}. Run again with --debug."
         code = _told(message, OpsnbError.exit_code, debug)
@@ -82,12 +89,17 @@ def _options(
 @app.command("list")
 def list_runbooks(as_json: Json = False) -> None:
     """List the runbooks."""
-    known = catalog.runbooks()
+    known = []
+    for info in catalog.runbooks():
+        try:
+            known.append(_runbook_json(info))
+        except ConfigError as error:  # one broken file must not hide the others
+            _tell(f"opsnb: {error}")
     if as_json:
-        _say_json([_runbook_json(info) for info in known])
+        _say_json(known)
         return
-    for info in known:
-        _say(f"{info.id:<34}{info.title}{' (acts)' if info.acts else ''}")
+    for entry in known:
+        _say(f"{entry['id']:<34}{entry['title']}{' (acts)' if entry['acts'] else ''}")
 
 
 @app.command()
@@ -108,7 +120,7 @@ def show(runbook: str, as_json: Json = False) -> None:
 @app.command()
 def run(
     runbook: str,
-    target: TargetOption = None,
+    target: TargetOptions = None,
     parameter: ParameterOptions = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Do what the runbook plans; without it, plan only.")
@@ -125,7 +137,7 @@ def run(
 ) -> int:
     """Run a runbook headless and keep its record; the exit code tells the worst finding."""
     info = catalog.runbook(runbook)
-    given = _given(parameter or (), target)
+    given = _given(parameter or (), target or ())
     if apply or confirm is not None:
         _demand_action(info)
         given |= {"apply": True} if apply else {}
@@ -133,12 +145,13 @@ def run(
     values = info.validate(given)
     config = load_config()
     chosen = config.target(values["target"])
-    # Imported only now: a refused parameter must not wait for papermill.
-    from opsnb import headless
+    with interrupts.noted() as stopped:
+        # Imported only now: a refused parameter must not wait for papermill.
+        from opsnb import headless
 
-    if sys.stderr.isatty():
-        _tell(f"Running {info.id} on {chosen.name} ...")
-    result = headless.run(headless.Order(info, chosen, values, timeout), config)
+        if sys.stderr.isatty():
+            _tell(f"Running {info.id} on {chosen.name} ...")
+        result = headless.run(headless.Order(info, chosen, values, timeout), config, stopped)
     if as_json:
         _say(result.model_dump_json(indent=2))
     else:
@@ -221,6 +234,18 @@ def show_record(
         _render(views.record(result, location))
 
 
+@records_app.command("reindex")
+def reindex_records() -> None:
+    """Make every missing or broken result.json again, from its notebook."""
+    from opsnb.records import Store
+
+    store = Store(load_config().store)
+    for run_id in store.reindex():
+        _say(f"Made again: {run_id}")
+    for sentence in store.broken.values():
+        _tell(f"opsnb: {sentence}")
+
+
 @site_app.command("build")
 def build_site(
     out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
@@ -286,6 +311,8 @@ def demo_fault(
     """Inject a real fault into the demo stack, or take it back."""
     from opsnb.demo import faults
 
+    if clear and name is None:
+        raise UsageError("Say which fault to clear: opsnb demo fault NAME --clear")
     if list_them or name is None:
         for fault in faults.FAULTS.values():
             _say(f"{fault.name:<16}{fault.description}")
@@ -297,7 +324,7 @@ def demo_fault(
         _say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
 
 
-def _given(options: Iterable[str], target: str | None) -> dict[str, Any]:
+def _given(options: Iterable[str], targets: Sequence[str]) -> dict[str, Any]:
     """Return the parameters as given. Raises ParameterError on one that is not NAME=VALUE."""
     given: dict[str, Any] = {}
     for option in options:
@@ -307,9 +334,13 @@ def _given(options: Iterable[str], target: str | None) -> dict[str, Any]:
         if name in given:
             raise ParameterError(f"Parameter {name} is given twice; give it once.")
         given[name] = value
-    if target is not None:
-        if given.get("target", target) != target:
-            raise ParameterError("The target is given twice, differently: by -t and by -p target.")
+    named = {*targets, *([given["target"]] if "target" in given else [])}
+    if len(named) > 1:
+        raise ParameterError(
+            f"The target is given twice, differently: {', '.join(sorted(named))}. "
+            "Run it once for each."
+        )
+    for target in named:
         given["target"] = target
     return given
 
@@ -362,14 +393,26 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(text)
+    with _reader_may_leave():
+        typer.echo(text)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Bear a reader, such as `head`, that has seen enough: the exit code stays the run's."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _render(renderable: RenderableType) -> None:
     """Print for a person: colour on a terminal, plain words elsewhere."""
     from rich.console import Console
 
-    Console(highlight=False).print(renderable)
+    with _reader_may_leave():
+        Console(highlight=False).print(renderable)
 
 
 def _say_json(value: Any) -> None:

@@ -39,7 +39,7 @@ class Measurement:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._down: dict[str, str] = {}  # system -> the finding that reports that it is down
+        self._down: dict[str, str] = {}  # system -> the finding that reports it
 
     def run(self, checks: Sequence[Check[[]]]) -> Findings:
         """Return the findings of `checks`, in their order, causes that nobody probes put before.
@@ -71,7 +71,7 @@ class Measurement:
         if check.probes is None:
             return
         self._down.pop(check.probes, None)
-        if isinstance(outcome, ServiceError) and not isinstance(outcome, NotConfigured):
+        if isinstance(outcome, ServiceError):
             self._down[check.probes] = check.name
 
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
@@ -82,7 +82,7 @@ class Measurement:
             return _finding(
                 check,
                 Status.SKIPPED,
-                f"Not measured: {down[0]} is down, see {self._down[down[0]]}.",
+                f"Not measured: {down[0]} does not answer, see {self._down[down[0]]}.",
                 caused_by=self._down[down[0]],
             )
         if isinstance(outcome, Finding):
@@ -101,7 +101,9 @@ class _Attempt:
         self.check = check
         self._target = target
         self._result: Finding | Exception | None = None
-        self._ends = time.monotonic() + check.limit_s
+        # Room for a connection and a call of the longest that the target allows.
+        self._limit_s = max(check.limit_s, 2 * target.time_limit_s + 1)
+        self._ends = time.monotonic() + self._limit_s
         self._thread = threading.Thread(target=self._run, name=check.name, daemon=True)
         self._thread.start()
 
@@ -112,7 +114,7 @@ class _Attempt:
             return self._result
         return TimedOut(
             self.check.probes or "",
-            f"{self.check.title} could not be measured within {self.check.limit_s:g} s.",
+            f"{self.check.title} could not be measured within {self._limit_s:g} s.",
         )
 
     def _run(self) -> None:
@@ -132,11 +134,11 @@ def _finding(
 
 def _failed(check: Check[[]], error: Exception | None) -> Finding:
     """Return the finding for a check that raised `error`."""
-    if isinstance(error, NotConfigured):
-        return _finding(check, Status.SKIPPED, str(error))
     if isinstance(error, ServiceError):
-        # Only the check that probes a system may call it down; to the others it is unmeasured.
-        status = Status.CRIT if check.probes == error.system else Status.UNKNOWN
+        # Only the check that probes a system may call it down; to the others it is unmeasured. So
+        # is a system that the target does not name.
+        is_down = check.probes == error.system and not isinstance(error, NotConfigured)
+        status = Status.CRIT if is_down else Status.UNKNOWN
         return _finding(check, status, str(error))
     return _finding(
         check, Status.UNKNOWN, f"The check itself failed: {type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any, Concatenate, ParamSpec
 
 from IPython.core.getipython import get_ipython
@@ -74,7 +75,7 @@ class Runbook:
         """Show the rows that `look` returns, under the first line of its docstring."""
         title = title_of(look)
         try:
-            rows = look(self.target, *args, **kwargs)
+            rows = self._redactor.tree(list(look(self.target, *args, **kwargs)))
         except ServiceError as error:
             self._publish_text(f"{title}: {error}")
             return
@@ -104,6 +105,8 @@ class Runbook:
         self._display({"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)})
 
     def _publish(self, finding: Finding) -> None:
+        # Redacted before it is drawn: in HTML the shapes of secrets are harder to see.
+        finding = Finding.model_validate(self._redactor.tree(finding.model_dump(mode="json")))
         self._display(
             {
                 FINDING_MIME: finding.model_dump(mode="json"),
@@ -114,6 +117,7 @@ class Runbook:
 
     def _journal(self, record: ActionRecord) -> None:
         """Show the journal of an action, in place of what it said before."""
+        record = ActionRecord.model_validate(self._redactor.tree(record.model_dump(mode="json")))
         self._display(
             {
                 ACTION_MIME: record.model_dump(mode="json"),
@@ -126,7 +130,9 @@ class Runbook:
         self._told.add(record.id)
 
     def _publish_text(self, text: str) -> None:
-        self._display({"text/html": f'<div style="opacity:.75">{text}</div>', "text/plain": text})
+        self._display(
+            {"text/html": f'<div style="opacity:.75">{escape(text)}</div>', "text/plain": text}
+        )
 
     def _display(self, data: dict[str, Any], **how: Any) -> None:
         """Emit `data` into the notebook, or print its plain form where there is no notebook."""

@@ -6,6 +6,7 @@ narrow screen, so that one form serves JupyterLab, light and dark pages, a phone
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -44,7 +45,9 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 def number(value: float, unit: str = "") -> str:
     """Return `value` as a person writes it, with its unit: `0.42 ms`, `71 %`, `12,400 jobs`."""
-    if value == int(value) or abs(value) >= 100:
+    if not math.isfinite(value):
+        text = "?"
+    elif value == int(value) or abs(value) >= 100:
         text = f"{value:,.0f}"
     else:
         text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
@@ -99,7 +102,7 @@ def finding_html(finding: Finding) -> str:
     measure = ""
     if finding.value is not None:
         measure = f"<b>{number(finding.value, finding.unit)}</b>"
-        if finding.threshold:
+        if finding.threshold and math.isfinite(finding.value):
             measure += scale(finding.value, finding.threshold)
     return (
         f'<div class="opsnb-finding" style="{_FONT};display:flex;flex-wrap:wrap;gap:4px 16px;'

@@ -97,7 +97,7 @@ def test_what_depends_on_a_system_that_is_down_is_skipped_and_says_why() -> None
     for name in ("dependent", "dependent_by_hearsay"):
         assert by_name[name].status is Status.SKIPPED
         assert by_name[name].caused_by == "test_measure.probe_down"
-        assert "redis is down" in by_name[name].message
+        assert "redis does not answer" in by_name[name].message
 
 
 def test_a_dependent_failure_counts_when_its_system_is_up() -> None:
@@ -130,8 +130,8 @@ def test_a_probe_that_hangs_reports_its_system_as_down() -> None:
     assert statuses(hanging_probe) == {"hanging_probe": Status.CRIT}
 
 
-def test_a_system_that_the_target_does_not_have_is_skipped() -> None:
-    assert statuses(unconfigured) == {"unconfigured": Status.SKIPPED}
+def test_a_system_that_the_target_does_not_name_is_unknown_never_ok() -> None:
+    assert statuses(unconfigured) == {"unconfigured": Status.UNKNOWN}
 
 
 def test_arguments_are_handed_to_a_check() -> None:

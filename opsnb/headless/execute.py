@@ -14,11 +14,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import papermill
@@ -32,6 +30,7 @@ GRACE_S = 10.0
 """How long an interrupted notebook may take for its clean-up."""
 
 _POLL_S = 0.05
+_INTERRUPT_EVERY_S = 3.0
 BROKE, TIMED_OUT, INTERRUPTED = 70, 124, 130
 
 
@@ -48,25 +47,29 @@ class Execution:
 
 
 def execute(
-    source: Path, output: Path, parameters: dict[str, Any], timeout_s: float | None = None
+    source: Path,
+    output: Path,
+    parameters: dict[str, Any],
+    stopped: Sequence[signal.Signals] = (),
+    timeout_s: float | None = None,
 ) -> Execution:
     """Execute `source` with `parameters`, saving to `output` after every cell.
 
-    `timeout_s` bounds the whole execution, in seconds. Whatever goes wrong in the notebook is
-    told by the result, not raised.
+    It ends early when a signal turns up in `stopped`, or after `timeout_s` seconds. Whatever goes
+    wrong in the notebook is told by the result, not raised.
     """
-    # The parameters have been checked; what papermill guesses about them is noise.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # The parameters have been checked, and the result tells how it ended: the rest is noise.
+    for noisy in ("papermill", "traitlets"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     kernels: list[int] = []
     failures: list[Exception] = []
     worker = threading.Thread(
         target=_papermill, args=(source, output, parameters, kernels, failures), daemon=True
     )
-    with _stop_signals() as stopped:
-        worker.start()
-        ending = _wait(worker, stopped, timeout_s)
-        if ending:
-            _stop(worker, kernels)
+    worker.start()
+    ending = _wait(worker, stopped, timeout_s)
+    if ending:
+        _stop(worker, kernels)
     notebook = json.loads((output if output.exists() else source).read_text(encoding="utf-8"))
     if ending == TIMED_OUT:
         return Execution(notebook, ending, f"The run took longer than {timeout_s:g} s.")
@@ -74,7 +77,18 @@ def execute(
         return Execution(notebook, ending, f"The run was interrupted ({stopped[0].name}).")
     if failures:
         return Execution(notebook, _exit_code(failures[0]), _sentence(failures[0]))
+    if any(cell.get("execution_count") is None for cell in _code(notebook)):
+        return Execution(notebook, BROKE, "The notebook ended itself before its last cell.")
     return Execution(notebook)
+
+
+def _code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the code cells that have something to execute."""
+    return [
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+    ]
 
 
 def _papermill(
@@ -127,26 +141,9 @@ def _manager(connection: Path, started: Callable[[int], None]) -> type[AsyncKern
     return Manager
 
 
-@contextmanager
-def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Yield a list to which SIGINT and SIGTERM are added instead of ending this process."""
-    came: list[signal.Signals] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        came.append(signal.Signals(number))
-
-    if threading.current_thread() is not threading.main_thread():
-        yield came  # signals are the main thread's
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _wait(worker: threading.Thread, stopped: list[signal.Signals], timeout_s: float | None) -> int:
+def _wait(
+    worker: threading.Thread, stopped: Sequence[signal.Signals], timeout_s: float | None
+) -> int:
     """Wait for the end, a signal or the time limit; return 0, INTERRUPTED or TIMED_OUT."""
     ends = time.monotonic() + timeout_s if timeout_s else float("inf")
     while worker.is_alive():
@@ -159,12 +156,17 @@ def _wait(worker: threading.Thread, stopped: list[signal.Signals], timeout_s: fl
 
 
 def _stop(worker: threading.Thread, kernels: list[int]) -> None:
-    for number in (signal.SIGINT, signal.SIGKILL):
+    """Interrupt the kernel until it heeds it, or kill it after the grace time."""
+    ends = time.monotonic() + GRACE_S
+    while worker.is_alive() and time.monotonic() < ends:
+        # More than once: a kernel that is starting does not hear the first.
         for pid in kernels:
-            _signal_group(pid, number)
+            _signal_group(pid, signal.SIGINT)
+        worker.join(_INTERRUPT_EVERY_S)
+    if worker.is_alive():
+        for pid in kernels:
+            _signal_group(pid, signal.SIGKILL)
         worker.join(GRACE_S)
-        if not worker.is_alive():
-            return
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

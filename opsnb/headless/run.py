@@ -6,9 +6,11 @@ import getpass
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,13 +36,15 @@ class Order:
     timeout_s: float | None = None
 
 
-def run(order: Order, config: Config) -> RunResult:
+def run(order: Order, config: Config, stopped: Sequence[signal.Signals] = ()) -> RunResult:
     """Run `order`, keep its record and return the result as it was kept, without secrets.
 
-    Raises RunBroke when the record cannot be kept; the executed notebook is then left behind and
-    the message says where.
+    The run ends early when a signal turns up in `stopped`. Raises ConfigError, before anything is
+    started, when the record store cannot be written. When it cannot be in the end, the executed
+    notebook is left behind, and the result's error says where.
     """
     store = Store(config.store)
+    store.demand_writable()
     redactor = Redactor(order.target.secrets | environment_secrets())
     started = now()
     source = order.runbook.path.read_bytes()
@@ -48,15 +52,16 @@ def run(order: Order, config: Config) -> RunResult:
     with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
         snapshot = Path(folder, order.runbook.path.name)
         snapshot.write_bytes(source)
-        execution = execute(
-            snapshot, Path(folder, "record.ipynb"), order.parameters, order.timeout_s
-        )
+        output = Path(folder, "record.ipynb")
+        execution = execute(snapshot, output, order.parameters, stopped, order.timeout_s)
     result = _result(order, started, hashlib.sha256(source).hexdigest(), execution)
     try:
         store.keep(result, execution.notebook, redactor)
     except RunBroke as error:
         left = _leave_behind(result.run_id, redactor.tree(execution.notebook))
-        raise RunBroke(f"{error} The executed notebook was left at {left}.") from error
+        result.error = f"{error} The executed notebook was left at {left}."
+        result.exit_code = error.exit_code
+        return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
     return store.result(result.run_id)
 
 

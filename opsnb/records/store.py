@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -68,15 +69,34 @@ class Store:
         try:
             # Other processes write here too, so a listing is never to be remembered.
             self._fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
+        except Exception as error:  # whatever a driver raises as it connects
             raise ConfigError(
-                f"The record store {self.url} cannot be opened: {error}. "
+                f"The record store {self.url} cannot be opened: {_brief(error)}. "
                 "Correct [records] store in opsnb.toml, or install the driver."
             ) from error
         self._root: str = root.rstrip("/")
         self._folder = Path(root) if isinstance(self._fs, LocalFileSystem) else None
+        if self._folder and self._folder.exists() and not self._folder.is_dir():
+            raise ConfigError(
+                f"The record store {self.url} is not a folder. Correct [records] store in "
+                "opsnb.toml, or OPSNB_RECORDS."
+            )
 
     # -- writing
+
+    def demand_writable(self) -> None:
+        """Raise ConfigError when a record could not be kept here now. A folder is made."""
+        if not self._folder:
+            return  # only writing tells
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"The record store {self.url} cannot be written: {_brief(error)}. "
+                + _what_to_do(error)
+            ) from error
 
     def keep(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> str:
         """Store the record of a run, redacted, and return its location.

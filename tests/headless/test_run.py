@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from opsnb.catalog import RunbookInfo
-from opsnb.errors import RunBroke
+from opsnb.errors import ConfigError
 from opsnb.headless import Order, run
 from opsnb.model import RunResult, Status
 from opsnb.records import Store, rebuild
@@ -114,8 +115,11 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
         "from opsnb.headless import Order, run; from opsnb.target import Target, load_config;"
-        f"info = RunbookInfo('test/one', Path({str(info.path)!r}));"
-        "sys.exit(run(Order(info, Target(name='here')), load_config()).exit_code)"
+        "from opsnb.interrupts import noted\n"
+        f"info = RunbookInfo('test/one', Path({str(info.path)!r}))\n"
+        "with noted() as stopped:\n"
+        "    result = run(Order(info, Target(name='here')), load_config(), stopped)\n"
+        "sys.exit(result.exit_code)"
     )
     process = subprocess.Popen([sys.executable, "-c", script])
     while not (started.exists() and started.read_text()):
@@ -158,16 +162,45 @@ def test_the_parameters_reach_the_notebook(tmp_path: Path) -> None:
     assert (result.exit_code, result.error) == (0, None)
 
 
-def test_a_store_that_cannot_be_written_loses_nothing(
+def test_a_store_that_cannot_be_written_is_refused_before_anything_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the store should be")
     monkeypatch.setenv("OPSNB_RECORDS", str(blocked))
-    with pytest.raises(RunBroke, match="The executed notebook was left at") as raised:
-        run(
-            Order(runbook(tmp_path, FINDING.format(status="ok")), Target(name="here")),
-            load_config(),
-        )
-    left = Path(str(raised.value).rpartition("left at ")[2].rstrip("."))
+    ran = tmp_path / "ran"
+    info = runbook(tmp_path, f"open({str(ran)!r}, 'w')")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        run(Order(info, Target(name="here")), load_config())
+    assert not ran.exists()
+
+
+def test_a_store_that_fails_in_the_end_loses_nothing(tmp_path: Path) -> None:
+    store = Path(load_config().store)
+    cell = f"import shutil; shutil.rmtree({str(store)!r}); open({str(store)!r}, 'w').close()"
+    info = runbook(tmp_path, FINDING.format(status="ok"), cell)
+    result = run(Order(info, Target(name="here")), load_config())
+    assert result.exit_code == 70
+    assert [finding.name for finding in result.findings] == ["test.one"]
+    assert result.error is not None
+    left = Path(result.error.rpartition("left at ")[2].rstrip("."))
     assert "As told." in left.read_text()
+    shutil.rmtree(left.parent)
+
+
+def test_a_notebook_that_ends_itself_early_is_no_success(tmp_path: Path) -> None:
+    cells = (FINDING.format(status="ok"), "import sys; sys.exit(0)", "1 + 1")
+    result = run(Order(runbook(tmp_path, *cells), Target(name="here")), load_config())
+    assert (result.exit_code, result.error) == (
+        70,
+        "The notebook ended itself before its last cell.",
+    )
+
+
+@pytest.mark.parametrize(("error", "code"), [("UsageError", 64), ("Refused", 77)])
+def test_what_a_runbook_refuses_has_its_own_exit_code(
+    tmp_path: Path, error: str, code: int
+) -> None:
+    info = runbook(tmp_path, f"from opsnb.errors import {error}\nraise {error}('Say which.')")
+    result = run(Order(info, Target(name="here")), load_config())
+    assert (result.exit_code, result.error) == (code, "Say which.")
