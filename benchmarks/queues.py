@@ -45,10 +45,11 @@ QUEUE = "benchmark"
 RARE = 100  # one job in so many fails for the other reason
 AT_ONCE = 5_000
 IDLE_S = 3.0
+PATIENCE_S = 600  # the peer's one call may take as long as it takes
 AGE_MS = 48 * 3_600_000
 PINGER = """
 import select, sys, time, redis
-client, worst = redis.Redis(port=int(sys.argv[1])), 0.0
+client, worst = redis.Redis(port=int(sys.argv[1]), socket_timeout=600), 0.0
 client.ping()
 print("ready", flush=True)
 while not select.select([sys.stdin], [], [], 0.001)[0]:
@@ -90,7 +91,7 @@ class Server:
             [*words, "--port", str(port), *settings], stdout=subprocess.DEVNULL
         )
         self.port = port
-        self.client: Any = redis.Redis(port=port, decode_responses=True)
+        self.client: Any = redis.Redis(port=port, decode_responses=True, socket_timeout=PATIENCE_S)
         url = f"redis://127.0.0.1:{port}"
         self.target = Target(name="benchmark", redis_url=url, time_limit_s=10, queues=(QUEUE,))
 
@@ -149,7 +150,8 @@ def peer(server: Server, call: Callable[[Any], Awaitable[object]]) -> Callable[[
 
     async def session() -> float:
         url = f"redis://127.0.0.1:{server.port}"
-        async with redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
+        patient = {"socket_timeout": PATIENCE_S, "decode_responses": True}
+        async with redis.asyncio.Redis.from_url(url, **patient) as client:
             queue = bullmq.Queue(QUEUE, {"connection": client})
             await client.ping()  # the connection is made outside the measurement
             clock = time.perf_counter()

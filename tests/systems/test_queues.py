@@ -123,6 +123,7 @@ def test_times_are_those_of_the_jobs_own_stamps(own: Target) -> None:
     found = queues.throughput(own, QUEUE)
     assert found.value == pytest.approx(30, rel=0.2)
     assert sum(row["completed"] for row in found.rows) == 60
+    assert len({row["until"] for row in found.rows}) == len(found.rows) > 5
 
 
 def test_a_delay_is_no_wait_and_a_retried_job_tells_none(own: Target) -> None:

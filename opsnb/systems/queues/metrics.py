@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from opsnb.check import check
@@ -102,7 +103,7 @@ def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
     while ends > begins and len(rows) < _BARS:
         rows.append(
             {
-                "ago": f"{span(now_s - ends)} ago",
+                "until": _moment(ends, step_s),
                 "completed": _within(completed, ends - step_s, ends),
                 "failed": _within(failed, ends - step_s, ends),
             }
@@ -228,6 +229,15 @@ async def _newest(session: Session, queue: Any, state: str, newest: int) -> list
             if added and taken and ended
         ]
     return found
+
+
+def _moment(at_s: float, step_s: float) -> str:
+    """Return the time of day in UTC, as finely as `step_s` asks for, so that each is its own."""
+    if step_s < 60:
+        return f"{datetime.fromtimestamp(at_s, UTC):%T}"
+    if step_s < 3600:
+        return f"{datetime.fromtimestamp(at_s, UTC):%H:%M}"
+    return f"{datetime.fromtimestamp(at_s, UTC):%d %b %H:%M}"
 
 
 def _within(jobs: list[_Ended], after_s: float, until_s: float) -> int:
