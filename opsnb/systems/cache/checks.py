@@ -156,6 +156,7 @@ def keys(target: Target) -> Finding:
         {
             "db": number,
             "keys": count["keys"],
+            "with_ttl": count["expires"],
             "without_ttl": count["keys"] - count["expires"],
             "mean_ttl": span(count["avg_ttl"] / 1000) if count["expires"] else "",
         }
