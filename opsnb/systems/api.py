@@ -19,6 +19,7 @@ from opsnb.redaction import safe_url
 from opsnb.target import Target
 
 SYSTEM = "api"
+_MOST_BYTES = 4 * 1024 * 1024
 _SAMPLING_S = 4.0  # a slow API gets fewer samples, not a longer check
 
 
@@ -54,8 +55,9 @@ def client(target: Target) -> Iterator[httpx.Client]:
 def health(target: Target) -> Finding:
     """API health"""
     with client(target) as http:
-        answer = http.get("/health")
-    took_ms = answer.elapsed.total_seconds() * 1000
+        clock = time.perf_counter()
+        answer = _get(http, "/health")
+        took_ms = (time.perf_counter() - clock) * 1000
     if answer.status_code != httpx.codes.OK:
         message = f"GET /health answered {answer.status_code} instead of 200: {_excerpt(answer)}"
         return Finding(status=Status.CRIT, message=message)
@@ -91,7 +93,7 @@ def latency(target: Target, samples: int = 10) -> Finding:
 def queue_stats(target: Target) -> Finding:
     """Queue stats of the API"""
     with client(target) as http:
-        answer = http.get("/api/queue/stats")
+        answer = _get(http, "/api/queue/stats")
     if answer.status_code != httpx.codes.OK:
         message = f"GET /api/queue/stats answered {answer.status_code}: {_excerpt(answer)}"
         return Finding(status=Status.CRIT, message=message)
@@ -112,7 +114,7 @@ def queue_stats(target: Target) -> Finding:
 def queue_names(target: Target) -> list[str]:
     """Return the queues that the API serves. Raises ServiceError."""
     with client(target) as http:
-        answer = http.get("/api/queue/stats")
+        answer = _get(http, "/api/queue/stats")
     _demand_success(answer)
     return [str(row.get("name")) for row in _queues(answer)]
 
@@ -143,15 +145,35 @@ def percentile(values: list[float], percent: float) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[round(percent) - 1]
 
 
+def _get(http: httpx.Client, path: str) -> httpx.Response:
+    """Return the answer to GET `path`, read whole within one time limit and one bound of size.
+
+    httpx's own limit is for each read, so an answer that drips or never ends would outlast it.
+    """
+    limit_s = http.timeout.read or 0.0
+    ends = time.monotonic() + limit_s
+    body = bytearray()
+    with http.stream("GET", path) as answer:
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > _MOST_BYTES:
+                raise BadAnswer(SYSTEM, f"GET {path} answers more than {_MOST_BYTES:,} bytes.")
+            if time.monotonic() > ends:
+                raise TimedOut(SYSTEM, f"GET {path} was not answered whole in {limit_s:g} s.")
+    return httpx.Response(
+        answer.status_code, headers={}, content=bytes(body), request=answer.request
+    )
+
+
 def _sample(target: Target, samples: int) -> list[float]:
     """Return the response times of GET /health in ms, over one connection as a client keeps it."""
     times_ms: list[float] = []
     with client(target) as http:
-        http.get("/health")  # the connection is made outside the measurement
+        _get(http, "/health")  # the connection is made outside the measurement
         ends = time.monotonic() + _SAMPLING_S
         while len(times_ms) < samples and (not times_ms or time.monotonic() < ends):
             clock = time.perf_counter()
-            http.get("/health")
+            _get(http, "/health")
             times_ms.append((time.perf_counter() - clock) * 1000)
     return times_ms
 
@@ -165,7 +187,11 @@ def _queues(answer: httpx.Response) -> list[Row]:
     found = body.get("queues", body) if isinstance(body, dict) else body
     if isinstance(found, dict):
         found = [{"name": name, **row} for name, row in found.items() if isinstance(row, dict)]
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    if (
+        not found
+        or not isinstance(found, list)
+        or not all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in found)
+    ):
         raise BadAnswer(SYSTEM, "GET /api/queue/stats answered without a list of queues.")
     return found
 
@@ -174,7 +200,7 @@ def _facts(answer: httpx.Response) -> list[Row]:
     """Return what /health says of itself, one row a fact; its body is free to be anything."""
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [{"fact": name, "value": _flat(value)} for name, value in _items(body)]
 
@@ -199,7 +225,7 @@ def _demand_success(answer: httpx.Response) -> None:
 def _json(answer: httpx.Response) -> Any:
     try:
         return answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadAnswer(SYSTEM, f"{answer.request.url.path} answered no JSON.") from error
 
 

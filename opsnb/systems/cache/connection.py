@@ -133,7 +133,7 @@ def errors(target: Target) -> Iterator[None]:
         message = f"{where} did not answer within {target.time_limit_s:g} s."
         raise TimedOut(SYSTEM, message) from error
     except redis.AuthenticationError as error:
-        message = f"{where} refuses the login: {error}. Correct redis_url."
+        message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct redis_url."
         raise Unreachable(SYSTEM, message) from error
     except redis.BusyLoadingError as error:
         message = f"{where} is still loading its data; wait until it has."

@@ -121,6 +121,9 @@ def _mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceEr
             told = BadAnswer(SYSTEM, f"{where} does not let go: {reason(error)}.")
         case psycopg.errors.AdminShutdown() | psycopg.errors.CrashShutdown():
             told = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
+        case psycopg.OperationalError() if "FATAL:" in str(error):  # it was reached, and said no
+            why = reason(error)
+            told = Unreachable(SYSTEM, f"{where} refuses: {why}. Correct database_url.")
         case psycopg.OperationalError():
             told = Unreachable(SYSTEM, f"{where} cannot be reached: {reason(error)}.")
         case _:
