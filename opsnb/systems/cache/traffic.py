@@ -28,7 +28,7 @@ _PINGING_S = 3.0
 _SLOW_PING_MS = 50.0
 _BLOCKED_MS = 100.0
 _RECENT_S = 600
-_SHOWN = 20
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
