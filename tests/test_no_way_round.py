@@ -1,0 +1,58 @@
+"""No action changes anything but under the guard, on the real systems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opsnb.errors import Refused
+from opsnb.guard import Action, Guard, Permit
+from opsnb.systems import cache, database, queues
+from opsnb.target import Target
+from tests.test_operate import SCENARIOS, quiet, snapshot
+
+__all__ = ["quiet"]  # the fixture
+
+QUEUE = "ai-analysis"
+# Each acting runbook's action, with what makes it have something to do.
+ACTIONS: dict[str, tuple[Action[...], tuple[Any, ...], dict[str, Any]]] = {
+    "queues/pause": (queues.pause, (QUEUE,), {}),
+    "queues/resume": (queues.resume, ("exports",), {}),
+    "queues/clean_failed": (queues.clean_failed, (QUEUE,), {"older_than": 0}),
+    "queues/retry_failed": (queues.retry_failed, (QUEUE,), {}),
+    "queues/remove_stuck": (queues.remove_stuck, (QUEUE,), {}),
+    "cache/clear": (cache.clear, (), {}),
+    "cache/warm_up": (cache.warm_up, (), {}),
+    "database/analyze": (database.analyze, (), {}),
+    "database/reindex": (database.reindex, ("idx_scenes_project_id",), {}),
+    "database/connections": (database.end_long_queries, (), {"minutes": 0.01}),
+    "database/backup": (database.backup, (), {}),
+    "database/restore": (database.restore, (), {}),
+}
+
+
+def test_every_action_is_tried() -> None:
+    found = {
+        item
+        for module in (queues, cache, database)
+        for item in vars(module).values()
+        if isinstance(item, Action)
+    }
+    assert found == {action for action, _, _ in ACTIONS.values()}
+
+
+@pytest.mark.parametrize("runbook", ACTIONS)
+def test_the_work_of_a_plan_is_refused_without_the_guard(quiet: Target, runbook: str) -> None:
+    SCENARIOS[runbook].prepare(quiet)
+    action, args, kwargs = ACTIONS[runbook]
+    before = snapshot(quiet)
+    plan = action(quiet, *args, **kwargs)
+    for permit in (None, object()):
+        with pytest.raises(Refused):
+            list(plan.work(permit))  # type: ignore[arg-type]
+    with pytest.raises(Refused):
+        list(plan.work(Permit(object())))
+    assert snapshot(quiet) == before
+    # The same work, let through, clears away what the scenario prepared.
+    Guard(quiet, True, "", lambda _: None).act(action, *args, **kwargs)
