@@ -31,11 +31,11 @@ _SECRET_VARIABLE = re.compile(
 _ABOUT_A_SECRET = re.compile(
     r"^(OLD)?PWD$|_(FILE|PATH|DIR|SOCK|TTL|TYPE|HOST|PORT|USER|NAME)$", re.IGNORECASE
 )
-_SECRET_KEY = re.compile(
-    r"(passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|secret[_-]?key|authorization|PGPASSWORD|REDISCLI_AUTH)s?$",
-    re.IGNORECASE,
+_SECRET_NAME = (
+    r"(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|secret[_-]?key|authorization|PGPASSWORD|REDISCLI_AUTH)s?"
 )
+_SECRET_KEY = re.compile(rf"{_SECRET_NAME}$", re.IGNORECASE)
 _SHORTEST = 6  # a shorter value would blot out ordinary words
 
 # The words of which notebooks and results are built. A secret that is (in) one of them cannot be
@@ -57,6 +57,9 @@ _URL_PASSWORD = re.compile(
     r"(?:[^\s'\"<>/?#]{1,512}@"
     r"|(?!\d{1,5}[/?#])(?:(?!://)[^\s'\"<>]){1,512}@)",
     re.IGNORECASE,
+)
+_QUERY_SECRET = re.compile(
+    rf"(?P<head>[?&;][\w.-]{{0,64}}?{_SECRET_NAME}=)(?P<value>[^\s&'\"<>]+)", re.IGNORECASE
 )
 _NAMED_SECRET = re.compile(
     r"(?P<head>(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key"
@@ -94,14 +97,21 @@ _BINARY_MIMES = ("image/png", "image/jpeg", "application/pdf")
 
 def safe_url(url: str) -> str:
     """Return `url`, or a text with URLs in it, with passwords masked, fit for a message."""
-    return _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
+    url = _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
+    return _QUERY_SECRET.sub(rf"\g<head>{MASK}", url)
 
 
 def url_secrets(url: str) -> set[str]:
-    """Return the secrets in `url`: passwords before its host or in its query, raw and decoded."""
-    found = set()
+    """Return the secrets in `url`: passwords before its host or in its query, raw and decoded.
+
+    A password that is not encoded as it must be is found as well, up to the last @.
+    """
+    found = {match["value"] for match in _QUERY_SECRET.finditer(url)}
     for match in _URL_PASSWORD.finditer(url):
         found.add(match[0][len(match["head"]) + 1 : -1])
+    if url.count("://") == 1:
+        found.add(url.partition("://")[2].rpartition("@")[0].partition(":")[2])
+    found.discard("")
     try:
         parts = urlsplit(url)
     except ValueError:

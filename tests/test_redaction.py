@@ -179,6 +179,20 @@ def test_safe_url_keeps_what_is_not_secret() -> None:
     assert safe_url("/srv/records") == "/srv/records"
 
 
+@pytest.mark.parametrize("key", ["password", "sslpassword", "token", "api_key", "x.secret"])
+def test_secrets_in_the_query_of_a_url_are_masked(key: str) -> None:
+    url = f"https://h/d?page=2&{key}=p%40#ss&sslmode=require"
+    assert safe_url(url) == f"https://h/d?page=2&{key}={MASK}&sslmode=require"
+    assert safe_url(safe_url(url)) == safe_url(url)
+    assert url_secrets(url) >= {"p%40#ss", "p@#ss"}
+
+
+@pytest.mark.parametrize("password", ["p@ss/w#rd?x", "12345/abc", "a:b@c?d@e", "//x/@y"])
+def test_url_secrets_are_whole_however_they_are_written(password: str) -> None:
+    assert password in url_secrets(f"redis://:{password}@localhost:1/0")
+    assert password in url_secrets(f"postgresql://app:{quote(password)}@localhost:1/app")
+
+
 def test_url_secrets_are_raw_and_decoded() -> None:
     assert url_secrets("redis://:p%40ss@h") == {"p%40ss", "p@ss"}
     assert url_secrets("postgresql://u@h/d?password=hunter2&sslmode=require") == {"hunter2"}
