@@ -15,9 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+)
 
 from opsnb.errors import ConfigError, UnknownTarget, did_you_mean
 from opsnb.model import Threshold
@@ -73,8 +80,7 @@ class Target(_Table):
     )
     dashboard_url: str = Field("", description="Bull Board, for links.")
     host: str = Field(
-        "local",
-        pattern=r"^(local|ssh://[^\s]+)$",
+        LOCAL,
         description="Where disk, memory, processes and logs are read: `local` or `ssh://user@host:port`.",
     )
     queues: tuple[str, ...] = Field(
@@ -97,6 +103,8 @@ class Target(_Table):
     thresholds: dict[str, Limits] = Field(
         default_factory=dict, description="Limits of this target, by metric."
     )
+    _password_parts: frozenset[str] = PrivateAttr(frozenset())
+    """The values of variables of which passwords in the URLs are put together."""
 
     def threshold(self, metric: str) -> Threshold:
         """Return the limits of `metric` for this target: its own, else the handbook's."""
@@ -109,9 +117,9 @@ class Target(_Table):
 
     @property
     def secrets(self) -> set[str]:
-        """The passwords in this target's URLs."""
+        """The passwords in this target's URLs, and the variables that they are made of."""
         urls = (self.api_url, self.redis_url, self.database_url, self.dashboard_url, self.host)
-        return set().union(*map(url_secrets, urls))
+        return set(self._password_parts).union(*map(url_secrets, urls))
 
     def describe(self) -> dict[str, str]:
         """Return this target's addresses, fit to be shown: no password in them."""
@@ -137,7 +145,8 @@ class Records(_Table):
 
     store: str = Field(
         "records",
-        description="A folder, relative to `opsnb.toml`, or any fsspec URL.",
+        description="A folder, relative to `opsnb.toml`, or any fsspec URL. `$OPSNB_RECORDS` goes "
+        "before it, relative to the working folder.",
     )
 
 
@@ -177,11 +186,12 @@ class Config:
     @property
     def store(self) -> str:
         """The record store: an absolute folder or an fsspec URL."""
-        store = os.environ.get("OPSNB_RECORDS") or self.records.store
+        named = os.environ.get("OPSNB_RECORDS")
+        store = named or self.records.store
         if "://" in store:
             return store
-        base = self.path.parent if self.path else Path.cwd()
-        return str((base / Path(store).expanduser()).resolve())
+        base = self.path.parent if self.path and not named else Path()
+        return str(_resolved(base / Path(store).expanduser()))
 
     @property
     def names(self) -> list[str]:
@@ -196,18 +206,23 @@ class Config:
         if name not in self.tables:
             raise UnknownTarget(self._unknown(name))
         where = f"[targets.{name}] in {self.files.get(name, 'the defaults')}"
-        table = _expand(self.tables[name], where)
-        table["thresholds"] = {
-            **{
-                metric: limits.model_dump(exclude_unset=True)
-                for metric, limits in self.thresholds.items()
-            },
-            **table.get("thresholds", {}),
-        }
-        target = _validated(Target, {**table, "name": name}, where)
+        table = self.tables[name]
+        target = _validated(Target, {**_expand(table, where), "name": name}, where)
         _check_metrics(target.thresholds, where)
         _check_urls(target, where)
+        _check_host(target.host, where)
+        target = target.model_copy(update={"thresholds": self._limits(target.thresholds)})
+        target._password_parts = _password_parts(table, target.secrets)
         return target
+
+    def _limits(self, own: Mapping[str, Limits]) -> dict[str, Limits]:
+        """Return the file's limits with a target's `own` put over them, one by one."""
+        return self.thresholds | {
+            metric: self.thresholds.get(metric, Limits()).model_copy(
+                update=limits.model_dump(exclude_unset=True)
+            )
+            for metric, limits in own.items()
+        }
 
     def _unknown(self, name: str) -> str:
         if name == DEMO:
@@ -220,7 +235,7 @@ class Config:
 def demo_home() -> Path:
     """Return the folder that holds the demo stack's state, whether it is up or not."""
     if home := os.environ.get("OPSNB_DEMO_HOME"):
-        return Path(home).expanduser().resolve()
+        return _resolved(Path(home).expanduser())
     return state_home() / "demo"
 
 
@@ -233,15 +248,23 @@ def state_home() -> Path:
 def find_config(start: Path | None = None) -> Path | None:
     """Return the path of the `opsnb.toml` that is in force, or None when there is none."""
     if named := os.environ.get("OPSNB_CONFIG"):
-        path = Path(named).expanduser().resolve()
+        path = _resolved(Path(named).expanduser())
         if not path.is_file():
             raise ConfigError(
                 f"$OPSNB_CONFIG names {path}, which is not a file; correct or unset it."
             )
         return path
-    start = (start or Path.cwd()).resolve()
+    start = _resolved(start or Path())
     candidates = (folder / CONFIG_NAME for folder in (start, *start.parents))
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _resolved(path: Path) -> Path:
+    """Return `path` as seen from the working folder. Raises ConfigError when that is gone."""
+    try:
+        return path.resolve()
+    except FileNotFoundError:
+        raise ConfigError("The working folder no longer exists; go to one that does.") from None
 
 
 def load_config(path: Path | None = None) -> Config:
@@ -284,7 +307,7 @@ def _handbook_target() -> dict[str, Any]:
 
 def _read(path: Path) -> _File:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}. Make it a readable text file."
@@ -314,34 +337,72 @@ _SCHEMES = {
     "redis_url": ("redis", "rediss", "unix"),
     "database_url": ("postgres", "postgresql"),
 }
+_REDIS_OPTIONS = ("client_name", "db", "protocol")
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile")
 
 
 def _check_urls(target: Target, where: str) -> None:
+    """Raise ConfigError on the first URL that is unusable; nothing of it is quoted."""
     for key, schemes in _SCHEMES.items():
-        url = getattr(target, key)
+        url, place = getattr(target, key), f"{where}: {key}"
         if not url:
             continue
-        try:
-            parts = urlsplit(url)
-            _ = parts.port
-        except ValueError:
-            # The error's own text may quote a part of the password.
+        parts = _split(url)
+        if parts is None:
             raise ConfigError(
-                f"{where}: {key} '{safe_url(url)}' is not a URL; write the special characters of "
-                "its password percent-encoded, and its port as a number."
-            ) from None
-        if parts.scheme not in schemes:
-            raise ConfigError(
-                f"{where}: {key} '{safe_url(url)}' must start with "
-                + " or ".join(f"{scheme}://" for scheme in schemes)
-                + "."
+                f"{place} is not a URL; write the special characters of its password "
+                "percent-encoded, and its port as a number."
             )
+        if parts.scheme not in schemes:
+            starts = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise ConfigError(f"{place} must start with {starts}.")
+        if key == "redis_url":
+            _check_redis(parts, place)
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of `url`, or None when it is not one, or where its password ends is open."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    astray = parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
+    return None if astray else parts
+
+
+def _check_redis(parts: SplitResult, place: str) -> None:
+    known = _REDIS_OPTIONS + (_TLS_OPTIONS if parts.scheme == "rediss" else ())
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"{place} has the option '{option}', which is not known."
+                + did_you_mean(option, known)
+            )
+    path = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
+    if not all(number.isdecimal() for number in (path or "0", options.get("db", "0"))):
+        raise ConfigError(f"{place} must name its database by a number, as in redis://host:6379/0.")
+    if options.get("protocol", "2") not in ("2", "3"):
+        raise ConfigError(f"{place} must have 2 or 3 as its protocol.")
+
+
+def _check_host(host: str, where: str) -> None:
+    parts = _split(host)
+    usable = parts and parts.scheme == "ssh" and parts.hostname and not re.search(r"\s", host)
+    if host != LOCAL and not usable:
+        raise ConfigError(
+            f"{where}: host must be `{LOCAL}` or `ssh://user@host:port`, the port up to 65535."
+        )
+
+
+_VARIABLE = re.compile(r"\$\{([^{}]*)(\}?)")
 
 
 def _expand(value: Any, where: str) -> Any:
     """Return `value` with each `${NAME}` in its strings replaced from the environment."""
     if isinstance(value, str):
-        return re.sub(r"\$\{([^}]*)\}", lambda match: _variable(match[1], where), value)
+        return _VARIABLE.sub(lambda match: _variable(match, where), value)
     if isinstance(value, dict):
         return {key: _expand(item, where) for key, item in value.items()}
     if isinstance(value, list):
@@ -349,7 +410,12 @@ def _expand(value: Any, where: str) -> Any:
     return value
 
 
-def _variable(name: str, where: str) -> str:
+def _variable(match: re.Match[str], where: str) -> str:
+    name, end = match.groups()
+    if not end:
+        raise ConfigError(f"{where} has a ${{ that is not closed; write it as ${{NAME}}.")
+    if not name:
+        raise ConfigError(f"{where} has a ${{}} without a name; write it as ${{NAME}}.")
     try:
         return os.environ[name]
     except KeyError:
@@ -358,7 +424,36 @@ def _variable(name: str, where: str) -> str:
         raise ConfigError(message + (near if "Did you mean" in near else f" Set {name}.")) from None
 
 
+def _password_parts(table: Mapping[str, Any], secrets: set[str]) -> frozenset[str]:
+    """Return the values of the variables in the URLs of `table` that are parts of `secrets`.
+
+    Only of these: a variable may as well be a host, which must stay readable.
+    """
+    urls = " ".join(table.get(key, "") for key in _SCHEMES)
+    values = {os.environ[name] for name, _ in _VARIABLE.findall(urls)}
+    return frozenset(value for value in values if any(value in secret for secret in secrets))
+
+
 _T = TypeVar("_T", bound=_Table)
+
+
+# What a value must be, by pydantic's name for what it is not.
+_MUST = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than": "must be more than {gt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "missing": "must be set",
+    "model_type": "must be a table",
+    "string_pattern_mismatch": "must be named with letters from A to Z, digits, '.', '_' and "
+    "single '-', a letter or digit first",
+    "string_type": "must be a text in quotes",
+    "tuple_type": 'must be a list, like ["/var/log/app.log"]',
+}
 
 
 def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
@@ -374,7 +469,8 @@ def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
             raise ConfigError(
                 f"{where} has the key '{place}', which is not known." + did_you_mean(key, known)
             ) from None
-        raise ConfigError(f"{where}: {place}: {first['msg']}.") from None
+        must = _MUST.get(first["type"], "is not usable").format(**first.get("ctx", {}))
+        raise ConfigError(f"{where}: {place} {must}.") from None
 
 
 def _known_keys(table: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
