@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -15,8 +16,9 @@ from rich.text import Text
 from opsnb.check import Check
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
+from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.systems import api, cache, database, host, logs, processes, queues
-from opsnb.target import Config, Target
+from opsnb.target import CONFIG_NAME, Config, Target
 from opsnb.view import TERMINAL_STYLES
 
 
@@ -28,49 +30,65 @@ class Part:
     tried: Callable[[Target], str]
     mend: str
     """What to do when it is not ok."""
+    key: str = ""
+    """The key of the target without which there is nothing to look at."""
+
+
+def _get(target: Target, path: str) -> str:
+    parts = urlsplit(target.api_url)
+    parts = parts._replace(path=parts.path.rstrip("/") + path, query="", fragment="")
+    return f"GET {safe_url(parts.geturl())}"
 
 
 PARTS = (
     Part(
         api.health,
-        lambda target: f"GET {target.describe()['api']}/health",
+        lambda target: _get(target, "/health"),
         "Start the service, or correct api_url.",
+        "api_url",
     ),
     Part(
         api.queue_stats,
-        lambda target: f"GET {target.describe()['api']}/api/queue/stats",
+        lambda target: _get(target, "/api/queue/stats"),
         "Correct queues, or resume what is paused.",
+        "api_url",
     ),
     Part(
         cache.ping,
         lambda target: f"PING {target.describe()['redis']}",
         "Start Redis, or correct redis_url.",
+        "redis_url",
     ),
     Part(
         cache.eviction,
         lambda _: "INFO memory, maxmemory_policy",
         "CONFIG SET maxmemory-policy noeviction: BullMQ loses jobs under any other.",
+        "redis_url",
     ),
     Part(
         queues.depth.given(),
         lambda target: f"BullMQ under the prefix '{target.queue_prefix}'",
         "Correct queues or queue_prefix, or work the queue off.",
+        "redis_url",
     ),
     Part(
         database.ping,
         lambda target: f"SELECT 1 on {target.describe()['database']}",
         "Start PostgreSQL, or correct database_url.",
+        "database_url",
     ),
     Part(
         database.statements,
         lambda _: "pg_stat_statements",
         "Add pg_stat_statements to shared_preload_libraries, restart PostgreSQL, then "
         "CREATE EXTENSION pg_stat_statements.",
+        "database_url",
     ),
     Part(
         database.pg_dump,
         lambda target: f"{database.program(target, 'pg_dump')} --version",
         "Install the server's version of the client programs, or set pg_bin to their folder.",
+        "database_url",
     ),
     Part(
         host.reachable,
@@ -86,6 +104,7 @@ PARTS = (
         logs.errors,
         lambda target: ", ".join(target.logs),
         "Read the log, or correct logs.",
+        "logs",
     ),
 )
 
@@ -101,19 +120,16 @@ class Diagnosis:
 
 
 def examine(target: Target, config: Config) -> list[Diagnosis]:
-    """Return one diagnosis a part of `target`, then those of the configuration."""
+    """Return one diagnosis a part of `target`, then those of the configuration; no secret in it."""
     found = Measurement(target).run([part.check for part in PARTS])
     parts = {part.check.name: part for part in PARTS}
     diagnoses = [
-        Diagnosis(
-            finding,
-            parts[finding.name].tried(target),
-            "" if finding.status in (Status.OK, Status.SKIPPED) else parts[finding.name].mend,
-        )
+        _diagnosis(parts[finding.name], finding, target, config)
         for finding in found
         if finding.name in parts
     ]
-    return [*diagnoses, _contacts(config)]
+    redactor = Redactor(target.secrets | environment_secrets())
+    return [_redacted(each, redactor) for each in (*diagnoses, _contacts(config))]
 
 
 def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
@@ -133,6 +149,28 @@ def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
                 table.add_row(Text(label, "dim"), Text(words))
         table.add_row()
     return table
+
+
+def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> Diagnosis:
+    if finding.status is Status.SKIPPED and finding.caused_by is None:
+        # No other part says what is lacking.
+        finding = finding.model_copy(update={"status": Status.WARN})
+    if part.key and not getattr(target, part.key):
+        tried = f"{part.key} in [targets.{target.name}] of {config.path or CONFIG_NAME}"
+        variable = "" if config.path else f", or {part.key.upper()} in the environment"
+        mend = f"Set {tried}{variable}."
+    else:
+        tried, mend = part.tried(target), part.mend
+    return Diagnosis(finding, tried, "" if finding.status in (Status.OK, Status.SKIPPED) else mend)
+
+
+def _redacted(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
+    finding = redactor.tree(diagnosis.finding.model_dump(mode="json"))
+    return Diagnosis(
+        Finding.model_validate(finding),
+        redactor.text(diagnosis.tried),
+        redactor.text(diagnosis.mend),
+    )
 
 
 def _contacts(config: Config) -> Diagnosis:
