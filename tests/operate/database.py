@@ -58,11 +58,11 @@ def databases_like(target: Target, name: str) -> list[str]:
     return [row[0] for row in rows if row[0].startswith(name)]
 
 
-@contextmanager
-def running(target: Target, statement: str, application: str = LONG_QUERY) -> Iterator[None]:
-    """Have a statement run within, in a session of its own."""
+def start(target: Target, statement: str, application: str) -> threading.Thread:
+    """Have a statement run in a session of its own, which lives as long as this process."""
     url = make_conninfo(target.database_url, application_name=application)
     connection = psycopg.connect(url, autocommit=True)
+    _sessions.append(connection)
 
     def run() -> None:
         with suppress(psycopg.Error):
@@ -71,6 +71,16 @@ def running(target: Target, statement: str, application: str = LONG_QUERY) -> It
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     wait_for(lambda: is_running(target, application))
+    return thread
+
+
+_sessions: list[psycopg.Connection[Any]] = []
+
+
+@contextmanager
+def running(target: Target, statement: str, application: str = LONG_QUERY) -> Iterator[None]:
+    """Have a statement run within, in a session of its own."""
+    thread = start(target, statement, application)
     try:
         yield
     finally:
@@ -80,7 +90,6 @@ def running(target: Target, statement: str, application: str = LONG_QUERY) -> It
             application,
         )
         thread.join(5)
-        connection.close()
 
 
 def is_running(target: Target, application: str = LONG_QUERY) -> bool:
@@ -154,15 +163,10 @@ def _reindexed(target: Target, result: RunResult) -> None:
     query(target, "DROP TABLE drill")
 
 
-_long_queries: list[Any] = []
-
-
 def _start_long_query(target: Target) -> None:
     if is_running(target):
         return
-    session = running(target, "SELECT pg_sleep(300)")
-    session.__enter__()
-    _long_queries.append(session)
+    start(target, "SELECT pg_sleep(300)", LONG_QUERY)
     time.sleep(1.0)  # longer than the scenario's limit
 
 
@@ -170,8 +174,6 @@ def _ended(target: Target, result: RunResult) -> None:
     (action,) = result.actions
     assert (action.planned, action.applied, action.verified) == (1, 1, True)
     assert not is_running(target)
-    while _long_queries:
-        _long_queries.pop().__exit__(None, None, None)
 
 
 def _backed_up(target: Target, result: RunResult) -> None:

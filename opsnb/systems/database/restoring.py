@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,8 +83,7 @@ def restore(target: Target, file: str = "", *, swap: bool = False, folder: str =
     entries = demand_readable(target, archive)
     with file_errors(path):
         basis += [str(path), path.stat().st_size, path.stat().st_mtime_ns]
-    stamp = now().strftime(STAMP)
-    names = _Names(live, _named(live, "restore", stamp), _named(live, "before", stamp))
+    names = _unused(target, live)
     compared: list[Rows] = []
 
     def work(permit: Permit) -> Iterator[int]:
@@ -142,6 +142,10 @@ def _undo(names: _Names, *, swap: bool) -> str:
 
 
 def _nothing(target: Target, folder: str) -> Plan:
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        yield 0
+
     return Plan(
         summary=f"There is no full backup of {target.name} in {folder_of(folder)}: nothing to "
         "restore. Name a file with -p file=...",
@@ -149,7 +153,7 @@ def _nothing(target: Target, folder: str) -> Plan:
         unit="databases",
         command="psql $DATABASE_URL < backup.sql",
         undo="",
-        work=lambda _: iter(()),
+        work=work,
         verify=list,
     )
 
@@ -387,7 +391,8 @@ def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding
     if swap:
         message = (
             f"{names.live} is the restored database now, with {counted(len(restored), 'table')}; "
-            f"the old one is kept as {names.before}. When all is well: DROP DATABASE {_quoted(names.before)};"
+            f"the old one is kept as {names.before}. When all is well: "
+            f"DROP DATABASE {_quoted(names.before)};"
         )
         # The service writes to it already, so that its numbers move on from the backup's.
         good = names.scratch not in there and set(held) <= set(restored)
@@ -410,6 +415,16 @@ def _there(target: Target, names: _Names) -> set[str]:
             [[names.live, names.scratch, names.before]],
         )
         return {row["datname"] for row in rows}
+
+
+def _unused(target: Target, live: str) -> _Names:
+    """Return names that no database has: two restores of one second must not meet."""
+    while True:
+        stamp = now().strftime(STAMP)
+        names = _Names(live, _named(live, "restore", stamp), _named(live, "before", stamp))
+        if _there(target, names) <= {live}:
+            return names
+        time.sleep(0.2)
 
 
 def _named(live: str, what: str, stamp: str) -> str:
