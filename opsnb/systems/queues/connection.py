@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,8 +109,8 @@ def writing(target: Target, permit: Permit) -> Iterator[Session]:
 class Pace:
     """How much to ask of the server at a time, so that nothing else waits long for it.
 
-    Batches shrink when one took longer than it should, and grow again slowly. A server that is
-    slow all the same gets a rest between them.
+    The quickest of the last few batches tells what the server needs for one: the others waited
+    for something else, at its end or at ours. A server that is slow all the same gets a rest.
     """
 
     GOAL_S = 0.008
@@ -117,6 +118,7 @@ class Pace:
 
     def __init__(self, most: int = 1000) -> None:
         self._most, self._least = most, most // 20
+        self._each: deque[float] = deque(maxlen=4)  # the last batches' seconds for one
         self.size = most // 2
         self._clock = time.perf_counter()
 
@@ -127,13 +129,11 @@ class Pace:
 
     def end(self) -> None:
         """Learn from the batch that ends now."""
-        took = time.perf_counter() - self._clock
-        if took < self.GOAL_S / 2:
-            self.size = min(self._most, self.size + self._least)
-        elif took > self.GOAL_S:
-            if self.size == self._least:
-                time.sleep(min(took, self._REST_S))
-            self.size = max(self._least, self.size // 2)
+        self._each.append((time.perf_counter() - self._clock) / self.size)
+        needs = min(self._each)
+        if needs * self._least > self.GOAL_S:
+            time.sleep(min(needs * self._least, self._REST_S))
+        self.size = max(self._least, min(self._most, int(self.GOAL_S / needs)))
 
 
 async def identity(session: Session) -> str:
