@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +12,10 @@ import pytest
 import redis
 from psycopg import sql
 
-from opsnb import catalog
+from opsnb import catalog, headless
 from opsnb.demo import stack
 from opsnb.model import ActionState, RunResult
-from opsnb.target import Target
+from opsnb.target import Target, load_config
 from tests.operate import Scenario, cache, database, health, queues
 
 SCENARIOS: dict[str, Scenario] = {
@@ -35,19 +33,20 @@ _RENEWED = (":stalled-check", ":events", ":stalled")
 def quiet(demo: Target) -> Iterator[Target]:
     """The demo target with nobody using it, so that nothing changes by itself."""
     stack.set_traffic(False)
-    time.sleep(2.5)  # what was under way ends
+    before = None
+    while (seen := snapshot(demo)) != before:  # what was under way ends
+        before = seen
+        time.sleep(1)
     yield demo
     stack.set_traffic(True)
 
 
-def opsnb_run(runbook: str, parameters: dict[str, str], *options: str) -> RunResult:
-    given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
-    command = [sys.executable, "-m", "opsnb", "run", runbook, "-t", "demo", "--json"]
-    done = subprocess.run([*command, *given, *options], capture_output=True, text=True, check=False)
-    assert done.stdout, done.stderr
-    result = RunResult.model_validate_json(done.stdout)
+def run_once(target: Target, runbook: str, parameters: dict[str, str]) -> RunResult:
+    """Run a runbook as `opsnb run` does."""
+    info = catalog.runbook(runbook)
+    values = info.validate({"target": target.name, **parameters})
+    result = headless.run(headless.Order(info, target, values), load_config())
     assert result.error is None, result.error
-    assert done.returncode == result.exit_code
     return result
 
 
@@ -103,12 +102,13 @@ def test_a_runbook_plans_without_changing_anything_and_applies_exactly_its_plan(
     scenario.prepare(quiet)
 
     before = snapshot(quiet)
-    dry = opsnb_run(runbook, {})
+    dry = run_once(quiet, runbook, {})
     assert snapshot(quiet) == before
     assert {action.applied for action in dry.actions} <= {0}
     assert bool(dry.actions) == info.acts
 
-    result = opsnb_run(runbook, scenario.parameters, *(["--apply"] if info.acts else []))
+    applying = {"apply": "true"} if info.acts else {}
+    result = run_once(quiet, runbook, scenario.parameters | applying)
     for action in result.actions:
         assert action.state is ActionState.APPLIED, json.dumps(action.model_dump(mode="json"))
         assert action.applied == action.planned

@@ -34,7 +34,7 @@ def client(target: Target) -> Iterator[httpx.Client]:
     where = f"The API at {safe_url(target.api_url)}"
     try:
         with httpx.Client(
-            base_url=target.api_url,
+            base_url=target.api_url.partition("?")[0],
             timeout=target.time_limit_s,
             trust_env=False,
             # Reading the CA certificates takes longer than the request; plain HTTP needs none.
