@@ -486,11 +486,11 @@ def test_a_login_that_may_do_little_is_told_what_it_lacks(server: Server) -> Non
     assert (found.value, found.rows[0]["KiB"]) == (10, None)
     assert "MEMORY USAGE is not permitted" in found.message
     record, (failure, effect) = act(guest, cache.clear)
-    assert "run UNLINK; let it: ACL SETUSER guest +unlink." in failure.message
+    assert "run EVAL; let it: ACL SETUSER guest +eval." in failure.message
     assert record.applied == 0
     assert effect.status is Status.UNKNOWN
 
-    server.run("ACL", "SETUSER", "guest", "+unlink", "resetkeys", "~project:*")
+    server.run("ACL", "SETUSER", "guest", "+eval", "+unlink", "resetkeys", "~project:*")
     _, (failure,) = act(guest, cache.clear)
     assert "ACL SETUSER guest allkeys" in failure.message
 
