@@ -12,7 +12,7 @@ from psycopg import sql
 
 from opsnb.check import check
 from opsnb.errors import BadAnswer
-from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
 from opsnb.systems.database.words import counted
@@ -29,40 +29,6 @@ _LEAST_BLOCKS = 100_000  # fewer reads tell nothing about a cache
 _BIG_ROWS = 10_000
 _OFTEN_SCANNED = 100
 
-_HIT_RATE = Threshold(
-    metric="database_cache_hit_percent",
-    label="Blocks found in shared_buffers",
-    unit="%",
-    warn=90,
-    lower_is_worse=True,
-    source="4.1",
-    action="Raise shared_buffers, find what scans whole tables",
-)
-_UNUSED = Threshold(
-    metric="database_unused_index_mib",
-    label="Indexes never read",
-    unit="MiB",
-    warn=1024,
-    source="4.1",
-    action="Drop them, after a look at the replicas",
-)
-_BLOAT = Threshold(
-    metric="database_bloat_percent",
-    label="Estimated bloat",
-    unit="%",
-    warn=50,
-    source="4.2",
-    action="VACUUM; pg_repack or VACUUM FULL in a maintenance window",
-)
-_WRAPAROUND = Threshold(
-    metric="database_xid_age_percent",
-    label="Transaction ids used up",
-    unit="%",
-    warn=40,
-    crit=75,
-    source="4.2",
-    action="VACUUM the oldest tables, end old transactions and replication slots",
-)
 
 # A table that somebody holds exclusively, or waits for, would make us wait in its queue.
 _LOCKED: LiteralString = (
@@ -97,14 +63,7 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
     slow = [row for row in rows if row["judged"]]
     for row in rows:
         del row["judged"]
-    limits = Threshold(
-        metric="database_statement_ms",
-        label="Mean time of a statement",
-        unit="ms",
-        warn=mean_ms,
-        source="4.1",
-        action="EXPLAIN ANALYZE it; add the missing index",
-    )
+    limits = target.threshold("database_statement_ms").model_copy(update={"warn": mean_ms})
     slowest = max((row["mean_ms"] for row in slow), default=0.0)
     message = f"No statement that runs again and again takes more than {mean_ms:g} ms on average."
     if slow:
@@ -218,7 +177,9 @@ def cache_hits(target: Target) -> Finding:
     message = (
         f"{percent:.1f} % of {blocks:,} blocks were in shared_buffers ({row['shared_buffers']})."
     )
-    return Finding.measured(percent, _HIT_RATE, message, rows=[row])
+    return Finding.measured(
+        percent, target.threshold("database_cache_hit_percent"), message, rows=[row]
+    )
 
 
 @check(needs=(SYSTEM,))
@@ -257,7 +218,7 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
         f"{counted(count, 'index', 'indexes')} never read since {since['since']}: {mib:,.1f} MiB."
     )
     shown = [{key: row[key] for key in ("index", "table", "mib")} for row in rows]
-    return Finding.measured(mib, _UNUSED, message, rows=shown)
+    return Finding.measured(mib, target.threshold("database_unused_index_mib"), message, rows=shown)
 
 
 @check(needs=(SYSTEM,))
@@ -379,7 +340,9 @@ def bloat(target: Target, least_mib: float = 10.0) -> Finding:
         f"About {sum(row['wasted_mib'] for row in rows):,.0f} MiB of the largest tables are empty; "
         f"{worst['table']} is {worst['wasted_percent']:.0f} % empty."
     )
-    return Finding.measured(worst["wasted_percent"], _BLOAT, message, rows=rows)
+    return Finding.measured(
+        worst["wasted_percent"], target.threshold("database_bloat_percent"), message, rows=rows
+    )
 
 
 @check(needs=(SYSTEM,))
@@ -406,7 +369,9 @@ def vacuum_state(target: Target) -> Finding:
     message = f"{age['xids']:,} transaction ids are in use, {percent:.1f} % of all there are."
     if age["autovacuum"] != "on":
         message += " Autovacuum is off: ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
-    finding = Finding.measured(percent, _WRAPAROUND, message, rows=rows)
+    finding = Finding.measured(
+        percent, target.threshold("database_xid_age_percent"), message, rows=rows
+    )
     if age["autovacuum"] != "on" and finding.status is Status.OK:
         finding.status = Status.WARN
     return finding

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from opsnb.check import check
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import (
     APPLICATION,
     SYSTEM,
@@ -27,15 +27,6 @@ _CANCEL_S = 5.0
 _POLL_S = 0.2
 _MOST_ROWS = 100
 
-_POOL = Threshold(
-    metric="database_connections_percent",
-    label="Connections in use",
-    unit="%",
-    warn=80,
-    crit=95,
-    source="4.4",
-    action="End idle sessions, look for a leak in the service's pool",
-)
 
 _ENDABLE: LiteralString = (
     "state = 'active' AND backend_type = 'client backend' AND datname = current_database()"
@@ -79,7 +70,12 @@ def connections(target: Target) -> Finding:
         if (count := sum(row[state] for row in rows))
     )
     message = f"{used} of {most} connections are in use: {states}."
-    return Finding.measured(100 * used / most, _POOL, message, rows=rows[:_MOST_ROWS])
+    return Finding.measured(
+        100 * used / most,
+        target.threshold("database_connections_percent"),
+        message,
+        rows=rows[:_MOST_ROWS],
+    )
 
 
 @check(needs=(SYSTEM,))
