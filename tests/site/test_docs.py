@@ -16,10 +16,12 @@ import typer
 from opsnb import catalog
 from opsnb.check import Check
 from opsnb.cli import app
-from opsnb.model import Status
+from opsnb.guard import Guard
+from opsnb.model import ActionRecord, Status
 from opsnb.runbook import Runbook
 from opsnb.site.reference import TABLES
 from opsnb.systems import cache, logs
+from opsnb.systems.cache import checks, clearing
 from opsnb.target import Target, load_config
 
 DOCS = catalog.share("docs")
@@ -41,7 +43,7 @@ def connection(_: Target) -> Iterator[Client]:
 
 def test_the_check_of_the_guide_works_in_its_module() -> None:
     source, _, cell, together, given = blocks(DOCS / "guide/add-a-check.md", "python")
-    names: dict[str, Any] = {**vars(cache), "connection": connection}
+    names: dict[str, Any] = {**vars(checks), "connection": connection}
     exec(source, names)
     evictions = names["evictions"]
     assert isinstance(evictions, Check)
@@ -57,7 +59,8 @@ def test_the_check_of_the_guide_works_in_its_module() -> None:
     )
     assert all(callable(getattr(Runbook, name)) for name in vars(rb))
     for line in (cell, together, given):
-        exec(line, {"rb": rb, "cache": SimpleNamespace(**names), "logs": logs})
+        ours = SimpleNamespace(**{**vars(cache), "evictions": evictions})
+        exec(line, {"rb": rb, "cache": ours, "logs": logs})
     assert asked == [
         "cache.evictions",
         *("cache.memory", "cache.evictions"),
@@ -65,10 +68,21 @@ def test_the_check_of_the_guide_works_in_its_module() -> None:
     ]
 
 
+def test_the_action_of_the_guide_works_on_a_real_cache(demo: Target) -> None:
+    (source,) = blocks(DOCS / "guide/act.md", "python")
+    names: dict[str, Any] = {**vars(checks), **vars(clearing)}
+    exec(source, names)
+    with names["connection"](demo) as client:
+        assert client.set("drill:forget", 1)
+    told: list[ActionRecord] = []
+    Guard(demo, True, "", told.append).act(names["forget"], "drill:forget")
+    assert (told[-1].planned, told[-1].applied, told[-1].verified) == (1, 1, True)
+
+
 def test_the_limit_of_the_guide_is_one_that_there_is() -> None:
     fragment = blocks(DOCS / "guide/add-a-check.md", "python")[1]
     body = "".join(f"    {line}\n" for line in fragment.splitlines())
-    names = dict(vars(cache))
+    names = dict(vars(checks))
     exec(f"def measured(target, percent):\n{body}", names)
     assert names["measured"](Target(name="demo"), 91.0).status is Status.WARN
 
