@@ -84,11 +84,12 @@ def clear(
         )
     tallies, rows, sizes = _look(target, selection)
     count, spared = sum(t.estimate for t in tallies), sum(t.spared for t in tallies)
-    began = _Began()
+    course = _Course()
 
     def work(permit: Permit) -> Iterator[int]:
-        began.at = time.monotonic()
-        return _clear(target, permit, selection)
+        course.began = time.monotonic()
+        yield from _clear(target, permit, selection)
+        course.ended = True
 
     return Plan(
         summary=_summary(selection, tallies, count, spared),
@@ -97,7 +98,7 @@ def clear(
         command=_command(scope, selection, pattern),
         undo="",
         work=work,
-        verify=lambda: [_effect(target, selection, began)],
+        verify=lambda: [_effect(target, selection, course)],
         sample=rows,
         bytes=round(count * sum(sizes) / len(sizes)) if sizes else None,
         # Keys come and go all the time; the server and what is selected on it must not.
@@ -177,10 +178,11 @@ def _warning(target: Target, queue_keys: bool, count: int, spared: int) -> str:
 
 
 @dataclass
-class _Began:
-    """When the work began, on the monotonic clock."""
+class _Course:
+    """When the work began, on the monotonic clock, and whether it came to its end."""
 
-    at: float | None = None
+    began: float = 0.0
+    ended: bool = False
 
 
 class _Pace:
@@ -269,10 +271,10 @@ def _unlink_all(client: redis.Redis, selection: _Selection, pace: _Pace) -> Iter
         pace.adapt()
 
 
-def _effect(target: Target, selection: _Selection, began: _Began) -> Finding:
+def _effect(target: Target, selection: _Selection, course: _Course) -> Finding:
     """Count what is there now, and tell keys that were left from those that came back."""
     left = old = 0
-    since_s = time.monotonic() - (began.at or 0.0)
+    since_s = time.monotonic() - course.began
     ends = time.monotonic() + _COUNTING_S
     telling = complete = True
     for number in selection.databases:
@@ -286,6 +288,8 @@ def _effect(target: Target, selection: _Selection, began: _Began) -> Finding:
                 if time.monotonic() > ends:
                     complete = False
                     break
+    if not course.ended:
+        old = left  # nothing has been looked for to its end, so nothing can have come back
     return _judge(left, old, telling, complete)
 
 

@@ -157,6 +157,12 @@ def _answer(target: Target, error: redis.RedisError) -> str:
     text = str(error).rstrip(".")
     if isinstance(error, redis.exceptions.NoPermissionError):
         return _permission(urlsplit(target.redis_url).username or "default", text)
+    if "ACL failure in script" in text or "user executing the script" in text:
+        user = urlsplit(target.redis_url).username or "default"
+        return (
+            f"does not let user '{user}' run what the clear consists of; "
+            f"let it: ACL SETUSER {user} +scan +unlink."
+        )
     if isinstance(error, redis.exceptions.ReadOnlyError):
         return "is a read-only replica; act on its primary."
     if isinstance(error, redis.exceptions.OutOfMemoryError):
