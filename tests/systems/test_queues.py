@@ -10,7 +10,7 @@ import pytest
 
 from opsnb.check import Check
 from opsnb.demo import faults
-from opsnb.errors import BadAnswer, Unreachable
+from opsnb.errors import BadAnswer, Unreachable, UsageError
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.systems import queues
@@ -103,7 +103,7 @@ def test_the_service_s_workers_are_seen(demo: Target) -> None:
 def test_an_unknown_queue_is_refused_with_the_nearest_name(
     demo: Target, check: Check[[str]]
 ) -> None:
-    with pytest.raises(queues.UnknownQueue, match="'ai-analysis'"):
+    with pytest.raises(UsageError, match="'ai-analysis'"):
         check(demo, "ai-anlysis")
 
 
@@ -111,7 +111,7 @@ def test_a_prefix_without_queues_says_so(demo: Target) -> None:
     empty = demo.model_copy(update={"queues": (), "queue_prefix": "no*such"})
     with pytest.raises(BadAnswer, match="queue_prefix"):
         queues.depth(empty)
-    with pytest.raises(queues.UnknownQueue, match="There is no queue 'x'"):
+    with pytest.raises(UsageError, match="There is no queue 'x'"):
         queues.state(empty, "x")
 
 
@@ -123,7 +123,7 @@ def test_times_are_those_of_the_jobs_own_stamps(own: Target) -> None:
     found = queues.throughput(own, QUEUE)
     assert found.value == pytest.approx(30, rel=0.2)
     assert sum(row["completed"] for row in found.rows) == 60
-    assert len({row["until"] for row in found.rows}) == len(found.rows) > 5
+    assert len({row["until"] for row in found.rows}) == len(found.rows) >= 4
 
 
 def test_a_delay_is_no_wait_and_a_retried_job_tells_none(own: Target) -> None:

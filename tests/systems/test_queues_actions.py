@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ import pytest
 from opsnb.demo import faults
 from opsnb.errors import ParameterError, Refused, UsageError
 from opsnb.guard import Action, Guard
-from opsnb.model import ActionRecord, ActionState, Finding, Status
+from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import connection
 from opsnb.target import Target
@@ -136,7 +138,7 @@ def test_an_api_that_dies_after_the_plan_is_stood_in_for(demo: Target) -> None:
     "action", [queues.pause, queues.resume, queues.clean_failed, queues.retry_failed]
 )
 def test_an_unknown_queue_is_refused_before_anything(demo: Target, action: Action[Any]) -> None:
-    with pytest.raises(queues.UnknownQueue, match="Did you mean 'exports'"):
+    with pytest.raises(UsageError, match="Did you mean 'exports'"):
         act(demo, action, "export")
 
 
@@ -500,3 +502,19 @@ def test_ctrl_c_waits_for_the_batch_under_way_so_that_it_is_counted(own: Target)
     with pytest.raises(KeyboardInterrupt):
         two_steps()
     assert len(done) == 1
+
+
+@pytest.mark.parametrize(
+    ("queue", "exit_code", "words"),
+    [("exprots", 64, "Did you mean 'exports'?"), ("ai-analysis", 77, "is being worked on")],
+)
+def test_a_run_that_is_refused_ends_with_its_exit_code(
+    demo: Target, queue: str, exit_code: int, words: str
+) -> None:
+    faults.inject("queue-backlog")
+    job = queue_jobs.ids_in(demo, "ai-analysis", "active")[0]
+    command = [sys.executable, "-m", "opsnb", "run", "queues/remove_stuck", "--apply", "--json"]
+    given = ["-p", f"queue={queue}", "-p", f"job={job}", "-p", "longer_than=0.001"]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
+    assert done.returncode == exit_code
+    assert words in str(RunResult.model_validate_json(done.stdout).error)

@@ -1,7 +1,7 @@
 """BullMQ queues, through its official Python client on the target's Redis."""
 
 from opsnb.systems.queues.cleaning import clean_failed
-from opsnb.systems.queues.connection import SYSTEM, UnknownQueue
+from opsnb.systems.queues.connection import SYSTEM
 from opsnb.systems.queues.counts import (
     STATES,
     counts,
@@ -24,7 +24,6 @@ __all__ = [
     "STATES",
     "SYSTEM",
     "Selection",
-    "UnknownQueue",
     "clean_failed",
     "counts",
     "dashboards",

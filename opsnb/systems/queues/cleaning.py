@@ -37,7 +37,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     Removes the failed or completed jobs that ended more than `older_than` hours ago; only those
     named `name` and with `reason` in their failed reason, where these are given. Children that a
     parent still waits for stay: BullMQ would remove or start the parent with the last of them.
-    Raises UnknownQueue.
+    Raises UsageError for an unknown queue.
     """
     asked = jobs.Asked(state, name, reason, older_than)
     with reading(target) as session:

@@ -28,10 +28,6 @@ _MOST_SCANS = 2000  # of 1,000 keys each
 _GLOB = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
 
 
-class UnknownQueue(UsageError):
-    """The target has no queue of that name."""
-
-
 class Session:
     """One connection for the whole life of a check or an action.
 
@@ -153,7 +149,7 @@ async def names(session: Session) -> list[str]:
 
 
 async def require(session: Session, queue: str) -> None:
-    """Raise UnknownQueue, with the nearest name, unless the target has `queue`."""
+    """Raise UsageError, with the nearest name, unless the target has `queue`."""
     target = session.target
     base = f"{target.queue_prefix}:{queue}:"
     if queue in target.queues or await session.client.exists(base + "meta", base + "id"):
@@ -161,8 +157,8 @@ async def require(session: Session, queue: str) -> None:
     try:
         known = await names(session)
     except BadAnswer as none:
-        raise UnknownQueue(f"There is no queue '{queue}'. {none}") from none
-    raise UnknownQueue(
+        raise UsageError(f"There is no queue '{queue}'. {none}") from none
+    raise UsageError(
         f"There is no queue '{queue}' on target {target.name}." + did_you_mean(queue, known)
     )
 

@@ -97,7 +97,7 @@ class Chosen:
 async def select(session: Session, queue: str, asked: Asked) -> tuple[str, Selection]:
     """Return the server's identity and the selection, its times fixed by the server's clock.
 
-    Raises UnknownQueue.
+    Raises UsageError for an unknown queue.
     """
     await connection.require(session, queue)
     now = await connection.server_ms(session)

@@ -22,7 +22,7 @@ _MOST_RESUMES = 10_000  # each brings back 7,000 jobs of a queue that an older B
 def pause(target: Target, queue: str, via: Via = "redis") -> Plan:
     """Pause a queue.
 
-    Workers end what they have begun and take nothing new. Raises UnknownQueue.
+    Workers end what they have begun and take nothing new. Raises UsageError for an unknown queue.
     """
     taken = route.choose(target, queue, via)
     server, row, now = _look(target, queue)
@@ -51,7 +51,7 @@ def pause(target: Target, queue: str, via: Via = "redis") -> Plan:
 def resume(target: Target, queue: str, via: Via = "redis") -> Plan:
     """Resume a queue.
 
-    Raises UnknownQueue.
+    Raises UsageError for an unknown queue.
     """
     taken = route.choose(target, queue, via)
     server, row, now = _look(target, queue)

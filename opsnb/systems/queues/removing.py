@@ -103,7 +103,7 @@ def remove_stuck(target: Target, queue: str, longer_than_min: float = 30, job: s
 
     Those that are active for more than `longer_than_min` minutes and that nobody works on: the
     lock has expired, or the worker that holds it is gone. Only `job` (an id) where one is given.
-    Their children stay. Raises UnknownQueue, UsageError for a job that is not there or not
+    Their children stay. Raises UsageError for an unknown queue, a job that is not there or not
     active, and Refused for one that is being worked on.
     """
     with reading(target) as session:
@@ -200,7 +200,10 @@ def _warning(found: list[Active]) -> str:
 
 
 async def _active(session: Session, queue: str) -> list[Active]:
-    """Return the active jobs of `queue`, the one taken first at the head. Raises UnknownQueue."""
+    """Return the active jobs of `queue`, the one taken first at the head.
+
+    Raises UsageError for an unknown queue.
+    """
     await connection.require(session, queue)
     at = session.queue(queue)
     ids = await session.client.lrange(at.keys["active"], -_MOST_ACTIVE, -1)

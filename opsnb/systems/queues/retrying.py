@@ -33,7 +33,8 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
 
     All that have failed by now; only those named `name`, with `reason` in their failed reason,
     that failed more than `older_than` or less than `within` hours ago, where these are given.
-    A job with a priority keeps it. Raises UnknownQueue, ParameterError.
+    A job with a priority keeps it. Raises UsageError for an unknown queue, ParameterError for
+    times that exclude each other.
     """
     asked = jobs.Asked("failed", name, reason, older_than, within)
     with reading(target) as session:
