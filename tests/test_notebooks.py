@@ -47,9 +47,11 @@ def test_links_to_other_runbooks_lead_somewhere(info: catalog.RunbookInfo) -> No
                 assert (info.path.parent / link).is_file(), link
 
 
-def test_every_runbook_runs_from_top_to_bottom(demo: Target) -> None:
+@pytest.mark.parametrize("section", sorted({info.section for info in RUNBOOKS}))
+def test_every_runbook_runs_from_top_to_bottom(demo: Target, section: str) -> None:
+    folder = catalog.share("notebooks") / section
     done = subprocess.run(
-        [BIN / "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", catalog.share("notebooks")],
+        [BIN / "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", folder],
         capture_output=True,
         text=True,
         check=False,

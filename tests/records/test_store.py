@@ -317,8 +317,8 @@ def test_no_permission_is_told(tmp_path: Path) -> None:
 
 def test_a_store_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("not a folder")
-    with pytest.raises(RunBroke, match="could not be written"):
-        keep(Store(str(tmp_path / "records")), make_result())
+    with pytest.raises(ConfigError, match="is not a folder"):
+        Store(str(tmp_path / "records"))
 
 
 # -- writers that are killed, writers side by side
