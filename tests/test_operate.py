@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -25,6 +25,7 @@ SCENARIOS: dict[str, Scenario] = {
     **database.SCENARIOS,
 }
 
+_LASTS_S = 300  # longer than a test, so that nothing expires in the middle of it
 # What BullMQ's workers renew by themselves though nobody uses the service.
 _RENEWED = (":stalled-check", ":events", ":stalled")
 
@@ -33,6 +34,10 @@ _RENEWED = (":stalled-check", ":events", ":stalled")
 def quiet(demo: Target) -> Iterator[Target]:
     """The demo target with nobody using it, so that nothing changes by itself."""
     stack.set_traffic(False)
+    with redis.Redis.from_url(demo.redis_url) as client:
+        for key in client.scan_iter(count=1000):
+            if 0 < client.ttl(key) < _LASTS_S:
+                client.expire(key, _LASTS_S)
     before = None
     while (seen := snapshot(demo)) != before:  # what was under way ends
         before = seen
@@ -58,11 +63,25 @@ def snapshot(target: Target) -> dict[str, Any]:
 def _redis(target: Target) -> dict[str, Any]:
     with redis.Redis.from_url(target.redis_url) as client:
         keys = {
-            key: client.dump(key)
+            key: _content(client, key)
             for key in client.scan_iter(count=1000)
             if not key.decode().endswith(_RENEWED)
         }
         return {"keys": keys, "settings": client.config_get()}
+
+
+def _content(client: redis.Redis, key: bytes) -> Any:
+    """Return what `key` holds. Not DUMP: its bytes change as a hash table is rearranged."""
+    read: dict[bytes, Callable[[bytes], Any]] = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"list": lambda name: client.lrange(name, 0, -1),
+        b"set": client.smembers,
+        b"zset": lambda name: client.zrange(name, 0, -1, withscores=True),
+        b"stream": client.xrange,
+    }
+    kind = client.type(key)
+    return read[kind](key) if kind in read else None  # None: it expired meanwhile
 
 
 def _database(target: Target) -> dict[str, Any]:
