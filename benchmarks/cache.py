@@ -18,16 +18,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import psutil
 import redis
+from _beside import Measured, beside_pings, head, median, pings, row
 
 from opsnb.demo.home import free_port
 from opsnb.demo.programs import program
@@ -40,25 +37,6 @@ ROUNDS = 3
 IDLE_S = 3.0
 XARGS = 5000  # about what xargs gives to one command
 AT_ONCE = 10_000
-PINGER = """
-import select, sys, time, redis
-client, worst = redis.Redis(port=int(sys.argv[1])), 0.0
-client.ping()
-print("ready", flush=True)
-while not select.select([sys.stdin], [], [], 0.001)[0]:
-    clock = time.perf_counter()
-    client.ping()
-    worst = max(worst, time.perf_counter() - clock)
-print(worst)
-"""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One way of clearing, or leaving the server alone."""
-
-    seconds: float
-    worst_ping_ms: float
 
 
 class Server:
@@ -83,18 +61,6 @@ class Server:
             if number % AT_ONCE == 0:
                 pipeline.execute()
         pipeline.execute()
-
-    def measure(self, work: Callable[[], float]) -> Measured:
-        """Return what `work` says it took, and the worst PING of a process of its own meanwhile."""
-        words = [sys.executable, "-c", PINGER, str(self.port)]
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as pinger:
-            assert pinger.stdout is not None
-            pinger.stdout.readline()
-            seconds = work()
-            told, _ = pinger.communicate("stop\n")
-        return Measured(seconds, float(told) * 1000)
 
     def idle(self) -> float:
         """Leave the server alone."""
@@ -125,13 +91,6 @@ class Server:
         return seconds
 
 
-def median(rounds: list[Measured]) -> Measured:
-    return Measured(
-        statistics.median(one.seconds for one in rounds),
-        statistics.median(one.worst_ping_ms for one in rounds),
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", type=int, default=1_000_000, help="how many keys are cleared")
@@ -148,12 +107,12 @@ def main() -> None:
             grown = 0
             for number in range(ROUNDS):
                 server.fill()
-                idle.append(server.measure(server.idle))
+                idle.append(beside_pings(server.port, server.idle))
                 before = resident().rss
-                ours.append(server.measure(server.ours))
+                ours.append(beside_pings(server.port, server.ours))
                 grown = max(grown, resident().rss - before)
                 server.fill()
-                peer.append(server.measure(server.peer))
+                peer.append(beside_pings(server.port, server.peer))
                 print(f"round {number + 1}: ours {ours[-1]}, peer {peer[-1]}, idle {idle[-1]}")
         finally:
             server.process.terminate()
@@ -163,21 +122,9 @@ def main() -> None:
 
 
 def report(keys: int, name: str, ours: Measured, peer: Measured, idle: Measured) -> None:
-    print(f"\n{f'medians of {ROUNDS} rounds':<58}{'ours':>10} {'peer':>10} {'ratio':>8}")
-    print(
-        f"{f'clear {keys:,} of {keys * 11 // 10:,} keys / {name}':<58}"
-        f"{ours.seconds:>8.2f} s {peer.seconds:>8.2f} s {ours.seconds / peer.seconds:>8.2f}"
-    )
-    print(
-        f"{'worst PING of another client meanwhile':<58}"
-        f"{ours.worst_ping_ms:>7.1f} ms {peer.worst_ping_ms:>7.1f} ms "
-        f"{ours.worst_ping_ms / peer.worst_ping_ms:>8.2f}"
-    )
-    print(
-        f"{f'the same over the idle server ({idle.worst_ping_ms:.1f} ms)':<58}"
-        f"{ours.worst_ping_ms - idle.worst_ping_ms:>7.1f} ms "
-        f"{peer.worst_ping_ms - idle.worst_ping_ms:>7.1f} ms"
-    )
+    head(f"medians of {ROUNDS} rounds")
+    row(f"clear {keys:,} of {keys * 11 // 10:,} keys / {name}", ours.seconds, peer.seconds)
+    pings(ours, peer, idle)
 
 
 if __name__ == "__main__":

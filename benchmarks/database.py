@@ -13,7 +13,6 @@ database of their own, and prints, from medians of several rounds:
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+from _beside import head, median_s, row
 
 from opsnb.demo.home import Home, Settings, free_port
 from opsnb.demo.postgres import Postgres, postgres_program
@@ -59,17 +59,6 @@ HANDBOOK = (
 )
 
 
-def median_s(work: Callable[[], object]) -> float:
-    """Return the median wall time of `work` in seconds, after one round that does not count."""
-    work()
-    times = []
-    for _ in range(ROUNDS):
-        clock = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - clock)
-    return statistics.median(times)
-
-
 def fill(url: str) -> None:
     """Make the tables, in batches: each holds locks until it is committed."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -100,10 +89,6 @@ def psql(target: Target) -> Callable[[], object]:
     return typed
 
 
-def row(name: str, ours: float, peer: float) -> None:
-    print(f"{name:<58}{ours:>8.3f} s {peer:>8.3f} s {ours / peer:>8.2f}")
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
         os.environ["OPSNB_DEMO_HOME"] = str(Path(folder, "demo"))
@@ -125,12 +110,12 @@ def main() -> None:
             found = Measurement(target).run(CHECKS)
             for finding in found:
                 print(f"{finding.status:<8}{finding.name:<28}{finding.message[:100]}")
-            together = median_s(lambda: Measurement(target).run(CHECKS))
-            alone = {check.name: median_s(lambda c=check: c(target)) for check in CHECKS}  # type: ignore[misc]
-            peer = median_s(psql(target))
+            together = median_s(lambda: Measurement(target).run(CHECKS), ROUNDS)
+            alone = {check.name: median_s(lambda c=check: c(target), ROUNDS) for check in CHECKS}  # type: ignore[misc]
+            peer = median_s(psql(target), ROUNDS)
         finally:
             server.stop()
-    print(f"\n{'medians of ' + str(ROUNDS) + ' rounds':<58}{'ours':>10} {'peer':>10} {'ratio':>8}")
+    head(f"medians of {ROUNDS} rounds")
     row(f"all {len(CHECKS)} checks together / the handbook's queries in psql", together, peer)
     row(f"all {len(CHECKS)} checks together / the goal", together, GOAL_S)
     for name, seconds in alone.items():

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from _beside import head, median_s, row
 
 from opsnb import catalog
 from opsnb.demo import stack
@@ -45,17 +45,6 @@ CHECKS = (
     host.memory,
     logs.errors,
 )
-
-
-def median_s(work: Callable[[], object]) -> float:
-    """Return the median wall time of `work` in seconds, after one round that does not count."""
-    work()
-    times = []
-    for _ in range(ROUNDS):
-        clock = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - clock)
-    return statistics.median(times)
 
 
 def command(*words: str) -> Callable[[], object]:
@@ -83,10 +72,6 @@ def checklist(target: Target) -> Callable[[], object]:
     return command("bash", "-ec", "\n".join(steps))
 
 
-def row(name: str, ours: float, peer: float) -> None:
-    print(f"{name:<58}{ours:>8.3f} s {peer:>8.3f} s {ours / peer:>8.2f}")
-
-
 def main() -> None:
     notebook = str(catalog.runbook("health/daily").path)
     with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
@@ -95,17 +80,19 @@ def main() -> None:
         stack.up(print)
         try:
             target = load_target("demo")
-            together = median_s(lambda: Measurement(target).run(CHECKS))
-            alone = {check.name: median_s(lambda c=check: c(target)) for check in CHECKS}  # type: ignore[misc]
+            together = median_s(lambda: Measurement(target).run(CHECKS), ROUNDS)
+            alone = {check.name: median_s(lambda c=check: c(target), ROUNDS) for check in CHECKS}  # type: ignore[misc]
             slowest = max(alone, key=lambda name: alone[name])
-            shell = median_s(checklist(target))
-            ours = median_s(command(str(BIN / "opsnb"), "run", "health/daily", "-t", "demo"))
+            shell = median_s(checklist(target), ROUNDS)
+            ours = median_s(
+                command(str(BIN / "opsnb"), "run", "health/daily", "-t", "demo"), ROUNDS
+            )
             stock = median_s(
-                command(str(BIN / "papermill"), notebook, str(Path(folder, "out.ipynb")))
+                command(str(BIN / "papermill"), notebook, str(Path(folder, "out.ipynb"))), ROUNDS
             )
         finally:
             stack.down(print)
-    print(f"\n{'medians of ' + str(ROUNDS) + ' rounds':<58}{'ours':>10} {'peer':>10} {'ratio':>8}")
+    head(f"medians of {ROUNDS} rounds")
     row(f"all {len(CHECKS)} checks together / {slowest} alone", together, alone[slowest])
     row("all checks together / one after another", together, sum(alone.values()))
     row("opsnb run / stock papermill", ours, stock)

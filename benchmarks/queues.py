@@ -19,20 +19,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import bullmq
 import psutil
 import redis
 import redis.asyncio
+from _beside import Measured, beside_pings, head, median, pings, row
 
 from opsnb.demo.home import free_port
 from opsnb.demo.programs import program
@@ -47,17 +45,6 @@ AT_ONCE = 5_000
 IDLE_S = 10.0
 PATIENCE_S = 600  # the peer's one call may take as long as it takes
 AGE_MS = 48 * 3_600_000
-PINGER = """
-import select, sys, time, redis
-client, worst = redis.Redis(port=int(sys.argv[1]), socket_timeout=600), 0.0
-client.ping()
-print("ready", flush=True)
-while not select.select([sys.stdin], [], [], 0.001)[0]:
-    clock = time.perf_counter()
-    client.ping()
-    worst = max(worst, time.perf_counter() - clock)
-print(worst)
-"""
 FILL = """
 for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
   local ended = tonumber(ARGV[4]) + number
@@ -69,14 +56,6 @@ for number = tonumber(ARGV[2]), tonumber(ARGV[3]) do
   redis.call('ZADD', KEYS[1], ended, tostring(number))
 end
 """
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One way of doing it, or leaving the server alone."""
-
-    seconds: float
-    worst_ping_ms: float
 
 
 class Server:
@@ -104,18 +83,6 @@ class Server:
         for first in range(1, jobs + 1, AT_ONCE):
             last = min(first + AT_ONCE - 1, jobs)
             fill(keys=[base + "failed"], args=[base, first, last, began, RARE])
-
-    def measure(self, work: Callable[[], float]) -> Measured:
-        """Return what `work` says it took, and the worst PING of a process of its own meanwhile."""
-        words = [sys.executable, "-c", PINGER, str(self.port)]
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as pinger:
-            assert pinger.stdout is not None
-            pinger.stdout.readline()
-            seconds = work()
-            told, _ = pinger.communicate("stop\n")
-        return Measured(seconds, float(told) * 1000)
 
     def hash_reads(self) -> int:
         """Return how often a hash was read since the last look, scripts' own reads included."""
@@ -191,24 +158,17 @@ class Growth:
             self._most = max(self._most, self._process.memory_info().rss)
 
 
-def median(rounds: list[Measured]) -> Measured:
-    return Measured(
-        statistics.median(one.seconds for one in rounds),
-        statistics.median(one.worst_ping_ms for one in rounds),
-    )
-
-
 def selective(server: Server, jobs: int) -> None:
     """Clean, then retry, those with the rare reason, and print what it took."""
     rare = jobs // RARE
     for name, action in (("clean", queues.clean_failed), ("retry", queues.retry_failed)):
         server.fill(jobs)
-        quiet = server.measure(idle)
+        quiet = beside_pings(server.port, idle)
         server.hash_reads()
         action(server.target, QUEUE, reason="quota")
         reads = server.hash_reads()
         with Growth() as growth:
-            found = server.measure(ours(server, action, rare, reason="quota"))
+            found = beside_pings(server.port, ours(server, action, rare, reason="quota"))
         print(f"\n{name} {rare:,} by reason among {jobs:,} jobs")
         print(f"{'  its work':<58}{found.seconds:>8.2f} s")
         print(f"{'  reads of a hash by the plan, for each job':<58}{reads / jobs:>8.3f}")
@@ -230,22 +190,16 @@ def whole(  # noqa: PLR0913, PLR0917 - two ways of doing a number of jobs a numb
     grown = 0.0
     for _ in range(rounds):
         server.fill(jobs)
-        quiet.append(server.measure(idle))
+        quiet.append(beside_pings(server.port, idle))
         with Growth() as growth:
-            mine.append(server.measure(ours(server, action, jobs)))
+            mine.append(beside_pings(server.port, ours(server, action, jobs)))
         grown = max(grown, growth.mb)
         server.fill(jobs)
-        theirs.append(server.measure(peer(server, call)))
+        theirs.append(beside_pings(server.port, peer(server, call)))
     a, b, still = median(mine), median(theirs), median(quiet)
-    print(f"\n{f'{name}, medians of {rounds} rounds':<58}{'ours':>10} {'peer':>10} {'ratio':>8}")
-    print(
-        f"{'  wall time':<58}{a.seconds:>8.2f} s {b.seconds:>8.2f} s {a.seconds / b.seconds:>8.2f}"
-    )
-    print(
-        f"{f'  worst PING over the idle {still.worst_ping_ms:.1f} ms':<58}"
-        f"{a.worst_ping_ms - still.worst_ping_ms:>7.1f} ms "
-        f"{b.worst_ping_ms - still.worst_ping_ms:>7.1f} ms"
-    )
+    head(f"{name}, medians of {rounds} rounds")
+    row("  wall time", a.seconds, b.seconds)
+    pings(a, b, still)
     print(f"{'  growth of this process':<58}{grown:>7.1f} MB")
 
 
