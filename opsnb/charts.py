@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
 """Series colours, told apart by people with any colour vision and on light and dark pages."""
 
+_MEANT = {"failed": PALETTE[3], "waiting": PALETTE[0], "active": PALETTE[1], "delayed": PALETTE[2]}
+"""Colours that a part keeps in every chart; the others take their turn."""
+
 _TEXT = "#010203"  # stands for the page's text colour until the SVG is written
 _BAR = 0.5  # of the room that a bar has
 _WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
@@ -44,7 +47,11 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
     def draw(axes: Axes) -> None:
         names = [str(row[by]) for row in finding.rows]
         left = [0.0] * len(names)
-        for part, colour in zip(parts, PALETTE, strict=False):
+        others = (
+            colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
+        )
+        for part in parts:
+            colour = _MEANT.get(part) or next(others, _TEXT)
             values = [float(row.get(part) or 0) for row in finding.rows]
             axes.barh(names, values, left=left, color=colour, height=_BAR, label=part)
             left = [start + value for start, value in zip(left, values, strict=True)]
@@ -152,6 +159,8 @@ def _style(title: str) -> dict[str, Any]:
         "font.family": "sans-serif",
         "font.size": 9,
         "text.color": _TEXT,
+        # A name with dollar signs is a name, not a formula.
+        "text.parse_math": False,
         "axes.labelcolor": _TEXT,
         "axes.edgecolor": _TEXT,
         "axes.grid": True,

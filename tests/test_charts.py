@@ -1,0 +1,68 @@
+"""Charts say what the rows say, bear any name, and take the page's colours."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from opsnb import charts
+from opsnb.model import Finding, Status, Threshold
+
+LIMIT = Threshold(metric="m", label="m", unit="jobs", warn=100, crit=500)
+
+
+def finding(*names: str, value: float = 700) -> Finding:
+    rows = [{"queue": name, "waiting": value, "failed": 2, "percent": 42.0} for name in names]
+    return Finding(
+        title="Queue length", status=Status.CRIT, message="x", threshold=LIMIT, rows=rows
+    )
+
+
+def drawn(found: Finding) -> list[charts.Chart]:
+    return [
+        charts.bars(found, by="queue", parts=["waiting", "failed"]),
+        charts.samples(found, value="waiting"),
+        charts.levels(found, by="queue", percent="percent"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["ai-analysis", "a$x$b", "<script>alert(1)</script>", "&", "größe", ""]
+)
+def test_any_name_is_drawn_as_it_is(name: str) -> None:
+    named, _, percent = drawn(finding(name, "other"))
+    for chart in (named, percent):
+        texts = [element.text or "" for element in ET.fromstring(chart.svg).iter()]
+        assert "<script>" not in chart.svg
+        assert name in texts
+
+
+def test_the_page_decides_on_the_colour_of_text_and_lines() -> None:
+    for chart in drawn(finding("a")):
+        assert "currentColor" in chart.svg
+        assert "#000000" not in chart.svg
+        assert "http://www.w3.org/1999/xhtml" not in chart.svg
+
+
+def test_the_limits_are_marked_where_they_are_in_sight() -> None:
+    assert "crit 500" in charts.bars(finding("a"), by="queue", parts=["waiting"]).svg
+    low = charts.bars(finding("a", value=3), by="queue", parts=["waiting"])
+    assert "crit 500" not in low.svg
+
+
+def test_without_rows_it_is_said_why_there_is_no_chart() -> None:
+    skipped = Finding(
+        title="Queue length", status=Status.SKIPPED, message="Not measured: redis does not answer."
+    )
+    for chart in drawn(skipped):
+        assert chart.svg == ""
+        assert chart.text == "No chart: Not measured: redis does not answer."
+    html = charts.grid_html(drawn(skipped))
+    assert "Not measured" in html
+
+
+def test_the_plain_form_is_the_numbers() -> None:
+    text = charts.grid_text(drawn(finding("ai-analysis")))
+    assert "Queue length" in text
+    assert "ai-analysis  700      2" in text
