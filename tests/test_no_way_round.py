@@ -31,6 +31,9 @@ ACTIONS: dict[str, tuple[Action[...], tuple[Any, ...], dict[str, Any]]] = {
     "database/restore": (database.restore, (), {}),
 }
 
+# Here the scenario prepares what would disturb the next test; the same work, let through, ends it.
+LEAVES_SOMETHING = {"queues/resume", "database/connections"}
+
 
 def test_every_action_is_tried() -> None:
     found = {
@@ -54,8 +57,5 @@ def test_the_work_of_a_plan_is_refused_without_the_guard(quiet: Target, runbook:
     with pytest.raises(Refused):
         list(plan.work(Permit(object())))
     assert snapshot(quiet) == before
-    # The same work, let through, clears away what the scenario prepared.
-    guard = Guard(quiet, True, "", lambda _: None)
-    guard.act(action, *args, **kwargs)
-    if runbook == "queues/pause":
-        guard.act(queues.resume, QUEUE)
+    if runbook in LEAVES_SOMETHING:
+        Guard(quiet, True, "", lambda _: None).act(action, *args, **kwargs)
