@@ -55,9 +55,11 @@ def record(result: RunResult, location: str, *, at: datetime | None = None) -> R
 
 
 def worst_sentence(result: RunResult) -> str:
-    """Return what a tired person reads first: why the run broke, its worst finding, or all ok."""
+    """Return what a tired person reads first: why it broke, what it did, or its worst finding."""
     if result.error:
         return result.error
+    if result.status is Status.OK and result.actions:
+        return " ".join(map(done, result.actions))
     if result.status is Status.OK:
         return f"{summary(result.findings)}."
     finding = max(result.findings, key=lambda finding: finding.status.severity, default=None)

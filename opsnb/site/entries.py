@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from opsnb.model import RunResult, Status
-from opsnb.view import summary, worst_first
+from opsnb.records.show import worst_sentence
+from opsnb.view import worst_first
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Entry:
     broke: bool
     started: datetime
     sentence: str
-    """Why it broke, else the worst finding's sentence, else how many checks are ok."""
+    """Why it broke, else its worst finding, else what it did or how many checks are ok."""
     details: str
     """Every sentence that is not an ok one, for the search."""
 
@@ -44,7 +45,7 @@ class Entry:
             status=result.status,
             broke=result.error is not None,
             started=result.started,
-            sentence=(sentences or [summary(result.findings) or "No check ran."])[0],
+            sentence=(sentences or [worst_sentence(result)])[0],
             details=" ".join(sentences),
         )
 
