@@ -130,7 +130,7 @@ def thresholds(config: Config) -> str:
             f"{limit.label}<br>`{limit.metric}`",
             _limit(limit, limit.warn),
             _limit(limit, limit.crit),
-            f"section {limit.source}",
+            f"section {limit.source}" if limit.source[0].isdigit() else "none: customary",
             limit.action,
         )
         for limit in HANDBOOK.values()
