@@ -16,7 +16,7 @@ from opsnb.systems.queues.route import Route, Via
 from opsnb.systems.queues.words import clock
 from opsnb.target import Target
 
-_BATCH = 1000  # jobs that BullMQ removes by one call
+_BATCH = 250  # jobs that BullMQ removes by one call
 _API_LIMIT_S = 120.0
 _API_SLACK_MS = 1000  # the API's clock may be ahead; what it leaves is cleaned after it
 

@@ -109,7 +109,7 @@ class Pace:
     for something else, at its end or at ours. A server that is slow all the same gets a rest.
     """
 
-    GOAL_S = 0.008
+    GOAL_S = 0.005
     _REST_S = 0.5
 
     def __init__(self, most: int = 1000) -> None:

@@ -18,7 +18,7 @@ from opsnb.systems.queues.words import clock
 from opsnb.target import Target
 
 _HOUR_MS = 3_600_000
-_PAGE = 1000
+_PAGE = 500
 _SAMPLE = 5
 _WEIGHED = 20
 
