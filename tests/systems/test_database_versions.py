@@ -17,24 +17,9 @@ from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query
+from tests.systems.test_database import CHECKS
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-CHECKS = (
-    database.ping,
-    database.statements,
-    database.pg_dump,
-    database.slow_statements,
-    database.cache_hits,
-    database.unused_indexes,
-    database.missing_indexes,
-    database.table_sizes,
-    database.bloat,
-    database.vacuum_state,
-    database.invalid_indexes,
-    database.connections,
-    database.blocking,
-    database.long_queries,
-)
 
 
 def started(root: Path) -> Postgres:
