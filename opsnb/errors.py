@@ -7,6 +7,7 @@ OpsnbError                    exit code
 │   ├── UnknownRunbook
 │   └── ParameterError             one or more parameters of a runbook
 ├── Refused                   77   not confirmed, not allowed
+├── Locked                    75   another run acts on the target; nothing was started
 ├── RunBroke                  70   the machinery of a run failed
 ├── DemoError                 70   a part of the demo stack did not come up or go down
 └── ServiceError                   a system under operation; becomes a finding, never an exit code
@@ -61,6 +62,12 @@ class Refused(OpsnbError):
     """Not confirmed or not allowed; nothing was changed."""
 
     exit_code = 77
+
+
+class Locked(OpsnbError):
+    """Another run acts on the target; nothing was started."""
+
+    exit_code = 75
 
 
 class RunBroke(OpsnbError):

@@ -158,6 +158,10 @@ class ActionRecord(BaseModel):
     """`system.action`."""
     title: str
     target: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What the action was given besides the target: by this a continued run knows it again."""
+    continues: str | None = None
+    """The run whose action this one verified or finished."""
     state: ActionState = ActionState.PLANNED
     summary: str = ""
     """One sentence: what would change."""
@@ -202,6 +206,9 @@ class RunResult(BaseModel):
     incident: str | None = None
     scheduled: datetime | None = None
     parent: str | None = None
+    """The run that this one continues."""
+    fleet: str | None = None
+    """The run of several targets that this one belongs to; its own id in their summary."""
     parameters: dict[str, Any]
     status: Status
     exit_code: int
