@@ -220,3 +220,8 @@ class RunResult(BaseModel):
     finished: datetime
     seconds: float
     opsnb_version: str
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether this sums up runs of several targets, and is no run of its own."""
+        return self.fleet == self.run_id

@@ -8,10 +8,11 @@ target never keeps another from being operated.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,6 +35,8 @@ from opsnb.thresholds import HANDBOOK
 CONFIG_NAME = "opsnb.toml"
 DEMO = "demo"
 LOCAL = "local"
+ALL = "all"
+"""In place of a target's name: every target that there is."""
 
 TargetId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$")
@@ -214,6 +217,22 @@ class Config:
         target = target.model_copy(update={"thresholds": self._limits(target.thresholds)})
         target._password_parts = _password_parts(table, target.secrets)
         return target
+
+    def matching(self, patterns: Iterable[str]) -> list[str]:
+        """Return the names of the targets that `patterns` mean, each once, in the order given.
+
+        A pattern is a name, a glob such as `prod-*`, or `all`. Raises UnknownTarget on the first
+        that means none.
+        """
+        return list(dict.fromkeys(name for pattern in patterns for name in self._meant(pattern)))
+
+    def _meant(self, pattern: str) -> list[str]:
+        if pattern in self.tables:
+            return [pattern]
+        found = self.names if pattern == ALL else fnmatch.filter(self.names, pattern)
+        if not found:
+            raise UnknownTarget(self._unknown(pattern))
+        return found
 
     def _limits(self, own: Mapping[str, Limits]) -> dict[str, Limits]:
         """Return the file's limits with a target's `own` put over them, one by one."""

@@ -252,3 +252,18 @@ def test_a_relative_store_is_beside_what_names_it(
     assert load_config().store == str(tmp_path / "kept")
     monkeypatch.setenv("OPSNB_RECORDS", "kept")
     assert load_config().store == str(tmp_path / "below" / "kept")
+
+
+def test_targets_are_meant_by_name_glob_or_all(write: Write) -> None:
+    write("[targets.prod-a]\n[targets.prod-b]\n[targets.staging]\n")
+    config = load_config()
+    assert config.matching(["staging", "prod-*", "prod-a"]) == ["staging", "prod-a", "prod-b"]
+    assert config.matching(["all"]) == ["prod-a", "prod-b", "staging"]
+    for wrong in ("prd-*", "prod-c", "Prod-a"):
+        with pytest.raises(UnknownTarget, match="Did you mean 'prod-"):
+            config.matching(["staging", wrong])
+
+
+def test_a_target_named_all_is_meant_by_its_name(write: Write) -> None:
+    write("[targets.all]\n[targets.other]\n")
+    assert load_config().matching(["all"]) == ["all"]
