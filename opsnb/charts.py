@@ -121,6 +121,11 @@ def _figure(chart: Chart) -> str:
     )
 
 
+def warm_up() -> None:
+    """Import matplotlib and find its fonts, so that the first chart comes as soon as the next."""
+    _draw("", lambda axes: axes.set_xlabel("0"), None)
+
+
 def _chart(
     title: str,
     finding: Finding,

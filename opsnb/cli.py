@@ -147,11 +147,12 @@ def run(
     chosen = config.target(values["target"])
     with interrupts.noted() as stopped:
         # Imported only now: a refused parameter must not wait for papermill.
-        from opsnb import headless
+        from opsnb.headless.run import Order
+        from opsnb.headless.run import run as run_headless
 
         if sys.stderr.isatty():
             _tell(f"Running {info.id} on {chosen.name} ...")
-        result = headless.run(headless.Order(info, chosen, values, timeout), config, stopped)
+        result = run_headless(Order(info, chosen, values, timeout), config, stopped)
     if as_json:
         _say(result.model_dump_json(indent=2))
     else:

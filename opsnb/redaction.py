@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from html.entities import codepoint2name
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -142,9 +143,14 @@ class Redactor:
         # The longest first, so that a secret inside another leaves no remainder of it.
         forms = [form for secret in sorted(worth, key=len, reverse=True) for form in _forms(secret)]
         self._known = re.compile("|".join(dict.fromkeys(forms))) if forms else None
+        # A notebook is masked again after each of its cells, and most of it is as it was.
+        self._masked = lru_cache(maxsize=16_384)(self._mask)
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked."""
+        return self._masked(text)
+
+    def _mask(self, text: str) -> str:
         text = safe_url(self._without_known(text))
         for shape in _SHAPES:
             text = shape.sub(MASK, text)

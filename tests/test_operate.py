@@ -12,8 +12,9 @@ import pytest
 import redis
 from psycopg import sql
 
-from opsnb import catalog, headless
+from opsnb import catalog
 from opsnb.demo import stack
+from opsnb.headless.run import Order, run
 from opsnb.model import ActionState, RunResult
 from opsnb.target import Target, load_config
 from tests.operate import Scenario, cache, database, health, queues
@@ -50,7 +51,7 @@ def run_once(target: Target, runbook: str, parameters: dict[str, str]) -> RunRes
     """Run a runbook as `opsnb run` does."""
     info = catalog.runbook(runbook)
     values = info.validate({"target": target.name, **parameters})
-    result = headless.run(headless.Order(info, target, values), load_config())
+    result = run(Order(info, target, values), load_config())
     assert result.error is None, result.error
     return result
 

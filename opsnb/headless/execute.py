@@ -1,8 +1,8 @@
 """Execute a notebook by papermill so that it can be stopped and always leaves what it had done.
 
-papermill runs in a thread of its own: the main thread stays free for signals and the time limit.
-To stop, the kernel is interrupted, so that the notebook's own clean-up runs and its output is
-saved; only when that does not help within the grace time is the kernel's process group killed.
+papermill runs in a thread of its own: the main thread stays free for signals and time limits. To
+stop, the kernel is interrupted, so that the notebook's own clean-up runs and its output is saved;
+only when that does not help within the grace time is the kernel's process group killed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,17 @@ import json
 import logging
 import os
 import signal
-import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import papermill
-from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-
 from opsnb import errors
+from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.progress import Progress
 
 GRACE_S = 10.0
 """How long an interrupted notebook may take for its clean-up."""
@@ -32,6 +29,27 @@ GRACE_S = 10.0
 _POLL_S = 0.05
 _INTERRUPT_EVERY_S = 3.0
 BROKE, TIMED_OUT, INTERRUPTED = 70, 124, 130
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a run may take, in seconds; None for as long as it likes."""
+
+    run_s: float | None = None
+    cell_s: float | None = None
+    """Each cell by itself."""
+
+
+_UNLIMITED = Limits()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why an execution was ended before its end."""
+
+    exit_code: int
+    """124 timed out, 130 interrupted, 70 for another reason."""
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -46,35 +64,35 @@ class Execution:
     """Why it did not run to its end, in one sentence."""
 
 
-def execute(
+def execute(  # noqa: PLR0913 - what the two sides of an execution have to say to each other
     source: Path,
     output: Path,
     parameters: dict[str, Any],
-    stopped: Sequence[signal.Signals] = (),
-    timeout_s: float | None = None,
+    *,
+    server: ForkServer | None = None,
+    progress: Progress | None = None,
+    limits: Limits = _UNLIMITED,
+    ended: Callable[[], Ending | None] = lambda: None,
+    environment: dict[str, str] | None = None,
 ) -> Execution:
     """Execute `source` with `parameters`, saving to `output` after every cell.
 
-    It ends early when a signal turns up in `stopped`, or after `timeout_s` seconds. Whatever goes
-    wrong in the notebook is told by the result, not raised.
+    `server` starts the kernel, None a stock one. It ends early by `limits`, or as soon as `ended`
+    says why. Whatever goes wrong in the notebook is told by the result, not raised.
     """
-    # The parameters have been checked, and the result tells how it ended: the rest is noise.
-    for noisy in ("papermill", "traitlets"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    kernels: list[int] = []
+    progress = progress or Progress()
     failures: list[Exception] = []
+    options = {"server": server, "progress": progress, "environment": environment}
     worker = threading.Thread(
-        target=_papermill, args=(source, output, parameters, kernels, failures), daemon=True
+        target=_papermill, args=(source, output, parameters, options, failures), daemon=True
     )
     worker.start()
-    ending = _wait(worker, stopped, timeout_s)
+    ending = _wait(worker, progress, limits, ended)
     if ending:
-        _stop(worker, kernels)
+        _stop(worker, progress)
     notebook = json.loads((output if output.exists() else source).read_text(encoding="utf-8"))
-    if ending == TIMED_OUT:
-        return Execution(notebook, ending, f"The run took longer than {timeout_s:g} s.")
-    if ending == INTERRUPTED:
-        return Execution(notebook, ending, f"The run was interrupted ({stopped[0].name}).")
+    if ending:
+        return Execution(notebook, ending.exit_code, ending.reason)
     if failures:
         return Execution(notebook, _exit_code(failures[0]), _sentence(failures[0]))
     if any(cell.get("execution_count") is None for cell in _code(notebook)):
@@ -95,76 +113,55 @@ def _papermill(
     source: Path,
     output: Path,
     parameters: dict[str, Any],
-    kernels: list[int],
+    options: dict[str, Any],
     failures: list[Exception],
 ) -> None:
     try:
+        # jsonschema, which comes with papermill, would build a grammar for the format of IRIs,
+        # which no notebook has: half of the time that importing papermill takes.
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        # Imported only now: the kernel is starting meanwhile.
+        import papermill  # noqa: PLC0415
+
+        # The parameters have been checked, and the result tells how it ended: the rest is noise.
+        for noisy in ("papermill", "traitlets"):
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         papermill.execute_notebook(
-            source,
-            output,
-            parameters,
-            progress_bar=False,
-            kernel_manager_class=_manager(output.with_name("kernel.json"), kernels.append),
+            source, output, parameters, engine_name="opsnb", progress_bar=False, **options
         )
     except Exception as error:  # noqa: BLE001 - the main thread tells it
         failures.append(error)
 
 
-def _manager(connection: Path, started: Callable[[int], None]) -> type[AsyncKernelManager]:
-    """Return a kernel manager that tells the kernel's pid, which nbclient keeps to itself.
-
-    Where there are Unix sockets the kernel is talked to over these, beside its connection file:
-    nobody else on the machine can reach them, and parallel runs cannot collide on a port.
-    """
-
-    class Manager(AsyncKernelManager):
-        def __init__(self, **kwargs: Any) -> None:
-            if os.name == "posix":
-                kwargs |= {"transport": "ipc", "connection_file": str(connection)}
-            super().__init__(**kwargs)
-
-        async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
-            # What the kernel's process itself says is for nobody; the cells' output is caught.
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            return await super()._async_pre_start_kernel(**{**kwargs, **quiet})
-
-        pre_start_kernel = _async_pre_start_kernel
-
-        async def _async_post_start_kernel(self, **kwargs: Any) -> None:
-            await super()._async_post_start_kernel(**kwargs)
-            pid = getattr(self.provisioner, "pid", None)
-            if pid:
-                started(pid)
-
-        post_start_kernel = _async_post_start_kernel
-
-    return Manager
-
-
 def _wait(
-    worker: threading.Thread, stopped: Sequence[signal.Signals], timeout_s: float | None
-) -> int:
-    """Wait for the end, a signal or the time limit; return 0, INTERRUPTED or TIMED_OUT."""
-    ends = time.monotonic() + timeout_s if timeout_s else float("inf")
+    worker: threading.Thread,
+    progress: Progress,
+    limits: Limits,
+    ended: Callable[[], Ending | None],
+) -> Ending | None:
+    """Wait for the end of the execution; return why it is to end before, if it is."""
+    began = time.monotonic()
     while worker.is_alive():
-        if stopped:
-            return INTERRUPTED
-        if time.monotonic() > ends:
-            return TIMED_OUT
+        if ending := ended():
+            return ending
+        if limits.run_s and time.monotonic() - began > limits.run_s:
+            return Ending(TIMED_OUT, f"The run took longer than {limits.run_s:g} s.")
+        if limits.cell_s and progress.cell_seconds > limits.cell_s:
+            return Ending(TIMED_OUT, f"A cell took longer than {limits.cell_s:g} s.")
         worker.join(_POLL_S)
-    return 0
+    return None
 
 
-def _stop(worker: threading.Thread, kernels: list[int]) -> None:
+def _stop(worker: threading.Thread, progress: Progress) -> None:
     """Interrupt the kernel until it heeds it, or kill it after the grace time."""
     ends = time.monotonic() + GRACE_S
     while worker.is_alive() and time.monotonic() < ends:
         # More than once: a kernel that is starting does not hear the first.
-        for pid in kernels:
+        for pid in progress.kernels:
             _signal_group(pid, signal.SIGINT)
         worker.join(_INTERRUPT_EVERY_S)
     if worker.is_alive():
-        for pid in kernels:
+        for pid in progress.kernels:
             _signal_group(pid, signal.SIGKILL)
         worker.join(GRACE_S)
 
@@ -186,10 +183,13 @@ def _exit_code(error: Exception) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, PapermillExecutionError) and _exit_code(error) != BROKE:
-        return str(error.evalue)
-    if isinstance(error, PapermillExecutionError):
-        return f"Cell [{error.exec_count}] raised {error.ename}: {error.evalue}"
-    if isinstance(error, DeadKernelError):
+    """Return what went wrong. Told by the errors' names: their classes are papermill's."""
+    kind = type(error).__name__
+    if kind == "PapermillExecutionError":
+        ename, evalue = getattr(error, "ename", ""), getattr(error, "evalue", "")
+        if _exit_code(error) != BROKE:
+            return str(evalue)
+        return f"Cell [{getattr(error, 'exec_count', '?')}] raised {ename}: {evalue}"
+    if kind == "DeadKernelError":
         return "The kernel died; look for a lack of memory on the machine that ran it."
-    return f"The notebook could not be executed: {type(error).__name__}: {error}"
+    return f"The notebook could not be executed: {kind}: {error}"

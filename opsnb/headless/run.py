@@ -10,20 +10,28 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import opsnb
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import RunBroke
-from opsnb.headless.execute import Execution, execute
+from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
+from opsnb.headless.kernels.forkserver import FORKS, ForkServer
+from opsnb.headless.kernels.imports import imports
+from opsnb.headless.progress import Progress
 from opsnb.model import RunResult, Status, now, worst
-from opsnb.records import Store, actions, findings, new_run_id
+from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, Target
+
+Lock = Any  # INTERIM-LOCK
+_METADATA = "opsnb"  # of a notebook: its `timeout_s` and `cell_timeout_s`
 
 
 @dataclass(frozen=True)
@@ -34,66 +42,206 @@ class Order:
     target: Target
     parameters: dict[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
+    """Of the whole run; None for what the notebook says."""
+    trigger: str = "manual"
+    scheduled: datetime | None = None
+    incident: str | None = None
+    resumes: RunResult | None = None
+    """The run that is continued, with the actions of those that it continued in turn."""
+    fleet: str | None = None
+    cold: bool = False
+    """True starts a stock kernel."""
+    wait_s: float | None = None
+    """How long to wait for a target that another run acts on; None refuses at once."""
+
+    @property
+    def applies(self) -> bool:
+        """Whether it may change the target."""
+        return bool(self.parameters.get("apply"))
 
 
-def run(order: Order, config: Config, stopped: Sequence[signal.Signals] = ()) -> RunResult:
+def run(
+    order: Order,
+    config: Config,
+    stopped: Sequence[signal.Signals] = (),
+    *,
+    server: ForkServer | None = None,
+) -> RunResult:
     """Run `order`, keep its record and return the result as it was kept, without secrets.
 
-    The run ends early when a signal turns up in `stopped`. Raises ConfigError, before anything is
-    started, when the record store cannot be written. When it cannot be in the end, the executed
+    The run ends early when a signal turns up in `stopped`. `server` is for several runs; without
+    one, the kernel's process begins to import while this one still does.
+    Raises ConfigError, before anything is started, when the record cannot be kept; Locked when
+    another run acts on the target. When the record cannot be kept in the end, the executed
     notebook is left behind, and the result's error says where.
     """
     store = Store(config.store)
     store.demand_writable()
-    redactor = Redactor(order.target.secrets | environment_secrets())
-    started = now()
+    reap(store)
     source = order.runbook.path.read_bytes()
-    # A snapshot is run, so that the record is of one version though the file may change meanwhile.
-    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
-        snapshot = Path(folder, order.runbook.path.name)
-        snapshot.write_bytes(source)
-        output = Path(folder, "record.ipynb")
-        execution = execute(snapshot, output, order.parameters, stopped, order.timeout_s)
-    result = _result(order, started, hashlib.sha256(source).hexdigest(), execution)
-    try:
-        store.keep(result, execution.notebook, redactor)
-    except RunBroke as error:
-        left = _leave_behind(result.run_id, redactor.tree(execution.notebook))
-        result.error = f"{error} The executed notebook was left at {left}."
-        result.exit_code = error.exit_code
-        return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
-    return store.result(result.run_id)
+    opening = _opening(order, source)
+    with _locked(order, store, opening, stopped) as lock, _server(order, server) as kernels:
+        return _Run(order, store, source, opening, lock, stopped).run(kernels)
 
 
-def _result(order: Order, started: datetime, sha256: str, execution: Execution) -> RunResult:
-    found = findings(execution.notebook)
-    status = worst(finding.status for finding in found)
-    if execution.exit_code:  # what did not run to its end may have missed the worst
-        status = worst([status, Status.UNKNOWN])
-    finished = now()
+@contextmanager
+def _locked(
+    order: Order, store: Store, opening: RunResult, stopped: Sequence[signal.Signals]
+) -> Iterator[Lock | None]:
+    """Hold the lock of the target while a run that acts is going on."""
+    if not order.applies:
+        yield None
+        return
+    yield None  # INTERIM-LOCK
+
+
+@contextmanager
+def _server(order: Order, given: ForkServer | None) -> Iterator[ForkServer | None]:
+    if order.cold or not FORKS:
+        yield None
+    elif given:
+        yield given
+    else:
+        with ForkServer(imports([order.runbook]), once=True) as server:
+            yield server
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that nothing stands in the way of any more."""
+
+    order: Order
+    store: Store
+    source: bytes
+    """The notebook as it was when the run began: that is run, though the file may change."""
+    opening: RunResult
+    lock: Lock | None
+    stopped: Sequence[signal.Signals]
+
+    def run(self, server: ForkServer | None) -> RunResult:
+        """Execute the notebook and keep the record."""
+        redactor = Redactor(self.order.target.secrets | environment_secrets())
+        notebook = json.loads(self.source)
+        # What a killed run is told by must be as free of secrets as any record.
+        opening = RunResult.model_validate(redactor.tree(self.opening.model_dump(mode="json")))
+        stage = Stage.open(self.store, opening, redactor.tree(notebook))
+        try:
+            with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+                execution = self._execute(Path(folder), stage, redactor, notebook, server)
+            complete(execution.notebook, stage.journal)
+            return self._keep(execution, redactor)
+        finally:
+            stage.close()
+
+    def _execute(
+        self,
+        folder: Path,
+        stage: Stage,
+        redactor: Redactor,
+        notebook: dict[str, Any],
+        server: ForkServer | None,
+    ) -> Execution:
+        snapshot = folder / self.order.runbook.path.name
+        snapshot.write_bytes(self.source)
+        environment = {"OPSNB_JOURNAL": str(stage.journal)}
+        if self.order.resumes:
+            environment["OPSNB_RESUME"] = str(stage.keep_resumed(self.order.resumes))
+
+        def kernel_started(pid: int) -> None:
+            stage.add_holder(pid)
+            if self.lock:
+                self.lock.add_holder(pid)
+
+        progress = Progress(
+            kernel_started=kernel_started, saved=lambda saved: stage.save(redactor.tree(saved))
+        )
+        return execute(
+            snapshot,
+            folder / "record.ipynb",
+            self.order.parameters,
+            server=server,
+            progress=progress,
+            limits=_limits(self.order, notebook),
+            ended=self._ended,
+            environment=environment,
+        )
+
+    def _ended(self) -> Ending | None:
+        if self.stopped:
+            return Ending(INTERRUPTED, f"The run was interrupted ({self.stopped[0].name}).")
+        if self.lock and self.lock.lost:
+            return Ending(BROKE, "The lock of the target was lost, so the run was interrupted.")
+        return None
+
+    def _keep(self, execution: Execution, redactor: Redactor) -> RunResult:
+        result = _result(self.opening, execution)
+        try:
+            self.store.keep(result, execution.notebook, redactor)
+        except RunBroke as error:
+            left = _leave_behind(result.run_id, redactor.tree(execution.notebook))
+            result.error = f"{error} The executed notebook was left at {left}."
+            result.exit_code = error.exit_code
+            return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
+        return self.store.result(result.run_id)
+
+
+def _opening(order: Order, source: bytes) -> RunResult:
+    """Return what is known as the run begins, and told if it is killed."""
+    started = now()
+    sha256 = hashlib.sha256(source).hexdigest()
     return RunResult(
         run_id=new_run_id(order.runbook.id, order.target.name, started),
         runbook=order.runbook.id,
         title=order.runbook.title,
         runbook_sha256=sha256,
-        commit=_commit(order.runbook.path),
+        commit=_commit(order.runbook.path, sha256),
         target=order.target.name,
         operator=os.environ.get("SUDO_USER") or getpass.getuser(),
         host=socket.gethostname(),
+        trigger=order.trigger,
+        incident=order.incident,
+        scheduled=order.scheduled,
+        parent=order.resumes.run_id if order.resumes else None,
+        fleet=order.fleet,
         parameters=order.parameters,
-        status=status,
-        exit_code=execution.exit_code or status.exit_code,
-        error=execution.error,
-        findings=found,
-        actions=actions(execution.notebook),
+        status=Status.UNKNOWN,
+        exit_code=BROKE,
+        error="The run was killed before its end.",
         started=started,
-        finished=finished,
-        seconds=(finished - started).total_seconds(),
+        finished=started,
+        seconds=0,
         opsnb_version=opsnb.__version__,
     )
 
 
-def _commit(path: Path) -> str | None:
+def _result(opening: RunResult, execution: Execution) -> RunResult:
+    found = findings(execution.notebook)
+    status = worst(finding.status for finding in found)
+    if execution.exit_code:  # what did not run to its end may have missed the worst
+        status = worst([status, Status.UNKNOWN])
+    # A clock that is set back while the run goes on must not make it end before it began.
+    finished = max(now(), opening.started)
+    return opening.model_copy(
+        update={
+            "status": status,
+            "exit_code": execution.exit_code or status.exit_code,
+            "error": execution.error,
+            "findings": found,
+            "actions": actions(execution.notebook),
+            "finished": finished,
+            "seconds": (finished - opening.started).total_seconds(),
+        }
+    )
+
+
+def _limits(order: Order, notebook: dict[str, Any]) -> Limits:
+    """Return the limits of the run: those of the notebook's metadata, unless given."""
+    own = notebook.get("metadata", {}).get(_METADATA, {})
+    return Limits(order.timeout_s or own.get("timeout_s"), own.get("cell_timeout_s"))
+
+
+@cache
+def _commit(path: Path, sha256: str) -> str | None:  # noqa: ARG001 - a changed file asks anew
     """Return the commit that last changed `path`, with `+` when it has been changed since."""
     commit = _git(path.parent, "log", "-1", "--format=%h", "--", path.name)
     if not commit:

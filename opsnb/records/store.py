@@ -63,6 +63,8 @@ class Store:
 
         Raises ConfigError when there is no driver for such a URL.
         """
+        self.address = url
+        """As given, with whatever secret it holds."""
         self.url = safe_url(url)
         self.broken: dict[str, str] = {}
         """Records that could not be read so far: run id to one sentence that says why."""
@@ -245,9 +247,13 @@ class Store:
         path = self._path(self.find(run_id))
         return path if self._folder else safe_url(str(self._fs.unstrip_protocol(path)))
 
+    def has(self, run_id: str) -> bool:
+        """Return whether there is a record of the run with that whole id."""
+        return bool(self._fs.exists(self._path(run_id)))
+
     def find(self, run_id: str) -> str:
         """Return the whole id of a run. `run_id` and errors as for `result`."""
-        if _RUN_ID.fullmatch(run_id) and self._fs.exists(self._path(run_id)):
+        if _RUN_ID.fullmatch(run_id) and self.has(run_id):
             return run_id
         if run_id == LATEST:
             matches = [newest for newest, _ in zip(self.run_ids(), range(1), strict=False)]

@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError
-from opsnb.headless import Order, run
+from opsnb.headless.run import Order, run
 from opsnb.model import RunResult, Status
 from opsnb.records import Store, rebuild
 from opsnb.target import Target, load_config
@@ -114,7 +114,7 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     info = runbook(tmp_path, FINDING.format(status="ok"), cell)
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
-        "from opsnb.headless import Order, run; from opsnb.target import Target, load_config;"
+        "from opsnb.headless.run import Order, run; from opsnb.target import Target, load_config;"
         "from opsnb.interrupts import noted\n"
         f"info = RunbookInfo('test/one', Path({str(info.path)!r}))\n"
         "with noted() as stopped:\n"

@@ -1,0 +1,161 @@
+"""The papermill engine `opsnb`: nbclient with kernels that are ready soon, saved after each cell.
+
+papermill finds it by its entry point; nothing imports it, as papermill imports it in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from jupyter_core.utils import run_sync
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, NotebookExecutionManager
+from papermill.log import logger
+from traitlets import Dict, Instance
+
+from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.kernels.manager import Manager
+from opsnb.headless.kernels.provisioner import shared
+from opsnb.headless.progress import Progress
+
+
+class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
+    """Executes notebooks with the same outputs as papermill's own engine, sooner."""
+
+    @classmethod
+    def execute_notebook(
+        cls,
+        nb: Any,
+        kernel_name: str,
+        *,
+        server: ForkServer | Literal["shared"] | None = "shared",
+        progress: Progress | None = None,
+        environment: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Execute `nb` and return it. `kwargs` are those of papermill's own engine.
+
+        `server` starts the kernel: one of this process' own by default; None starts a stock
+        kernel. It gets this process' environment and `environment`. `progress` is told how the
+        execution goes on.
+        """
+        progress = progress or Progress()
+        saving = {name: kwargs.pop(name) for name in _OF_SAVING if name in kwargs}
+        kept = _Kept(progress, nb, **saving)
+        kept.notebook_start()
+        try:
+            with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+                cls.execute_managed_notebook(
+                    kept,
+                    kernel_name,
+                    log_output=kept.log_output,
+                    folder=Path(folder),
+                    server=shared() if server == "shared" else server,
+                    progress=progress,
+                    environment={**os.environ, **(environment or {})},
+                    **kwargs,
+                )
+        finally:
+            kept.cleanup_pbar()
+            kept.notebook_complete()
+        return kept.nb
+
+    @classmethod
+    def execute_managed_notebook(  # noqa: PLR0913, PLR0917 - papermill's own signature
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        log_output: bool = False,
+        stdout_file: Any = None,
+        stderr_file: Any = None,
+        start_timeout: int = 60,
+        execution_timeout: int | None = None,
+        input_path: str | None = None,  # noqa: ARG003 - given by papermill to every engine
+        **kwargs: Any,
+    ) -> Any:
+        """Execute the notebook that `nb_man` manages."""
+        options: dict[str, Any] = {
+            **kwargs,
+            "timeout": execution_timeout or kwargs.get("timeout"),
+            "startup_timeout": start_timeout,
+        }
+        return _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            log=logger,
+            log_output=log_output,
+            stdout_file=stdout_file,
+            stderr_file=stderr_file,
+            **options,
+        ).execute()
+
+
+_OF_SAVING = ("output_path", "progress_bar", "log_output", "autosave_cell_every")
+
+
+class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is untyped
+    """Saves after every cell without checking again what papermill checks in the end."""
+
+    def __init__(self, progress: Progress, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._progress = progress
+        self._saves = True
+
+    def save(self, **kwargs: Any) -> None:
+        if not self._saves:
+            return
+        local = self.output_path and Path(self.output_path)
+        if not (local and local.parent.is_dir()):
+            super().save(**kwargs)  # elsewhere than in a folder: papermill knows how
+            return
+        aside = local.with_name(f".{local.name}")
+        aside.write_text(json.dumps(self.nb, indent=1, ensure_ascii=False), encoding="utf-8")
+        aside.replace(local)
+        self.last_save_time = self.now()
+        self._progress.saved(self.nb)
+
+    def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        # A text has nothing to execute, and a cell that begins has nothing to save yet.
+        if cell.cell_type == "code":
+            with self._unsaved():
+                super().cell_start(cell, cell_index, **kwargs)
+            self._progress.cell_began()
+
+    def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+        if cell.cell_type == "code":
+            self._progress.cell_ended()
+            super().cell_complete(cell, cell_index, **kwargs)
+
+    @contextmanager
+    def _unsaved(self) -> Iterator[None]:
+        self._saves = False
+        try:
+            yield
+        finally:
+            self._saves = True
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc] # papermill is untyped
+    folder = Instance(Path, help="Where the kernel's sockets are.")
+    server = Instance(ForkServer, allow_none=True, help="None starts a stock kernel.")
+    progress = Instance(Progress)
+    environment = Dict()
+
+    def create_kernel_manager(self) -> Manager:
+        name = self.kernel_name or "python3"
+        self.km = Manager(folder=self.folder, kernel_name=name, config=self.config)
+        self.km.server = self.server
+        return self.km
+
+    async def async_start_new_kernel(self, **kwargs: Any) -> None:
+        await super().async_start_new_kernel(env=dict(self.environment), **kwargs)
+        if pid := getattr(self.km.provisioner, "pid", None):
+            self.progress.kernel(pid)
+
+    start_new_kernel = run_sync(async_start_new_kernel)

@@ -1,0 +1,92 @@
+"""The kernel manager of headless runs, and its client: quick to be ready, and to be gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import Any as AnyTrait
+
+from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.kernels.provisioner import LOOK_EVERY_S, ForkProvisioner
+
+_ASK_AGAIN_AFTER_S = 0.1
+
+
+class Client(AsyncKernelClient):
+    """A client that is ready as soon as both of its channels are, without fixed waits."""
+
+    def start_channels(
+        self,
+        shell: bool = True,
+        iopub: bool = True,
+        stdin: bool = True,
+        hb: bool = False,
+        control: bool = True,
+    ) -> None:
+        """Open the channels. Whether the process lives its manager knows: no heartbeat."""
+        super().start_channels(shell, iopub, stdin, hb, control)
+
+    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
+        """Wait until an answer has come on the shell channel and another on IOPub.
+
+        Messages that belong to these questions may arrive later: nbclient leaves them out, since
+        they are no cell's.
+        """
+        ends = time.monotonic() + (timeout or float("inf"))
+        while time.monotonic() < ends:
+            self.kernel_info()
+            try:
+                reply = await self.shell_channel.get_msg(timeout=1)
+                await self.iopub_channel.get_msg(timeout=_ASK_AGAIN_AFTER_S)
+            except Empty:
+                if not await self._async_is_alive():
+                    raise RuntimeError("Kernel died before replying to kernel_info") from None
+                continue
+            if reply["msg_type"] == "kernel_info_reply":
+                self._handle_kernel_info_reply(reply)
+                return
+        raise RuntimeError(f"Kernel didn't respond in {timeout:g} seconds")
+
+    wait_for_ready = _async_wait_for_ready
+
+
+class Manager(AsyncKernelManager):
+    """A kernel manager over Unix sockets beside its connection file, where there are such.
+
+    Nobody else on the machine can reach these, and parallel runs cannot collide on a port.
+    """
+
+    server = AnyTrait(None, allow_none=True, help="The fork server; None starts a stock kernel.")
+
+    def __init__(self, *, folder: Path | None = None, **kwargs: Any) -> None:
+        if os.name == "posix" and folder:
+            kwargs |= {"transport": "ipc", "connection_file": str(folder / "kernel.json")}
+        super().__init__(**kwargs)
+        self.client_factory = Client
+
+    async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
+        if isinstance(self.server, ForkServer) and self.provisioner is None:
+            self.provisioner = ForkProvisioner(
+                kernel_id=self.kernel_id or "", kernel_spec=self.kernel_spec, parent=self
+            )
+            self.provisioner.server = self.server
+        # What the kernel's process itself says is for nobody; the cells' output is caught.
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return await super()._async_pre_start_kernel(**{**kwargs, **quiet})
+
+    pre_start_kernel = _async_pre_start_kernel
+
+    async def _async_finish_shutdown(
+        self,
+        waittime: float | None = None,
+        pollinterval: float = LOOK_EVERY_S,
+        restart: bool = False,
+    ) -> None:
+        await super()._async_finish_shutdown(waittime, pollinterval, restart)

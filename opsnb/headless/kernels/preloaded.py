@@ -1,0 +1,92 @@
+"""The process behind a `ForkServer`: imports once, then makes kernels of itself.
+
+It has one thread, opens no connection and reads no request: a child does. It ends with its owner,
+whose end of the control socket closes; and begins anew when a file that it has imported changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from opsnb.headless.kernels.kernel import serve
+
+# What a kernel imports as it starts and at its first cell.
+_KERNEL = (
+    "import ipykernel.debugger, ipykernel.displayhook, ipykernel.heartbeat, ipykernel.ipkernel",
+    "import ipykernel.kernelapp, ipykernel.zmqshell, tornado.platform.asyncio",
+    "import IPython.core.completerlib, IPython.core.debugger, IPython.core.magics",
+    "import IPython.core.oinspect, IPython.core.ultratb, IPython.extensions.storemagic",
+    "import faulthandler, sqlite3",
+)
+
+
+def main() -> None:
+    """Execute the imports on the command line, then serve their owner until it goes."""
+    # As for a kernel of its own, modules beside the working folder are not to shadow others.
+    if sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd():
+        del sys.path[0]
+    handle, how, *imports = sys.argv[1:]
+    # An execution of this very process, after a change, finds the line that waits behind the comma.
+    control, *waiting = (socket.socket(fileno=int(number)) for number in handle.split(","))
+    for statement in (*_KERNEL, *imports):
+        with contextlib.suppress(Exception):  # the cell that imports it will say why
+            exec(statement, {})
+    if charts := sys.modules.get("opsnb.charts"):
+        charts.warm_up()
+    gc.collect()
+    gc.freeze()  # children share these objects as long as nobody looks at them
+    imported = _imported()
+    while line := waiting.pop() if waiting else _next(control):
+        if how == "once":
+            control.close()
+            serve(line)
+        if _imported() != imported:
+            _begin_anew(control, line, how, imports)
+        _fork(control, line)
+
+
+def _next(control: socket.socket) -> socket.socket | None:
+    """Return the next line of a kernel to its runner, or None when the owner is gone."""
+    _, handles, *_ = socket.recv_fds(control, 1, 1)
+    return socket.socket(fileno=handles[0]) if handles else None
+
+
+def _fork(control: socket.socket, line: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: no zombies
+    if os.fork():
+        line.close()
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    control.close()
+    os.setsid()
+    serve(line)
+
+
+def _imported() -> dict[str, int]:
+    """Return when each file that was imported has last been changed; 0 when it is gone."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return {file: _changed(file) for file in files if file}
+
+
+def _changed(file: str) -> int:
+    try:
+        return Path(file).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _begin_anew(control: socket.socket, line: socket.socket, how: str, imports: list[str]) -> None:
+    for kept in (control, line):
+        os.set_inheritable(kept.fileno(), True)
+    handles = f"{control.fileno()},{line.fileno()}"
+    os.execv(sys.executable, [sys.executable, "-m", __spec__.name, handles, how, *imports])
+
+
+if __name__ == "__main__":
+    main()

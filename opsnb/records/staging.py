@@ -1,0 +1,153 @@
+"""A run that is going on: what is known of it lies aside, so that a killed run leaves a record too.
+
+The folder is private to the user and on this machine, whatever the store is. In it are
+
+run.json       the result as it will be told if nobody comes to write a better one, and who runs
+record.ipynb   the notebook after the last cell that ended, redacted
+journal.jsonl  what the actions did, told by the kernel itself before and after each step
+resumed.json   what the actions of the run did that is continued, if one is
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
+
+from opsnb.errors import ConfigError, OpsnbError
+from opsnb.holder import Holder
+from opsnb.model import RunResult, Status, worst
+from opsnb.records.extract import actions, findings
+from opsnb.records.store import Store
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.target import state_home
+
+_NOTEBOOK, _JOURNAL, _RUN = "record.ipynb", "journal.jsonl", "run.json"
+_RESUMED = "resumed.json"
+
+
+class _Run(BaseModel):
+    """What run.json holds."""
+
+    store: str
+    """Where the record belongs."""
+    holders: list[Holder]
+    """The runner and its kernels: as long as one of them lives, the run is going on."""
+    result: RunResult
+
+
+class Stage:
+    """The folder of a run that is going on."""
+
+    def __init__(self, folder: Path, run: _Run) -> None:
+        self.folder = folder
+        self.journal = folder / _JOURNAL
+        self._run = run
+
+    @classmethod
+    def open(cls, store: Store, result: RunResult, notebook: dict[str, Any]) -> Self:
+        """Make the folder. `result` and `notebook` are told when the runner is killed at once.
+
+        Raises ConfigError when it cannot be made.
+        """
+        run = _Run(store=store.address, holders=[Holder.of(os.getpid())], result=result)
+        stage = cls(_home() / result.run_id, run)
+        try:
+            stage.folder.mkdir(parents=True, mode=0o700)
+            _write(stage.folder / _NOTEBOOK, json.dumps(notebook))
+            stage._write_run()
+        except OSError as error:
+            raise ConfigError(
+                f"The folder for runs that are going on, {_home()}, cannot be written: "
+                f"{error.strerror}. Make room there, or set XDG_STATE_HOME to another folder."
+            ) from error
+        return stage
+
+    def add_holder(self, pid: int) -> None:
+        """Note a kernel of the run."""
+        self._run.holders.append(Holder.of(pid))
+        self._write_run()
+
+    def save(self, notebook: dict[str, Any]) -> None:
+        """Keep `notebook`, already redacted, as what the run has done so far.
+
+        When that fails the run goes on: its record is still to be written.
+        """
+        with suppress(OSError):
+            _write(self.folder / _NOTEBOOK, json.dumps(notebook))
+
+    def keep_resumed(self, result: RunResult) -> Path:
+        """Keep the actions of the run that this one continues where its kernel can read them."""
+        path = self.folder / _RESUMED
+        told = {"run_id": result.run_id, "actions": result.model_dump(mode="json")["actions"]}
+        _write(path, json.dumps(told))
+        return path
+
+    def close(self) -> None:
+        """Remove the folder: the run has its record."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_run(self) -> None:
+        _write(self.folder / _RUN, self._run.model_dump_json())
+
+
+def complete(notebook: dict[str, Any], path: Path) -> None:
+    """Put into `notebook` what its outputs lack of the journal of its actions at `path`."""
+    # INTERIM-JOURNAL
+
+
+def reap(store: Store) -> list[str]:
+    """Make records of the runs of `store` whose runner was killed; return their ids.
+
+    Those that cannot be made yet, as the store is full, are left for the next time.
+    """
+    home = _home()
+    if not home.exists():
+        return []
+    made = []
+    # One at a time, so that no run gets two records; who comes second has nothing to do.
+    with suppress(Timeout, OSError), FileLock(home / ".lock", timeout=0):
+        for path in sorted(home.glob(f"*/{_RUN}")):
+            with suppress(ValidationError, ValueError, OSError, OpsnbError):
+                run = _Run.model_validate_json(path.read_text(encoding="utf-8"))
+                if run.store == store.address and not any(each.is_alive for each in run.holders):
+                    made += _keep(store, Stage(path.parent, run), run.result)
+    return made
+
+
+def _keep(store: Store, stage: Stage, result: RunResult) -> list[str]:
+    """Make the record of a run that was killed; return its id, or nothing if it had one."""
+    if not store.has(result.run_id):
+        path = stage.folder / _NOTEBOOK
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        complete(notebook, stage.journal)
+        result.findings, result.actions = findings(notebook), actions(notebook)
+        found = (finding.status for finding in result.findings)
+        result.status = worst([*found, Status.UNKNOWN])
+        last = max(each.stat().st_mtime for each in stage.folder.iterdir())
+        result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
+        result.seconds = (result.finished - result.started).total_seconds()
+        # Redacted by those who wrote it; this process need not know the same secrets.
+        store.keep(result, notebook, Redactor(environment_secrets()))
+        stage.close()
+        return [result.run_id]
+    stage.close()
+    return []
+
+
+def _home() -> Path:
+    return state_home() / "running"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write `path` anew, so that a reader sees the old text or the new, never a part."""
+    aside = path.with_suffix(".aside")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

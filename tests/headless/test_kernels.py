@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import papermill
+import psutil
+import pytest
+
+from opsnb.headless.kernels.forkserver import ForkServer
+from tests.headless import notebook
+
+
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    with ForkServer(["import json"]) as server:
+        yield server
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that temporary ones are made in, short enough for Unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="opsnb-test-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def execute(path: Path, server: ForkServer | None, **options: Any) -> Any:
+    return papermill.execute_notebook(
+        path, path.with_name("out.ipynb"), engine_name="opsnb", server=server,
+        progress_bar=False, **options,
+    )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    ends = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends, f"{what} did not come about"
+        time.sleep(0.02)
+
+
+def test_a_kernel_is_forked_and_leaves_nothing(
+    tmp_path: Path, server: ForkServer, scratch: Path
+) -> None:
+    path = notebook.write(tmp_path / "in.ipynb", "import os; print(os.getppid(), os.getsid(0))")
+    (told,) = notebook.texts(execute(path, server))
+    parent, session = map(int, told.split())
+    assert parent == server.pid
+    assert session != os.getsid(0)
+    assert psutil.Process(server.pid).children() == []
+    assert list(scratch.iterdir()) == []
+
+
+def test_nothing_leaks_from_one_kernel_to_the_next(tmp_path: Path, server: ForkServer) -> None:
+    path = notebook.write(
+        tmp_path / "in.ipynb",
+        "import json, os, random\n"
+        "print(hasattr(json, 'left'), os.environ.get('LEFT'), os.getcwd())\n"
+        "json.left = os.environ['LEFT'] = 'behind'\nos.chdir('/')",
+        "print(random.random())",
+    )
+    first, second = (notebook.texts(execute(path, server, cwd=tmp_path)) for _ in range(2))
+    assert first[0] == second[0] == f"False None {tmp_path}\n"
+    assert first[1] != second[1]
+
+
+def test_the_process_that_forks_has_one_thread_and_no_secret(
+    tmp_path: Path, server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "hunter2")
+    path = notebook.write(
+        tmp_path / "in.ipynb", "import os; print(os.environ['DATABASE_PASSWORD'])"
+    )
+    assert notebook.texts(execute(path, server)) == ["hunter2\n"]
+    process = psutil.Process(server.pid)
+    assert process.num_threads() == 1
+    assert process.net_connections(kind="inet") == []
+    assert "PASSWORD" not in process.environ()
+
+
+def test_changed_code_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "lib" / "changing.py"
+    module.parent.mkdir()
+    module.write_text("VALUE = 'old'")
+    monkeypatch.setenv("PYTHONPATH", str(module.parent))
+    path = notebook.write(tmp_path / "in.ipynb", "from changing import VALUE; print(VALUE)")
+    with ForkServer(["import changing"]) as server:
+        assert notebook.texts(execute(path, server)) == ["old\n"]
+        module.write_text("VALUE = 'changed'")
+        assert notebook.texts(execute(path, server)) == ["changed\n"]
+
+
+def test_a_killed_fork_server_is_replaced(tmp_path: Path, server: ForkServer) -> None:
+    path = notebook.write(tmp_path / "in.ipynb", "print('fine')")
+    os.kill(server.pid, signal.SIGKILL)
+    assert notebook.texts(execute(path, server)) == ["fine\n"]
+
+
+_OWNER = """
+import sys, time
+from opsnb.headless.kernels.forkserver import ForkServer
+server = ForkServer([])
+print(server.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_fork_server_dies_with_its_owner() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE)
+    assert owner.stdout
+    server = psutil.Process(int(owner.stdout.readline()))
+    owner.kill()
+    owner.communicate()
+    server.wait(30)
+
+
+_RUNNER = """
+import sys, papermill
+from opsnb.headless.kernels.forkserver import ForkServer
+with ForkServer([], once=sys.argv[3] == "once") as server:
+    papermill.execute_notebook(
+        *sys.argv[1:3], engine_name="opsnb", server=server, progress_bar=False)
+"""
+
+
+@pytest.mark.parametrize("how", ["once", "fork"])
+def test_a_kernel_whose_runner_is_killed_cleans_up_and_ends(tmp_path: Path, how: str) -> None:
+    began, cleaned = tmp_path / "began", tmp_path / "cleaned"
+    path = notebook.write(
+        tmp_path / "in.ipynb",
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        f"try:\n    pathlib.Path({str(began)!r}).touch()\n    time.sleep(600)\n"
+        f"finally:\n    time.sleep(0.5)\n    pathlib.Path({str(cleaned)!r}).touch()",
+    )
+    command = [sys.executable, "-c", _RUNNER, str(path), str(tmp_path / "out.ipynb"), how]
+    runner = subprocess.Popen(command)
+    wait_for(began.exists, "the cell")
+    kernel = psutil.Process(int((tmp_path / "pid").read_text()))
+    runner.kill()
+    runner.wait()
+    kernel.wait(30)
+    assert cleaned.exists()
+
+
+def test_a_single_run_becomes_the_kernel_itself(tmp_path: Path) -> None:
+    path = notebook.write(tmp_path / "in.ipynb", "import os; print(os.getpid())")
+    with ForkServer([], once=True) as server:
+        assert notebook.texts(execute(path, server)) == [f"{server.pid}\n"]
+
+
+def test_a_server_that_nobody_used_ends(tmp_path: Path) -> None:
+    with ForkServer([], once=True) as server:
+        process = psutil.Process(server.pid)
+    process.wait(30)
+
+
+def test_papermill_alone_takes_the_engine(tmp_path: Path) -> None:
+    path = notebook.write(tmp_path / "in.ipynb", "word = 'a'", "print(word)")
+    output = tmp_path / "out.ipynb"
+    command = ["papermill", "--engine", "opsnb", "-p", "word", "b", str(path), str(output)]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert '"b\\n"' in output.read_text()
