@@ -79,7 +79,7 @@ def run(
     store.demand_writable()
     reap(store)
     source = order.runbook.path.read_bytes()
-    opening = _opening(order, source)
+    opening = begin(order, source)
     with _locked(order, store, opening, stopped) as lock, _server(order, server) as kernels:
         return _Run(order, store, source, opening, lock, stopped).run(kernels)
 
@@ -129,7 +129,8 @@ class _Run:
             with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
                 execution = self._execute(Path(folder), stage, redactor, notebook, server)
             complete(execution.notebook, stage.journal)
-            return self._keep(execution, redactor)
+            result = _result(self.opening, execution)
+            return keep(self.store, result, execution.notebook, redactor)
         finally:
             stage.close()
 
@@ -173,19 +174,25 @@ class _Run:
             return Ending(BROKE, "The lock of the target was lost, so the run was interrupted.")
         return None
 
-    def _keep(self, execution: Execution, redactor: Redactor) -> RunResult:
-        result = _result(self.opening, execution)
-        try:
-            self.store.keep(result, execution.notebook, redactor)
-        except RunBroke as error:
-            left = _leave_behind(result.run_id, redactor.tree(execution.notebook))
-            result.error = f"{error} The executed notebook was left at {left}."
-            result.exit_code = error.exit_code
-            return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
-        return self.store.result(result.run_id)
+
+def keep(
+    store: Store, result: RunResult, notebook: dict[str, Any], redactor: Redactor
+) -> RunResult:
+    """Keep a record and return its result as it was kept.
+
+    When that fails, the notebook is left behind, and the result's error says where.
+    """
+    try:
+        store.keep(result, notebook, redactor)
+    except RunBroke as error:
+        left = _leave_behind(result.run_id, redactor.tree(notebook))
+        result.error = f"{error} The executed notebook was left at {left}."
+        result.exit_code = error.exit_code
+        return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
+    return store.result(result.run_id)
 
 
-def _opening(order: Order, source: bytes) -> RunResult:
+def begin(order: Order, source: bytes) -> RunResult:
     """Return what is known as the run begins, and told if it is killed."""
     started = now()
     sha256 = hashlib.sha256(source).hexdigest()
