@@ -12,6 +12,7 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+import ipykernel_launcher
 from ipykernel.kernelapp import IPKernelApp
 
 GRACE_S = 10.0
@@ -24,6 +25,7 @@ def serve(line: socket.socket) -> NoReturn:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["env"])
+    sys.argv = [ipykernel_launcher.__file__, *request["arguments"]]
     _seed()
     app = IPKernelApp.instance()
     app.initialize(request["arguments"])

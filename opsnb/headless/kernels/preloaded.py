@@ -34,6 +34,8 @@ def main() -> None:
     handle, how, *imports = sys.argv[1:]
     # An execution of this very process, after a change, finds the line that waits behind the comma.
     control, *waiting = (socket.socket(fileno=int(number)) for number in handle.split(","))
+    # As a kernel has it, for a matplotlib that is imported already before there is one.
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     for statement in (*_KERNEL, *imports):
         with contextlib.suppress(Exception):  # the cell that imports it will say why
             exec(statement, {})
