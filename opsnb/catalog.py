@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -22,6 +24,19 @@ from pydantic.fields import FieldInfo
 from opsnb.errors import ConfigError, ParameterError, UnknownRunbook, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
+
+SECTIONS = {
+    "health": "Health checks",
+    "queues": "Queues",
+    "cache": "Cache",
+    "database": "Database",
+    "troubleshooting": "Troubleshooting",
+    "incidents": "Incidents",
+    "monitoring": "Monitoring",
+    "deployment": "Deployment",
+    "maintenance": "Maintenance",
+}
+"""The handbook's sections in its order; a section that it does not know comes last."""
 
 
 def share(name: str) -> Path:
@@ -100,6 +115,21 @@ class RunbookInfo:
         )
         return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), self.id)
 
+    @property
+    def name(self) -> str:
+        """The title; the id when its file is broken."""
+        try:
+            return self.title
+        except ConfigError:
+            return self.id
+
+    @property
+    def when_to_use(self) -> str:
+        """What stands under that heading, as Markdown; empty where there is none."""
+        text = "\n".join(cell["source"] for cell in self.cells if cell["cell_type"] == "markdown")
+        found = re.search(r"^## When to use$(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+        return " ".join(found[1].split()) if found else ""
+
     @cached_property
     def parameters(self) -> list[Parameter]:
         """The parameters, in the order of the cell."""
@@ -161,6 +191,20 @@ def runbook(name: str) -> RunbookInfo:
         return known[name]
     except KeyError:
         raise UnknownRunbook(f"There is no runbook '{name}'." + did_you_mean(name, known)) from None
+
+
+def by_section(infos: Iterable[RunbookInfo]) -> list[tuple[str, list[RunbookInfo]]]:
+    """Return the runbooks by section, in the handbook's order, with the section's title."""
+    order = list(SECTIONS)
+
+    def place(info: RunbookInfo) -> tuple[int, str, str]:
+        known = order.index(info.section) if info.section in SECTIONS else len(order)
+        return known, info.section, info.id
+
+    return [
+        (SECTIONS.get(section, section.replace("_", " ").capitalize()), list(group))
+        for section, group in groupby(sorted(infos, key=place), lambda info: info.section)
+    ]
 
 
 def _parameters(source: str) -> list[Parameter]:

@@ -7,7 +7,6 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,10 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 
-from opsnb.catalog import Parameter, RunbookInfo
+from opsnb.catalog import Parameter, RunbookInfo, by_section
 from opsnb.errors import ConfigError
 from opsnb.site.entries import Entry, latest
 from opsnb.site.html import code, link, moment, notice, pill, table
-
-SECTIONS = {
-    "health": "Health checks",
-    "queues": "Queues",
-    "cache": "Cache",
-    "database": "Database",
-    "troubleshooting": "Troubleshooting",
-    "incidents": "Incidents",
-    "monitoring": "Monitoring",
-    "deployment": "Deployment",
-    "maintenance": "Maintenance",
-}
-"""The handbook's sections in its order; a section that it does not know comes last."""
 
 _SHOWN = 5
 # mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page, and what
@@ -45,32 +31,10 @@ _CLUTTER = (
 _NOTEBOOK_LINK = re.compile(r"(?P<path>[^:?#]+)\.ipynb(?P<rest>[?#].*)?")
 
 
-def title(info: RunbookInfo) -> str:
-    """Return the runbook's title; its id when its file is broken."""
-    try:
-        return info.title
-    except ConfigError:
-        return info.id
-
-
-def by_section(infos: Iterable[RunbookInfo]) -> list[tuple[str, list[RunbookInfo]]]:
-    """Return the runbooks by section, in the handbook's order, with the section's title."""
-    order = list(SECTIONS)
-
-    def place(info: RunbookInfo) -> tuple[int, str, str]:
-        known = order.index(info.section) if info.section in SECTIONS else len(order)
-        return known, info.section, info.id
-
-    return [
-        (SECTIONS.get(section, section.replace("_", " ").capitalize()), list(group))
-        for section, group in groupby(sorted(infos, key=place), lambda info: info.section)
-    ]
-
-
 def navigation(infos: Iterable[RunbookInfo]) -> list[dict[str, list[dict[str, str]]]]:
     """Return the runbooks as mkdocs' navigation takes them."""
     return [
-        {section: [{title(info): f"runbooks/{info.id}.ipynb"} for info in group]}
+        {section: [{info.name: f"runbooks/{info.id}.ipynb"} for info in group]}
         for section, group in by_section(infos)
     ]
 
@@ -91,7 +55,7 @@ def overview(infos: Sequence[RunbookInfo], entries: Sequence[Entry]) -> str:
 
 
 def _name(info: RunbookInfo) -> str:
-    return f"{link(f'{info.id}.html', title(info))}<br>{code(info.id)}"
+    return f"{link(f'{info.id}.html', info.name)}<br>{code(info.id)}"
 
 
 def _does(info: RunbookInfo) -> str:
@@ -121,7 +85,7 @@ class RunbookPages:
         """See to it that a notebook that cannot be converted costs its own page only."""
         info = self._infos.get(page.file.src_uri)
         if info is not None:
-            page.meta["title"] = title(info)
+            page.meta["title"] = info.name
             render = page.render
 
             def guarded(config: MkDocsConfig, files: Files) -> None:
@@ -219,6 +183,6 @@ def _page_of(href: str, source: str, pages: Mapping[str, Any]) -> str:
 
 
 def _broken(info: RunbookInfo, error: Exception) -> str:
-    return f"<h1>{escape(title(info))}</h1>" + notice(
+    return f"<h1>{escape(info.name)}</h1>" + notice(
         "This runbook cannot be shown", f"{Path(info.path).name}: {type(error).__name__}: {error}"
     )
