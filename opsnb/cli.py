@@ -10,19 +10,24 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from opsnb import __version__, catalog, interrupts
 from opsnb.errors import ConfigError, OpsnbError, ParameterError, UsageError
-from opsnb.target import Config, load_config
+from opsnb.target import Config, load_config, stand_in
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from opsnb.headless.fleet import State
+    from opsnb.headless.run import Order
+    from opsnb.model import RunResult
 
 INTERRUPTED = 130
 
@@ -47,12 +52,19 @@ TargetOption = Annotated[
 ]
 TargetOptions = Annotated[
     list[str] | None,
-    typer.Option("-t", "--target", metavar="TARGET", help="The target, of opsnb.toml."),
+    typer.Option(
+        "-t",
+        "--target",
+        metavar="TARGET",
+        help="A target of opsnb.toml, a glob of several, or `all`; repeatable.",
+    ),
 ]
 ParameterOptions = Annotated[
     list[str] | None,
     typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; repeatable."),
 ]
+
+_JUPYTERLAB = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def main() -> None:
@@ -126,33 +138,58 @@ def run(
         bool, typer.Option("--apply", help="Do what the runbook plans; without it, plan only.")
     ] = False,
     confirm: Annotated[
-        str | None,
-        typer.Option(metavar="TARGET", help="The name of a protected target, typed out."),
+        list[str] | None,
+        typer.Option(metavar="TARGET", help="The name of a protected target, typed; repeatable."),
     ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", min=1, help="Stop the whole run after this time."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of many targets, so many at a time; default 2 a processor."),
+    ] = None,
+    failed_of: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Only the targets that failed in this summary."),
     ] = None,
     as_json: Json = False,
 ) -> int:
     """Run a runbook headless and keep its record; the exit code tells the worst finding."""
     info = catalog.runbook(runbook)
     given = _given(parameter or (), target or ())
-    if apply or confirm is not None:
+    if apply or confirm:
         _demand_action(info)
         given |= {"apply": True} if apply else {}
-        given |= {"confirm": confirm} if confirm is not None else {}
-    values = info.validate(given)
+        given |= {"confirm": confirm[-1]} if confirm else {}
     config = load_config()
-    chosen = config.target(values["target"])
+    names = config.matching(target or ())
+    summary = None
+    if failed_of is not None:
+        if target:
+            raise UsageError("--failed-of says which targets to run; leave -t out.")
+        from opsnb.headless import fleet
+        from opsnb.records import Store
+
+        summary = Store(config.store).result(failed_of)
+        names = fleet.failed(summary)
+        given = {"target": names[0]} | fleet.parameters(summary, info, given)
+    values = info.validate(given)
+    several = summary is not None or names != (target or [])[:1]
+    chosen = stand_in(target or names) if several else config.target(values["target"])
     with interrupts.noted() as stopped:
         # Imported only now: a refused parameter must not wait for papermill.
         from opsnb.headless.run import Order
-        from opsnb.headless.run import run as run_headless
 
-        if sys.stderr.isatty():
-            _tell(f"Running {info.id} on {chosen.name} ...")
-        result = run_headless(Order(info, chosen, values, timeout), config, stopped)
+        order = Order(info, chosen, values, timeout, resumes=summary)
+        if several:
+            result = _run_several(order, names, config, stopped, confirm or (), jobs)
+        else:
+            from opsnb.headless.run import run as run_one
+
+            if sys.stderr.isatty():
+                _tell(f"Running {info.id} on {chosen.name} ...")
+            result = run_one(order, config, stopped)
     if as_json:
         _say(result.model_dump_json(indent=2))
     else:
@@ -163,15 +200,60 @@ def run(
     return result.exit_code
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(context: typer.Context) -> int:
-    """Open JupyterLab on a working copy of the runbooks; options are handed on to JupyterLab."""
-    from opsnb.lab import lab as open_lab
-    from opsnb.lab import working_copy
+@app.command("open", context_settings=_JUPYTERLAB)
+def open_runbook(
+    context: typer.Context,
+    runbook: str,
+    target: TargetOption = None,
+    parameter: ParameterOptions = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Let its cells do what they plan.")
+    ] = False,
+    confirm: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help="The name of a protected target, typed out."),
+    ] = None,
+) -> None:
+    """Step through a runbook in JupyterLab, on a copy with the parameters filled in; it is recorded.
 
+    Other options are handed on to JupyterLab.
+    """
+    info = catalog.runbook(runbook)
+    given = _given(parameter or (), [target] if target else [])
+    if apply or confirm is not None:
+        _demand_action(info)
+        given |= {"apply": True} if apply else {}
+        given |= {"confirm": confirm} if confirm is not None else {}
+    values = info.validate(given)
+    config = load_config()
+    config.target(values["target"])
+    # Imported only now: a refused parameter must not wait for papermill.
+    from opsnb.lab.copies import fill_in, working_copy
+    from opsnb.lab.jupyterlab import become
+    from opsnb.records import Store
+
+    Store(config.store).demand_writable()
+    folder = working_copy()
+    first = fill_in(folder, info, values)
+    _tell(f"JupyterLab opens a working copy, {folder / first}")
+    become(folder, first, context.args)
+
+
+@app.command(context_settings=_JUPYTERLAB)
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on a working copy of the runbooks; what is run in it is recorded.
+
+    Options are handed on to JupyterLab.
+    """
+    from opsnb.lab.copies import working_copy
+    from opsnb.lab.jupyterlab import become
+    from opsnb.lab.launcher import PAGE
+    from opsnb.records import Store
+
+    Store(load_config().store).demand_writable()
     folder = working_copy()
     _tell(f"JupyterLab works on a copy of the runbooks, which stays in {folder}")
-    return open_lab(folder, context.args)
+    become(folder, PAGE, context.args)
 
 
 @app.command()
@@ -335,15 +417,51 @@ def _given(options: Iterable[str], targets: Sequence[str]) -> dict[str, Any]:
         if name in given:
             raise ParameterError(f"Parameter {name} is given twice; give it once.")
         given[name] = value
-    named = {*targets, *([given["target"]] if "target" in given else [])}
-    if len(named) > 1:
-        raise ParameterError(
-            f"The target is given twice, differently: {', '.join(sorted(named))}. "
-            "Run it once for each."
-        )
-    for target in named:
-        given["target"] = target
+    if targets and given.setdefault("target", targets[0]) not in targets[:1]:
+        raise ParameterError("The target is given twice, differently; give it by -t alone.")
     return given
+
+
+def _run_several(
+    order: Order,
+    targets: Sequence[str],
+    config: Config,
+    stopped: Sequence[Signals],
+    confirmed: Sequence[str],
+    jobs: int | None,
+) -> RunResult:
+    from opsnb.headless import fleet
+
+    with _live() as progress:
+        return fleet.run(
+            order, targets, config, stopped, confirmed=confirmed, jobs=jobs, progress=progress
+        )
+
+
+@contextmanager
+def _live() -> Iterator[Callable[[State], None]]:
+    """Yield what shows on a terminal how far a run of several targets is."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    from opsnb.records import show as views
+
+    console = Console(stderr=True, highlight=False)
+    told: list[State] = []
+
+    def view() -> RenderableType:
+        if not told:
+            return ""
+        state = told[-1]
+        return views.fleet_progress(
+            state.done, state.running, state.waiting, lines=console.height - 1
+        )
+
+    with Live(get_renderable=view, console=console, transient=True, redirect_stdout=False):
+        yield told.append
 
 
 def _demand_action(info: catalog.RunbookInfo) -> None:

@@ -12,7 +12,7 @@ import fnmatch
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -132,6 +132,20 @@ class Target(_Table):
             "database": safe_url(self.database_url),
             "host": safe_url(self.host),
         }
+
+
+_LONGEST_NAME = 40
+
+
+def stand_in(patterns: Sequence[str]) -> Target:
+    """Return what stands for several targets in the record that sums them up: a mere name.
+
+    `prod-*`, `a+b`, `a+11 more`: no target can have such a name.
+    """
+    name = "+".join(patterns)
+    if len(patterns) > 1 and len(name) > _LONGEST_NAME:
+        name = f"{patterns[0]}+{len(patterns) - 1} more"
+    return Target(name=name)
 
 
 class Contact(_Table):

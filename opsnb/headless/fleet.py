@@ -8,53 +8,267 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
-from opsnb.headless import run as single
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
-from opsnb.headless.run import Order
+from opsnb.headless.run import Order, begin, keep
+from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, findings, reap
 from opsnb.records.members import Member, members, notebook, worst_exit_code
 from opsnb.records.show import worst_sentence
 from opsnb.redaction import MASK, Redactor, environment_secrets
-from opsnb.target import Config, Target
+from opsnb.target import Config
 
-_INTERRUPTED = 130
-_LONGEST_NAME = 40
+_BROKE, _INTERRUPTED = 70, 130
+_OF_ONE_TARGET = ("target", "confirm")
+
+
+@dataclass
+class State:
+    """How far a run of several targets is."""
+
+    total: int
+    running: dict[str, datetime] = field(default_factory=dict)
+    """Since when, by target."""
+    done: list[Member] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> int:
+        """How many have not begun."""
+        return self.total - len(self.running) - len(self.done)
+
+
+def failed(summary: RunResult) -> list[str]:
+    """Return the targets whose runs did not end with exit code 0.
+
+    Raises UsageError when there are none, or `summary` is the record of a single run.
+    """
+    if not summary.is_summary:
+        mend = f" Its summary is {summary.fleet}." if summary.fleet else ""
+        raise UsageError(f"{summary.run_id} is the record of one run, not a summary.{mend}")
+    found = [member.target for member in members(summary) if member.failed]
+    if not found:
+        raise UsageError(f"No run of {summary.run_id} has failed; there is nothing to run again.")
+    return found
+
+
+def parameters(
+    summary: RunResult, runbook: RunbookInfo, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters to run `runbook` with again: those of `summary`, unless `given`.
+
+    Whether to apply is never taken over. Raises UsageError when it is of another runbook, or a
+    value was a secret and is not known any more.
+    """
+    if summary.runbook != runbook.id:
+        raise UsageError(f"{summary.run_id} is of {summary.runbook}, not of {runbook.id}.")
+    kept = {
+        name: value
+        for name, value in summary.parameters.items()
+        if name != "apply" and name not in given
+    }
+    for name, value in kept.items():
+        if MASK in str(value):
+            raise UsageError(
+                f"Parameter {name} was kept without its secret; give it: -p {name}=..."
+            )
+    return {**kept, **given}
+
+
+def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
+    order: Order,
+    targets: Sequence[str],
+    config: Config,
+    stopped: Sequence[signal.Signals] = (),
+    *,
+    confirmed: Sequence[str] = (),
+    jobs: int | None = None,
+    progress: Callable[[State], None] = lambda _: None,
+    server: ForkServer | None = None,
+) -> RunResult:
+    """Run `order` on each of `targets` and return their summary as it was kept.
+
+    The order's own target is their `stand_in`; a run that it `resumes` is the summary of which
+    `targets` failed. `confirmed` are the protected targets that may be changed, `jobs` how many run
+    at a time (by default two for each processor). `progress` is told how far it is, first and after
+    every run. When a signal turns up in `stopped`, runs end early and no other begins.
+
+    What keeps one target from being run is told in the summary. Raises, before anything is
+    started, Refused when a protected target is not confirmed, UsageError when no target is usable
+    or the record cannot be kept.
+    """
+    orders = _orders(order, targets, config, confirmed)
+    store = Store(config.store)
+    store.demand_writable()
+    reap(store)
+    shared = {name: value for name, value in order.parameters.items() if name not in _OF_ONE_TARGET}
+    secrets = (each.target.secrets for each in orders.values() if isinstance(each, Order))
+    redactor = Redactor(environment_secrets().union(*secrets))
+    begun = begin(replace(order, parameters=shared), order.runbook.path.read_bytes())
+    begun = begun.model_copy(update={"fleet": begun.run_id})
+    begun = RunResult.model_validate(redactor.tree(begun.model_dump(mode="json")))
+    stage = Stage.open(store, begun, notebook(begun, []))
+    state = State(len(orders))
+    try:
+        with _server(order, server) as shared_server:
+            crew = _Crew(begun.run_id, config, stopped, shared_server, redactor, state)
+            progress(state)
+            for _ in crew.run(orders, jobs or _jobs()):
+                stage.save(notebook(begun, state.done))
+                progress(state)
+        return _summary(begun, state.done, stopped, store)
+    finally:
+        stage.close()
+
+
+def _orders(
+    order: Order, targets: Sequence[str], config: Config, confirmed: Sequence[str]
+) -> dict[str, Order | UsageError]:
+    """Return, by target, its order, or why it cannot be run. At least one can."""
+    for given in confirmed:
+        if given not in targets:
+            raise UsageError(
+                f"--confirm {given} names none of the targets." + did_you_mean(given, targets)
+            )
+    orders = {target: _order(order, target, config, confirmed) for target in targets}
+    unusable = [each for each in orders.values() if isinstance(each, UsageError)]
+    if len(unusable) == len(orders):
+        raise unusable[0]
+    unconfirmed = [
+        target
+        for target, each in orders.items()
+        if isinstance(each, Order)
+        and each.applies
+        and each.target.protected
+        and target not in confirmed
+    ]
+    if unconfirmed:
+        options = " ".join(f"--confirm {target}" for target in unconfirmed)
+        raise Refused(f"Protected targets need their names typed: {options}. Nothing was started.")
+    return orders
+
+
+def _order(
+    order: Order, target: str, config: Config, confirmed: Sequence[str]
+) -> Order | UsageError:
+    own = {"target": target, "confirm": target if target in confirmed else ""}
+    parameters = order.parameters | {
+        name: value for name, value in own.items() if name in order.parameters
+    }
+    try:
+        return replace(order, target=config.target(target), parameters=parameters, resumes=None)
+    except UsageError as error:
+        return error
+
+
+@contextmanager
+def _server(order: Order, given: ForkServer | None) -> Iterator[ForkServer | None]:
+    """Yield what all kernels are forked from: the one that is `given`, else a new one."""
+    if given or order.cold or not FORKS:
+        yield given
+    else:
+        with ForkServer(imports([order.runbook])) as server:
+            yield server
+
+
+def _jobs() -> int:
+    """Return how many runs there are at a time: they wait more than they compute."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """What is to be run on several targets."""
+class _Crew:
+    """Runs orders, some at a time, and notes how far it is."""
 
-    name: str
-    """What stands for all of them in the summary, in place of a target: `prod-*`, `a+b`."""
-    orders: Mapping[str, Order | OpsnbError]
-    """By target: what is to be run, or why nothing can be. At least one can be run."""
-    parent: str | None = None
-    """The summary of which these are the targets that failed."""
+    run_id: str
+    """The summary's."""
+    config: Config
+    stopped: Sequence[signal.Signals]
+    server: ForkServer | None
+    redactor: Redactor
+    state: State
 
-    @property
-    def order(self) -> Order:
-        """An order for the whole: what the orders have in common."""
-        first = next(order for order in self.orders.values() if isinstance(order, Order))
-        shared = {
-            name: value
-            for name, value in first.parameters.items()
-            if name not in ("target", "confirm")
+    def run(self, orders: Mapping[str, Order | UsageError], jobs: int) -> Iterator[None]:
+        """Run all orders; yield after each."""
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            for future in as_completed(
+                [pool.submit(self._note, target, order) for target, order in orders.items()]
+            ):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _note(self, target: str, order: Order | UsageError) -> None:
+        self.state.running[target] = now()
+        member = self._member(target, order)
+        del self.state.running[target]
+        self.state.done.append(member)
+
+    def _member(self, target: str, order: Order | UsageError) -> Member:
+        if self.stopped:
+            return self._without_record(
+                target, _INTERRUPTED, "Not begun: the others were interrupted."
+            )
+        try:
+            if isinstance(order, UsageError):
+                raise order
+            ordered = replace(order, fleet=self.run_id)
+            return _member(run_one(ordered, self.config, self.stopped, server=self.server))
+        except OpsnbError as error:
+            return self._without_record(target, error.exit_code, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever befalls one target, the others go on
+            why = f"The run failed: {type(error).__name__}: {error}"
+            return self._without_record(target, _BROKE, why)
+
+    def _without_record(self, target: str, exit_code: int, sentence: str) -> Member:
+        return Member(target, Status.UNKNOWN, exit_code, self.redactor.text(sentence))
+
+
+def _member(result: RunResult) -> Member:
+    return Member(
+        target=result.target,
+        status=result.status,
+        exit_code=result.exit_code,
+        sentence=worst_sentence(result),
+        run_id=result.run_id,
+        started=result.started,
+        seconds=result.seconds,
+    )
+
+
+def _summary(
+    begun: RunResult, found: Sequence[Member], stopped: Sequence[signal.Signals], store: Store
+) -> RunResult:
+    """Keep the summary of what was `found`, and return it."""
+    executed = notebook(begun, found)
+    finished = max(now(), begun.started)
+    result = begun.model_copy(
+        update={
+            "status": worst(member.status for member in found),
+            "exit_code": worst_exit_code(found),
+            "error": _interruption(found, stopped),
+            "findings": findings(executed),
+            "finished": finished,
+            "seconds": (finished - begun.started).total_seconds(),
         }
-        return replace(first, target=Target(name=self.name), parameters=shared)
+    )
+    # What the members' records tell is free of their targets' secrets already.
+    return keep(store, result, executed, Redactor(environment_secrets()))
 
 
-def assemble(
-    order: Callable[[Target], Order],
-)
+def _interruption(found: Sequence[Member], stopped: Sequence[signal.Signals]) -> str | None:
+    ends = [member for member in found if member.exit_code == _INTERRUPTED]
+    if not ends:
+        return None
+    unstarted = sum(member.run_id is None for member in ends)
+    return f"Interrupted by {stopped[0].name}; {unstarted} of {len(found)} targets were not begun."

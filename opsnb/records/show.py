@@ -7,7 +7,7 @@ with colour only beside it, and everything reads well at 80 columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status, now
-from opsnb.view import TERMINAL_STYLES, summary
+from opsnb.records.members import Member, members
+from opsnb.records.members import worst_first as worst_members
+from opsnb.view import TERMINAL_STYLES, summary, worst_first
 
 
 def as_json(results: Iterable[RunResult]) -> str:
@@ -42,15 +44,62 @@ def record_list(results: Sequence[RunResult], *, at: datetime | None = None) -> 
 
 
 def record(result: RunResult, location: str, *, at: datetime | None = None) -> RenderableType:
-    """Return a whole run: its header, its findings the worst first, and where its notebook is."""
+    """Return a whole run: its header, what it found, the worst first, and where its notebook is."""
+    found = _members(result) if result.is_summary else _findings(result.findings)
     return Group(
         _header(result, at or now()),
         Text(),
         *_error(result),
-        _findings(result.findings),
+        found,
         *_actions(result.actions),
         Text(),
         Text.assemble("Notebook  ", f"{location}/record.ipynb", overflow="fold"),
+        *_again(result),
+    )
+
+
+def fleet_progress(
+    done: Sequence[Member], running: Mapping[str, datetime], waiting: int, *, lines: int
+) -> RenderableType:
+    """Return how far the runs of several targets are, on at most `lines` lines, the worst first.
+
+    `running` are the targets at work, and since when. Those that are ok are only counted.
+    """
+    failed = worst_members(member for member in done if member.failed)
+    at_work = list(running.items())[: lines // 3]
+    shown = failed[: max(lines - 2 - len(at_work), 0)]
+    table = Table.grid(padding=(0, 2))
+    for width in (7, None, 7, None):
+        table.add_column(min_width=width)
+    for member in shown:
+        took = f"{member.seconds:.1f} s"
+        table.add_row(_status(member.status, 7), _cut(member.target), took, _cut(member.sentence))
+    at = now()
+    for target, since in at_work:
+        seconds = (at - since).total_seconds()
+        table.add_row(Text("running", "dim"), _cut(target), f"{seconds:.0f} s", "")
+    more = len(failed) + len(running) - len(shown) - len(at_work)
+    return Group(
+        table,
+        *([Text(f"... and {more} more", "dim")] * bool(more)),
+        # Last, as it is short: what the terminal echoes behind it, such as ^C, begins no new line.
+        Text(_counts(done, len(running), waiting)),
+    )
+
+
+def _cut(words: str) -> Text:
+    """Return `words` as a text that takes one line, however narrow."""
+    return Text(words, no_wrap=True, overflow="ellipsis")
+
+
+def _counts(done: Sequence[Member], running: int, waiting: int) -> str:
+    """Return `12 of 60 done: 2 crit, 10 ok; 4 running, 44 waiting`."""
+    ended = summary([member.finding for member in done])
+    others = [f"{count} {word}" for count, word in ((running, "running"), (waiting, "waiting"))]
+    return (
+        f"{len(done)} of {len(done) + running + waiting} done"
+        + (f": {ended}" if ended else "")
+        + (f"; {', '.join(others)}" if running or waiting else "")
     )
 
 
@@ -62,7 +111,9 @@ def worst_sentence(result: RunResult) -> str:
         return " ".join(map(done, result.actions))
     if result.status is Status.OK:
         return f"{summary(result.findings)}."
-    finding = max(result.findings, key=lambda finding: finding.status.severity, default=None)
+    finding = next(iter(worst_first(result.findings)), None)
+    if finding and result.is_summary:
+        return f"{summary(result.findings)}. {finding.title}: {finding.message}"
     return finding.message if finding else "No check ran."
 
 
@@ -115,6 +166,8 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
         facts.append(("Incident", result.incident))
     if result.parent:
         facts.append(("Continues", result.parent))
+    if result.fleet and not result.is_summary:
+        facts.append(("Summary", result.fleet))
     facts += [("Parameter", f"{name} = {value!r}") for name, value in result.parameters.items()]
     return facts
 
@@ -133,6 +186,29 @@ def _findings(findings: Sequence[Finding]) -> RenderableType:
     for finding in sorted(findings, key=lambda finding: -finding.status.severity):
         table.add_row(_status(finding.status), Text(finding.name), Text(finding.message))
     return table
+
+
+def _members(summed: RunResult) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("status", "target", "exit", "record", "what was found"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("status", "record"))
+    found = members(summed)
+    for member in worst_members(found):
+        # The end of a run's id is enough to show its record.
+        record = (member.run_id or "none").rpartition("-")[2]
+        code = str(member.exit_code)
+        table.add_row(_status(member.status), member.target, code, record, Text(member.sentence))
+    counts = f"{len(found)} targets: {summary(summed.findings)}."
+    return Group(table, Text(), Text(counts))
+
+
+def _again(result: RunResult) -> list[RenderableType]:
+    """Return how to run those again that failed."""
+    if not (result.is_summary and any(member.failed for member in members(result))):
+        return []
+    apply = " --apply" if result.parameters.get("apply") else ""
+    command = f"opsnb run {result.runbook}{apply} --failed-of {result.run_id}"
+    return [Text(), Text(f"Those that failed, again:\n  {command}", overflow="fold")]
 
 
 def _actions(actions: Sequence[ActionRecord]) -> list[RenderableType]:

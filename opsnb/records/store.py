@@ -39,6 +39,7 @@ _WRITING = ".writing"
 _ABANDONED_AFTER_S = 24 * 3600.0  # no record takes a day to write
 _STAMP = "%Y%m%dT%H%M%SZ"
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4,}")
+_IDENTITY = ("run_id", "runbook", "target", "parent", "fleet")
 _RECENT = 100  # how many run ids a mistyped one is compared with
 
 
@@ -56,7 +57,7 @@ class _Taken(Exception):
 
 
 class Store:
-    """Records, written once and read many times."""
+    """Records, written once and read many times; only that of an open run is brought up to date."""
 
     def __init__(self, url: str) -> None:
         """Open the store at `url`, an absolute folder or an fsspec URL; it need not exist yet.
@@ -110,19 +111,15 @@ class Store:
         """
         if not _RUN_ID.fullmatch(result.run_id):
             raise ValueError(f"'{result.run_id}' is no run id; make it with new_run_id")
-        _join_streams(notebook)
         with self._telling("written"):
             while True:
-                stamp(notebook, result)
-                fields = redactor.tree(result.model_dump(mode="json")) | _identity(result)
-                kept = redactor.tree(notebook)
-                kept["metadata"][METADATA_KEY] |= _identity(result)
-                files = {NOTEBOOK: _json(kept), RESULT: _json(fields)}
                 with suppress(_Taken):
-                    self._put(result.run_id, files)
+                    self._put(result.run_id, _files(result, notebook, redactor))
                     return self.folder(result.run_id)
                 head, _, _ = result.run_id.rpartition("-")
-                result.run_id = f"{head}-{secrets.token_hex(2)}"
+                other = f"{head}-{secrets.token_hex(2)}"
+                result.fleet = other if result.is_summary else result.fleet
+                result.run_id = other
 
     def _put(self, run_id: str, files: dict[str, bytes]) -> None:
         """Write a record's files. Raises _Taken when its id is."""
@@ -143,6 +140,23 @@ class Store:
                 self._fs.rm(folder, recursive=True)
             raise
 
+    def update(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> None:
+        """Store the record of a run that is still open anew, redacted, in place of what it was.
+
+        A reader sees each of the two files as it was or as it is. Raises RunBroke, with the record
+        as it was, when the store cannot be written.
+        """
+        with self._telling("written"):
+            self._replace(result.run_id, _files(result, notebook, redactor))
+
+    def _replace(self, run_id: str, files: dict[str, bytes]) -> None:
+        folder = self._path(run_id)
+        if self._folder:
+            _replace(Path(folder), files)
+        else:
+            for name, data in files.items():
+                self._fs.pipe_file(f"{folder}/{name}", data)
+
     def reindex(self) -> list[str]:
         """Make `result.json` again where it is missing or broken, from the notebook.
 
@@ -160,13 +174,8 @@ class Store:
             self.broken[run_id] = str(error)
             return False
         # What the notebook holds has passed redaction when it was written.
-        text = _json(result.model_dump(mode="json"))
-        path = f"{self._path(run_id)}/{RESULT}"
         with self._telling("written"):
-            if self._folder:
-                _replace(Path(path), text)
-            else:
-                self._fs.pipe_file(path, text)
+            self._replace(run_id, {RESULT: _json(result.model_dump(mode="json"))})
         del self.broken[run_id]
         return True
 
@@ -337,14 +346,20 @@ def _rename(aside: Path, final: Path) -> None:
         raise
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write `path` anew, so that a reader sees the old text or the new, never a part."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+def _replace(folder: Path, files: dict[str, bytes]) -> None:
+    """Write `files` anew, so that a reader sees each as it was or as it is, never a part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    asides = {name: folder / f".{name}.{os.getpid()}" for name in files}
     try:
-        _write(aside, data)
-        aside.replace(path)
+        for name, aside in asides.items():
+            aside.unlink(missing_ok=True)  # of a writer that was killed
+            _write(aside, files[name])
+        for name, aside in asides.items():
+            aside.replace(folder / name)
+        _sync_folder(folder)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        for aside in asides.values():
+            aside.unlink(missing_ok=True)
         raise
 
 
@@ -371,12 +386,22 @@ def _sweep(writing: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _identity(result: RunResult) -> dict[str, str]:
-    """Return what the record's own folder is named after, which a weak password may be part of.
+def _identity(result: RunResult) -> dict[str, str | None]:
+    """Return what records' own folders are named after, which a weak password may be part of.
 
-    Masked, it would hide nothing, and the record could not be found again.
+    Masked, it would hide nothing, and the records could not be found again.
     """
-    return {"run_id": result.run_id, "runbook": result.runbook, "target": result.target}
+    return {name: getattr(result, name) for name in _IDENTITY}
+
+
+def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> dict[str, bytes]:
+    """Return the files of a record. The notebook, which is the whole truth, comes first."""
+    _join_streams(notebook)
+    stamp(notebook, result)
+    fields = redactor.tree(result.model_dump(mode="json")) | _identity(result)
+    kept = redactor.tree(notebook)
+    kept["metadata"][METADATA_KEY] |= _identity(result)
+    return {NOTEBOOK: _json(kept), RESULT: _json(fields)}
 
 
 def _join_streams(notebook: dict[str, Any]) -> None:

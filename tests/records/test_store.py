@@ -122,6 +122,8 @@ def test_a_run_id_that_is_taken_gets_another_suffix(store: Store) -> None:
     assert store.result(first.run_id).operator == "ann"
     assert store.result(again.run_id).operator == "bob"
     assert store.notebook(again.run_id)["metadata"]["opsnb"]["run_id"] == again.run_id
+    summary = keep(store, make_result(run_id=first.run_id, fleet=first.run_id))
+    assert store.result(summary.run_id).is_summary
 
 
 def test_results_are_the_newest_first_and_filtered(store: Store) -> None:

@@ -1,0 +1,142 @@
+"""The summary of a run of several targets: a record whose findings are its members.
+
+Each member is one finding, so that lists, pages and `rebuild` need to know nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from opsnb import view
+from opsnb.model import FINDING_MIME, Finding, RunResult, Status, now, worst
+
+_PREFIX = "fleet."
+_BROKE = 70
+# The worst last. A run that was not begun leaves its target unknown, which is better than critical.
+_EXIT_CODES = (0, 1, 3, 64, 75, 77, 2, 124, _BROKE, 130)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One target of a run of several: how its run ended, or why there was none."""
+
+    target: str
+    status: Status
+    exit_code: int
+    sentence: str
+    run_id: str | None = None
+    """Of its record; None when there is none."""
+    started: datetime = field(default_factory=now)
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not end with exit code 0."""
+        return self.exit_code != 0
+
+    @property
+    def finding(self) -> Finding:
+        """The finding by which the summary tells of this member."""
+        return Finding(
+            name=f"{_PREFIX}{self.target}",
+            title=self.target,
+            status=self.status,
+            message=self.sentence,
+            rows=[{"exit_code": self.exit_code, "run": self.run_id}],
+            started=self.started,
+            seconds=self.seconds,
+        )
+
+
+def members(summary: RunResult) -> list[Member]:
+    """Return the members that `summary` tells of, in its order."""
+    return [_member(finding) for finding in summary.findings if finding.name.startswith(_PREFIX)]
+
+
+def _member(finding: Finding) -> Member:
+    told = finding.rows[0] if finding.rows else {}
+    return Member(
+        target=finding.name.removeprefix(_PREFIX),
+        status=finding.status,
+        exit_code=told.get("exit_code", _BROKE),
+        sentence=finding.message,
+        run_id=told.get("run"),
+        started=finding.started,
+        seconds=finding.seconds,
+    )
+
+
+def worst_first(found: Iterable[Member]) -> list[Member]:
+    """Return the members with the worst on top, then by their targets' names."""
+    return sorted(
+        found,
+        key=lambda member: (-member.status.severity, -_rank(member.exit_code), member.target),
+    )
+
+
+def worst_exit_code(found: Iterable[Member]) -> int:
+    """Return the worst of the members' exit codes.
+
+    From good to bad: 0 ok, 1 warn, 3 unknown, 64 unusable, 75 locked, 77 refused, 2 crit, 124 timed
+    out, 70 broke, 130 interrupted.
+    """
+    return max((member.exit_code for member in found), key=_rank)
+
+
+def _rank(code: int) -> int:
+    return _EXIT_CODES.index(code if code in _EXIT_CODES else _BROKE)
+
+
+def notebook(opening: RunResult, found: Iterable[Member]) -> dict[str, Any]:
+    """Return the notebook of the summary, which tells of the members `found`, the worst on top."""
+    findings = [member.finding for member in worst_first(found)]
+    status = worst(finding.status for finding in findings)
+    words = view.summary(findings) or "No run has ended."
+    headline = {"text/html": view.headline_html(status, words), "text/plain": words}
+    return {
+        "cells": [
+            _markdown(_introduction(opening)),
+            _code(
+                "# Every target has a run and a record of its own.",
+                [headline, *map(_told, findings)],
+            ),
+        ],
+        "metadata": {"language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 4,
+    }
+
+
+def _introduction(opening: RunResult) -> str:
+    parameters = "".join(f"- `{name} = {value!r}`\n" for name, value in opening.parameters.items())
+    return (
+        f"# {opening.title} on {opening.target}\n\n"
+        f"The runs of `{opening.runbook}` on several targets.\n\n{parameters}"
+    )
+
+
+def _told(finding: Finding) -> Mapping[str, Any]:
+    return {
+        FINDING_MIME: finding.model_dump(mode="json"),
+        "text/html": view.finding_html(finding),
+        "text/plain": view.finding_text(finding),
+    }
+
+
+def _markdown(text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {}, "source": text}
+
+
+def _code(source: str, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "metadata": {},
+        "source": source,
+        "execution_count": None,
+        "outputs": [
+            {"output_type": "display_data", "metadata": {}, "data": dict(data)} for data in shown
+        ],
+    }
