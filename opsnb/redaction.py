@@ -16,8 +16,8 @@ import html
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from html.entities import codepoint2name
 from functools import lru_cache
+from html.entities import codepoint2name
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -70,35 +70,51 @@ _NAMED_SECRET = re.compile(
     r"|(?P<bare>(?!None\b|null\b|true\b|false\b)[^\s\"',;&<>{}()\[\]\\\x1b]{4,512}))",
     re.IGNORECASE,
 )
-_SHAPES = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?"
-        r"(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)",
-        r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b",
-        r"\bgh[pousr]_[A-Za-z0-9]{30,}\b",
-        r"\bgithub_pat_[A-Za-z0-9_]{22,}\b",
-        r"\bglpat-[A-Za-z0-9_-]{20,}\b",
-        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-        r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}\b",
-        r"\bsk-[A-Za-z0-9_-]{20,}",
-        r"\bAIza[0-9A-Za-z_-]{35}\b",
-        r"\bnpm_[A-Za-z0-9]{36}\b",
-        r"\beyJ[A-Za-z0-9_-]{8,8192}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]*",
+# With each shape, what a text must hold to have it: most texts hold nothing, and are long.
+_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
+    (needles, re.compile(pattern))
+    for needles, pattern in (
+        (
+            ("private key",),
+            r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?"
+            r"(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)",
+        ),
+        (("akia", "asia"), r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b"),
+        (("gh",), r"\bgh[pousr]_[A-Za-z0-9]{30,}\b"),
+        (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{22,}\b"),
+        (("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,}\b"),
+        (("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+        (("k_live_", "k_test_"), r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}\b"),
+        (("sk-",), r"\bsk-[A-Za-z0-9_-]{20,}"),
+        (("aiza",), r"\bAIza[0-9A-Za-z_-]{35}\b"),
+        (("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b"),
+        (("eyj",), r"\beyJ[A-Za-z0-9_-]{8,8192}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]*"),
         # In prose "bearer" and "basic" are words; a credential has a digit, or a header before it.
-        r"(?i)(?<=\bbearer )(?=[a-z._~+/=-]{0,256}\d)[a-z0-9._~+/=-]{8,}",
-        r"(?i)(?<=authorization: bearer )[a-z0-9._~+/=-]{8,}",
-        r"(?i)(?<=authorization: basic )[a-z0-9+/]{4,}={0,2}",
-        r"(?i)(?<=authorization': 'basic )[a-z0-9+/]{4,}={0,2}",
-        r"(?i)(?<=authorization\": \"basic )[a-z0-9+/]{4,}={0,2}",
+        (
+            ("bearer ",),
+            r"(?i)(?<=\bbearer )(?=[a-z._~+/=-]{0,256}\d)[a-z0-9._~+/=-]{8,}",
+        ),
+        (("bearer ",), r"(?i)(?<=authorization: bearer )[a-z0-9._~+/=-]{8,}"),
+        (("basic ",), r"(?i)(?<=authorization: basic )[a-z0-9+/]{4,}={0,2}"),
+        (("basic ",), r"(?i)(?<=authorization': 'basic )[a-z0-9+/]{4,}={0,2}"),
+        (("basic ",), r"(?i)(?<=authorization\": \"basic )[a-z0-9+/]{4,}={0,2}"),
     )
 )
+# What a text must hold to name a secret, in a query or in words.
+_NAMES = ("pass", "secret", "token", "api", "access", "private", "auth")
 _BINARY_MIMES = ("image/png", "image/jpeg", "application/pdf")
 
 
 def safe_url(url: str) -> str:
     """Return `url`, or a text with URLs in it, with passwords masked, fit for a message."""
-    url = _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
+    return _mask_query(_mask_password(url))
+
+
+def _mask_password(url: str) -> str:
+    return _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
+
+
+def _mask_query(url: str) -> str:
     return _QUERY_SECRET.sub(rf"\g<head>{MASK}", url)
 
 
@@ -151,10 +167,16 @@ class Redactor:
         return self._masked(text)
 
     def _mask(self, text: str) -> str:
-        text = safe_url(self._without_known(text))
-        for shape in _SHAPES:
-            text = shape.sub(MASK, text)
-        return _NAMED_SECRET.sub(_mask_named, text)
+        text = self._without_known(text)
+        folded = text.casefold()
+        if "://" in text:
+            text = _mask_password(text)
+        for needles, shape in _SHAPES:
+            if any(needle in folded for needle in needles):
+                text = shape.sub(MASK, text)
+        if any(name in folded for name in _NAMES):
+            text = _NAMED_SECRET.sub(_mask_named, _mask_query(text))
+        return text
 
     def tree(self, value: Any) -> Any:
         """Return `value` (JSON: dicts, lists, strings, numbers) with every string masked.

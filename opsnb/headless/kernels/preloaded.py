@@ -23,6 +23,7 @@ _KERNEL = (
     "import IPython.core.completerlib, IPython.core.debugger, IPython.core.magics",
     "import IPython.core.oinspect, IPython.core.ultratb, IPython.extensions.storemagic",
     "import faulthandler, sqlite3",
+    "import certifi, encodings.utf_8_sig, httpcore",  # which httpx imports at the first request
 )
 
 
