@@ -115,7 +115,7 @@ class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is unty
             super().save(**kwargs)  # elsewhere than in a folder: papermill knows how
             return
         aside = local.with_name(f".{local.name}")
-        aside.write_text(json.dumps(self.nb, indent=1, ensure_ascii=False), encoding="utf-8")
+        aside.write_text(json.dumps(self.nb), encoding="utf-8")
         aside.replace(local)
         self.last_save_time = self.now()
         self._progress.saved(self.nb)
