@@ -38,11 +38,13 @@
   }
 
   for (const name of ["status", "target", "runbook"]) {
+    const values = [...new Set(rows.map((row) => row.dataset[name]))].sort();
+    if (values.length < 2) continue;
     const label = document.createElement("label");
     const select = document.createElement("select");
     select.name = name;
     select.add(new Option(`any ${name}`, ""));
-    for (const value of [...new Set(rows.map((row) => row.dataset[name]))].sort()) {
+    for (const value of values) {
       select.add(new Option(value, value));
     }
     select.value = [...select.options].some((o) => o.value === asked.get(name)) ? asked.get(name) ?? "" : "";

@@ -22,6 +22,8 @@ class Entry:
     status: Status
     broke: bool
     started: datetime
+    fleet: str | None
+    """The summary that it belongs to, if any; its own run id if it is one."""
     sentence: str
     """Why it broke, else its worst finding, else what it did or how many checks are ok."""
     details: str
@@ -45,9 +47,15 @@ class Entry:
             status=result.status,
             broke=result.error is not None,
             started=result.started,
-            sentence=(sentences or [worst_sentence(result)])[0],
+            fleet=result.fleet,
+            sentence=worst_sentence(result),
             details=" ".join(sentences),
         )
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether it sums up runs of several targets."""
+        return self.fleet == self.run_id
 
     @property
     def page(self) -> str:
@@ -61,8 +69,12 @@ class Entry:
 
 
 def latest(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the newest entry of each runbook on each target; `entries` come newest first."""
+    """Return the newest entry of each runbook on each target; `entries` come newest first.
+
+    Summaries of several targets are none of these: their members are.
+    """
     newest: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        newest.setdefault((entry.target, entry.runbook), entry)
+        if not entry.is_summary:
+            newest.setdefault((entry.target, entry.runbook), entry)
     return list(newest.values())

@@ -21,7 +21,9 @@ from typing import Any
 import nbformat.v4
 from nbconvert import HTMLExporter
 
-from opsnb.model import RunResult
+from opsnb.model import RunResult, Status
+from opsnb.records.members import members
+from opsnb.records.members import worst_first as worst_members
 from opsnb.site.entries import Entry
 from opsnb.site.html import code, duration, link, moment, notice, pill, table
 from opsnb.view import finding_html, worst_first
@@ -71,7 +73,8 @@ def body(result: RunResult, notebook: Mapping[str, Any] | str, former: Path | No
         match = _MARK.search(former.read_text(encoding="utf-8"))
         if match and match[1] == digest:
             return match[0]
-    return f"<!-- record {digest} -->{_head(result)}{_notebook(result, notebook)}<!-- /record -->"
+    found = _members(result) if result.is_summary else _notebook(result, notebook)
+    return f"<!-- record {digest} -->{_head(result)}{found}<!-- /record -->"
 
 
 def page(shell: str, entry: Entry, record: str, trail: str) -> str:
@@ -86,6 +89,7 @@ def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[
     Neighbours are the runs before and after it of the same runbook on the same target.
     """
     known = set(runbooks)
+    summaries = {entry.run_id: entry for entry in entries if entry.is_summary}
     newer: dict[tuple[str, str], Entry] = {}
     pending: dict[str, Entry | None] = {}
     older: dict[str, Entry] = {}
@@ -96,24 +100,26 @@ def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[
             older[newer[key].run_id] = entry
         newer[key] = entry
     for entry in entries:
-        yield (
-            entry,
-            _trail(entry, entry.runbook in known, older.get(entry.run_id), pending[entry.run_id]),
+        runbook = (
+            link(f"../runbooks/{entry.runbook}.html", entry.runbook)
+            if entry.runbook in known
+            else code(entry.runbook)
         )
+        places = [link("index.html", "Records"), runbook]
+        summary = summaries.get(entry.fleet or "")
+        if summary and summary is not entry:
+            places.append(link(summary.page, f"summary of {summary.target}"))
+        yield entry, _trail(places, older.get(entry.run_id), pending[entry.run_id])
 
 
-def _trail(entry: Entry, known: bool, older: Entry | None, newer: Entry | None) -> str:
-    runbook = (
-        link(f"../runbooks/{entry.runbook}.html", entry.runbook) if known else code(entry.runbook)
-    )
+def _trail(places: Sequence[str], older: Entry | None, newer: Entry | None) -> str:
     steps = [
         f'<a href="{escape(other.page)}" rel="{rel}" title="{other.started:%F %H:%M}">{words}</a>'
         for other, rel, words in ((older, "prev", "← earlier run"), (newer, "next", "later run →"))
         if other
     ]
     return (
-        f'<nav class="trail"><span>{link("index.html", "Records")} · {runbook}</span>'
-        f"<span>{' '.join(steps)}</span></nav>"
+        f'<nav class="trail"><span>{" · ".join(places)}</span><span>{" ".join(steps)}</span></nav>'
     )
 
 
@@ -138,7 +144,7 @@ def _facts(result: RunResult) -> Iterator[str]:
     facts = {
         "When": moment(result.started),
         "Took": duration(result.seconds),
-        "Target": link(f"../index.html#target-{result.target}", result.target),
+        "Target": _target(result),
         "Operator": escape(f"{result.operator} on {result.host}"),
         "Trigger": escape(result.trigger),
         "Scheduled for": moment(result.scheduled) if result.scheduled else "",
@@ -149,6 +155,12 @@ def _facts(result: RunResult) -> Iterator[str]:
         "Record": code(result.run_id),
     }
     return (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items() if value)
+
+
+def _target(result: RunResult) -> str:
+    if result.is_summary:
+        return f"{escape(result.target)}: {len(result.findings)} targets"
+    return link(f"../index.html#target-{result.target}", result.target)
 
 
 def _commit(commit: str | None) -> str:
@@ -163,6 +175,26 @@ def _parameters(result: RunResult) -> str:
         return ""
     rows = ([code(name), code(json.dumps(value))] for name, value in result.parameters.items())
     return table(["Parameter", "Value"], rows)
+
+
+def _members(result: RunResult) -> str:
+    """Return what a summary tells of each target, the worst on top, with links to their records."""
+    return _filterable(
+        ["Status", "Target", "Took", "What was found"],
+        (
+            _row(
+                member.status,
+                {"target": member.target},
+                link(f"{member.run_id}.html", member.target)
+                if member.run_id
+                else escape(member.target),
+                f"exit code {member.exit_code}",
+                duration(member.seconds) if member.run_id else "",
+                member.sentence,
+            )
+            for member in worst_members(members(result))
+        ),
+    )
 
 
 def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
@@ -239,16 +271,40 @@ def overview(entries: Sequence[Entry]) -> str:
 
 def listing(entries: Iterable[Entry]) -> str:
     """Return a table of records, which the page's script makes filterable."""
-    rows = "".join(
-        f'<tr data-status="{entry.status}" data-target="{escape(entry.target)}" '
-        f'data-runbook="{escape(entry.runbook)}"><td>{pill(entry.status)}</td>'
-        f"<td>{link(entry.page, entry.title)}<br><span class='aside'>{escape(entry.target)}</span>"
-        f"</td><td>{moment(entry.started)}</td><td>{escape(entry.sentence)}</td></tr>"
-        for entry in entries
+    return _filterable(
+        ["Status", "Run", "When", "What was found"],
+        (
+            _row(
+                entry.status,
+                {"target": entry.target, "runbook": entry.runbook},
+                link(entry.page, entry.title),
+                entry.target,
+                moment(entry.started),
+                entry.sentence,
+            )
+            for entry in entries
+        ),
+    )
+
+
+def _filterable(head: Sequence[str], rows: Iterable[str]) -> str:
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    return (
+        f'<table class="records"><thead><tr>{top}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _row(  # noqa: PLR0913, PLR0917 - each is a part of the row
+    status: Status, marks: Mapping[str, str], name: str, aside: str, third: str, sentence: str
+) -> str:
+    """Return a row with the `marks` that it can be filtered by; `name` and `third` are HTML."""
+    data = "".join(
+        f' data-{mark}="{escape(value)}"' for mark, value in {"status": status, **marks}.items()
     )
     return (
-        '<table class="records"><thead><tr><th>Status</th><th>Run</th><th>When</th>'
-        f"<th>What was found</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"<tr{data}><td>{pill(status)}</td><td>{name}<br><span class='aside'>{escape(aside)}</span>"
+        f"</td><td>{third}</td><td>{escape(sentence)}</td></tr>"
     )
 
 

@@ -110,7 +110,12 @@ class RunbookPages:
         return head + heading + _opening(info) + self._latest(info) + rest
 
     def _latest(self, info: RunbookInfo) -> str:
-        entries = self._records.get(info.id, [])
+        # A summary stands for its members, which would fill the list.
+        entries = [
+            entry
+            for entry in self._records.get(info.id, [])
+            if entry.fleet is None or entry.is_summary
+        ]
         up = "../" * (info.id.count("/") + 1)
         rows = "".join(
             f"<li>{pill(entry.status)} {link(f'{up}records/{entry.page}', entry.target)} "
