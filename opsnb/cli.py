@@ -151,7 +151,7 @@ def run(
     ] = None,
     failed_of: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Only the targets that failed in this summary."),
+        typer.Option(metavar="RUN_ID", help="Only the targets that failed in this run."),
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -171,7 +171,7 @@ def run(
         from opsnb.headless import fleet
         from opsnb.records import Store
 
-        summary = Store(config.store).result(failed_of)
+        summary = fleet.summary(Store(config.store), failed_of)
         names = fleet.failed(summary)
         given = {"target": names[0]} | fleet.parameters(summary, info, given)
     values = info.validate(given)

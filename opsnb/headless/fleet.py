@@ -47,33 +47,36 @@ class State:
         return self.total - len(self.running) - len(self.done)
 
 
-def failed(summary: RunResult) -> list[str]:
-    """Return the targets whose runs did not end with exit code 0.
+def summary(store: Store, run_id: str) -> RunResult:
+    """Return the summary with the id `run_id`, or the one that this run belongs to.
 
-    Raises UsageError when there are none, or `summary` is the record of a single run.
+    `run_id` as for `Store.result`. Raises UsageError when the run was not one of several.
     """
-    if not summary.is_summary:
-        mend = f" Its summary is {summary.fleet}." if summary.fleet else ""
-        raise UsageError(f"{summary.run_id} is the record of one run, not a summary.{mend}")
-    found = [member.target for member in members(summary) if member.failed]
+    found = store.result(run_id)
+    if found.fleet is None:
+        raise UsageError(f"{found.run_id} is the record of one run, not of several targets.")
+    return found if found.is_summary else store.result(found.fleet)
+
+
+def failed(summed: RunResult) -> list[str]:
+    """Return the targets whose runs did not end with exit code 0. Raises UsageError if none."""
+    found = [member.target for member in members(summed) if member.failed]
     if not found:
-        raise UsageError(f"No run of {summary.run_id} has failed; there is nothing to run again.")
+        raise UsageError(f"No run of {summed.run_id} has failed; there is nothing to run again.")
     return found
 
 
-def parameters(
-    summary: RunResult, runbook: RunbookInfo, given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the parameters to run `runbook` with again: those of `summary`, unless `given`.
+def parameters(summed: RunResult, runbook: RunbookInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters to run `runbook` with again: those of `summed`, unless `given`.
 
     Whether to apply is never taken over. Raises UsageError when it is of another runbook, or a
     value was a secret and is not known any more.
     """
-    if summary.runbook != runbook.id:
-        raise UsageError(f"{summary.run_id} is of {summary.runbook}, not of {runbook.id}.")
+    if summed.runbook != runbook.id:
+        raise UsageError(f"{summed.run_id} is of {summed.runbook}, not of {runbook.id}.")
     kept = {
         name: value
-        for name, value in summary.parameters.items()
+        for name, value in summed.parameters.items()
         if name != "apply" and name not in given
     }
     for name, value in kept.items():
