@@ -10,16 +10,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
-from opsnb.headless.kernels.forkserver import FORKS, ForkServer
-from opsnb.headless.kernels.imports import imports
-from opsnb.headless.run import Order, begin, keep
+from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.run import Order, begin, fork_server, keep
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, findings, reap
@@ -113,17 +111,14 @@ def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
     store = Store(config.store)
     store.demand_writable()
     reap(store)
-    shared = {name: value for name, value in order.parameters.items() if name not in _OF_ONE_TARGET}
     secrets = (each.target.secrets for each in orders.values() if isinstance(each, Order))
     redactor = Redactor(environment_secrets().union(*secrets))
-    begun = begin(replace(order, parameters=shared), order.runbook.path.read_bytes())
-    begun = begun.model_copy(update={"fleet": begun.run_id})
-    begun = RunResult.model_validate(redactor.tree(begun.model_dump(mode="json")))
+    begun = _begin(order, redactor)
     stage = Stage.open(store, begun, notebook(begun, []))
     state = State(len(orders))
     try:
-        with _server(order, server) as shared_server:
-            crew = _Crew(begun.run_id, config, stopped, shared_server, redactor, state)
+        with fork_server(order, server, once=False) as kernels:
+            crew = _Crew(begun.run_id, config, stopped, kernels, redactor, state)
             progress(state)
             for _ in crew.run(orders, jobs or _jobs()):
                 stage.save(notebook(begun, state.done))
@@ -131,6 +126,13 @@ def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
         return _summary(begun, state.done, stopped, store)
     finally:
         stage.close()
+
+
+def _begin(order: Order, redactor: Redactor) -> RunResult:
+    """Return what is known of the summary as the runs begin, and told if they are killed."""
+    begun = begin(order, order.runbook.path.read_bytes())
+    shared = {name: value for name, value in order.parameters.items() if name not in _OF_ONE_TARGET}
+    return begun.model_copy(update={"fleet": begun.run_id, "parameters": redactor.tree(shared)})
 
 
 def _orders(
@@ -171,16 +173,6 @@ def _order(
         return replace(order, target=config.target(target), parameters=parameters, resumes=None)
     except UsageError as error:
         return error
-
-
-@contextmanager
-def _server(order: Order, given: ForkServer | None) -> Iterator[ForkServer | None]:
-    """Yield what all kernels are forked from: the one that is `given`, else a new one."""
-    if given or order.cold or not FORKS:
-        yield given
-    else:
-        with ForkServer(imports([order.runbook])) as server:
-            yield server
 
 
 def _jobs() -> int:
@@ -271,7 +263,7 @@ def _summary(
 
 def _interruption(found: Sequence[Member], stopped: Sequence[signal.Signals]) -> str | None:
     ends = [member for member in found if member.exit_code == _INTERRUPTED]
-    if not ends:
+    if not (ends and stopped):
         return None
     unstarted = sum(member.run_id is None for member in ends)
     return f"Interrupted by {stopped[0].name}; {unstarted} of {len(found)} targets were not begun."

@@ -80,7 +80,10 @@ def run(
     reap(store)
     source = order.runbook.path.read_bytes()
     opening = begin(order, source)
-    with _locked(order, store, opening, stopped) as lock, _server(order, server) as kernels:
+    with (
+        _locked(order, store, opening, stopped) as lock,
+        fork_server(order, server, once=True) as kernels,
+    ):
         return _Run(order, store, source, opening, lock, stopped).run(kernels)
 
 
@@ -96,13 +99,19 @@ def _locked(
 
 
 @contextmanager
-def _server(order: Order, given: ForkServer | None) -> Iterator[ForkServer | None]:
+def fork_server(
+    order: Order, given: ForkServer | None, *, once: bool
+) -> Iterator[ForkServer | None]:
+    """Yield what starts the kernels of `order`: the server `given`, else a new one.
+
+    `once` is for a single kernel. None means stock kernels.
+    """
     if order.cold or not FORKS:
         yield None
     elif given:
         yield given
     else:
-        with ForkServer(imports([order.runbook]), once=True) as server:
+        with ForkServer(imports([order.runbook]), once=once) as server:
             yield server
 
 
@@ -126,8 +135,7 @@ class _Run:
         opening = RunResult.model_validate(redactor.tree(self.opening.model_dump(mode="json")))
         stage = Stage.open(self.store, opening, redactor.tree(notebook))
         try:
-            with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
-                execution = self._execute(Path(folder), stage, redactor, notebook, server)
+            execution = self._execute(stage, redactor, notebook, server)
             complete(execution.notebook, stage.journal)
             result = _result(self.opening, execution)
             return keep(self.store, result, execution.notebook, redactor)
@@ -136,14 +144,11 @@ class _Run:
 
     def _execute(
         self,
-        folder: Path,
         stage: Stage,
         redactor: Redactor,
         notebook: dict[str, Any],
         server: ForkServer | None,
     ) -> Execution:
-        snapshot = folder / self.order.runbook.path.name
-        snapshot.write_bytes(self.source)
         environment = {"OPSNB_JOURNAL": str(stage.journal)}
         if self.order.resumes:
             environment["OPSNB_RESUME"] = str(stage.keep_resumed(self.order.resumes))
@@ -157,8 +162,7 @@ class _Run:
             kernel_started=kernel_started, saved=lambda saved: stage.save(redactor.tree(saved))
         )
         return execute(
-            snapshot,
-            folder / "record.ipynb",
+            notebook,
             self.order.parameters,
             server=server,
             progress=progress,
