@@ -5,7 +5,6 @@ papermill finds it by its entry point; nothing imports it, as papermill imports 
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -47,6 +46,9 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
         """
         progress = progress or Progress()
         saving = {name: kwargs.pop(name) for name in _OF_SAVING if name in kwargs}
+        if not isinstance(nb.metadata.papermill.get("input_path"), str):
+            # A notebook that came from no file would stand in its own metadata.
+            nb.metadata.papermill["input_path"] = None
         kept = _Kept(progress, nb, **saving)
         kept.notebook_start()
         try:
@@ -100,7 +102,7 @@ _OF_SAVING = ("output_path", "progress_bar", "log_output", "autosave_cell_every"
 
 
 class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is untyped
-    """Saves after every cell without checking again what papermill checks in the end."""
+    """Saves when there is something to save."""
 
     def __init__(self, progress: Progress, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,15 +112,8 @@ class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is unty
     def save(self, **kwargs: Any) -> None:
         if not self._saves:
             return
-        local = self.output_path and Path(self.output_path)
-        if not (local and local.parent.is_dir()):
-            super().save(**kwargs)  # elsewhere than in a folder: papermill knows how
-            return
-        aside = local.with_name(f".{local.name}")
-        aside.write_text(json.dumps(self.nb), encoding="utf-8")
-        aside.replace(local)
-        self.last_save_time = self.now()
-        self._progress.saved(self.nb)
+        super().save(**kwargs)
+        self._progress.save(self.nb)
 
     def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
         # A text has nothing to execute, and a cell that begins has nothing to save yet.

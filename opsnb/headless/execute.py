@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from opsnb import errors
@@ -65,8 +64,7 @@ class Execution:
 
 
 def execute(  # noqa: PLR0913 - what the two sides of an execution have to say to each other
-    source: Path,
-    output: Path,
+    notebook: dict[str, Any],
     parameters: dict[str, Any],
     *,
     server: ForkServer | None = None,
@@ -75,7 +73,7 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     ended: Callable[[], Ending | None] = lambda: None,
     environment: dict[str, str] | None = None,
 ) -> Execution:
-    """Execute `source` with `parameters`, saving to `output` after every cell.
+    """Execute `notebook` with `parameters`; `progress` gets the notebook after every cell.
 
     `server` starts the kernel, None a stock one. It ends early by `limits`, or as soon as `ended`
     says why. Whatever goes wrong in the notebook is told by the result, not raised.
@@ -84,20 +82,20 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     failures: list[Exception] = []
     options = {"server": server, "progress": progress, "environment": environment}
     worker = threading.Thread(
-        target=_papermill, args=(source, output, parameters, options, failures), daemon=True
+        target=_papermill, args=(notebook, parameters, options, failures), daemon=True
     )
     worker.start()
     ending = _wait(worker, progress, limits, ended)
+    killed = _stop(worker, progress) if ending else ""
+    # A copy of what papermill has: it may be at work still when a kernel outlives its killing.
+    executed = json.loads(json.dumps(progress.notebook or notebook))
     if ending:
-        _stop(worker, progress)
-    notebook = json.loads((output if output.exists() else source).read_text(encoding="utf-8"))
-    if ending:
-        return Execution(notebook, ending.exit_code, ending.reason)
+        return Execution(executed, ending.exit_code, ending.reason + killed)
     if failures:
-        return Execution(notebook, _exit_code(failures[0]), _sentence(failures[0]))
-    if any(cell.get("execution_count") is None for cell in _code(notebook)):
-        return Execution(notebook, BROKE, "The notebook ended itself before its last cell.")
-    return Execution(notebook)
+        return Execution(executed, _exit_code(failures[0]), _sentence(failures[0]))
+    if any(cell.get("execution_count") is None for cell in _code(executed)):
+        return Execution(executed, BROKE, "The notebook ended itself before its last cell.")
+    return Execution(executed)
 
 
 def _code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
@@ -110,8 +108,7 @@ def _code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _papermill(
-    source: Path,
-    output: Path,
+    notebook: dict[str, Any],
     parameters: dict[str, Any],
     options: dict[str, Any],
     failures: list[Exception],
@@ -121,13 +118,15 @@ def _papermill(
         # which no notebook has: half of the time that importing papermill takes.
         sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
         # Imported only now: the kernel is starting meanwhile.
+        import nbformat  # noqa: PLC0415
         import papermill  # noqa: PLC0415
 
         # The parameters have been checked, and the result tells how it ended: the rest is noise.
         for noisy in ("papermill", "traitlets"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        source = nbformat.from_dict(notebook)
         papermill.execute_notebook(
-            source, output, parameters, engine_name="opsnb", progress_bar=False, **options
+            source, None, parameters, engine_name="opsnb", progress_bar=False, **options
         )
     except Exception as error:  # noqa: BLE001 - the main thread tells it
         failures.append(error)
@@ -152,18 +151,20 @@ def _wait(
     return None
 
 
-def _stop(worker: threading.Thread, progress: Progress) -> None:
-    """Interrupt the kernel until it heeds it, or kill it after the grace time."""
+def _stop(worker: threading.Thread, progress: Progress) -> str:
+    """Interrupt the kernel until it heeds it, or kill it after the grace time and say so."""
     ends = time.monotonic() + GRACE_S
     while worker.is_alive() and time.monotonic() < ends:
         # More than once: a kernel that is starting does not hear the first.
         for pid in progress.kernels:
             _signal_group(pid, signal.SIGINT)
         worker.join(_INTERRUPT_EVERY_S)
-    if worker.is_alive():
-        for pid in progress.kernels:
-            _signal_group(pid, signal.SIGKILL)
-        worker.join(GRACE_S)
+    if not worker.is_alive():
+        return ""
+    for pid in progress.kernels:
+        _signal_group(pid, signal.SIGKILL)
+    worker.join(GRACE_S)
+    return " Its cell did not heed the interrupt and was killed, so no clean-up has run."
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -192,4 +193,7 @@ def _sentence(error: Exception) -> str:
         return f"Cell [{getattr(error, 'exec_count', '?')}] raised {ename}: {evalue}"
     if kind == "DeadKernelError":
         return "The kernel died; look for a lack of memory on the machine that ran it."
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The notebook could not be executed: {error.strerror}{where}. Mend that."
     return f"The notebook could not be executed: {kind}: {error}"

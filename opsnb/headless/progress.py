@@ -18,9 +18,16 @@ class Progress:
     ) -> None:
         """`kernel_started` is told each kernel's pid; `saved` the notebook, after every cell."""
         self.kernels: list[int] = []
-        self.saved = saved
+        self.notebook: dict[str, Any] | None = None
+        """As far as it has been executed; None until its execution has begun."""
+        self._saved = saved
         self._kernel_started = kernel_started
         self._cell_began: float | None = None
+
+    def save(self, notebook: dict[str, Any]) -> None:
+        """Take the notebook as far as it has been executed."""
+        self.notebook = notebook
+        self._saved(notebook)
 
     def kernel(self, pid: int) -> None:
         """Note that a kernel, the leader of its process group, has been started."""
