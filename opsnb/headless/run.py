@@ -20,7 +20,7 @@ from typing import Any
 
 import opsnb
 from opsnb.catalog import RunbookInfo
-from opsnb.errors import RunBroke
+from opsnb.errors import ConfigError, RunBroke
 from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
@@ -78,13 +78,22 @@ def run(
     store = Store(config.store)
     store.demand_writable()
     reap(store)
-    source = order.runbook.path.read_bytes()
+    source = _read(order.runbook)
     opening = begin(order, source)
     with (
         _locked(order, store, opening, stopped) as lock,
         fork_server(order, server, once=True) as kernels,
     ):
         return _Run(order, store, source, opening, lock, stopped).run(kernels)
+
+
+def _read(runbook: RunbookInfo) -> bytes:
+    try:
+        return runbook.path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{runbook.path} cannot be read: {error.strerror}. Restore it from git."
+        ) from error
 
 
 @contextmanager

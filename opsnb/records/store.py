@@ -40,6 +40,7 @@ _ABANDONED_AFTER_S = 24 * 3600.0  # no record takes a day to write
 _STAMP = "%Y%m%dT%H%M%SZ"
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4,}")
 _IDENTITY = ("run_id", "runbook", "target", "parent", "fleet")
+_LONGEST_STREAM = 262_144  # characters; a page of more is slow to load and read by nobody
 _RECENT = 100  # how many run ids a mistyped one is compared with
 
 
@@ -104,7 +105,8 @@ class Store:
     def keep(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> str:
         """Store the record of a run, redacted, and return its location.
 
-        `notebook` is stamped with the result, and the pieces of its streams are joined, first.
+        `notebook` is stamped with the result, and the pieces of its streams are joined, first. Of
+        a stream of more than 262,144 characters the beginning and the end are kept.
         When another run has taken the same run id, `result.run_id` gets another suffix: a record
         is never overwritten and never lost.
         Raises RunBroke, with nothing half-made left behind, when the store cannot be written.
@@ -401,6 +403,7 @@ def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> d
     fields = redactor.tree(result.model_dump(mode="json")) | _identity(result)
     kept = redactor.tree(notebook)
     kept["metadata"][METADATA_KEY] |= _identity(result)
+    _shorten_streams(kept)  # only now, so that no secret is cut in two
     return {NOTEBOOK: _json(kept), RESULT: _json(fields)}
 
 
@@ -409,6 +412,18 @@ def _join_streams(notebook: dict[str, Any]) -> None:
     for cell in notebook.get("cells", []):
         if outputs := cell.get("outputs"):
             cell["outputs"] = list(_joined(outputs))
+
+
+def _shorten_streams(notebook: dict[str, Any]) -> None:
+    """Keep the beginning and the end of what a cell has printed without measure."""
+    for cell in notebook.get("cells", []):
+        for output in cell.get("outputs", []):
+            text = "".join(output.get("text", "")) if _stream(output) else ""
+            if len(text) > _LONGEST_STREAM:
+                half = _LONGEST_STREAM // 2
+                left_out = f"{(len(text) - 2 * half) / 1e6:.1f} MB"
+                told = f"\n[opsnb left out {left_out} of output here; print less, or to a file]\n"
+                output["text"] = text[:half] + told + text[-half:]
 
 
 def _joined(outputs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -258,22 +257,6 @@ def assert_clean(folder: Path) -> None:
     assert left_in(folder) == []
     writing = folder / ".writing"
     assert not writing.exists() or list(writing.iterdir()) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "opsnb-test", folder],
-        check=False,
-        capture_output=True,
-        text=True,
-    ) if shutil.which("mount") else None  # fmt: skip
-    if mounted is None or mounted.returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_disk_is_told_and_nothing_is_left(small_disk: Path) -> None:

@@ -1,0 +1,187 @@
+"""What goes wrong around a run: each fault has one clear sentence, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsnb.catalog import RunbookInfo
+from opsnb.errors import ConfigError
+from opsnb.headless import run as module
+from opsnb.headless.run import Order, run
+from opsnb.model import RunResult
+from opsnb.records import Store
+from opsnb.target import Target, load_config
+from tests.headless import notebook
+from tests.headless.test_run import FINDING
+
+OK = FINDING.format(status="ok")
+
+
+def order(folder: Path, *cells: str, **options: Any) -> Order:
+    path = notebook.write(folder / "one.ipynb", *cells, **options.pop("metadata", {}))
+    return Order(RunbookInfo("test/one", path), Target(name="here"), **options)
+
+
+def kept(result: RunResult) -> str:
+    return json.dumps(Store(load_config().store).notebook(result.run_id))
+
+
+def test_a_store_that_fills_up_meanwhile_loses_nothing(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSNB_RECORDS", str(small_disk))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    cell = f"from tests.headless.test_faults import fill; fill({str(small_disk)!r})"
+    result = run(order(tmp_path, OK, cell), load_config())
+    assert result.exit_code == 70
+    assert result.error is not None
+    assert "No space left on device. Free space there" in result.error
+    left = Path(result.error.rpartition("left at ")[2].rstrip("."))
+    assert "As told." in left.read_text()
+    shutil.rmtree(left.parent)
+
+
+def test_a_store_that_becomes_read_only_meanwhile_loses_nothing(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSNB_RECORDS", str(small_disk))
+    command = ["mount", "-o", "remount,ro", str(small_disk)]
+    result = run(
+        order(tmp_path, OK, f"import subprocess; subprocess.run({command!r})"), load_config()
+    )
+    assert result.exit_code == 70
+    assert "Read-only file system. Make it writable" in str(result.error)
+    shutil.rmtree(Path(str(result.error).rpartition("left at ")[2].rstrip(".")).parent)
+
+
+def test_a_read_only_store_is_refused_before_anything_is_started(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSNB_RECORDS", str(small_disk))
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(ConfigError, match=r"Read-only file system\. Make it writable"):
+        run(order(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')"), load_config())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_no_room_for_the_run_itself_is_one_sentence(small_disk: Path, tmp_path: Path) -> None:
+    info = order(tmp_path, OK).runbook
+    fill(small_disk)
+    script = (
+        "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
+        "from opsnb.errors import OpsnbError\n"
+        "from opsnb.headless.run import Order, run; from opsnb.target import Target, load_config\n"
+        f"order = Order(RunbookInfo('test/one', Path({str(info.path)!r})), Target(name='here'))\n"
+        "try:\n    print(run(order, load_config()).error)\n"
+        "except OpsnbError as error:\n    print(error)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "XDG_STATE_HOME": str(small_disk)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "No space left on device" in told.stdout
+    assert told.stdout.count("\n") == 1
+    assert told.stderr == ""
+
+
+def fill(folder: str | Path) -> None:
+    with Path(folder, "filled").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1024)):
+                pass
+        except OSError:
+            return
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(datetime(2026, 11, 23, tzinfo=UTC) - timedelta(hours=hour) for hour in range(99))
+    monkeypatch.setattr(module, "now", lambda: next(clock))
+    result = run(order(tmp_path, OK), load_config())
+    assert (result.exit_code, result.seconds) == (0, 0)
+    assert result.finished == result.started
+
+
+def test_output_without_measure_is_kept_at_both_ends(tmp_path: Path) -> None:
+    result = run(order(tmp_path, OK, "print('begins' + 'x' * 5_000_000 + 'ends')"), load_config())
+    assert result.exit_code == 0
+    text = kept(result)
+    assert len(text) < 300_000
+    assert "beginsx" in text
+    assert "xends" in text
+    assert "opsnb left out 4.7 MB of output here" in text
+
+
+def test_a_cell_that_does_not_heed_the_interrupt_is_killed_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = tmp_path / "pids"
+    cell = (
+        "import os, pathlib, signal, subprocess, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{child.pid}}')\n"
+        "while True:\n"
+        "    try:\n        time.sleep(600)\n"
+        "    except KeyboardInterrupt:\n        pass"
+    )
+    result = run(order(tmp_path, OK, cell, timeout_s=3), load_config())
+    assert result.exit_code == 124
+    assert str(result.error).startswith("The run took longer than 3 s. Its cell did not heed")
+    assert [finding.name for finding in result.findings] == ["test.one"]
+    for pid in pids.read_text().split():
+        assert not alive(int(pid))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_notebook_that_is_deleted_while_it_runs_has_a_whole_record(tmp_path: Path) -> None:
+    wanted = order(tmp_path, f"import os; os.unlink({str(tmp_path / 'one.ipynb')!r})", OK)
+    result = run(wanted, load_config())
+    assert (result.exit_code, result.error) == (0, None)
+    assert "os.unlink" in kept(result)
+
+
+def test_a_notebook_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+    wanted = order(tmp_path, OK)
+    wanted.runbook.path.unlink()
+    with pytest.raises(ConfigError, match=r"cannot be read: No such file.*Restore it from git\."):
+        run(wanted, load_config())
+
+
+@pytest.mark.parametrize(
+    ("own", "error"),
+    [
+        ({"timeout_s": 3}, "The run took longer than 3 s."),
+        ({"cell_timeout_s": 2}, "A cell took longer than 2 s."),
+    ],
+)
+def test_a_notebook_sets_its_own_limits(tmp_path: Path, own: dict[str, int], error: str) -> None:
+    slow = "import time\ntry:\n    time.sleep(600)\nfinally:\n    print('put back')"
+    result = run(order(tmp_path, OK, slow, metadata={"opsnb": own}), load_config())
+    assert (result.exit_code, result.error) == (124, error)
+    assert "put back" in kept(result)
+
+
+def test_the_limit_of_a_cell_is_each_ones_own(tmp_path: Path) -> None:
+    cells = ["import time; time.sleep(0.9)"] * 4
+    wanted = order(tmp_path, OK, *cells, metadata={"opsnb": {"cell_timeout_s": 3}})
+    assert run(wanted, load_config()).exit_code == 0
