@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console, RenderableType
 
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.records import show
+from opsnb.records.members import Member
 from tests.records.test_store import START, make_result
 
 FINDINGS = [
@@ -78,6 +80,49 @@ def test_a_run_that_broke_says_why_first() -> None:
     text = printed(show.record(broke, "x"))
     assert "The run broke: The kernel died." in text
     assert "No check ran." in text
+
+
+MEMBERS = [
+    Member("web-1", Status.OK, 0, "13 ok.", "20261123T071500Z-health.daily-web-1-aaaa", START, 1.2),
+    Member("web-2", Status.CRIT, 2, "The API refuses.", "20261123T071501Z-x-web-2-bbbb", START, 3),
+    Member("web-3", Status.UNKNOWN, 64, "No such variable."),
+]
+
+
+def test_a_summary_tells_of_each_target_and_how_to_run_those_again_that_failed() -> None:
+    result = make_result(
+        target="web-*",
+        findings=[member.finding for member in MEMBERS],
+        status=Status.CRIT,
+        exit_code=2,
+        parameters={"apply": True},
+    )
+    result.fleet = result.run_id
+    assert show.worst_sentence(result) == "1 crit, 1 unknown, 1 ok. web-2: The API refuses."
+    text = printed(show.record(result, "/srv"))
+    places = [text.index(name) for name in ("web-2", "web-3", "web-1", "3 targets: 1 crit")]
+    assert places == sorted(places)
+    for row in ("web-2   2     bbbb    The API", "web-3   64    none    No such", "web-1   0"):
+        assert row in text
+    command = " ".join(text.rpartition("again:")[2].split())
+    assert command == f"opsnb run health/daily --apply --failed-of {result.run_id}"
+
+
+def test_a_member_names_its_summary() -> None:
+    assert "Summary  " in printed(show.record(make_result(fleet="20261123T071500Z-a-b-cccc"), "x"))
+
+
+@pytest.mark.parametrize("lines", [6, 30])
+def test_progress_fits_the_terminal_the_worst_first(lines: int) -> None:
+    done = [MEMBERS[0], MEMBERS[2], *[replace(MEMBERS[1], target=f"t{n}") for n in range(9)]]
+    running = {f"busy-{number}": START for number in range(4)}
+    text = printed(show.fleet_progress(done, running, 40, lines=lines))
+    assert len(text.splitlines()) <= lines
+    assert text.endswith("11 of 55 done: 9 crit, 1 unknown, 1 ok; 4 running, 40 waiting\n")
+    assert text.startswith("CRIT     t0")
+    assert "busy-0" in text
+    assert ("busy-3" in text) == ("web-3" in text) == ("more" not in text) == (lines == 30)
+    assert "web-1" not in text
 
 
 def test_no_records_says_what_to_do() -> None:
