@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from opsnb.model import FINDING_MIME, Finding, RunResult, Status, worst
+from opsnb.records.members import Member
+from opsnb.records.members import notebook as notebook_of
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor
 from opsnb.target import Target
@@ -96,6 +98,7 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
     minutes: int = 0,
     error: str | None = None,
     cells: dict[str, Any] | None = None,
+    fleet: str | None = None,
 ) -> str:
     """Keep a record of a run that began `minutes` after START, and return its id."""
     started = START + timedelta(minutes=minutes)
@@ -109,6 +112,7 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
         target=target,
         operator="ada",
         host="ops1",
+        fleet=fleet,
         parameters={"target": target, "lines": 100},
         status=status,
         exit_code=70 if error else status.exit_code,
@@ -121,6 +125,32 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
     )
     store.keep(result, cells or executed(found), Redactor())
     return result.run_id
+
+
+def keep_several(store: Store) -> dict[str, str]:
+    """Keep the records of a run of three targets, of which one could not be run."""
+    summary = new_run_id("health/daily", "prod-*", START)
+    kept = {
+        name: keep(store, findings(api=name == "prod-a"), target=name, fleet=summary)
+        for name in ("prod-a", "prod-b")
+    }
+    found = [
+        Member(name, result.status, result.exit_code, f"{name} as it is.", result.run_id)
+        for name, result in ((name, store.result(run_id)) for name, run_id in kept.items())
+    ]
+    found.append(Member("prod-c", Status.UNKNOWN, 64, "PROD_C is not set."))
+    first = store.result(kept["prod-a"])
+    result = first.model_copy(
+        update={
+            "run_id": summary,
+            "target": "prod-*",
+            "status": Status.CRIT,
+            "exit_code": 2,
+            "findings": [member.finding for member in found],
+        }
+    )
+    store.keep(result, notebook_of(result, found), Redactor())
+    return {"summary": summary, **kept}
 
 
 RUNBOOK = notebook(

@@ -36,7 +36,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("browser")
     (folder / "opsnb.toml").write_text("[targets.demo]\n[records]\nstore = 'kept'\n")
     samples.write_runbooks(folder / "notebooks")
-    samples.fill(Store(str(folder / "kept")))
+    store = Store(str(folder / "kept"))
+    samples.fill(store)
+    samples.keep_several(store)
     share = catalog.share
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPSNB_RECORDS", raising=False)
@@ -137,7 +139,7 @@ def test_every_page_that_can_be_reached_is_whole(visitor: Visitor, address: str)
             waiting.append((target, url))
             if fragment:
                 fragments.append((target, fragment))
-    assert len([url for url in seen if "/records/" in url]) == 6
+    assert len([url for url in seen if "/records/" in url]) == 9
     assert address + "runbooks/queues/broken.html" in seen
     assert address + "reference/configuration.html" in seen
     assert visitor.complaints == []
@@ -205,12 +207,17 @@ def test_records_can_be_filtered(visitor: Visitor, address: str) -> None:
     page = visitor.page
     page.goto(address + "records/index.html")
     rows = page.locator("table.records tbody tr:visible")
-    assert rows.count() == 5
+    assert rows.count() == 8
     page.locator("select[name=status]").select_option("crit")
-    assert rows.count() == 1
+    assert rows.count() == 3
     assert "refuses connections" in rows.first.inner_text()
     page.goto(address + "records/index.html?target=staging")
     assert rows.count() == 1
+    page.goto(address + "records/index.html?target=prod-*")
+    rows.first.get_by_role("link").click()
+    page.locator("select[name=status]").select_option("unknown")
+    assert "PROD_C is not set" in rows.first.inner_text()
+    assert page.locator("select[name=runbook]").count() == 0
 
 
 def test_times_say_how_long_ago(visitor: Visitor, address: str) -> None:

@@ -112,6 +112,24 @@ def test_home_shows_the_newest_record_of_each_runbook_worst_first(place: Place) 
     assert '<span class="status status-crit">crit</span>' in home
 
 
+def test_a_summary_leads_to_its_members_and_they_to_it(place: Place) -> None:
+    kept = samples.keep_several(place.store)
+    place.build()
+    page = place.page(f"records/{kept['summary']}.html")
+    order(page, "<h1", "1 crit, 1 unknown, 1 ok. prod-b", "prod-*: 3 targets", 'data-status="crit"')
+    rows = page[page.index("<tbody", page.index('<table class="records"')) :]
+    order(rows, f'href="{kept["prod-b"]}.html"', "PROD_C is not set.", f'"{kept["prod-a"]}.html"')
+    for name in ("prod-a", "prod-b"):
+        member = place.page(f"records/{kept[name]}.html")
+        assert f'<a href="{kept["summary"]}.html">summary of prod-*</a>' in member
+    home = place.page("index.html")
+    assert 'id="target-prod-b"' in home
+    assert "prod-*" not in home
+    runbook = place.page("runbooks/health/daily.html")
+    assert f'records/{kept["summary"]}.html">prod-*' in runbook
+    assert kept["prod-a"] not in runbook
+
+
 def test_a_target_that_only_records_know_is_shown_and_said_to_be_unknown(place: Place) -> None:
     samples.keep(place.store, samples.findings(), target="retired")
     place.build()
