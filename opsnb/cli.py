@@ -147,11 +147,11 @@ def run(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Of many targets, so many at a time; default 2 a processor."),
+        typer.Option(min=1, help="How many targets at a time; by default 2 a processor."),
     ] = None,
     failed_of: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Only the targets that failed in this run."),
+        typer.Option(metavar="RUN_ID", help="Only the targets that failed in that run."),
     ] = None,
     as_json: Json = False,
 ) -> int:
