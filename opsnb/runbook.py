@@ -15,7 +15,7 @@ from opsnb.check import Check, title_of
 from opsnb.errors import ServiceError
 from opsnb.guard import Action, Guard
 from opsnb.measure import Findings, Measurement
-from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, Finding, Row, now, worst
+from opsnb.model import ACTION_MIME, ActionRecord, Finding, Row, now, worst
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
 
@@ -107,13 +107,7 @@ class Runbook:
     def _publish(self, finding: Finding) -> None:
         # Redacted before it is drawn: in HTML the shapes of secrets are harder to see.
         finding = Finding.model_validate(self._redactor.tree(finding.model_dump(mode="json")))
-        self._display(
-            {
-                FINDING_MIME: finding.model_dump(mode="json"),
-                "text/html": view.finding_html(finding),
-                "text/plain": view.finding_text(finding),
-            }
-        )
+        self._display(view.finding_data(finding))
 
     def _journal(self, record: ActionRecord) -> None:
         """Show the journal of an action, in place of what it said before."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, Threshold
+from opsnb.model import FINDING_MIME, ActionRecord, ActionState, Finding, Row, Status, Threshold
 
 COLOURS = {
     Status.OK: "#1a7f37",
@@ -124,6 +124,15 @@ def finding_text(finding: Finding) -> str:
     if finding.status in (Status.OK, Status.SKIPPED) or not finding.rows:
         return line
     return line + "\n" + textwrap.indent(rows_text(finding.rows), " " * 8)
+
+
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """Return `finding` as a notebook's output tells it: to programs, in HTML and as plain text."""
+    return {
+        FINDING_MIME: finding.model_dump(mode="json"),
+        "text/html": finding_html(finding),
+        "text/plain": finding_text(finding),
+    }
 
 
 def headline_html(status: Status, words: str) -> str:

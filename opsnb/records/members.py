@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from opsnb import view
-from opsnb.model import FINDING_MIME, Finding, RunResult, Status, now, worst
+from opsnb.model import Finding, RunResult, Status, now, worst
 
 _PREFIX = "fleet."
 _BROKE = 70
@@ -101,7 +101,7 @@ def notebook(opening: RunResult, found: Iterable[Member]) -> dict[str, Any]:
             _markdown(_introduction(opening)),
             _code(
                 "# Every target has a run and a record of its own.",
-                [headline, *map(_told, findings)],
+                [headline, *map(view.finding_data, findings)],
             ),
         ],
         "metadata": {"language_info": {"name": "python"}},
@@ -113,17 +113,9 @@ def notebook(opening: RunResult, found: Iterable[Member]) -> dict[str, Any]:
 def _introduction(opening: RunResult) -> str:
     parameters = "".join(f"- `{name} = {value!r}`\n" for name, value in opening.parameters.items())
     return (
-        f"# {opening.title} on {opening.target}\n\n"
+        f"# {opening.title} on `{opening.target}`\n\n"
         f"The runs of `{opening.runbook}` on several targets.\n\n{parameters}"
     )
-
-
-def _told(finding: Finding) -> Mapping[str, Any]:
-    return {
-        FINDING_MIME: finding.model_dump(mode="json"),
-        "text/html": view.finding_html(finding),
-        "text/plain": view.finding_text(finding),
-    }
 
 
 def _markdown(text: str) -> dict[str, Any]:
