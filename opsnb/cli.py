@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from opsnb.headless.fleet import State
     from opsnb.headless.run import Order
     from opsnb.model import RunResult
+    from opsnb.records import Store
 
 INTERRUPTED = 130
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     help="Executable operations runbooks: notebooks that check, act and keep a record.",
     epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 unusable input, 70 broken run, "
-    "77 refused, 124 timed out, 130 interrupted.",
+    "75 locked by another run, 77 refused, 124 timed out, 130 interrupted.",
 )
 records_app = typer.Typer(no_args_is_help=True, help="What past runs left.")
 site_app = typer.Typer(no_args_is_help=True, help="Runbooks and records as one browsable site.")
@@ -145,6 +146,13 @@ def run(
         float | None,
         typer.Option(metavar="SECONDS", min=1, help="Stop the whole run after this time."),
     ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Wait so long for a target that is locked."),
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Start a stock kernel, not a preloaded one.")
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="How many targets at a time; by default 2 a processor."),
@@ -181,7 +189,7 @@ def run(
         # Imported only now: a refused parameter must not wait for papermill.
         from opsnb.headless.run import Order
 
-        order = Order(info, chosen, values, timeout, resumes=summary)
+        order = Order(info, chosen, values, timeout, resumes=summary, cold=cold, wait_s=wait)
         if several:
             result = _run_several(order, names, config, stopped, confirm or (), jobs)
         else:
@@ -286,10 +294,9 @@ def list_records(
     as_json: Json = False,
 ) -> None:
     """List records, the newest first."""
-    from opsnb.records import Store
     from opsnb.records import show as views
 
-    store = Store(load_config().store)
+    store = _store()
     results = list(store.results(runbook=runbook, target=target, limit=limit))
     if as_json:
         _say(views.as_json(results))
@@ -305,10 +312,9 @@ def show_record(
     as_json: Json = False,
 ) -> None:
     """Show what a run found."""
-    from opsnb.records import Store
     from opsnb.records import show as views
 
-    store = Store(load_config().store)
+    store = _store()
     result = store.result(run_id)
     location = store.folder(result.run_id)
     if as_json:
@@ -320,9 +326,7 @@ def show_record(
 @records_app.command("reindex")
 def reindex_records() -> None:
     """Make every missing or broken result.json again, from its notebook."""
-    from opsnb.records import Store
-
-    store = Store(load_config().store)
+    store = _store()
     for run_id in store.reindex():
         _say(f"Made again: {run_id}")
     for sentence in store.broken.values():
@@ -405,6 +409,15 @@ def demo_fault(
     else:
         faults.inject(name)
         _say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
+
+
+def _store() -> Store:
+    """Return the record store in force, with the records of runs that were killed meanwhile."""
+    from opsnb.records import Store, reap
+
+    store = Store(load_config().store)
+    reap(store)
+    return store
 
 
 def _given(options: Iterable[str], targets: Sequence[str]) -> dict[str, Any]:

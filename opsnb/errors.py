@@ -8,6 +8,7 @@ OpsnbError                    exit code
 │   └── ParameterError             one or more parameters of a runbook
 ├── Refused                   77   not confirmed, not allowed
 ├── Locked                    75   another run acts on the target; nothing was started
+├── Interrupted              130   by Ctrl-C or SIGTERM, before anything was started
 ├── RunBroke                  70   the machinery of a run failed
 ├── DemoError                 70   a part of the demo stack did not come up or go down
 └── ServiceError                   a system under operation; becomes a finding, never an exit code
@@ -68,6 +69,12 @@ class Locked(OpsnbError):
     """Another run acts on the target; nothing was started."""
 
     exit_code = 75
+
+
+class Interrupted(OpsnbError):
+    """Ctrl-C or SIGTERM came before anything was started."""
+
+    exit_code = 130
 
 
 class RunBroke(OpsnbError):

@@ -24,13 +24,13 @@ from opsnb.errors import ConfigError, RunBroke
 from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
+from opsnb.headless.locks import Lock, held
 from opsnb.headless.progress import Progress
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, Target
 
-Lock = Any  # INTERIM-LOCK
 _METADATA = "opsnb"  # of a notebook: its `timeout_s` and `cell_timeout_s`
 
 
@@ -104,7 +104,8 @@ def _locked(
     if not order.applies:
         yield None
         return
-    yield None  # INTERIM-LOCK
+    with held(store, order.target.name, opening, wait_s=order.wait_s, stopped=stopped) as lock:
+        yield lock
 
 
 @contextmanager

@@ -14,15 +14,17 @@ import re
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import fsspec
+from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
@@ -180,6 +182,55 @@ class Store:
             self._replace(run_id, {RESULT: _json(result.model_dump(mode="json"))})
         del self.broken[run_id]
         return True
+
+    # -- small files beside the records, such as locks
+
+    def create_file(self, name: str, text: str) -> bool:
+        """Make the file `name`, such as `.locks/x.json`; return False when there is one.
+
+        Of several who try at the same time one gets it. Raises RunBroke.
+        """
+        path = f"{self._root}/{name}"
+        with self._telling("written"):
+            try:
+                self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                if self._folder:
+                    _create(Path(path), text.encode())
+                else:
+                    self._fs.pipe_file(path, text.encode(), mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def read_file(self, name: str) -> str | None:
+        """Return what the file `name` holds, or None when there is none. Raises RunBroke."""
+        with self._telling("read"):
+            try:
+                return bytes(self._fs.cat_file(f"{self._root}/{name}")).decode(errors="replace")
+            except FileNotFoundError:
+                return None
+
+    def replace_file(self, name: str, text: str) -> None:
+        """Write the file `name` anew. Raises RunBroke."""
+        path = f"{self._root}/{name}"
+        with self._telling("written"):
+            if self._folder:
+                _replace(Path(path).parent, {Path(path).name: text.encode()})
+            else:
+                self._fs.pipe_file(path, text.encode())
+
+    def remove_file(self, name: str, text: str) -> None:
+        """Remove the file `name` if it holds `text` still. Raises RunBroke.
+
+        In a folder, of several who do so at the same time none removes what another has made
+        meanwhile. Elsewhere nothing can be compared and removed at a stroke.
+        """
+        path = f"{self._root}/{name}"
+        guard = FileLock(f"{path}.guard") if self._folder else nullcontext()
+        with self._telling("written"), guard:
+            if self.read_file(name) == text:
+                with suppress(FileNotFoundError):
+                    self._fs.rm_file(path)
 
     # -- reading
 
@@ -346,6 +397,16 @@ def _rename(aside: Path, final: Path) -> None:
         if error.errno == errno.ENOTEMPTY:
             raise _Taken from error
         raise
+
+
+def _create(path: Path, data: bytes) -> None:
+    """Make `path` with all that it holds at a stroke. Raises FileExistsError."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    _write(aside, data)
+    try:
+        os.link(aside, path)
+    finally:
+        aside.unlink()
 
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:

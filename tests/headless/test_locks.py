@@ -1,0 +1,263 @@
+"""One run that acts at a time for each target; a lock whose holder is gone is free."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsnb.catalog import RunbookInfo
+from opsnb.errors import Interrupted, Locked
+from opsnb.headless import locks
+from opsnb.headless.locks import held
+from opsnb.headless.run import Order, begin, run
+from opsnb.model import RunResult, now
+from opsnb.records import Store
+from opsnb.target import Target, load_config
+from tests.headless import notebook
+from tests.headless.test_run import FINDING
+
+NAME = ".locks/shop.json"
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store") if request.param == "folder" else f"memory:/{tmp_path}")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "RENEW_S", 0.2)
+    monkeypatch.setattr(locks, "_POLL_S", 0.02)
+
+
+def a_run(tmp_path: Path, runbook: str = "queues/pause") -> RunResult:
+    path = notebook.write(tmp_path / "any.ipynb", "apply: bool = False")
+    return begin(Order(RunbookInfo(runbook, path), Target(name="shop")), path.read_bytes())
+
+
+def test_who_comes_second_is_told_who_holds_it(store: Store, tmp_path: Path) -> None:
+    first = a_run(tmp_path)
+    with held(store, "shop", first):
+        with pytest.raises(Locked) as caught, held(store, "shop", a_run(tmp_path)):
+            pass
+        for told in (first.operator, "queues/pause", first.host, first.run_id, "--wait"):
+            assert told in str(caught.value)
+        with held(store, "another", a_run(tmp_path)):
+            pass
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+    assert store.read_file(NAME) is None
+    assert list(store.run_ids()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_waiting_gets_it_as_soon_as_it_is_free(store: Store, tmp_path: Path) -> None:
+    first, second = a_run(tmp_path), a_run(tmp_path)
+    with held(store, "shop", first):
+        got: list[str | None] = []
+
+        def wait() -> None:
+            with held(store, "shop", second, wait_s=60):
+                got.append(store.read_file(NAME))
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        time.sleep(0.2)
+        assert got == []
+    waiter.join(30)
+    assert second.run_id in str(got[0])
+
+
+def test_waiting_ends_by_a_signal(store: Store, tmp_path: Path) -> None:
+    stopped = [signal.SIGTERM]
+    with (
+        held(store, "shop", a_run(tmp_path)),
+        pytest.raises(Interrupted),
+        held(store, "shop", a_run(tmp_path), wait_s=60, stopped=stopped),
+    ):
+        pass
+
+
+_HOLDER = """
+import os, sys, time
+from pathlib import Path
+from opsnb.headless.locks import held
+from opsnb.records import Store
+from tests.headless.test_locks import a_run
+with held(Store(sys.argv[1]), "shop", a_run(Path(sys.argv[2]))) as lock:
+    if len(sys.argv) > 3:
+        lock.add_holder(int(sys.argv[3]))
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def hold(store: Path, *more: object) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", _HOLDER, str(store), str(store.parent), *map(str, more)]
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=here)
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_holder_leaves_it_free_unless_its_kernel_lives(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    kernel = subprocess.Popen(["sleep", "600"])
+    try:
+        kill(hold(tmp_path / "store", kernel.pid))
+        with pytest.raises(Locked), held(store, "shop", a_run(tmp_path)):
+            pass
+    finally:
+        kill(kernel)
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+
+
+_CONTENDER = """
+import os, sys, time
+from pathlib import Path
+from opsnb.headless.locks import held
+from opsnb.records import Store
+from tests.headless.test_locks import a_run
+inside = Path(sys.argv[2], "inside")
+with held(Store(sys.argv[1]), "shop", a_run(Path(sys.argv[2], sys.argv[3])), wait_s=120):
+    handle = os.open(inside, os.O_CREAT | os.O_EXCL)  # fails when somebody else is inside
+    time.sleep(0.02)
+    os.close(handle)
+    inside.unlink()
+"""
+
+
+def test_of_many_who_find_a_dead_holder_one_at_a_time_gets_it(tmp_path: Path) -> None:
+    kill(hold(tmp_path / "store"))
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    contenders = []
+    for number in map(str, range(12)):
+        (tmp_path / number).mkdir()
+        words = [sys.executable, "-c", _CONTENDER, str(tmp_path / "store"), str(tmp_path), number]
+        contenders.append(subprocess.Popen(words, env=here))
+    assert [each.wait(timeout=180) for each in contenders] == [0] * 12
+
+
+def elsewhere(store: Store, tmp_path: Path, age_s: float) -> dict[str, Any]:
+    """Leave the lock of a run on another machine, renewed `age_s` seconds ago by its clock."""
+    with held(store, "shop", a_run(tmp_path)):
+        content: dict[str, Any] = json.loads(str(store.read_file(NAME)))
+    content["holders"] = [{"host": "elsewhere", "pid": 1, "began": "boot/1"}]
+    content["renewed"] = (now() - timedelta(seconds=age_s)).isoformat()
+    store.create_file(NAME, json.dumps(content))
+    return content
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("age_s", [3600, -3600], ids=["old", "from the future"])
+def test_a_lock_of_another_machine_is_free_when_nobody_renews_it(
+    store: Store, tmp_path: Path, age_s: float
+) -> None:
+    elsewhere(store, tmp_path, age_s)
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("age_s", [0, 3600, -3600], ids=["fresh", "old", "from the future"])
+def test_a_lock_that_is_renewed_is_held_whatever_its_clock_says(
+    store: Store, tmp_path: Path, age_s: float
+) -> None:
+    content = elsewhere(store, tmp_path, age_s)
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(0.1):
+            content["renewals"] += 1
+            store.replace_file(NAME, json.dumps(content))
+
+    renewer = threading.Thread(target=renew)
+    renewer.start()
+    try:
+        with pytest.raises(Locked), held(store, "shop", a_run(tmp_path)):
+            pass
+    finally:
+        done.set()
+        renewer.join()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_file_that_is_no_lock_is_told_or_taken_over(store: Store, tmp_path: Path) -> None:
+    store.create_file(NAME, "{")
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_holder_notices_that_it_lost_the_lock_and_leaves_the_new_one(
+    store: Store, tmp_path: Path
+) -> None:
+    with held(store, "shop", a_run(tmp_path)) as lock:
+        store.replace_file(NAME, "another's")
+        wait_for(lambda: lock.lost)
+    assert store.read_file(NAME) == "another's"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_that_stays_away_loses_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "LEASE_S", 0.5)
+    store = Store(str(tmp_path / "store"))
+    with held(store, "shop", a_run(tmp_path)) as lock:
+        (tmp_path / "store").rename(tmp_path / "away")
+        (tmp_path / "store").write_text("a file where the store should be")
+        wait_for(lambda: lock.lost)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_a_run_that_acts_is_refused_and_one_that_reads_is_not(tmp_path: Path) -> None:
+    path = notebook.write(tmp_path / "one.ipynb", "apply = False", FINDING.format(status="ok"))
+    order = Order(RunbookInfo("test/one", path), Target(name="shop"))
+    acting = Order(RunbookInfo("test/one", path), Target(name="shop"), {"apply": True})
+    store = Store(load_config().store)
+    with held(store, "shop", a_run(tmp_path)):
+        assert run(order, load_config()).exit_code == 0
+        with pytest.raises(Locked):
+            run(acting, load_config())
+    assert run(acting, load_config()).exit_code == 0
+    assert len(list(store.run_ids())) == 2
+
+
+def test_a_run_that_loses_its_lock_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "RENEW_S", 0.2)
+    lock = Path(load_config().store, NAME)
+    cell = f"import time; open({str(lock)!r}, 'w').write('another')\ntime.sleep(600)"
+    path = notebook.write(tmp_path / "one.ipynb", "apply = False", cell)
+    order = Order(RunbookInfo("test/one", path), Target(name="shop"), {"apply": True})
+    result = run(order, load_config())
+    assert (result.exit_code, result.error) == (
+        70,
+        "The lock of the target was lost, so the run was interrupted.",
+    )
