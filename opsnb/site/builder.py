@@ -61,6 +61,7 @@ def _make(config: Config, work: Path, former: Path, say: Say, app: typer.Typer) 
     """Make the whole site in `work`, with what can be taken over from the `former` one."""
     infos = catalog.runbooks()
     store = Store(config.store)
+    reap(store)  # what was killed is part of the story
     say("Reading the records")
     entries = _bodies(store, former / "records", work / "bodies")
     say(f"Making pages of {len(infos)} runbooks and {len(entries)} records")
