@@ -17,7 +17,7 @@ from typing import Any
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
 from opsnb.headless.kernels.forkserver import ForkServer
-from opsnb.headless.run import Order, begin, fork_server, keep
+from opsnb.headless.run import Order, begin, fork_server, keep, source_of
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, findings, reap
@@ -130,7 +130,7 @@ def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
 
 def _begin(order: Order, redactor: Redactor) -> RunResult:
     """Return what is known of the summary as the runs begin, and told if they are killed."""
-    begun = begin(order, order.runbook.path.read_bytes())
+    begun = begin(order, source_of(order.runbook))
     shared = {name: value for name, value in order.parameters.items() if name not in _OF_ONE_TARGET}
     return begun.model_copy(update={"fleet": begun.run_id, "parameters": redactor.tree(shared)})
 

@@ -78,7 +78,7 @@ def run(
     store = Store(config.store)
     store.demand_writable()
     reap(store)
-    source = _read(order.runbook)
+    source = source_of(order.runbook)
     opening = begin(order, source)
     with (
         _locked(order, store, opening, stopped) as lock,
@@ -87,7 +87,8 @@ def run(
         return _Run(order, store, source, opening, lock, stopped).run(kernels)
 
 
-def _read(runbook: RunbookInfo) -> bytes:
+def source_of(runbook: RunbookInfo) -> bytes:
+    """Return the notebook's file. Raises ConfigError when it cannot be read."""
     try:
         return runbook.path.read_bytes()
     except OSError as error:

@@ -19,6 +19,7 @@ import pytest
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless import fleet
+from opsnb.headless.locks import held
 from opsnb.headless.run import Order
 from opsnb.model import RunResult, Status
 from opsnb.records import Store, reap, rebuild
@@ -26,6 +27,7 @@ from opsnb.records.members import Member, members, worst_exit_code
 from opsnb.redaction import MASK
 from opsnb.target import Target, load_config, stand_in
 from tests.headless.notebook import write
+from tests.records.test_store import make_result
 from tests.test_cli import opsnb
 
 PARAMETERS = 'target: str = ""\napply: bool = False\nconfirm: str = ""\nnote: str = ""'
@@ -246,6 +248,17 @@ def test_every_protected_target_must_be_confirmed_before_anything_is_started(
     assert list(store().results()) == []
     assert run(info, ["a", "b", "c"], confirmed=["a", "b"], given=applies).exit_code == 0
     assert run(info, ["a", "b", "c"]).exit_code == 0
+
+
+def test_a_target_that_another_run_acts_on_is_told(tmp_path: Path) -> None:
+    configure(a="", b="")
+    with held(store(), "a", make_result(target="a", operator="ann")):
+        summary = run(runbook(tmp_path, OK), ["a", "b"], given={"apply": True})
+    assert summary.exit_code == 75
+    locked, other = members(summary)
+    assert (locked.target, locked.status, locked.run_id) == ("a", Status.UNKNOWN, None)
+    assert "ann runs health/daily on it" in locked.sentence
+    assert not other.failed
 
 
 def test_nothing_is_started_when_no_target_is_usable(tmp_path: Path) -> None:
