@@ -26,7 +26,7 @@ from mkdocs.plugins import BasePlugin
 from opsnb import catalog
 from opsnb.errors import OpsnbError, RunBroke, UsageError
 from opsnb.model import RunResult
-from opsnb.records.store import Store
+from opsnb.records import Store, reap
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.site import home, records, reference, runbooks
 from opsnb.site.entries import Entry
