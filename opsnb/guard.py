@@ -9,19 +9,30 @@ ends. So there is no way to change a system but through `Guard.act`. ::
         "Pause a queue"
         ...
         return Plan(summary=..., planned=1, work=work, verify=verify, ...)
+
+A run that continues another does not repeat what that one applied: it verifies it. What was cut off
+half-way is planned again by the action itself when it can tell what is left (`resumable`), and put
+before the operator when it cannot.
 """
 
 from __future__ import annotations
 
+import inspect
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, ParamSpec
+from functools import partial
+from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, overload
+
+from pydantic_core import to_jsonable_python
 
 from opsnb.check import name_of, title_of
-from opsnb.errors import Refused, ServiceError
+from opsnb.errors import OpsnbError, Refused, ServiceError
+from opsnb.journal import Continued, Journal
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
+from opsnb.redaction import MASK, Redactor
 from opsnb.target import Target
 
 P = ParamSpec("P")
@@ -84,32 +95,81 @@ class Plan:
     """What the plan stands on. When it differs as the work is to begin, the plan is refused."""
     warning: str = ""
     """What the engineer must know before saying yes."""
+    terms: dict[str, Any] = field(default_factory=dict)
+    """What was fixed by planning, in JSON: the action gets it back to plan the rest of the same."""
 
 
 @dataclass(frozen=True)
 class Action(Generic[P]):
     """A named change. Call it with the target to get its plan; only the guard applies it."""
 
-    function: Callable[Concatenate[Target, P], Plan]
+    function: Callable[Concatenate[Target, ActionRecord | None, P], Plan]
     name: str
     """`system.action`, after the module and the function."""
     title: str
     needs: tuple[str, ...]
     """The systems without which it cannot be planned."""
+    resumable: bool
+    """Whether it can tell what is left of it when it was cut off."""
+    signature: inspect.Signature
+    """Of what an engineer gives it."""
 
     def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Plan:
         """Return the plan for `target`; nothing is changed. Raises ServiceError, UsageError."""
-        return self.function(target, *args, **kwargs)
+        return self.function(target, None, *args, **kwargs)
+
+    def again(
+        self, target: Target, former: ActionRecord, *args: P.args, **kwargs: P.kwargs
+    ) -> Plan:
+        """Return the plan for what is left of `former`; its effect is that of the whole."""
+        return self.function(target, former, *args, **kwargs)
+
+    def arguments(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """Return what it is given by name, defaults too, in JSON."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        found: dict[str, Any] = to_jsonable_python(bound.arguments, fallback=str)
+        return found
 
 
+_Simple = Callable[Concatenate[Target, P], Plan]
+_Resumable = Callable[Concatenate[Target, ActionRecord | None, P], Plan]
+
+
+@overload
 def action(
-    *, needs: tuple[str, ...] = ()
-) -> Callable[[Callable[Concatenate[Target, P], Plan]], Action[P]]:
-    """Make a function an action. The first line of its docstring is the title that people read."""
+    *, needs: tuple[str, ...] = ..., resumable: Literal[False] = ...
+) -> Callable[[_Simple[P]], Action[P]]: ...
 
-    def wrap(function: Callable[Concatenate[Target, P], Plan]) -> Action[P]:
-        title = title_of(function)
-        return Action(function, name_of(function), title, needs)
+
+@overload
+def action(
+    *, needs: tuple[str, ...] = ..., resumable: Literal[True]
+) -> Callable[[_Resumable[P]], Action[P]]: ...
+
+
+def action(*, needs: tuple[str, ...] = (), resumable: bool = False) -> Any:
+    """Make a function an action. The first line of its docstring is the title that people read.
+
+    One that is `resumable` takes second the journal of the same action in a run that is continued,
+    else None, and plans what is left of that, by the terms that it had fixed: nothing when it is
+    done. Its plan verifies the effect of the whole.
+    """
+
+    def wrap(function: Callable[..., Plan]) -> Action[Any]:
+        def simple(target: Target, _: ActionRecord | None, *args: Any, **kwargs: Any) -> Plan:
+            return function(target, *args, **kwargs)
+
+        signature = inspect.signature(function)
+        given = list(signature.parameters.values())[2 if resumable else 1 :]
+        return Action(
+            function if resumable else simple,
+            name_of(function),
+            title_of(function),
+            needs,
+            resumable,
+            signature.replace(parameters=given),
+        )
 
     return wrap
 
@@ -123,35 +183,96 @@ class Guard:
     confirm: str
     """The target's name as the operator typed it; needed when the target is protected."""
     show: Callable[[ActionRecord], None]
-    """Told the journal before and after every step."""
+    """Told the journal, free of secrets, before and after every step."""
+    journal: Journal = field(default_factory=Journal)
+    """Written before `show` is told."""
+    redactor: Redactor = field(default_factory=Redactor)
+    continued: Continued | None = None
+    """The run that this one continues."""
 
     def act(
         self, action: Action[P], *args: P.args, **kwargs: P.kwargs
     ) -> tuple[ActionRecord, list[Finding]]:
         """Plan `action`; when this guard applies, do it and verify it.
 
+        What the run that is continued had applied is verified alone, and what it had begun is
+        brought to its end.
+
         Returns the journal and the findings: those of the verification, or one that tells why it
         could not be planned or done. Raises Refused, after the plan was shown, when it is not
-        confirmed or what is there has changed, and UsageError on unusable arguments.
+        confirmed, what is there has changed, or what is left of it cannot be known; and UsageError
+        on unusable arguments.
         """
         record = ActionRecord(
-            id=secrets.token_hex(4), name=action.name, title=action.title, target=self.target.name
+            id=secrets.token_hex(4),
+            name=action.name,
+            title=action.title,
+            target=self.target.name,
+            arguments=self.redactor.tree(action.arguments(*args, **kwargs)),
         )
+        anew = partial(action, self.target, *args, **kwargs)
+        former = self.continued.take(record) if self.continued and self.apply else None
+        if former is None or not former.begun:
+            return self._act(record, anew)
+        record.continues = former.continues
+        again = partial(action.again, self.target, former, *args, **kwargs)
+        known = MASK not in json.dumps(former.terms)
+        if former.state is ActionState.APPLIED:
+            return self._look(record, former, again if known else _unknown)
+        if not (action.resumable and known):
+            self._ask(record, former, anew)
+        return self._act(record, again, former)
+
+    def _act(
+        self, record: ActionRecord, planning: Callable[[], Plan], former: ActionRecord | None = None
+    ) -> tuple[ActionRecord, list[Finding]]:
+        """Plan, confirm, apply, verify; what is left of `former` where there is one."""
         try:
-            plan = action(self.target, *args, **kwargs)
+            plan = planning()
         except ServiceError as error:
             return self._not_planned(record, error)
-        self._journal(_planned(record, plan))
+        self._journal(_planned(record, plan, former))
         if not self.apply:
             return record, []
+        if former and not plan.planned:
+            record.state, record.started, record.finished = ActionState.APPLIED, now(), now()
+            self._journal(record)
+            return record, self._verify(record, plan.verify)
         self._demand_confirmation(record)
         try:
-            found = action(self.target, *args, **kwargs)
+            found = planning()
         except ServiceError as error:
             return self._not_planned(record, error)
         self._demand_same_basis(record, plan, found)
         failure = self._work(record, plan)
-        return record, [*failure, *self._verify(record, plan)]
+        return record, [*failure, *self._verify(record, plan.verify)]
+
+    def _look(
+        self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
+    ) -> tuple[ActionRecord, list[Finding]]:
+        """Verify what `former` has applied."""
+        summary = f"Applied by run {record.continues}{_at(former)}, not repeated: {former.summary}"
+        kept = {"id": record.id, "continues": record.continues, "summary": summary}
+        record = former.model_copy(update={**kept, "verified": None, "error": None})
+        self._journal(record)
+        return record, self._verify(record, lambda: planning().verify())
+
+    def _ask(
+        self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
+    ) -> NoReturn:
+        """Put before the operator what cannot be known."""
+        assert self.continued is not None  # it is where `former` comes from
+        try:
+            now_there = planning().summary
+        except OpsnbError as error:
+            now_there = str(error)
+        self._refuse(
+            record,
+            f"{_cut_off(former)} What it was to do: {former.summary} Whether it did more cannot be "
+            f"known, so nothing was changed now. What there would be to do anew: {now_there} If "
+            f"that is to be done: {self.continued.command} --apply. If not, leave it as it is; "
+            f"to look again without changing anything: {self.continued.command}",
+        )
 
     def _not_planned(
         self, record: ActionRecord, error: ServiceError
@@ -178,7 +299,7 @@ class Guard:
                 f"Planned: {shown.summary} Now: {found.summary} Look at the new plan, then apply.",
             )
 
-    def _refuse(self, record: ActionRecord, why: str) -> None:
+    def _refuse(self, record: ActionRecord, why: str) -> NoReturn:
         record.state, record.error = ActionState.REFUSED, why
         self._journal(record)
         raise Refused(why)
@@ -187,7 +308,13 @@ class Guard:
         """Do the work under a permit; return a finding when it failed half-way."""
         permit = Permit(_KEY)
         record.state, record.started = ActionState.APPLYING, now()
-        self._journal(record)
+        if failure := self._journal(record):
+            record.started = None
+            self._refuse(
+                record,
+                f"The journal of this run cannot be written ({failure}), so nothing was changed; "
+                "make room on its disk, then run it again.",
+            )
         shown = time.monotonic()
         try:
             for done in plan.work(permit):
@@ -212,10 +339,10 @@ class Guard:
             self._journal(record)
         return []
 
-    def _verify(self, record: ActionRecord, plan: Plan) -> list[Finding]:
+    def _verify(self, record: ActionRecord, measure: Callable[[], list[Finding]]) -> list[Finding]:
         try:
-            found = plan.verify()
-        except ServiceError as error:
+            found = measure()
+        except OpsnbError as error:
             found = [_finding(record, Status.UNKNOWN, f"The effect could not be measured: {error}")]
         record.verified = record.state is ActionState.APPLIED and all(
             finding.status is Status.OK for finding in found
@@ -231,14 +358,36 @@ class Guard:
             for finding in found
         ]
 
-    def _journal(self, record: ActionRecord) -> None:
-        self.show(record.model_copy())
+    def _journal(self, record: ActionRecord) -> str:
+        """Write and show the journal; return why it could not be written, or nothing."""
+        failure = ""
+        try:
+            self.journal.write(self._safe(record))
+        except OSError as error:
+            failure = error.strerror or str(error)
+            if _UNWRITTEN not in record.warning:
+                record.warning = f"{record.warning} {_UNWRITTEN} ({failure}).".strip()
+        self.show(self._safe(record))
+        return failure
+
+    def _safe(self, record: ActionRecord) -> ActionRecord:
+        return ActionRecord.model_validate(self.redactor.tree(record.model_dump(mode="json")))
 
 
-def _planned(record: ActionRecord, plan: Plan) -> ActionRecord:
+_UNWRITTEN = "The journal could not be written: were this killed, nobody would know how far it came"
+
+
+def _unknown() -> Plan:
+    raise Refused("What it was planned by was kept without the secrets in it, so it is not known.")
+
+
+def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> ActionRecord:
     record.summary, record.planned, record.unit = plan.summary, plan.planned, plan.unit
+    if former:
+        rest = plan.summary if plan.planned else "nothing of it is left to do."
+        record.summary = f"{_cut_off(former)} Now: {rest}"
     record.command, record.undo, record.warning = plan.command, plan.undo, plan.warning
-    record.sample, record.bytes = plan.sample, plan.bytes
+    record.sample, record.bytes, record.terms = plan.sample, plan.bytes, plan.terms
     return record
 
 
@@ -247,6 +396,18 @@ def _so_far(record: ActionRecord, reason: str) -> str:
         f"{reason} {record.applied} of {record.planned} {record.unit} were done; "
         "run it again to finish the rest."
     )
+
+
+def _cut_off(former: ActionRecord) -> str:
+    return (
+        f"Run {former.continues} was cut off{_at(former)} in this, when {former.applied:,} of "
+        f"{former.planned:,} {former.unit} were known to be done."
+    )
+
+
+def _at(former: ActionRecord) -> str:
+    at = former.finished or former.started
+    return f" at {at:%F %T} UTC" if at else ""
 
 
 def _finding(record: ActionRecord, status: Status, message: str) -> Finding:

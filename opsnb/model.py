@@ -160,6 +160,8 @@ class ActionRecord(BaseModel):
     target: str
     arguments: dict[str, Any] = Field(default_factory=dict)
     """What the action was given besides the target: by this a continued run knows it again."""
+    terms: dict[str, Any] = Field(default_factory=dict)
+    """What the plan fixed, such as a moment or a name: by this a continued run plans the rest."""
     continues: str | None = None
     """The run whose action this one verified or finished."""
     state: ActionState = ActionState.PLANNED
@@ -183,6 +185,16 @@ class ActionRecord(BaseModel):
     """Why it was refused, interrupted or failed, and how far it came."""
     started: datetime | None = None
     finished: datetime | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether its work has begun, so that something may have been changed."""
+        return self.started is not None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its work has begun and has not come to its end."""
+        return self.begun and self.state is not ActionState.APPLIED
 
     def _ipython_display_(self) -> None:
         """Say nothing as the last value of a cell: the session has shown it."""
@@ -209,6 +221,8 @@ class RunResult(BaseModel):
     """The run that this one continues."""
     fleet: str | None = None
     """The run of several targets that this one belongs to; its own id in their summary."""
+    open: bool = False
+    """True while it is open in JupyterLab, so that more may follow."""
     parameters: dict[str, Any]
     status: Status
     exit_code: int
@@ -225,3 +239,8 @@ class RunResult(BaseModel):
     def is_summary(self) -> bool:
         """Whether this sums up runs of several targets, and is no run of its own."""
         return self.fleet == self.run_id
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran to its end, and every action that it began did."""
+        return self.error is None and not any(action.cut_off for action in self.actions)

@@ -14,6 +14,7 @@ from opsnb import charts, view
 from opsnb.check import Check, title_of
 from opsnb.errors import ServiceError
 from opsnb.guard import Action, Guard
+from opsnb.journal import Journal, continued
 from opsnb.measure import Findings, Measurement
 from opsnb.model import ACTION_MIME, ActionRecord, Finding, Row, now, worst
 from opsnb.redaction import Redactor, environment_secrets
@@ -26,14 +27,22 @@ class Runbook:
     """A session on one target, named as in `opsnb.toml`. Raises UnknownTarget, ConfigError.
 
     With `apply` actions are done, else only planned; on a protected target also `confirm` must be
-    its name.
+    its name. In a run that continues another, what that one applied is verified and not repeated.
     """
 
     def __init__(self, target: str, *, apply: bool = False, confirm: str = "") -> None:
         self.target: Target = load_target(target)
-        self._guard = Guard(self.target, apply, confirm, self._journal)
-        self._told: set[str] = set()  # the actions whose journal stands in the notebook already
         self._redactor = Redactor(self.target.secrets | environment_secrets())
+        self._guard = Guard(
+            self.target,
+            apply,
+            confirm,
+            self._show_action,
+            journal=Journal.of_run(),
+            redactor=self._redactor,
+            continued=continued(),
+        )
+        self._told: set[str] = set()  # the actions whose journal stands in the notebook already
         self._measurement = Measurement(self.target)
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
         self._publish_text(f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.")
@@ -92,8 +101,9 @@ class Runbook:
     def act(self, action: Action[P], *args: P.args, **kwargs: P.kwargs) -> ActionRecord:
         """Plan an action and show the plan; with `apply`, do it and show its measured effect.
 
-        Raises Refused when it is not confirmed or what is there has changed since the plan, and
-        UsageError when what it names does not exist.
+        Raises Refused when it is not confirmed, what is there has changed since the plan, or a
+        run was cut off in it and what is left cannot be known; and UsageError when what it names
+        does not exist.
         """
         record, found = self._guard.act(action, *args, **kwargs)
         for finding in found:
@@ -109,9 +119,8 @@ class Runbook:
         finding = Finding.model_validate(self._redactor.tree(finding.model_dump(mode="json")))
         self._display(view.finding_data(finding))
 
-    def _journal(self, record: ActionRecord) -> None:
+    def _show_action(self, record: ActionRecord) -> None:
         """Show the journal of an action, in place of what it said before."""
-        record = ActionRecord.model_validate(self._redactor.tree(record.model_dump(mode="json")))
         self._display(
             {
                 ACTION_MIME: record.model_dump(mode="json"),

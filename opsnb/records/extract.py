@@ -7,13 +7,14 @@ commit, how it ended) stands in its metadata, under `opsnb`: the fields of `RunR
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
+from opsnb import view
 from opsnb.errors import UsageError
-from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, Finding, RunResult
+from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, ActionState, Finding, RunResult
 
 METADATA_KEY = "opsnb"
 _FROM_OUTPUTS = {"findings", "actions"}
@@ -48,6 +49,69 @@ def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
             continue
         found[record.id] = record
     return list(found.values())
+
+
+def merge(notebook: dict[str, Any], journal: Iterable[ActionRecord]) -> None:
+    """Put into the outputs of `notebook` what they do not tell yet of the actions in `journal`.
+
+    A kernel that is killed has written its journal, but its outputs may never have arrived.
+    """
+    shown = {record.id: record for record in actions(notebook)}
+    for record in journal:
+        if record.id not in shown:
+            _cell_at_work(notebook).setdefault("outputs", []).append(_output(record))
+        elif _how_far(record) > _how_far(shown[record.id]):
+            _replace_last(notebook, record)
+
+
+_ORDER = (ActionState.PLANNED, ActionState.APPLYING)
+
+
+def _how_far(record: ActionRecord) -> tuple[int, int, bool]:
+    """Return what is greater the later a journal was told."""
+    state = _ORDER.index(record.state) if record.state in _ORDER else len(_ORDER)
+    return state, record.applied, record.verified is not None
+
+
+def _cell_at_work(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return the code cell that was being executed when `notebook` was last saved, or ended.
+
+    What papermill notes tells: a notebook that is going on is saved after each cell, so that the
+    one behind those that it knows to have begun is at work.
+    """
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    begun = [i for i, cell in enumerate(cells) if _noted(cell).get("start_time")]
+    last = begun[-1] if begun else -1
+    is_over = bool(_noted(notebook).get("end_time"))
+    at_work = is_over or (begun and not _noted(cells[last]).get("end_time"))
+    found: dict[str, Any] = cells[last if at_work else min(last + 1, len(cells) - 1)]
+    return found
+
+
+def _noted(part: dict[str, Any]) -> dict[str, Any]:
+    noted: dict[str, Any] = part.get("metadata", {}).get("papermill") or {}
+    return noted
+
+
+def _output(record: ActionRecord) -> dict[str, Any]:
+    data = {
+        ACTION_MIME: record.model_dump(mode="json"),
+        "text/html": view.action_html(record),
+        "text/plain": view.action_text(record),
+    }
+    return {"output_type": "display_data", "metadata": {}, "data": data}
+
+
+def _replace_last(notebook: dict[str, Any], record: ActionRecord) -> None:
+    """Have the last output that tells of the action of `record` tell what that tells."""
+    told = [
+        output
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if isinstance(data := output.get("data", {}).get(ACTION_MIME), dict)
+        and data.get("id") == record.id
+    ]
+    told[-1]["data"] = _output(record)["data"]
 
 
 def stamp(notebook: dict[str, Any], result: RunResult) -> None:

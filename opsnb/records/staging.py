@@ -21,10 +21,11 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
+from opsnb import journal
 from opsnb.errors import ConfigError, OpsnbError
 from opsnb.holder import Holder
 from opsnb.model import RunResult, Status, worst
-from opsnb.records.extract import actions, findings
+from opsnb.records.extract import actions, findings, merge
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import state_home
@@ -86,8 +87,7 @@ class Stage:
     def keep_resumed(self, result: RunResult) -> Path:
         """Keep the actions of the run that this one continues where its kernel can read them."""
         path = self.folder / _RESUMED
-        told = {"run_id": result.run_id, "actions": result.model_dump(mode="json")["actions"]}
-        _write(path, json.dumps(told))
+        _write(path, journal.Continued.of(result).model_dump_json())
         return path
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Stage:
 
 def complete(notebook: dict[str, Any], path: Path) -> None:
     """Put into `notebook` what its outputs lack of the journal of its actions at `path`."""
-    # INTERIM-JOURNAL
+    merge(notebook, journal.read(path))
 
 
 def reap(store: Store) -> list[str]:

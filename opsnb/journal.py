@@ -1,0 +1,132 @@
+"""The journal of a run's actions: told before each step is done, and read when it was cut off.
+
+The environment names two files. To that of `OPSNB_JOURNAL` this run's actions are written; in that
+of `OPSNB_RESUME` stands what the run did that this one continues. A notebook that is open in
+JupyterLab has neither: its outputs are its journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ValidationError
+
+from opsnb.errors import RunBroke
+from opsnb.model import ActionRecord, RunResult
+
+JOURNAL, RESUME = "OPSNB_JOURNAL", "OPSNB_RESUME"
+
+
+class Journal:
+    """A file to which is added what has changed of an action; `read` puts it together again."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Without a path nothing is written."""
+        self._path = path
+        self._told: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def of_run(cls) -> Self:
+        """Return the journal of the run that this kernel belongs to."""
+        path = os.environ.get(JOURNAL)
+        return cls(Path(path) if path else None)
+
+    def write(self, record: ActionRecord) -> None:
+        """Have `record`, which holds no secrets, on the disk itself. Raises OSError."""
+        if self._path is None:
+            return
+        now, before = record.model_dump(mode="json"), self._told.get(record.id, {})
+        news = {name: value for name, value in now.items() if value != before.get(name, ...)}
+        with self._path.open("ab") as file:
+            # A line of its own, though the one before may have been cut off on a full disk.
+            file.write(f"\n{json.dumps({**news, 'id': record.id})}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self._told[record.id] = now
+
+
+def read(path: Path) -> list[ActionRecord]:
+    """Return the last state of each action in the journal at `path`, as far as it was written."""
+    told: dict[str, dict[str, Any]] = {}
+    with suppress(FileNotFoundError):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError):  # cut off, as whoever wrote it was killed
+                news = json.loads(line)
+                told.setdefault(news["id"], {}).update(news)
+    return [ActionRecord.model_validate(each) for each in told.values()]
+
+
+class Continued(BaseModel):
+    """What is known in a kernel of the run that its own run continues."""
+
+    run_id: str
+    command: str
+    """Runs its runbook anew, without applying anything."""
+    actions: list[ActionRecord]
+    """What it did, with what those did that it continued; each says whose it is (`continues`)."""
+
+    @classmethod
+    def of(cls, result: RunResult) -> Self:
+        """Return what the kernel that continues `result` has to know."""
+        return cls(
+            run_id=result.run_id,
+            command=f"opsnb run {result.runbook}{_options(result.parameters)}",
+            actions=result.actions,
+        )
+
+    def take(self, record: ActionRecord) -> ActionRecord | None:
+        """Return the former journal of the action that `record` begins, None where there is none.
+
+        That is one of the same name, target and arguments. Each is returned once, in order.
+        """
+        for former in self.actions:
+            if same_action(former) == same_action(record):
+                self.actions.remove(former)
+                return former
+        return None
+
+
+def same_action(record: ActionRecord) -> tuple[str, str, str]:
+    """Return what is equal of the journals of an action in a run and in the one it continues."""
+    return record.target, record.name, json.dumps(record.arguments, sort_keys=True)
+
+
+def continued() -> Continued | None:
+    """Return the run that this kernel's continues, the same object each time; None if it does not.
+
+    Raises RunBroke when its file cannot be read.
+    """
+    path = os.environ.get(RESUME)
+    return _continued(path) if path else None
+
+
+@cache
+def _continued(path: str) -> Continued:
+    try:
+        return Continued.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise RunBroke(
+            f"What the run did that is to be continued cannot be read from {path}, so nothing was "
+            "begun; give the same command again."
+        ) from error
+
+
+def _options(parameters: Mapping[str, Any]) -> str:
+    """Return `parameters` as options of a command line, without those that let it apply."""
+    words: list[str] = []
+    for name, value in parameters.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        if name == "target":
+            words += ["-t", text]
+        elif name == "confirm":
+            words += ["--confirm", text] if text else []
+        elif name != "apply":
+            words += ["-p", f"{name}={text}"]
+    return "".join(f" {shlex.quote(word)}" for word in words)
