@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,15 @@ def new_run_id(runbook: str, target: str, started: datetime) -> str:
     `started` must know its time zone.
     """
     when = started.astimezone(UTC).strftime(_STAMP)
-    return f"{when}-{_id_part(runbook)}-{_id_part(target)}-{secrets.token_hex(2)}"
+    return f"{when}-{_id_part(runbook)}-{_id_part(target)}-{_suffix()}"
+
+
+# From a random one upwards: many runs of one process in the same second cannot have the same.
+_suffixes = count(secrets.randbelow(0x10000))
+
+
+def _suffix() -> str:
+    return f"{next(_suffixes) % 0x10000:04x}"
 
 
 class _Taken(Exception):
