@@ -129,7 +129,7 @@ class Store:
                     self._put(result.run_id, _files(result, notebook, redactor))
                     return self.folder(result.run_id)
                 head, _, _ = result.run_id.rpartition("-")
-                other = f"{head}-{secrets.token_hex(2)}"
+                other = f"{head}-{_suffix()}"
                 result.fleet = other if result.is_summary else result.fleet
                 result.run_id = other
 
