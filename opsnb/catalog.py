@@ -133,16 +133,8 @@ class RunbookInfo:
     @cached_property
     def parameters(self) -> list[Parameter]:
         """The parameters, in the order of the cell."""
-        source = next(
-            (
-                cell["source"]
-                for cell in self.cells
-                if "parameters" in cell.get("metadata", {}).get("tags", ())
-            ),
-            "",
-        )
         try:
-            return _parameters(source)
+            return _parameters(self._declarations)
         except (SyntaxError, NameError, ValueError, ImportError) as error:
             raise ConfigError(
                 f"The parameters cell of {self.path} cannot be read: {error}."
@@ -151,7 +143,19 @@ class RunbookInfo:
     @property
     def acts(self) -> bool:
         """True when it can change something: it has the parameter `apply`."""
-        return any(parameter.name == "apply" for parameter in self.parameters)
+        return bool(re.search(r"^apply *:", self._declarations, re.MULTILINE))
+
+    @property
+    def _declarations(self) -> str:
+        """The source of the cell that declares the parameters."""
+        return next(
+            (
+                str(cell["source"])
+                for cell in self.cells
+                if "parameters" in cell.get("metadata", {}).get("tags", ())
+            ),
+            "",
+        )
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter's value: those `given`, checked, else the defaults.

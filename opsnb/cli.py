@@ -35,6 +35,7 @@ INTERRUPTED = 130
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # rich takes longer to import than --help may take
     help="Executable operations runbooks: notebooks that check, act and keep a record.",
     epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 unusable input, 70 broken run, "
     "75 locked by another run, 77 refused, 124 timed out, 130 interrupted.",
@@ -105,14 +106,13 @@ def list_runbooks(as_json: Json = False) -> None:
     known = []
     for info in catalog.runbooks():
         try:
-            known.append(_runbook_json(info))
+            known.append(_runbook_json(info) if as_json else _runbook_line(info))
         except ConfigError as error:  # one broken file must not hide the others
             _tell(f"opsnb: {error}")
     if as_json:
         _say_json(known)
-        return
-    for entry in known:
-        _say(f"{entry['id']:<34}{entry['title']}{' (acts)' if entry['acts'] else ''}")
+    else:
+        _say("\n".join(map(str, known)))
 
 
 @app.command()
@@ -488,6 +488,10 @@ def _only_target(config: Config) -> str:
     if len(config.names) == 1:
         return config.names[0]
     raise UsageError(f"Say which target: -t with one of {', '.join(config.names)}.")
+
+
+def _runbook_line(info: catalog.RunbookInfo) -> str:
+    return f"{info.id:<34}{info.title}{' (acts)' if info.acts else ''}"
 
 
 def _runbook_json(info: catalog.RunbookInfo) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -17,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 ACTION_MIME = "application/vnd.opsnb.action+json"
+
+# Built when first used: what only lists runbooks uses none of them.
+_LATE = ConfigDict(defer_build=True)
 
 Row = dict[str, Any]
 """One line of evidence: column name to a JSON value."""
@@ -56,14 +60,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Threshold(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
     """Where a metric turns warn and crit.
 
     `metric` is its key in `opsnb.toml`, `unit` that of the limits, `source` the section of the
     handbook that sets them. A limit that is None never trips.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     metric: str
     label: str
@@ -97,6 +100,8 @@ class Threshold(BaseModel):
 
 class Finding(BaseModel):
     """The structured result of one check."""
+
+    model_config = _LATE
 
     name: str = ""
     """`system.check`, filled in from the check's own name."""
@@ -153,6 +158,8 @@ class ActionState(StrEnum):
 class ActionRecord(BaseModel):
     """The journal of one action: what was planned, what was done, whether it had its effect."""
 
+    model_config = _LATE
+
     id: str
     name: str
     """`system.action`."""
@@ -202,6 +209,8 @@ class ActionRecord(BaseModel):
 
 class RunResult(BaseModel):
     """What `result.json` holds: one execution of a runbook against one target."""
+
+    model_config = _LATE
 
     run_id: str
     runbook: str

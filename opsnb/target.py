@@ -13,7 +13,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -46,7 +46,8 @@ TargetId = Annotated[
 class _Table(BaseModel):
     """A table of `opsnb.toml`; a key that it does not know is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first used: --help and a listing need none of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Processes(_Table):
@@ -114,9 +115,8 @@ class Target(_Table):
         limits = self.thresholds.get(metric)
         if limits is None:
             return HANDBOOK[metric]
-        return HANDBOOK[metric].model_copy(
-            update={**limits.model_dump(exclude_unset=True), "source": CONFIG_NAME}
-        )
+        own = limits.model_dump(exclude_unset=True)
+        return replace(HANDBOOK[metric], **own, source=CONFIG_NAME)
 
     @property
     def secrets(self) -> set[str]:

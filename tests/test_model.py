@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -37,12 +38,12 @@ HIT_RATE = Threshold(metric="x", label="X", unit="%", warn=80, crit=50, lower_is
         (LATENCY, 100, Status.OK),
         (LATENCY, 100.1, Status.WARN),
         (LATENCY, 500.1, Status.CRIT),
-        (LATENCY.model_copy(update={"inclusive": True}), 100, Status.WARN),
-        (LATENCY.model_copy(update={"inclusive": True}), 500, Status.CRIT),
+        (replace(LATENCY, inclusive=True), 100, Status.WARN),
+        (replace(LATENCY, inclusive=True), 500, Status.CRIT),
         (HIT_RATE, 80, Status.OK),
         (HIT_RATE, 79.9, Status.WARN),
         (HIT_RATE, 49, Status.CRIT),
-        (HIT_RATE.model_copy(update={"inclusive": True}), 80, Status.WARN),
+        (replace(HIT_RATE, inclusive=True), 80, Status.WARN),
         (Threshold(metric="x", label="X", unit=""), 1e99, Status.OK),
         (LATENCY, math.inf, Status.CRIT),
         (LATENCY, math.nan, Status.UNKNOWN),

@@ -6,6 +6,7 @@ cost little more than ten.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import LiteralString
 
 from psycopg import sql
@@ -63,7 +64,7 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
     slow = [row for row in rows if row["judged"]]
     for row in rows:
         del row["judged"]
-    limits = target.threshold("database_statement_ms").model_copy(update={"warn": mean_ms})
+    limits = replace(target.threshold("database_statement_ms"), warn=mean_ms)
     slowest = max((row["mean_ms"] for row in slow), default=0.0)
     message = f"No statement that runs again and again takes more than {mean_ms:g} ms on average."
     if slow:
