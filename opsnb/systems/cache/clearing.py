@@ -16,7 +16,7 @@ import redis
 
 from opsnb.errors import ParameterError
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status, now
 from opsnb.systems.cache.connection import (
     SYSTEM,
     chosen_database,
@@ -54,9 +54,10 @@ class _Selection:
     """Keys that start with this are left alone."""
 
 
-@action(needs=(SYSTEM,))
-def clear(
+@action(needs=(SYSTEM,), resumable=True)
+def clear(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
+    former: ActionRecord | None,
     pattern: str = "gemini:*",
     *,
     scope: Scope = "pattern",
@@ -84,10 +85,10 @@ def clear(
         )
     tallies, rows, sizes = _look(target, selection)
     count, spared = sum(t.estimate for t in tallies), sum(t.spared for t in tallies)
-    course = _Course()
+    course = _course_of(former)
 
     def work(permit: Permit) -> Iterator[int]:
-        course.began = time.monotonic()
+        course.began, course.ended = time.monotonic(), False
         yield from _clear(target, permit, selection)
         course.ended = True
 
@@ -183,6 +184,13 @@ class _Course:
 
     began: float = 0.0
     ended: bool = False
+
+
+def _course_of(former: ActionRecord | None) -> _Course:
+    """Return that of a clear which a continued run had begun, and left nothing to be done of."""
+    if not (former and former.started):
+        return _Course()
+    return _Course(time.monotonic() - (now() - former.started).total_seconds(), ended=True)
 
 
 class _Pace:

@@ -13,7 +13,7 @@ import redis
 
 from opsnb.errors import BadAnswer
 from opsnb.guard import Permit, Plan, action, require
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import api, database
 from opsnb.systems.cache.connection import (
     SYSTEM,
@@ -38,8 +38,10 @@ _AT_ONCE = 100
 _SHOWN_KEYS = 10
 
 
-@action(needs=(SYSTEM,))
-def warm_up(target: Target, projects: int = 100, *, via: Via = "api") -> Plan:
+@action(needs=(SYSTEM,), resumable=True)
+def warm_up(
+    target: Target, _: ActionRecord | None, projects: int = 100, *, via: Via = "api"
+) -> Plan:
     """Warm the cache up.
 
     Via `api` the service decides what it loads. `direct` writes the first `projects` from

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from opsnb.errors import Refused
 from opsnb.guard import Permit, Plan, action, require
-from opsnb.model import Finding, Row, Status, now
+from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, connection, database_of, identity
 from opsnb.systems.database.archives import (
@@ -53,9 +53,10 @@ def backups(target: Target, folder: str = FOLDER) -> list[Row]:
     ]
 
 
-@action(needs=(SYSTEM,))
+@action(needs=(SYSTEM,), resumable=True)
 def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
     target: Target,
+    former: ActionRecord | None,
     what: What = "full",
     *,
     format: Format = "custom",
@@ -69,6 +70,9 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
     the names which this gives are removed. Raises Refused when pg_dump is missing or older than
     the server, or when there is less space than the database takes.
     """
+    begun = Archive(Path(former.terms["file"])) if former else None
+    if begun and (begun.path.exists() or (former and former.state is ActionState.APPLIED)):
+        return _made(target, begun)  # what has its name is whole
     programs.demand_program(target, "pg_dump")
     place = folder_of(folder)
     with connection(target) as database:
@@ -81,6 +85,8 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
     archive = Archive(_unused(place, target, home, what, format))
     outdated = ours(place, target, home, what)[keep - 1 :] if keep else []
     stale = _stale(place, target)
+    if begun and _aside(begun.path).exists():
+        stale.append(_aside(begun.path))
     took: list[float] = []
 
     def work(permit: Permit) -> Iterator[int]:
@@ -113,6 +119,21 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
         + [{"file": str(path), "plan": "remove: half-made and old"} for path in stale],
         bytes=size,
         basis=basis,
+        terms={"file": str(archive.path)},
+    )
+
+
+def _made(target: Target, archive: Archive) -> Plan:
+    """Return the plan for a backup that a continued run has made: nothing is left to do."""
+    return Plan(
+        summary=f"{archive.path} is there.",
+        planned=0,
+        unit="backups",
+        command="",
+        undo=f"remove {archive.path}",
+        work=lambda _: iter(()),
+        verify=lambda: [_effect(target, archive, [])],
+        terms={"file": str(archive.path)},
     )
 
 
@@ -161,7 +182,7 @@ def _dump(
     """Make the dump aside, read it back, then give it its name."""
     place = archive.path.parent
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = Archive(place / f".{archive.path.name}.part")
+    aside = Archive(_aside(archive.path))
     try:
         # Made by us first, so that nobody else can read it from the beginning.
         os.close(os.open(aside.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
@@ -194,6 +215,11 @@ def _dump(
             archive.checksum_path.unlink(missing_ok=True)
 
 
+def _aside(path: Path) -> Path:
+    """Return where a backup is made before it has its name."""
+    return path.with_name(f".{path.name}.part")
+
+
 def _synced(path: Path) -> None:
     """Have a file or folder on the disk itself before what follows."""
     handle = os.open(path, os.O_RDONLY)
@@ -215,8 +241,9 @@ def _effect(target: Target, archive: Archive, took: list[float]) -> Finding:
         {"fact": "seconds", "value": took[0] if took else None},
         {"fact": "sha256", "value": digest},
     ]
+    made = f", made in {took[0]:.1f} s" if took else ""
     message = (
-        f"{archive.path.name} was read back whole: {size / _MIB:,.2f} MiB, made in "
-        f"{sum(took):.1f} s, sha256 {digest[:12]}..."
+        f"{archive.path.name} was read back whole: {size / _MIB:,.2f} MiB{made}, "
+        f"sha256 {digest[:12]}..."
     )
     return Finding(status=Status.OK, message=message, value=size / _MIB, unit="MiB", rows=rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, LiteralString
 
 from psycopg import sql
@@ -12,7 +12,7 @@ from psycopg import sql
 from opsnb.check import check
 from opsnb.errors import BadAnswer, Refused, ServiceError, UsageError
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import relations
 from opsnb.systems.database.access import (
     LOCK_WAIT_S,
@@ -119,9 +119,10 @@ def invalid_indexes(target: Target) -> Finding:
     )
 
 
-@action(needs=(SYSTEM,))
-def reindex(
+@action(needs=(SYSTEM,), resumable=True)
+def reindex(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
+    former: ActionRecord | None,
     name: str = "",
     *,
     kind: Kind = "index",
@@ -138,11 +139,19 @@ def reindex(
         demand_primary(target, database)
         home = database.info.dbname
         chosen = _chosen(database, kind, name)
+        if former:
+            files = former.terms["files"]
+            chosen = [each for each in chosen if each.leftover or each.label in files]
         tables = {each.table_oid for each in chosen}
         leftovers = [each for each in _of_tables(database, tables) if each.leftover]
         rebuilt = [each for each in chosen if not each.leftover]
         if concurrently:
             rebuilt = _without_exclusions(rebuilt, kind)
+        meant = rebuilt
+        if former:
+            meant = [replace(each, file=files[each.label]) for each in rebuilt]
+            # One that is equal to what is meant is in the file that it was in before.
+            rebuilt = [each for each in rebuilt if each in meant or not each.valid]
         _demand_nobody_builds(database, tables)
         room = _demand_room(target, database, rebuilt)
         basis = (identity(database), [(i.label, i.valid, i.leftover) for i in rebuilt + leftovers])
@@ -157,7 +166,7 @@ def reindex(
                 yield done + 1
 
     def verify() -> list[Finding]:
-        return [_effect(target, rebuilt, leftovers)]
+        return [_effect(target, meant, leftovers)]
 
     size = sum(each.bytes for each in rebuilt)
     return Plan(
@@ -174,6 +183,7 @@ def reindex(
         warning=""
         if concurrently
         else "Not concurrently: nobody can write to the table meanwhile, and hardly read.",
+        terms={"files": {each.label: each.file for each in meant}},
     )
 
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from opsnb.errors import BadAnswer, ServiceError, UsageError
 from opsnb.guard import Permit, Plan, action, require
-from opsnb.model import Finding, Row, Status, now
+from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import (
     LOCK_WAIT_S,
@@ -59,8 +59,15 @@ class _Names:
     before: str
 
 
-@action(needs=(SYSTEM,))
-def restore(target: Target, file: str = "", *, swap: bool = False, folder: str = FOLDER) -> Plan:
+@action(needs=(SYSTEM,), resumable=True)
+def restore(
+    target: Target,
+    former: ActionRecord | None,
+    file: str = "",
+    *,
+    swap: bool = False,
+    folder: str = FOLDER,
+) -> Plan:
     """Restore a backup.
 
     Without `file` the newest full backup in `folder`. It goes into a scratch database, which stays
@@ -74,7 +81,14 @@ def restore(target: Target, file: str = "", *, swap: bool = False, folder: str =
         _demand_rights(database, live, swap=swap)
         like = _like(database)
         basis: list[object] = [identity(database), swap]
-        size = database.execute("SELECT pg_database_size(current_database()) AS n").fetchone()
+        facts = _facts(database)
+    left = ""
+    if former:
+        if _is_done(former, facts, swap=swap):
+            return _made(target, former, swap=swap)
+        names = _Names(*former.terms["names"])
+        left = names.scratch if names.scratch in _there(target, names) else ""
+        file = former.terms["file"]
     path = _chosen(target, live, file, folder)
     if path is None:
         return _nothing(target, folder)
@@ -88,6 +102,8 @@ def restore(target: Target, file: str = "", *, swap: bool = False, folder: str =
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
+        if left:
+            _drop(target, permit, left)
         demand_whole(target, archive)
         yield 0
         held = rows_in(target, archive)
@@ -112,7 +128,8 @@ def restore(target: Target, file: str = "", *, swap: bool = False, folder: str =
         else f"and leave it there; {live} stays as it is."
     )
     return Plan(
-        summary=f"Restore {path} into the new database {names.scratch}, compare it, {goes}",
+        summary=(f"Drop {left}, which is half-made. " if left else "")
+        + f"Restore {path} into the new database {names.scratch}, compare it, {goes}",
         planned=1,
         unit="databases",
         command="psql $DATABASE_URL < backup.sql",
@@ -124,7 +141,7 @@ def restore(target: Target, file: str = "", *, swap: bool = False, folder: str =
             {"fact": "format", "value": archive.format},
             {"fact": "MiB", "value": path.stat().st_size / _MIB},
             *([{"fact": "entries", "value": entries}] if entries else []),
-            {"fact": "the live database, MiB", "value": size["n"] / _MIB if size else None},
+            {"fact": "the live database, MiB", "value": facts["bytes"] / _MIB},
         ],
         bytes=path.stat().st_size,
         basis=basis,
@@ -132,6 +149,42 @@ def restore(target: Target, file: str = "", *, swap: bool = False, folder: str =
         "was written since the backup is in the old database alone."
         if swap
         else "",
+        terms={
+            "file": str(path),
+            "names": [names.live, names.scratch, names.before],
+            "oid": facts["oid"],
+        },
+    )
+
+
+def _is_done(former: ActionRecord, facts: Row, *, swap: bool) -> bool:
+    """Whether a restore has come to its end: by its own word, or as the live database is another.
+
+    Both databases are renamed in one transaction, so that it is never half swapped.
+    """
+    applied = former.state is ActionState.APPLIED or not former.terms
+    return applied or (swap and bool(facts["oid"] != former.terms["oid"]))
+
+
+def _made(target: Target, former: ActionRecord, *, swap: bool) -> Plan:
+    """Return the plan for a restore that a continued run has done: nothing is left to do."""
+
+    def verify() -> list[Finding]:
+        if not former.terms:  # there was no backup
+            return []
+        names = _Names(*former.terms["names"])
+        held = rows_in(target, Archive(Path(former.terms["file"])))
+        return [_effect(target, names, held, swap=swap)]
+
+    return Plan(
+        summary=former.summary,
+        planned=0,
+        unit="databases",
+        command="psql $DATABASE_URL < backup.sql",
+        undo=former.undo,
+        work=lambda _: iter(()),
+        verify=verify,
+        terms=former.terms,
     )
 
 
@@ -194,6 +247,16 @@ def _demand_rights(database: Connection, live: str, *, swap: bool) -> None:
         raise UsageError(f"{live} is PostgreSQL's own database and is not swapped.")
 
 
+def _facts(database: Connection) -> Row:
+    """Return the live database's size, and the number that stays with it when it is renamed."""
+    row = database.execute(
+        "SELECT oid::bigint, pg_database_size(oid) AS bytes FROM pg_database"
+        " WHERE datname = current_database()"
+    ).fetchone()
+    assert row is not None  # the database that one is in exists
+    return row
+
+
 def _like(database: Connection) -> dict[str, Any]:
     """Return what a database has that no dump of it holds: locale, owner, settings and grants."""
     row = database.execute(
@@ -228,12 +291,7 @@ def _scratch(target: Target, permit: Permit, names: _Names, like: dict[str, Any]
         yield
     except BaseException as error:
         try:
-            with session(target, permit) as server:
-                server.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
-                        sql.Identifier(names.scratch)
-                    )
-                )
+            _drop(target, permit, names.scratch)
         except ServiceError:
             raise BadAnswer(
                 SYSTEM,
@@ -241,6 +299,13 @@ def _scratch(target: Target, permit: Permit, names: _Names, like: dict[str, Any]
                 f"DROP DATABASE {_quoted(names.scratch)};",
             ) from error
         raise
+
+
+def _drop(target: Target, permit: Permit, scratch: str) -> None:
+    with session(target, permit) as server:
+        server.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(scratch))
+        )
 
 
 def _creation(name: str, like: dict[str, Any]) -> sql.Composed:
@@ -375,10 +440,11 @@ def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding
     """Compare the restored database with the backup, and show the live one beside it."""
     place, other = (names.live, names.before) if swap else (names.scratch, names.live)
     there = _there(target, names)
-    if missing := [name for name in (place, other) if name not in there]:
-        message = f"There is no database {missing[0]}: the restore did not come to its end."
+    if place not in there:
+        message = f"There is no database {place}: the restore did not come to its end."
         return Finding(status=Status.CRIT, message=message)
-    restored, beside = _counts(target, place), _counts(target, other)
+    restored = _counts(target, place)
+    beside = _counts(target, other) if other in there else {}
     rows: list[Row] = [
         {
             "table": f"{schema}.{name}",
@@ -391,8 +457,12 @@ def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding
     if swap:
         message = (
             f"{names.live} is the restored database now, with {counted(len(restored), 'table')}; "
-            f"the old one is kept as {names.before}. When all is well: "
-            f"DROP DATABASE {_quoted(names.before)};"
+            + (
+                f"the old one is kept as {names.before}. When all is well: "
+                f"DROP DATABASE {_quoted(names.before)};"
+                if other in there
+                else f"the old one, {names.before}, is gone."
+            )
         )
         # The service writes to it already, so that its numbers move on from the backup's.
         good = names.scratch not in there and set(held) <= set(restored)

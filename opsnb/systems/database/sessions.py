@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any, LiteralString
 
 from opsnb.check import check
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database.access import (
     APPLICATION,
     SYSTEM,
@@ -150,9 +151,13 @@ def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
     return Finding(status=Status.WARN, message=message, value=len(rows), unit="queries", rows=rows)
 
 
-@action(needs=(SYSTEM,))
+@action(needs=(SYSTEM,), resumable=True)
 def end_long_queries(
-    target: Target, minutes: float = LONG_MINUTES, *, terminate: bool = False
+    target: Target,
+    former: ActionRecord | None,
+    minutes: float = LONG_MINUTES,
+    *,
+    terminate: bool = False,
 ) -> Plan:
     """End queries that run too long.
 
@@ -162,7 +167,10 @@ def end_long_queries(
     """
     with connection(target) as database:
         found = _long(database, minutes)
+        if former:
+            found = [row for row in found if _key(row) in former.terms["queries"]]
         basis = identity(database)
+    terms = former.terms if former else {"queries": [_key(row) for row in found]}
 
     def work(permit: Permit) -> Iterator[int]:
         done = 0
@@ -173,7 +181,7 @@ def end_long_queries(
                 yield done
 
     def verify() -> list[Finding]:
-        return [_effect(target, found, terminate=terminate)]
+        return [_effect(target, found, len(terms["queries"]), terminate=terminate)]
 
     backups = sum(row["application"] in ("pg_dump", "pg_restore") for row in found)
     return Plan(
@@ -190,6 +198,7 @@ def end_long_queries(
         sample=[_shown(row) for row in found],
         basis=basis,
         warning=f"{backups} of them belong to a backup or a restore." if backups else "",
+        terms=terms,
     )
 
 
@@ -203,6 +212,12 @@ def _long(database: Connection, minutes: float) -> list[dict[str, Any]]:
         " ORDER BY query_start LIMIT %(most)s",
         {"minutes": minutes, "ours": APPLICATION, "most": _MOST_ROWS},
     ).fetchall()
+
+
+def _key(row: dict[str, Any]) -> list[Any]:
+    """Return what tells this query of this session from any other."""
+    begun = (row["backend_start"], row["query_start"])
+    return [row["pid"], *(moment.astimezone(UTC).isoformat() for moment in begun)]
 
 
 def _shown(row: dict[str, Any]) -> Row:
@@ -235,18 +250,18 @@ def _runs(server: Connection, known: dict[str, Any]) -> bool:
     return server.execute(still, known).fetchone() is not None
 
 
-def _effect(target: Target, found: list[dict[str, Any]], *, terminate: bool) -> Finding:
+def _effect(
+    target: Target, found: list[dict[str, Any]], planned: int, *, terminate: bool
+) -> Finding:
     with connection(target) as database:
         left = [row for row in found if _runs(database, {**row, "ours": APPLICATION})]
     if not left:
-        message = (
-            f"Of {counted(len(found), 'planned query', 'planned queries')} none runs any more."
-        )
+        message = f"Of {counted(planned, 'planned query', 'planned queries')} none runs any more."
         return Finding(status=Status.OK, message=message)
     pids = ", ".join(str(row["pid"]) for row in left)
     mend = "call the database's administrator" if terminate else "run again with -p terminate=true"
     return Finding(
         status=Status.CRIT,
-        message=f"{len(left)} of {len(found)} do not heed being cancelled (pid {pids}); {mend}.",
+        message=f"{len(left)} of {planned} do not heed being cancelled (pid {pids}); {mend}.",
         rows=[_shown(row) for row in left],
     )

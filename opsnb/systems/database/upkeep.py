@@ -12,7 +12,7 @@ from psycopg import sql
 
 from opsnb.errors import BadAnswer
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import relations
 from opsnb.systems.database.access import (
     LOCK_WAIT_S,
@@ -32,9 +32,14 @@ _MOST_SAMPLES = 20
 _STAMPS_LATE_S = 3.0  # before version 15 the stamps come by way of a collector
 
 
-@action(needs=(SYSTEM,))
+@action(needs=(SYSTEM,), resumable=True)
 def analyze(
-    target: Target, table: str = "", *, vacuum: bool = False, lock_wait_s: float = LOCK_WAIT_S
+    target: Target,
+    former: ActionRecord | None,
+    table: str = "",
+    *,
+    vacuum: bool = False,
+    lock_wait_s: float = LOCK_WAIT_S,
 ) -> Plan:
     """Analyze tables.
 
@@ -44,16 +49,21 @@ def analyze(
     with connection(target) as database:
         demand_primary(target, database)
         home = database.info.dbname
-        chosen = _tables(database, table)
+        meant = chosen = _tables(database, table)
+        began = _clock(database)
+        if former:
+            meant = [each for each in meant if each.oid in former.terms["tables"]]
+            began = datetime.fromisoformat(former.terms["began"])
+            left = _unstamped(database, meant, began, vacuum=vacuum)
+            # A partitioned table bears no stamp that would tell.
+            chosen = [each for each in meant if each.oid in left or each.kind == "p"]
         sample = _state(database, chosen[:_MOST_SAMPLES])
-        basis = (identity(database), table, [each.label for each in chosen])
+        basis = (identity(database), table, [each.label for each in meant])
     verb = sql.SQL("VACUUM (ANALYZE)" if vacuum else "ANALYZE")
-    began: list[datetime] = []
 
     def work(permit: Permit) -> Iterator[int]:
         with session(target, permit, lock_wait_s=lock_wait_s) as server:
             skipped = _Skipped(server)
-            began.append(_clock(server))
             for done, each in enumerate(chosen):
                 statement = sql.SQL("{} {}").format(verb, each.identifier)
                 for _ in run(target, server, statement):
@@ -62,7 +72,7 @@ def analyze(
                 yield done + 1
 
     def verify() -> list[Finding]:
-        return [_effect(target, chosen, began[0], vacuum=vacuum)] if began else []
+        return [_effect(target, meant, began, vacuum=vacuum)]
 
     words = "VACUUM ANALYZE" if vacuum else "ANALYZE"
     names = chosen[0].label if len(chosen) == 1 else counted(len(chosen), "table")
@@ -78,6 +88,7 @@ def analyze(
         bytes=_size(sample) if len(sample) == len(chosen) else None,
         basis=basis,
         warning="VACUUM reads whole tables and costs disk bandwidth." if vacuum else "",
+        terms={"began": began.isoformat(), "tables": [each.oid for each in meant]},
     )
 
 
@@ -142,7 +153,7 @@ def _size(rows: list[Row]) -> int:
 def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: bool) -> Finding:
     """Return whether all `tables` bear stamps that are newer than `began`."""
     ends = time.monotonic() + _STAMPS_LATE_S
-    while (old := _unstamped(target, tables, began, vacuum=vacuum)) and time.monotonic() < ends:
+    while (old := _late(target, tables, began, vacuum=vacuum)) and time.monotonic() < ends:
         time.sleep(0.2)
     with connection(target) as database:
         rows = _state(database, tables[:_MOST_SAMPLES])
@@ -151,25 +162,30 @@ def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: 
         names = ", ".join(old[:5])
         message = f"{len(old):,} of {len(tables):,} tables were not {done}, among them {names}."
         return Finding(status=Status.CRIT, message=message, rows=rows)
-    message = f"The server's own stamps say: {counted(len(tables), 'table')} {done} just now."
+    message = f"The server's own stamps say: {counted(len(tables), 'table')} {done} since the plan."
     return Finding(status=Status.OK, message=message, rows=rows)
 
 
+def _late(target: Target, tables: list[Relation], began: datetime, *, vacuum: bool) -> list[str]:
+    """Return the names of the tables that were not worked on since `began`."""
+    with connection(target) as database:
+        left = _unstamped(database, tables, began, vacuum=vacuum)
+    return sorted(each.label for each in tables if each.oid in left)
+
+
 def _unstamped(
-    target: Target, tables: list[Relation], began: datetime, *, vacuum: bool
-) -> list[str]:
+    database: Connection, tables: list[Relation], began: datetime, *, vacuum: bool
+) -> set[int]:
     """Return which tables were not worked on since `began`; partitioned ones bear no stamps."""
     known: dict[str, Any] = {
         "oids": [each.oid for each in tables if each.kind != "p"],
         "began": began,
         "vacuum": vacuum,
     }
-    with connection(target) as database:
-        rows = database.execute(
-            "SELECT relid::regclass::text AS name FROM pg_stat_user_tables"
-            " WHERE relid = ANY(%(oids)s::oid[])"
-            " AND (coalesce(last_analyze < %(began)s, true)"
-            " OR (%(vacuum)s AND coalesce(last_vacuum < %(began)s, true))) ORDER BY 1",
-            known,
-        )
-        return [row["name"] for row in rows]
+    rows = database.execute(
+        "SELECT relid::bigint AS oid FROM pg_stat_user_tables WHERE relid = ANY(%(oids)s::oid[])"
+        " AND (coalesce(last_analyze < %(began)s, true)"
+        " OR (%(vacuum)s AND coalesce(last_vacuum < %(began)s, true)))",
+        known,
+    )
+    return {row["oid"] for row in rows}

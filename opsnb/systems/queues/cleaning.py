@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Status
+from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, jobs, route, scripts
 from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writing
 from opsnb.systems.queues.each import Arguments, EachChosen
@@ -21,9 +21,10 @@ _API_LIMIT_S = 120.0
 _API_SLACK_MS = 1000  # the API's clock may be ahead; what it leaves is cleaned after it
 
 
-@action(needs=(SYSTEM,))
+@action(needs=(SYSTEM,), resumable=True)
 def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
+    former: ActionRecord | None,
     queue: str,
     *,
     older_than: float = 24,
@@ -41,7 +42,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     """
     asked = jobs.Asked(state, name, reason, older_than)
     with reading(target) as session:
-        server, selection = session.run(jobs.select(session, queue, asked))
+        server, selection = session.run(jobs.select(session, queue, asked, former))
         found = session.queue(queue)
         chosen = jobs.scan(session, found, selection)
         planned = chosen.count - chosen.held
@@ -74,6 +75,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         bytes=size if planned else 0,
         basis=(server, queue),
         warning=" ".join(filter(None, (_held_words(chosen), taken.warning))),
+        terms=selection.terms,
     )
 
 

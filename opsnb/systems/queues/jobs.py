@@ -11,7 +11,7 @@ from typing import Any
 import redis.exceptions
 
 from opsnb.errors import ParameterError
-from opsnb.model import Row
+from opsnb.model import ActionRecord, Row
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import Session
 from opsnb.systems.queues.words import clock
@@ -55,6 +55,11 @@ class Selection:
     """A part of the failed reason."""
 
     @property
+    def terms(self) -> dict[str, int]:
+        """What of it is fixed by the moment of the plan."""
+        return {"until_ms": self.until_ms, "since_ms": self.since_ms}
+
+    @property
     def is_by_time(self) -> bool:
         """Whether nothing but the time of its end decides on a job."""
         return not (self.name or self.reason or self.since_ms)
@@ -94,16 +99,19 @@ class Chosen:
         return list(islice(self.ids(with_held=True), _SAMPLE))
 
 
-async def select(session: Session, queue: str, asked: Asked) -> tuple[str, Selection]:
+async def select(
+    session: Session, queue: str, asked: Asked, former: ActionRecord | None
+) -> tuple[str, Selection]:
     """Return the server's identity and the selection, its times fixed by the server's clock.
 
-    Raises UsageError for an unknown queue.
+    They are those of `former` where there is one. Raises UsageError for an unknown queue.
     """
     await connection.require(session, queue)
     now = await connection.server_ms(session)
     until = round(now - asked.older_than * _HOUR_MS)
     since = round(now - asked.within * _HOUR_MS) if asked.within else 0
-    selection = Selection(asked.state, until, since, asked.name, asked.reason)
+    times = former.terms if former else {"until_ms": until, "since_ms": since}
+    selection = Selection(asked.state, name=asked.name, reason=asked.reason, **times)
     return await connection.identity(session), selection
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, route
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.counts import MARK, count, pause_of, paused_words
@@ -18,14 +18,14 @@ from opsnb.target import Target
 _MOST_RESUMES = 10_000  # each brings back 7,000 jobs of a queue that an older BullMQ paused
 
 
-@action(needs=(SYSTEM,))
-def pause(target: Target, queue: str, via: Via = "redis") -> Plan:
+@action(needs=(SYSTEM,), resumable=True)
+def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Pause a queue.
 
     Workers end what they have begun and take nothing new. Raises UsageError for an unknown queue.
     """
     taken = route.choose(target, queue, via)
-    server, row, now = _look(target, queue)
+    server, row, now, _apart = _look(target, queue)
     if now["paused"]:
         summary = f"{queue} is {paused_words(now)} already: nothing to do."
     else:
@@ -47,29 +47,32 @@ def pause(target: Target, queue: str, via: Via = "redis") -> Plan:
     )
 
 
-@action(needs=(SYSTEM,))
-def resume(target: Target, queue: str, via: Via = "redis") -> Plan:
+@action(needs=(SYSTEM,), resumable=True)
+def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Resume a queue.
 
     Raises UsageError for an unknown queue.
     """
     taken = route.choose(target, queue, via)
-    server, row, now = _look(target, queue)
+    server, row, now, apart = _look(target, queue)
     if now["paused"]:
         summary = (
             f"Resume {queue}, {paused_words(now)}: {row['workers']} workers take its "
             f"{row['waiting']} waiting jobs."
         )
+    elif apart:
+        summary = f"Give {queue} the {apart} jobs back that a resume which was cut off left apart."
     else:
         summary = f"{queue} is not paused: nothing to do."
-    lonely = now["paused"] and not row["workers"]
+    needed = bool(now["paused"] or apart)
+    lonely = needed and not row["workers"]
     return Plan(
         summary=summary + taken.words,
-        planned=1 if now["paused"] else 0,
+        planned=1 if needed else 0,
         unit="queues",
         command=f"curl -X POST {target.api_url}/api/queue/{queue}/resume",
         undo=f"opsnb run queues/pause -t {target.name} -p queue={queue} --apply",
-        work=_switch(target, queue, taken, "resume") if now["paused"] else _nothing,
+        work=_switch(target, queue, taken, "resume") if needed else _nothing,
         verify=lambda: [_judge(target, queue, "running", taken)],
         sample=[{**row, **now}],
         basis=(server, queue, now["paused"]),
@@ -84,14 +87,19 @@ def operator() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
-def _look(target: Target, queue: str) -> tuple[str, Row, Row]:
-    """Return the server's identity, the queue's row of counts, and its pause."""
+def _look(target: Target, queue: str) -> tuple[str, Row, Row, int]:
+    """Return the server's identity, the queue's row of counts, its pause, and the jobs set apart.
 
-    async def look(session: Session) -> tuple[str, Row, Row]:
+    An older BullMQ sets the jobs of a paused queue apart; those of one that is not are stranded.
+    """
+
+    async def look(session: Session) -> tuple[str, Row, Row, int]:
         await connection.require(session, queue)
         found = session.queue(queue)
         row = await count(found, await session.client.client_list())
-        return await connection.identity(session), row, await pause_of(session, found)
+        now = await pause_of(session, found)
+        apart = 0 if now["paused"] else await session.client.llen(found.keys["paused"])
+        return await connection.identity(session), row, now, apart
 
     with reading(target) as session:
         return session.run(look(session))
@@ -135,9 +143,12 @@ def _nothing(_: Permit) -> Iterator[int]:
 def _judge(
     target: Target, queue: str, wanted: Literal["paused", "running"], taken: route.Route
 ) -> Finding:
-    _, row, now = _look(target, queue)
+    _, row, now, apart = _look(target, queue)
     if bool(now["paused"]) != (wanted == "paused"):
         message = f"{queue} is {'paused' if now['paused'] else 'not paused'} all the same."
+        return Finding(status=Status.CRIT, message=message + taken.told, rows=[row])
+    if apart:
+        message = f"{queue} runs, but {apart} of its jobs are still set apart; resume it again."
         return Finding(status=Status.CRIT, message=message + taken.told, rows=[row])
     if wanted == "paused":
         message = f"{queue} is {paused_words(now)}; {row['active']} jobs still run to their end."

@@ -9,7 +9,7 @@ from typing import Any
 from opsnb.check import check
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.counts import connected_workers
@@ -97,8 +97,14 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     )
 
 
-@action(needs=(SYSTEM,))
-def remove_stuck(target: Target, queue: str, longer_than_min: float = 30, job: str = "") -> Plan:
+@action(needs=(SYSTEM,), resumable=True)
+def remove_stuck(
+    target: Target,
+    former: ActionRecord | None,
+    queue: str,
+    longer_than_min: float = 30,
+    job: str = "",
+) -> Plan:
     """Remove stuck jobs.
 
     Those that are active for more than `longer_than_min` minutes and that nobody works on: the
@@ -109,7 +115,10 @@ def remove_stuck(target: Target, queue: str, longer_than_min: float = 30, job: s
     with reading(target) as session:
         active = session.run(_active(session, queue))
         server = session.run(connection.identity(session))
-        if job:
+        if former:
+            meant = set(former.terms["jobs"])
+            active = [one for one in active if one.id in meant]
+        elif job:
             active = [one for one in active if one.id == job]
             _demand_stuck(session, queue, job, active, longer_than_min)
     found = [one for one in active if _is_stuck(one, longer_than_min)]
@@ -156,6 +165,7 @@ def remove_stuck(target: Target, queue: str, longer_than_min: float = 30, job: s
         sample=[one.row() for one in found][:_SAMPLE],
         basis=(server, queue, job),
         warning=_warning(found),
+        terms=former.terms if former else {"jobs": [one.id for one in found]},
     )
 
 

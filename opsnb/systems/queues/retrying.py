@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import jobs, scripts
 from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writing
 from opsnb.systems.queues.counts import connected_workers
@@ -19,9 +19,10 @@ from opsnb.target import Target
 _BATCH = 1000  # jobs that BullMQ moves by one call
 
 
-@action(needs=(SYSTEM,))
+@action(needs=(SYSTEM,), resumable=True)
 def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
+    former: ActionRecord | None,
     queue: str,
     *,
     name: str = "",
@@ -38,7 +39,7 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     """
     asked = jobs.Asked("failed", name, reason, older_than, within)
     with reading(target) as session:
-        server, selection = session.run(jobs.select(session, queue, asked))
+        server, selection = session.run(jobs.select(session, queue, asked, former))
         found = session.queue(queue)
         if selection.is_by_time:
             chosen = Chosen(count=session.run(jobs.count(session, found, selection)))
@@ -66,6 +67,7 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
         sample=sample,
         basis=(server, queue),
         warning=" ".join(filter(None, warnings)),
+        terms=selection.terms,
     )
 
 
