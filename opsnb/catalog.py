@@ -1,7 +1,7 @@
 """The runbooks that there are: their ids, titles and parameters, read without running them.
 
-Only JSON, the syntax tree and pydantic are used here, so that listing runbooks or refusing a
-parameter takes no longer than starting Python.
+Only JSON and the syntax tree are used here, and pydantic for parameters, so that listing runbooks
+or refusing a parameter takes little longer than starting Python.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
-
-from pydantic import TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from opsnb.errors import ConfigError, ParameterError, UnknownRunbook, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -65,6 +65,9 @@ class Parameter:
 
         Raises ParameterError with one sentence on what is wrong with it.
         """
+        # Imported only now: a list of the runbooks does without.
+        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+
         adapter = TypeAdapter(self.annotation)
         try:
             return adapter.validate_python(given)
@@ -162,21 +165,28 @@ class RunbookInfo:
 
         Raises ParameterError on the first that is unknown, missing, mistyped or out of range.
         """
+        checked = self.check(given)
+        values = {}
+        for parameter in self.parameters:
+            if parameter.required and parameter.name not in checked:
+                raise ParameterError(
+                    f"{self.id} needs a value: -p {parameter.name}=... ({parameter.type})."
+                )
+            values[parameter.name] = checked.get(parameter.name, parameter.default)
+        return values
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values `given`, checked; others may be missing.
+
+        Raises ParameterError on the first that is unknown, mistyped or out of range.
+        """
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in given:
             if name not in known:
                 raise ParameterError(
                     f"{self.id} has no parameter '{name}'." + did_you_mean(name, known)
                 )
-        values = {}
-        for name, parameter in known.items():
-            if name in given:
-                values[name] = parameter.parse(given[name])
-            elif parameter.required:
-                raise ParameterError(f"{self.id} needs a value: -p {name}=... ({parameter.type}).")
-            else:
-                values[name] = parameter.default
-        return values
+        return {name: known[name].parse(value) for name, value in given.items()}
 
 
 def runbooks() -> list[RunbookInfo]:
@@ -249,6 +259,9 @@ def _comments(source: str) -> dict[int, str]:
 
 
 def _field(annotation: Any) -> FieldInfo | None:
+    # Imported only now: a list of the runbooks does without.
+    from pydantic.fields import FieldInfo  # noqa: PLC0415
+
     if get_origin(annotation) is not Annotated:
         return None
     return next((item for item in get_args(annotation) if isinstance(item, FieldInfo)), None)

@@ -20,7 +20,6 @@ import typer
 
 from opsnb import __version__, catalog, interrupts
 from opsnb.errors import ConfigError, OpsnbError, ParameterError, UsageError
-from opsnb.target import Config, load_config, stand_in
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from opsnb.headless.run import Order
     from opsnb.model import RunResult
     from opsnb.records import Store
+    from opsnb.target import Config
 
 INTERRUPTED = 130
 
@@ -170,7 +170,8 @@ def run(
         _demand_action(info)
         given |= {"apply": True} if apply else {}
         given |= {"confirm": confirm[-1]} if confirm else {}
-    config = load_config()
+    info.check(given)  # what is unusable is refused before anything else is looked at
+    config = _config()
     names = config.matching(target or ())
     summary = None
     if failed_of is not None:
@@ -184,6 +185,8 @@ def run(
         given = {"target": names[0]} | fleet.parameters(summary, info, given)
     values = info.validate(given)
     several = summary is not None or names != (target or [])[:1]
+    from opsnb.target import stand_in
+
     chosen = stand_in(target or names) if several else config.target(values["target"])
     with interrupts.noted() as stopped:
         # Imported only now: a refused parameter must not wait for papermill.
@@ -233,7 +236,7 @@ def open_runbook(
         given |= {"apply": True} if apply else {}
         given |= {"confirm": confirm} if confirm is not None else {}
     values = info.validate(given)
-    config = load_config()
+    config = _config()
     config.target(values["target"])
     # Imported only now: a refused parameter must not wait for papermill.
     from opsnb.lab.copies import fill_in, working_copy
@@ -258,7 +261,7 @@ def lab(context: typer.Context) -> None:
     from opsnb.lab.launcher import PAGE
     from opsnb.records import Store
 
-    Store(load_config().store).demand_writable()
+    Store(_config().store).demand_writable()
     folder = working_copy()
     _tell(f"JupyterLab works on a copy of the runbooks, which stays in {folder}")
     become(folder, PAGE, context.args)
@@ -267,7 +270,7 @@ def lab(context: typer.Context) -> None:
 @app.command()
 def doctor(target: TargetOption = None, as_json: Json = False) -> int:
     """Tell whether a target is reachable, complete and safe to operate."""
-    config = load_config()
+    config = _config()
     chosen = config.target(target or _only_target(config))
     # Imported only now: the drivers take longer to import than --help may take.
     from opsnb.doctor import examine, report
@@ -340,7 +343,7 @@ def build_site(
     """Build the site from runbooks and records."""
     from opsnb import site
 
-    _say(f"The site is at {site.build(load_config(), out, _tell, app=app)}")
+    _say(f"The site is at {site.build(_config(), out, _tell, app=app)}")
 
 
 @site_app.command("serve")
@@ -351,7 +354,7 @@ def serve_site(
     """Build the site and serve it on loopback."""
     from opsnb import site
 
-    site.serve(load_config(), out, port, _say, app=app)
+    site.serve(_config(), out, port, _say, app=app)
 
 
 @demo_app.command("up")
@@ -411,11 +414,18 @@ def demo_fault(
         _say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
 
 
+def _config() -> Config:
+    """Return the configuration in force."""
+    from opsnb.target import load_config
+
+    return load_config()
+
+
 def _store() -> Store:
     """Return the record store in force, with the records of runs that were killed meanwhile."""
     from opsnb.records import Store, reap
 
-    store = Store(load_config().store)
+    store = Store(_config().store)
     reap(store)
     return store
 
