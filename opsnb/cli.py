@@ -132,7 +132,7 @@ def show(runbook: str, as_json: Json = False) -> None:
 
 @app.command()
 def run(
-    runbook: str,
+    runbook: Annotated[str | None, typer.Argument(help="Its id, as `opsnb list` has it.")] = None,
     target: TargetOptions = None,
     parameter: ParameterOptions = None,
     apply: Annotated[
@@ -161,9 +161,25 @@ def run(
         str | None,
         typer.Option(metavar="RUN_ID", help="Only the targets that failed in that run."),
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Continue that run, repeating nothing it had applied."),
+    ] = None,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Continue though the runbook has changed.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Run a runbook headless and keep its record; the exit code tells the worst finding."""
+    if resume is not None:
+        if target or parameter or apply or confirm or failed_of:
+            raise UsageError(
+                "--resume takes target and parameters from the run that it continues; leave -t, "
+                "-p, --apply, --confirm and --failed-of out."
+            )
+        return _resume(resume, runbook, allow_changed, timeout, wait, cold, as_json)
+    if runbook is None:
+        raise UsageError("Say which runbook; see them with: opsnb list")
     info = catalog.runbook(runbook)
     given = _given(parameter or (), target or ())
     if apply or confirm:
@@ -201,14 +217,7 @@ def run(
             if sys.stderr.isatty():
                 _tell(f"Running {info.id} on {chosen.name} ...")
             result = run_one(order, config, stopped)
-    if as_json:
-        _say(result.model_dump_json(indent=2))
-    else:
-        from opsnb.records import Store
-        from opsnb.records import show as views
-
-        _render(views.record(result, Store(config.store).folder(result.run_id)))
-    return result.exit_code
+    return _tell_result(result, config, as_json)
 
 
 @app.command("open", context_settings=_JUPYTERLAB)
@@ -443,6 +452,42 @@ def _given(options: Iterable[str], targets: Sequence[str]) -> dict[str, Any]:
     if targets and given.setdefault("target", targets[0]) not in targets[:1]:
         raise ParameterError("The target is given twice, differently; give it by -t alone.")
     return given
+
+
+def _resume(
+    run_id: str,
+    runbook: str | None,
+    allow_changed: bool,
+    timeout: float | None,
+    wait: float | None,
+    cold: bool,
+    as_json: bool,
+) -> int:
+    config = _config()
+    with interrupts.noted() as stopped:
+        from dataclasses import replace
+
+        from opsnb.headless import resume
+        from opsnb.headless.run import run as run_one
+
+        order = resume.order(run_id, config, runbook=runbook, allow_changed=allow_changed)
+        order = replace(order, timeout_s=timeout, wait_s=wait, cold=cold)
+        if sys.stderr.isatty() and order.resumes:
+            _tell(f"Continuing {order.resumes.run_id} ...")
+        result = run_one(order, config, stopped)
+    return _tell_result(result, config, as_json)
+
+
+def _tell_result(result: RunResult, config: Config, as_json: bool) -> int:
+    """Print what came of a run and return its exit code."""
+    if as_json:
+        _say(result.model_dump_json(indent=2))
+    else:
+        from opsnb.records import Store
+        from opsnb.records import show as views
+
+        _render(views.record(result, Store(config.store).folder(result.run_id)))
+    return result.exit_code
 
 
 def _run_several(

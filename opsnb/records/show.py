@@ -203,7 +203,11 @@ def _members(summed: RunResult) -> RenderableType:
 
 
 def _again(result: RunResult) -> list[RenderableType]:
-    """Return how to run those again that failed."""
+    """Return how to go on with what did not come to its end."""
+    if not result.ended and any(action.begun for action in result.actions):
+        command = f"opsnb run --resume {result.run_id}"
+        words = "Continue it, without repeating what it had applied:"
+        return [Text(), Text(f"{words}\n  {command}", overflow="fold")]
     if not (result.is_summary and any(member.failed for member in members(result))):
         return []
     apply = " --apply" if result.parameters.get("apply") else ""

@@ -122,6 +122,12 @@ def reap(store: Store) -> list[str]:
     return made
 
 
+def is_going_on(run_id: str) -> bool:
+    """Whether there is no record yet of a run whose id is, or begins or ends with, `run_id`."""
+    names = (path.parent.name for path in _home().glob(f"*/{_RUN}"))
+    return any(name.startswith(run_id) or name.endswith(run_id) for name in names)
+
+
 def _keep(store: Store, stage: Stage, result: RunResult) -> list[str]:
     """Make the record of a run that was killed; return its id, or nothing if it had one."""
     if not store.has(result.run_id):

@@ -1,0 +1,136 @@
+"""Continue a run that did not come to its end: the same notebook, parameters and target."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from opsnb import catalog
+from opsnb.catalog import RunbookInfo
+from opsnb.errors import UsageError
+from opsnb.headless.run import Order
+from opsnb.journal import same_action
+from opsnb.model import ActionRecord, ActionState, RunResult
+from opsnb.records import Store, is_going_on, reap
+from opsnb.redaction import MASK
+from opsnb.target import Config
+
+
+def order(
+    run_id: str, config: Config, *, runbook: str | None = None, allow_changed: bool = False
+) -> Order:
+    """Return the order that continues a run, with what it and those before it did.
+
+    `run_id` as for `Store.result`; `runbook`, if given, must be its own. A notebook that has
+    changed since is refused unless `allow_changed`. Raises UsageError when it ran to its end, is
+    going on or was continued already, and when it cannot be run as it was.
+    """
+    store = Store(config.store)
+    reap(store)
+    former = _result(store, run_id)
+    _demand_unfinished(store, former)
+    info = catalog.runbook(former.runbook)
+    if runbook not in (None, info.id):
+        raise UsageError(
+            f"{former.run_id} is a run of {info.id}, not of {runbook}; leave that out."
+        )
+    if not allow_changed:
+        _demand_unchanged(info, former)
+    return Order(
+        info,
+        config.target(former.target),
+        info.validate(_parameters(former)),
+        incident=former.incident,
+        resumes=former.model_copy(update={"actions": merged(_chain(store, former))}),
+    )
+
+
+def merged(chain: Sequence[RunResult]) -> list[ActionRecord]:
+    """Return what the runs of a chain, the oldest first, did in all: of each action the newest.
+
+    A run that did not come to an action, or only verified it, says nothing new of it. Each tells
+    in `continues` whose journal it is.
+    """
+    known: dict[tuple[object, ...], ActionRecord] = {}
+    for result in chain:
+        often: Counter[tuple[str, ...]] = Counter()
+        for action in result.actions:
+            which = same_action(action)
+            key = (*which, often[which])
+            often[which] += 1
+            before = known.get(key)
+            if before is None or (action.begun and before.state is not ActionState.APPLIED):
+                known[key] = action.model_copy(update={"continues": result.run_id})
+    return list(known.values())
+
+
+def _result(store: Store, run_id: str) -> RunResult:
+    try:
+        return store.result(run_id)
+    except UsageError:
+        if is_going_on(run_id):
+            raise UsageError(
+                f"Run {run_id} is going on: its kernel still works, or ends in order; wait for its "
+                "end, then give the same command again."
+            ) from None
+        raise
+
+
+def _demand_unfinished(store: Store, former: RunResult) -> None:
+    if former.is_summary:
+        raise UsageError(
+            f"{former.run_id} sums up runs of several targets: continue one of these, or run "
+            f"again those that failed: opsnb run {former.runbook} --failed-of {former.run_id}"
+        )
+    if former.open:
+        raise UsageError(f"{former.run_id} is still open in JupyterLab; go on there, or close it.")
+    if former.ended:
+        raise UsageError(
+            f"{former.run_id} ran to its end, so there is nothing to continue; "
+            f"run it anew: opsnb run {former.runbook}"
+        )
+    later = store.results(runbook=former.runbook, target=former.target, since=former.started)
+    for child in later:
+        if child.parent == former.run_id:
+            raise UsageError(
+                f"{former.run_id} was continued by {child.run_id}: "
+                + ("which ran to its end." if child.ended else "continue that one.")
+            )
+
+
+def _demand_unchanged(info: RunbookInfo, former: RunResult) -> None:
+    if hashlib.sha256(info.path.read_bytes()).hexdigest() != former.runbook_sha256:
+        raise UsageError(
+            f"{info.id} has changed since {former.run_id} ran it. Look at what changed; if its "
+            "steps are the same, add --allow-changed, else run it anew."
+        )
+
+
+def _parameters(former: RunResult) -> dict[str, Any]:
+    """Return the parameters of `former`. Raises UsageError when one was kept without its secret."""
+    parameters = dict(former.parameters)
+    if "target" in parameters:
+        parameters["target"] = former.target
+    for name, value in parameters.items():
+        if MASK in json.dumps(value, default=str):
+            raise UsageError(
+                f"{former.run_id} cannot be continued: parameter {name} was kept without the "
+                f"secret in it. Run it anew: opsnb run {former.runbook} -p {name}=..."
+            )
+    return parameters
+
+
+def _chain(store: Store, former: RunResult) -> list[RunResult]:
+    """Return `former` behind the runs that it continued, the oldest first."""
+    chain = [former]
+    while parent := chain[0].parent:
+        if not store.has(parent):
+            raise UsageError(
+                f"{chain[0].run_id} continued {parent}, of which there is no record any more, so "
+                f"what that did is not known; look, then run it anew: opsnb run {former.runbook}"
+            )
+        chain.insert(0, store.result(parent))
+    return chain
