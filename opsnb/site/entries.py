@@ -24,6 +24,8 @@ class Entry:
     started: datetime
     fleet: str | None
     """The summary that it belongs to, if any; its own run id if it is one."""
+    parent: str | None
+    """The run that it continues."""
     sentence: str
     """Why it broke, else its worst finding, else what it did or how many checks are ok."""
     details: str
@@ -48,6 +50,7 @@ class Entry:
             broke=result.error is not None,
             started=result.started,
             fleet=result.fleet,
+            parent=result.parent,
             sentence=worst_sentence(result),
             details=" ".join(sentences),
         )

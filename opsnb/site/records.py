@@ -84,11 +84,13 @@ def page(shell: str, entry: Entry, record: str, trail: str) -> str:
 
 
 def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[Entry, str]]:
-    """Yield each entry with the links to its runbook and to its neighbours.
+    """Yield each entry with the links to its runbook, its neighbours and the rest of its story.
 
-    Neighbours are the runs before and after it of the same runbook on the same target.
+    Neighbours are the runs before and after it of the same runbook on the same target. Runs that
+    continue one another are one story.
     """
     known = set(runbooks)
+    stories = _stories(entries)
     summaries = {entry.run_id: entry for entry in entries if entry.is_summary}
     newer: dict[tuple[str, str], Entry] = {}
     pending: dict[str, Entry | None] = {}
@@ -109,7 +111,39 @@ def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[
         summary = summaries.get(entry.fleet or "")
         if summary and summary is not entry:
             places.append(link(summary.page, f"summary of {summary.target}"))
-        yield entry, _trail(places, older.get(entry.run_id), pending[entry.run_id])
+        trail = _trail(places, older.get(entry.run_id), pending[entry.run_id])
+        yield entry, trail + _story(entry, stories[entry.run_id])
+
+
+def _stories(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Return by run id the runs that continue one another, the newest first."""
+    stories: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.started):
+        story = stories.get(entry.parent or "", [])
+        story.insert(0, entry)
+        stories[entry.run_id] = story
+    return stories
+
+
+def _story(current: Entry, story: Sequence[Entry]) -> str:
+    """Return the box that shows the story of `current`; nothing when it stands alone."""
+    if len(story) == 1:
+        return ""
+    rows = (
+        [
+            pill(entry.status),
+            f"<b>this run</b>, {moment(entry.started)}"
+            if entry is current
+            else f'<a href="{escape(entry.page)}">{moment(entry.started)}</a>',
+            escape(entry.sentence),
+        ]
+        for entry in story
+    )
+    title = f"One story in {len(story)} runs: each continues the one below it"
+    return (
+        f'<div class="admonition info story"><p class="admonition-title">{title}</p>'
+        f"{table(['Status', 'Run', 'What was found'], rows)}</div>"
+    )
 
 
 def _trail(places: Sequence[str], older: Entry | None, newer: Entry | None) -> str:

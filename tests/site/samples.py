@@ -99,6 +99,7 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
     error: str | None = None,
     cells: dict[str, Any] | None = None,
     fleet: str | None = None,
+    parent: str | None = None,
 ) -> str:
     """Keep a record of a run that began `minutes` after START, and return its id."""
     started = START + timedelta(minutes=minutes)
@@ -113,6 +114,7 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
         operator="ada",
         host="ops1",
         fleet=fleet,
+        parent=parent,
         parameters={"target": target, "lines": 100},
         status=status,
         exit_code=70 if error else status.exit_code,

@@ -161,6 +161,20 @@ def test_neighbours_are_runs_of_the_same_runbook_on_the_same_target(place: Place
     assert 'rel="next"' not in lone.split("<article", 1)[1]
 
 
+def test_runs_that_continue_one_another_are_one_story(place: Place) -> None:
+    first = samples.keep(place.store, [], error="The run was killed before its end.")
+    second = samples.keep(place.store, [], minutes=5, error="Interrupted.", parent=first)
+    third = samples.keep(place.store, samples.findings(), minutes=9, parent=second)
+    lone = samples.keep(place.store, samples.findings(), minutes=15)
+    place.build()
+    for here, others in ((first, (third, second)), (second, (third, first))):
+        story = place.page(f"records/{here}.html").split('class="admonition info story"', 1)[1]
+        assert "One story in 3 runs" in story
+        order(story, *(f'href="{other}.html"' for other in others))
+        assert story.index("<b>this run</b>") < story.index("</table>")
+    assert "One story" not in place.page(f"records/{lone}.html")
+
+
 def test_a_broken_run_says_so_at_its_top(place: Place) -> None:
     kept = samples.fill(place.store)
     place.build()
