@@ -268,10 +268,10 @@ class Guard:
             now_there = str(error)
         self._refuse(
             record,
-            f"{_cut_off(former)} What it was to do: {former.summary} Whether it did more cannot be "
-            f"known, so nothing was changed now. What there would be to do anew: {now_there} If "
-            f"that is to be done: {self.continued.command} --apply. If not, leave it as it is; "
-            f"to look again without changing anything: {self.continued.command}",
+            f"Whether anything is left of this to do cannot be known, so nothing was changed now: "
+            f"{_cut_off(former)}. What it was to do: {former.summary} What there would be to do "
+            f"anew: {now_there} If that is to be done: {self.continued.command} --apply. If not, "
+            f"leave it as it is; to look again without changing anything: {self.continued.command}",
         )
 
     def _not_planned(
@@ -384,8 +384,11 @@ def _unknown() -> Plan:
 def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> ActionRecord:
     record.summary, record.planned, record.unit = plan.summary, plan.planned, plan.unit
     if former:
-        rest = plan.summary if plan.planned else "nothing of it is left to do."
-        record.summary = f"{_cut_off(former)} Now: {rest}"
+        record.summary = (
+            f"{plan.summary} That is left, as {_cut_off(former)}."
+            if plan.planned
+            else f"Nothing is left of it to do, though {_cut_off(former)}."
+        )
     record.command, record.undo, record.warning = plan.command, plan.undo, plan.warning
     record.sample, record.bytes, record.terms = plan.sample, plan.bytes, plan.terms
     return record
@@ -400,8 +403,8 @@ def _so_far(record: ActionRecord, reason: str) -> str:
 
 def _cut_off(former: ActionRecord) -> str:
     return (
-        f"Run {former.continues} was cut off{_at(former)} in this, when {former.applied:,} of "
-        f"{former.planned:,} {former.unit} were known to be done."
+        f"run {former.continues} was cut off in it{_at(former)}, with {former.applied:,} of "
+        f"{former.planned:,} {former.unit} known to be done"
     )
 
 

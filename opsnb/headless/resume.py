@@ -96,8 +96,12 @@ def _demand_unfinished(store: Store, former: RunResult) -> None:
     for child in later:
         if child.parent == former.run_id:
             raise UsageError(
-                f"{former.run_id} was continued by {child.run_id}: "
-                + ("which ran to its end." if child.ended else "continue that one.")
+                f"{former.run_id} was continued by {child.run_id}"
+                + (
+                    ", which ran to its end, so there is nothing to continue."
+                    if child.ended
+                    else f"; continue that one: opsnb run --resume {child.run_id}"
+                )
             )
 
 

@@ -233,6 +233,9 @@ def done(action: ActionRecord) -> str:
         return f"Planned, nothing changed: {action.summary}"
     if action.error:
         return action.error
+    if action.cut_off:
+        known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
+        return f"Cut off, when it was being applied; {known}: {action.summary}"
     effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
     count = f"{action.applied} of {action.planned} {action.unit}"
     return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
