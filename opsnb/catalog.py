@@ -11,16 +11,18 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from opsnb.errors import ConfigError, ParameterError, UnknownRunbook, did_you_mean
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from pydantic.fields import FieldInfo
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -47,6 +49,11 @@ def share(name: str) -> Path:
     return _PACKAGE / "share" / name
 
 
+_NO_VALUE = ("", "none", "null")
+_LONGEST = 65_536
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")  # no text has NUL, or half of a character
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One line of a notebook's parameters cell."""
@@ -63,25 +70,68 @@ class Parameter:
     def parse(self, given: Any) -> Any:
         """Return `given` (text from a command line, or a JSON value) in this parameter's type.
 
-        Raises ParameterError with one sentence on what is wrong with it.
+        It comes back as JSON has it, for that is what a notebook is given and a record keeps: a
+        date as its text, a tuple as a list. A list may be given as `a,b` or as JSON, no value for
+        what is optional as `none`. Raises ParameterError with one sentence on what is wrong.
         """
-        # Imported only now: a list of the runbooks does without.
-        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+        reason = _unkeepable(given)
+        if isinstance(given, bool) and bool not in self._kinds and self._kinds & {int, float}:
+            reason = "a number is wanted, not true or false"  # pydantic would take it for 1 or 0
+        if not reason:
+            # Imported only now: a list of the runbooks does without.
+            from pydantic import ValidationError  # noqa: PLC0415
 
-        adapter = TypeAdapter(self.annotation)
-        try:
-            return adapter.validate_python(given)
-        except ValidationError as error:
-            if isinstance(given, str) and given.lstrip()[:1] in ("[", "{"):
-                try:
-                    return adapter.validate_json(given)
-                except ValidationError:
-                    pass
-            reason = error.errors(include_url=False)[0]["msg"]
+            try:
+                return self._checked(given)
+            except ValidationError as error:
+                reason = _lowered(error.errors(include_url=False)[0]["msg"])
+        hint = did_you_mean(str(given), self._choices) if self._choices else ""
         raise ParameterError(
-            f"Parameter {self.name}={_shown(given)} cannot be used: {_lowered(reason)}; "
-            f"it takes {_expects(self.annotation)}."
+            f"Parameter {self.name}={_shown(given)} cannot be used: {reason}; "
+            f"it takes {_expects(self.annotation, self.type)}.{hint}"
         )
+
+    def _checked(self, given: Any) -> Any:
+        """Return `given` in this parameter's type. Raises pydantic's ValidationError."""
+        if isinstance(given, str):
+            if self._is_optional and given.strip().lower() in _NO_VALUE:
+                return None
+            if self._is_list:
+                if given.lstrip().startswith("["):
+                    return self._as_json(self._adapter.validate_json(given))
+                parts = [part.strip() for part in given.split(",")] if given.strip() else []
+                return self._as_json(self._adapter.validate_python(parts))
+            if given.lstrip().startswith("{") and dict in self._kinds:
+                return self._as_json(self._adapter.validate_json(given))
+        return self._as_json(self._adapter.validate_python(given))
+
+    def _as_json(self, value: Any) -> Any:
+        return self._adapter.dump_python(value, mode="json")
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        # Imported only now: a list of the runbooks does without.
+        from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415
+
+        return TypeAdapter(self.annotation, config=ConfigDict(allow_inf_nan=False))
+
+    @cached_property
+    def _kinds(self) -> set[Any]:
+        """The plain types that a value may have, such as {list, NoneType}."""
+        return set(_kinds(self.annotation))
+
+    @property
+    def _is_optional(self) -> bool:
+        return type(None) in self._kinds
+
+    @property
+    def _is_list(self) -> bool:
+        return bool(self._kinds & {list, tuple, set, frozenset}) and str not in self._kinds
+
+    @property
+    def _choices(self) -> list[str]:
+        """The words that a literal parameter takes."""
+        return [kind for kind in self._kinds if isinstance(kind, str)]
 
 
 @dataclass(frozen=True)
@@ -138,9 +188,10 @@ class RunbookInfo:
         """The parameters, in the order of the cell."""
         try:
             return _parameters(self._declarations)
-        except (SyntaxError, NameError, ValueError, ImportError) as error:
+        except Exception as error:  # its imports and annotations may raise anything
             raise ConfigError(
-                f"The parameters cell of {self.path} cannot be read: {error}."
+                f"The parameters cell of {self.path} cannot be read: {_words(error)}. Correct it: "
+                "imports, then lines like `hours: Hours = 24`, each with a literal."
             ) from error
 
     @property
@@ -184,7 +235,7 @@ class RunbookInfo:
         for name in given:
             if name not in known:
                 raise ParameterError(
-                    f"{self.id} has no parameter '{name}'." + did_you_mean(name, known)
+                    f"{self.id} has no parameter {_shown(name)}." + did_you_mean(name, known)
                 )
         return {name: known[name].parse(value) for name, value in given.items()}
 
@@ -235,16 +286,17 @@ def _parameters(source: str) -> list[Parameter]:
             continue
         written = ast.unparse(node.annotation)
         annotation = eval(written, names)
-        found.append(
-            Parameter(
-                name=node.target.id,
-                type=_type_name(annotation, written),
-                default=ast.literal_eval(node.value) if node.value else None,
-                description=comments.get(node.end_lineno or node.lineno, ""),
-                annotation=annotation,
-                required=node.value is None,
-            )
+        parameter = Parameter(
+            name=node.target.id,
+            type=_type_name(annotation, written),
+            default=ast.literal_eval(node.value) if node.value else None,
+            description=comments.get(node.end_lineno or node.lineno, ""),
+            annotation=annotation,
+            required=node.value is None,
         )
+        if node.value:
+            parameter.parse(parameter.default)
+        found.append(parameter)
     return found
 
 
@@ -272,11 +324,40 @@ def _type_name(annotation: Any, written: str) -> str:
     return field.title if field and field.title else written
 
 
-def _expects(annotation: Any) -> str:
+def _expects(annotation: Any, written: str) -> str:
     field = _field(annotation)
-    if field and field.description:
-        return field.description
-    return getattr(annotation, "__name__", None) or str(annotation).replace("typing.", "")
+    return field.description if field and field.description else written
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield the plain types that values of `annotation` may have; of a literal, its words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _kinds(arguments[0])
+    elif origin in (Union, UnionType):
+        for argument in arguments:
+            yield from _kinds(argument)
+    elif origin is Literal:
+        yield from arguments
+    else:
+        yield origin or annotation
+
+
+def _unkeepable(value: Any) -> str:
+    """Return why `value` cannot be kept in a notebook or a record; empty when it can."""
+    texts = value if isinstance(value, list | tuple) else [value]
+    for text in texts:
+        if isinstance(text, str) and len(text) > _LONGEST:
+            return f"it is longer than {_LONGEST} characters"
+        if isinstance(text, str) and _NO_CHARACTER.search(text):
+            return "it holds characters that no text has"
+    return ""
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong in one line."""
+    told = " ".join(str(error).split()).rstrip(".")
+    return told if isinstance(error, ParameterError) else f"{type(error).__name__}: {told}"
 
 
 def _shown(value: Any) -> str:

@@ -445,9 +445,9 @@ def _given(options: Iterable[str], targets: Sequence[str]) -> dict[str, Any]:
     for option in options:
         name, equals, value = option.partition("=")
         if not equals or not name:
-            raise ParameterError(f"-p '{option}' is not NAME=VALUE; write it like -p hours=2.")
+            raise ParameterError(f"-p {option!r} is not NAME=VALUE; write it like -p hours=2.")
         if name in given:
-            raise ParameterError(f"Parameter {name} is given twice; give it once.")
+            raise ParameterError(f"Parameter {name!r} is given twice; give it once.")
         given[name] = value
     if targets and given.setdefault("target", targets[0]) not in targets[:1]:
         raise ParameterError("The target is given twice, differently; give it by -t alone.")

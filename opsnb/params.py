@@ -8,20 +8,27 @@ Python types, so that an editor knows `queue` as a `str` and `hours` as a `float
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-_UNITS_IN_HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0, "w": 168.0}
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_SPAN = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhdw]\s*)+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+
+
+def _seconds(value: Any) -> Any:
+    """Return seconds from `90s`, `30m`, `1h30m` or `2d`; anything else unchanged."""
+    if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
+        return sum(float(count) * _UNITS_S[unit] for count, unit in _PART.findall(value))
+    return value
 
 
 def _hours(value: Any) -> Any:
-    """Return hours from `24`, `"24"`, `"90m"`, `"24h"` or `"2d"`; anything else unchanged."""
-    if isinstance(value, str) and (
-        match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip())
-    ):
-        return float(match[1]) * _UNITS_IN_HOURS[match[2]]
-    return value
+    """Return hours from `90m`, `24h` or `2d`; anything else unchanged."""
+    seconds = _seconds(value)
+    return seconds if seconds is value else seconds / 3600
 
 
 TargetName = Annotated[
@@ -65,7 +72,7 @@ Confirm = Annotated[
 
 Count = Annotated[
     int,
-    Field(ge=0, title="count", description="a whole number, 0 or more"),
+    Field(ge=0, le=10**9, title="count", description="a whole number, 0 to a billion"),
 ]
 """A number of things."""
 
@@ -193,3 +200,24 @@ Folder = Annotated[
     Field(title="folder", description="a folder; a relative one lies beside opsnb.toml"),
 ]
 """A folder on the machine that runs the runbook."""
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0, le=366 * 86_400, title="duration", description="seconds, or 90s, 30m, 1h30m, 2d"),
+]
+"""A time span in seconds, up to a year; `90s`, `30m`, `1h30m` and `2d` are understood."""
+
+Date = Annotated[
+    str,
+    AfterValidator(lambda text: date.fromisoformat(text).isoformat()),
+    Field(title="date", description="a date, such as 2026-11-23"),
+]
+"""A day, as its ISO text."""
+
+Moment = Annotated[
+    str,
+    AfterValidator(lambda text: datetime.fromisoformat(text).isoformat()),
+    Field(title="time", description="a date and time, such as 2026-11-23T07:15+00:00"),
+]
+"""A moment, as its ISO text."""

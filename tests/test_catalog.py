@@ -1,0 +1,143 @@
+"""Parameters are read from a notebook's cell, and checked as its annotations say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+
+from opsnb.catalog import RunbookInfo
+from opsnb.errors import ConfigError, ParameterError
+from tests.headless import notebook
+
+ALL_KINDS = """
+from typing import Literal
+from opsnb.params import Apply, Date, Duration, Hours, Moment, Samples, TargetName
+target: TargetName = "demo"
+name: str = "x"
+order: str | None = None  # which one
+count: int = 1
+share: float = 0.5
+samples: Samples = 10
+hours: Hours = 24
+wait: Duration = 90
+day: Date = "2026-11-23"
+at: Moment = "2026-11-23T07:15"
+kind: Literal["fast", "slow"] = "fast"
+tables: list[str] = []
+ports: list[int] = [1]
+options: dict[str, int] = {}
+limit: int | None = None
+apply: Apply = False
+"""
+
+
+@pytest.fixture
+def info(tmp_path: Path) -> RunbookInfo:
+    return RunbookInfo("test/all", notebook.write(tmp_path / "all.ipynb", ALL_KINDS))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("name", "007", "007"),
+        ("name", "a=b\nc ü 漢 'q' \"", "a=b\nc ü 漢 'q' \""),
+        ("name", "none", "none"),
+        ("order", "none", None),
+        ("order", "", None),
+        ("order", "Nonesuch", "Nonesuch"),
+        ("limit", "null", None),
+        ("limit", "7", 7),
+        ("count", "-3", -3),
+        ("share", "1e-3", 0.001),
+        ("hours", "1h30m", 1.5),
+        ("wait", "30m", 1800.0),
+        ("wait", "1d 12h", 129_600.0),
+        ("day", "2026-02-28", "2026-02-28"),
+        ("at", "2026-11-23T07:15+01:00", "2026-11-23T07:15:00+01:00"),
+        ("kind", "slow", "slow"),
+        ("tables", "a, b", ["a", "b"]),
+        ("tables", '["a,b", "c"]', ["a,b", "c"]),
+        ("tables", "", []),
+        ("tables", ["a"], ["a"]),
+        ("ports", "80,443", [80, 443]),
+        ("options", '{"a": 1}', {"a": 1}),
+        ("apply", "yes", True),
+        ("apply", False, False),
+    ],
+)
+def test_values_are_understood(info: RunbookInfo, name: str, given: Any, value: Any) -> None:
+    checked = info.check({name: given})[name]
+    assert checked == value
+    assert type(checked) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("nmae", "x", "Did you mean 'name'?"),
+        ("Hours", "1", "Did you mean 'hours'?"),
+        ("kind", "fsat", "Did you mean 'fast'?"),
+        ("name", 7, "valid string"),
+        ("name", "a\0b", "characters that no text has"),
+        ("name", "x" * 100_000, "longer than 65536"),
+        ("order", 7, "valid string"),
+        ("count", "1.5", "valid integer"),
+        ("count", True, "not true or false"),
+        ("share", "nan", "finite"),
+        ("share", "inf", "finite"),
+        ("samples", "0", "greater than or equal to 1"),
+        ("hours", "3y", "30m, 24h, 2d"),
+        ("wait", "-5m", "90s, 30m"),
+        ("wait", "400d", "less than or equal"),
+        ("day", "2026-02-30", "2026-11-23"),
+        ("at", "soon", "a date and time"),
+        ("tables", [1], "valid string"),
+        ("tables", "[1", "JSON"),
+        ("ports", "80,http", "valid integer"),
+        ("options", "a=1", "valid dictionary"),
+        ("limit", "some", "valid integer"),
+        ("apply", "perhaps", "false shows the plan"),
+    ],
+)
+def test_what_is_unusable_is_told(info: RunbookInfo, name: str, given: Any, told: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        info.check({name: given})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_the_notebook_gets_what_was_checked_and_nothing_else(
+    info: RunbookInfo, tmp_path: Path
+) -> None:
+    given = {"name": 'it\'s "007"\n\\', "order": "none", "tables": "a,b", "day": "2026-11-23"}
+    values = info.validate(given | {"wait": "1h", "options": '{"ü": 1}'})
+    path = tmp_path / "out.ipynb"
+    prepared = papermill.execute_notebook(info.path, path, values, prepare_only=True)
+    injected: dict[str, Any] = {}
+    exec(prepared.cells[1].source, injected)
+    del injected["__builtins__"]
+    assert injected == values
+    assert set(values) == {parameter.name for parameter in info.parameters}
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("from opsnb.params import Nonesuch\nx: Nonesuch = 1", "cannot import name 'Nonesuch'"),
+        ("x: int = [", "SyntaxError"),
+        ("x: int = print()", "each with a literal"),
+        ("x: int = 'many'", "Parameter x='many' cannot be used"),
+        ("x: Unknown = 1", "'Unknown' is not defined"),
+        ("x: (1 / 0) = 1", "division by zero"),
+    ],
+)
+def test_a_broken_parameters_cell_is_one_sentence(tmp_path: Path, cell: str, told: str) -> None:
+    info = RunbookInfo("test/broken", notebook.write(tmp_path / "broken.ipynb", cell))
+    with pytest.raises(ConfigError) as caught:
+        info.validate({})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
