@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from opsnb.errors import Refused, Unreachable
-from opsnb.guard import Guard, Permit, Plan, action, require
+from opsnb.errors import Refused, Unreachable, UsageError
+from opsnb.guard import Action, Guard, Permit, Plan, action, require
+from opsnb.journal import Continued, Journal, read
 from opsnb.model import ActionRecord, ActionState, Finding, Status
+from opsnb.redaction import MASK, Redactor
 from opsnb.target import Target
 
 SHELF: list[str] = []
@@ -223,3 +226,274 @@ def test_there_is_no_way_round_the_guard() -> None:
     with pytest.raises(Refused):
         list(found.work(kept[0]))
     assert len(SHELF) == 3
+
+
+# The journal's file
+
+
+def journalled(path: Path) -> Guard:
+    return Guard(Target(name="shelf"), True, "", lambda _: None, journal=Journal(path))
+
+
+def test_the_journal_is_written_before_each_step(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    seen: list[ActionRecord] = []
+
+    @action()
+    def looking(target: Target) -> Plan:
+        """Look into the journal"""
+        seen.extend(read(path))
+
+        def work(permit: Permit) -> Iterator[int]:
+            seen.extend(read(path))
+            yield from take(permit)
+
+        def verify_too() -> list[Finding]:
+            seen.extend(read(path))
+            return verify()
+
+        return plan(work=work, verify=verify_too)
+
+    record, _ = journalled(path).act(looking)
+    assert [told.state for told in seen] == [
+        ActionState.PLANNED,  # as it is planned the second time
+        ActionState.APPLYING,
+        ActionState.APPLIED,
+    ]
+    assert read(path) == [record]
+
+
+def test_without_a_journal_nothing_is_changed() -> None:
+    ours = journalled(Path("/dev/full"))
+    with pytest.raises(Refused, match=r"written \(No space left on device\), so nothing"):
+        ours.act(clear)
+    assert len(SHELF) == 3
+    assert ours.target.name == "shelf"
+
+
+def test_a_journal_that_fails_later_is_told_and_the_work_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+
+    @action()
+    def filling(target: Target) -> Plan:
+        """Fill the disk"""
+
+        def work(permit: Permit) -> Iterator[int]:
+            path.unlink()
+            path.symlink_to("/dev/full")
+            yield from take(permit)
+
+        return plan(work=work)
+
+    record, _ = journalled(path).act(filling)
+    assert (record.state, record.verified, SHELF) == (ActionState.APPLIED, True, [])
+    assert record.warning.count("The journal could not be written") == 1
+
+
+def test_no_secret_is_journalled_or_shown(tmp_path: Path) -> None:
+    path, shown = tmp_path / "journal.jsonl", list[ActionRecord]()
+
+    @action()
+    def telling(target: Target, word: str) -> Plan:
+        """Tell a secret"""
+        return plan(terms={"word": word}, sample=[{"word": word}])
+
+    redactor = Redactor(["hunter2-hunter2"])
+    target = Target(name="shelf")
+    ours = Guard(target, True, "", shown.append, journal=Journal(path), redactor=redactor)
+    ours.act(telling, "hunter2-hunter2")
+    assert "hunter2" not in path.read_text() + "".join(one.model_dump_json() for one in shown)
+    assert read(path)[0].arguments == {"word": MASK}
+
+
+# A run that continues another
+
+
+@action(resumable=True)
+def empty(target: Target, former: ActionRecord | None, letters: str = "abc") -> Plan:
+    """Empty the shelf of what was there"""
+    there = former.terms["there"] if former else [book for book in SHELF if book in letters]
+    left = [book for book in there if book in SHELF]
+
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        for done, book in enumerate(left, 1):
+            SHELF.remove(book)
+            yield done
+            if "stop" in SHELF:
+                raise KeyboardInterrupt
+            if "break" in SHELF:
+                raise Unreachable("redis", "Redis went away.")
+
+    def gone() -> list[Finding]:
+        ok = not set(there) & set(SHELF)
+        return [Finding(status=Status.OK if ok else Status.CRIT, message=f"{len(there)} planned.")]
+
+    return plan(
+        summary=f"Take {len(left)}.",
+        planned=len(left),
+        work=work,
+        verify=gone,
+        terms={"there": there},
+        basis=None,
+    )
+
+
+def of(former: ActionRecord, *, apply: bool = True, command: str = "opsnb run x") -> Guard:
+    """Return the guard of a run that continues the one that left `former`."""
+    known = former.model_copy(update={"continues": "run-1"})
+    continued = Continued(run_id="run-1", command=command, actions=[known])
+    return Guard(Target(name="shelf"), apply, "", lambda _: None, continued=continued)
+
+
+def cut_off(by: str) -> ActionRecord:
+    """Return the journal of an action that was cut off behind the first of three books."""
+    told = list[ActionRecord]()
+    SHELF.append(by)
+    ours = Guard(Target(name="shelf"), True, "", told.append)
+    if by == "stop":
+        with pytest.raises(KeyboardInterrupt):
+            ours.act(empty)
+    else:
+        ours.act(empty)
+    SHELF.remove(by)
+    assert SHELF == ["b", "c"]
+    return told[-1]
+
+
+def killed(former: ActionRecord) -> ActionRecord:
+    """Return the journal as a kill leaves it, which lets nobody say anything."""
+    silent = {"state": ActionState.APPLYING, "error": None, "finished": None, "applied": 0}
+    return former.model_copy(update={**silent, "verified": None})
+
+
+def test_what_was_applied_is_verified_and_not_repeated() -> None:
+    first, _ = guard()[0].act(empty)
+    SHELF.append("a")  # somebody put one back
+    second, (effect,) = of(first).act(empty)
+    assert SHELF == ["a"]
+    assert (second.state, second.verified, second.continues) == (
+        ActionState.APPLIED, False, "run-1",
+    )  # fmt: skip
+    assert (second.planned, second.applied, second.started) == (3, 3, first.started)
+    assert second.id != first.id
+    assert second.summary.startswith("Applied by run run-1 at ")
+    assert effect.status is Status.CRIT
+    SHELF.clear()
+    assert of(first).act(empty)[0].verified
+
+
+def test_what_was_applied_is_verified_though_it_could_not_be_planned_anew() -> None:
+    @action()
+    def once(target: Target) -> Plan:
+        """Be planned once"""
+        if not SHELF:
+            raise UsageError("There is no book.")
+        return plan()
+
+    first, _ = guard()[0].act(once)
+    second, (effect,) = of(first).act(once)
+    assert (second.state, second.verified) == (ActionState.APPLIED, False)
+    assert effect.status is Status.UNKNOWN
+    assert effect.message == "The effect could not be measured: There is no book."
+
+
+@pytest.mark.parametrize("by", ["stop", "break"])
+@pytest.mark.parametrize("seen", [cut_off, lambda by: killed(cut_off(by))])
+def test_what_was_cut_off_is_finished(seen: Callable[[str], ActionRecord], by: str) -> None:
+    first = seen(by)
+    SHELF.append("a")  # as the plan had been, it is done again; what comes later is left alone
+    SHELF.append("d")
+    second, (effect,) = of(first).act(empty)
+    assert SHELF == ["d"]
+    assert (second.state, second.planned, second.applied) == (ActionState.APPLIED, 3, 3)
+    assert effect.status is Status.OK
+    assert second.summary.startswith("Take 3. That is left, as run run-1 was cut off in it at ")
+    assert f"with {first.applied} of 3 books known to be done." in second.summary
+
+
+def test_what_was_cut_off_behind_its_last_step_is_only_verified() -> None:
+    first = killed(cut_off("stop"))
+    SHELF.clear()
+    second, (effect,) = of(first).act(empty)
+    assert (second.state, second.planned, second.verified) == (ActionState.APPLIED, 0, True)
+    assert second.summary.startswith("Nothing is left of it to do, though run run-1 was cut off")
+    assert effect.status is Status.OK
+
+
+def test_a_protected_target_needs_its_name_for_what_is_left() -> None:
+    ours = of(cut_off("stop"))
+    protected = Guard(
+        Target(name="shelf", protected=True), True, "", lambda _: None, continued=ours.continued
+    )
+    with pytest.raises(Refused, match="--confirm shelf"):
+        protected.act(empty)
+    assert SHELF == ["b", "c"]
+
+
+def test_what_cannot_be_known_is_put_before_the_operator() -> None:
+    told = list[ActionRecord]()
+    with pytest.raises(KeyboardInterrupt):
+        Guard(Target(name="shelf"), True, "", told.append).act(interrupted)
+    with pytest.raises(Refused) as refused:
+        of(told[-1], command="opsnb run a/b -t shelf").act(interrupted)
+    assert SHELF == ["a", "b"]
+    for words in (
+        "cannot be known, so nothing was changed now: run run-1 was cut off in it at ",
+        "with 1 of 3 books known to be done. What it was to do: Take 3 books. What there would be "
+        "to do anew: Take 2 books. If that is to be done: opsnb run a/b -t shelf --apply.",
+        "to look again without changing anything: opsnb run a/b -t shelf",
+    ):
+        assert words in str(refused.value)
+
+
+def test_terms_without_their_secrets_are_not_taken_for_known() -> None:
+    first = cut_off("stop").model_copy(update={"terms": {"there": [MASK]}})
+    with pytest.raises(Refused, match="cannot be known"):
+        of(first).act(empty)
+    applied = first.model_copy(update={"state": ActionState.APPLIED})
+    record, (effect,) = of(applied).act(empty)
+    assert (record.verified, effect.status) == (False, Status.UNKNOWN)
+    assert SHELF == ["b", "c"]
+
+
+@pytest.mark.parametrize("state", [ActionState.PLANNED, ActionState.REFUSED, ActionState.FAILED])
+def test_what_had_not_begun_is_done_as_ever(state: ActionState) -> None:
+    first = guard(apply=False)[0].act(empty)[0].model_copy(update={"state": state})
+    record, _ = of(first).act(empty)
+    assert (record.applied, record.continues, SHELF) == (3, None, [])
+
+
+@pytest.mark.parametrize("letters", ["ab", "c"])
+def test_other_arguments_are_another_action(letters: str) -> None:
+    first, _ = guard()[0].act(empty)
+    SHELF[:] = ["a", "b", "c"]
+    assert of(first).act(empty, letters)[0].continues is None
+    SHELF[:] = ["a", "b", "c"]
+    assert of(first).act(empty, letters="abc")[0].continues == "run-1"
+
+
+def test_equal_actions_are_told_apart_by_their_order() -> None:
+    first, _ = guard()[0].act(empty)
+    ours = of(first)
+    SHELF[:] = ["a"]
+    assert ours.act(empty)[0].continues == "run-1"
+    assert SHELF == ["a"]
+    assert ours.act(empty)[0].continues is None
+    assert SHELF == []
+
+
+def test_a_dry_run_repeats_its_plan_alone() -> None:
+    first = cut_off("stop")
+    record, found = of(first, apply=False).act(empty)
+    assert (record.state, record.continues, found) == (ActionState.PLANNED, None, [])
+
+
+def test_arguments_are_known_by_name_with_their_defaults() -> None:
+    def told(one: Action[...], *args: object, **kwargs: object) -> dict[str, object]:
+        return one.arguments(*args, **kwargs)
+
+    assert told(empty) == told(empty, "abc") == told(empty, letters="abc") == {"letters": "abc"}
+    assert told(clear) == {}
+    with pytest.raises(TypeError):
+        told(empty, unknown=1)
