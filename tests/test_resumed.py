@@ -1,0 +1,395 @@
+"""Every action, cut off at any point on the real systems and continued, is done exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsnb.guard import Action, Guard, Permit, Plan
+from opsnb.journal import Continued, Journal, read
+from opsnb.model import ActionRecord, ActionState, Finding, Status
+from opsnb.systems import cache, database, queues
+from opsnb.target import Target
+from tests import queue_jobs
+from tests.operate import cache as cached
+from tests.operate import database as databases
+from tests.operate.queues import QUEUE, exports_are_paused, exports_run, failed_jobs, is_paused
+from tests.test_no_way_round import ACTIONS
+
+KEYS = 40_000
+LONG = "SELECT pg_sleep(300)"
+
+
+class Killed(BaseException):
+    """The kernel ends here, and nothing of it says a word any more."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An action, what it finds, what happens after its plan, and what there must be in the end."""
+
+    action: Action[...]
+    effect: Callable[[Target], None]
+    """Asserts that it was done, once."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    place: Callable[[Target], Any] | None = None
+    """A context with the target to act on; the demo stack itself by default."""
+    prepare: Callable[[Target], None] = lambda _: None
+    since: Callable[[Target], None] = lambda _: None
+    """What others do after the plan: it is none of the action's business."""
+    steps: int | None = 1
+    """After how many steps of its work it is in the middle; None when there are no so many."""
+    tells: bool = True
+    """Whether it can be seen to be done; else it is done again, which does no harm."""
+
+
+@contextmanager
+def own_database(demo: Target) -> Iterator[Target]:
+    with databases.own_database(demo) as target:
+        for table in ("a", "b", "c"):
+            databases.query(target, f"CREATE TABLE {table} AS SELECT generate_series(1, 50) AS n")
+            databases.query(target, f"CREATE INDEX {table}_n ON {table} (n)")
+        yield target
+
+
+@contextmanager
+def own_backup(demo: Target) -> Iterator[Target]:
+    with own_database(demo) as target:
+        databases.act(target, database.backup)
+        yield target
+
+
+@contextmanager
+def long_queries(demo: Target) -> Iterator[Target]:
+    with own_database(demo) as target, ExitStack() as stack:
+        for name in ("long-1", "long-2"):
+            stack.enter_context(databases.running(target, LONG, name))
+        databases.wait_for(lambda: database.long_queries(target, 0.01).value == 2)
+        yield target
+
+
+def another_long_query(target: Target) -> None:
+    databases.start(target, LONG, "long-3")
+    databases.wait_for(lambda: database.long_queries(target, 0.01).value != 2)
+
+
+def only_another_is_left(target: Target) -> None:
+    names = ("long-1", "long-2", "long-3")
+    assert [databases.is_running(target, name) for name in names] == [False, False, True]
+    databases.query(
+        target,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'long-3'",
+    )
+
+
+def more_fail(target: Target) -> None:
+    queue_jobs.write(target, QUEUE, 7, first=20_001, age_s=-1)
+
+
+def only_those_are_left(target: Target) -> None:
+    left = queue_jobs.ids_in(target, QUEUE, "failed")
+    assert left == [str(number) for number in range(20_001, 20_008)]
+
+
+def each_waits_once(target: Target) -> None:
+    only_those_are_left(target)
+    waiting = queue_jobs.ids_in(target, QUEUE, "wait")
+    assert len(waiting) == len(set(waiting)) == 1527
+
+
+def two_are_stuck(target: Target) -> None:
+    queue_jobs.forget(target, QUEUE)
+    for job in ("stuck-1", "stuck-2"):
+        queue_jobs.write_active(target, QUEUE, job, age_s=7200)
+
+
+def another_is_stuck(target: Target) -> None:
+    queue_jobs.write_active(target, QUEUE, "stuck-3", age_s=7200)
+
+
+def only_that_is_stuck(target: Target) -> None:
+    assert queue_jobs.ids_in(target, QUEUE, "active") == ["stuck-3"]
+
+
+def many_keys(target: Target) -> None:
+    with cached.client(target) as client:
+        client.mset({f"drill:scene:{number}": "x" for number in range(KEYS)})
+
+
+def no_key(target: Target) -> None:
+    assert not cached.matching(target, "drill:*")
+
+
+def every_project(target: Target) -> None:
+    assert cached.matching(target, "project:*") >= {f"project:{n}" for n in range(1, 101)}
+
+
+def all_are_analyzed(target: Target) -> None:
+    rows = databases.query(
+        target, "SELECT relname, analyze_count FROM pg_stat_user_tables ORDER BY 1"
+    )
+    assert rows == [("a", 1), ("b", 1), ("c", 1), ("later", 0)]
+
+
+def make_table(target: Target) -> None:
+    databases.query(target, "CREATE TABLE later (n int)")
+
+
+def make_index(target: Target) -> None:
+    databases.query(target, "CREATE INDEX a_later ON a (n)")
+
+
+def all_are_whole(target: Target) -> None:
+    rows = databases.query(
+        target,
+        "SELECT relname, indisvalid FROM pg_class JOIN pg_index ON oid = indexrelid"
+        " WHERE indrelid = 'a'::regclass ORDER BY 1",
+    )
+    assert rows == [("a_later", True), ("a_n", True)]
+
+
+def one_backup(_: Target) -> None:
+    names = sorted(path.name for path in Path("backups").iterdir())
+    assert len(names) == 2
+    assert names[1] == f"{names[0]}.sha256"
+
+
+def restored(target: Target, kind: str) -> list[str]:
+    ((name,),) = databases.query(target, "SELECT current_database()")
+    return databases.databases_like(target, f"{name}_{kind}_")
+
+
+def one_is_restored(target: Target) -> None:
+    assert (len(restored(target, "restore")), len(restored(target, "before"))) == (1, 0)
+
+
+def one_is_swapped_in(target: Target) -> None:
+    assert (len(restored(target, "restore")), len(restored(target, "before"))) == (0, 1)
+
+
+def are_paused(target: Target) -> None:
+    assert is_paused(target, "exports")
+    exports_run(target)
+
+
+def are_running(target: Target) -> None:
+    assert not is_paused(target, "exports")
+
+
+def the_queue_is(empty: Callable[[Target], None]) -> Callable[[Target], None]:
+    def effect(target: Target) -> None:
+        empty(target)
+        queue_jobs.forget(target, QUEUE)
+
+    return effect
+
+
+CASES: dict[str, Case] = {
+    "queues/pause": Case(
+        queues.pause, are_paused, {"queue": "exports"}, prepare=exports_run, steps=None
+    ),
+    "queues/resume": Case(
+        queues.resume, are_running, {"queue": "exports"}, prepare=exports_are_paused, steps=None
+    ),
+    "queues/clean_failed": Case(
+        queues.clean_failed,
+        the_queue_is(only_those_are_left),
+        {"queue": QUEUE, "older_than": 0},
+        prepare=failed_jobs,
+        since=more_fail,
+    ),
+    "queues/clean_failed by reason": Case(
+        queues.clean_failed,
+        the_queue_is(only_those_are_left),
+        {"queue": QUEUE, "older_than": 0, "reason": "o"},
+        prepare=failed_jobs,
+        since=more_fail,
+    ),
+    "queues/retry_failed": Case(
+        queues.retry_failed,
+        the_queue_is(each_waits_once),
+        {"queue": QUEUE},
+        prepare=failed_jobs,
+        since=more_fail,
+    ),
+    "queues/retry_failed by reason": Case(
+        queues.retry_failed,
+        the_queue_is(each_waits_once),
+        {"queue": QUEUE, "reason": "o"},
+        prepare=failed_jobs,
+        since=more_fail,
+    ),
+    "queues/remove_stuck": Case(
+        queues.remove_stuck,
+        the_queue_is(only_that_is_stuck),
+        {"queue": QUEUE},
+        prepare=two_are_stuck,
+        since=another_is_stuck,
+    ),
+    "cache/clear": Case(cache.clear, no_key, {"pattern": "drill:*"}, prepare=many_keys),
+    "cache/warm_up": Case(
+        cache.warm_up,
+        every_project,
+        {"projects": 150, "via": "direct"},
+        prepare=cached.cold,
+        tells=False,
+    ),
+    "cache/warm_up by the API": Case(
+        cache.warm_up, every_project, {"via": "api"}, prepare=cached.cold, steps=None, tells=False
+    ),
+    "database/analyze": Case(
+        database.analyze,
+        all_are_analyzed,
+        place=own_database,
+        since=make_table,
+    ),
+    "database/reindex": Case(
+        database.reindex,
+        all_are_whole,
+        {"name": "a", "kind": "table"},
+        place=own_database,
+        prepare=lambda target: databases.make_leftover(target, "a"),
+        since=make_index,
+    ),
+    "database/connections": Case(
+        database.end_long_queries,
+        only_another_is_left,
+        {"minutes": 0.01},
+        place=long_queries,
+        since=another_long_query,
+    ),
+    "database/backup": Case(database.backup, one_backup, place=own_database),
+    "database/restore": Case(
+        database.restore, one_is_restored, place=own_backup, steps=3, tells=False
+    ),
+    "database/restore swapped in": Case(
+        database.restore, one_is_swapped_in, {"swap": True}, place=own_backup, steps=3
+    ),
+}
+
+
+@dataclass
+class Killing:
+    """Has an action's work end after so many steps, as a kill ends it: without any clean-up."""
+
+    action: Action[...]
+    steps: int
+    journal: Path
+    left: list[ActionRecord] = field(default_factory=list)
+    """The journal at that moment."""
+    held: list[Iterator[int]] = field(default_factory=list)
+
+    def __call__(self) -> Action[...]:
+        return replace(self.action, function=self.plan)
+
+    def plan(self, target: Target, former: ActionRecord | None, **arguments: Any) -> Plan:
+        plan = self.action.function(target, former, **arguments)
+
+        def work(permit: Permit) -> Iterator[int]:
+            steps = plan.work(permit)
+            self.held.append(steps)  # as long as it is held its clean-up does not run
+            for number, done in enumerate(steps):
+                if number == self.steps:
+                    break
+                yield done
+            self.left = read(self.journal)
+            raise Killed
+
+        return replace(plan, work=work)
+
+
+MOMENTS = ("before its first step", "in the middle", "behind its last step")
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def target(case: Case, demo: Target) -> Iterator[Target]:
+    with ExitStack() as stack:
+        yield stack.enter_context(case.place(demo)) if case.place else demo
+
+
+def test_every_action_is_in_the_table() -> None:
+    assert {case.action for case in CASES.values()} == {action for action, _, _ in ACTIONS.values()}
+
+
+def act(
+    target: Target, action: Action[...], arguments: dict[str, Any], **how: Any
+) -> tuple[ActionRecord, list[Finding]]:
+    return Guard(target, True, "", lambda _: None, **how).act(action, **arguments)
+
+
+def go_on(
+    target: Target, case: Case, former: list[ActionRecord]
+) -> tuple[ActionRecord, list[Finding]]:
+    known = [record.model_copy(update={"continues": "run-1"}) for record in former]
+    continued = Continued(run_id="run-1", command="", actions=known)
+    return act(target, case.action, case.arguments, continued=continued)
+
+
+@pytest.mark.parametrize("case", CASES, indirect=True)
+def test_applied_it_is_verified_and_not_repeated(
+    target: Target, case: Case, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    case.prepare(target)
+    first, _ = act(target, case.action, case.arguments, journal=Journal(path))
+    case.since(target)
+    second, (effect,) = go_on(target, case, read(path))
+    assert effect.status is Status.OK, effect.message
+    assert (second.state, second.verified) == (ActionState.APPLIED, True)
+    assert (second.applied, second.finished) == (first.applied, first.finished)
+    case.effect(target)
+
+
+@pytest.mark.parametrize(
+    ("case", "when"),
+    [
+        (name, when)
+        for name, case in CASES.items()
+        for when in MOMENTS
+        if case.steps is not None or when != MOMENTS[1]
+    ],
+    indirect=["case"],
+)
+def test_cut_off_it_is_finished(target: Target, case: Case, tmp_path: Path, when: str) -> None:
+    steps = dict(zip(MOMENTS, (0, case.steps or 0, 10**9), strict=True))[when]
+    path = tmp_path / "journal.jsonl"
+    case.prepare(target)
+    killing = Killing(case.action, steps, path)
+    with pytest.raises(Killed):
+        act(target, killing(), case.arguments, journal=Journal(path))
+    assert [record.state for record in killing.left] == [ActionState.APPLYING]
+    case.since(target)
+    record, (effect,) = go_on(target, case, killing.left)
+    assert effect.status is Status.OK, effect.message
+    assert (record.state, record.verified, record.continues) == (
+        ActionState.APPLIED, True, "run-1",
+    )  # fmt: skip
+    if when == "behind its last step" and case.tells:
+        assert record.planned == 0
+    case.effect(target)
+    for held in killing.held:
+        with suppress(Exception):
+            held.close()  # type: ignore[attr-defined]
+
+
+def test_a_resume_that_was_cut_off_left_jobs_apart(demo: Target) -> None:
+    """An older BullMQ keeps the jobs of a paused queue apart and gives some back at a time."""
+    queue_jobs.forget(demo, QUEUE)
+    queue_jobs.write(demo, QUEUE, 3, state="completed")
+    with queue_jobs.connected(demo) as client:
+        client.rpush(queue_jobs.key(demo, QUEUE, "paused"), "1", "2")
+    record, (effect,) = act(demo, queues.resume, {"queue": QUEUE})
+    assert (record.planned, record.verified, effect.status) == (1, True, Status.OK)
+    assert queue_jobs.ids_in(demo, QUEUE, "wait") == ["1", "2"]
+    assert act(demo, queues.resume, {"queue": QUEUE})[0].planned == 0
+    queue_jobs.forget(demo, QUEUE)
