@@ -130,6 +130,7 @@ def is_going_on(run_id: str) -> bool:
 
 def _keep(store: Store, stage: Stage, result: RunResult) -> list[str]:
     """Make the record of a run that was killed; return its id, or nothing if it had one."""
+    store.sweep(result.run_id)
     if not store.has(result.run_id):
         path = stage.folder / _NOTEBOOK
         notebook = json.loads(path.read_text(encoding="utf-8"))

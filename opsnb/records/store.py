@@ -152,6 +152,16 @@ class Store:
                 self._fs.rm(folder, recursive=True)
             raise
 
+    def sweep(self, run_id: str) -> None:
+        """Remove what a writer that was killed has left of the record of that run."""
+        if self._folder:
+            shutil.rmtree(self._folder / _WRITING / run_id, ignore_errors=True)
+            return
+        folder = self._path(run_id)
+        with self._telling("written"):
+            if self._fs.exists(folder) and not self._fs.exists(f"{folder}/{RESULT}"):
+                self._fs.rm(folder, recursive=True)
+
     def update(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> None:
         """Store the record of a run that is still open anew, redacted, in place of what it was.
 
