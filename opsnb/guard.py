@@ -360,14 +360,15 @@ class Guard:
 
     def _journal(self, record: ActionRecord) -> str:
         """Write and show the journal; return why it could not be written, or nothing."""
-        failure = ""
+        safe, failure = self._safe(record), ""
         try:
-            self.journal.write(self._safe(record))
+            self.journal.write(safe)
         except OSError as error:
             failure = error.strerror or str(error)
             if _UNWRITTEN not in record.warning:
                 record.warning = f"{record.warning} {_UNWRITTEN} ({failure}).".strip()
-        self.show(self._safe(record))
+                safe = self._safe(record)
+        self.show(safe)
         return failure
 
     def _safe(self, record: ActionRecord) -> ActionRecord:

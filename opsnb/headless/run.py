@@ -26,6 +26,7 @@ from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
 from opsnb.headless.progress import Progress
+from opsnb.journal import JOURNAL, RESUME
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
 from opsnb.redaction import Redactor, environment_secrets
@@ -160,9 +161,9 @@ class _Run:
         notebook: dict[str, Any],
         server: ForkServer | None,
     ) -> Execution:
-        environment = {"OPSNB_JOURNAL": str(stage.journal)}
-        if self.order.resumes:
-            environment["OPSNB_RESUME"] = str(stage.keep_resumed(self.order.resumes))
+        # What a run continues is nothing to those that its own cells may start.
+        resumed = str(stage.keep_resumed(self.order.resumes)) if self.order.resumes else ""
+        environment = {JOURNAL: str(stage.journal), RESUME: resumed}
 
         def kernel_started(pid: int) -> None:
             stage.add_holder(pid)

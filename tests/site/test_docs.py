@@ -17,7 +17,8 @@ from opsnb import catalog
 from opsnb.check import Check
 from opsnb.cli import app
 from opsnb.guard import Guard
-from opsnb.model import ActionRecord, Status
+from opsnb.journal import Continued
+from opsnb.model import ActionRecord, ActionState, Status, now
 from opsnb.runbook import Runbook
 from opsnb.site.reference import TABLES
 from opsnb.systems import cache, logs
@@ -68,15 +69,40 @@ def test_the_check_of_the_guide_works_in_its_module() -> None:
     ]
 
 
-def test_the_action_of_the_guide_works_on_a_real_cache(demo: Target) -> None:
-    (source,) = blocks(DOCS / "guide/act.md", "python")
+@pytest.fixture
+def actions() -> dict[str, Any]:
+    """The names of a module of the cache, with the guide's actions in it."""
     names: dict[str, Any] = {**vars(checks), **vars(clearing)}
-    exec(source, names)
-    with names["connection"](demo) as client:
+    for source in blocks(DOCS / "guide/act.md", "python"):
+        exec(source, names)
+    return names
+
+
+def test_the_action_of_the_guide_works_on_a_real_cache(
+    demo: Target, actions: dict[str, Any]
+) -> None:
+    with actions["connection"](demo) as client:
         assert client.set("drill:forget", 1)
     told: list[ActionRecord] = []
-    Guard(demo, True, "", told.append).act(names["forget"], "drill:forget")
+    Guard(demo, True, "", told.append).act(actions["forget"], "drill:forget")
     assert (told[-1].planned, told[-1].applied, told[-1].verified) == (1, 1, True)
+
+
+def test_the_resumable_action_of_the_guide_finishes_what_was_cut_off(
+    demo: Target, actions: dict[str, Any]
+) -> None:
+    told: list[ActionRecord] = []
+    with actions["connection"](demo) as client:
+        client.mset({f"drill:forget:{number}": 1 for number in range(3)})
+        Guard(demo, False, "", told.append).act(actions["forget_all"], "drill:forget:*")
+        client.unlink("drill:forget:0")
+        client.set("drill:forget:later", 1)
+        former = told[-1].model_copy(update={"state": ActionState.APPLYING, "started": now()})
+        continued = Continued(run_id="r", command="", actions=[former])
+        ours = Guard(demo, True, "", told.append, continued=continued)
+        ours.act(actions["forget_all"], "drill:forget:*")
+        assert (told[-1].planned, told[-1].verified) == (2, True)
+        assert client.unlink("drill:forget:later") == 1
 
 
 def test_the_limit_of_the_guide_is_one_that_there_is() -> None:
