@@ -10,6 +10,8 @@ from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
 from opsnb.systems import cache, database, queues
 from opsnb.target import Target
+from tests import queue_jobs
+from tests.operate.queues import QUEUE as DRILL
 from tests.test_operate import SCENARIOS, quiet, snapshot
 
 __all__ = ["quiet"]  # the fixture
@@ -59,3 +61,4 @@ def test_the_work_of_a_plan_is_refused_without_the_guard(quiet: Target, runbook:
     assert snapshot(quiet) == before
     if runbook in LEAVES_SOMETHING:
         Guard(quiet, True, "", lambda _: None).act(action, *args, **kwargs)
+    queue_jobs.forget(quiet, DRILL)
