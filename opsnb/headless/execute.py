@@ -92,7 +92,7 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     if ending:
         return Execution(executed, ending.exit_code, ending.reason + killed)
     if failures:
-        return Execution(executed, _exit_code(failures[0]), _sentence(failures[0]))
+        return Execution(executed, *_told(failures[0]))
     if any(cell.get("execution_count") is None for cell in _code(executed)):
         return Execution(executed, BROKE, "The notebook ended itself before its last cell.")
     return Execution(executed)
@@ -175,25 +175,31 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _exit_code(error: Exception) -> int:
-    """Return 77 and 64 for what a runbook itself refused, else 70: the run broke."""
-    raised = getattr(errors, getattr(error, "ename", ""), None)
+def failure(ename: str, evalue: str, count: object) -> tuple[int, str]:
+    """Return the exit code and the sentence for what a cell raised.
+
+    77 and 64 for what the runbook itself refused, else 70: the run broke.
+    """
+    raised = getattr(errors, ename, None)
+    code = BROKE
     if isinstance(raised, type) and issubclass(raised, errors.OpsnbError):
-        return raised.exit_code
-    return BROKE
+        code = raised.exit_code
+    if code != BROKE:
+        return code, evalue
+    return BROKE, f"Cell [{count or '?'}] raised {ename}: {evalue}"
 
 
-def _sentence(error: Exception) -> str:
-    """Return what went wrong. Told by the errors' names: their classes are papermill's."""
+def _told(error: Exception) -> tuple[int, str]:
+    """Return exit code and sentence. Told by the errors' names: their classes are papermill's."""
     kind = type(error).__name__
     if kind == "PapermillExecutionError":
-        ename, evalue = getattr(error, "ename", ""), getattr(error, "evalue", "")
-        if _exit_code(error) != BROKE:
-            return str(evalue)
-        return f"Cell [{getattr(error, 'exec_count', '?')}] raised {ename}: {evalue}"
+        told = (getattr(error, name, "") for name in ("ename", "evalue", "exec_count"))
+        return failure(*told)
     if kind == "DeadKernelError":
-        return "The kernel died; look for a lack of memory on the machine that ran it."
-    if isinstance(error, OSError) and error.strerror:
+        why = "The kernel died; look for a lack of memory on the machine that ran it."
+    elif isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        return f"The notebook could not be executed: {error.strerror}{where}. Mend that."
-    return f"The notebook could not be executed: {kind}: {error}"
+        why = f"The notebook could not be executed: {error.strerror}{where}. Mend that."
+    else:
+        why = f"The notebook could not be executed: {kind}: {error}"
+    return BROKE, why

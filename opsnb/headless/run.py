@@ -149,7 +149,7 @@ class _Run:
         try:
             execution = self._execute(stage, redactor, notebook, server)
             complete(execution.notebook, stage.journal)
-            result = _result(self.opening, execution)
+            result = end(self.opening, execution)
             return keep(self.store, result, execution.notebook, redactor)
         finally:
             stage.close()
@@ -237,7 +237,8 @@ def begin(order: Order, source: bytes) -> RunResult:
     )
 
 
-def _result(opening: RunResult, execution: Execution) -> RunResult:
+def end(opening: RunResult, execution: Execution) -> RunResult:
+    """Return what is known as the run ends, from what was known as it began and its notebook."""
     found = findings(execution.notebook)
     status = worst(finding.status for finding in found)
     if execution.exit_code:  # what did not run to its end may have missed the worst

@@ -1,6 +1,6 @@
 """What runs leave: the store of executed notebooks and their results, read and written."""
 
-from opsnb.records.extract import actions, findings, rebuild, stamp
+from opsnb.records.extract import actions, executed, findings, rebuild, stamp
 from opsnb.records.staging import Stage, complete, is_going_on, reap
 from opsnb.records.store import Store, new_run_id
 
@@ -9,6 +9,7 @@ __all__ = [
     "Store",
     "actions",
     "complete",
+    "executed",
     "findings",
     "is_going_on",
     "new_run_id",

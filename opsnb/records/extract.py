@@ -51,6 +51,11 @@ def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
     return list(found.values())
 
 
+def executed(notebook: dict[str, Any]) -> bool:
+    """Whether any of its cells has been run, or has an output all the same."""
+    return any(cell.get("execution_count") or cell.get("outputs") for cell in notebook["cells"])
+
+
 def merge(notebook: dict[str, Any], journal: Iterable[ActionRecord]) -> None:
     """Put into the outputs of `notebook` what they do not tell yet of the actions in `journal`.
 
@@ -77,13 +82,16 @@ def _cell_at_work(notebook: dict[str, Any]) -> dict[str, Any]:
     """Return the code cell that was being executed when `notebook` was last saved, or ended.
 
     What papermill notes tells: a notebook that is going on is saved after each cell, so that the
-    one behind those that it knows to have begun is at work.
+    one behind those that it knows to have begun is at work. Where it notes nothing, as in
+    JupyterLab, that is the one that was run last.
     """
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     begun = [i for i, cell in enumerate(cells) if _noted(cell).get("start_time")]
-    last = begun[-1] if begun else -1
+    if not begun:
+        return max(cells, key=lambda cell: cell.get("execution_count") or 0)
+    last = begun[-1]
     is_over = bool(_noted(notebook).get("end_time"))
-    at_work = is_over or (begun and not _noted(cells[last]).get("end_time"))
+    at_work = is_over or not _noted(cells[last]).get("end_time")
     found: dict[str, Any] = cells[last if at_work else min(last + 1, len(cells) - 1)]
     return found
 

@@ -25,7 +25,7 @@ from opsnb import journal
 from opsnb.errors import ConfigError, OpsnbError
 from opsnb.holder import Holder
 from opsnb.model import RunResult, Status, worst
-from opsnb.records.extract import actions, findings, merge
+from opsnb.records.extract import actions, executed, findings, merge
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import state_home
@@ -76,6 +76,12 @@ class Stage:
         self._run.holders.append(Holder.of(pid))
         self._write_run()
 
+    def update(self, result: RunResult) -> None:
+        """Note what is known of the run by now; when that fails the run goes on."""
+        self._run.result = result
+        with suppress(OSError):
+            self._write_run()
+
     def save(self, notebook: dict[str, Any]) -> None:
         """Keep `notebook`, already redacted, as what the run has done so far.
 
@@ -98,9 +104,16 @@ class Stage:
         _write(self.folder / _RUN, self._run.model_dump_json())
 
 
-def complete(notebook: dict[str, Any], path: Path) -> None:
-    """Put into `notebook` what its outputs lack of the journal of its actions at `path`."""
-    merge(notebook, journal.read(path))
+def complete(notebook: dict[str, Any], path: Path, run: RunResult | None = None) -> None:
+    """Put into `notebook` what its outputs lack of the journal of its actions at `path`.
+
+    The cells of a `run` that is open may have been run again: plans that they no longer show are
+    past, and what was done to another target is told by another record.
+    """
+    told = journal.read(path)
+    if run and run.open:
+        told = [record for record in told if record.begun and record.target == run.target]
+    merge(notebook, told)
 
 
 def reap(store: Store) -> list[str]:
@@ -129,24 +142,32 @@ def is_going_on(run_id: str) -> bool:
 
 
 def _keep(store: Store, stage: Stage, result: RunResult) -> list[str]:
-    """Make the record of a run that was killed; return its id, or nothing if it had one."""
+    """Make or end the record of a run that was killed; return its id, or nothing if it needs none.
+
+    A run that was open in JupyterLab has a record already, or none when no cell was run.
+    """
     store.sweep(result.run_id)
-    if not store.has(result.run_id):
-        path = stage.folder / _NOTEBOOK
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        complete(notebook, stage.journal)
-        result.findings, result.actions = findings(notebook), actions(notebook)
-        found = (finding.status for finding in result.findings)
-        result.status = worst([*found, Status.UNKNOWN])
-        last = max(each.stat().st_mtime for each in stage.folder.iterdir())
-        result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
-        result.seconds = (result.finished - result.started).total_seconds()
-        # Redacted by those who wrote it; this process need not know the same secrets.
-        store.keep(result, notebook, Redactor(environment_secrets()))
+    kept = store.has(result.run_id)
+    if kept and not store.result(result.run_id).open:
         stage.close()
-        return [result.run_id]
+        return []
+    notebook = json.loads((stage.folder / _NOTEBOOK).read_text(encoding="utf-8"))
+    complete(notebook, stage.journal, result)
+    if result.open and not executed(notebook):
+        stage.close()
+        return []
+    result.findings, result.actions = findings(notebook), actions(notebook)
+    found = (finding.status for finding in result.findings)
+    result.status = worst([*found, Status.UNKNOWN])
+    last = max(each.stat().st_mtime for each in stage.folder.iterdir())
+    result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
+    result.seconds = (result.finished - result.started).total_seconds()
+    result.open = False
+    write = store.update if kept else store.keep
+    # Redacted by those who wrote it; this process need not know the same secrets.
+    write(result, notebook, Redactor(environment_secrets()))
     stage.close()
-    return []
+    return [result.run_id]
 
 
 def _home() -> Path:

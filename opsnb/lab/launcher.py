@@ -1,0 +1,79 @@
+"""The page that `opsnb lab` begins with: the runbooks by symptom, by occasion and by section."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from opsnb.catalog import RunbookInfo, by_section
+from opsnb.errors import ConfigError
+
+PAGE = "Start.md"
+FIRST = "health/daily"
+"""Where to begin when nothing is known yet."""
+
+_HEAD = """# Runbooks
+
+Each opens as a copy of your own: run its cells one by one, change what you like. Once you run a
+cell it has a record, which every save brings up to date.
+"""
+# What a sentence begins with that tells a time or an aim; any other tells what one sees.
+_OCCASION = re.compile(r"(After|Before|Once|Only|To|When|While)\b")
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+
+
+def page(infos: Iterable[RunbookInfo]) -> str:
+    """Return the page, in Markdown, with links as seen from the folder of the runbooks.
+
+    What a runbook is for is the first sentence of its own *When to use*.
+    """
+    infos = [info for _, group in by_section(infos) for info in group]
+    uses = [(use, info) for info in infos if (use := _use(info))]
+    seen = [entry for entry in uses if not _OCCASION.match(entry[0])]
+    occasions = [entry for entry in uses if entry not in seen]
+    return "\n".join(
+        [
+            _HEAD,
+            *_begin(infos),
+            *_table("What you see", seen),
+            *_table("What you are about to do", occasions),
+            *_sections(infos),
+        ]
+    )
+
+
+def _use(info: RunbookInfo) -> str:
+    """Return the first sentence on when to use `info`, without what follows a colon."""
+    try:
+        text = _LINK.sub(r"\1", info.when_to_use)
+    except ConfigError:
+        return ""
+    return re.split(r"(?<=[.!?])\s|[:;]\s", text, maxsplit=1)[0].rstrip(".")
+
+
+def _begin(infos: Iterable[RunbookInfo]) -> Iterator[str]:
+    for info in infos:
+        if info.id == FIRST:
+            yield f"Nothing known yet? Begin with the {_link(info, info.name.lower())}.\n"
+
+
+def _table(title: str, uses: Sequence[tuple[str, RunbookInfo]]) -> Iterator[str]:
+    if uses:
+        yield f"## {title}\n\n| | Runbook |\n| --- | --- |"
+        yield from (f"| {use.replace('|', chr(92) + '|')} | {_link(info)} |" for use, info in uses)
+        yield ""
+
+
+def _sections(infos: Iterable[RunbookInfo]) -> Iterator[str]:
+    yield "## All, by section\n\n| | Runbooks |\n| --- | --- |"
+    for section, group in by_section(infos):
+        yield f"| {section} | {', '.join(map(_link, group))} |"
+    yield ""
+
+
+def _link(info: RunbookInfo, words: str = "") -> str:
+    try:
+        acts = " (acts)" if info.acts else ""
+    except ConfigError:
+        acts = " (cannot be read)"
+    return f"[{words or info.name}]({info.id}.ipynb){acts}"

@@ -1,0 +1,49 @@
+"""The locks of the targets that are acted on by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from opsnb.errors import OpsnbError
+from opsnb.headless.locks import Lock
+from opsnb.model import RunResult
+from opsnb.records import Store
+
+
+class Locks:
+    """Holds what locks are wanted; several runbooks that are open on a target share one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[str, Lock] = {}
+        self._refused: set[str] = set()
+        self._turn = threading.Lock()
+
+    def hold(self, wanted: Mapping[str, RunResult]) -> list[str]:
+        """Hold the locks of the targets `wanted`, each for the run that acts on it, and no other.
+
+        Returns a sentence on each that cannot be had, once until it can.
+        """
+        with self._turn:
+            for target in list(self._held):
+                if target not in wanted or self._held[target].lost:
+                    self._held.pop(target).release()
+            self._refused &= wanted.keys()
+            return [
+                sentence
+                for target, run in wanted.items()
+                if target not in self._held and (sentence := self._take(target, run))
+            ]
+
+    def _take(self, target: str, run: RunResult) -> str:
+        lock = Lock(self._store, target, run)
+        try:
+            lock.take(0, ())
+        except OpsnbError as error:
+            told = target in self._refused
+            self._refused.add(target)
+            return "" if told else f"Do not act on {target} yet. {error}"
+        self._refused.discard(target)
+        self._held[target] = lock
+        return ""

@@ -1,0 +1,270 @@
+"""Runs by hand: what each save of a working copy leaves in the store of records.
+
+A working copy is one run from the start of its kernel on. It has a record as soon as one of its
+cells was run; merely looking leaves nothing. Every save brings the record up to date, and the end
+of the kernel, or of JupyterLab, ends it. While it is open it is staged like a headless run: when
+JupyterLab is killed, the next opsnb command ends its record, with what its actions' journal tells.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from opsnb import catalog
+from opsnb.catalog import RunbookInfo
+from opsnb.errors import ConfigError, OpsnbError, RunBroke
+from opsnb.headless.execute import Execution, failure
+from opsnb.headless.run import Order, begin, end, source_of
+from opsnb.model import RunResult
+from opsnb.records import Stage, Store, complete, executed, new_run_id
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.target import Target, load_config
+
+TRIGGER = "interactive"
+_KILLED = "JupyterLab was killed while this was open; what was run after the last save is not here."
+
+
+class Recorder:
+    """The runs of one JupyterLab, by the paths of their working copies as JupyterLab tells them."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        """`root` is the folder of the working copies."""
+        self._root = root
+        self._store = store
+        self._runbooks = {
+            f"{info.id}.ipynb": (info, source_of(info)) for info in catalog.runbooks()
+        }
+        self.runs: dict[str, Run] = {}
+        """Those that have begun, by path."""
+        self._turn = threading.Lock()
+
+    def run(self, path: str) -> Run | None:
+        """Return the run of the working copy at `path`, begun now if need be; None for other files.
+
+        Raises OpsnbError when it cannot be begun.
+        """
+        with self._turn:
+            if path not in self.runs and path in self._runbooks:
+                self.runs[path] = Run(self._store, *self._runbooks[path], self._root / path)
+            return self.runs.get(path)
+
+    def moved(self, old: str, new: str) -> None:
+        """Follow a working copy, or a folder of them, to its new path."""
+        with self._turn:
+            for path in [path for path in self.runs if f"{path}/".startswith(f"{old}/")]:
+                moved = new + path.removeprefix(old)
+                self.runs[moved] = self.runs.pop(path)
+                self.runs[moved].path = self._root / moved
+
+    def close(self) -> Iterator[RunResult | OpsnbError]:
+        """End all runs. Yield the result of each that has a record, or why it was not ended."""
+        with self._turn:
+            for run in self.runs.values():
+                try:
+                    if result := run.close():
+                        yield result
+                except OpsnbError as error:
+                    yield error
+            self.runs.clear()
+
+
+class Run:
+    """The run of one working copy. Its methods may be called from any thread."""
+
+    def __init__(self, store: Store, info: RunbookInfo, source: bytes, path: Path) -> None:
+        """Begin it; `source` is the original. Raises OpsnbError when it cannot be staged."""
+        self.path = path
+        self._store = store
+        self._info = info
+        self._source = source
+        self._turn = threading.Lock()
+        self._secrets: frozenset[str] = frozenset()
+        self._saved = b""
+        """The notebook as it was last recorded, or before that as it was opened."""
+        self._kept: RunResult | None = None
+        """What the record tells; None while there is none."""
+        self._saved = self._read()
+        notebook = _notebook(self._saved, path)
+        self._opening = self._begin(_parameters(notebook))
+        redactor = self._redactor()
+        self._stage = Stage.open(store, _safe(self._opening, redactor), redactor.tree(notebook))
+
+    @property
+    def opening(self) -> RunResult:
+        """What is known of it besides its cells' outputs, as of the last save."""
+        return self._opening
+
+    @property
+    def journal(self) -> Path:
+        """Where its kernel is to write what its actions do."""
+        return self._stage.journal
+
+    def add_kernel(self, pid: int) -> None:
+        """Note a kernel's process: as long as it lives, the run is going on."""
+        with self._turn, suppress(OSError):
+            self._stage.add_holder(pid)
+
+    def save(self) -> RunResult | None:
+        """Bring its record up to date with the notebook as it was saved.
+
+        Return the result when that made a record, else None. Raises OpsnbError when the notebook
+        cannot be read or the record cannot be written.
+        """
+        with self._turn:
+            before = self._kept
+            self._record(self._read(), is_open=True)
+            made = self._kept and (before is None or before.run_id != self._kept.run_id)
+            return self._kept if made else None
+
+    def end(self) -> None:
+        """End the record, as the kernel is gone; a later save opens it again. Raises OpsnbError."""
+        with self._turn:
+            self._record(self._read(), is_open=False)
+
+    def close(self) -> RunResult | None:
+        """End the run for good and return its result, None when it has no record.
+
+        Raises OpsnbError when the record cannot be written: the next opsnb command writes it.
+        """
+        try:
+            self.end()
+        except OpsnbError as error:
+            unwritten = self._opening.model_copy(update={"error": str(error)})
+            self._stage.update(_safe(unwritten, self._redactor()))
+            raise
+        self._stage.close()
+        return self._kept
+
+    def _record(self, content: bytes, *, is_open: bool) -> None:
+        notebook = _notebook(content, self.path)
+        redactor = self._redactor()
+        self._follow(_parameters(notebook), redactor)
+        self._stage.save(redactor.tree(notebook))
+        self._write(notebook, redactor, is_open=is_open, is_new=content != self._saved)
+        self._saved = content
+
+    def _follow(self, parameters: dict[str, Any], redactor: Redactor) -> None:
+        """Take over the parameters that the cells set now; another target makes another run."""
+        if parameters == self._opening.parameters:
+            return
+        if _target(parameters) == self._opening.target:
+            self._opening = self._opening.model_copy(update={"parameters": parameters})
+        else:
+            since = self._opening.started
+            if self._kept:
+                notebook = _notebook(self._saved, self.path)
+                self._write(notebook, redactor, is_open=False, is_new=False)
+                since = self._kept.finished
+            self._opening, self._kept = self._begin(parameters, since), None
+        self._stage.update(_safe(self._opening, redactor))
+
+    def _write(
+        self, notebook: dict[str, Any], redactor: Redactor, *, is_open: bool, is_new: bool
+    ) -> None:
+        complete(notebook, self.journal, self._opening)
+        if not executed(notebook):
+            return
+        result = end(self._opening, Execution(notebook, *_failure(notebook)))
+        result.open = is_open
+        if self._kept and not is_new:
+            result.finished, result.seconds = self._kept.finished, self._kept.seconds
+        if self._kept:
+            self._store.update(result, notebook, redactor)
+        else:
+            self._store.keep(result, notebook, redactor)
+            self._opening.run_id = result.run_id  # another, if that one was taken
+            self._stage.update(_safe(self._opening, redactor))
+        self._kept = result
+
+    def _begin(self, parameters: dict[str, Any], since: datetime | None = None) -> RunResult:
+        order = Order(self._info, Target(name=_target(parameters)), parameters, trigger=TRIGGER)
+        opening = begin(order, self._source)
+        opening.open, opening.error = True, _KILLED
+        if since:
+            opening.started = since
+            opening.run_id = new_run_id(opening.runbook, opening.target, since)
+        return opening
+
+    def _redactor(self) -> Redactor:
+        """Return what masks the secrets of every target: the cells may turn to any of them."""
+        secrets = set(environment_secrets())
+        with suppress(ConfigError):  # what was known before still counts
+            config = load_config()
+            for name in config.names:
+                with suppress(ConfigError):
+                    secrets |= config.target(name).secrets
+        self._secrets |= secrets
+        return _redactor(self._secrets)
+
+    def _read(self) -> bytes:
+        """Return the notebook's file; as it was last recorded when it was deleted since."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return self._saved
+        except OSError as error:
+            raise RunBroke(f"{self.path} cannot be read: {error.strerror}.") from error
+
+
+@lru_cache(maxsize=2)
+def _redactor(secrets: frozenset[str]) -> Redactor:
+    """Return the redactor, the same one from save to save: it remembers what it has masked."""
+    return Redactor(secrets)
+
+
+def _safe(result: RunResult, redactor: Redactor) -> RunResult:
+    return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
+
+
+def _notebook(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        notebook: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise RunBroke(f"{path} is not a readable notebook: {error}.") from error
+    return notebook
+
+
+def _target(parameters: dict[str, Any]) -> str:
+    return str(parameters.get("target", ""))
+
+
+def _parameters(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters as the cells set them; what is no plain value is left out."""
+    found: dict[str, Any] = {}
+    for tag in ("parameters", "injected-parameters"):
+        for cell in notebook["cells"]:
+            if tag in cell["metadata"].get("tags", ()):
+                found |= dict(_assigned("".join(cell["source"])))
+    return found
+
+
+def _assigned(source: str) -> Iterator[tuple[str, Any]]:
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # being typed
+        return
+    for statement in statements:
+        match statement:
+            case ast.Assign([ast.Name(name)], ast.expr() as value) | ast.AnnAssign(
+                ast.Name(name), _, ast.expr() as value
+            ):
+                with suppress(ValueError, TypeError):
+                    yield name, ast.literal_eval(value)
+
+
+def _failure(notebook: dict[str, Any]) -> tuple[int, str | None]:
+    """Return the exit code and the sentence for the first cell that shows an error, if one does."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            if output.get("output_type") == "error":
+                told = output.get("ename", ""), output.get("evalue", "")
+                return failure(*told, cell.get("execution_count"))
+    return 0, None
