@@ -382,6 +382,16 @@ def test_cut_off_it_is_finished(target: Target, case: Case, tmp_path: Path, when
             held.close()  # type: ignore[attr-defined]
 
 
+def test_what_a_killed_backup_left_goes(demo: Target) -> None:
+    first, _ = act(demo, database.backup, {})
+    path = Path(first.terms["file"])
+    path.rename(path.with_name(f".{path.name}.part"))  # killed before it had its name
+    killed = first.model_copy(update={"state": ActionState.APPLYING})
+    again, _ = go_on(demo, Case(database.backup, one_backup), [killed])
+    assert again.verified
+    one_backup(demo)
+
+
 def test_a_resume_that_was_cut_off_left_jobs_apart(demo: Target) -> None:
     """An older BullMQ keeps the jobs of a paused queue apart and gives some back at a time."""
     queue_jobs.forget(demo, QUEUE)

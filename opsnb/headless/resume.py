@@ -39,10 +39,12 @@ def order(
         )
     if not allow_changed:
         _demand_unchanged(info, former)
+    given = _parameters(former)
     return Order(
         info,
         config.target(former.target),
-        info.validate(_parameters(former)),
+        # Checked, but handed on as they were: a default of 24 must not become 24.0, another value.
+        info.validate(given) | given,
         incident=former.incident,
         resumes=former.model_copy(update={"actions": merged(_chain(store, former))}),
     )

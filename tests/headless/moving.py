@@ -23,14 +23,22 @@ POINTS = "OPSNB_TEST_POINTS"
 """Names a folder: who wants to wait at a point finds its name there in `wanted`."""
 MOVED, BUMPED = "drill:moved", "drill:bumped"
 
-PARAMETERS = 'target: str = "demo"\nwhat: str = "move"\nnote: str = ""\napply: bool = False'
+PARAMETERS = """
+from opsnb.params import Hours
+
+target: str = "demo"
+what: str = "move"
+note: str = ""
+hours: Hours = 24
+apply: bool = False
+"""
 BEGIN = """
 from opsnb import Runbook
 from tests.headless import moving
 
 rb = Runbook(target, apply=apply)
 """
-ACT = "rb.act(getattr(moving, what))"
+ACT = "rb.act(getattr(moving, what), hours)"
 LOOK = "rb.check(moving.looked)"
 
 _calls = {"planned": 0}
@@ -75,7 +83,7 @@ def _planned() -> None:
 
 
 @action(needs=("redis",), resumable=True)
-def move(target: Target, former: ActionRecord | None) -> Plan:
+def move(target: Target, former: ActionRecord | None, hours: float) -> Plan:
     """Move items"""
     _planned()
     moved = done(target)
@@ -94,7 +102,7 @@ def move(target: Target, former: ActionRecord | None) -> Plan:
 
 
 @action(needs=("redis",))
-def bump(target: Target) -> Plan:
+def bump(target: Target, hours: float) -> Plan:
     """Count on"""
     _planned()
 

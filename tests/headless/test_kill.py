@@ -225,7 +225,7 @@ def resumed(place: Place, former: RunResult, target: Target) -> str:
     (action,) = result.actions
     if code == 77:
         assert "cannot be known" in str(action.error)
-        assert f"{RUNBOOK} -t demo -p what=bump -p note= --apply" in str(result.error)
+        assert f"{RUNBOOK} -t demo -p what=bump -p note= -p hours=24 --apply" in str(result.error)
         return "asks: it cannot know what is left"
     assert (code, action.state, action.verified) == (0, ActionState.APPLIED, True), result
     if action.summary.startswith("Applied by run"):

@@ -99,7 +99,7 @@ def test_what_cannot_be_known_is_asked_with_the_commands_for_each_answer(
     second = resumed(killed.run_id)
     assert second.exit_code == 77
     assert second.error is not None
-    command = f"opsnb run {RUNBOOK} -t demo -p what=bump -p note="
+    command = f"opsnb run {RUNBOOK} -t demo -p what=bump -p note= -p hours=24"
     assert f"If that is to be done: {command} --apply. If not, leave it" in second.error
     assert f"with 2 of {moving.ITEMS} steps known to be done" in second.error
     assert "Count 6 on from 12." in second.error
@@ -168,7 +168,7 @@ def test_what_is_unknown_is_refused(runbook: Path) -> None:
 def test_a_changed_notebook_is_continued_when_it_is_allowed(runbook: Path) -> None:
     former = unfinished(runbook, runbook_sha256="0" * 64)
     order = resume.order(former.run_id, load_config(), allow_changed=True)
-    assert order.parameters == former.parameters
+    assert order.parameters == {**former.parameters, "hours": 24}  # which has come to it since
 
 
 def test_only_the_last_run_of_a_story_is_continued(runbook: Path) -> None:

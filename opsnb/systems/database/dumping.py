@@ -85,21 +85,22 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
     archive = Archive(_unused(place, target, home, what, format))
     outdated = ours(place, target, home, what)[keep - 1 :] if keep else []
     stale = _stale(place, target)
-    if begun and _aside(begun.path).exists():
-        stale.append(_aside(begun.path))
+    # What there is of one that was not made whole goes first: the new one may get its name.
+    half_made = [_aside(begun.path), begun.path] if begun else []
     took: list[float] = []
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
         clock = time.perf_counter()
         with file_errors(place):
+            for left in half_made:
+                _remove(left)
             for _ in _dump(target, archive, what, format, lock_wait_s):
                 yield 0
             took.append(time.perf_counter() - clock)
             yield 1
             for old in [*outdated, *stale]:
-                old.unlink(missing_ok=True)
-                Archive(old).checksum_path.unlink(missing_ok=True)
+                _remove(old)
 
     def verify() -> list[Finding]:
         return [_effect(target, archive, took)]
@@ -116,7 +117,8 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
         verify=verify,
         sample=[{"file": str(archive.path), "plan": "make"}]
         + [{"file": str(path), "plan": "remove: older"} for path in outdated]
-        + [{"file": str(path), "plan": "remove: half-made and old"} for path in stale],
+        + [{"file": str(path), "plan": "remove: half-made and old"} for path in stale]
+        + [{"file": str(path), "plan": "remove: half-made"} for path in half_made[:1]],
         bytes=size,
         basis=basis,
         terms={"file": str(archive.path)},
@@ -213,6 +215,11 @@ def _dump(
         aside.checksum_path.unlink(missing_ok=True)
         if not archive.path.exists():
             archive.checksum_path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    Archive(path).checksum_path.unlink(missing_ok=True)
 
 
 def _aside(path: Path) -> Path:
