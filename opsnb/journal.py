@@ -1,8 +1,8 @@
 """The journal of a run's actions: told before each step is done, and read when it was cut off.
 
 The environment names two files. To that of `OPSNB_JOURNAL` this run's actions are written; in that
-of `OPSNB_RESUME` stands what the run did that this one continues. A notebook that is open in
-JupyterLab has neither: its outputs are its journal.
+of `OPSNB_RESUME` stands what the run did that this one continues. A notebook in a JupyterLab that
+opsnb did not start has neither: its outputs are its journal.
 """
 
 from __future__ import annotations

@@ -245,6 +245,11 @@ class RunResult(BaseModel):
     opsnb_version: str
 
     @property
+    def origin(self) -> str:
+        """What began it, in words, and whether more may follow."""
+        return f"{self.trigger}, still open" if self.open else self.trigger
+
+    @property
     def is_summary(self) -> bool:
         """Whether this sums up runs of several targets, and is no run of its own."""
         return self.fleet == self.run_id

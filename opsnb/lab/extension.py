@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -88,6 +89,9 @@ class Records(ExtensionApp):
         events.add_listener(schema_id=_CONTENTS, listener=self._heard)
         self._looking = PeriodicCallback(self._look, timedelta(seconds=_LOOK_EVERY_S))
         self._looking.start()
+        # Ctrl-C and a terminal that is closed end it in order, as SIGTERM does, without a question.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._server.stop(from_signal=True))
 
     async def stop_extension(self) -> None:
         """End the kernels, then the records; say on the terminal what was recorded."""

@@ -29,7 +29,7 @@ def become(folder: Path, first: str, options: Sequence[str] = ()) -> NoReturn:
         # The tabs of the last time would open notebooks, and start kernels, of this copy.
         f"--LabApp.workspaces_dir={folder / '.workspaces'}",
         f"--LabApp.extra_labextensions_path={_SETTINGS / 'labextensions'}",
-        "--Application.log_level=WARN",
+        "--Application.log_level=ERROR",
         *options,
     ]
     os.execve(sys.executable, command, _environ())

@@ -59,13 +59,13 @@ def _begin(infos: Iterable[RunbookInfo]) -> Iterator[str]:
 
 def _table(title: str, uses: Sequence[tuple[str, RunbookInfo]]) -> Iterator[str]:
     if uses:
-        yield f"## {title}\n\n| | Runbook |\n| --- | --- |"
+        yield f"## {title}\n\n| | |\n| --- | --- |"
         yield from (f"| {use.replace('|', chr(92) + '|')} | {_link(info)} |" for use, info in uses)
         yield ""
 
 
 def _sections(infos: Iterable[RunbookInfo]) -> Iterator[str]:
-    yield "## All, by section\n\n| | Runbooks |\n| --- | --- |"
+    yield "## All, by section\n\n| | |\n| --- | --- |"
     for section, group in by_section(infos):
         yield f"| {section} | {', '.join(map(_link, group))} |"
     yield ""

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import Any
 
+from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError
-from opsnb.headless.locks import Lock
+from opsnb.headless.locks import Lock, held
+from opsnb.headless.run import source_of
+from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import RunResult
 from opsnb.records import Store
+
+
+def demand_free(
+    store: Store, runbook: RunbookInfo, parameters: dict[str, Any], wait_s: float | None
+) -> None:
+    """Raise Locked when another run still acts on the target after `wait_s` seconds."""
+    run = begin_by_hand(runbook, source_of(runbook), parameters)
+    with held(store, run.target, run, wait_s=wait_s):
+        pass
 
 
 class Locks:

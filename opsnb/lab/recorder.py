@@ -28,8 +28,24 @@ from opsnb.records import Stage, Store, complete, executed, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_config
 
-TRIGGER = "interactive"
+_TRIGGER = "interactive"
 _KILLED = "JupyterLab was killed while this was open; what was run after the last save is not here."
+
+
+def begin_by_hand(
+    runbook: RunbookInfo, source: bytes, parameters: dict[str, Any], since: datetime | None = None
+) -> RunResult:
+    """Return what is known as a run by hand begins, now or at `since`, and told if it is killed.
+
+    `source` is the runbook's file.
+    """
+    order = Order(runbook, Target(name=_target(parameters)), parameters, trigger=_TRIGGER)
+    opening = begin(order, source)
+    opening.open, opening.error = True, _KILLED
+    if since:
+        opening.started = since
+        opening.run_id = new_run_id(opening.runbook, opening.target, since)
+    return opening
 
 
 class Recorder:
@@ -93,7 +109,7 @@ class Run:
         """What the record tells; None while there is none."""
         self._saved = self._read()
         notebook = _notebook(self._saved, path)
-        self._opening = self._begin(_parameters(notebook))
+        self._opening = begin_by_hand(info, source, _parameters(notebook))
         redactor = self._redactor()
         self._stage = Stage.open(store, _safe(self._opening, redactor), redactor.tree(notebook))
 
@@ -163,7 +179,8 @@ class Run:
                 notebook = _notebook(self._saved, self.path)
                 self._write(notebook, redactor, is_open=False, is_new=False)
                 since = self._kept.finished
-            self._opening, self._kept = self._begin(parameters, since), None
+            self._opening = begin_by_hand(self._info, self._source, parameters, since)
+            self._kept = None
         self._stage.update(_safe(self._opening, redactor))
 
     def _write(
@@ -183,15 +200,6 @@ class Run:
             self._opening.run_id = result.run_id  # another, if that one was taken
             self._stage.update(_safe(self._opening, redactor))
         self._kept = result
-
-    def _begin(self, parameters: dict[str, Any], since: datetime | None = None) -> RunResult:
-        order = Order(self._info, Target(name=_target(parameters)), parameters, trigger=TRIGGER)
-        opening = begin(order, self._source)
-        opening.open, opening.error = True, _KILLED
-        if since:
-            opening.started = since
-            opening.run_id = new_run_id(opening.runbook, opening.target, since)
-        return opening
 
     def _redactor(self) -> Redactor:
         """Return what masks the secrets of every target: the cells may turn to any of them."""
@@ -233,6 +241,7 @@ def _notebook(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _target(parameters: dict[str, Any]) -> str:
+    """Return the name of the target; empty where the cells do not tell it."""
     return str(parameters.get("target", ""))
 
 

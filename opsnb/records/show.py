@@ -133,7 +133,7 @@ def _entry(result: RunResult, at: datetime) -> RenderableType:
     head = Text.assemble(
         _status(result.status),
         f"{result.runbook} on {result.target}, {_when(result.started)}, ",
-        f"{age(result.started, at)}",
+        f"{age(result.started, at)}{', still open' if result.open else ''}",
     )
     return Group(
         head,
@@ -159,7 +159,7 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
         ("Target", result.target),
         ("Started", f"{_when(result.started)}, {age(result.started, at)}"),
         ("Took", f"{result.seconds:.1f} s"),
-        ("By", f"{result.operator} on {result.host}, {result.trigger}"),
+        ("By", f"{result.operator} on {result.host}, {result.origin}"),
         ("Run", result.run_id),
     ]
     if result.incident:

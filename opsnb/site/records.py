@@ -180,7 +180,7 @@ def _facts(result: RunResult) -> Iterator[str]:
         "Took": duration(result.seconds),
         "Target": _target(result),
         "Operator": escape(f"{result.operator} on {result.host}"),
-        "Trigger": escape(result.trigger),
+        "Trigger": escape(result.origin),
         "Scheduled for": moment(result.scheduled) if result.scheduled else "",
         "Incident": escape(result.incident or ""),
         "Exit code": str(result.exit_code),
