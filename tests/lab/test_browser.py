@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from opsnb import catalog
 from opsnb.model import ActionState, RunResult, Status
@@ -95,6 +95,7 @@ def test_the_launcher_leads_to_a_runbook_by_its_symptom(tmp_path: Path) -> None:
     with jupyterlab(tmp_path / "log", "lab") as lab, shown(lab) as page:
         launcher = page.locator(".jp-RenderedMarkdown")
         symptom = launcher.locator("tr", has_text="The service is slow, Redis is in an alert")
+        expect(symptom).to_be_visible()
         screenshot(page, "launcher.png")
         symptom.get_by_role("link", name="Cache health").click()
         notebook = page.locator(".jp-Notebook")
@@ -136,22 +137,26 @@ def test_acting_locks_the_target_and_is_told_even_when_jupyterlab_is_killed(
 
 def test_a_record_that_cannot_be_written_costs_no_save(tmp_path: Path) -> None:
     place = Path(store().url)
-    with jupyterlab(tmp_path / "log", "open", "cache/health", "-t", "demo") as lab:
-        with shown(lab) as page:
-            expect(page.get_by_text("seconds = 2")).to_be_visible()
-            place.rename(tmp_path / "aside")
-            place.write_text("a file where the store should be")
-            run_all(page)
-            expect(page.get_by_text("is saved, but its record is not")).to_be_visible()
-            screenshot(page, "unwritable.png")
-            (copy,) = (state_home() / "lab").glob("*/cache/health.ipynb")
-            assert "cache.ping" in copy.read_text()
-            assert page.get_by_text("File Save Error").count() == 0
+    opening = ("open", "cache/health", "-t", "demo")
+    with jupyterlab(tmp_path / "log", *opening) as lab, shown(lab) as page:
+        expect(page.get_by_text("seconds = 2").last).to_be_visible()
+        place.rename(tmp_path / "aside")
+        place.write_text("a file where the store should be")
+        run_all(page)
+        expect(page.get_by_text("is saved, but its record is not")).to_be_visible()
+        screenshot(page, "unwritable.png")
+        with page.expect_event("dialog") as shown_in_full:
+            page.once("dialog", lambda dialog: dialog.dismiss())
+            page.get_by_role("button", name="Read all").click()
+        assert "set OPSNB_RECORDS to another folder" in shown_in_full.value.message
+        (copy,) = (state_home() / "lab").glob("*/cache/health.ipynb")
+        assert "cache.ping" in copy.read_text()
+        assert page.get_by_text("File Save Error").count() == 0
 
-            place.unlink()
-            add_cell(page, "1 + 1")
-            expect(page.get_by_text("is up to date again")).to_be_visible()
-            until(lambda: the_record(of_cells=8))
+        place.unlink()
+        add_cell(page, "1 + 1")
+        expect(page.get_by_text("is up to date again")).to_be_visible()
+        until(lambda: the_record(of_cells=8))
 
 
 def opsnb(*arguments: str) -> subprocess.CompletedProcess[str]:
