@@ -231,12 +231,16 @@ def open_runbook(
     ] = False,
     confirm: Annotated[
         str | None,
-        typer.Option(metavar="TARGET", help="The name of a protected target, typed out."),
+        typer.Option(metavar="TARGET", help="The name of a protected target, typed."),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Wait so long for a target that is locked."),
     ] = None,
 ) -> None:
-    """Step through a runbook in JupyterLab, on a copy with the parameters filled in; it is recorded.
+    """Step through a runbook in JupyterLab, with its parameters filled in; that is recorded.
 
-    Other options are handed on to JupyterLab.
+    Other options are handed on to JupyterLab, such as --no-browser.
     """
     info = catalog.runbook(runbook)
     given = _given(parameter or (), [target] if target else [])
@@ -245,14 +249,17 @@ def open_runbook(
         given |= {"apply": True} if apply else {}
         given |= {"confirm": confirm} if confirm is not None else {}
     values = info.validate(given)
-    config = _config()
-    config.target(values["target"])
+    _config().target(values["target"])  # refused here rather than in the notebook
+    _check_jupyterlab(context)
+    store = _store()
+    store.demand_writable()
     # Imported only now: a refused parameter must not wait for papermill.
     from opsnb.lab.copies import fill_in, working_copy
     from opsnb.lab.jupyterlab import become
-    from opsnb.records import Store
+    from opsnb.lab.locks import demand_free
 
-    Store(config.store).demand_writable()
+    if values.get("apply"):
+        demand_free(store, info, values, wait)
     folder = working_copy()
     first = fill_in(folder, info, values)
     _tell(f"JupyterLab opens a working copy, {folder / first}")
@@ -261,19 +268,27 @@ def open_runbook(
 
 @app.command(context_settings=_JUPYTERLAB)
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on a working copy of the runbooks; what is run in it is recorded.
+    """Open JupyterLab on the runbooks, by section and by symptom; what is run is recorded.
 
-    Options are handed on to JupyterLab.
+    Options are handed on to JupyterLab, such as --no-browser.
     """
+    _check_jupyterlab(context)
+    _store().demand_writable()
     from opsnb.lab.copies import working_copy
     from opsnb.lab.jupyterlab import become
     from opsnb.lab.launcher import PAGE
-    from opsnb.records import Store
 
-    Store(_config().store).demand_writable()
     folder = working_copy()
     _tell(f"JupyterLab works on a copy of the runbooks, which stays in {folder}")
     become(folder, PAGE, context.args)
+
+
+def _check_jupyterlab(context: typer.Context) -> None:
+    """Raise UsageError when an option is neither this command's nor JupyterLab's."""
+    if context.args:
+        from opsnb.lab import options
+
+        options.check(context.args, [name for each in context.command.params for name in each.opts])
 
 
 @app.command()

@@ -169,6 +169,7 @@ class Run:
 
     def _follow(self, parameters: dict[str, Any], redactor: Redactor) -> None:
         """Take over the parameters that the cells set now; another target makes another run."""
+        parameters = self._opening.parameters | parameters
         if parameters == self._opening.parameters:
             return
         if _target(parameters) == self._opening.target:
@@ -246,27 +247,31 @@ def _target(parameters: dict[str, Any]) -> str:
 
 
 def _parameters(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters as the cells set them; what is no plain value is left out."""
+    """Return the parameters as the cells set them, less what is no plain value.
+
+    Nothing while one of the cells is being typed: others might then set what it would set anew.
+    """
     found: dict[str, Any] = {}
     for tag in ("parameters", "injected-parameters"):
         for cell in notebook["cells"]:
             if tag in cell["metadata"].get("tags", ()):
-                found |= dict(_assigned("".join(cell["source"])))
+                try:
+                    found |= _assigned("".join(cell["source"]))
+                except SyntaxError:
+                    return {}
     return found
 
 
-def _assigned(source: str) -> Iterator[tuple[str, Any]]:
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:  # being typed
-        return
-    for statement in statements:
+def _assigned(source: str) -> dict[str, Any]:
+    found = {}
+    for statement in ast.parse(source).body:
         match statement:
             case ast.Assign([ast.Name(name)], ast.expr() as value) | ast.AnnAssign(
                 ast.Name(name), _, ast.expr() as value
             ):
                 with suppress(ValueError, TypeError):
-                    yield name, ast.literal_eval(value)
+                    found[name] = ast.literal_eval(value)
+    return found
 
 
 def _failure(notebook: dict[str, Any]) -> tuple[int, str | None]:

@@ -58,6 +58,17 @@ class JupyterLab:
         return re.search(r"http://127\.0\.0\.1:\S+token=\w+", self.told)
 
 
+def opsnb(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run opsnb to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "opsnb", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
 @contextmanager
 def jupyterlab(log: Path, *arguments: str) -> Iterator[JupyterLab]:
     """Yield a JupyterLab, and end what is left of it."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from opsnb import catalog
 from opsnb.model import ActionState, RunResult, Status
 from opsnb.records import Store, reap
 from opsnb.target import Target, load_config, state_home
-from tests.lab.jupyterlab import add_cell, jupyterlab, run_all, screenshot, shown, until
+from tests.lab.jupyterlab import add_cell, jupyterlab, opsnb, run_all, screenshot, shown, until
 
 SECRET = "hunter2-hunter2"
 
@@ -157,10 +155,3 @@ def test_a_record_that_cannot_be_written_costs_no_save(tmp_path: Path) -> None:
         add_cell(page, "1 + 1")
         expect(page.get_by_text("is up to date again")).to_be_visible()
         until(lambda: the_record(of_cells=8))
-
-
-def opsnb(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run opsnb to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "opsnb", *arguments], capture_output=True, text=True, check=False
-    )

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from opsnb.errors import ConfigError, RunBroke, UsageError
 from opsnb.model import FINDING_MIME, ActionRecord, Finding, RunResult, Status
+from opsnb.records.extract import rebuild
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import MASK, Redactor
 
@@ -112,6 +113,16 @@ def test_a_folder_holds_the_two_files_and_nothing_else(tmp_path: Path) -> None:
     folder = f"2026/11/{result.run_id}"
     assert files == [f"{folder}/record.ipynb", f"{folder}/result.json"]
     assert json.loads((tmp_path / files[1]).read_text())["status"] == "ok"
+
+
+def test_the_record_of_an_open_run_is_brought_up_to_date(store: Store) -> None:
+    result = keep(store, make_result(open=True))
+    later = result.model_copy(update={"open": False, "status": Status.WARN, "error": "hunter22"})
+    store.update(later, make_notebook(later), Redactor(["hunter22"]))
+    assert store.result(result.run_id).status is Status.WARN
+    assert store.result(result.run_id).error == MASK
+    assert rebuild(store.notebook(result.run_id)) == store.result(result.run_id)
+    assert list(store.run_ids()) == [result.run_id]
 
 
 def test_a_run_id_that_is_taken_gets_another_suffix(store: Store) -> None:
@@ -266,6 +277,18 @@ def test_a_full_disk_is_told_and_nothing_is_left(small_disk: Path) -> None:
         store.keep(result, big, Redactor())
     assert_clean(small_disk)
     keep(store, result)
+    assert list(store.results()) == [result]
+
+
+def test_a_full_disk_leaves_an_open_record_as_it_was(small_disk: Path) -> None:
+    store = Store(str(small_disk))
+    result = keep(store, make_result(open=True))
+    before = left_in(small_disk)
+    later = result.model_copy(update={"open": False})
+    big = make_notebook(later, {"output_type": "display_data", "data": {"text/plain": "x" * 10**6}})
+    with pytest.raises(RunBroke, match="No space left on device"):
+        store.update(later, big, Redactor())
+    assert left_in(small_disk) == before
     assert list(store.results()) == [result]
 
 

@@ -1,0 +1,51 @@
+"""What is acted on by hand is locked: once for a whole JupyterLab, and only while it is wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from opsnb import catalog
+from opsnb.errors import Locked
+from opsnb.headless.locks import held
+from opsnb.lab.locks import Locks, demand_free
+from opsnb.lab.recorder import begin_by_hand
+from opsnb.model import RunResult
+from opsnb.records import Store
+
+RUNBOOK = catalog.runbook("queues/pause")
+
+
+def run_on(target: str) -> RunResult:
+    return begin_by_hand(RUNBOOK, RUNBOOK.path.read_bytes(), {"target": target, "apply": True})
+
+
+def locked(store: Store) -> set[str]:
+    return {path.stem for path in Path(store.url).glob(".locks/*.json")}
+
+
+def test_what_is_wanted_is_held_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    locks = Locks(store)
+    assert locks.hold({"a": run_on("a"), "b": run_on("b")}) == []
+    assert locked(store) == {"a", "b"}
+    assert locks.hold({"a": run_on("a")}) == []  # another runbook on the same target
+    assert locked(store) == {"a"}
+    locks.hold({})
+    assert locked(store) == set()
+
+
+def test_a_target_that_another_run_acts_on_is_told_once_until_it_is_free(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    locks, wanted = Locks(store), {"a": run_on("a")}
+    with held(store, "a", run_on("a")):
+        (sentence,) = locks.hold(wanted)
+        assert sentence.startswith("Do not act on a yet. Target a is locked: ")
+        assert locks.hold(wanted) == []
+    assert locks.hold(wanted) == []
+    with pytest.raises(Locked):
+        demand_free(store, RUNBOOK, {"target": "a"}, None)
+    locks.hold({})
+    demand_free(store, RUNBOOK, {"target": "a"}, None)
+    assert locked(store) == set()

@@ -1,0 +1,322 @@
+"""What is recorded of a working copy, whatever JupyterLab and its user do with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opsnb import catalog
+from opsnb.errors import OpsnbError, RunBroke
+from opsnb.journal import Journal
+from opsnb.lab.copies import fill_in, working_copy
+from opsnb.lab.recorder import Recorder, Run
+from opsnb.model import FINDING_MIME, ActionRecord, ActionState, Finding, RunResult, Status, now
+from opsnb.records import Store, reap, rebuild
+from opsnb.target import load_config, state_home
+
+PAUSE = "queues/pause.ipynb"
+
+
+class Lab:
+    """The working copies of a JupyterLab, and what it would do with that of `queues/pause`."""
+
+    def __init__(self) -> None:
+        self.root = working_copy()
+        self.store = Store(load_config().store)
+        self.recorder = Recorder(self.root, self.store)
+        self.copy = self.root / PAUSE
+        info = catalog.runbook("queues/pause")
+        fill_in(self.root, info, info.validate({"target": "a"}))
+
+    @property
+    def run(self) -> Run:
+        run = self.recorder.run(PAUSE)
+        assert run
+        return run
+
+    def edit(self, change: Callable[[list[dict[str, Any]]], None]) -> None:
+        notebook = json.loads(self.copy.read_text())
+        change([cell for cell in notebook["cells"] if cell["cell_type"] == "code"])
+        self.copy.write_text(json.dumps(notebook))
+
+    def show(self, *outputs: dict[str, Any]) -> None:
+        """Have the last cell executed, with these outputs."""
+
+        def change(cells: list[dict[str, Any]]) -> None:
+            cells[-1].update(execution_count=1, outputs=outputs)
+
+        self.edit(change)
+
+    def turn_to(self, target: str) -> None:
+        """Type another target."""
+
+        def change(cells: list[dict[str, Any]]) -> None:
+            cells[1]["source"] = f'target = "{target}"\napply = True'
+
+        self.edit(change)
+
+    def records(self) -> list[RunResult]:
+        return list(self.store.results())
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+def finding(status: Status, message: str = "As told.") -> dict[str, Any]:
+    told = Finding(name="test.one", status=status, message=message)
+    data = {FINDING_MIME: told.model_dump(mode="json"), "text/plain": message}
+    return {"output_type": "display_data", "metadata": {}, "data": data}
+
+
+def applied(target: str = "a", name: str = "queues.pause") -> ActionRecord:
+    moment = now()
+    return ActionRecord(
+        id=f"{name}-{target}",
+        name=name,
+        title="Pause",
+        target=target,
+        state=ActionState.APPLIED,
+        planned=1,
+        applied=1,
+        unit="queues",
+        started=moment,
+        finished=moment,
+    )
+
+
+def stages() -> list[Path]:
+    return list((state_home() / "running").glob("*/run.json"))
+
+
+def test_looking_leaves_nothing(lab: Lab) -> None:
+    assert lab.run.save() is None
+    assert lab.recorder.run("Start.md") is None
+    assert list(lab.recorder.close()) == []
+    assert lab.records() == []
+    assert stages() == []
+
+
+def test_every_save_brings_the_record_up_to_date_and_closing_ends_it(lab: Lab) -> None:
+    lab.show(finding(Status.OK))
+    made = lab.run.save()
+    (first,) = lab.records()
+    assert made == first
+    assert (first.open, first.status, first.exit_code) == (True, Status.OK, 0)
+    assert first.trigger == "interactive"
+    assert first.parameters["target"] == "a"
+
+    lab.show(finding(Status.OK), finding(Status.CRIT))
+    assert lab.run.save() is None
+    (second,) = lab.records()
+    assert (second.run_id, second.status, second.exit_code) == (first.run_id, Status.CRIT, 2)
+    assert second.finished > first.finished
+
+    assert [each.run_id for each in lab.recorder.close() if isinstance(each, RunResult)] == [
+        first.run_id
+    ]
+    (ended,) = lab.records()
+    assert ended == second.model_copy(update={"open": False})
+    assert rebuild(lab.store.notebook(ended.run_id)) == ended
+    assert stages() == []
+
+
+def test_the_end_of_the_kernel_ends_the_record_and_a_save_opens_it_again(lab: Lab) -> None:
+    lab.show(finding(Status.OK))
+    lab.run.save()
+    lab.run.end()
+    assert not lab.records()[0].open
+    lab.show(finding(Status.WARN))
+    lab.run.save()
+    (again,) = lab.records()
+    assert (again.open, again.status) == (True, Status.WARN)
+
+
+def test_a_target_typed_before_anything_was_run_is_the_targets_record(lab: Lab) -> None:
+    began = lab.run.opening.started
+    lab.turn_to("b")
+    lab.show(finding(Status.OK))
+    lab.run.save()
+    (only,) = lab.records()
+    assert (only.target, only.started) == ("b", began)
+    assert only.parameters["apply"] is True
+    assert list(lab.store.results(target="b")) == [only]
+
+
+def test_another_target_makes_another_record(lab: Lab) -> None:
+    lab.show(finding(Status.CRIT))
+    lab.run.save()
+    Journal(lab.run.journal).write(applied("a"))
+    lab.turn_to("b")
+    lab.show(finding(Status.OK))
+    assert lab.run.save()
+    on_b, on_a = lab.records()
+    assert (on_a.target, on_a.status, on_a.open) == ("a", Status.CRIT, False)
+    assert [action.target for action in on_a.actions] == ["a"]
+    assert (on_b.target, on_b.status, on_b.open) == ("b", Status.OK, True)
+    assert on_b.actions == []
+
+
+def test_a_cell_that_is_being_typed_changes_no_parameter(lab: Lab) -> None:
+    lab.show(finding(Status.OK))
+    lab.run.save()
+    lab.edit(lambda cells: cells[1].update(source='target = "'))
+    lab.run.save()
+    (only,) = lab.records()
+    assert only.parameters["target"] == "a"
+
+
+def test_an_action_stays_told_though_its_cell_only_plans_now(lab: Lab) -> None:
+    journal = Journal(lab.run.journal)
+    journal.write(applied())
+    journal.write(applied(name="queues.only_planned").model_copy(update={"started": None}))
+    lab.show(finding(Status.OK))
+    lab.run.save()
+    assert [action.name for action in lab.records()[0].actions] == ["queues.pause"]
+
+
+@pytest.mark.parametrize(
+    ("ename", "code", "sentence"),
+    [("ValueError", 70, "Cell [1] raised ValueError: no such"), ("Refused", 77, "no such")],
+)
+def test_an_error_is_told_as_a_headless_run_tells_it(
+    lab: Lab, ename: str, code: int, sentence: str
+) -> None:
+    error = {"output_type": "error", "ename": ename, "evalue": "no such", "traceback": []}
+    lab.show(finding(Status.OK), error)
+    lab.run.save()
+    (broke,) = lab.records()
+    assert (broke.status, broke.exit_code, broke.error) == (Status.UNKNOWN, code, sentence)
+
+
+def test_no_secret_of_any_target_is_kept(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "opsnb.toml").write_text(
+        '[targets.other]\nredis_url = "redis://:s3cret-of-other@127.0.0.1:1/0"\n'
+        '[targets.broken]\nredis_url = "${NOT_SET}"\n'
+    )
+    lab.show(finding(Status.OK, "s3cret-of-other"))
+    lab.run.save()
+    kept = [*Path(lab.store.url).rglob("*"), *(state_home() / "running").rglob("*")]
+    texts = [file.read_text() for file in kept if file.is_file()]
+    assert any("[redacted]" in text for text in texts)
+    assert not any("s3cret" in text for text in texts)
+
+
+def test_a_copy_is_followed_to_its_new_name(lab: Lab) -> None:
+    lab.show(finding(Status.OK))
+    lab.run.save()
+    run = lab.run
+    (lab.root / "queues").rename(lab.root / "mine")
+    lab.recorder.moved("queues", "mine")
+    lab.copy = lab.root / "mine" / "pause.ipynb"
+    lab.show(finding(Status.WARN))
+    assert lab.recorder.run("mine/pause.ipynb") is run
+    run.save()
+    assert [result.status for result in lab.records()] == [Status.WARN]
+
+
+def test_a_copy_that_was_deleted_ends_as_it_was(lab: Lab) -> None:
+    lab.show(finding(Status.WARN))
+    lab.run.save()
+    lab.copy.unlink()
+    assert [each for each in lab.recorder.close() if isinstance(each, OpsnbError)] == []
+    (ended,) = lab.records()
+    assert (ended.status, ended.open) == (Status.WARN, False)
+
+
+def test_a_broken_store_is_told_and_the_record_is_written_later(lab: Lab) -> None:
+    place = Path(lab.store.url)
+    place.write_text("a file where the store should be")
+    lab.show(finding(Status.OK))
+    with pytest.raises(RunBroke, match="could not be written"):
+        lab.run.save()
+    (told,) = lab.recorder.close()
+    assert isinstance(told, RunBroke)
+    place.unlink()
+    forget_holders()
+    (run_id,) = reap(lab.store)
+    late = lab.store.result(run_id)
+    assert (late.status, late.open, late.error) == (Status.UNKNOWN, False, str(told))
+    assert [each.status for each in late.findings] == [Status.OK]
+    assert stages() == []
+
+
+def in_a_process_that_is_killed(work: Callable[[], object]) -> None:
+    child = os.fork()
+    if not child:
+        work()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_jupyterlab_that_is_killed_leaves_a_record_that_is_true(lab: Lab, saved: bool) -> None:
+    def work() -> None:
+        run = lab.run
+        if saved:
+            lab.show(finding(Status.OK))
+            run.save()
+        Journal(run.journal).write(applied().model_copy(update={"state": ActionState.APPLYING}))
+
+    in_a_process_that_is_killed(work)
+    assert len(reap(lab.store)) == 1
+    (killed,) = lab.records()
+    assert (killed.open, killed.status, killed.exit_code) == (False, Status.UNKNOWN, 70)
+    assert "JupyterLab was killed" in (killed.error or "")
+    assert [action.state for action in killed.actions] == [ActionState.APPLYING]
+    assert len(killed.findings) == saved
+    assert stages() == []
+    assert reap(lab.store) == []
+
+
+def test_a_jupyterlab_that_is_killed_while_somebody_only_looked_leaves_nothing(lab: Lab) -> None:
+    def look() -> None:
+        lab.run.save()
+
+    in_a_process_that_is_killed(look)
+    assert len(stages()) == 1
+    assert reap(lab.store) == []
+    assert (lab.records(), stages()) == ([], [])
+
+
+def test_a_run_that_had_ended_is_left_as_it_was_when_jupyterlab_is_killed(lab: Lab) -> None:
+    def work() -> None:
+        lab.show(finding(Status.OK))
+        lab.run.save()
+        lab.run.end()
+
+    in_a_process_that_is_killed(work)
+    assert reap(lab.store) == []
+    assert [(each.error, each.open) for each in lab.records()] == [(None, False)]
+
+
+def forget_holders() -> None:
+    """Have the runs that are staged look as if their process were gone."""
+    for path in stages():
+        run = json.loads(path.read_text())
+        path.write_text(json.dumps({**run, "holders": []}))
+
+
+def test_copies_that_cannot_be_made_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a-file"))
+    with pytest.raises(RunBroke, match=r"cannot be copied to .* set XDG_STATE_HOME"):
+        working_copy()
+
+
+def test_a_copy_is_complete_and_the_original_is_left_alone(lab: Lab) -> None:
+    for info in catalog.runbooks():
+        assert (lab.root / f"{info.id}.ipynb").is_file()
+    original = catalog.runbook("queues/pause").path.read_text()
+    assert "injected-parameters" in lab.copy.read_text()
+    assert "injected-parameters" not in original
+    shutil.rmtree(lab.root)
