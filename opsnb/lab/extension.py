@@ -14,7 +14,6 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.services.sessions.sessionmanager import SessionManager
 from tornado.ioloop import PeriodicCallback
 
-from opsnb.errors import OpsnbError
 from opsnb.journal import JOURNAL
 from opsnb.lab.locks import Locks
 from opsnb.lab.recorder import Recorder, Run
@@ -99,7 +98,7 @@ class Records(ExtensionApp):
         # What an action does while its kernel ends belongs to the record.
         await self._server.cleanup_kernels()
         for ended in self._recorder.close():
-            if isinstance(ended, OpsnbError):
+            if isinstance(ended, Exception):
                 told = f"A record is not written yet, the next opsnb command tries again: {ended}"
             else:
                 told = f"Recorded: {ended.status} {ended.runbook} on {ended.target}, {ended.run_id}"
@@ -162,7 +161,7 @@ class Records(ExtensionApp):
             del self._kernels[run]
             try:
                 await asyncio.to_thread(run.end)
-            except OpsnbError as error:
+            except Exception as error:  # noqa: BLE001 - the user must know that it is not recorded
                 self._tell_failure(run.path.name, str(error))
         await self._see_to_locks()
 

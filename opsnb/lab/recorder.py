@@ -80,14 +80,14 @@ class Recorder:
                 self.runs[moved] = self.runs.pop(path)
                 self.runs[moved].path = self._root / moved
 
-    def close(self) -> Iterator[RunResult | OpsnbError]:
+    def close(self) -> Iterator[RunResult | Exception]:
         """End all runs. Yield the result of each that has a record, or why it was not ended."""
         with self._turn:
             for run in self.runs.values():
                 try:
                     if result := run.close():
                         yield result
-                except OpsnbError as error:
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others end
                     yield error
             self.runs.clear()
 
