@@ -46,7 +46,8 @@ application text/plain text/html image/png language python markdown metadata out
 stdout stderr stream display_data execute_result output_type cell_type execution_count nbformat
 nbformat_minor kernelspec display_name parameters runbook runbook_sha256 run_id target operator
 trigger manual interactive incident scheduled parent status unknown skipped exit_code findings
-actions started finished seconds opsnb_version commit threshold metric lower_is_worse inclusive message caused_by
+actions started finished seconds opsnb_version commit threshold metric lower_is_worse inclusive
+message caused_by
 """
 
 _ANSI = r"(?:\x1b\[[\d;]{0,16}m)*"  # IPython colours the tokens of a traceback

@@ -13,6 +13,7 @@ from typing import Any, cast
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.services.sessions.sessionmanager import SessionManager
 from tornado.ioloop import PeriodicCallback
+from traitlets import Float
 
 from opsnb.journal import JOURNAL
 from opsnb.lab.locks import Locks
@@ -20,9 +21,6 @@ from opsnb.lab.recorder import Recorder, Run
 from opsnb.model import now
 from opsnb.records import Store, reap
 from opsnb.target import load_config
-
-IDLE_S = 15 * 60.0
-"""A kernel that has had nothing to do for so long gives the lock of its target back."""
 
 _LOOK_EVERY_S = 2.0
 _CONTENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
@@ -71,6 +69,11 @@ class Records(ExtensionApp):
     """Keeps the records of what is run in this JupyterLab, and tells the user of it."""
 
     name = "opsnb"
+    idle_s = Float(
+        15 * 60.0,
+        config=True,
+        help="A kernel with nothing to do for so many seconds gives the lock of its target back.",
+    )
 
     def initialize_settings(self) -> None:
         """Begin to follow saves and kernels."""
@@ -181,7 +184,7 @@ class Records(ExtensionApp):
             return False
         kernel = manager.get_kernel(kernel_id)
         is_idle = kernel.execution_state != "busy"
-        return not (is_idle and now() - kernel.last_activity > timedelta(seconds=IDLE_S))
+        return not (is_idle and now() - kernel.last_activity > timedelta(seconds=self.idle_s))
 
     def _tell(self, message: str, kind: str) -> None:
         self._server.event_logger.emit(schema_id=_NOTICE, data={"message": message, "type": kind})
