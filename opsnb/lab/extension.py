@@ -70,7 +70,7 @@ class Records(ExtensionApp):
 
     name = "opsnb"
     idle_s = Float(
-        15 * 60.0,
+        5 * 60.0,
         config=True,
         help="A kernel with nothing to do for so many seconds gives the lock of its target back.",
     )
