@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 ACTION_MIME = "application/vnd.opsnb.action+json"
+TARGET_KEY = "opsnb_target"
+"""In the metadata of an output: the target that it tells of."""
 
 # Built when first used: what only lists runbooks uses none of them.
 _LATE = ConfigDict(defer_build=True)

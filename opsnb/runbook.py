@@ -16,7 +16,7 @@ from opsnb.errors import ServiceError
 from opsnb.guard import Action, Guard
 from opsnb.journal import Journal, continued
 from opsnb.measure import Findings, Measurement
-from opsnb.model import ACTION_MIME, ActionRecord, Finding, Row, now, worst
+from opsnb.model import ACTION_MIME, TARGET_KEY, ActionRecord, Finding, Row, now, worst
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
 
@@ -143,4 +143,5 @@ class Runbook:
         if get_ipython() is None:
             print(safe["text/plain"])  # noqa: T201 - a plain script has no other output
         else:
-            publish_display_data(safe, **how)  # type: ignore[no-untyped-call]
+            of = {TARGET_KEY: self.target.name}
+            publish_display_data(safe, metadata=of, **how)  # type: ignore[no-untyped-call]

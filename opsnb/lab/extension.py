@@ -171,9 +171,9 @@ class Records(ExtensionApp):
     async def _see_to_locks(self) -> None:
         """Hold the locks of the targets that cells may act on while their kernels are in use."""
         acting = {
-            run.opening.target: run.opening
+            run.acts_on: run.opening
             for run, kernel_id in self._kernels.items()
-            if run.opening.parameters.get("apply") and self._is_used(kernel_id)
+            if run.acts_on and self._is_used(kernel_id)
         }
         for sentence in await asyncio.to_thread(self._locks.hold, acting):
             self._tell(sentence, "warning")

@@ -23,7 +23,7 @@ from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError, OpsnbError, RunBroke
 from opsnb.headless.execute import Execution, failure
 from opsnb.headless.run import Order, begin, end, source_of
-from opsnb.model import RunResult
+from opsnb.model import TARGET_KEY, RunResult
 from opsnb.records import Stage, Store, complete, executed, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_config
@@ -109,7 +109,8 @@ class Run:
         """What the record tells; None while there is none."""
         self._saved = self._read()
         notebook = _notebook(self._saved, path)
-        self._opening = begin_by_hand(info, source, _parameters(notebook))
+        self._typed = _parameters(notebook)
+        self._opening = begin_by_hand(info, source, self._typed)
         redactor = self._redactor()
         self._stage = Stage.open(store, _safe(self._opening, redactor), redactor.tree(notebook))
 
@@ -117,6 +118,11 @@ class Run:
     def opening(self) -> RunResult:
         """What is known of it besides its cells' outputs, as of the last save."""
         return self._opening
+
+    @property
+    def acts_on(self) -> str | None:
+        """The target that its cells may change as they stand; None when they only plan."""
+        return _target(self._typed) if self._typed.get("apply") else None
 
     @property
     def journal(self) -> Path:
@@ -162,27 +168,45 @@ class Run:
     def _record(self, content: bytes, *, is_open: bool) -> None:
         notebook = _notebook(content, self.path)
         redactor = self._redactor()
-        self._follow(_parameters(notebook), redactor)
+        self._follow(notebook, redactor)
+        self._leave_others_out(notebook)
         self._stage.save(redactor.tree(notebook))
         self._write(notebook, redactor, is_open=is_open, is_new=content != self._saved)
         self._saved = content
 
-    def _follow(self, parameters: dict[str, Any], redactor: Redactor) -> None:
-        """Take over the parameters that the cells set now; another target makes another run."""
-        parameters = self._opening.parameters | parameters
+    def _follow(self, notebook: dict[str, Any], redactor: Redactor) -> None:
+        """Take over the parameters; what was run on another target makes another run.
+
+        A target that is only typed, before a cell was run on it, is none yet.
+        """
+        self._typed = self._typed | _parameters(notebook)
+        before = self._opening.target if self._kept else _target(self._typed)
+        target = _run_on(notebook) or before
+        parameters = {**self._typed, "target": target}
         if parameters == self._opening.parameters:
             return
-        if _target(parameters) == self._opening.target:
+        if target == self._opening.target:
             self._opening = self._opening.model_copy(update={"parameters": parameters})
         else:
-            since = self._opening.started
-            if self._kept:
-                notebook = _notebook(self._saved, self.path)
-                self._write(notebook, redactor, is_open=False, is_new=False)
-                since = self._kept.finished
+            since = self._kept.finished if self._kept else self._opening.started
+            self._end_former(redactor)
             self._opening = begin_by_hand(self._info, self._source, parameters, since)
             self._kept = None
         self._stage.update(_safe(self._opening, redactor))
+
+    def _end_former(self, redactor: Redactor) -> None:
+        """End the record of the target that was turned away from, as it was last saved."""
+        if self._kept:
+            notebook = _notebook(self._saved, self.path)
+            self._leave_others_out(notebook)
+            self._write(notebook, redactor, is_open=False, is_new=False)
+
+    def _leave_others_out(self, notebook: dict[str, Any]) -> None:
+        """Take out of `notebook` what was run on other targets: it is in their records."""
+        target = self._opening.target
+        for cell in notebook["cells"]:
+            if "outputs" in cell:
+                cell["outputs"] = [each for each in cell["outputs"] if _of(each) in (None, target)]
 
     def _write(
         self, notebook: dict[str, Any], redactor: Redactor, *, is_open: bool, is_new: bool
@@ -272,6 +296,29 @@ def _assigned(source: str) -> dict[str, Any]:
                 with suppress(ValueError, TypeError):
                     found[name] = ast.literal_eval(value)
     return found
+
+
+def _run_on(notebook: dict[str, Any]) -> str | None:
+    """Return the target of the cell that was run last of those that tell one."""
+    told = [
+        (_when_run(cell), target)
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", ())
+        if (target := _of(output))
+    ]
+    return max(told)[1] if told else None
+
+
+def _when_run(cell: dict[str, Any]) -> tuple[str, int]:
+    """Return what is greater the later a cell was run: JupyterLab notes when, of each kernel."""
+    noted = cell["metadata"].get("execution", {})
+    return noted.get("iopub.execute_input", ""), cell.get("execution_count") or 0
+
+
+def _of(output: dict[str, Any]) -> str | None:
+    """Return the target that `output` tells of, None for what tells of none."""
+    target: str | None = output.get("metadata", {}).get(TARGET_KEY)
+    return target
 
 
 def _failure(notebook: dict[str, Any]) -> tuple[int, str | None]:

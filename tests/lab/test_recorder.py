@@ -16,7 +16,16 @@ from opsnb.errors import RunBroke
 from opsnb.journal import Journal
 from opsnb.lab.copies import fill_in, working_copy
 from opsnb.lab.recorder import Recorder, Run
-from opsnb.model import FINDING_MIME, ActionRecord, ActionState, Finding, RunResult, Status, now
+from opsnb.model import (
+    FINDING_MIME,
+    TARGET_KEY,
+    ActionRecord,
+    ActionState,
+    Finding,
+    RunResult,
+    Status,
+    now,
+)
 from opsnb.records import Store, reap, rebuild
 from opsnb.target import load_config, state_home
 
@@ -45,11 +54,13 @@ class Lab:
         change([cell for cell in notebook["cells"] if cell["cell_type"] == "code"])
         self.copy.write_text(json.dumps(notebook))
 
-    def show(self, *outputs: dict[str, Any]) -> None:
-        """Have the last cell executed, with these outputs."""
+    def show(self, *outputs: dict[str, Any], cell: int = -1, at: int = 1, count: int = 1) -> None:
+        """Have a cell executed, by default the last one, with these outputs."""
+        noted = {"execution": {"iopub.execute_input": f"2026-11-23T07:15:{at:02}.000000Z"}}
 
         def change(cells: list[dict[str, Any]]) -> None:
-            cells[-1].update(execution_count=1, outputs=outputs)
+            cells[cell].update(execution_count=count, outputs=outputs)
+            cells[cell]["metadata"] |= noted
 
         self.edit(change)
 
@@ -70,10 +81,10 @@ def lab() -> Lab:
     return Lab()
 
 
-def finding(status: Status, message: str = "As told.") -> dict[str, Any]:
+def finding(status: Status, message: str = "As told.", target: str = "a") -> dict[str, Any]:
     told = Finding(name="test.one", status=status, message=message)
     data = {FINDING_MIME: told.model_dump(mode="json"), "text/plain": message}
-    return {"output_type": "display_data", "metadata": {}, "data": data}
+    return {"output_type": "display_data", "metadata": {TARGET_KEY: target}, "data": data}
 
 
 def applied(target: str = "a", name: str = "queues.pause") -> ActionRecord:
@@ -142,7 +153,7 @@ def test_the_end_of_the_kernel_ends_the_record_and_a_save_opens_it_again(lab: La
 def test_a_target_typed_before_anything_was_run_is_the_targets_record(lab: Lab) -> None:
     began = lab.run.opening.started
     lab.turn_to("b")
-    lab.show(finding(Status.OK))
+    lab.show(finding(Status.OK, target="b"))
     lab.run.save()
     (only,) = lab.records()
     assert (only.target, only.started) == ("b", began)
@@ -151,17 +162,23 @@ def test_a_target_typed_before_anything_was_run_is_the_targets_record(lab: Lab) 
 
 
 def test_another_target_makes_another_record(lab: Lab) -> None:
-    lab.show(finding(Status.CRIT))
+    lab.show(finding(Status.CRIT), cell=-2)
+    lab.show(finding(Status.WARN), at=2, count=7)
     lab.run.save()
     Journal(lab.run.journal).write(applied("a"))
     lab.turn_to("b")
-    lab.show(finding(Status.OK))
+    lab.run.save()
+    (on_a,) = lab.records()  # nothing was run on b yet
+    assert (on_a.target, on_a.parameters["target"], on_a.open) == ("a", "a", True)
+    assert lab.run.acts_on == "b"
+
+    lab.show(finding(Status.OK, target="b"), at=3)  # in a kernel that counts anew
     assert lab.run.save()
     on_b, on_a = lab.records()
     assert (on_a.target, on_a.status, on_a.open) == ("a", Status.CRIT, False)
     assert [action.target for action in on_a.actions] == ["a"]
     assert (on_b.target, on_b.status, on_b.open) == ("b", Status.OK, True)
-    assert on_b.actions == []
+    assert (len(on_b.findings), on_b.actions) == (1, [])
 
 
 def test_a_cell_that_is_being_typed_changes_no_parameter(lab: Lab) -> None:
