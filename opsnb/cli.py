@@ -41,9 +41,11 @@ app = typer.Typer(
     "75 locked by another run, 77 refused, 124 timed out, 130 interrupted.",
 )
 records_app = typer.Typer(no_args_is_help=True, help="What past runs left.")
+schedule_app = typer.Typer(no_args_is_help=True, help="Runbooks that cron runs.")
 site_app = typer.Typer(no_args_is_help=True, help="Runbooks and records as one browsable site.")
 demo_app = typer.Typer(no_args_is_help=True, help="A real system to try everything on.")
 app.add_typer(records_app, name="records")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(site_app, name="site")
 app.add_typer(demo_app, name="demo")
 
@@ -358,6 +360,67 @@ def reindex_records() -> None:
         _say(f"Made again: {run_id}")
     for sentence in store.broken.values():
         _tell(f"opsnb: {sentence}")
+
+
+EnvironmentFile = Annotated[
+    Path | None,
+    typer.Option("--environment", help="A file of NAME=value lines with what opsnb.toml uses."),
+]
+
+
+@schedule_app.command("list")
+def list_schedules(as_json: Json = False) -> None:
+    """List the schedules: when each is due, and how its last run ended."""
+    from opsnb.schedule import listing
+
+    entries = listing.entries(_config(), _store())
+    if as_json:
+        _say_json([entry.as_json() for entry in entries])
+    else:
+        _render(listing.table(entries))
+
+
+@schedule_app.command("run")
+def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
+    """Run a schedule now, as cron does; its log tells how it ended."""
+    from datetime import datetime
+
+    from opsnb.schedule import running
+
+    if environment:
+        running.take_environment(environment)
+    config = _config()
+    with interrupts.noted() as stopped:
+        result = running.run(name, config, datetime.now().astimezone(), stopped)
+    if sys.stdout.isatty():  # cron would mail it; the log has it
+        _tell_result(result, config, as_json=False)
+    return result.exit_code
+
+
+@schedule_app.command("crontab")
+def show_crontab(
+    install: Annotated[
+        bool, typer.Option("--install", help="Put the lines into your crontab.")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take the lines out of your crontab.")
+    ] = False,
+    environment: EnvironmentFile = None,
+) -> None:
+    """Print the schedules' lines for cron, or install or remove them."""
+    from opsnb.schedule import crontab
+
+    if install and remove:
+        raise UsageError("Say --install or --remove, not both.")
+    config = _config()
+    if remove:
+        gone = crontab.remove(config)
+        _say("The lines are out of your crontab." if gone else "Your crontab had no such lines.")
+    elif install:
+        _say(crontab.install(config, environment).rstrip())
+        _tell("These lines are in your crontab now; the rest of it is as it was.")
+    else:
+        _say(crontab.block(config, environment).rstrip())
 
 
 @site_app.command("build")

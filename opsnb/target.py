@@ -178,6 +178,21 @@ HANDBOOK_CONTACTS = tuple(
 )
 
 
+class Schedule(_Table):
+    """`[[schedules]]`: a runbook that cron runs."""
+
+    name: TargetId = Field(description="What it is called in the log and in `schedule run`.")
+    runbook: str = Field(description="The runbook's id.")
+    cron: str = Field(description="When, as five fields of cron, such as `15 7 * * *`.")
+    targets: tuple[str, ...] = Field(description="Names, globs such as `prod-*`, or `all`.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="The runbook's parameters, without the target."
+    )
+    apply: bool = Field(False, description="True does what the runbook plans.")
+    confirm: tuple[str, ...] = Field((), description="The protected targets that may be changed.")
+    timeout: float | None = Field(None, gt=0, description="Seconds that a run may take.")
+
+
 class _File(_Table):
     """The whole of `opsnb.toml`."""
 
@@ -185,6 +200,7 @@ class _File(_Table):
     contacts: tuple[Contact, ...] = HANDBOOK_CONTACTS
     records: Records = Records()
     thresholds: dict[str, Limits] = Field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,6 +211,7 @@ class Config:
     contacts: tuple[Contact, ...] = HANDBOOK_CONTACTS
     records: Records = field(default_factory=Records)
     thresholds: dict[str, Limits] = field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Each target's table as written."""
     files: dict[str, Path] = field(default_factory=dict)
@@ -318,6 +335,7 @@ def load_config(path: Path | None = None) -> Config:
         contacts=file.contacts if file else HANDBOOK_CONTACTS,
         records=file.records if file else Records(),
         thresholds=file.thresholds if file else {},
+        schedules=file.schedules if file else (),
         tables=tables,
         files={name: where for name, where in files.items() if where},
     )
@@ -352,7 +370,23 @@ def _read(path: Path) -> _File:
     targets = tables.pop("targets", {})
     file = _validated(_File, {**_expand(tables, str(path)), "targets": targets}, str(path))
     _check_metrics(file.thresholds, f"[thresholds] in {path}")
+    _check_names(file.schedules, path)
     return file
+
+
+def _check_names(schedules: Iterable[Schedule], path: Path) -> None:
+    seen: set[str] = set()
+    for schedule in schedules:
+        if schedule.name in seen:
+            raise ConfigError(
+                f"{path} has two schedules named '{schedule.name}'; give each a name of its own."
+            )
+        seen.add(schedule.name)
+
+
+def variables(path: Path) -> list[str]:
+    """Return the environment variables that the file at `path` uses, by name."""
+    return sorted({name for name, _ in _VARIABLE.findall(path.read_text(encoding="utf-8-sig"))})
 
 
 def _check_metrics(limits: Mapping[str, Limits], where: str) -> None:

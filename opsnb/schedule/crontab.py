@@ -1,0 +1,140 @@
+"""The crontab of the schedules: one marked block for each opsnb.toml, the rest is not touched."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from opsnb.errors import ConfigError
+from opsnb.schedule.running import job, read_environment
+from opsnb.schedule.times import in_words
+from opsnb.target import Config, Schedule, variables
+
+# What moves opsnb's own files: cron is to find them where whoever installs the block has them.
+_OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+_LONGEST = 990  # Debian's cron cuts a command of 1,000 characters
+
+
+def block(config: Config, environment: Path | None) -> str:
+    """Return the lines for cron. `environment` is a file with the variables of opsnb.toml.
+
+    Raises UsageError with one sentence when a schedule cannot be run, or would lack a variable.
+    """
+    path = _path(config)
+    if not config.schedules:
+        raise ConfigError(f"{path} has no schedules; write a [[schedules]] table.")
+    _demand_variables(path, environment)
+    lines = [_begin(path)]
+    for schedule in config.schedules:
+        job(schedule, config)
+        lines += [f"# {schedule.name}: {in_words(schedule)}", _line(schedule, path, environment)]
+    return "\n".join([*lines, _end(path), ""])
+
+
+def install(config: Config, environment: Path | None) -> str:
+    """Put the block into the user's crontab in place of a former one; return it."""
+    made = block(config, environment)
+    before, after = _without_block(_read(), _path(config))
+    _write(f"{before}{made}{after}")
+    return made
+
+
+def remove(config: Config) -> bool:
+    """Take the block out of the user's crontab; return whether there was one."""
+    text = _read()
+    before, after = _without_block(text, _path(config))
+    if f"{before}{after}" == text:
+        return False
+    _write(f"{before}{after}")
+    return True
+
+
+def _path(config: Config) -> Path:
+    if config.path is None:
+        raise ConfigError("There is no opsnb.toml here, so there are no schedules; write one.")
+    return config.path
+
+
+def _begin(path: Path) -> str:
+    return f"# BEGIN opsnb {path} (change that file, then: opsnb schedule crontab --install)"
+
+
+def _end(path: Path) -> str:
+    return f"# END opsnb {path}"
+
+
+def _line(schedule: Schedule, path: Path, environment: Path | None) -> str:
+    # Cron gives a command next to nothing, so it brings its own.
+    given = {"PATH": _search_path(), "OPSNB_CONFIG": str(path)}
+    given |= {name: os.environ[name] for name in _OWN if name in os.environ}
+    words = [*(f"{name}={value}" for name, value in given.items())]
+    words += [sys.executable, "-P", "-m", "opsnb", "schedule", "run", schedule.name]
+    if environment:
+        words += ["--environment", str(environment.resolve())]
+    command = f"cd {shlex.quote(str(path.parent))} && env {shlex.join(words)}"
+    line = f"{schedule.cron} {command}".replace("%", r"\%")  # which is a new line to cron
+    if len(line) > _LONGEST:
+        raise ConfigError(
+            f"The line of schedule {schedule.name} has {len(line)} characters, and cron takes "
+            f"{_LONGEST}. Install it with a shorter PATH, such as /usr/local/bin:/usr/bin:/bin."
+        )
+    return line
+
+
+def _search_path() -> str:
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys(each for each in folders if Path(each).is_dir()))
+
+
+def _demand_variables(path: Path, environment: Path | None) -> None:
+    given = read_environment(environment) if environment else {}
+    missing = [name for name in variables(path) if name not in given]
+    if missing:
+        where = f"add them to {environment}" if environment else "name a file: --environment FILE"
+        raise ConfigError(
+            f"{path} uses {', '.join(missing)}, which cron does not have; write NAME=value lines "
+            f"into a file that only you may read, and {where}."
+        )
+
+
+def _without_block(text: str, path: Path) -> tuple[str, str]:
+    """Return what stands before and behind the block of `path`."""
+    if text and not text.endswith("\n"):
+        text += "\n"
+    start = text.find(f"# BEGIN opsnb {path} ")
+    if start < 0:
+        return text, ""
+    end = text.find(_end(path), start)
+    if end < 0:
+        raise ConfigError(
+            f"The crontab has '# BEGIN opsnb {path}' without its end; correct it with: crontab -e"
+        )
+    return text[:start], text[end + len(_end(path)) + 1 :]
+
+
+def _read() -> str:
+    told = _crontab("-l")
+    if told.returncode and "no crontab" not in told.stderr:
+        raise ConfigError(f"crontab -l failed: {told.stderr.strip()}. Mend that first.")
+    return "" if told.returncode else told.stdout
+
+
+def _write(text: str) -> None:
+    told = _crontab("-", text)
+    if told.returncode:
+        raise ConfigError(f"crontab did not take the new lines: {' '.join(told.stderr.split())}.")
+
+
+def _crontab(argument: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["crontab", argument], input=text, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise ConfigError(
+            "There is no crontab command here; install cron, or give the lines of "
+            "`opsnb schedule crontab` to whatever runs things by the clock."
+        ) from None

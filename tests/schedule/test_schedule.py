@@ -1,0 +1,250 @@
+"""Schedules: what opsnb.toml says, when they are due, what cron calls and what it is given."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from filelock import FileLock
+
+from opsnb.errors import ConfigError, Locked, OpsnbError, UsageError
+from opsnb.records import Store
+from opsnb.schedule import crontab, listing, running, times
+from opsnb.target import Config, Schedule, load_config, state_home
+
+OPSNB = str(Path(sys.executable).with_name("opsnb"))
+TARGETS = """
+[targets.shop]
+api_url = "http://127.0.0.1:1"
+[targets.shop-two]
+api_url = "http://127.0.0.1:2"
+[targets.safe]
+redis_url = "redis://127.0.0.1:1"
+protected = true
+"""
+DAILY = """
+[[schedules]]
+name = "daily"
+runbook = "health/daily"
+cron = "15 7 * * *"
+targets = ["shop"]
+parameters = { hours = "24h" }
+"""
+
+
+def config(*tables: str) -> Config:
+    Path("opsnb.toml").write_text(TARGETS + "".join(tables))
+    return load_config()
+
+
+def schedule(cron: str) -> Schedule:
+    return Schedule(name="s", runbook="health/daily", cron=cron, targets=("shop",))
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "due"),
+    [
+        ("15 7 * * *", "2026-11-23T07:15:00", "2026-11-24T07:15:00+01:00"),
+        ("0 2 * * 0", "2026-11-23T00:00:00", "2026-11-29T02:00:00+01:00"),
+        # The hour that is left out in spring, and the one that comes twice in autumn.
+        ("30 2 * * *", "2026-03-28T12:00:00", "2026-03-29T03:00:00+02:00"),
+        ("30 2 * * *", "2026-10-24T12:00:00", "2026-10-25T02:30:00+02:00"),
+    ],
+)
+def test_the_next_time_is_in_the_local_zone(cron: str, after: str, due: str) -> None:
+    at = datetime.fromisoformat(after).replace(tzinfo=BERLIN)
+    assert times.next_times(schedule(cron), at, 1)[0].isoformat() == due
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        ("2026-11-23T07:15:02", "2026-11-23T07:15"),
+        ("2026-11-23T07:15:00", "2026-11-23T07:15"),
+        ("2026-11-23T07:14:59", "2026-11-22T07:15"),
+        ("2026-11-23T09:00:00", "2026-11-23T07:15"),
+    ],
+)
+def test_the_time_that_a_run_was_due_at(now: str, due: str) -> None:
+    at = datetime.fromisoformat(now).replace(tzinfo=BERLIN)
+    found = times.last_time(schedule("15 7 * * *"), at)
+    assert found == datetime.fromisoformat(due).replace(tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize("cron", ["", "daily", "61 * * * *", "0 0 * *", "0 0 0 * * *", "0 0 L * *"])
+def test_what_cron_would_not_take_is_refused(cron: str) -> None:
+    with pytest.raises(ConfigError, match="is no cron expression"):
+        times.next_times(schedule(cron), datetime.now(BERLIN), 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (DAILY.replace("health/daily", "health/dayly"), "Did you mean 'health/daily'?"),
+        (DAILY.replace('"shop"', '"shoop"'), "Did you mean 'shop'?"),
+        (DAILY.replace("hours", "huors"), "Did you mean 'hours'?"),
+        (DAILY.replace("24h", "-1h"), "cannot be used"),
+        (DAILY.replace('["shop"]', "[]"), "it has no targets"),
+        (DAILY + "apply = true\n", "changes nothing; leave apply out"),
+        (DAILY.replace("{ hours", '{ target = "shop", hours'), "write target beside parameters"),
+    ],
+)
+def test_a_schedule_that_cannot_be_run_is_told_before_cron_has_it(table: str, told: str) -> None:
+    found = config(table)
+    with pytest.raises(UsageError, match="Schedule daily: ") as caught:
+        crontab.block(found, None)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (DAILY + "timeuot = 60\n", "Did you mean 'timeout'?"),
+        (DAILY.replace("name =", "# name ="), "name must be set"),
+        (DAILY + DAILY, "two schedules named 'daily'"),
+    ],
+)
+def test_a_mistyped_table_is_told_when_the_file_is_read(table: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        config(table)
+
+
+def test_a_run_is_logged_and_its_record_says_what_it_was_for() -> None:
+    now = datetime.now().astimezone()
+    result = running.run("daily", config(DAILY), now, [])
+    assert result.exit_code == 2  # nobody listens there
+    assert result.trigger == "schedule daily"
+    assert result.scheduled == times.last_time(schedule("15 7 * * *"), now)
+    (line,) = running.log_file().read_text().splitlines()
+    assert f"daily run={result.run_id} exit=2 The API at http://127.0.0.1:1 cannot be" in line
+    (entry,) = listing.entries(load_config(), Store(load_config().store))
+    assert entry.last == result
+    assert json.loads(json.dumps(entry.as_json()))["last"]["run_id"] == result.run_id
+
+
+def test_several_targets_are_one_run_with_a_summary() -> None:
+    several = DAILY.replace('"shop"', '"shop*"')
+    result = running.run("daily", config(several), datetime.now().astimezone(), [])
+    assert result.is_summary
+    assert {each.target for each in Store(load_config().store).results()} == {
+        "shop",
+        "shop-two",
+        "shop*",
+    }
+
+
+def test_one_that_still_runs_is_left_out_and_logged() -> None:
+    found = config(DAILY)
+    path = state_home() / "schedule" / "daily.lock"
+    path.parent.mkdir(parents=True)
+    with FileLock(path), pytest.raises(Locked, match="still runs from before"):
+        running.run("daily", found, datetime.now().astimezone(), [])
+    assert "daily exit=75 Schedule daily still runs" in running.log_file().read_text()
+    assert list(Store(found.store).run_ids()) == []
+
+
+def test_what_is_wrong_is_logged_too() -> None:
+    with pytest.raises(OpsnbError):
+        running.run("dayly", config(DAILY), datetime.now().astimezone(), [])
+    assert "dayly exit=64 There is no schedule 'dayly'" in running.log_file().read_text()
+
+
+ACTING = """
+[[schedules]]
+name = "clean"
+runbook = "queues/clean_failed"
+cron = "0 2 * * 0"
+targets = ["safe"]
+parameters = { queue = "ai-analysis", older_than = "7d" }
+apply = true
+"""
+
+
+def test_a_schedule_acts_only_where_it_says_so() -> None:
+    found = config(ACTING + 'confirm = ["safe"]\n')
+    parameters = running.job(found.schedules[0], found).parameters
+    assert (parameters["apply"], parameters["confirm"]) == (True, "safe")
+    assert parameters["older_than"] == 168
+    found = config(ACTING.replace("apply = true", ""))
+    assert running.job(found.schedules[0], found).parameters["apply"] is False
+
+
+def test_variables_that_cron_lacks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "hunter2")
+    more = '[targets.cache]\nredis_url = "redis://:${SHOP_PASSWORD}@127.0.0.1:1"\n'
+    found = config(more, DAILY)
+    with pytest.raises(ConfigError, match="uses SHOP_PASSWORD, which cron does not have"):
+        crontab.block(found, None)
+    secrets = Path("secrets.env")
+    secrets.write_text("# for cron\n\nexport SHOP_PASSWORD='it is 100%'\n")
+    secrets.chmod(0o644)
+    with pytest.raises(ConfigError, match="others may read it; chmod 600 it"):
+        crontab.block(found, secrets)
+    secrets.chmod(0o600)
+    assert f"--environment {secrets.resolve()}" in crontab.block(found, secrets)
+    assert running.read_environment(secrets) == {"SHOP_PASSWORD": "it is 100%"}
+    assert "hunter2" not in crontab.block(found, secrets)
+
+
+def test_the_line_runs_in_a_bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = Path("a folder of 100%")
+    strange.mkdir()
+    monkeypatch.chdir(strange)
+    text = crontab.block(config(DAILY), None)
+    line = next(line for line in text.splitlines() if line.startswith("15 7"))
+    command = line.removeprefix("15 7 * * * ").replace(r"\%", "%")
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(Path().resolve())}
+    ended = subprocess.run(["/bin/sh", "-c", command], env=bare, cwd="/", check=False)
+    assert ended.returncode == 2
+    assert "exit=2" in running.log_file().read_text()
+
+
+@pytest.fixture
+def own_crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `crontab` command that keeps its text in a file, as the real one does in its spool."""
+    path = tmp_path / "spool"
+    command = tmp_path / "bin" / "crontab"
+    command.parent.mkdir()
+    command.write_text(
+        f"#!/bin/sh\nif [ $1 = -l ]; then [ -f {path} ] && cat {path} || "
+        f"{{ echo no crontab for you >&2; exit 1; }}; else cat > {path}; fi\n"
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:/usr/bin:/bin")
+    return path
+
+
+def test_only_its_own_block_is_changed(own_crontab: Path, tmp_path: Path) -> None:
+    found = config(DAILY)
+    crontab.install(found, None)
+    assert own_crontab.read_text() == crontab.block(found, None)
+    before, after = "# mine\n0 0 * * * true % %\n\n", "MAILTO=me\n1 1 * * * false\n"
+    own_crontab.write_text(before + own_crontab.read_text() + after)
+    changed = config(DAILY.replace("15 7", "30 8"))
+    crontab.install(changed, None)
+    assert own_crontab.read_text() == before + crontab.block(changed, None) + after
+    assert crontab.remove(changed)
+    assert own_crontab.read_text() == before + after
+    assert not crontab.remove(changed)
+
+
+def test_without_cron_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="no crontab command here; install cron"):
+        crontab.install(config(DAILY), None)
+
+
+def test_the_example_of_the_guide_can_be_run() -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guide" / "schedule.md"
+    example = guide.read_text().split("```toml")[1].split("```")[0]
+    Path("opsnb.toml").write_text('[targets.local]\napi_url = "http://127.0.0.1:1"\n' + example)
+    assert crontab.block(load_config(), None).count("schedule run") == 2
