@@ -387,9 +387,7 @@ def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
 
     from opsnb.schedule import running
 
-    if environment:
-        running.take_environment(environment)
-    config = _config()
+    config = running.prepare(name, environment)
     with interrupts.noted() as stopped:
         result = running.run(name, config, datetime.now().astimezone(), stopped)
     if sys.stdout.isatty():  # cron would mail it; the log has it

@@ -12,7 +12,7 @@ import fnmatch
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -386,7 +386,15 @@ def _check_names(schedules: Iterable[Schedule], path: Path) -> None:
 
 def variables(path: Path) -> list[str]:
     """Return the environment variables that the file at `path` uses, by name."""
-    return sorted({name for name, _ in _VARIABLE.findall(path.read_text(encoding="utf-8-sig"))})
+    return sorted(set(_used(tomllib.loads(path.read_text(encoding="utf-8-sig")))))
+
+
+def _used(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from (name for name, _ in _VARIABLE.findall(value))
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _used(item)
 
 
 def _check_metrics(limits: Mapping[str, Limits], where: str) -> None:
@@ -528,7 +536,9 @@ def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
     try:
         return table.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        wrong = error.errors(include_url=False, include_input=False)
+        # A mistyped key is why another is missing, so it is told first.
+        first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
         place = ".".join(str(part) for part in first["loc"] if part != "[key]")
         if first["type"] == "extra_forbidden":
             key = str(first["loc"][-1])

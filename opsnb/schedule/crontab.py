@@ -15,6 +15,7 @@ from opsnb.target import Config, Schedule, variables
 
 # What moves opsnb's own files: cron is to find them where whoever installs the block has them.
 _OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+_AS_IS = ("utf-8", "surrogateescape")
 _LONGEST = 990  # Debian's cron cuts a command of 1,000 characters
 
 
@@ -69,19 +70,25 @@ def _end(path: Path) -> str:
 def _line(schedule: Schedule, path: Path, environment: Path | None) -> str:
     # Cron gives a command next to nothing, so it brings its own.
     given = {"PATH": _search_path(), "OPSNB_CONFIG": str(path)}
-    given |= {name: os.environ[name] for name in _OWN if name in os.environ}
+    given |= {name: _absolute(os.environ[name]) for name in _OWN if name in os.environ}
     words = [*(f"{name}={value}" for name, value in given.items())]
     words += [sys.executable, "-P", "-m", "opsnb", "schedule", "run", schedule.name]
     if environment:
         words += ["--environment", str(environment.resolve())]
     command = f"cd {shlex.quote(str(path.parent))} && env {shlex.join(words)}"
-    line = f"{schedule.cron} {command}".replace("%", r"\%")  # which is a new line to cron
+    due = " ".join(schedule.cron.split())  # a line break in it would end the line
+    line = f"{due} {command}".replace("%", r"\%")  # which is a new line to cron
     if len(line) > _LONGEST:
         raise ConfigError(
             f"The line of schedule {schedule.name} has {len(line)} characters, and cron takes "
             f"{_LONGEST}. Install it with a shorter PATH, such as /usr/local/bin:/usr/bin:/bin."
         )
     return line
+
+
+def _absolute(place: str) -> str:
+    """Return a folder as seen from here, for cron starts elsewhere; a URL stays as it is."""
+    return place if "://" in place or not place else str(Path(place).expanduser().absolute())
 
 
 def _search_path() -> str:
@@ -130,11 +137,14 @@ def _write(text: str) -> None:
 
 def _crontab(argument: str, text: str = "") -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            ["crontab", argument], input=text, capture_output=True, text=True, check=False
+        # As bytes: what is not ours may have any encoding and any ends of lines.
+        told = subprocess.run(
+            ["crontab", argument], input=text.encode(*_AS_IS), capture_output=True, check=False
         )
     except FileNotFoundError:
         raise ConfigError(
             "There is no crontab command here; install cron, or give the lines of "
             "`opsnb schedule crontab` to whatever runs things by the clock."
         ) from None
+    stdout, stderr = (stream.decode(*_AS_IS) for stream in (told.stdout, told.stderr))
+    return subprocess.CompletedProcess(told.args, told.returncode, stdout, stderr)

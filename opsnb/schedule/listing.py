@@ -73,9 +73,9 @@ def table(found: list[Entry]) -> Table | Text:
     """Return the list for a terminal."""
     if not found:
         return Text("There are no schedules; write a [[schedules]] table into opsnb.toml.")
-    shown = Table(
-        "schedule", "runbook", "targets", "due", "next", "last run", box=None, padding=(0, 2, 0, 0)
-    )
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("schedule", "runbook", "targets", "due", "next", "last run"):
+        shown.add_column(column, no_wrap=column not in ("targets", "due"))
     for entry in found:
         shown.add_row(
             entry.schedule.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -24,7 +25,7 @@ from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
 from opsnb.records.show import worst_sentence
 from opsnb.schedule.times import last_time
-from opsnb.target import Config, Schedule, stand_in, state_home
+from opsnb.target import Config, Schedule, load_config, stand_in, state_home
 
 _LOG_BYTES, _LOGS_KEPT = 1_000_000, 3
 _OWN_KEYS = ("target", "apply", "confirm")
@@ -81,6 +82,17 @@ def job(schedule: Schedule, config: Config) -> Job:
         raise ConfigError(f'{where}it has no targets; write targets = ["NAME"].') from None
 
 
+def prepare(name: str, environment: Path | None) -> Config:
+    """Return the configuration in force, with the variables of the file `environment` in it.
+
+    Raises ConfigError; it is in the log of the schedule `name` too, for nobody sees cron's screen.
+    """
+    with _logged(name):
+        if environment:
+            os.environ.update(read_environment(environment))
+        return load_config()
+
+
 def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signals]) -> RunResult:
     """Run the schedule `name`, log it, and return its result, or the summary of several.
 
@@ -90,7 +102,7 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
     with _logged(name) as log:
         schedule = find(config, name)
         wanted = job(schedule, config)
-        with _alone(schedule):
+        with _alone(schedule, config):
             result = _run(wanted, config, last_time(schedule, now), stopped)
         log.info(
             "%s run=%s exit=%d %s", name, result.run_id, result.exit_code, worst_sentence(result)
@@ -118,11 +130,10 @@ def _run(
 
 
 @contextmanager
-def _alone(schedule: Schedule) -> Iterator[None]:
+def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
     """Let no two runs of a schedule overlap."""
-    path = _folder() / f"{schedule.name}.lock"
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(lock_file(schedule, config), timeout=0):
             yield
     except Timeout:
         raise Locked(
@@ -148,6 +159,15 @@ def _logged(name: str) -> Iterator[logging.Logger]:
         raise
     finally:
         handler.close()
+
+
+def lock_file(schedule: Schedule, config: Config) -> Path:
+    """Return the file that is locked while `schedule` runs.
+
+    Another opsnb.toml may have a schedule of the same name, which is none of its business.
+    """
+    owner = hashlib.sha256(str(config.path).encode()).hexdigest()[:8]
+    return _folder() / f"{schedule.name}-{owner}.lock"
 
 
 def log_file() -> Path:
@@ -178,6 +198,8 @@ def read_environment(path: Path) -> Mapping[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Correct its name.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text; write it as such.") from error
     found: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
@@ -191,8 +213,3 @@ def read_environment(path: Path) -> Mapping[str, str]:
 def _unquoted(value: str) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value
-
-
-def take_environment(path: Path) -> None:
-    """Put the variables of the file at `path` into this process' environment."""
-    os.environ.update(read_environment(path))

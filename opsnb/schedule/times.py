@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from itertools import islice
 
@@ -11,7 +12,11 @@ from opsnb.errors import ConfigError
 from opsnb.target import Schedule
 
 _FIELDS = 5  # cron's own; more would mean something else to it
-_NOT_CRONS = "L#W"  # which only some programs understand
+# What every cron understands: not the L, W and # of some programs.
+_FIELD = re.compile(
+    r"([\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+",
+    re.IGNORECASE,
+)
 
 
 def next_times(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
@@ -45,7 +50,8 @@ def _times(schedule: Schedule, at: datetime, *, reverse: bool = False) -> CronSi
 
 def _parsed(schedule: Schedule, at: datetime, reverse: bool) -> CronSim:
     try:
-        if len(schedule.cron.split()) != _FIELDS or any(c in schedule.cron for c in _NOT_CRONS):
+        fields = schedule.cron.split()
+        if len(fields) != _FIELDS or not all(map(_FIELD.fullmatch, fields)):
             raise CronSimError("not five fields that cron understands")
         return CronSim(schedule.cron, at, reverse=reverse)
     except CronSimError as error:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from opsnb.errors import ConfigError, Locked, OpsnbError, UsageError
 from opsnb.records import Store
 from opsnb.schedule import crontab, listing, running, times
-from opsnb.target import Config, Schedule, load_config, state_home
+from opsnb.target import Config, Schedule, load_config, variables
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
 TARGETS = """
@@ -57,6 +57,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("0 2 * * 0", "2026-11-23T00:00:00", "2026-11-29T02:00:00+01:00"),
         # The hour that is left out in spring, and the one that comes twice in autumn.
         ("30 2 * * *", "2026-03-28T12:00:00", "2026-03-29T03:00:00+02:00"),
+        ("0 0 * JUL WED", "2026-11-23T00:00:00", "2027-07-07T00:00:00+02:00"),
         ("30 2 * * *", "2026-10-24T12:00:00", "2026-10-25T02:30:00+02:00"),
     ],
 )
@@ -80,7 +81,9 @@ def test_the_time_that_a_run_was_due_at(now: str, due: str) -> None:
     assert found == datetime.fromisoformat(due).replace(tzinfo=BERLIN)
 
 
-@pytest.mark.parametrize("cron", ["", "daily", "61 * * * *", "0 0 * *", "0 0 0 * * *", "0 0 L * *"])
+@pytest.mark.parametrize(
+    "cron", ["", "daily", "61 * * * *", "0 0 * *", "0 0 0 * * *", "0 0 L * *", "0 0 * * 5l"]
+)
 def test_what_cron_would_not_take_is_refused(cron: str) -> None:
     with pytest.raises(ConfigError, match="is no cron expression"):
         times.next_times(schedule(cron), datetime.now(BERLIN), 1)
@@ -144,12 +147,31 @@ def test_several_targets_are_one_run_with_a_summary() -> None:
 
 def test_one_that_still_runs_is_left_out_and_logged() -> None:
     found = config(DAILY)
-    path = state_home() / "schedule" / "daily.lock"
-    path.parent.mkdir(parents=True)
-    with FileLock(path), pytest.raises(Locked, match="still runs from before"):
+    with (
+        FileLock(running.lock_file(found.schedules[0], found)),
+        pytest.raises(Locked, match="still runs from before"),
+    ):
         running.run("daily", found, datetime.now().astimezone(), [])
     assert "daily exit=75 Schedule daily still runs" in running.log_file().read_text()
     assert list(Store(found.store).run_ids()) == []
+
+
+def test_a_schedule_of_that_name_in_another_file_runs_meanwhile(tmp_path: Path) -> None:
+    found = config(DAILY)
+    other = tmp_path / "other" / "opsnb.toml"
+    other.parent.mkdir()
+    other.write_text(TARGETS + DAILY)
+    with FileLock(running.lock_file(found.schedules[0], found)):
+        result = running.run("daily", load_config(other), datetime.now().astimezone(), [])
+    assert result.exit_code == 2
+
+
+def test_what_is_wrong_before_the_run_is_logged_for_cron() -> None:
+    Path("opsnb.toml").write_text('[records]\nstore = "${NOWHERE_SET}"\n' + TARGETS + DAILY)
+    ended = subprocess.run([OPSNB, "schedule", "run", "daily"], capture_output=True, check=False)
+    assert ended.returncode == 64
+    assert "daily exit=64 " in (log := running.log_file().read_text())
+    assert "uses ${NOWHERE_SET}" in log
 
 
 def test_what_is_wrong_is_logged_too() -> None:
@@ -195,6 +217,23 @@ def test_variables_that_cron_lacks_are_asked_for(monkeypatch: pytest.MonkeyPatch
     assert "hunter2" not in crontab.block(found, secrets)
 
 
+def test_variables_in_comments_are_not_asked_for() -> None:
+    Path("opsnb.toml").write_text("# the password is ${NOT_USED}\n" + TARGETS + DAILY)
+    assert variables(Path("opsnb.toml")) == []
+
+
+def test_a_relative_record_store_is_where_it_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSNB_RECORDS", "kept here")
+    assert f"'OPSNB_RECORDS={Path('kept here').resolve()}'" in crontab.block(config(DAILY), None)
+    monkeypatch.setenv("OPSNB_RECORDS", "s3://bucket/records")
+    assert "OPSNB_RECORDS=s3://bucket/records " in crontab.block(config(DAILY), None)
+
+
+def test_an_expression_stays_on_one_line() -> None:
+    found = config(DAILY.replace('"15 7 * * *"', r'"15 7 * *\n*"'))
+    assert "\n15 7 * * * cd " in crontab.block(found, None)
+
+
 def test_the_line_runs_in_a_bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     strange = Path("a folder of 100%")
     strange.mkdir()
@@ -227,13 +266,13 @@ def test_only_its_own_block_is_changed(own_crontab: Path, tmp_path: Path) -> Non
     found = config(DAILY)
     crontab.install(found, None)
     assert own_crontab.read_text() == crontab.block(found, None)
-    before, after = "# mine\n0 0 * * * true % %\n\n", "MAILTO=me\n1 1 * * * false\n"
-    own_crontab.write_text(before + own_crontab.read_text() + after)
+    before, after = b"# caf\xe9\r\n0 0 * * * true % %\n\n", b"MAILTO=me\n1 1 * * * false\n"
+    own_crontab.write_bytes(before + own_crontab.read_bytes() + after)
     changed = config(DAILY.replace("15 7", "30 8"))
     crontab.install(changed, None)
-    assert own_crontab.read_text() == before + crontab.block(changed, None) + after
+    assert own_crontab.read_bytes() == before + crontab.block(changed, None).encode() + after
     assert crontab.remove(changed)
-    assert own_crontab.read_text() == before + after
+    assert own_crontab.read_bytes() == before + after
     assert not crontab.remove(changed)
 
 

@@ -27,9 +27,17 @@ from opsnb.errors import RunBroke
 from opsnb.holder import Holder
 
 # What Python and the dynamic linker need; nothing else of the environment is the process's to know.
-_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
+_ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _ANSWER_WITHIN_S = 60.0  # importing everything may take long on a loaded machine
 FORKS = hasattr(os, "fork") and hasattr(socket, "send_fds")
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _ENVIRONMENT or name.startswith("PYTHON")
+    }
 
 
 class KernelProcess:
@@ -103,7 +111,7 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env=_environment(),
                 start_new_session=True,  # a Ctrl-C at the terminal is the runner's to handle
             )
 
