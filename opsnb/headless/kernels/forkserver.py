@@ -124,6 +124,7 @@ class ForkServer:
         """
         request = {"arguments": list(arguments), "folder": str(folder), "env": dict(environment)}
         for _ in range(2):
+            asked = self._process
             line = self._open_line()
             try:
                 line.settimeout(_ANSWER_WITHIN_S)
@@ -134,7 +135,7 @@ class ForkServer:
             except OSError:
                 pass
             line.close()
-            self._start_again()  # somebody killed it; its kernels live on
+            self._replace(asked)  # somebody killed it; its kernels live on
         raise RunBroke("The process that starts kernels does not come up; run it with --cold.")
 
     def _open_line(self) -> socket.socket:
@@ -143,9 +144,10 @@ class ForkServer:
             socket.send_fds(self._control, [b"k"], [theirs.fileno()])
         return mine
 
-    def _start_again(self) -> None:
+    def _replace(self, broken: subprocess.Popen[bytes]) -> None:
+        """Start another process, unless another thread has done so already."""
         with self._turn:
-            if self._process.poll() is not None or self._once:
+            if self._process is broken:
                 self.close()
                 self._start()
 
