@@ -11,8 +11,9 @@ import io
 import json
 import re
 import tokenize
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -51,6 +52,7 @@ def share(name: str) -> Path:
 
 _NO_VALUE = ("", "none", "null")
 _LONGEST = 65_536
+_LARGEST = 2**63 - 1  # what every reader of JSON, and every data frame, can hold
 _NO_CHARACTER = re.compile("[\0\ud800-\udfff]")  # no text has NUL, or half of a character
 
 
@@ -74,39 +76,44 @@ class Parameter:
         date as its text, a tuple as a list. A list may be given as `a,b` or as JSON, no value for
         what is optional as `none`. Raises ParameterError with one sentence on what is wrong.
         """
-        reason = _unkeepable(given)
-        if isinstance(given, bool) and bool not in self._kinds and self._kinds & {int, float}:
-            reason = "a number is wanted, not true or false"  # pydantic would take it for 1 or 0
-        if not reason:
-            # Imported only now: a list of the runbooks does without.
-            from pydantic import ValidationError  # noqa: PLC0415
+        # Imported only now: a list of the runbooks does without.
+        from pydantic import ValidationError  # noqa: PLC0415
 
+        reason = _unkeepable(given)
+        if not reason:
             try:
-                return self._checked(given)
+                plain = self._understood(given)
+                value = self._adapter.dump_python(self._adapter.validate_python(plain), mode="json")
             except ValidationError as error:
-                reason = _lowered(error.errors(include_url=False)[0]["msg"])
-        hint = did_you_mean(str(given), self._choices) if self._choices else ""
+                told = error.errors(include_url=False)[0]["msg"]
+                reason = _lowered(told.removeprefix("Value error, "))
+            except ValueError as error:
+                reason = f"invalid JSON: {error}"
+            else:
+                reason = _unkeepable(value) or _guessed(plain, value)
+                if not reason:
+                    return value
+        hint = _nearest(str(given), self._choices) if self._choices else ""
         raise ParameterError(
             f"Parameter {self.name}={_shown(given)} cannot be used: {reason}; "
             f"it takes {_expects(self.annotation, self.type)}.{hint}"
         )
 
-    def _checked(self, given: Any) -> Any:
-        """Return `given` in this parameter's type. Raises pydantic's ValidationError."""
-        if isinstance(given, str):
-            if self._is_optional and given.strip().lower() in _NO_VALUE:
-                return None
-            if self._is_list:
-                if given.lstrip().startswith("["):
-                    return self._as_json(self._adapter.validate_json(given))
-                parts = [part.strip() for part in given.split(",")] if given.strip() else []
-                return self._as_json(self._adapter.validate_python(parts))
-            if given.lstrip().startswith("{") and dict in self._kinds:
-                return self._as_json(self._adapter.validate_json(given))
-        return self._as_json(self._adapter.validate_python(given))
+    def _understood(self, given: Any) -> Any:
+        """Return what a text stands for, its parts still as text. Raises ValueError on bad JSON."""
+        if not isinstance(given, str):
+            return given
+        text = given.strip()
+        if self._is_optional and text.lower() in _NO_VALUE:
+            return None
+        if self._is_list and not text.startswith("["):
+            return [part.strip() for part in text.split(",")] if text else []
+        if self._is_list or (dict in self._kinds and text.startswith("{")):
+            # Imported only now: a list of the runbooks does without.
+            from pydantic_core import from_json  # noqa: PLC0415
 
-    def _as_json(self, value: Any) -> Any:
-        return self._adapter.dump_python(value, mode="json")
+            return from_json(text)
+        return self._choices.get(given, given)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -114,6 +121,15 @@ class Parameter:
         from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415
 
         return TypeAdapter(self.annotation, config=ConfigDict(allow_inf_nan=False))
+
+    def demand_type(self) -> None:
+        """Raise ParameterError when no value can be checked by the annotation."""
+        try:
+            self._adapter.rebuild()
+        except Exception as error:  # pydantic's own errors are paragraphs
+            raise ParameterError(
+                f"{self.name} has the type {_shown(self.type)}, which no value can be checked by"
+            ) from error
 
     @cached_property
     def _kinds(self) -> set[Any]:
@@ -129,9 +145,9 @@ class Parameter:
         return bool(self._kinds & {list, tuple, set, frozenset}) and str not in self._kinds
 
     @property
-    def _choices(self) -> list[str]:
-        """The words that a literal parameter takes."""
-        return [kind for kind in self._kinds if isinstance(kind, str)]
+    def _choices(self) -> dict[str, Any]:
+        """The values that a literal parameter takes, by their text."""
+        return {str(kind): kind for kind in self._kinds if isinstance(kind, str | int)}
 
 
 @dataclass(frozen=True)
@@ -235,7 +251,7 @@ class RunbookInfo:
         for name in given:
             if name not in known:
                 raise ParameterError(
-                    f"{self.id} has no parameter {_shown(name)}." + did_you_mean(name, known)
+                    f"{self.id} has no parameter {_shown(name)}." + _nearest(name, known)
                 )
         return {name: known[name].parse(value) for name, value in given.items()}
 
@@ -280,24 +296,49 @@ def _parameters(source: str) -> list[Parameter]:
     ]
     exec(compile(ast.Module(imports, []), "<parameters>", "exec"), names)
     comments = _comments(source)
-    found = []
+    found: dict[str, Parameter] = {}
     for node in tree.body:
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+        if node in imports or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             continue
-        written = ast.unparse(node.annotation)
-        annotation = eval(written, names)
-        parameter = Parameter(
-            name=node.target.id,
-            type=_type_name(annotation, written),
-            default=ast.literal_eval(node.value) if node.value else None,
-            description=comments.get(node.end_lineno or node.lineno, ""),
-            annotation=annotation,
-            required=node.value is None,
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            raise ParameterError(f"{_shown(ast.unparse(node))} declares no parameter with its type")
+        if node.target.id in found:
+            raise ParameterError(f"{node.target.id} is declared twice")
+        comment = comments.get(node.end_lineno or node.lineno, "")
+        found[node.target.id] = _parameter(node, node.target.id, names, comment)
+    return list(found.values())
+
+
+def _parameter(node: ast.AnnAssign, name: str, names: dict[str, Any], comment: str) -> Parameter:
+    """Return what a line declares; its type is looked up in `names`."""
+    written = ast.unparse(node.annotation)
+    annotation = eval(written, names)
+    parameter = Parameter(
+        name=name,
+        type=_type_name(annotation, written),
+        default=None,
+        description=comment,
+        annotation=annotation,
+        required=node.value is None,
+    )
+    parameter.demand_type()
+    return replace(parameter, default=_default(parameter, node.value)) if node.value else parameter
+
+
+def _default(parameter: Parameter, written: ast.expr) -> Any:
+    """Return the default as it is written; as JSON has it when that is something else."""
+    try:
+        default = ast.literal_eval(written)
+    except ValueError:
+        raise ParameterError(
+            f"the default of {parameter.name}, {_shown(ast.unparse(written))}, is no literal"
+        ) from None
+    value = parameter.parse(default)
+    if isinstance(default, str) and not isinstance(value, str):  # by hand, it would stay a text
+        raise ParameterError(
+            f"the default of {parameter.name} is the text {_shown(default)} and should be {value}"
         )
-        if node.value:
-            parameter.parse(parameter.default)
-        found.append(parameter)
-    return found
+    return default if default == value else value
 
 
 def _comments(source: str) -> dict[int, str]:
@@ -326,7 +367,12 @@ def _type_name(annotation: Any, written: str) -> str:
 
 def _expects(annotation: Any, written: str) -> str:
     field = _field(annotation)
-    return field.description if field and field.description else written
+    if field and field.description:
+        return field.description
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    if get_origin(annotation) in (Union, UnionType) and len(kinds) == 1:
+        return f"{_expects(kinds[0], written.removesuffix(' | None'))}, or none"
+    return written
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
@@ -343,15 +389,40 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield origin or annotation
 
 
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield the single values of lists and tables, however nested; of tables also the keys."""
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
 def _unkeepable(value: Any) -> str:
     """Return why `value` cannot be kept in a notebook or a record; empty when it can."""
-    texts = value if isinstance(value, list | tuple) else [value]
-    for text in texts:
-        if isinstance(text, str) and len(text) > _LONGEST:
+    for leaf in _leaves(value):
+        if isinstance(leaf, str) and len(leaf) > _LONGEST:
             return f"it is longer than {_LONGEST} characters"
-        if isinstance(text, str) and _NO_CHARACTER.search(text):
+        if isinstance(leaf, str) and _NO_CHARACTER.search(leaf):
             return "it holds characters that no text has"
+        if isinstance(leaf, int) and abs(leaf) > _LARGEST:
+            return "it is too large a number"
     return ""
+
+
+def _guessed(given: Any, value: Any) -> str:
+    """Return what is wrong where pydantic took true or false for 1 or 0; empty otherwise."""
+    given_truth, truth = (
+        any(isinstance(leaf, bool) for leaf in _leaves(each)) for each in (given, value)
+    )
+    return "a number is wanted, not true or false" if given_truth and not truth else ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Return the hint of `did_you_mean`, in whatever case and form `word` is written."""
+    return did_you_mean(unicodedata.normalize("NFKC", word).casefold().replace("-", "_"), known)
 
 
 def _words(error: Exception) -> str:
@@ -361,7 +432,8 @@ def _words(error: Exception) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    as_json = isinstance(value, list | dict | bool | None)
+    text = json.dumps(value, default=str) if as_json else str(value)
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 

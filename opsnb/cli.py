@@ -183,11 +183,7 @@ def run(
     if runbook is None:
         raise UsageError("Say which runbook; see them with: opsnb list")
     info = catalog.runbook(runbook)
-    given = _given(parameter or (), target or ())
-    if apply or confirm:
-        _demand_action(info)
-        given |= {"apply": True} if apply else {}
-        given |= {"confirm": confirm[-1]} if confirm else {}
+    given = _given(info, parameter or (), target or (), apply, confirm or ())
     info.check(given)  # what is unusable is refused before anything else is looked at
     config = _config()
     names = config.matching(target or ())
@@ -245,11 +241,8 @@ def open_runbook(
     Other options are handed on to JupyterLab, such as --no-browser.
     """
     info = catalog.runbook(runbook)
-    given = _given(parameter or (), [target] if target else [])
-    if apply or confirm is not None:
-        _demand_action(info)
-        given |= {"apply": True} if apply else {}
-        given |= {"confirm": confirm} if confirm is not None else {}
+    confirmed = () if confirm is None else (confirm,)
+    given = _given(info, parameter or (), [target] if target else [], apply, confirmed)
     values = info.validate(given)
     _config().target(values["target"])  # refused here rather than in the notebook
     _check_jupyterlab(context)
@@ -515,19 +508,32 @@ def _store() -> Store:
     return store
 
 
-def _given(options: Iterable[str], targets: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters as given. Raises ParameterError on one that is not NAME=VALUE."""
+def _given(
+    info: catalog.RunbookInfo,
+    options: Iterable[str],
+    targets: Sequence[str],
+    apply: bool,
+    confirmed: Sequence[str],
+) -> dict[str, Any]:
+    """Return the parameters as given. Raises ParameterError on one not NAME=VALUE, or twice."""
     given: dict[str, Any] = {}
     for option in options:
         name, equals, value = option.partition("=")
         if not equals or not name:
-            raise ParameterError(f"-p {option!r} is not NAME=VALUE; write it like -p hours=2.")
+            raise ParameterError(f"-p {option[:60]!r} is not NAME=VALUE; write it like -p hours=2.")
         if name in given:
-            raise ParameterError(f"Parameter {name!r} is given twice; give it once.")
+            raise ParameterError(f"Parameter {name[:60]!r} is given twice; give it once.")
         given[name] = value
     if targets and given.setdefault("target", targets[0]) not in targets[:1]:
         raise ParameterError("The target is given twice, differently; give it by -t alone.")
-    return given
+    if (apply or confirmed) and not info.acts:
+        raise ParameterError(f"{info.id} changes nothing; leave --apply and --confirm out.")
+    by_option: dict[str, Any] = {"apply": True} if apply else {}
+    if confirmed:
+        by_option["confirm"] = confirmed[-1]
+    for name in sorted(by_option.keys() & given.keys()):
+        raise ParameterError(f"Parameter {name!r} is given twice; give it by --{name} alone.")
+    return given | by_option
 
 
 def _resume(
@@ -606,11 +612,6 @@ def _live() -> Iterator[Callable[[State], None]]:
 
     with Live(get_renderable=view, console=console, transient=True, redirect_stdout=False):
         yield told.append
-
-
-def _demand_action(info: catalog.RunbookInfo) -> None:
-    if not info.acts:
-        raise ParameterError(f"{info.id} changes nothing; leave --apply and --confirm out.")
 
 
 def _only_target(config: Config) -> str:

@@ -13,22 +13,40 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_SPAN = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhdw]\s*)+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
+_SPAN = re.compile(f"(?:{_PART.pattern})+")
 
 
-def _seconds(value: Any) -> Any:
-    """Return seconds from `90s`, `30m`, `1h30m` or `2d`; anything else unchanged."""
-    if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
-        return sum(float(count) * _UNITS_S[unit] for count, unit in _PART.findall(value))
-    return value
+def _span(unit: str) -> BeforeValidator:
+    """Understand `90s`, `30m`, `1h30m` or `2d`, as a number of `unit`."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
+            parts = _PART.findall(value)
+            return sum(float(count) * _UNITS_S[each] for count, each in parts) / _UNITS_S[unit]
+        return value
+
+    return BeforeValidator(convert)
 
 
-def _hours(value: Any) -> Any:
-    """Return hours from `90m`, `24h` or `2d`; anything else unchanged."""
-    seconds = _seconds(value)
-    return seconds if seconds is value else seconds / 3600
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("there is no such day") from None
+
+
+def _moment(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("there is no such moment") from None
+
+
+def _as_text(kind: type[date]) -> BeforeValidator:
+    """Take what TOML has as a date or a moment for its ISO text."""
+    return BeforeValidator(lambda value: value.isoformat() if type(value) is kind else value)
 
 
 TargetName = Annotated[
@@ -47,7 +65,7 @@ QueueName = Annotated[
 
 Hours = Annotated[
     float,
-    BeforeValidator(_hours),
+    _span("h"),
     Field(gt=0, le=24 * 366, title="hours", description="hours, or with a unit: 30m, 24h, 2d"),
 ]
 """A time span in hours; `30m`, `24h` and `2d` are understood."""
@@ -78,19 +96,21 @@ Count = Annotated[
 
 Seconds = Annotated[
     float,
-    Field(gt=0, le=3600, title="seconds", description="seconds, up to an hour"),
+    _span("s"),
+    Field(gt=0, le=3600, title="seconds", description="seconds up to an hour, or 90s, 5m"),
 ]
 """A short time."""
 
 Minutes = Annotated[
     float,
-    Field(gt=0, le=7 * 24 * 60, title="minutes", description="minutes, up to a week"),
+    _span("m"),
+    Field(gt=0, le=7 * 24 * 60, title="minutes", description="minutes up to a week, or 90s, 2h"),
 ]
 """A time span in minutes."""
 
 Age = Annotated[
     float,
-    BeforeValidator(_hours),
+    _span("h"),
     Field(ge=0, le=24 * 366, title="hours", description="hours, or 30m, 24h, 2d; 0 for any age"),
 ]
 """An age in hours by which things are chosen; 0 leaves none out."""
@@ -160,13 +180,20 @@ Some = Annotated[
 
 Window = Annotated[
     float,
-    Field(gt=0, le=60, title="seconds", description="seconds, up to a minute"),
+    _span("s"),
+    Field(gt=0, le=60, title="seconds", description="seconds up to a minute, or 500ms, 10s"),
 ]
 """How long something is watched."""
 
 Milliseconds = Annotated[
     float,
-    Field(gt=0, le=3_600_000, title="milliseconds", description="milliseconds, up to an hour"),
+    _span("ms"),
+    Field(
+        gt=0,
+        le=3_600_000,
+        title="milliseconds",
+        description="milliseconds up to an hour, or 500ms, 2s",
+    ),
 ]
 """A very short time."""
 
@@ -203,21 +230,23 @@ Folder = Annotated[
 
 Duration = Annotated[
     float,
-    BeforeValidator(_seconds),
+    _span("s"),
     Field(gt=0, le=366 * 86_400, title="duration", description="seconds, or 90s, 30m, 1h30m, 2d"),
 ]
 """A time span in seconds, up to a year; `90s`, `30m`, `1h30m` and `2d` are understood."""
 
 Date = Annotated[
     str,
-    AfterValidator(lambda text: date.fromisoformat(text).isoformat()),
+    _as_text(date),
+    AfterValidator(_day),
     Field(title="date", description="a date, such as 2026-11-23"),
 ]
 """A day, as its ISO text."""
 
 Moment = Annotated[
     str,
-    AfterValidator(lambda text: datetime.fromisoformat(text).isoformat()),
+    _as_text(datetime),
+    AfterValidator(_moment),
     Field(title="time", description="a date and time, such as 2026-11-23T07:15+00:00"),
 ]
 """A moment, as its ISO text."""
