@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import papermill
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from papermill.translators import translate_parameters
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError, ParameterError
@@ -14,7 +19,7 @@ from tests.headless import notebook
 
 ALL_KINDS = """
 from typing import Literal
-from opsnb.params import Apply, Date, Duration, Hours, Moment, Samples, TargetName
+from opsnb.params import Apply, Date, Duration, Hours, Moment, Samples, TargetName, Window
 target: TargetName = "demo"
 name: str = "x"
 order: str | None = None  # which one
@@ -23,9 +28,13 @@ share: float = 0.5
 samples: Samples = 10
 hours: Hours = 24
 wait: Duration = 90
+watch: Window = 5
 day: Date = "2026-11-23"
 at: Moment = "2026-11-23T07:15"
 kind: Literal["fast", "slow"] = "fast"
+level: Literal[1, 2] = 1
+days: list[Date] = []
+until: Date | None = None
 tables: list[str] = []
 ports: list[int] = [1]
 options: dict[str, int] = {}
@@ -57,7 +66,15 @@ def info(tmp_path: Path) -> RunbookInfo:
         ("wait", "1d 12h", 129_600.0),
         ("day", "2026-02-28", "2026-02-28"),
         ("at", "2026-11-23T07:15+01:00", "2026-11-23T07:15:00+01:00"),
+        ("watch", "500ms", 0.5),
+        ("day", date(2026, 2, 28), "2026-02-28"),
+        ("at", datetime(2026, 11, 23, 7, 15, tzinfo=UTC), "2026-11-23T07:15:00+00:00"),
+        ("days", [date(2026, 2, 28)], ["2026-02-28"]),
+        ("until", "null", None),
+        ("until", date(2026, 2, 28), "2026-02-28"),
         ("kind", "slow", "slow"),
+        ("level", "2", 2),
+        ("level", 2, 2),
         ("tables", "a, b", ["a", "b"]),
         ("tables", '["a,b", "c"]', ["a,b", "c"]),
         ("tables", "", []),
@@ -78,20 +95,35 @@ def test_values_are_understood(info: RunbookInfo, name: str, given: Any, value: 
     ("name", "given", "told"),
     [
         ("nmae", "x", "Did you mean 'name'?"),
-        ("Hours", "1", "Did you mean 'hours'?"),
+        ("HOURS", "1", "Did you mean 'hours'?"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER H}ours", "1", "Did you mean 'hours'?"),
         ("kind", "fsat", "Did you mean 'fast'?"),
+        ("kind", "SLOW", "Did you mean 'slow'?"),
+        ("level", "3", "Known: 1, 2."),
+        ("level", True, "not true or false"),
         ("name", 7, "valid string"),
         ("name", "a\0b", "characters that no text has"),
         ("name", "x" * 100_000, "longer than 65536"),
+        ("tables", '["a\\u0000"]', "characters that no text has"),
+        ("tables", ["a\0"], "characters that no text has"),
+        ("options", {"a\0": 1}, "characters that no text has"),
+        ("options", '{"a":' * 5000, "recursion limit"),
         ("order", 7, "valid string"),
         ("count", "1.5", "valid integer"),
         ("count", True, "not true or false"),
+        ("count", 2**63, "too large"),
+        ("ports", "[true]", "not true or false"),
         ("share", "nan", "finite"),
         ("share", "inf", "finite"),
         ("samples", "0", "greater than or equal to 1"),
         ("hours", "3y", "30m, 24h, 2d"),
         ("wait", "-5m", "90s, 30m"),
         ("wait", "400d", "less than or equal"),
+        ("wait", "9" * 400 + "d", "finite"),
+        ("watch", "2m", "less than or equal"),
+        ("day", "x" * 5000, "no such day"),
+        ("day", datetime(2026, 11, 23, tzinfo=UTC), "a date, such as"),
+        ("until", "soon", "such as 2026-11-23, or none"),
         ("day", "2026-02-30", "2026-11-23"),
         ("at", "soon", "a date and time"),
         ("tables", [1], "valid string"),
@@ -124,6 +156,27 @@ def test_the_notebook_gets_what_was_checked_and_nothing_else(
     assert set(values) == {parameter.name for parameter in info.parameters}
 
 
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_every_text_reaches_the_notebook_as_it_is(info: RunbookInfo, name: str) -> None:
+    values = info.validate({"name": name})
+    injected: dict[str, Any] = {}
+    exec(translate_parameters("python3", "python", values, "Parameters"), injected)
+    assert injected["name"] == name
+    assert json.loads(json.dumps(values)) == values
+
+
+def test_defaults_are_as_json_has_them(tmp_path: Path) -> None:
+    cell = "x: set[int] = {1}\ny: tuple[str, ...] = ('a',)\nz: float = 24"
+    path = notebook.write(tmp_path / "defaults.ipynb", f'"""What it takes."""\n{cell}')
+    values = RunbookInfo("test/defaults", path).validate({})
+    assert values == {"x": [1], "y": ["a"], "z": 24}
+
+
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
@@ -133,6 +186,13 @@ def test_the_notebook_gets_what_was_checked_and_nothing_else(
         ("x: int = 'many'", "Parameter x='many' cannot be used"),
         ("x: Unknown = 1", "'Unknown' is not defined"),
         ("x: (1 / 0) = 1", "division by zero"),
+        ("import nonesuch\nx: int = 1", "No module named 'nonesuch'"),
+        ("x: int = print()", "the default of x, 'print()', is no literal"),
+        ("from opsnb.params import Hours\nx: Hours = '24h'", "the text '24h' and should be 24.0"),
+        ("x: int = 1\ny = 2", "'y = 2' declares no parameter"),
+        ("x: int = 1\nx: str = ''", "x is declared twice"),
+        ("x: 3", "x has the type '3'"),
+        ("x: list['Nope']", "which no value can be checked by"),
     ],
 )
 def test_a_broken_parameters_cell_is_one_sentence(tmp_path: Path, cell: str, told: str) -> None:
@@ -140,4 +200,5 @@ def test_a_broken_parameters_cell_is_one_sentence(tmp_path: Path, cell: str, tol
     with pytest.raises(ConfigError) as caught:
         info.validate({})
     assert told in str(caught.value)
+    assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)

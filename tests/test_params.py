@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from opsnb.params import Apply, Hours, QueueName, Samples, TargetName
+from opsnb.params import (
+    Apply,
+    Hours,
+    Milliseconds,
+    Minutes,
+    QueueName,
+    Samples,
+    Seconds,
+    TargetName,
+    Window,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +29,40 @@ def test_hours_understand_units(given: Any, hours: float) -> None:
     assert TypeAdapter(Hours).validate_python(given) == pytest.approx(hours)
 
 
-@pytest.mark.parametrize("given", [0, -1, "-1h", "1y", "h", "", "nan", "inf", "60w", None, []])
+@pytest.mark.parametrize(
+    ("span", "given", "number"),
+    [
+        (Seconds, "1m30s", 90),
+        (Minutes, "2h", 120),
+        (Window, "500ms", 0.5),
+        (Milliseconds, "2s", 2000),
+        (Milliseconds, "3ms", 3),
+        (Milliseconds, "40", 40),
+    ],
+)
+def test_every_span_understands_units(span: Any, given: str, number: float) -> None:
+    assert TypeAdapter(span).validate_python(given) == pytest.approx(number)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        0,
+        -1,
+        "-1h",
+        "2D",
+        "5m s",
+        "\N{ARABIC-INDIC DIGIT THREE}h",
+        "1y",
+        "h",
+        "",
+        "nan",
+        "inf",
+        "60w",
+        None,
+        [],
+    ],
+)
 def test_no_span_at_all_is_refused(given: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Hours).validate_python(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,78 +19,108 @@ from tests.headless import notebook
 from tests.test_catalog import ALL_KINDS
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
-RUNBOOKS = {info.id: info for info in catalog.runbooks()}
-KNOWN = {id_: [each.name for each in info.parameters] for id_, info in RUNBOOKS.items()}
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"}
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 words = st.text("abcdefghijklmnopqrstuvwxyz-_ ", min_size=1, max_size=12)
+no_number = st.one_of(
+    words.map(lambda word: f"x{word}"),
+    st.sampled_from(["", " ", "nan", "inf", "-inf", "1y", "h", "0x10", "--1", "1e400", "true"]),
+)
+out_of_bounds = st.sampled_from(["-1", "99999999999999999", "99999999w"])
+no_text = text.map(lambda word: f"{word}\0")
+no_json = st.sampled_from(["[", "[1", '["a\\u0000"]', "[[]]", '[{"a": 1}]', "[" * 5000])
 # What none of these types takes, whatever its bounds.
 UNUSABLE: dict[Any, st.SearchStrategy[str]] = {
-    int: st.one_of(
-        words.map(lambda word: f"x{word}"),
-        st.sampled_from(["", " ", "1.5", "nan", "inf", "-1", "1e9", "0x10", "99999999999999999"]),
-    ),
-    float: st.one_of(
-        words.map(lambda word: f"x{word}"),
-        st.sampled_from(["", "nan", "inf", "-inf", "-1", "1y", "h", "1e400", "99999999w", "--1"]),
-    ),
+    list: no_json,
+    dict: st.one_of(no_number, st.sampled_from(["[]", "{", '{"a": "b"}', '{"a": true}'])),
+    int: st.one_of(no_number, st.sampled_from(["1.5", "1e9", "9" * 5000])),
+    float: no_number,
     bool: st.sampled_from(["", "maybe", "2", "-1", "truee", "None", "[]", "0.5"]),
 }
 
 
-def unusable_value(parameter: catalog.Parameter) -> st.SearchStrategy[str] | None:
-    """Values that `parameter` cannot take; None for one that takes every text."""
+def unusable_value(parameter: catalog.Parameter) -> st.SearchStrategy[str]:
+    """Values that `parameter` cannot take."""
     kinds = parameter._kinds
-    if words_of := parameter._choices:
-        return text.filter(lambda word: word not in words_of)
-    return next((values for kind, values in UNUSABLE.items() if kind in kinds), None)
+    if choices := parameter._choices:
+        return text.filter(lambda word: word not in choices)
+    if str in kinds:
+        dated = parameter.type in ("date", "time")
+        return st.one_of(no_text, no_number) if dated else no_text
+    values = next(values for kind, values in UNUSABLE.items() if kind in kinds)
+    if kinds & {int, float} and parameter.type not in ("int", "float", "int | None"):
+        values = st.one_of(values, out_of_bounds)
+    if type(None) in kinds:
+        values = values.filter(lambda word: word.strip())
+    return values
+
+
+@pytest.fixture(scope="module")
+def runbooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, catalog.RunbookInfo]]:
+    """All runbooks that there are, and one with parameters of every kind."""
+    root = tmp_path_factory.mktemp("notebooks")
+    for section in catalog.share("notebooks").glob("[a-z]*"):
+        (root / section.name).symlink_to(section)
+    (root / "test").mkdir()
+    notebook.write(root / "test/all.ipynb", ALL_KINDS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog, "share", lambda _: root)
+        yield {info.id: info for info in catalog.runbooks()}
+
+
+@pytest.fixture(scope="module")
+def started() -> list[str]:
+    """The processes that this one has begun to start, from now on."""
+    events: list[str] = []
+    sys.addaudithook(lambda event, _: events.append(event) if event in STARTS else None)
+    return events
 
 
 @st.composite
-def unusable(draw: st.DrawFn) -> tuple[str, list[str]]:
+def unusable(draw: st.DrawFn, runbooks: dict[str, catalog.RunbookInfo]) -> tuple[str, list[str]]:
     """A runbook and options of which at least one cannot be used."""
-    runbook = draw(st.sampled_from(sorted(RUNBOOKS)))
-    wrong = {each.name: unusable_value(each) for each in RUNBOOKS[runbook].parameters}
-    typed = sorted(name for name, values in wrong.items() if values is not None)
-    how = draw(st.sampled_from(["unknown", "no value", "twice", *(["mistyped"] * 3 * bool(typed))]))
+    id_ = draw(st.sampled_from(sorted(runbooks)))
+    parameters = {each.name: each for each in runbooks[id_].parameters}
+    how = draw(st.sampled_from(["unknown", "no value", "twice", *["mistyped"] * 3]))
+    name = draw(st.sampled_from(sorted(parameters)))
     if how == "unknown":
-        name = draw(words.filter(lambda word: word not in KNOWN[runbook]))
+        name = draw(words.filter(lambda word: word not in parameters))
         options = [f"{name}={draw(text)}"]
     elif how == "no value":
         options = [draw(text.filter(lambda word: "=" not in word[1:]))]
     elif how == "twice":
-        options = [f"target={draw(words)}"] * 2
+        options = [f"{name}={draw(words)}"] * 2
     else:
-        name = draw(st.sampled_from(typed))
-        values = wrong[name]
-        assert values is not None
-        options = [f"{name}={draw(values)}"]
-    return runbook, draw(st.permutations([*options, *draw(st.lists(text, max_size=2))]))
+        options = [f"{name}={draw(unusable_value(parameters[name]))}"]
+    # Others, as unusable as they come, must not make the refusal any other.
+    return id_, draw(st.permutations([*options, *draw(st.just([]) | st.lists(text, max_size=2))]))
 
 
-@pytest.fixture
-def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def started(*_: object, **__: object) -> None:
-        raise AssertionError("a process was started")
-
-    monkeypatch.setattr(subprocess.Popen, "__init__", started)
-
-
-@pytest.mark.usefixtures("nothing_starts")
-@settings(
-    max_examples=10_000,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(unusable())
+@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
 def test_unusable_parameters_are_refused_before_anything_is_started(
-    wanted: tuple[str, list[str]],
+    data: st.DataObject, runbooks: dict[str, catalog.RunbookInfo], started: list[str]
 ) -> None:
-    runbook, options = wanted
+    runbook, options = data.draw(unusable(runbooks))
     with pytest.raises(ParameterError) as caught:
         cli.run(runbook, parameter=options)
     assert caught.value.exit_code == 64
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert not started
+
+
+def refuse(*words: str) -> str:
+    """Return the one line with which `opsnb run` refuses `words`; it leaves nothing behind."""
+    told = subprocess.run([OPSNB, "run", *words], capture_output=True, text=True, check=False)
+    assert told.returncode == 64
+    assert told.stdout == ""
+    assert told.stderr.startswith("opsnb: ")
+    assert told.stderr.count("\n") == 1
+    assert not Path(os.environ["OPSNB_RECORDS"]).exists()
+    assert not Path(os.environ["XDG_STATE_HOME"]).exists()
+    return told.stderr
 
 
 @pytest.mark.parametrize(
@@ -102,19 +133,19 @@ def test_unusable_parameters_are_refused_before_anything_is_started(
         ["hours=1", "hours=2"],
         ["target="],
         ["hours=\udcff"],
+        ["x" * 100_000],
     ],
 )
-def test_the_command_says_one_line_and_leaves_nothing(options: list[str], tmp_path: Path) -> None:
-    words = [word for option in options for word in ("-p", option)]
-    told = subprocess.run(
-        [OPSNB, "run", "health/daily", *words], capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 64
-    assert told.stdout == ""
-    assert told.stderr.startswith("opsnb: ")
-    assert told.stderr.count("\n") == 1
-    assert not Path(os.environ["OPSNB_RECORDS"]).exists()
-    assert not Path(os.environ["XDG_STATE_HOME"]).exists()
+def test_the_command_says_one_line_and_leaves_nothing(options: list[str]) -> None:
+    assert len(refuse("health/daily", *(each for word in options for each in ("-p", word)))) < 300
+
+
+@pytest.mark.parametrize(
+    ("option", "parameter"), [(["--apply"], "apply=false"), (["--confirm", "shop"], "confirm=demo")]
+)
+def test_an_option_and_its_parameter_do_not_contradict(option: list[str], parameter: str) -> None:
+    told = refuse("queues/pause", *option, "-p", parameter)
+    assert f"give it by {option[0]} alone" in told
 
 
 def test_every_kind_of_parameter_refuses_what_is_none(tmp_path: Path) -> None:
