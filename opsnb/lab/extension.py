@@ -15,6 +15,8 @@ from jupyter_server.services.sessions.sessionmanager import SessionManager
 from tornado.ioloop import PeriodicCallback
 from traitlets import Float
 
+from opsnb.headless.kernels.forkserver import FORKS
+from opsnb.headless.kernels.provisioner import shared
 from opsnb.journal import JOURNAL
 from opsnb.lab.locks import Locks
 from opsnb.lab.recorder import Recorder, Run
@@ -91,6 +93,8 @@ class Records(ExtensionApp):
         events.add_listener(schema_id=_CONTENTS, listener=self._heard)
         self._looking = PeriodicCallback(self._look, timedelta(seconds=_LOOK_EVERY_S))
         self._looking.start()
+        if FORKS:
+            shared()  # has imported everything by the time that the first notebook is open
         # Ctrl-C and a terminal that is closed end it in order, as SIGTERM does, without a question.
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._server.stop(from_signal=True))

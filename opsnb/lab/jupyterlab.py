@@ -39,6 +39,7 @@ def _environ() -> dict[str, str]:
     environ = dict(os.environ)
     paths = filter(None, (str(_SETTINGS), environ.get("JUPYTER_CONFIG_PATH")))
     environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
+    environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "opsnb"  # a kernel is there at once
     # The copy stands elsewhere, so its kernels would not find the configuration by themselves.
     if config := find_config():
         environ["OPSNB_CONFIG"] = str(config)

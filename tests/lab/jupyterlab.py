@@ -91,7 +91,8 @@ def shown(lab: JupyterLab) -> Iterator[Page]:
 
 
 def run_all(page: Page) -> None:
-    """Run every cell of the notebook in front."""
+    """Run every cell of the notebook in front, once its kernel is there."""
+    expect(page.get_by_text("| Idle")).to_be_visible()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

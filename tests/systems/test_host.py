@@ -271,7 +271,8 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, Pat
         )
     try:
         _wait_for(port, process, folder / "log")
-        target = Target(name="far", host=f"ssh://{getpass.getuser()}@127.0.0.1:{port}")
+        host = f"ssh://{getpass.getuser()}@127.0.0.1:{port}"
+        target = Target(name="far", host=host, time_limit_s=20)  # each program is a login
         yield target, binaries
     finally:
         process.terminate()

@@ -30,7 +30,10 @@ def serve(line: socket.socket) -> NoReturn:
     app = IPKernelApp.instance()
     app.initialize(request["arguments"])
     threading.Thread(target=_end_with_runner, args=(line, app), daemon=True).start()
-    line.sendall(str(os.getpid()).encode())
+    try:
+        line.sendall(str(os.getpid()).encode())
+    except OSError:
+        os._exit(1)  # the runner went meanwhile; an end in order would wait for its sockets
     app.start()
     _end()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from opsnb.catalog import runbooks
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 
-_LAUNCHER = ["-m", "ipykernel_launcher"]
+_LAUNCHER = [sys.executable, "-m", "ipykernel_launcher"]
 LOOK_EVERY_S = 0.005
 """How often it is looked whether a process has ended."""
 
@@ -38,7 +39,7 @@ class ForkProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Start the kernel's process and return how to connect to it."""
-        if not FORKS or cmd[1:3] != _LAUNCHER:
+        if not FORKS or cmd[:3] != _LAUNCHER:
             return await super().launch_kernel(cmd, **kwargs)
         server = self.server or shared()
         folder = kwargs.get("cwd") or Path.cwd()
