@@ -41,8 +41,12 @@ class Check(Generic[P]):
         """Measure `target` and return the finding. Raises ServiceError."""
         started, clock = now(), time.perf_counter()
         finding = self.function(target, *args, **kwargs)
+        remedies = [
+            remedy.model_copy(update={"target": target.name}) for remedy in finding.remedies
+        ]
         return finding.model_copy(
             update={
+                "remedies": remedies,
                 "name": self.name,
                 "title": self.title,
                 "started": started,

@@ -6,8 +6,10 @@ here changes what is stored. Fields may be added; they are never renamed.
 
 from __future__ import annotations
 
+import json
 import math
 import operator
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,6 +102,30 @@ class Threshold:
         return bool(beyond(value, limit))
 
 
+class Remedy(BaseModel):
+    """The runbook that mends what a finding tells, with its parameters filled in."""
+
+    model_config = _LATE
+
+    runbook: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Besides the target."""
+    apply: bool = False
+    """Whether its first run may act at once; else its plan is to be looked at first."""
+    why: str = ""
+    """What it does about it, in a few words."""
+    target: str = ""
+    """Filled in by the check."""
+
+    @property
+    def command(self) -> str:
+        """The line that runs it, as typed into a shell."""
+        words = ["opsnb", "run", self.runbook, "-t", self.target]
+        for name, value in self.parameters.items():
+            words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        return shlex.join([*words, *(["--apply"] if self.apply else [])])
+
+
 class Finding(BaseModel):
     """The structured result of one check."""
 
@@ -118,6 +144,10 @@ class Finding(BaseModel):
     rows: list[Row] = Field(default_factory=list)
     caused_by: str | None = None
     """For `skipped`: the finding that reports the cause."""
+    share: float | None = None
+    """For a cause: how much of the symptom it explains, from 0 to 1; by it causes are ranked."""
+    remedies: list[Remedy] = Field(default_factory=list)
+    """What mends it, the best first."""
     started: datetime = Field(default_factory=now)
     seconds: float = 0.0
     """Wall time of the check."""
@@ -133,8 +163,12 @@ class Finding(BaseModel):
         message: str,
         *,
         rows: list[Row] | None = None,
+        **more: Any,
     ) -> Self:
-        """Return the finding for `value`, judged by `threshold` and in its unit."""
+        """Return the finding for `value`, judged by `threshold` and in its unit.
+
+        `more` are other fields of it, such as `remedies`.
+        """
         return cls(
             status=threshold.judge(value),
             message=message,
@@ -142,6 +176,7 @@ class Finding(BaseModel):
             unit=threshold.unit,
             threshold=threshold,
             rows=rows or [],
+            **more,
         )
 
 

@@ -17,6 +17,7 @@ from opsnb.guard import Action, Guard
 from opsnb.journal import Journal, continued
 from opsnb.measure import Findings, Measurement
 from opsnb.model import ACTION_MIME, TARGET_KEY, ActionRecord, Finding, Row, now, worst
+from opsnb.ranking import ranked
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
 
@@ -75,6 +76,26 @@ class Runbook:
         )
         return found
 
+    def diagnose(self, symptom: Check[[]], *causes: Check[[]]) -> Findings:
+        """Measure a symptom and everything that may cause it at the same time, and rank the causes.
+
+        Shown are the symptom, then the causes that were found, the likeliest first, each with its
+        evidence and the runbook that mends it; then what could not be measured, and what was ruled
+        out. Causes that take arguments are given them by `check.given(...)`. Returns the findings
+        in that order.
+        """
+        clock = time.perf_counter()
+        found = ranked(symptom.name, self._measurement.run([symptom, *causes]))
+        words = f"{found.words} Measured in {time.perf_counter() - clock:.1f} s."
+        text = f"{self.target.name}: {found.status.upper()} {words}"
+        self._display({"text/html": view.headline_html(found.status, words), "text/plain": text})
+        self._publish(found.symptom)
+        for heading, findings in found.groups.items():
+            self._display({"text/html": view.heading_html(heading), "text/plain": heading})
+            for place, finding in enumerate(findings, 1):
+                self._publish(finding, place if findings is found.causes else None)
+        return found.findings
+
     def show(
         self,
         look: Callable[Concatenate[Target, P], Sequence[Row]],
@@ -114,10 +135,10 @@ class Runbook:
         """Show charts side by side."""
         self._display({"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)})
 
-    def _publish(self, finding: Finding) -> None:
+    def _publish(self, finding: Finding, rank: int | None = None) -> None:
         # Redacted before it is drawn: in HTML the shapes of secrets are harder to see.
         finding = Finding.model_validate(self._redactor.tree(finding.model_dump(mode="json")))
-        self._display(view.finding_data(finding))
+        self._display(view.finding_data(finding, rank))
 
     def _show_action(self, record: ActionRecord) -> None:
         """Show the journal of an action, in place of what it said before."""

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from opsnb.model import FINDING_MIME, ActionRecord, ActionState, Finding, Row, Status, Threshold
+from opsnb.model import (
+    FINDING_MIME,
+    ActionRecord,
+    ActionState,
+    Finding,
+    Remedy,
+    Row,
+    Status,
+    Threshold,
+)
 
 COLOURS = {
     Status.OK: "#1a7f37",
@@ -97,8 +106,12 @@ def scale(value: float, threshold: Threshold) -> str:
     )
 
 
-def finding_html(finding: Finding) -> str:
-    """Return one row: status, name, value on its scale, sentence, and the evidence folded away."""
+def finding_html(finding: Finding, rank: int | None = None) -> str:
+    """Return one row: status, name, value on its scale, sentence, what mends it, the evidence.
+
+    `rank` is its place among the causes that were found.
+    """
+    place = f"{rank}. " if rank else ""
     measure = ""
     if finding.value is not None:
         measure = f"<b>{number(finding.value, finding.unit)}</b>"
@@ -109,30 +122,48 @@ def finding_html(finding: Finding) -> str:
         f'align-items:flex-start;padding:4px 2px;border-top:1px solid {_LINE}">'
         f'<div style="flex:0 0 80px">{pill(finding.status)}</div>'
         f'<div style="flex:1 1 160px;max-width:260px;min-width:150px">'
-        f'<div style="font-weight:600">{escape(finding.title or finding.name)}</div>'
+        f'<div style="font-weight:600">{place}{escape(finding.title or finding.name)}</div>'
         f'<div style="font-size:12px;opacity:.75">{escape(finding.name)}</div></div>'
         f'<div style="flex:0 0 204px">{measure}</div>'
         f'<div style="flex:3 1 260px;min-width:0;overflow-wrap:anywhere">{escape(finding.message)}'
-        f"{_evidence(finding)}</div></div>"
+        f"{''.join(map(_remedy, finding.remedies))}{_evidence(finding)}</div></div>"
     )
 
 
 def finding_text(finding: Finding) -> str:
     """Return one aligned line, with the evidence below it when the status is not ok."""
     value = "" if finding.value is None else number(finding.value, finding.unit)
-    line = f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {finding.message}"
-    if finding.status in (Status.OK, Status.SKIPPED) or not finding.rows:
-        return line
-    return line + "\n" + textwrap.indent(rows_text(finding.rows), " " * 8)
+    lines = [f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {finding.message}"]
+    lines += [
+        f"{'':<8}-> {remedy.why or remedy.runbook}: {remedy.command}" for remedy in finding.remedies
+    ]
+    if finding.rows and finding.status not in (Status.OK, Status.SKIPPED):
+        lines.append(textwrap.indent(rows_text(finding.rows), " " * 8))
+    return "\n".join(lines)
 
 
-def finding_data(finding: Finding) -> dict[str, Any]:
+def finding_data(finding: Finding, rank: int | None = None) -> dict[str, Any]:
     """Return `finding` as a notebook's output tells it: to programs, in HTML and as plain text."""
     return {
         FINDING_MIME: finding.model_dump(mode="json"),
-        "text/html": finding_html(finding),
-        "text/plain": finding_text(finding),
+        "text/html": finding_html(finding, rank),
+        "text/plain": (f"{rank}. " if rank else "") + finding_text(finding),
     }
+
+
+def heading_html(words: str) -> str:
+    """Return a small heading above rows."""
+    return f'<div style="{_FONT};font-weight:600;margin-top:10px">{escape(words)}</div>'
+
+
+def _remedy(remedy: Remedy) -> str:
+    """Return what mends it: a link that opens the runbook, and the line that runs it."""
+    # From where every notebook stands: two folders deep.
+    return (
+        f'<div style="margin-top:4px">→ <a href="../{escape(remedy.runbook)}.ipynb">'
+        f"{escape(remedy.runbook)}</a> {escape(remedy.why)}"
+        f'<br><code style="user-select:all">{escape(remedy.command)}</code></div>'
+    )
 
 
 def headline_html(status: Status, words: str) -> str:
@@ -155,7 +186,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def titled_html(title: str, body: str) -> str:
     """Return `body` (HTML) under a small heading."""
-    return f'<div style="{_FONT};font-weight:600;margin-top:6px">{escape(title)}</div>{body}'
+    return heading_html(title) + body
 
 
 _ACTION_COLOURS = {

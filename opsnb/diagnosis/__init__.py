@@ -1,0 +1,1 @@
+"""What may cause a symptom: measurements that compare several systems."""

@@ -1,0 +1,1 @@
+"""Changes that need several systems: deployment, repair of data, maintenance."""
