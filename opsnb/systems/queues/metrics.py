@@ -27,7 +27,7 @@ _STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 86400)
 
 
 @dataclass(frozen=True)
-class _Ended:
+class Ended:
     """The stamps of a job that has run, in ms."""
 
     added: int
@@ -46,6 +46,7 @@ class _Ended:
 
     @property
     def worked_ms(self) -> int:
+        """From when it was taken until it ended."""
         return max(0, self.ended - self.taken)
 
 
@@ -89,7 +90,7 @@ def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
     Of the `newest` completed and the `newest` failed jobs that Redis still has, those that ended
     in the time that both reach back to.
     """
-    completed, failed, now_s = _ended(target, queue, newest)
+    completed, failed, now_s = newest_ended(target, queue, newest)
     if not completed and not failed:
         message = f"Redis has no finished job of {queue}, so its throughput is not known."
         return Finding(status=Status.OK, message=message)
@@ -127,7 +128,7 @@ def times(target: Target, queue: str, newest: int = 1000) -> Finding:
     not for the wait: nothing tells when it could have been taken. A delay that was asked for is
     no wait.
     """
-    completed, _, _ = _ended(target, queue, newest)
+    completed, _, _ = newest_ended(target, queue, newest)
     if not completed:
         message = f"Redis has no completed job of {queue}, so its times are not known."
         return Finding(status=Status.OK, message=message)
@@ -160,11 +161,11 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
 
     Of the `newest` failed jobs; what differs from job to job (numbers, ids, quotes) is set aside.
     """
-    _, failed, now_s = _ended(target, queue, newest)
+    _, failed, now_s = newest_ended(target, queue, newest)
     if not failed:
         return Finding(status=Status.OK, message=f"No job of {queue} is failed.")
     counted = Counter(_alike(job) for job in failed)
-    latest: dict[str, _Ended] = {}
+    latest: dict[str, Ended] = {}
     for job in failed:
         latest.setdefault(_alike(job), job)
     common = counted.most_common(_MOST_REASONS)
@@ -187,7 +188,7 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
     )
 
 
-def _alike(job: _Ended) -> str:
+def _alike(job: Ended) -> str:
     return shortened(pattern(job.reason)) or "(no reason)"
 
 
@@ -200,10 +201,10 @@ def _labels(reasons: list[str]) -> list[str]:
     ]
 
 
-def _ended(target: Target, queue: str, newest: int) -> tuple[list[_Ended], list[_Ended], float]:
+def newest_ended(target: Target, queue: str, newest: int) -> tuple[list[Ended], list[Ended], float]:
     """Return the newest completed and failed jobs, newest first, and the server's time in s."""
 
-    async def look(session: Session) -> tuple[list[_Ended], list[_Ended], float]:
+    async def look(session: Session) -> tuple[list[Ended], list[Ended], float]:
         await connection.require(session, queue)
         at = session.queue(queue)
         completed = await _newest(session, at, "completed", newest)
@@ -214,17 +215,17 @@ def _ended(target: Target, queue: str, newest: int) -> tuple[list[_Ended], list[
         return session.run(look(session))
 
 
-async def _newest(session: Session, queue: Any, state: str, newest: int) -> list[_Ended]:
+async def _newest(session: Session, queue: Any, state: str, newest: int) -> list[Ended]:
     fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats", "failedReason"]
     ids = await session.client.zrevrange(queue.keys[state], 0, newest - 1)
-    found: list[_Ended] = []
+    found: list[Ended] = []
     for start in range(0, len(ids), _PAGE):
         async with session.client.pipeline(transaction=False) as pipe:
             for job in ids[start : start + _PAGE]:
                 pipe.hmget(queue.toKey(job), fields)
             told = await pipe.execute()
         found += [
-            _Ended(int(added), int(taken), int(ended), int(delay or 0), int(ats or 0), reason or "")
+            Ended(int(added), int(taken), int(ended), int(delay or 0), int(ats or 0), reason or "")
             for added, taken, ended, delay, ats, reason in told
             if added and taken and ended
         ]
@@ -240,7 +241,7 @@ def _moment(at_s: float, step_s: float) -> str:
     return f"{datetime.fromtimestamp(at_s, UTC):%d %b %H:%M}"
 
 
-def _within(jobs: list[_Ended], after_s: float, until_s: float) -> int:
+def _within(jobs: list[Ended], after_s: float, until_s: float) -> int:
     return sum(after_s < job.ended / 1000 <= until_s for job in jobs)
 
 

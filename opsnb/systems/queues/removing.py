@@ -3,83 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from opsnb.check import check
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, scripts
+from opsnb.systems.queues.active import Active, active_jobs, read_active
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.systems.queues.counts import connected_workers
-from opsnb.systems.queues.words import and_list, clock, span
+from opsnb.systems.queues.words import and_list, span
 from opsnb.target import Target
 
-_MOST_ACTIVE = 20_000
-_PAGE = 500
 _SAMPLE = 20
-_FIELDS = ("name", "processedOn", "pb", "ats", "stc", "parentKey")
-
-
-@dataclass(frozen=True)
-class Active:
-    """An active job, and the evidence of whether somebody works on it."""
-
-    id: str
-    name: str
-    since_ms: int | None
-    """When a worker took it; None when its data are gone."""
-    age_s: float
-    token: str
-    """Of its lock; empty when the lock has expired."""
-    lock_ms: int
-    """How long the lock still holds; a worker at work renews it."""
-    worker: str
-    """The name of the worker that took it, where workers have names."""
-    worker_is_gone: bool
-    attempts: int
-    stalled: int
-    """How often BullMQ found it stalled."""
-    parent: str
-    """The key of the parent that waits for it; empty for none."""
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Whether nobody works on it: its lock has expired, or its worker is gone."""
-        return not self.token or self.worker_is_gone
-
-    @property
-    def evidence(self) -> str:
-        """Why it counts as stuck, or as running."""
-        if not self.token:
-            lock = "its lock has expired"
-        elif self.lock_ms >= 0:
-            lock = f"its lock holds for another {self.lock_ms / 1000:.0f} s"
-        else:
-            lock = "its lock never expires"
-        worker = f"worker {self.worker}" if self.worker else "every worker"
-        return f"{lock}, {worker} is gone" if self.worker_is_gone else lock
-
-    def row(self) -> Row:
-        """Return what is shown of it."""
-        return {
-            "job": self.id,
-            "name": self.name,
-            "active since": clock(self.since_ms) if self.since_ms else None,
-            "for": span(self.age_s) if self.since_ms else "unknown",
-            "evidence": self.evidence,
-            "attempts": self.attempts,
-            "stalled": self.stalled,
-            "parent": self.parent or None,
-        }
 
 
 @check(needs=(SYSTEM,))
 def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     """Stuck jobs"""
-    with reading(target) as session:
-        active = session.run(_active(session, queue))
+    active = active_jobs(target, queue)
     found = [job for job in active if _is_stuck(job, longer_than_min)]
     limit = span(longer_than_min * 60)
     long = sum(job.age_s > longer_than_min * 60 for job in active)
@@ -113,7 +54,7 @@ def remove_stuck(
     active, and Refused for one that is being worked on.
     """
     with reading(target) as session:
-        active = session.run(_active(session, queue))
+        active = session.run(read_active(session, queue))
         server = session.run(connection.identity(session))
         if former:
             meant = set(former.terms["jobs"])
@@ -129,7 +70,7 @@ def remove_stuck(
         with writing(target, permit) as session:
             at, done = session.queue(queue), 0
             script = session.client.register_script(scripts.REMOVE_STUCK)
-            gone = {one.id for one in session.run(_active(session, queue)) if one.is_abandoned}
+            gone = {one.id for one in session.run(read_active(session, queue)) if one.is_abandoned}
             for one in found:
                 answer = 0
                 if one.id in gone:
@@ -144,7 +85,7 @@ def remove_stuck(
 
     def verify() -> list[Finding]:
         with reading(target) as session:
-            now = {one.id for one in session.run(_active(session, queue)) if one.is_abandoned}
+            now = {one.id for one in session.run(read_active(session, queue)) if one.is_abandoned}
         left = [one.id for one in found if one.id in now]
         words = "None of them is active any more."
         if left:
@@ -207,49 +148,3 @@ def _warning(found: list[Active]) -> str:
             "them, when nothing else holds them."
         )
     return words
-
-
-async def _active(session: Session, queue: str) -> list[Active]:
-    """Return the active jobs of `queue`, the one taken first at the head.
-
-    Raises UsageError for an unknown queue.
-    """
-    await connection.require(session, queue)
-    at = session.queue(queue)
-    ids = await session.client.lrange(at.keys["active"], -_MOST_ACTIVE, -1)
-    workers = await connected_workers(session, at)
-    now = await connection.server_ms(session)
-    found: list[Active] = []
-    for start in range(0, len(ids), _PAGE):
-        page = ids[start : start + _PAGE]
-        async with session.client.pipeline(transaction=False) as pipe:
-            for job in page:
-                key = at.toKey(job)
-                pipe.hmget(key, _FIELDS)
-                pipe.get(f"{key}:lock")
-                pipe.pttl(f"{key}:lock")
-            told = iter(await pipe.execute())
-        found += [
-            _read(job, fields, (token or "", int(lock_ms)), workers, now)
-            for job, fields, token, lock_ms in zip(page, told, told, told, strict=True)
-        ]
-    return sorted(found, key=lambda job: -job.age_s)
-
-
-def _read(
-    job: str, fields: list[Any], lock: tuple[str, int], workers: list[str], now: int
-) -> Active:
-    name, since, worker, attempts, stalled, parent = fields
-    return Active(
-        id=job,
-        name=name or "",
-        since_ms=int(since) if since else None,
-        age_s=max(0.0, (now - int(since)) / 1000) if since else 0.0,
-        token=lock[0],
-        lock_ms=lock[1],
-        worker=worker or "",
-        worker_is_gone=worker not in workers if worker else not workers,
-        attempts=int(attempts or 0),
-        stalled=int(stalled or 0),
-        parent=parent or "",
-    )

@@ -1,0 +1,143 @@
+"""Whether a queue keeps up: what arrives and leaves, how long jobs take, and what holds them back.
+
+Measurements for those who compare several of them; each is a bounded look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from opsnb.systems.queues import connection
+from opsnb.systems.queues.active import active_jobs
+from opsnb.systems.queues.connection import Session, reading
+from opsnb.systems.queues.counts import count, pause_of
+from opsnb.systems.queues.metrics import newest_ended
+from opsnb.target import Target
+
+_RECENT = 10  # jobs by which it is told how long they take now
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What happened in a queue while it was watched."""
+
+    seconds: float
+    arrived: int
+    left: int
+    waiting: int
+    """At the end."""
+    paused: bool
+    paused_words: dict[str, Any]
+    """Since when and by whom, as `pauses` tells."""
+    workers: int
+
+    @property
+    def arriving(self) -> float:
+        """Jobs a second."""
+        return self.arrived / self.seconds
+
+    @property
+    def leaving(self) -> float:
+        """Jobs a second."""
+        return self.left / self.seconds
+
+    @property
+    def drains_in_s(self) -> float | None:
+        """How long it takes at this pace until no job waits; None when it never does."""
+        gained = self.leaving - self.arriving
+        return self.waiting / gained if gained > 0 else None
+
+
+def flow(target: Target, queue: str, seconds: float) -> Flow:
+    """Watch `queue` for so many seconds. Raises UsageError for an unknown queue."""
+
+    async def look(session: Session) -> Flow:
+        await connection.require(session, queue)
+        at = session.queue(queue)
+        began_ms, added, unfinished, _ = await _levels(session, at)
+        await asyncio.sleep(seconds)
+        ended_ms, added_then, unfinished_then, row = await _levels(session, at)
+        arrived = added_then - added
+        return Flow(
+            seconds=max(0.001, (ended_ms - began_ms) / 1000),
+            arrived=arrived,
+            # What is tried again comes back without arriving anew.
+            left=max(0, arrived - (unfinished_then - unfinished)),
+            waiting=row["waiting"],
+            paused=row["paused"],
+            paused_words=await pause_of(session, at),
+            workers=row["workers"],
+        )
+
+    with reading(target) as session:
+        return session.run(look(session))
+
+
+async def _levels(session: Session, queue: Any) -> tuple[int, int, int, dict[str, Any]]:
+    """Return the server's time in ms, the jobs ever added, those not finished, and the counts."""
+    row = await count(queue, await session.client.client_list())
+    added = int(await session.client.get(queue.keys["id"]) or 0)
+    names = ("waiting", "active", "delayed", "waiting_children")
+    return await connection.server_ms(session), added, sum(int(row[name]) for name in names), row
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long jobs take, in seconds; None where no job tells."""
+
+    usual_s: float | None
+    """The median of the older half of what is kept."""
+    recent_s: float | None
+    """The median of the newest that have completed."""
+    running_s: float | None
+    """The median of how long those run that are being worked on now."""
+
+    @property
+    def now_s(self) -> float:
+        """How long they take now, at least."""
+        return max(self.recent_s or 0.0, self.running_s or 0.0)
+
+
+def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
+    """Compare the newest jobs of `queue` with older ones. Raises UsageError."""
+    completed, _, _ = newest_ended(target, queue, newest)
+    worked = [job.worked_ms / 1000 for job in completed]
+    running = [job.age_s for job in active_jobs(target, queue) if not job.is_abandoned]
+    return Durations(
+        usual_s=median(worked[len(worked) // 2 :]) if worked else None,
+        recent_s=median(worked[:_RECENT]) if worked else None,
+        running_s=median(running) if running else None,
+    )
+
+
+@dataclass(frozen=True)
+class Brakes:
+    """What BullMQ was told to hold a queue back by; None where it was not."""
+
+    concurrency: int | None
+    """The most jobs that all workers together may have active."""
+    rate: tuple[int, int] | None
+    """The most jobs, and in how many ms."""
+    limited_ms: int
+    """For how long no worker may take a job; 0 when they may."""
+
+
+def brakes(target: Target, queue: str) -> Brakes:
+    """Return the limits of `queue` that hold for all its workers. Raises UsageError."""
+
+    async def look(session: Session) -> Brakes:
+        await connection.require(session, queue)
+        keys = session.queue(queue).keys
+        fields = ["concurrency", "max", "duration"]
+        most, jobs, span_ms = await session.client.hmget(keys["meta"], fields)
+        return Brakes(
+            concurrency=int(most) if most else None,
+            rate=(int(jobs), int(span_ms)) if jobs and span_ms else None,
+            limited_ms=max(0, await session.client.pttl(keys["limiter"])),
+        )
+
+    with reading(target) as session:
+        return session.run(look(session))
