@@ -1,10 +1,12 @@
 """BullMQ queues, through its official Python client on the target's Redis."""
 
+from opsnb.systems.queues.active import Active, active_jobs
 from opsnb.systems.queues.cleaning import clean_failed
 from opsnb.systems.queues.connection import SYSTEM
 from opsnb.systems.queues.counts import (
     STATES,
     counts,
+    counts_of,
     dashboards,
     depth,
     failures,
@@ -12,8 +14,11 @@ from opsnb.systems.queues.counts import (
     pauses,
     queues_of,
     state,
+    state_of,
     workers,
 )
+from opsnb.systems.queues.failing import Failure, Failures, failures_of
+from opsnb.systems.queues.flow import Brakes, Durations, Flow, brakes, durations, flow
 from opsnb.systems.queues.jobs import Selection, failed_jobs, scan
 from opsnb.systems.queues.metrics import reasons, states, throughput, times
 from opsnb.systems.queues.pausing import pause, resume
@@ -23,13 +28,25 @@ from opsnb.systems.queues.retrying import retry_failed
 __all__ = [
     "STATES",
     "SYSTEM",
+    "Active",
+    "Brakes",
+    "Durations",
+    "Failure",
+    "Failures",
+    "Flow",
     "Selection",
+    "active_jobs",
+    "brakes",
     "clean_failed",
     "counts",
+    "counts_of",
     "dashboards",
     "depth",
+    "durations",
     "failed_jobs",
     "failures",
+    "failures_of",
+    "flow",
     "oldest",
     "pause",
     "pauses",
@@ -40,6 +57,7 @@ __all__ = [
     "retry_failed",
     "scan",
     "state",
+    "state_of",
     "states",
     "stuck",
     "throughput",

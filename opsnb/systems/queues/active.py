@@ -44,6 +44,11 @@ class Active:
         """Whether nobody works on it: its lock has expired, or its worker is gone."""
         return not self.token or self.worker_is_gone
 
+    def is_stuck(self, longer_than_min: float) -> bool:
+        """Whether it is abandoned and was taken longer ago than so many minutes."""
+        old_enough = self.since_ms is None or self.age_s > longer_than_min * 60
+        return old_enough and self.is_abandoned
+
     @property
     def evidence(self) -> str:
         """Why it counts as stuck, or as running."""

@@ -123,8 +123,7 @@ def pauses(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def state(target: Target, queue: str) -> Finding:
     """State of the queue"""
-    with reading(target) as session:
-        row, pause = session.run(_state(session, queue))
+    row, pause = state_of(target, queue)
     words = f"{paused_words(pause)}; " if pause["paused"] else ""
     message = (
         f"{queue}: {words}{row['waiting']} waiting, {row['active']} active, "
@@ -157,6 +156,17 @@ def counts(target: Target) -> list[Row]:
     """
     with reading(target) as session:
         return session.run(_counts(session))
+
+
+def counts_of(target: Target, queue: str) -> Row:
+    """Return the row of one queue, as `counts` has it. Raises UsageError for an unknown one."""
+    return state_of(target, queue)[0]
+
+
+def state_of(target: Target, queue: str) -> tuple[Row, Row]:
+    """Return the counts of one queue, and whether it is paused. Raises UsageError."""
+    with reading(target) as session:
+        return session.run(_state(session, queue))
 
 
 async def _counts(session: Session) -> list[Row]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.active import active_jobs
 from opsnb.systems.queues.connection import Session, reading
@@ -29,9 +30,8 @@ class Flow:
     left: int
     waiting: int
     """At the end."""
-    paused: bool
-    paused_words: dict[str, Any]
-    """Since when and by whom, as `pauses` tells."""
+    pause: Row
+    """Whether it is paused, since when and by whom."""
     workers: int
 
     @property
@@ -67,8 +67,7 @@ def flow(target: Target, queue: str, seconds: float) -> Flow:
             # What is tried again comes back without arriving anew.
             left=max(0, arrived - (unfinished_then - unfinished)),
             waiting=row["waiting"],
-            paused=row["paused"],
-            paused_words=await pause_of(session, at),
+            pause=await pause_of(session, at),
             workers=row["workers"],
         )
 

@@ -21,7 +21,7 @@ _SAMPLE = 20
 def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     """Stuck jobs"""
     active = active_jobs(target, queue)
-    found = [job for job in active if _is_stuck(job, longer_than_min)]
+    found = [job for job in active if job.is_stuck(longer_than_min)]
     limit = span(longer_than_min * 60)
     long = sum(job.age_s > longer_than_min * 60 for job in active)
     if found:
@@ -62,7 +62,7 @@ def remove_stuck(
         elif job:
             active = [one for one in active if one.id == job]
             _demand_stuck(session, queue, job, active, longer_than_min)
-    found = [one for one in active if _is_stuck(one, longer_than_min)]
+    found = [one for one in active if one.is_stuck(longer_than_min)]
     limit = span(longer_than_min * 60)
     skipped: list[str] = []
 
@@ -110,11 +110,6 @@ def remove_stuck(
     )
 
 
-def _is_stuck(job: Active, longer_than_min: float) -> bool:
-    old_enough = job.since_ms is None or job.age_s > longer_than_min * 60
-    return old_enough and job.is_abandoned
-
-
 def _demand_stuck(
     session: Session, queue: str, job: str, active: list[Active], longer_than_min: float
 ) -> None:
@@ -130,7 +125,7 @@ def _demand_stuck(
             f"Job {job} of {queue} is being worked on ({one.evidence}): nothing was changed. "
             "Wait until it ends, or end its worker first."
         )
-    if not _is_stuck(one, longer_than_min):
+    if not one.is_stuck(longer_than_min):
         raise Refused(
             f"Job {job} of {queue} is active for {span(one.age_s)} only: nothing was changed. "
             "BullMQ gives such a job to another worker by itself; wait, or lower longer_than."

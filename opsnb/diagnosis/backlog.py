@@ -1,0 +1,216 @@
+"""Why a queue is long: nobody works, work is held back, slow or stuck, or there is too much of it.
+
+Handbook, section 5.1.
+"""
+
+from __future__ import annotations
+
+import math
+
+from opsnb.check import check
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import queues
+from opsnb.systems.queues.counts import paused_words
+from opsnb.systems.queues.words import span
+from opsnb.target import Target
+
+_SYSTEMS = (queues.SYSTEM,)
+_WATCHING_LIMIT_S = 70.0
+_SLOWER = 3.0  # times the usual
+_LEAST_SLOW_S = 1.0  # below, jobs of a few milliseconds would look slow on a busy machine
+_LONG_S = 10.0  # for a job to run, when no other tells how long they usually take
+_DRAIN_S = 120.0  # in which a long queue is to be short again
+_MOST_WORKERS = 8  # times as many: what they use is under more load too
+_LOAD_SHARE = 0.3  # a queue that has too much to do may have another, truer cause
+
+
+@check(needs=_SYSTEMS)
+def length(target: Target, queue: str) -> Finding:
+    """Length of the queue"""
+    row = queues.counts_of(target, queue)
+    message = (
+        f"{queue}: {row['waiting']} waiting, {row['active']} active, {row['delayed']} delayed, "
+        f"{row['workers']} workers."
+    )
+    return Finding.measured(row["waiting"], target.threshold("queue_waiting"), message, rows=[row])
+
+
+@check(needs=_SYSTEMS)
+def paused(target: Target, queue: str) -> Finding:
+    """The queue is paused"""
+    row, pause = queues.state_of(target, queue)
+    if not pause["paused"]:
+        return Finding(status=Status.OK, message=f"{queue} is not paused.")
+    return Finding(
+        status=Status.CRIT if row["waiting"] else Status.WARN,
+        message=f"{queue} is {paused_words(pause)}; {row['waiting']} jobs wait for its end.",
+        share=1.0,
+        remedies=[Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)],
+    )
+
+
+@check(needs=_SYSTEMS)
+def no_worker(target: Target, queue: str) -> Finding:
+    """No worker takes jobs"""
+    row = queues.counts_of(target, queue)
+    if row["workers"]:
+        message = f"{row['workers']} workers of {queue} are connected to Redis."
+        return Finding(status=Status.OK, message=message)
+    return Finding(
+        status=Status.CRIT,
+        message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait.",
+        share=1.0,
+        remedies=[
+            Remedy(runbook="incidents/service_down", apply=True, why="starts what is not up")
+        ],
+    )
+
+
+@check(needs=_SYSTEMS)
+def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
+    """Stuck jobs hold the workers"""
+    active = queues.active_jobs(target, queue)
+    found = [job for job in active if job.is_stuck(longer_than_min)]
+    if not found:
+        message = f"Of {len(active)} active jobs none is abandoned for {span(longer_than_min * 60)}"
+        return Finding(status=Status.OK, message=message + ".")
+    return Finding(
+        status=Status.WARN,
+        message=f"{len(found)} of {len(active)} active jobs are abandoned: {found[0].evidence}.",
+        value=len(found),
+        unit="jobs",
+        rows=[job.row() for job in found[:20]],
+        share=len(found) / len(active),
+        remedies=[
+            Remedy(
+                runbook="queues/remove_stuck",
+                parameters={"queue": queue, "longer_than": f"{longer_than_min:g}m"},
+                why="shows them first; with --apply it removes them",
+            )
+        ],
+    )
+
+
+@check(needs=_SYSTEMS)
+def held_back(target: Target, queue: str) -> Finding:
+    """A limit holds the queue back"""
+    found, row = queues.brakes(target, queue), queues.counts_of(target, queue)
+    words = []
+    if found.concurrency is not None:
+        words.append(f"at most {found.concurrency} jobs may be active at once")
+    if found.rate:
+        words.append(f"at most {found.rate[0]} jobs in {span(found.rate[1] / 1000)} may begin")
+    if found.limited_ms:
+        words.append(f"no job may begin for another {span(found.limited_ms / 1000)}")
+    if not words:
+        return Finding(status=Status.OK, message=f"BullMQ holds {queue} back by no limit.")
+    reached = found.concurrency is not None and row["active"] >= found.concurrency
+    binds = bool(row["waiting"]) and (reached or bool(found.limited_ms))
+    state = f"and {row['waiting']} jobs wait" if binds else "which is not reached now"
+    return Finding(
+        status=Status.WARN if binds else Status.OK,
+        message=f"In {queue} {', '.join(words)}, {state}.",
+        share=0.9,
+        remedies=[_more(queue, "takes the limit away", limit=0)] if binds and reached else [],
+    )
+
+
+@check(needs=_SYSTEMS)
+def slow_jobs(target: Target, queue: str) -> Finding:
+    """Jobs take longer than usual"""
+    found = queues.durations(target, queue)
+    usual, now = found.usual_s, found.now_s
+    if usual is None:
+        slow = now > _LONG_S
+        before = "no completed job tells how long they usually take"
+    else:
+        slow = now > max(_LEAST_SLOW_S, _SLOWER * usual)
+        before = f"{_short(usual)} is usual"
+    if found.recent_s is None and found.running_s is None:
+        return Finding(status=Status.OK, message=f"No job of {queue} runs or has completed.")
+    rows: list[Row] = [
+        {"jobs": "older half of the completed", "median": _short(found.usual_s)},
+        {"jobs": "newest completed", "median": _short(found.recent_s)},
+        {"jobs": "running now, so far", "median": _short(found.running_s)},
+    ]
+    row = queues.counts_of(target, queue)
+    if not slow:
+        message = f"Jobs of {queue} take {_short(now)}; {before}."
+        return Finding(status=Status.OK, message=message, rows=rows)
+    return Finding(
+        status=Status.WARN,
+        message=f"Jobs of {queue} take {_short(now)} or more; {before}.",
+        value=round(now, 3),
+        unit="s",
+        rows=rows,
+        share=1 - usual / now if usual else 0.5,
+        remedies=[
+            _more_workers(row, now),
+            Remedy(
+                runbook="incidents/performance_degradation",
+                why="tells whether the database, the cache or the machine slows them",
+            ),
+        ],
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
+    """More arrives than leaves"""
+    seen = queues.flow(target, queue, seconds)
+    rates = (
+        f"{seen.arriving:.2g} jobs a second arrive and {seen.leaving:.2g} leave "
+        f"(watched for {span(seen.seconds)})"
+    )
+    limit = target.threshold("queue_waiting").warn or 0
+    rows: list[Row] = [
+        {"rate": "arriving", "jobs a second": round(seen.arriving, 2)},
+        {"rate": "leaving", "jobs a second": round(seen.leaving, 2)},
+    ]
+    if seen.waiting <= limit:
+        message = f"{rates}; {seen.waiting} wait."
+        return Finding(status=Status.OK, message=_upper(message), rows=rows)
+    if seen.pause["paused"] or not seen.workers:
+        message = f"{rates}; that nothing leaves has another cause, so this is not one."
+        return Finding(status=Status.OK, message=_upper(message), rows=rows)
+    row, drains = queues.counts_of(target, queue), seen.drains_in_s
+    ending = f"the queue is empty in {span(drains)}" if drains else "the queue does not get shorter"
+    return Finding(
+        status=Status.WARN,
+        message=_upper(f"{rates}; {seen.waiting} wait, at this pace {ending}."),
+        value=None if drains is None else round(drains),
+        unit="" if drains is None else "s",
+        rows=rows,
+        share=_LOAD_SHARE,
+        remedies=[_more_workers(row, queues.durations(target, queue).now_s, seen.arriving)],
+    )
+
+
+def _more(queue: str, why: str, **parameters: int) -> Remedy:
+    return Remedy(
+        runbook="troubleshooting/high_queue_length",
+        parameters={"queue": queue, **parameters},
+        why=why,
+    )
+
+
+def _more_workers(row: Row, each_s: float, arriving: float = 0.0) -> Remedy:
+    """Return what runs so many workers that the queue is short again in a while.
+
+    `each_s` is how long a job takes; `arriving` is in jobs a second.
+    """
+    now = max(1, int(row["workers"]))
+    at_once = max(1.0, row["active"] / now)
+    wanted = (arriving + row["waiting"] / _DRAIN_S) * each_s / at_once
+    workers = min(max(2 * now, math.ceil(wanted)), _MOST_WORKERS * now)
+    return _more(str(row["queue"]), "runs more workers for a while", workers=workers)
+
+
+def _short(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else span(seconds)
+
+
+def _upper(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

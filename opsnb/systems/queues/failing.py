@@ -1,0 +1,127 @@
+"""The failed jobs of a queue, grouped by why and where they failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opsnb.systems.logs.lines import pattern
+from opsnb.systems.queues import connection
+from opsnb.systems.queues.connection import Session, reading
+from opsnb.systems.queues.jobs import shortened
+from opsnb.target import Target
+
+_PAGE = 500
+_FRAME = re.compile(r"^\s*at (?P<place>.+)$", re.MULTILINE)
+_FOREIGN = ("node_modules", "node:internal", "(internal", "<anonymous>")
+_POSITION = re.compile(r":\d+(?::\d+)?\)?$")
+
+
+@dataclass
+class Failure:
+    """Failed jobs with the same reason, but for numbers and ids, from the same line of code."""
+
+    reason: str
+    """What their reasons have in common."""
+    frame: str
+    """The top frame of the stack that is the service's own, without line; empty when untold."""
+    example: str
+    """The reason of the newest of them, its first line."""
+    first_ms: int
+    last_ms: int
+    jobs: list[str] = field(default_factory=list)
+    """Their ids, the newest first."""
+    names: set[str] = field(default_factory=set)
+    attempts: int = 0
+    """The most that one of them made."""
+
+    @property
+    def common(self) -> str:
+        """The longest part of the example that all of them have: what to choose them by."""
+        parts = [part.strip() for part in self.reason.removesuffix("...").split("#")]
+        return max((part for part in parts if part in self.example), key=len, default="")
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The newest failed jobs of a queue."""
+
+    groups: list[Failure]
+    """The greatest first."""
+    read: int
+    failed: int
+    """All that are there."""
+    total: int
+    """All jobs of the queue, whatever their state."""
+    now_ms: int
+
+
+def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
+    """Group the newest failed jobs of `queue`. Raises UsageError for an unknown queue."""
+
+    async def look(session: Session) -> Failures:
+        await connection.require(session, queue)
+        at = session.queue(queue)
+        counts = await at.getJobCounts()
+        jobs = await _read(session, at, newest)
+        return Failures(
+            sorted(_grouped(jobs), key=lambda group: -len(group.jobs)),
+            len(jobs),
+            counts["failed"],
+            sum(counts.values()),
+            await connection.server_ms(session),
+        )
+
+    with reading(target) as session:
+        return session.run(look(session))
+
+
+async def _read(session: Session, queue: Any, newest: int) -> list[tuple[str, list[str | None]]]:
+    """Return the newest failed jobs with their fields."""
+    fields = ["failedReason", "stacktrace", "name", "finishedOn", "atm"]
+    ids = await session.client.zrevrange(queue.keys["failed"], 0, newest - 1)
+    found: list[tuple[str, list[str | None]]] = []
+    for start in range(0, len(ids), _PAGE):
+        page = ids[start : start + _PAGE]
+        async with session.client.pipeline(transaction=False) as pipe:
+            for job in page:
+                pipe.hmget(queue.toKey(job), fields)
+            found += zip(page, await pipe.execute(), strict=True)
+    return found
+
+
+def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
+    groups: dict[tuple[str, str], Failure] = {}
+    for job, (reason, stack, name, ended, attempts) in jobs:
+        text = reason or "(no reason)"
+        alike, frame, ended_ms = shortened(pattern(text)), top_frame(stack or ""), int(ended or 0)
+        group = groups.setdefault(
+            (alike, frame), Failure(alike, frame, shortened(text), ended_ms, ended_ms)
+        )
+        group.jobs.append(job)
+        group.names.add(name or "")
+        group.first_ms = min(group.first_ms, ended_ms)
+        group.last_ms = max(group.last_ms, ended_ms)
+        group.attempts = max(group.attempts, int(attempts or 0))
+    return list(groups.values())
+
+
+def top_frame(stacktrace: str) -> str:
+    """Return where in the service's own code the last attempt failed, without line and column.
+
+    `stacktrace` is BullMQ's list of stacks as JSON. Empty when no frame is told.
+    """
+    try:
+        stacks = json.loads(stacktrace or "[]")
+    except ValueError:
+        return ""
+    text = str(stacks[-1]) if isinstance(stacks, list) and stacks else ""
+    places = [match["place"].strip() for match in _FRAME.finditer(text)]
+    own = [place for place in places if not any(sign in place for sign in _FOREIGN)]
+    place = next(iter([*own, *places]), "")
+    function, _, where = place.partition(" (")
+    file = _POSITION.sub("", where or function).rsplit("/", 1)[-1]
+    return f"{function} ({file})" if where else file
