@@ -64,6 +64,38 @@ class Processes(_Table):
     )
 
 
+class Integrity(_Table):
+    """`[[targets.NAME.integrity]]`: which rows contradict one another, and how they are mended."""
+
+    name: TargetId = Field(description="What it is called.")
+    sql: str = Field(
+        min_length=1,
+        description="One statement that returns the rows that violate it; none when all is well. "
+        "It runs in a read-only transaction.",
+    )
+    repair: str = Field(
+        "",
+        description="One statement that mends them. It is shown first, and kept only if `sql` "
+        "then returns nothing. Empty: they are mended by hand.",
+    )
+    queues: tuple[str, ...] = Field(
+        (), description="Queues whose jobs write these rows: paused while they are mended."
+    )
+
+
+class Restart(_Table):
+    """`[targets.NAME.restart]`: what starts the systems that the service stands on.
+
+    Commands on the target's host, as lists of words. Each starts its system, afresh when it hangs,
+    as `["systemctl", "restart", "redis"]` does.
+    """
+
+    redis: tuple[str, ...] = Field((), description="Starts Redis. Empty: it is started by hand.")
+    postgres: tuple[str, ...] = Field(
+        (), description="Starts PostgreSQL. Empty: it is started by hand."
+    )
+
+
 class Limits(_Table):
     """`[thresholds]` and `[targets.NAME.thresholds]`: limits in place of the handbook's."""
 
@@ -98,6 +130,10 @@ class Target(_Table):
     processes: Processes = Field(
         Processes(), description="What keeps the service's processes running."
     )
+    restart: Restart = Field(
+        Restart(), description="What starts the systems that the service stands on."
+    )
+    integrity: tuple[Integrity, ...] = Field((), description="Checks of the data in PostgreSQL.")
     protected: bool = Field(
         False, description="True: an action needs the target's name typed (`--confirm NAME`)."
     )
@@ -245,6 +281,7 @@ class Config:
         _check_metrics(target.thresholds, where)
         _check_urls(target, where)
         _check_host(target.host, where)
+        _check_names(target.integrity, "integrity checks", where)
         target = target.model_copy(update={"thresholds": self._limits(target.thresholds)})
         target._password_parts = _password_parts(table, target.secrets)
         return target
@@ -370,18 +407,18 @@ def _read(path: Path) -> _File:
     targets = tables.pop("targets", {})
     file = _validated(_File, {**_expand(tables, str(path)), "targets": targets}, str(path))
     _check_metrics(file.thresholds, f"[thresholds] in {path}")
-    _check_names(file.schedules, path)
+    _check_names(file.schedules, "schedules", str(path))
     return file
 
 
-def _check_names(schedules: Iterable[Schedule], path: Path) -> None:
+def _check_names(named: Iterable[Schedule | Integrity], what: str, where: str) -> None:
     seen: set[str] = set()
-    for schedule in schedules:
-        if schedule.name in seen:
+    for item in named:
+        if item.name in seen:
             raise ConfigError(
-                f"{path} has two schedules named '{schedule.name}'; give each a name of its own."
+                f"{where} has two {what} named '{item.name}'; give each a name of its own."
             )
-        seen.add(schedule.name)
+        seen.add(item.name)
 
 
 def variables(path: Path) -> list[str]:
@@ -524,6 +561,7 @@ _MUST = {
     "literal_error": "must be {expected}",
     "missing": "must be set",
     "model_type": "must be a table",
+    "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must be named with letters from A to Z, digits, '.', '_' and "
     "single '-', a letter or digit first",
     "string_type": "must be a text in quotes",

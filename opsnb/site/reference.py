@@ -16,11 +16,31 @@ from pydantic_core import PydanticUndefined
 from opsnb.errors import ConfigError
 from opsnb.model import Threshold
 from opsnb.site.html import notice
-from opsnb.target import CONFIG_NAME, Config, Contact, Limits, Processes, Records, Schedule, Target
+from opsnb.target import (
+    CONFIG_NAME,
+    Config,
+    Contact,
+    Integrity,
+    Limits,
+    Processes,
+    Records,
+    Restart,
+    Schedule,
+    Target,
+)
 from opsnb.thresholds import HANDBOOK
 from opsnb.view import number
 
-TABLES: tuple[type[BaseModel], ...] = (Target, Processes, Limits, Schedule, Contact, Records)
+TABLES: tuple[type[BaseModel], ...] = (
+    Target,
+    Processes,
+    Restart,
+    Integrity,
+    Limits,
+    Schedule,
+    Contact,
+    Records,
+)
 """The tables of `opsnb.toml`; the docstring of each begins with its name there."""
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
