@@ -14,7 +14,7 @@ import pytest
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
 from opsnb.systems import processes
-from opsnb.systems.processes import parse_docker, parse_pm2, parse_systemd
+from opsnb.systems.processes import listing, parse_docker, parse_pm2, parse_systemd
 from opsnb.target import Processes, Target
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -138,7 +138,7 @@ def test_a_manager_that_fails(manager: Path) -> None:
 
 
 def test_a_manager_that_hangs(manager: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_LIMIT_S", 0.5)
+    monkeypatch.setattr(listing, "_LIMIT_S", 0.5)
     with pytest.raises(TimedOut):
         check(manager, "sleep 1000", "app")
 

@@ -1,4 +1,4 @@
-"""The service's processes, as pm2, docker or systemd keep them."""
+"""What pm2, docker or systemd says of the processes that it keeps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from opsnb.check import check
 from opsnb.errors import BadAnswer, NotConfigured, ServiceError
-from opsnb.model import Finding, Row, Status, now, worst
-from opsnb.systems.host import SYSTEM as HOST
+from opsnb.model import Status, now
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, host_of
 from opsnb.target import Processes, Target
 
@@ -56,131 +54,47 @@ class Process:
         return Status.WARN if self.is_looping or self.is_unhealthy else Status.OK
 
 
-class _DaemonGone(Exception):
+class DaemonGone(Exception):
     """pm2's daemon does not run, and with it nothing that it kept."""
 
 
-@check(needs=(HOST,))
-def up(target: Target) -> Finding:
-    """Processes are up.
+def listed(target: Target) -> list[Process]:
+    """Return what the target's manager lists.
 
-    The value is how many are not. Raises BadAnswer when the manager cannot be asked, or when
-    there is nothing to judge.
+    Raises BadAnswer when the manager cannot be asked, DaemonGone when it does not run.
     """
     settings = target.processes
-    host = host_of(target, SYSTEM)
     try:
-        listed = _MANAGERS[settings.manager](host, settings)
+        return _MANAGERS[settings.manager](host_of(target, SYSTEM), settings)
     except ProgramMissing as error:
         raise BadAnswer(
             SYSTEM,
             f"{error} Set manager and command in [targets.{target.name}.processes] to what runs "
             "the service.",
         ) from error
-    except _DaemonGone as gone:
-        if not settings.names:
-            raise BadAnswer(SYSTEM, f"{gone} Name the processes that must be up.") from gone
-        return _all_down(settings.names, str(gone))
-    if not listed and not settings.names:
-        raise BadAnswer(
-            SYSTEM,
-            f"{settings.manager} on {host.name} runs nothing as this user, and no process is "
-            f"named: set names in [targets.{target.name}.processes].",
-        )
-    return judge(listed, settings)
 
 
-def judge(listed: Sequence[Process], settings: Processes) -> Finding:
-    """Return the finding for what is listed: about the named ones, or all when none is named."""
+def program_of(target: Target) -> str:
+    """Return the manager's program on the host."""
+    programs = {"systemd": "systemctl"}
+    manager = target.processes.manager
+    return target.processes.command or programs.get(manager, manager)
+
+
+def groups_of(found: Sequence[Process], settings: Processes) -> dict[str, list[Process]]:
+    """Return the instances of each process that must be up: the named ones, else all."""
     if settings.names:
-        groups = {name: [p for p in listed if _is_called(p, name)] for name in settings.names}
-    else:
-        groups = {p.name: [q for q in listed if q.name == p.name] for p in listed}
-        groups = {
-            name: members
-            for name, members in groups.items()
-            if not all(process.is_finished for process in members)
-        } or groups
-    troubles = [
-        (status, sentence)
+        return {name: [p for p in found if _is_called(p, name)] for name in settings.names}
+    groups = {p.name: [q for q in found if q.name == p.name] for p in found}
+    return {
+        name: members
         for name, members in groups.items()
-        if (status := _group_status(members)) is not Status.OK
-        for sentence in [_trouble(name, members, settings.manager)]
-    ]
-    judged = [process for members in groups.values() for process in members]
-    down = sum(not p.is_up for p in judged) + sum(not members for members in groups.values())
-    missing = [Process(name, "missing", is_up=False) for name in groups if not groups[name]]
-    rows = [_row(process) for process in (*missing, *listed)]
-    message = " ".join(sentence for _, sentence in troubles) or _all_well(groups)
-    status = worst([Status.OK, *(status for status, _ in troubles)])
-    return Finding(status=status, message=message, value=down, unit="down", rows=rows)
+        if not all(process.is_finished for process in members)
+    } or groups
 
 
 def _is_called(process: Process, name: str) -> bool:
     return name == process.name or name in process.aliases
-
-
-def _group_status(members: Sequence[Process]) -> Status:
-    """Return crit when none of `members` is up, warn when they are up, but not as they should."""
-    if not any(process.is_up for process in members):
-        return Status.CRIT
-    return Status.OK if all(process.status is Status.OK for process in members) else Status.WARN
-
-
-def _trouble(name: str, members: Sequence[Process], manager: str) -> str:
-    if not members:
-        return f"{name} is not known to {manager}: start it, or correct its name."
-    down = [process for process in members if not process.is_up]
-    if down:
-        who = name if len(members) == 1 else f"{len(down)} of {len(members)} instances of {name}"
-        verb = "is" if len(down) == 1 else "are"
-        states = ", ".join(sorted({process.state for process in down}))
-        return f"{who} {verb} not up ({states}{_restarts(down)}): see its log, then start it."
-    if any(process.is_unhealthy for process in members):
-        return f"{name} is up, but its own health check fails."
-    failures = max(process.failures for process in members)
-    return f"{name} is up, but keeps failing ({failures} restarts): see its log."
-
-
-def _restarts(processes: Iterable[Process]) -> str:
-    most = max((process.restarts or 0 for process in processes), default=0)
-    return f", {most} restarts" if most else ""
-
-
-def _all_well(groups: dict[str, list[Process]]) -> str:
-    names = [
-        name if len(members) == 1 else f"{name} ({len(members)} instances)"
-        for name, members in groups.items()
-    ]
-    return f"{_listing(names)} {'is' if len(names) == 1 else 'are'} up."
-
-
-def _all_down(names: Sequence[str], why: str) -> Finding:
-    verb = "is" if len(names) == 1 else "are"
-    return Finding(
-        status=Status.CRIT,
-        message=f"{why} So {_listing(names)} {verb} down: start with `pm2 resurrect`.",
-        value=len(names),
-        unit="down",
-        rows=[_row(Process(name, "missing", is_up=False)) for name in names],
-    )
-
-
-def _listing(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def _row(process: Process) -> Row:
-    return {
-        "name": process.name,
-        "state": process.state,
-        "up": process.is_up,
-        "restarts": process.restarts,
-        "uptime_s": None if process.uptime_s is None else round(process.uptime_s),
-        "memory_bytes": process.memory_bytes,
-        "cpu_percent": process.cpu_percent,
-        "status": Status.OK if process.is_finished else process.status,
-    }
 
 
 # ---- pm2 --------------------------------------------------------------------------------------
@@ -194,10 +108,10 @@ def _pm2(host: Host, settings: Processes) -> list[Process]:
         text = host.run([program, "jlist"], _LIMIT_S)
     except ProgramFailed as error:
         if "daemon" in error.said:
-            raise _DaemonGone(f"{error.said}.") from error
+            raise DaemonGone(f"{error.said}.") from error
         raise
     if "Spawning PM2 daemon" in text:
-        raise _DaemonGone(f"pm2's daemon was not running on {host.name}.")
+        raise DaemonGone(f"pm2's daemon was not running on {host.name}.")
     return parse_pm2(text, now())
 
 
@@ -209,7 +123,7 @@ def _require_daemon(host: Host) -> None:
     except BadAnswer:
         pid = ""
     if not (pid.isdecimal() and host.has_process(int(pid))):
-        raise _DaemonGone(f"pm2's daemon is not running on {host.name} as this user.")
+        raise DaemonGone(f"pm2's daemon is not running on {host.name} as this user.")
 
 
 _LIST_START = re.compile(r"\[\s*(?=[{\]])")
