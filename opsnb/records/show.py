@@ -185,6 +185,8 @@ def _findings(findings: Sequence[Finding]) -> RenderableType:
     table.add_column()
     for finding in sorted(findings, key=lambda finding: -finding.status.severity):
         table.add_row(_status(finding.status), Text(finding.name), Text(finding.message))
+        for remedy in finding.remedies:
+            table.add_row("", Text("→", justify="right"), Text(remedy.command, style="bold"))
     return table
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -55,6 +56,7 @@ _TEMPLATE = """{% extends "basic/index.html.j2" %}
 {% block markdowncell scoped %}{% if cell.metadata.opsnb_preface %}
 <details class="quiet"><summary>What this runbook is for</summary>{{ super() }}</details>
 {% else %}{{ super() }}{% endif %}{% endblock %}"""
+_NOTEBOOK_LINK = re.compile(r'href="(?P<path>(?![a-z]+:)[\w./-]+)\.ipynb(?=["#])')
 _MARK = re.compile(r"<!-- record ([0-9a-f]{64}) -->(.*)<!-- /record -->", re.DOTALL)
 
 
@@ -236,11 +238,23 @@ def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
     reason = notebook
     if not isinstance(notebook, str):
         try:
-            return f'<div class="notebook">{_converted(notebook)}</div>'
+            html = _linked(_converted(notebook), result.runbook)
+            return f'<div class="notebook">{html}</div>'
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one notebook, the others go on
             reason = f"{type(error).__name__}: {error}"
     findings = "".join(finding_html(finding) for finding in worst_first(result.findings))
+    findings = _linked(findings, result.runbook)
     return notice("The notebook of this record cannot be shown", str(reason), "warning") + findings
+
+
+def _linked(html: str, runbook: str) -> str:
+    """Return `html` with its links to other notebooks led to their pages, seen from a record's."""
+    section = f"runbooks/{posixpath.dirname(runbook)}"
+
+    def page_of(match: re.Match[str]) -> str:
+        return f'href="../{posixpath.normpath(posixpath.join(section, match["path"]))}.html'
+
+    return _NOTEBOOK_LINK.sub(page_of, html)
 
 
 def _converted(notebook: Mapping[str, Any]) -> str:

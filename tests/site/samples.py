@@ -82,7 +82,7 @@ def executed(found: list[Finding]) -> dict[str, Any]:
     return notebook(
         markdown("# Daily health check\n\nOnce a day, and first of all in an incident."),
         code('target: TargetName = "demo"', tags=("parameters",)),
-        markdown("## Check"),
+        markdown("## Check\n\nLong queues: [Pause a queue](../queues/pause.ipynb)."),
         code("rb.check_all(...)", display(headline_html(status, summary(found))), *shown, text),
         code("rb.chart(...)", display(CHART)),
     )

@@ -146,6 +146,7 @@ def test_a_record_has_a_page_with_its_charts_neighbours_and_runbook(place: Place
     assert f'href="{kept["older"]}.html" rel="prev"' in page
     assert f'href="{kept["unreadable"]}.html" rel="next"' in page
     assert 'href="../runbooks/health/daily.html"' in page
+    assert 'href="../runbooks/queues/pause.html"' in page
     for fact in ("2026-11-23 08:15 UTC", "4.2 s", "ada on ops1", "<code>lines</code>"):
         assert fact in page
     assert "RECORD-" not in page

@@ -20,6 +20,7 @@ from opsnb.systems.queues.counts import (
 from opsnb.systems.queues.failing import Failure, Failures, failures_of
 from opsnb.systems.queues.flow import Brakes, Durations, Flow, brakes, durations, flow
 from opsnb.systems.queues.jobs import Selection, failed_jobs, scan
+from opsnb.systems.queues.limiting import limit
 from opsnb.systems.queues.metrics import reasons, states, throughput, times
 from opsnb.systems.queues.pausing import pause, resume
 from opsnb.systems.queues.removing import remove_stuck, stuck
@@ -47,6 +48,7 @@ __all__ = [
     "failures",
     "failures_of",
     "flow",
+    "limit",
     "oldest",
     "pause",
     "pauses",

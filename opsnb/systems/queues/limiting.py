@@ -1,0 +1,70 @@
+"""Limit how many jobs of a queue may be active at once, over all its workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from opsnb.guard import Permit, Plan, action
+from opsnb.model import ActionRecord, Finding, Status
+from opsnb.systems.queues import connection
+from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
+from opsnb.systems.queues.flow import brakes
+from opsnb.target import Target
+
+
+@action(needs=(SYSTEM,), resumable=True)
+def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) -> Plan:
+    """Limit a queue's concurrency.
+
+    At most `concurrency` jobs are active at once, however many workers there are; 0 takes the limit
+    away. Raises UsageError for an unknown queue.
+    """
+    before = brakes(target, queue).concurrency
+    wanted = concurrency or None
+    if wanted == before:
+        summary = f"{queue}: {_words(before)} already: nothing to do."
+    else:
+        summary = f"{queue}: {_words(wanted)} from now on; until now {_words(before)}."
+
+    def work(permit: Permit) -> Iterator[int]:
+        with writing(target, permit) as session:
+            at = session.queue(queue)
+            if wanted:
+                session.run(at.setGlobalConcurrency(wanted))
+            else:
+                session.run(at.removeGlobalConcurrency())
+            yield 1
+
+    def verify() -> list[Finding]:
+        now = brakes(target, queue).concurrency
+        status = Status.OK if now == wanted else Status.CRIT
+        return [Finding(status=status, message=f"{queue}: {_words(now)}.")]
+
+    return Plan(
+        summary=summary,
+        planned=0 if wanted == before else 1,
+        unit="queues",
+        command=f"queue.setGlobalConcurrency({wanted})"
+        if wanted
+        else "queue.removeGlobalConcurrency()",
+        undo=f"opsnb run troubleshooting/high_queue_length -t {target.name} -p queue={queue} "
+        f"-p limit={before or 0} --apply",
+        work=work,
+        verify=verify,
+        basis=(_server(target), before),
+        warning="A limit that is lower than what runs now slows the queue down."
+        if wanted and before is None
+        else "",
+    )
+
+
+def _server(target: Target) -> str:
+    async def look(session: Session) -> str:
+        return await connection.identity(session)
+
+    with reading(target) as session:
+        return session.run(look(session))
+
+
+def _words(concurrency: int | None) -> str:
+    return f"at most {concurrency} jobs at once" if concurrency else "no limit of its own"
