@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ from typing import Any, Literal
 
 import psutil
 
-from opsnb.demo import faults, parts, processes, service
+from opsnb.demo import faults, parts, processes, restart, service
 from opsnb.demo.home import QUEUES, Home, Say, Settings, write_private
+from opsnb.demo.integrity import INTEGRITY
 from opsnb.demo.parts import Parts
 from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.demo.valkey import Valkey
@@ -251,6 +253,11 @@ def _remove(folder: Path) -> None:
     raise DemoError(f"The demo stack's folder {folder} could not be removed; remove it by hand.")
 
 
+def _restart(home: Home, name: str) -> list[str]:
+    place = f"OPSNB_DEMO_HOME={home.root}"
+    return ["env", place, sys.executable, "-m", restart.__name__, name]
+
+
 def _describe_target(stack: Parts) -> None:
     """Write the target `demo` the way any user would describe a system of their own."""
     home, settings = stack.home, stack.settings
@@ -278,6 +285,11 @@ def _describe_target(stack: Parts) -> None:
             "command": str(home.pm2_command),
         }
     )
-    text = f"[targets.demo]\n{target}\n[targets.demo.processes]\n{manager}"
+    servers = table({name: _restart(home, name) for name in restart.SERVERS})
+    checks = "".join(f"\n[[targets.demo.integrity]]\n{table(check)}" for check in INTEGRITY)
+    text = (
+        f"[targets.demo]\n{target}\n[targets.demo.processes]\n{manager}"
+        f"\n[targets.demo.restart]\n{servers}{checks}"
+    )
     if not home.config.exists() or home.config.read_text(encoding="utf-8") != text:
         write_private(home.config, text)
