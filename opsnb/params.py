@@ -172,6 +172,12 @@ QueueKeys = Annotated[
 ]
 """Whether the keys of BullMQ queues may be cleared."""
 
+Concurrency = Annotated[
+    Annotated[int, Field(ge=1, le=10_000)] | Literal["keep", "none"],
+    Field(title="count", description="a number of jobs, none for no limit, keep to leave it"),
+]
+"""How many jobs of a queue may be active at once."""
+
 Some = Annotated[
     int,
     Field(ge=1, le=10_000, title="count", description="a whole number, 1 to 10000"),

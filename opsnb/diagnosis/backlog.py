@@ -111,7 +111,7 @@ def held_back(target: Target, queue: str) -> Finding:
         status=Status.WARN if binds else Status.OK,
         message=f"In {queue} {', '.join(words)}, {state}.",
         share=0.9,
-        remedies=[_more(queue, "takes the limit away", limit=0)] if binds and reached else [],
+        remedies=[_more(queue, "takes the limit away", limit="none")] if binds and reached else [],
     )
 
 
@@ -186,7 +186,7 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     )
 
 
-def _more(queue: str, why: str, **parameters: int) -> Remedy:
+def _more(queue: str, why: str, **parameters: int | str) -> Remedy:
     return Remedy(
         runbook="troubleshooting/high_queue_length",
         parameters={"queue": queue, **parameters},

@@ -12,6 +12,7 @@ from opsnb.systems.processes.listing import (
     parse_systemd,
 )
 from opsnb.systems.processes.restarting import restart
+from opsnb.systems.processes.scaling import scale
 
 __all__ = [
     "SYSTEM",
@@ -24,5 +25,6 @@ __all__ = [
     "parse_pm2",
     "parse_systemd",
     "restart",
+    "scale",
     "up",
 ]

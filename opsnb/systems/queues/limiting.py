@@ -48,7 +48,7 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
         if wanted
         else "queue.removeGlobalConcurrency()",
         undo=f"opsnb run troubleshooting/high_queue_length -t {target.name} -p queue={queue} "
-        f"-p limit={before or 0} --apply",
+        f"-p limit={before or 'none'} --apply",
         work=work,
         verify=verify,
         basis=(_server(target), before),

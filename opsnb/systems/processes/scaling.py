@@ -1,0 +1,88 @@
+"""Run more or fewer instances of a process, by the manager that keeps it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+
+from opsnb.errors import UsageError, did_you_mean
+from opsnb.guard import Permit, Plan, action, require
+from opsnb.model import ActionRecord, Finding, Status
+from opsnb.systems.host import SYSTEM as HOST
+from opsnb.systems.host import host_of
+from opsnb.systems.processes.checks import row_of
+from opsnb.systems.processes.listing import SYSTEM, Process, groups_of, listed, program_of
+from opsnb.target import Target
+
+_COMMAND_S = 120.0  # a worker that is taken away ends its jobs first
+_PATIENCE_S = 30.0
+_POLL_S = 1.0
+_SCALES = "pm2"
+
+
+@action(needs=(HOST,), resumable=True)
+def scale(target: Target, former: ActionRecord | None, process: str, instances: int) -> Plan:
+    """Run so many instances of a process.
+
+    Raises UsageError for an unknown process, for less than one instance, and where the manager
+    cannot scale; BadAnswer when the manager cannot be asked.
+    """
+    if instances < 1:
+        raise UsageError("A process has one instance at least; to end it, stop it by its manager.")
+    if target.processes.manager != _SCALES:
+        raise UsageError(
+            f"{target.processes.manager} keeps the processes of {target.name}, and only {_SCALES} "
+            "runs more instances of one by a command; change its unit or compose file instead."
+        )
+    members = _members(target, process)
+    now = former.terms["instances"] if former else len(members)
+    argv = [program_of(target), "scale", process, str(instances)]
+
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        host_of(target, SYSTEM, _COMMAND_S).run(argv, _COMMAND_S)
+        yield abs(instances - len(members))
+
+    summary = f"Run {instances} instances of {process} instead of {now}."
+    if len(members) == instances:
+        summary = f"{process} has {instances} instances already: nothing to do."
+    return Plan(
+        summary=summary,
+        planned=abs(instances - len(members)),
+        unit="instances",
+        command=shlex.join(argv),
+        undo=shlex.join([*argv[:-1], str(now)]),
+        work=work,
+        verify=lambda: [_counted(target, process, instances)],
+        sample=[row_of(member) for member in members],
+        warning="Each instance uses memory, and connections to Redis and PostgreSQL."
+        if instances > len(members)
+        else "",
+        terms={"instances": now},
+    )
+
+
+def _members(target: Target, name: str) -> list[Process]:
+    groups = groups_of(listed(target), target.processes)
+    if not groups.get(name):
+        raise UsageError(f"There is no process '{name}'." + did_you_mean(name, groups))
+    return groups[name]
+
+
+def _counted(target: Target, name: str, wanted: int) -> Finding:
+    """Wait until so many instances are up, and say whether they are."""
+    ends = time.monotonic() + _PATIENCE_S
+    while True:
+        members = _members(target, name)
+        up = sum(process.is_up for process in members)
+        if up == len(members) == wanted or time.monotonic() > ends:
+            break
+        time.sleep(_POLL_S)
+    return Finding(
+        status=Status.OK if up == len(members) == wanted else Status.CRIT,
+        message=f"{up} of {wanted} instances of {name} are up.",
+        value=up,
+        unit="instances",
+        rows=[row_of(process) for process in members],
+    )
