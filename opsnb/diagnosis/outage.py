@@ -1,0 +1,218 @@
+"""Why the service is down: what it stands on, its processes, its machine.
+
+Handbook, section 6.1. What the service stands on is ranked before its own processes, which cannot
+be blamed for failing without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from opsnb.check import check
+from opsnb.errors import NotConfigured, ServiceError
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import api, dependencies, host, processes
+from opsnb.systems.dependencies import Name
+from opsnb.target import Target
+
+_WELL = frozenset(("ok", "up", "healthy", "pass", "passing", "true"))
+_FULL_PERCENT = 99.0
+_EVERY_S = 2.0
+_POLL_S = 0.5
+_LONGEST_S = 7 * 24 * 3600.0
+
+# What explains how much of an outage, when it is there: the rest follows from it.
+_DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
+
+
+@check(limit_s=120.0)
+def service(target: Target, wait_s: float = 0) -> Finding:
+    """The service answers.
+
+    As `/health` has it, of which also the status in its body counts. One that has just been started
+    is given `wait_s` seconds.
+    """
+    ends = time.monotonic() + wait_s
+    while (found := _answer(target)).status is not Status.OK and time.monotonic() < ends:
+        time.sleep(_POLL_S)
+    return found
+
+
+def _answer(target: Target) -> Finding:
+    try:
+        found = api.health(target)
+    except NotConfigured:
+        raise
+    except ServiceError as error:
+        return Finding(status=Status.CRIT, message=str(error))
+    said = {row["fact"]: str(row["value"]) for row in found.rows}
+    if found.status is not Status.OK or said.get("status", "ok").lower() in _WELL:
+        return Finding(status=found.status, message=found.message, rows=found.rows)
+    lacking = f" ({said['dependencies']})" if "dependencies" in said else ""
+    message = f"GET /health answers, but says {said['status']}{lacking}."
+    return Finding(status=Status.CRIT, message=message, rows=found.rows)
+
+
+@check(limit_s=20.0)
+def redis(target: Target) -> Finding:
+    """Redis is away"""
+    return _dependency(target, "redis")
+
+
+@check(limit_s=20.0)
+def postgres(target: Target) -> Finding:
+    """PostgreSQL is away"""
+    return _dependency(target, "postgres")
+
+
+def _dependency(target: Target, name: Name) -> Finding:
+    known = dependencies.dependency(target, name)
+    if known is None:
+        return Finding(status=Status.OK, message=f"The target names no {name}.")
+    if known.state == "up":
+        return Finding(status=Status.OK, message=known.said)
+    message, remedies = known.said, []
+    if not known.is_away:
+        message += f" {known.title} runs, so a restart would not mend it."
+    elif known.command:
+        remedies = [_start(f"starts {known.title}, then what else is down")]
+    else:
+        message += (
+            f" Start {known.title} by hand, or set {name} in [targets.{target.name}.restart]."
+        )
+    return Finding(status=Status.CRIT, message=message, share=_STORE, remedies=remedies)
+
+
+@check(needs=(host.SYSTEM,), limit_s=20.0)
+def not_up(target: Target) -> Finding:
+    """Processes are not up"""
+    found = processes.up(target)
+    if found.status is Status.OK:
+        return Finding(status=Status.OK, message=found.message, rows=found.rows)
+    down = found.status is Status.CRIT
+    return Finding(
+        status=found.status,
+        message=found.message,
+        value=found.value,
+        unit=found.unit,
+        rows=found.rows,
+        share=_PROCESS,
+        remedies=[
+            _start("starts only what is not up")
+            if down
+            else Remedy(runbook="incidents/high_error_rate", why="shows why it keeps failing")
+        ],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=20.0)
+def silent(target: Target) -> Finding:
+    """The API hangs though its process is up"""
+    try:
+        return Finding(status=Status.OK, message=api.health(target).message)
+    except NotConfigured:
+        raise
+    except ServiceError as error:
+        answered = str(error)
+    found = processes.up(target)
+    if found.value:
+        message = "What does not answer is not up, which is a cause of its own."
+        return Finding(status=Status.OK, message=message)
+    names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
+    return Finding(
+        status=Status.CRIT,
+        message=f"{answered} Yet {target.processes.manager} takes all processes for up.",
+        rows=found.rows,
+        share=_SILENT,
+        remedies=[
+            Remedy(
+                runbook="incidents/service_down",
+                parameters={"process": name},
+                apply=True,
+                why=f"restarts {name}",
+            )
+            for name in names
+        ],
+    )
+
+
+@check(needs=(host.SYSTEM,))
+def disk_full(target: Target) -> Finding:
+    """A disk is full"""
+    found = host.disk(target)
+    full = [row for row in found.rows if _is_full(row)]
+    if not full:
+        return Finding(status=Status.OK, message=found.message, rows=found.rows)
+    return Finding(
+        status=Status.CRIT,
+        message=f"{found.message} What has to write there fails.",
+        value=found.value,
+        unit=found.unit,
+        rows=full,
+        share=_DISK,
+        remedies=[Remedy(runbook="maintenance/weekly", why="clears old logs and finished jobs")],
+    )
+
+
+def _is_full(row: Row) -> bool:
+    used = (row.get("used_percent"), row.get("inodes_percent"))
+    return any(percent is not None and percent >= _FULL_PERCENT for percent in used)
+
+
+@check(limit_s=_LONGEST_S)
+def stable(target: Target, minutes: float) -> Finding:
+    """The service stays up.
+
+    Asks every two seconds for `minutes`, and once more when that is 0.
+    """
+    before = _restarts(target)
+    began = time.monotonic()
+    rows = [_sample(target, began)]
+    while time.monotonic() - began < minutes * 60:
+        time.sleep(_EVERY_S)
+        rows.append(_sample(target, began))
+    failed = [row for row in rows if not row["answered"]]
+    restarted = _restarted(before, _restarts(target))
+    watched = f"for {minutes:g} minutes" if minutes else "once"
+    words = [
+        f"Asked {watched}: GET /health was well {len(rows) - len(failed)} of {len(rows)} times"
+    ]
+    if failed:
+        words.append(f"the last failure said: {failed[-1]['said']}")
+    words.append(f"restarted meanwhile: {', '.join(restarted)}" if restarted else "no restart")
+    return Finding(
+        status=Status.CRIT if failed or restarted else Status.OK,
+        message="; ".join(words).rstrip(".") + ".",
+        value=len(failed),
+        unit="failures",
+        rows=rows,
+    )
+
+
+def _sample(target: Target, began: float) -> Row:
+    clock = time.perf_counter()
+    found = _answer(target)
+    return {
+        "at_s": round(time.monotonic() - began, 1),
+        "ms": round((time.perf_counter() - clock) * 1000, 1),
+        "answered": found.status is Status.OK,
+        "said": found.message,
+    }
+
+
+def _restarts(target: Target) -> dict[str, int]:
+    """Return how often each process was restarted; nothing when its manager cannot be asked."""
+    try:
+        groups = processes.groups_of(processes.listed(target), target.processes)
+    except (ServiceError, processes.DaemonGone):
+        return {}
+    return {name: sum(each.restarts or 0 for each in found) for name, found in groups.items()}
+
+
+def _restarted(before: dict[str, int], after: dict[str, int]) -> Sequence[str]:
+    return [name for name, count in after.items() if count > before.get(name, count)]
+
+
+def _start(why: str) -> Remedy:
+    return Remedy(runbook="incidents/service_down", apply=True, why=why)
