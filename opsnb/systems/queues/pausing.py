@@ -108,7 +108,7 @@ def _look(target: Target, queue: str) -> tuple[str, Row, Row, int]:
 def _switch(
     target: Target, queue: str, taken: route.Route, verb: Literal["pause", "resume"]
 ) -> Callable[[Permit], Iterator[int]]:
-    steps = {"pause": _pause, "resume": _resume}
+    steps = {"pause": _pause, "resume": resumed}
 
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as session:
@@ -127,7 +127,7 @@ async def _pause(session: Session, queue: Any) -> None:
     await session.client.hset(meta, MARK, f"{now} {operator()}")
 
 
-async def _resume(session: Session, queue: Any) -> None:
+async def resumed(session: Session, queue: Any) -> None:
     """Resume; a queue that an older BullMQ paused gives its jobs back 7,000 at a time."""
     for _ in range(_MOST_RESUMES):
         left = await queue.resume()

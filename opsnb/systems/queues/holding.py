@@ -1,0 +1,102 @@
+"""Hold queues still while something else is done, and let go of exactly those.
+
+Why a queue is held stands in BullMQ's own keys beside the pause, and is written first. So a run that
+is killed leaves behind what the next one needs to know which queues it paused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from opsnb.errors import TimedOut
+from opsnb.guard import Permit
+from opsnb.systems.queues import connection
+from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
+from opsnb.systems.queues.counts import MARK, counts_of, pause_of
+from opsnb.systems.queues.pausing import operator, resumed
+from opsnb.target import Target
+
+_POLL_S = 0.2
+
+
+def running(target: Target, queues: Sequence[str]) -> list[str]:
+    """Return those of `queues` that are not paused. Raises UsageError for an unknown one."""
+    return [row["queue"] for row in _pauses(target, queues) if not row["paused"]]
+
+
+def held(target: Target, queues: Sequence[str], reason: str) -> list[str]:
+    """Return those of `queues` that a run has paused for `reason` and not let go of."""
+    rows = _pauses(target, queues)
+    return [row["queue"] for row in rows if row["paused"] and _is_for(row["by"], reason)]
+
+
+@contextmanager
+def holding(target: Target, permit: Permit, queues: Sequence[str], reason: str) -> Iterator[None]:
+    """Pause `queues`, and resume them whatever happens; others are not touched.
+
+    Those that a killed run has left held for the same `reason` may be among them. Raises Refused
+    without a valid permit.
+    """
+    try:
+        with writing(target, permit) as session:
+            for name in queues:
+                session.run(_hold(session, session.queue(name), reason))
+        yield
+    finally:
+        # A session of its own: the one before may have been interrupted.
+        with writing(target, permit) as session:
+            for name in queues:
+                session.run(_let_go(session, session.queue(name), reason))
+
+
+def wait_until_idle(target: Target, queues: Sequence[str], seconds: float) -> None:
+    """Wait until no job of `queues` is active. Raises TimedOut after `seconds`."""
+    ends = time.monotonic() + seconds
+    while busy := [name for name in queues if counts_of(target, name)["active"]]:
+        if time.monotonic() > ends:
+            raise TimedOut(
+                SYSTEM,
+                f"Jobs of {' and '.join(busy)} were still active after {seconds:g} s; wait longer, "
+                f"or look at them: opsnb run queues/remove_stuck -t {target.name} "
+                f"-p queue={busy[0]}",
+            )
+        time.sleep(_POLL_S)
+
+
+def _is_for(by: str | None, reason: str) -> bool:
+    return (by or "").endswith(f" {reason}")
+
+
+def _pauses(target: Target, queues: Sequence[str]) -> list[dict[str, Any]]:
+    async def look(session: Session) -> list[dict[str, Any]]:
+        for name in queues:
+            await connection.require(session, name)
+        return [await pause_of(session, session.queue(name)) for name in queues]
+
+    if not queues:
+        return []
+    with reading(target) as session:
+        return session.run(look(session))
+
+
+async def _hold(session: Session, queue: Any, reason: str) -> None:
+    if not (await pause_of(session, queue))["paused"]:
+        await _mark(session, queue, reason)
+        await queue.pause()
+        # Once more, behind the pause: a note that is older than it would be about another one.
+        await _mark(session, queue, reason)
+
+
+async def _mark(session: Session, queue: Any, reason: str) -> None:
+    moment = await connection.server_ms(session)
+    await session.client.hset(queue.keys["meta"], MARK, f"{moment} {operator()} {reason}")
+
+
+async def _let_go(session: Session, queue: Any, reason: str) -> None:
+    """Resume `queue` unless someone has resumed or paused it meanwhile."""
+    row = await pause_of(session, queue)
+    if row["paused"] and _is_for(row["by"], reason):
+        await resumed(session, queue)
