@@ -14,6 +14,7 @@ from opsnb.errors import NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
 from opsnb.systems.dependencies import Name
+from opsnb.systems.queues.words import span
 from opsnb.target import Target
 
 _WELL = frozenset(("ok", "up", "healthy", "pass", "passing", "true"))
@@ -174,7 +175,7 @@ def stable(target: Target, minutes: float) -> Finding:
         rows.append(_sample(target, began))
     failed = [row for row in rows if not row["answered"]]
     restarted = _restarted(before, _restarts(target))
-    watched = f"for {minutes:g} minutes" if minutes else "once"
+    watched = f"for {span(minutes * 60)}" if minutes else "once"
     words = [
         f"Asked {watched}: GET /health was well {len(rows) - len(failed)} of {len(rows)} times"
     ]

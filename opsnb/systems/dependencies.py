@@ -128,7 +128,7 @@ def _summary(found: Sequence[Dependency], startable: Sequence[Dependency]) -> st
         return f"Start {named}; what answers is not touched."
     if all(known.state == "up" for known in found):
         names = " and ".join(known.title for known in found) or "What it stands on"
-        return f"{names} answer: nothing to start."
+        return f"Nothing to start: {names} answer."
     return "Nothing can be started from here."
 
 
@@ -162,7 +162,7 @@ def _effect(target: Target, names: Sequence[str]) -> Finding:
     if silent:
         message = " ".join(known.said for known in silent)
         return Finding(status=Status.CRIT, message=message, rows=rows)
-    message = f"{' and '.join(known.title for known in found)} answer."
+    message = " ".join(known.said for known in found)
     return Finding(status=Status.OK, message=message, rows=rows)
 
 

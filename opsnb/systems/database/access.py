@@ -66,6 +66,27 @@ def session(
         yield connected
 
 
+@contextmanager
+def rehearsal(target: Target, *, limit_s: float, lock_wait_s: float) -> Iterator[Connection]:
+    """Yield a connection that may write, whose one transaction is rolled back at the end.
+
+    So nothing that is done in it is seen by anybody else. A statement may take `limit_s` seconds
+    and wait `lock_wait_s` for a lock.
+    """
+    # Closed without a commit: the server rolls back what is open then, also when we are killed.
+    with errors(target), closing(_connect(target, "")) as connected:
+        bound(connected, limit_s=limit_s, lock_wait_s=lock_wait_s)
+        yield connected
+
+
+def bound(database: Connection, *, limit_s: float, lock_wait_s: float) -> None:
+    """Bound each statement of the transaction under way, in seconds."""
+    database.execute(
+        "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
+        [str(round(limit_s * 1000)), str(round(lock_wait_s * 1000))],
+    )
+
+
 def _connect(target: Target, database: str) -> Connection:
     return psycopg.connect(
         make_conninfo(target.database_url, **({"dbname": database} if database else {})),

@@ -99,7 +99,7 @@ def _commands(
 
 def _summary(groups: dict[str, list[Process]], names: Sequence[str]) -> str:
     if not names:
-        return f"{' and '.join(groups) or 'Everything'} need no restart: nothing to do."
+        return f"Nothing to restart: {' and '.join(groups) or 'everything'} up."
     states = [f"{name} ({_state(groups[name])})" for name in names]
     return f"Restart {' and '.join(states)}; nothing else is touched."
 
@@ -120,7 +120,7 @@ def _steady(target: Target, names: Sequence[str]) -> Finding:
             return _unsteady(members)
         time.sleep(_POLL_S)
     rows = [row_of(process) for found in members.values() for process in found]
-    message = f"{' and '.join(members)} stay up."
+    message = f"Up for more than {_SETTLE_S:.0f} s: {' and '.join(members)}."
     return Finding(status=Status.OK, message=message, rows=rows)
 
 

@@ -1,7 +1,7 @@
 """Hold queues still while something else is done, and let go of exactly those.
 
-Why a queue is held stands in BullMQ's own keys beside the pause, and is written first. So a run that
-is killed leaves behind what the next one needs to know which queues it paused.
+Why a queue is held stands in BullMQ's own keys beside the pause, and is written first. So a run
+that is killed leaves behind what the next one needs to know which queues it paused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from opsnb.errors import TimedOut
+from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.guard import Permit
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
@@ -46,10 +46,7 @@ def holding(target: Target, permit: Permit, queues: Sequence[str], reason: str) 
                 session.run(_hold(session, session.queue(name), reason))
         yield
     finally:
-        # A session of its own: the one before may have been interrupted.
-        with writing(target, permit) as session:
-            for name in queues:
-                session.run(_let_go(session, session.queue(name), reason))
+        _release(target, permit, queues, reason)
 
 
 def wait_until_idle(target: Target, queues: Sequence[str], seconds: float) -> None:
@@ -64,6 +61,22 @@ def wait_until_idle(target: Target, queues: Sequence[str], seconds: float) -> No
                 f"-p queue={busy[0]}",
             )
         time.sleep(_POLL_S)
+
+
+def _release(target: Target, permit: Permit, queues: Sequence[str], reason: str) -> None:
+    """Let go of `queues`, in a session of its own: one before may have been interrupted."""
+    left = list(queues)
+    try:
+        with writing(target, permit) as session:
+            while left:
+                session.run(_let_go(session, session.queue(left[0]), reason))
+                left.pop(0)
+    except ServiceError as error:
+        raise BadAnswer(
+            SYSTEM,
+            f"{' and '.join(left)} may still be paused: {error} Run this again when Redis answers, "
+            f"or: opsnb run queues/resume -t {target.name} -p queue={left[0]} --apply",
+        ) from error
 
 
 def _is_for(by: str | None, reason: str) -> bool:
