@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opsnb.check import check
@@ -12,13 +14,67 @@ from opsnb.model import Finding, Row, Status, worst
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock, ErrorEntry, errors_in, pattern
+from opsnb.systems.logs.lines import Clock, ErrorEntry, errors_in, parse, pattern
 from opsnb.target import Target
 
 SYSTEM = "logs"
 _MOST_PATTERNS = 10
 _SAMPLE_LENGTH = 300
 _QUOTE_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the logs of a target say of the last hours."""
+
+    clock: Clock
+    """The host's, at the moment of reading."""
+    since: float
+    """Where it begins, in seconds since 1970."""
+    errors: list[tuple[str, ErrorEntry]]
+    """The errors of all logs, each with its log."""
+    marked: list[tuple[float, str]]
+    """When lines were written that were looked for, and the lines."""
+    unread: list[str]
+    """Which logs could not be read, and the mend."""
+    notes: list[str]
+    """What of them was not read."""
+
+
+def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> Window:
+    """Return the errors of the last `hours`, and the lines of any level in which `marks` is found.
+
+    Raises BadAnswer when no log can be read.
+    """
+    if not target.logs:
+        raise NotConfigured(SYSTEM, f"Target {target.name} names no logs in opsnb.toml.")
+    host = host_of(target, SYSTEM)
+    moment, zone = host.clock()
+    clock = Clock(moment.timestamp(), zone)
+    since = clock.now - hours * 3600
+    reader = WindowReader(host, clock, since)
+    found: list[tuple[str, ErrorEntry]] = []
+    marked: list[tuple[float, str]] = []
+    unread: list[str] = []
+
+    def look(lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            if marks and marks.search(line) and (head := parse(line, clock)) and head.at >= since:
+                marked.append((head.at, line.strip()))
+            yield line
+
+    for path in target.logs:
+        try:
+            lines = reader.lines(path)
+        except BadAnswer as error:
+            unread.append(str(error))
+        else:
+            found += [(path, entry) for entry in errors_in(look(lines), clock, since)]
+    if unread:
+        unread.append(f"Correct `logs` of target {target.name}, or let this user read the file.")
+    if len(unread) > len(target.logs):
+        raise BadAnswer(SYSTEM, " ".join(unread))
+    return Window(clock, since, found, marked, unread, reader.notes)
 
 
 @check(needs=(HOST,))
@@ -29,38 +85,19 @@ def errors(target: Target, hours: float = 1) -> Finding:
     worse, or which have no level and the word error in them. The limit is the handbook's for one
     hour, whatever `hours` is. Raises BadAnswer when no log can be read.
     """
-    if not target.logs:
-        raise NotConfigured(SYSTEM, f"Target {target.name} names no logs in opsnb.toml.")
-    host = host_of(target, SYSTEM)
-    moment, zone = host.clock()
-    clock = Clock(moment.timestamp(), zone)
-    since = clock.now - hours * 3600
-    reader = WindowReader(host, clock, since)
-    found: list[tuple[str, ErrorEntry]] = []
-    unread: list[str] = []
-    for path in target.logs:
-        try:
-            lines = reader.lines(path)
-        except BadAnswer as error:
-            unread.append(str(error))
-        else:
-            found += [(path, entry) for entry in errors_in(lines, clock, since)]
-    if unread:
-        unread.append(f"Correct `logs` of target {target.name}, or let this user read the file.")
-    if len(unread) > len(target.logs):
-        raise BadAnswer(SYSTEM, " ".join(unread))
-    rows = _rows(found)
-    message = " ".join([_sentence(rows, len(found), hours), *unread, *reader.notes])
+    seen = read(target, hours)
+    rows = groups(seen.errors)
+    message = " ".join([sentence(rows, len(seen.errors), hours), *seen.unread, *seen.notes])
     finding = Finding.measured(
-        len(found), target.threshold("log_errors"), message, rows=rows[:_MOST_PATTERNS]
+        len(seen.errors), target.threshold("log_errors"), message, rows=rows[:_MOST_PATTERNS]
     )
-    if unread:
+    if seen.unread:
         finding.status = worst([finding.status, Status.UNKNOWN])
     return finding
 
 
-def _rows(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
-    """Return a row for each pattern, the one seen last on top."""
+def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
+    """Return a row for each pattern of errors, the one seen last on top."""
     alike: dict[str, list[tuple[str, ErrorEntry]]] = defaultdict(list)
     for path, entry in found:
         alike[pattern(entry.message)].append((path, entry))
@@ -72,8 +109,8 @@ def _rows(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
             {
                 "pattern": kind,
                 "count": len(group),
-                "first": _iso(group[0][1].at),
-                "last": _iso(newest.at),
+                "first": iso(group[0][1].at),
+                "last": iso(newest.at),
                 "sample": newest.message[:_SAMPLE_LENGTH],
                 "log": path,
             }
@@ -81,7 +118,8 @@ def _rows(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
     return sorted(rows, key=lambda row: str(row["last"]), reverse=True)
 
 
-def _sentence(rows: list[Row], count: int, hours: float) -> str:
+def sentence(rows: list[Row], count: int, hours: float) -> str:
+    """Return what a tired person reads first of the `groups` of `count` errors."""
     span = _span(hours)
     if not rows:
         return f"No error lines in {span}."
@@ -98,5 +136,6 @@ def _span(hours: float) -> str:
     return f"the last {hours:g} hours" if hours > 1 else f"the last {hours * 60:g} minutes"
 
 
-def _iso(at: float) -> str:
+def iso(at: float) -> str:
+    """Return a moment, in seconds since 1970, as text in UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
