@@ -300,8 +300,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         Fault(
             "queue-backlog",
-            f"The upstream of ai-analysis turns slow, a minute a job, and {BACKLOG_JOBS} jobs "
-            "are added.",
+            f"A batch of {BACKLOG_JOBS} heavy jobs is added to ai-analysis, 3 seconds each.",
             "queues.depth",
             None,
             frozenset({"valkey"}),
@@ -310,8 +309,7 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             "failing-jobs",
-            f"The worker throws an error in every job of ai-analysis, and {FAILING_JOBS} jobs "
-            "are added.",
+            f"The upstream answers {FAILING_JOBS} jobs of ai-analysis with what cannot be read.",
             "queues.failures",
             None,
             frozenset({"valkey"}),

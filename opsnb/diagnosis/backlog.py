@@ -10,6 +10,7 @@ import math
 from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
+from opsnb.systems.queues import Durations
 from opsnb.systems.queues.counts import paused_words
 from opsnb.systems.queues.words import span
 from opsnb.target import Target
@@ -119,39 +120,55 @@ def held_back(target: Target, queue: str) -> Finding:
 def slow_jobs(target: Target, queue: str) -> Finding:
     """Jobs take longer than usual"""
     found = queues.durations(target, queue)
-    usual, now = found.usual_s, found.now_s
-    if usual is None:
-        slow = now > _LONG_S
-        before = "no completed job tells how long they usually take"
-    else:
-        slow = now > max(_LEAST_SLOW_S, _SLOWER * usual)
-        before = f"{_short(usual)} is usual"
     if found.recent_s is None and found.running_s is None:
         return Finding(status=Status.OK, message=f"No job of {queue} runs or has completed.")
     rows: list[Row] = [
-        {"jobs": "older half of the completed", "median": _short(found.usual_s)},
-        {"jobs": "newest completed", "median": _short(found.recent_s)},
-        {"jobs": "running now, so far", "median": _short(found.running_s)},
+        {"jobs": "older half of the completed, median", "take": _short(found.usual_s)},
+        {"jobs": "newest completed, median", "take": _short(found.recent_s)},
+        {"jobs": "running now, the longest so far", "take": _short(found.running_s)},
     ]
-    row = queues.counts_of(target, queue)
-    if not slow:
-        message = f"Jobs of {queue} take {_short(now)}; {before}."
+    slow_s = _slow_s(found)
+    if slow_s is None:
+        message = f"Jobs of {queue} take {_short(found.recent_s)}; {_before(found)}."
         return Finding(status=Status.OK, message=message, rows=rows)
+    row = queues.counts_of(target, queue)
     return Finding(
         status=Status.WARN,
-        message=f"Jobs of {queue} take {_short(now)} or more; {before}.",
-        value=round(now, 3),
+        message=f"Jobs of {queue} take {_short(slow_s)} or more; {_before(found)}.",
+        value=round(slow_s, 3),
         unit="s",
         rows=rows,
-        share=1 - usual / now if usual else 0.5,
+        share=1 - found.usual_s / slow_s if found.usual_s else 0.5,
         remedies=[
-            _more_workers(row, now),
+            _more_workers(row, slow_s),
             Remedy(
                 runbook="incidents/performance_degradation",
                 why="tells whether the database, the cache or the machine slows them",
             ),
         ],
     )
+
+
+def _slow_s(found: Durations) -> float | None:
+    """Return how long jobs take, in s, when that is much longer than usual; else None."""
+    if found.usual_s is None or found.usual_long_s is None:
+        running = found.running_s or 0.0
+        return running if running > _LONG_S else None
+    slow = [
+        now
+        for now, usual in (
+            (found.recent_s, found.usual_s),
+            (found.running_s, found.usual_long_s),
+        )
+        if now is not None and now > max(_LEAST_SLOW_S, _SLOWER * usual)
+    ]
+    return max(slow, default=None)
+
+
+def _before(found: Durations) -> str:
+    if found.usual_s is None:
+        return "no completed job tells how long they usually take"
+    return f"{_short(found.usual_s)} is usual"
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
@@ -182,7 +199,7 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
         unit="" if drains is None else "s",
         rows=rows,
         share=_LOAD_SHARE,
-        remedies=[_more_workers(row, queues.durations(target, queue).now_s, seen.arriving)],
+        remedies=[_more_workers(row, _each_s(target, queue), seen.arriving)],
     )
 
 
@@ -204,6 +221,11 @@ def _more_workers(row: Row, each_s: float, arriving: float = 0.0) -> Remedy:
     wanted = (arriving + row["waiting"] / _DRAIN_S) * each_s / at_once
     workers = min(max(2 * now, math.ceil(wanted)), _MOST_WORKERS * now)
     return _more(str(row["queue"]), "runs more workers for a while", workers=workers)
+
+
+def _each_s(target: Target, queue: str) -> float:
+    found = queues.durations(target, queue)
+    return max(found.recent_s or 0.0, found.running_s or 0.0)
 
 
 def _short(seconds: float | None) -> str:

@@ -59,17 +59,18 @@ def test_cron_runs_what_was_installed(spool: Path) -> None:
     subprocess.run(private(spool, *command), check=True, capture_output=True)
     daemon = subprocess.Popen(private(spool, CRON, "-f"), start_new_session=True)
     store = Store(load_config().store)
+    log = Path(os.environ["XDG_STATE_HOME"], "opsnb", "schedule", "schedule.log")
     try:
         ends = time.monotonic() + 150
-        while not (found := list(store.results())):
+        while not (log.exists() and "exit=" in log.read_text()):  # after the record
             assert daemon.poll() is None
             assert time.monotonic() < ends, "cron has run nothing"
             time.sleep(0.5)
     finally:
         daemon.terminate()
         daemon.wait()
+    found = list(store.results())
     assert found[-1].trigger == "schedule every-minute"
     assert found[-1].scheduled is not None
     assert found[-1].runbook == "health/daily"
-    log = Path(os.environ["XDG_STATE_HOME"], "opsnb", "schedule", "schedule.log").read_text()
-    assert f"every-minute run={found[-1].run_id} exit=2 The API at" in log
+    assert f"every-minute run={found[-1].run_id} exit=2 The API at" in log.read_text()

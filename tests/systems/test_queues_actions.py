@@ -361,13 +361,21 @@ def test_only_jobs_that_nobody_works_on_are_removed(own: Target) -> None:
     assert not any("expired" in name or "gone" in name for name in left)
 
 
-def test_a_running_job_is_refused(demo: Target) -> None:
-    faults.inject("queue-backlog")
-    active = queue_jobs.ids_in(demo, "ai-analysis", "active")
+@pytest.fixture
+def running(demo: Target) -> Iterator[str]:
+    """A job of ai-analysis that is active for long, and whose lock somebody renews."""
+    queue_jobs.write_active(demo, "ai-analysis", "long", age_s=7200, lock_s=600)
+    yield "long"
+    with queue_jobs.connected(demo) as client:
+        client.lrem(queue_jobs.key(demo, "ai-analysis", "active"), 0, "long")
+        client.delete(*client.scan_iter(match=queue_jobs.key(demo, "ai-analysis", "long*")))
+
+
+def test_a_running_job_is_refused(demo: Target, running: str) -> None:
     assert act(demo, queues.remove_stuck, "ai-analysis", 0.0001)[0].planned == 0
     with pytest.raises(Refused, match="being worked on"):
-        act(demo, queues.remove_stuck, "ai-analysis", 0.0001, active[0])
-    assert active[0] in queue_jobs.ids_in(demo, "ai-analysis", "active")
+        act(demo, queues.remove_stuck, "ai-analysis", 0.0001, running)
+    assert running in queue_jobs.ids_in(demo, "ai-analysis", "active")
 
 
 def test_a_job_that_is_named_must_be_there_active_and_old_enough(own: Target) -> None:
@@ -509,12 +517,10 @@ def test_ctrl_c_waits_for_the_batch_under_way_so_that_it_is_counted(own: Target)
     [("exprots", 64, "Did you mean 'exports'?"), ("ai-analysis", 77, "is being worked on")],
 )
 def test_a_run_that_is_refused_ends_with_its_exit_code(
-    demo: Target, queue: str, exit_code: int, words: str
+    running: str, queue: str, exit_code: int, words: str
 ) -> None:
-    faults.inject("queue-backlog")
-    job = queue_jobs.ids_in(demo, "ai-analysis", "active")[0]
     command = [sys.executable, "-m", "opsnb", "run", "queues/remove_stuck", "--apply", "--json"]
-    given = ["-p", f"queue={queue}", "-p", f"job={job}", "-p", "longer_than=0.001"]
+    given = ["-p", f"queue={queue}", "-p", f"job={running}", "-p", "longer_than=0.001"]
     done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
     assert done.returncode == exit_code
     assert words in str(RunResult.model_validate_json(done.stdout).error)

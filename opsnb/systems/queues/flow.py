@@ -6,11 +6,13 @@ Measurements for those who compare several of them; each is a bounded look.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from opsnb.model import Row
+from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.active import active_jobs
 from opsnb.systems.queues.connection import Session, reading
@@ -19,6 +21,7 @@ from opsnb.systems.queues.metrics import newest_ended
 from opsnb.target import Target
 
 _RECENT = 10  # jobs by which it is told how long they take now
+_LOOK_AGAIN_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -89,27 +92,38 @@ class Durations:
 
     usual_s: float | None
     """The median of the older half of what is kept."""
+    usual_long_s: float | None
+    """The time that 95 % of those stay below."""
     recent_s: float | None
     """The median of the newest that have completed."""
     running_s: float | None
-    """The median of how long those run that are being worked on now."""
-
-    @property
-    def now_s(self) -> float:
-        """How long they take now, at least."""
-        return max(self.recent_s or 0.0, self.running_s or 0.0)
+    """How long the longest runs that is being worked on now."""
 
 
 def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
     """Compare the newest jobs of `queue` with older ones. Raises UsageError."""
     completed, _, _ = newest_ended(target, queue, newest)
     worked = [job.worked_ms / 1000 for job in completed]
-    running = [job.age_s for job in active_jobs(target, queue) if not job.is_abandoned]
+    older = worked[len(worked) // 2 :]
     return Durations(
-        usual_s=median(worked[len(worked) // 2 :]) if worked else None,
+        usual_s=median(older) if older else None,
+        usual_long_s=percentile(older, 95) if older else None,
         recent_s=median(worked[:_RECENT]) if worked else None,
-        running_s=median(running) if running else None,
+        running_s=_longest(target, queue),
     )
+
+
+def _longest(target: Target, queue: str) -> float | None:
+    """Return how long the longest active job runs, in s; all may just have begun, so look twice."""
+    ages = [_ages(target, queue)]
+    if ages[0] and max(ages[0]) < _LOOK_AGAIN_S:
+        time.sleep(_LOOK_AGAIN_S)
+        ages.append(_ages(target, queue))
+    return max((age for seen in ages for age in seen), default=None)
+
+
+def _ages(target: Target, queue: str) -> list[float]:
+    return [job.age_s for job in active_jobs(target, queue) if not job.is_abandoned]
 
 
 @dataclass(frozen=True)
