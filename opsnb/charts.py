@@ -8,9 +8,11 @@ table that it was drawn from.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +98,43 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
         _limits(axes, limit, axes.axvline, 100)
 
     return _chart(title or finding.title, finding, (by, percent), draw, rows=len(finding.rows))
+
+
+def timeline(
+    finding: Finding, *, value: str, events: Finding | None = None, title: str = ""
+) -> Chart:
+    """Return a step line of `value` over the moments in column `at`, both of the rows.
+
+    `events` are marked on the same axis, by the columns `at` and `event` of their rows.
+    """
+
+    def draw(axes: Axes) -> None:
+        # Late, as all of matplotlib.
+        from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
+
+        moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
+        values = [float(row[value]) for row in finding.rows]
+        axes.fill_between(moments, values, step="post", color=PALETTE[3], alpha=0.35)  # type: ignore[arg-type]
+        axes.step(moments, values, where="post", color=PALETTE[3], lw=1)  # type: ignore[arg-type]
+        axes.set_ylim(0, max([*values, 1]) * 1.35)
+        axes.set_ylabel(finding.unit)
+        _mark(axes, events.rows if events else [])
+        locator = axes.xaxis.get_major_locator()
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+    return _chart(title or finding.title, finding, ("at", value), draw)
+
+
+def _mark(axes: Axes, events: Sequence[Row]) -> None:
+    """Mark each event where it happened; those of one kind have one colour."""
+    kinds = list(dict.fromkeys(str(row["event"]) for row in events))
+    for kind, colour in zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))):
+        for place, row in enumerate(row for row in events if row["event"] == kind):
+            label = kind if place == 0 else None
+            at: Any = datetime.fromisoformat(row["at"])
+            axes.axvline(at, color=colour, lw=1.4, ls=(0, (4, 2)), label=label)
+    if kinds:
+        axes.legend(loc="upper left", fontsize=7.5, ncols=2, borderpad=0)
 
 
 def grid_html(charts: Sequence[Chart]) -> str:

@@ -1,0 +1,329 @@
+"""Why there are many errors: a release, what the service stands on, another's service, its code.
+
+Handbook, section 6.2. Errors are grouped by what they say, without numbers and ids; when they began
+is compared with when processes were started and when Redis or PostgreSQL was lost.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from opsnb.check import check
+from opsnb.errors import BadAnswer, ServiceError, Unreachable
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import dependencies, host, logs, processes, queues
+from opsnb.systems.dependencies import Name
+from opsnb.systems.queues.words import and_list, clock, span
+from opsnb.target import Target
+
+_LIMIT_S = 60.0
+_PAUSE_S = 300.0  # without an error, behind which others have begun anew
+_PRECEDES_S = 120.0  # what happened so long before the errors began may have caused them
+_BINS = 60
+_MOST_ROWS = 10
+_LOST_MOST = 5
+_AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
+_MOST_SHARE = 0.95  # of what is known by words alone
+
+_TROUBLE = re.compile(
+    r"ECONN(?:REFUSED|RESET|ABORTED)|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN"
+    r"|\blost\b|not available|not answer|no connection|timed? ?out"
+    r"|connection (?:is |was )?(?:closed|terminated|refused|reset)"
+    r"|LOADING|READONLY|MISCONF|OOM command|the database system is|too many (?:clients|connections)"
+    r"|remaining connection slots",
+    re.IGNORECASE,
+)
+_UPSTREAM = re.compile(
+    r"upstream|\b(?:429|50[234])\b|rate.?limit|quota|overloaded|too many requests|bad gateway"
+    r"|service unavailable|gateway time|ENOTFOUND|EAI_AGAIN|socket hang up|fetch failed"
+    r"|ETIMEDOUT|timed? ?out",
+    re.IGNORECASE,
+)
+_NAMES: dict[Name, str] = {
+    "redis": r"redis|valkey|bullmq",
+    "postgres": r"postgres|\bpg\b|database|\bsql\b",
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the logs and the process manager tell of one window of time."""
+
+    window: logs.Window
+    begun: float | None
+    """When the errors that go on, or ended last, began; None when there are none."""
+    lost: dict[Name, list[tuple[float, str]]]
+    """When lines told that Redis or PostgreSQL was lost, and the lines."""
+    started: dict[str, float]
+    """When each process was started, where its manager says so."""
+
+    @property
+    def count(self) -> int:
+        """How many errors there are."""
+        return len(self.window.errors)
+
+
+class Window:
+    """The last `hours` of a target, read once for all checks that are given it."""
+
+    def __init__(self, hours: float) -> None:
+        self.hours = hours
+        self._lock = threading.Lock()
+        self._seen: Seen | None = None
+
+    def of(self, target: Target) -> Seen:
+        """Return what is seen in it. Raises ServiceError."""
+        with self._lock:
+            if self._seen is None:
+                self._seen = _look(target, self.hours)
+            return self._seen
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def rate(target: Target, window: Window) -> Finding:
+    """Errors in the log"""
+    seen = window.of(target)
+    rows = sorted(logs.groups(seen.window.errors), key=lambda row: -int(row["count"]))
+    words = [logs.sentence(rows, seen.count, window.hours)]
+    if seen.begun is not None:
+        words.append(f"They began at {clock(seen.begun * 1000)}.")
+    message = " ".join([*words, *seen.window.unread, *seen.window.notes])
+    return Finding.measured(
+        seen.count, target.threshold("log_errors"), message, rows=rows[:_MOST_ROWS]
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def started(target: Target, window: Window) -> Finding:
+    """They began with a deployment or a restart"""
+    seen = window.of(target)
+    if not seen.started:
+        message = f"{target.processes.manager} does not tell when the processes were started."
+        return Finding(status=Status.UNKNOWN, message=message)
+    rows: list[Row] = [
+        {"process": name, "started": logs.iso(at)} for name, at in sorted(seen.started.items())
+    ]
+    if few := _few(target, seen):
+        return Finding(status=Status.OK, message=few, rows=rows)
+    assert seen.begun is not None  # there are errors
+    before = {
+        name: seen.begun - at
+        for name, at in seen.started.items()
+        if -1 < seen.begun - at < _PRECEDES_S
+    }
+    if not before:
+        message = f"No process was started within {span(_PRECEDES_S)} before they began."
+        return Finding(status=Status.OK, message=message, rows=rows)
+    after = max(0.0, min(before.values()))
+    return Finding(
+        status=Status.WARN,
+        message=f"They began {span(after)} after the start of {and_list(sorted(before))}.",
+        rows=rows,
+        share=_STARTED,
+        remedies=[
+            Remedy(runbook="deployment/rollback", why="goes back, when that was a deployment")
+        ],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def redis(target: Target, window: Window) -> Finding:
+    """Redis is or was away"""
+    return _dependency(target, window, "redis")
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def postgres(target: Target, window: Window) -> Finding:
+    """PostgreSQL is or was away"""
+    return _dependency(target, window, "postgres")
+
+
+def _dependency(target: Target, window: Window, name: Name) -> Finding:
+    known, seen = dependencies.dependency(target, name), window.of(target)
+    lost = seen.lost[name]
+    rows: list[Row] = [{"at": logs.iso(at), "line": line} for at, line in lost[-_MOST_ROWS:]]
+    if known is None:
+        return Finding(status=Status.OK, message=f"The target names no {name}.")
+    if known.state != "up":
+        return Finding(
+            status=Status.CRIT,
+            message=known.said,
+            rows=rows,
+            share=_AWAY,
+            remedies=[
+                Remedy(runbook="incidents/service_down", apply=True, why=f"starts {known.title}")
+            ],
+        )
+    before = [at for at, _ in lost if seen.begun is not None and at >= seen.begun - _PRECEDES_S]
+    if not before or _few(target, seen):
+        message = f"{known.said} {len(lost)} lines of the log tell that it was lost."
+        return Finding(status=Status.OK, message=message, rows=rows)
+    ours = sum(_is_about(target, entry.message, name) for _, entry in seen.window.errors)
+    return Finding(
+        status=Status.WARN,
+        message=f"{known.title} answers now, but {len(before)} lines tell that it was lost, the "
+        f"last at {clock(before[-1] * 1000)}; {ours} of {seen.count} errors speak of it.",
+        rows=rows,
+        share=min(_MOST_SHARE, ours / seen.count),
+        remedies=[Remedy(runbook="incidents/service_down", why="tells whether it stays up")],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def upstream(target: Target, window: Window) -> Finding:
+    """Another's service fails"""
+    return _worded(
+        target,
+        window,
+        "speak of a service that this one calls",
+        Remedy(runbook="troubleshooting/failed_jobs", why="shows which jobs fail over it"),
+        is_upstream=True,
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def code(target: Target, window: Window) -> Finding:
+    """The service's own code fails"""
+    return _worded(target, window, "speak of nothing but the service itself", is_upstream=False)
+
+
+@check()
+def failing_jobs(target: Target) -> Finding:
+    """Jobs fail"""
+    try:
+        found = queues.failures(target)
+    except Unreachable as error:
+        # That Redis is away is a cause of its own.
+        raise BadAnswer(queues.SYSTEM, f"The queues could not be asked: {error}") from error
+    limit = found.threshold
+    bad = [
+        row for row in found.rows if limit and limit.judge(row["failed_percent"]) is not Status.OK
+    ]
+    if not bad:
+        return Finding(status=Status.OK, message=found.message, rows=found.rows)
+    return Finding(
+        status=Status.WARN,
+        message=found.message,
+        rows=bad,
+        share=_FAILING,
+        remedies=[
+            Remedy(
+                runbook="troubleshooting/failed_jobs",
+                parameters={"queue": row["queue"]},
+                why="tells why",
+            )
+            for row in bad
+        ],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def course(target: Target, window: Window) -> Finding:
+    """Errors over time"""
+    seen = window.of(target)
+    width = window.hours * 3600 / _BINS
+    bins = Counter(
+        min(_BINS - 1, int((entry.at - seen.window.since) / width))
+        for _, entry in seen.window.errors
+    )
+    rows: list[Row] = [
+        {"at": logs.iso(seen.window.since + place * width), "errors": bins[place]}
+        for place in range(_BINS)
+    ]
+    message = f"{seen.count} errors; at most {max(bins.values(), default=0)} in {span(width)}."
+    return Finding(status=Status.OK, message=message, unit=f"errors in {span(width)}", rows=rows)
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def events(target: Target, window: Window) -> Finding:
+    """What happened meanwhile"""
+    seen = window.of(target)
+    found: list[tuple[float, str]] = [
+        (at, f"{name} started") for name, at in seen.started.items() if at >= seen.window.since
+    ]
+    for name, lost in seen.lost.items():
+        found += [(at, f"{name} lost") for at, _ in lost[-_LOST_MOST:]]
+    rows: list[Row] = [{"at": logs.iso(at), "event": event} for at, event in sorted(found)]
+    message = f"{len(rows)} starts of processes and losses of Redis or PostgreSQL are known."
+    return Finding(status=Status.OK, message=message, rows=rows)
+
+
+def _look(target: Target, hours: float) -> Seen:
+    window = logs.read(target, hours, _TROUBLE)
+    lost: dict[Name, list[tuple[float, str]]] = {
+        name: sorted((at, line) for at, line in window.marked if _is_about(target, line, name))
+        for name in _NAMES
+    }
+    return Seen(window, _begun([entry.at for _, entry in window.errors]), lost, _started(target))
+
+
+def _begun(moments: list[float]) -> float | None:
+    """Return when the last errors without a long pause between them began."""
+    begun = None
+    for at in sorted(moments, reverse=True):
+        if begun is not None and begun - at > _PAUSE_S:
+            break
+        begun = at
+    return begun
+
+
+def _started(target: Target) -> dict[str, float]:
+    """Return when each process was started last; nothing when its manager cannot be asked."""
+    try:
+        now, _ = host.host_of(target).clock()
+        listed = processes.listed(target)
+    except (ServiceError, processes.DaemonGone):
+        return {}
+    return {
+        process.name: now.timestamp() - process.uptime_s
+        for process in listed
+        if process.uptime_s is not None
+    }
+
+
+def _is_about(target: Target, line: str, name: Name) -> bool:
+    """Say whether `line` speaks of trouble with Redis or PostgreSQL."""
+    if not _TROUBLE.search(line):
+        return False
+    url = target.redis_url if name == "redis" else target.database_url
+    port = urlsplit(url).port if url else None
+    return bool(
+        re.search(_NAMES[name], line, re.IGNORECASE) or (port and re.search(rf":{port}\b", line))
+    )
+
+
+def _few(target: Target, seen: Seen) -> str:
+    """Return why nothing has to be explained, or nothing when there are many errors."""
+    if target.threshold("log_errors").judge(seen.count) is Status.OK:
+        return f"There are {seen.count} errors, which is not many."
+    return ""
+
+
+def _worded(
+    target: Target, window: Window, words: str, *remedies: Remedy, is_upstream: bool
+) -> Finding:
+    """Judge the errors that speak of another's service, or of nothing known."""
+    seen = window.of(target)
+    if few := _few(target, seen):
+        return Finding(status=Status.OK, message=few)
+    ours = [
+        (path, entry)
+        for path, entry in seen.window.errors
+        if not any(_is_about(target, entry.message, name) for name in _NAMES)
+        and bool(_UPSTREAM.search(entry.message)) == is_upstream
+    ]
+    message = f"{len(ours)} of {seen.count} errors {words}."
+    if not ours:
+        return Finding(status=Status.OK, message=message)
+    rows = sorted(logs.groups(ours), key=lambda row: -int(row["count"]))
+    return Finding(
+        status=Status.WARN,
+        message=f"{message} Most of all: {rows[0]['sample']}",
+        rows=rows[:_MOST_ROWS],
+        share=min(_MOST_SHARE, len(ours) / seen.count),
+        remedies=list(remedies),
+    )
