@@ -1,0 +1,196 @@
+"""Why everything is slow: the machine, the database, the cache, the queues, or the API itself.
+
+Handbook, section 6.3. The systems' own checks, taken as causes of one symptom: how much of it each
+can explain, and which runbook goes on from there.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+
+from opsnb.check import Check, check
+from opsnb.errors import ServiceError
+from opsnb.model import Finding, Remedy, Status
+from opsnb.systems import api, cache, database, host, processes, queues
+from opsnb.target import Target
+
+_BUSY = 3.0  # processes that want to run, for each core
+_QUICK_MS = 50.0
+_PINGS = 5
+
+Remedies = Callable[[Target, Finding], list[Remedy]]
+
+
+@check(needs=(host.SYSTEM,))
+def load(target: Target) -> Finding:
+    """The machine is busy"""
+    (row,) = host.reachable(target).rows
+    each = row["load_1m"] / row["cores"]
+    before = row["load_15m"] / row["cores"]
+    message = (
+        f"{each:.1f} processes want to run for each of {row['cores']} cores, over the last 15 "
+        f"minutes it was {before:.1f}."
+    )
+    status = Status.WARN if each > _BUSY else Status.OK
+    return Finding(status=status, message=message, value=round(each, 2), rows=[row])
+
+
+@check(needs=(api.SYSTEM, cache.SYSTEM, database.SYSTEM), limit_s=30.0)
+def api_itself(target: Target) -> Finding:
+    """The API itself is slow"""
+    found = api.latency(target)
+    others = {"Redis": _ping_ms(cache.ping, target), "PostgreSQL": _ping_ms(database.ping, target)}
+    known = {name: ms for name, ms in others.items() if ms is not None}
+    said = ", ".join(f"{name} {ms:.1f} ms" for name, ms in known.items())
+    message = f"{found.message} What it stands on answers in: {said or 'not at all'}."
+    if found.status is Status.OK or any(ms > _QUICK_MS for ms in known.values()):
+        return Finding(status=Status.OK, message=message)
+    names = _process_names(target)
+    return Finding(
+        status=found.status,
+        message=message,
+        value=found.value,
+        unit=found.unit,
+        share=0.5,
+        remedies=[
+            Remedy(
+                runbook="incidents/high_error_rate",
+                why="tells whether a deployment or a restart preceded it",
+            ),
+            *(
+                Remedy(
+                    runbook="incidents/service_down",
+                    parameters={"process": name},
+                    why=f"restarts {name}",
+                )
+                for name in names
+            ),
+        ],
+    )
+
+
+def _ping_ms(ping: Check[[]], target: Target) -> float | None:
+    """Return the median time of an answer in ms; None when there is none."""
+    try:
+        return statistics.median(ping(target).value or 0.0 for _ in range(_PINGS))
+    except ServiceError:
+        return None
+
+
+def _process_names(target: Target) -> list[str]:
+    try:
+        return list(processes.groups_of(processes.listed(target), target.processes))
+    except (ServiceError, processes.DaemonGone):
+        return []
+
+
+def _cause(found: Check[[]], share: float, remedies: Remedies) -> Check[[]]:
+    """Return a check as a cause: what it explains, and where to go on, when it is not ok."""
+
+    def measure(target: Target) -> Finding:
+        finding = found.function(target)
+        if finding.status not in (Status.WARN, Status.CRIT):
+            return finding
+        return finding.model_copy(
+            update={"share": share, "remedies": finding.remedies or remedies(target, finding)}
+        )
+
+    return replace(found, function=measure)
+
+
+def _leads_to(runbook: str, why: str = "", *, apply: bool = False) -> Remedies:
+    def remedies(_: Target, __: Finding) -> list[Remedy]:
+        return [Remedy(runbook=runbook, why=why, apply=apply)]
+
+    return remedies
+
+
+def _each_queue(runbook: str, metric: str, column: str, why: str) -> Remedies:
+    """Lead to `runbook` with each queue whose `column` is past the limit of `metric`."""
+
+    def remedies(target: Target, finding: Finding) -> list[Remedy]:
+        limit = target.threshold(metric)
+        rows = sorted(finding.rows, key=lambda row: -float(row[column]))
+        return [
+            Remedy(runbook=runbook, parameters={"queue": row["queue"]}, why=why)
+            for row in rows
+            if limit.judge(row[column]) is not Status.OK
+        ]
+
+    return remedies
+
+
+RESOURCES: tuple[Check[[]], ...] = (
+    _cause(load, 0.4, _leads_to("troubleshooting/memory", "shows the processes that work most")),
+    _cause(host.memory, 0.7, _leads_to("troubleshooting/memory", "tells what takes it")),
+    _cause(host.disk, 0.6, _leads_to("maintenance/weekly", "shows what can be cleared")),
+)
+"""Of the machine."""
+
+DATABASE: tuple[Check[[]], ...] = (
+    _cause(database.blocking.given(), 0.9, _leads_to("database/connections", "shows who blocks")),
+    _cause(database.connections, 0.8, _leads_to("database/connections", "shows who holds them")),
+    _cause(
+        database.long_queries.given(),
+        0.75,
+        _leads_to("database/connections", "ends them, with --apply"),
+    ),
+    _cause(
+        database.slow_statements.given(),
+        0.65,
+        _leads_to("troubleshooting/slow_queries", "explains the worst"),
+    ),
+    _cause(
+        database.cache_hits,
+        0.3,
+        _leads_to("database/performance", "shows what reads from disk"),
+    ),
+)
+"""Of PostgreSQL."""
+
+CACHE: tuple[Check[[]], ...] = (
+    _cause(
+        cache.hit_rate.given(),
+        0.55,
+        _leads_to("troubleshooting/high_cache_miss_rate", "tells why it misses"),
+    ),
+    _cause(cache.memory, 0.6, _leads_to("cache/key_patterns", "shows which keys take it")),
+    _cause(
+        cache.evictions.given(), 0.55, _leads_to("cache/key_patterns", "shows which keys take it")
+    ),
+    _cause(cache.latency, 0.5, _leads_to("cache/performance", "shows the slow commands")),
+)
+"""Of Redis as a cache."""
+
+QUEUES: tuple[Check[[]], ...] = (
+    _cause(
+        queues.depth,
+        0.6,
+        _each_queue(
+            "troubleshooting/high_queue_length", "queue_waiting", "waiting", "tells why it is long"
+        ),
+    ),
+    _cause(
+        queues.workers,
+        0.85,
+        _leads_to("incidents/service_down", "starts what is not up", apply=True),
+    ),
+    _cause(
+        queues.failures,
+        0.3,
+        _each_queue(
+            "troubleshooting/failed_jobs", "queue_failed_percent", "failed_percent", "tells why"
+        ),
+    ),
+    _cause(queues.pauses, 0.4, lambda _, finding: _resume(finding)),
+)
+"""Of BullMQ."""
+
+
+def _resume(finding: Finding) -> list[Remedy]:
+    return [
+        Remedy(runbook="queues/resume", parameters={"queue": row["queue"]}, why="resumes it")
+        for row in finding.rows
+    ]
