@@ -8,7 +8,7 @@ import pytest
 
 from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
-from opsnb.systems import cache, database, queues
+from opsnb.systems import cache, database, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate.queues import QUEUE as DRILL
@@ -17,21 +17,23 @@ from tests.test_operate import SCENARIOS, quiet, snapshot
 __all__ = ["quiet"]  # the fixture
 
 QUEUE = "ai-analysis"
-# Each acting runbook's action, with what makes it have something to do.
-ACTIONS: dict[str, tuple[Action[...], tuple[Any, ...], dict[str, Any]]] = {
-    "queues/pause": (queues.pause, (QUEUE,), {}),
-    "queues/resume": (queues.resume, ("exports",), {}),
-    "queues/clean_failed": (queues.clean_failed, (QUEUE,), {"older_than": 0}),
-    "queues/retry_failed": (queues.retry_failed, (QUEUE,), {}),
-    "queues/remove_stuck": (queues.remove_stuck, (QUEUE,), {}),
-    "cache/clear": (cache.clear, (), {}),
-    "cache/warm_up": (cache.warm_up, (), {}),
-    "database/analyze": (database.analyze, (), {}),
-    "database/reindex": (database.reindex, ("idx_scenes_project_id",), {}),
-    "database/connections": (database.end_long_queries, (), {"minutes": 0.01}),
-    "database/backup": (database.backup, (), {}),
-    "database/restore": (database.restore, (), {}),
-}
+# Each action, with the runbook whose scenario makes it have something to do.
+ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
+    ("queues/pause", queues.pause, (QUEUE,), {}),
+    ("queues/resume", queues.resume, ("exports",), {}),
+    ("queues/clean_failed", queues.clean_failed, (QUEUE,), {"older_than": 0}),
+    ("queues/retry_failed", queues.retry_failed, (QUEUE,), {}),
+    ("queues/remove_stuck", queues.remove_stuck, (QUEUE,), {}),
+    ("cache/clear", cache.clear, (), {}),
+    ("cache/warm_up", cache.warm_up, (), {}),
+    ("database/analyze", database.analyze, (), {}),
+    ("database/reindex", database.reindex, ("idx_scenes_project_id",), {}),
+    ("database/connections", database.end_long_queries, (), {"minutes": 0.01}),
+    ("database/backup", database.backup, (), {}),
+    ("database/restore", database.restore, (), {}),
+    ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),
+    ("troubleshooting/high_queue_length", queues.limit, (QUEUE, 2), {}),
+]
 
 # Here the scenario prepares what would disturb the next test; the same work, let through, ends it.
 LEAVES_SOMETHING = {"queues/resume", "database/connections"}
@@ -40,17 +42,24 @@ LEAVES_SOMETHING = {"queues/resume", "database/connections"}
 def test_every_action_is_tried() -> None:
     found = {
         item
-        for module in (queues, cache, database)
+        for module in (queues, cache, database, processes)
         for item in vars(module).values()
         if isinstance(item, Action)
     }
-    assert found == {action for action, _, _ in ACTIONS.values()}
+    assert found == {action for _, action, _, _ in ACTIONS}
 
 
-@pytest.mark.parametrize("runbook", ACTIONS)
-def test_the_work_of_a_plan_is_refused_without_the_guard(quiet: Target, runbook: str) -> None:
+@pytest.mark.parametrize(
+    ("runbook", "action", "args", "kwargs"), ACTIONS, ids=[tried[1].name for tried in ACTIONS]
+)
+def test_the_work_of_a_plan_is_refused_without_the_guard(
+    quiet: Target,
+    runbook: str,
+    action: Action[...],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
     SCENARIOS[runbook].prepare(quiet)
-    action, args, kwargs = ACTIONS[runbook]
     before = snapshot(quiet)
     plan = action(quiet, *args, **kwargs)
     for permit in (None, object()):

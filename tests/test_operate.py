@@ -17,13 +17,14 @@ from opsnb.demo import stack
 from opsnb.headless.run import Order, run
 from opsnb.model import ActionState, RunResult
 from opsnb.target import Target, load_config
-from tests.operate import Scenario, cache, database, health, queues
+from tests.operate import Scenario, cache, database, health, queues, troubleshooting
 
 SCENARIOS: dict[str, Scenario] = {
     **health.SCENARIOS,
     **queues.SCENARIOS,
     **cache.SCENARIOS,
     **database.SCENARIOS,
+    **troubleshooting.SCENARIOS,
 }
 
 _LASTS_S = 300  # longer than a test, so that nothing expires in the middle of it

@@ -30,8 +30,8 @@ def length(target: Target, queue: str) -> Finding:
     """Length of the queue"""
     row = queues.counts_of(target, queue)
     message = (
-        f"{queue}: {row['waiting']} waiting, {row['active']} active, {row['delayed']} delayed, "
-        f"{row['workers']} workers."
+        f"{queue}: {row['waiting']} jobs wait, {row['active']} are active, {row['delayed']} "
+        f"delayed; workers: {row['workers']}."
     )
     return Finding.measured(row["waiting"], target.threshold("queue_waiting"), message, rows=[row])
 
@@ -55,7 +55,7 @@ def no_worker(target: Target, queue: str) -> Finding:
     """No worker takes jobs"""
     row = queues.counts_of(target, queue)
     if row["workers"]:
-        message = f"{row['workers']} workers of {queue} are connected to Redis."
+        message = f"Workers of {queue} that are connected to Redis: {row['workers']}."
         return Finding(status=Status.OK, message=message)
     return Finding(
         status=Status.CRIT,

@@ -25,11 +25,11 @@ _SCALES = "pm2"
 def scale(target: Target, former: ActionRecord | None, process: str, instances: int) -> Plan:
     """Run so many instances of a process.
 
-    Raises UsageError for an unknown process, for less than one instance, and where the manager
+    0 leaves them as they are. Raises UsageError for an unknown process, and where the manager
     cannot scale; BadAnswer when the manager cannot be asked.
     """
-    if instances < 1:
-        raise UsageError("A process has one instance at least; to end it, stop it by its manager.")
+    if not instances:
+        return _as_it_is(process)
     if target.processes.manager != _SCALES:
         raise UsageError(
             f"{target.processes.manager} keeps the processes of {target.name}, and only {_SCALES} "
@@ -60,6 +60,18 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
         if instances > len(members)
         else "",
         terms={"instances": now},
+    )
+
+
+def _as_it_is(process: str) -> Plan:
+    return Plan(
+        summary=f"{process} keeps the instances that it has: nothing to do.",
+        planned=0,
+        unit="instances",
+        command="",
+        undo="",
+        work=lambda _: iter(()),
+        verify=list,
     )
 
 
