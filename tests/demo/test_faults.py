@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def errors(target: Target) -> int:
     return Path(target.logs[0]).read_text().count(" ERROR ")
 
 
+def cache_misses(target: Target) -> None:
+    with redis.Redis.from_url(target.redis_url) as client:
+        before = client.info("stats")
+        time.sleep(2)
+        after = client.info("stats")
+    hits, misses = (after[name] - before[name] for name in ("keyspace_hits", "keyspace_misses"))
+    assert misses > hits
+
+
 EFFECTS: dict[str, Callable[[Target], None]] = {
     "queue-backlog": backlog,
     "failing-jobs": failing,
@@ -95,6 +105,8 @@ EFFECTS: dict[str, Callable[[Target], None]] = {
     "postgres-down": postgres_gone,
     "postgres-hang": postgres_gone,
     "log-errors": log_errors,
+    "cold-cache": cache_misses,
+    "short-ttls": cache_misses,
 }
 
 

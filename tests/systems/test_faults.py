@@ -20,6 +20,7 @@ CHECKS = (
     queues.failures,
     cache.ping,
     cache.memory,
+    cache.hit_rate,
     database.ping,
     processes.up,
     host.disk,
@@ -38,11 +39,25 @@ NAMED_BY = {
     "postgres-down": {"database.ping"},
     "postgres-hang": {"database.ping"},
     "log-errors": {"logs.errors"},
+    "cold-cache": {"cache.hit_rate"},
+    "short-ttls": {"cache.hit_rate"},
 }
 DEPENDENT = {
     "api-down": {"api.latency", "api.queue_stats"},
-    "redis-down": {"api.queue_stats", "queues.depth", "queues.failures", "cache.memory"},
-    "redis-hang": {"api.queue_stats", "queues.depth", "queues.failures", "cache.memory"},
+    "redis-down": {
+        "api.queue_stats",
+        "queues.depth",
+        "queues.failures",
+        "cache.memory",
+        "cache.hit_rate",
+    },
+    "redis-hang": {
+        "api.queue_stats",
+        "queues.depth",
+        "queues.failures",
+        "cache.memory",
+        "cache.hit_rate",
+    },
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from opsnb.check import Check
 from opsnb.demo import faults
+from opsnb.demo.faults.jobs import FAILING_JOBS
 from opsnb.errors import BadAnswer, Unreachable, UsageError
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
@@ -168,7 +169,7 @@ def test_bull_board_shows_the_same_counts(demo: Target) -> None:
         time.sleep(0.3)  # a job ended between the two looks
     else:
         pytest.fail(f"Bull Board says {theirs}, we say {queues_of}")
-    assert queues_of["ai-analysis"]["failed"] >= faults.FAILING_JOBS
+    assert queues_of["ai-analysis"]["failed"] >= FAILING_JOBS
 
 
 def test_a_dead_redis_is_one_sentence(demo: Target) -> None:

@@ -13,12 +13,14 @@ from opsnb.systems.cache.checks import (
 from opsnb.systems.cache.clearing import clear
 from opsnb.systems.cache.connection import SYSTEM, connection, errors, writing
 from opsnb.systems.cache.families import families, family_rows
-from opsnb.systems.cache.keyspace import family
+from opsnb.systems.cache.keyspace import count, family
 from opsnb.systems.cache.traffic import (
+    Losses,
     commands,
     evictions,
     hit_rate,
     latency,
+    losses,
     slow_log,
     throughput,
 )
@@ -26,10 +28,12 @@ from opsnb.systems.cache.warming import warm_up
 
 __all__ = [
     "SYSTEM",
+    "Losses",
     "clear",
     "clients",
     "commands",
     "connection",
+    "count",
     "errors",
     "eviction",
     "evictions",
@@ -41,6 +45,7 @@ __all__ = [
     "key",
     "keys",
     "latency",
+    "losses",
     "memory",
     "persistence",
     "ping",

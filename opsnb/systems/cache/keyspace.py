@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from opsnb.model import Row
-from opsnb.systems.cache.connection import execute
+from opsnb.systems.cache.connection import connection, execute
 from opsnb.target import Target
 
 SCAN_COUNT = 1000
@@ -104,6 +104,12 @@ def tally(client: redis.Redis, pattern: bytes | None, spare: bytes | None, ends:
             complete = False
             break
     return Tally(matching, spared, min(looked_at, total), total, complete, sample)
+
+
+def count(target: Target, seconds: float = 1.0) -> int:
+    """Return how many keys there are that belong to no queue, by a scan of so many seconds."""
+    with connection(target, decode=False) as client:
+        return tally(client, None, queue_prefix(target), time.monotonic() + seconds).estimate
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,37 @@ class _Reads:
         return round(100 * self.hits / self.count, 1)
 
 
+@dataclass(frozen=True)
+class Losses:
+    """What was looked up in vain while the server was watched, and what went from it meanwhile."""
+
+    seconds: float
+    reads: int
+    misses: int
+    expired: int
+    """Keys whose time to live was over."""
+    evicted: int
+    """Keys that were thrown away as memory was full."""
+
+    @property
+    def percent(self) -> float:
+        """How much of the reads were misses."""
+        return 100 * self.misses / self.reads if self.reads else 0.0
+
+
+def losses(target: Target, seconds: float) -> Losses:
+    """Watch the server for so many seconds. Raises ServiceError."""
+    (_, before), *_, (took_s, after) = _watch(target, seconds)
+    reads = _reads(after, before)
+    return Losses(
+        took_s,
+        reads.count,
+        reads.misses,
+        _grown("expired_keys", after, before),
+        _grown("evicted_keys", after, before),
+    )
+
+
 @check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
 def hit_rate(target: Target, seconds: float = 2) -> Finding:
     """Cache hit rate.

@@ -2,12 +2,16 @@
 
 import { redis, using } from "./dependencies.js";
 import { latestAnalyses, listProjects, type Analysis, type Project } from "./database.js";
+import { faultActive } from "./faults.js";
 
 export const PROJECT_TTL_S = 15 * 60;
 export const ANALYSIS_TTL_S = 60 * 60;
 
 export const projectKey = (id: number): string => `project:${id}`;
 export const analysisKey = (sceneId: number): string => `gemini:analysis:scene:${sceneId}`;
+
+/** How long a key is to live, in ms. */
+const lifetime = (ttlSeconds: number): number => (faultActive("short-ttls") ? 1 : 1000 * ttlSeconds);
 
 class CacheService {
   async get<T>(key: string): Promise<T | null> {
@@ -16,14 +20,18 @@ class CacheService {
   }
 
   async set(key: string, value: unknown, ttlSeconds: number): Promise<void> {
-    await using("redis", () => redis.set(key, JSON.stringify(value), "EX", ttlSeconds));
+    if (faultActive("cold-cache")) {
+      return; // nothing but a warm-up fills it
+    }
+    const ttl = lifetime(ttlSeconds);
+    await using("redis", () => redis.set(key, JSON.stringify(value), "PX", ttl));
   }
 
   /** Write many values in one round trip. */
   async setMany(entries: Iterable<[string, unknown]>, ttlSeconds: number): Promise<void> {
     const pipeline = redis.pipeline();
     for (const [key, value] of entries) {
-      pipeline.set(key, JSON.stringify(value), "EX", ttlSeconds);
+      pipeline.set(key, JSON.stringify(value), "PX", lifetime(ttlSeconds));
     }
     await using("redis", () => pipeline.exec());
   }

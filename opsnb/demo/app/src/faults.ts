@@ -4,7 +4,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { settings } from "./settings.js";
 
-export type Fault = "api-slow" | "failing-jobs" | "log-errors" | "queue-backlog";
+export type Fault =
+  | "api-slow"
+  | "cold-cache"
+  | "failing-jobs"
+  | "log-errors"
+  | "queue-backlog"
+  | "short-ttls";
 
 export function faultActive(name: Fault): boolean {
   return existsSync(join(settings.faultsFolder, name));

@@ -44,7 +44,8 @@ async function overview(): Promise<void> {
   const ids = Array.from({ length: HOT }, (_, i) => i + 1);
   const keys = [...ids.map(projectKey), ...ids.filter((id) => id % 5 !== 0).map(analysisKey)];
   const cached = await cacheService.getMany(keys);
-  if (cached.filter((value) => value === null).length > keys.length / 4) {
+  const missing = cached.filter((value) => value === null).length;
+  if (missing > keys.length / 4 && !faultActive("cold-cache")) {
     await warmCache(HOT);
   }
 }

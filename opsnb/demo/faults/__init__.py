@@ -1,0 +1,6 @@
+"""Faults of the demo stack: each really breaks something, and can be taken back."""
+
+from opsnb.demo.faults.fault import Fault
+from opsnb.demo.faults.injecting import FAULTS, active, clear, hang_again, hanging, held, inject
+
+__all__ = ["FAULTS", "Fault", "active", "clear", "hang_again", "hanging", "held", "inject"]

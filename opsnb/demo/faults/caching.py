@@ -1,0 +1,47 @@
+"""Faults of the cache: it is emptied, or what is written to it expires at once."""
+
+from __future__ import annotations
+
+import httpx
+
+from opsnb.demo import service
+from opsnb.demo.faults.fault import Fault
+from opsnb.demo.parts import Parts
+
+_FAMILIES = ("project:*", "gemini:*")
+_AT_ONCE = 1000
+WARMING_LIMIT_S = 30.0
+
+
+def _empty(stack: Parts) -> None:
+    with stack.valkey.client() as client:
+        for family in _FAMILIES:
+            for key in client.scan_iter(match=family, count=_AT_ONCE):
+                client.unlink(key)
+
+
+def _fill(stack: Parts) -> None:
+    url = f"{stack.settings.api_url}/api/cache/warm"
+    httpx.post(url, timeout=WARMING_LIMIT_S, trust_env=False).raise_for_status()
+
+
+FAULTS = (
+    Fault(
+        "cold-cache",
+        "The cache is emptied, and the service does not fill it by itself.",
+        "cache.hit_rate",
+        None,
+        frozenset({service.API, "valkey"}),
+        _empty,
+        _fill,
+    ),
+    Fault(
+        "short-ttls",
+        "What the service writes into the cache expires at once.",
+        "cache.hit_rate",
+        None,
+        frozenset({service.API, "valkey"}),
+        _empty,
+        _fill,
+    ),
+)

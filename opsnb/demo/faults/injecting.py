@@ -1,0 +1,125 @@
+"""Inject a fault, and clear it: a file says which are active.
+
+It is written before anything is broken, renamed before anything is mended and removed after that,
+so that an interrupted command can be given again. Faults inside the service are switched by the
+very same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from opsnb.demo import parts, service
+from opsnb.demo.faults import answers, caching, jobs, outages
+from opsnb.demo.faults.fault import Fault, see
+from opsnb.demo.home import Home, write_private
+from opsnb.demo.parts import Parts
+from opsnb.errors import DemoError, UsageError, did_you_mean
+
+# The suffix of the file of a fault that is being cleared.
+CLEARING = ".clearing"
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault for fault in (*jobs.FAULTS, *outages.FAULTS, *answers.FAULTS, *caching.FAULTS)
+}
+
+
+def inject(name: str) -> None:
+    """Break what the fault `name` breaks; one that is active already stays as it is.
+
+    Returns when the effect is there to be seen. Raises UsageError when there is no such fault,
+    and DemoError when the stack is not up, another fault holds what this one needs, or the effect
+    does not come.
+    """
+    fault = _known(name)
+    with Home.current().locked(_silent):
+        stack = parts.current(_silent)
+        _require(stack.home, fault, fault.needs)
+        write_private(stack.home.faults / name, "")
+        fault.break_it(stack)
+        _see_held(stack, fault)
+
+
+def clear(name: str) -> None:
+    """Mend what the fault `name` broke; nothing happens when it is not active.
+
+    Returns when the stack is as healthy as the other active faults let it be. Raises UsageError
+    and DemoError as `inject` does.
+    """
+    fault = _known(name)
+    with Home.current().locked(_silent):
+        stack = parts.current(_silent)
+        if name not in _active(stack.home):
+            return
+        # Without its store no job can be removed; all else can be mended at any time.
+        _require(stack.home, fault, {stack.valkey.name})
+        flag = stack.home.faults / name
+        clearing = flag.with_suffix(CLEARING)
+        if flag.exists():
+            flag.rename(clearing)
+        fault.mend_it(stack)
+        clearing.unlink()
+        parts.settle(stack, held(stack.home))
+
+
+def active() -> list[str]:
+    """Return the names of the faults that are active, none when the stack is not up."""
+    return _active(Home.current())
+
+
+def held(home: Home) -> set[str]:
+    """Return the parts that active faults take away."""
+    return {part for name in _active(home) if (part := FAULTS[name].holds)}
+
+
+def hanging(home: Home) -> set[str]:
+    """Return the parts that active faults let hang: their processes are to be there."""
+    return {part for name in _active(home) if (part := FAULTS[name].holds) and FAULTS[name].hangs}
+
+
+def hang_again(stack: Parts) -> None:
+    """Let a part hang again that had died in a fault and was started."""
+    for name in _active(stack.home):
+        if FAULTS[name].hangs:
+            FAULTS[name].break_it(stack)
+
+
+def _silent(_: str) -> None:
+    """Say nothing: a fault is quick."""
+
+
+def _known(name: str) -> Fault:
+    if name not in FAULTS:
+        raise UsageError(f"There is no fault '{name}'." + did_you_mean(name, FAULTS))
+    return FAULTS[name]
+
+
+def _active(home: Home) -> list[str]:
+    return [
+        name
+        for name in FAULTS
+        if any((home.faults / f"{name}{suffix}").exists() for suffix in ("", CLEARING))
+    ]
+
+
+def _require(home: Home, fault: Fault, needed: Set[str]) -> None:
+    for other in _active(home):
+        if other != fault.name and FAULTS[other].holds in fault.needs & needed:
+            raise DemoError(
+                f"The fault '{fault.name}' needs {FAULTS[other].holds}, which the fault '{other}' "
+                f"holds; clear that one first with: opsnb demo fault {other} --clear"
+            )
+
+
+def _see_held(stack: Parts, fault: Fault) -> None:
+    """Wait until the API knows that a part is away which it depends on."""
+    away = held(stack.home)
+    dependency = {"valkey": "redis", "postgres": "postgres"}.get(fault.holds or "")
+    if dependency is None or service.API in away:
+        return
+
+    def known() -> bool:
+        health = service.health(stack.settings)
+        return health is not None and health.get(dependency) == "down"
+
+    see(known, "the API does not notice")

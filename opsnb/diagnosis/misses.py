@@ -1,0 +1,102 @@
+"""Why the cache misses: it is empty, keys expire or are thrown away, or are never there.
+
+Handbook, section 5.2. All causes are told by what the server counts while it is watched.
+"""
+
+from __future__ import annotations
+
+from opsnb.check import check
+from opsnb.model import Finding, Remedy, Status
+from opsnb.systems import cache
+from opsnb.systems.cache import Losses
+from opsnb.target import Target
+
+_SYSTEMS = (cache.SYSTEM,)
+_WATCHING_LIMIT_S = 75.0
+_ENOUGH_MISSES = 20  # in the window; below it is no symptom
+_NOTEWORTHY = 0.3  # of the misses
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def expiring(target: Target, seconds: float = 2) -> Finding:
+    """Keys expire before they are read again"""
+    seen = cache.losses(target, seconds)
+    return _judge(
+        target,
+        seen,
+        seen.expired,
+        f"{seen.expired:,} keys expired",
+        Remedy(
+            runbook="cache/warm_up",
+            parameters={"via": "direct"},
+            apply=True,
+            why="writes the projects to live for 15 minutes, until the times to live are corrected",
+        ),
+        Remedy(runbook="cache/key_patterns", why="shows how long which keys live"),
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def evicted(target: Target, seconds: float = 2) -> Finding:
+    """Keys are thrown away as memory is full"""
+    seen = cache.losses(target, seconds)
+    return _judge(
+        target,
+        seen,
+        seen.evicted,
+        f"{seen.evicted:,} keys were thrown away",
+        Remedy(runbook="cache/key_patterns", why="shows what takes the memory"),
+        Remedy(runbook="cache/health", why="shows maxmemory and its policy"),
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def cold(target: Target, seconds: float = 2) -> Finding:
+    """The cache is cold"""
+    seen, keys = cache.losses(target, seconds), cache.count(target)
+    sparse = keys < seen.misses / seen.seconds
+    return _judge(
+        target,
+        seen,
+        _unexplained(seen) if sparse else 0,
+        f"the cache holds {keys:,} keys",
+        Remedy(runbook="cache/warm_up", apply=True, why="has the service load what is read most"),
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def never_there(target: Target, seconds: float = 2) -> Finding:
+    """What is asked for is never cached"""
+    seen, keys = cache.losses(target, seconds), cache.count(target)
+    sparse = keys < seen.misses / seen.seconds
+    return _judge(
+        target,
+        seen,
+        0 if sparse else _unexplained(seen),
+        f"the cache holds {keys:,} keys, and few go",
+        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+    )
+
+
+def _unexplained(seen: Losses) -> int:
+    """Return the misses that neither an expired key nor one that was thrown away explains."""
+    return max(0, seen.misses - seen.expired - seen.evicted)
+
+
+def _judge(target: Target, seen: Losses, explained: int, words: str, *mends: Remedy) -> Finding:
+    """Return the finding for a cause that explains so many of the misses."""
+    share = min(1.0, explained / seen.misses) if seen.misses else 0.0
+    message = (
+        f"Within {seen.seconds:.0f} s {seen.misses:,} of {seen.reads:,} reads missed, and {words}."
+    )
+    status = target.threshold("cache_hit_percent").judge(100 - seen.percent)
+    if seen.misses < _ENOUGH_MISSES or share < _NOTEWORTHY or status is Status.OK:
+        return Finding(status=Status.OK, message=message)
+    return Finding(
+        status=status,
+        message=message,
+        value=round(100 * share),
+        unit="%",
+        share=share,
+        remedies=list(mends),
+    )
