@@ -8,7 +8,8 @@ import pytest
 
 from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
-from opsnb.systems import cache, database, processes, queues
+from opsnb.procedures import repair
+from opsnb.systems import cache, database, dependencies, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate.queues import QUEUE as DRILL
@@ -31,6 +32,9 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("database/connections", database.end_long_queries, (), {"minutes": 0.01}),
     ("database/backup", database.backup, (), {}),
     ("database/restore", database.restore, (), {}),
+    ("incidents/service_down", dependencies.start, (), {}),
+    ("incidents/service_down", processes.restart, (), {}),
+    ("incidents/data_inconsistency", repair.mend, (), {}),
     ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),
     ("troubleshooting/high_queue_length", queues.limit, (QUEUE, 2), {}),
 ]
@@ -42,7 +46,7 @@ LEAVES_SOMETHING = {"queues/resume", "database/connections"}
 def test_every_action_is_tried() -> None:
     found = {
         item
-        for module in (queues, cache, database, processes)
+        for module in (queues, cache, database, processes, dependencies, repair)
         for item in vars(module).values()
         if isinstance(item, Action)
     }

@@ -17,7 +17,7 @@ from opsnb.demo import stack
 from opsnb.headless.run import Order, run
 from opsnb.model import ActionState, RunResult
 from opsnb.target import Target, load_config
-from tests.operate import Scenario, cache, database, health, queues, troubleshooting
+from tests.operate import Scenario, cache, database, health, incidents, queues, troubleshooting
 
 SCENARIOS: dict[str, Scenario] = {
     **health.SCENARIOS,
@@ -25,6 +25,7 @@ SCENARIOS: dict[str, Scenario] = {
     **cache.SCENARIOS,
     **database.SCENARIOS,
     **troubleshooting.SCENARIOS,
+    **incidents.SCENARIOS,
 }
 
 _LASTS_S = 300  # longer than a test, so that nothing expires in the middle of it

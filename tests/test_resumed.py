@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from opsnb.demo import faults
 from opsnb.guard import Action, Guard, Permit, Plan
 from opsnb.journal import Continued, Journal, read
 from opsnb.model import ActionRecord, ActionState, Finding, Status
-from opsnb.systems import cache, database, queues
+from opsnb.procedures import repair
+from opsnb.systems import cache, database, dependencies, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate import cache as cached
 from tests.operate import database as databases
+from tests.operate import incidents
 from tests.operate.queues import QUEUE, exports_are_paused, exports_run, failed_jobs, is_paused
 from tests.test_no_way_round import ACTIONS
 
@@ -181,6 +184,25 @@ def are_running(target: Target) -> None:
     assert not is_paused(target, "exports")
 
 
+def all_are_up(target: Target) -> None:
+    assert processes.up(target).status is Status.OK
+    faults.clear("worker-down")
+
+
+def redis_is_down(_: Target) -> None:
+    faults.inject("redis-down")
+
+
+def redis_answers(target: Target) -> None:
+    assert cache.ping(target).status is Status.OK
+    faults.clear("redis-down")
+
+
+def all_is_mended(target: Target) -> None:
+    assert repair.integrity(target).status is Status.OK
+    assert not is_paused(target, "ai-analysis")
+
+
 def the_queue_is(empty: Callable[[Target], None]) -> Callable[[Target], None]:
     def effect(target: Target) -> None:
         empty(target)
@@ -230,6 +252,15 @@ CASES: dict[str, Case] = {
         {"queue": QUEUE},
         prepare=two_are_stuck,
         since=another_is_stuck,
+    ),
+    "incidents/service_down": Case(
+        processes.restart, all_are_up, prepare=incidents.the_worker_is_down, steps=None
+    ),
+    "incidents/service_down of Redis": Case(
+        dependencies.start, redis_answers, prepare=redis_is_down, steps=None
+    ),
+    "incidents/data_inconsistency": Case(
+        repair.mend, all_is_mended, prepare=incidents.scores_are_wrong, steps=None
     ),
     "cache/clear": Case(cache.clear, no_key, {"pattern": "drill:*"}, prepare=many_keys),
     "cache/warm_up": Case(
@@ -318,7 +349,7 @@ def target(case: Case, demo: Target) -> Iterator[Target]:
 
 
 def test_every_action_is_in_the_table() -> None:
-    assert {case.action for case in CASES.values()} == {action for action, _, _ in ACTIONS.values()}
+    assert {case.action for case in CASES.values()} == {action for _, action, _, _ in ACTIONS}
 
 
 def act(

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 from opsnb.check import check
 from opsnb.errors import NotConfigured, ServiceError
-from opsnb.guard import Permit, Plan, action
+from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Remedy, Row, Status, worst
 from opsnb.systems import database, queues
 from opsnb.systems.database.integrity import (
@@ -123,6 +123,7 @@ def mend(
     terms = former.terms if former else {"checks": [each.name for each in todo]}
 
     def work(permit: Permit) -> Iterator[int]:
+        require(permit)
         with holding(target, permit, ours, REASON) if ours else nullcontext():
             wait_until_idle(target, related, wait_s)
             for each in todo:
@@ -131,8 +132,7 @@ def mend(
         yield len(pausing) + len(todo) + len(ours)
 
     def verify() -> list[Finding]:
-        names = [each for each in terms["checks"] if each in found]
-        return [*(integrity(target, each) for each in names), _queues_run(target, ours)]
+        return [_effect(target, [each for each in terms["checks"] if each in found], ours)]
 
     return Plan(
         summary=" ".join(_summary(todo, found, rehearsals, pausing, left)),
@@ -233,10 +233,19 @@ def _warnings(
         yield f"{and_list(by_hand)} has no repair and is mended by hand."
 
 
-def _queues_run(target: Target, ours: Sequence[str]) -> Finding:
-    paused = set(ours) - set(running(target, ours))
+def _effect(target: Target, mended: Sequence[str], ours: Sequence[str]) -> Finding:
+    """Return whether the checks `mended` find nothing and the queues `ours` run."""
+    checked = [integrity(target, each) for each in mended]
+    paused = sorted(set(ours) - set(running(target, ours)))
+    words = [finding.message for finding in checked]
     if paused:
-        message = f"Still paused: {and_list(sorted(paused))}."
-        return Finding(status=Status.CRIT, message=message)
-    message = f"Running again: {and_list(ours)}." if ours else "No queue had to be paused."
-    return Finding(status=Status.OK, message=message)
+        words.append(f"Still paused: {and_list(paused)}.")
+    elif ours:
+        words.append(f"Running again: {and_list(ours)}.")
+    return Finding(
+        status=worst(
+            [Status.CRIT if paused else Status.OK, *(finding.status for finding in checked)]
+        ),
+        message=" ".join(words) or "There was nothing to mend.",
+        rows=[row for finding in checked for row in finding.rows],
+    )
