@@ -17,6 +17,7 @@ from opsnb.errors import BadAnswer, ServiceError, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import dependencies, host, logs, processes, queues
 from opsnb.systems.dependencies import Name
+from opsnb.systems.logs.lines import ErrorEntry
 from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.target import Target
 
@@ -118,12 +119,14 @@ def started(target: Target, window: Window) -> Finding:
     if not before:
         message = f"No process was started within {span(_PRECEDES_S)} before they began."
         return Finding(status=Status.OK, message=message, rows=rows)
-    after = max(0.0, min(before.values()))
+    after, own = max(0.0, min(before.values())), len(_own(target, seen, is_upstream=False))
     return Finding(
         status=Status.WARN,
-        message=f"They began {span(after)} after the start of {and_list(sorted(before))}.",
+        message=f"They began {span(after)} after the start of {and_list(sorted(before))}; {own} of "
+        f"{seen.count} speak of nothing but the service itself.",
         rows=rows,
-        share=_STARTED,
+        # A start explains little of what other services do wrong.
+        share=_STARTED * own / seen.count,
         remedies=[
             Remedy(runbook="deployment/rollback", why="goes back, when that was a deployment")
         ],
@@ -303,6 +306,16 @@ def _few(target: Target, seen: Seen) -> str:
     return ""
 
 
+def _own(target: Target, seen: Seen, *, is_upstream: bool) -> list[tuple[str, ErrorEntry]]:
+    """Return the errors that speak of another's service, or of nothing known."""
+    return [
+        (path, entry)
+        for path, entry in seen.window.errors
+        if not any(_is_about(target, entry.message, name) for name in _NAMES)
+        and bool(_UPSTREAM.search(entry.message)) == is_upstream
+    ]
+
+
 def _worded(
     target: Target, window: Window, words: str, *remedies: Remedy, is_upstream: bool
 ) -> Finding:
@@ -310,12 +323,7 @@ def _worded(
     seen = window.of(target)
     if few := _few(target, seen):
         return Finding(status=Status.OK, message=few)
-    ours = [
-        (path, entry)
-        for path, entry in seen.window.errors
-        if not any(_is_about(target, entry.message, name) for name in _NAMES)
-        and bool(_UPSTREAM.search(entry.message)) == is_upstream
-    ]
+    ours = _own(target, seen, is_upstream=is_upstream)
     message = f"{len(ours)} of {seen.count} errors {words}."
     if not ours:
         return Finding(status=Status.OK, message=message)

@@ -1,0 +1,95 @@
+"""Errors are grouped, when they began is found, and what happened just before is laid beside it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from opsnb import charts
+from opsnb.demo import faults
+from opsnb.diagnosis import errors
+from opsnb.model import Status
+from opsnb.ranking import Diagnosis
+from opsnb.systems import processes
+from opsnb.target import Target
+from tests import incident
+
+
+def diagnosed(target: Target, hours: float = 1) -> Diagnosis:
+    window = errors.Window(hours)
+    in_window = (errors.started, errors.redis, errors.postgres, errors.upstream, errors.code)
+    causes = [cause.given(window) for cause in in_window]
+    return incident.diagnosed(target, errors.rate.given(window), *causes, errors.failing_jobs)
+
+
+def written(target: Target, path: Path, *lines: tuple[float, str]) -> Target:
+    """Return the target with a log of its own, its lines so many seconds old."""
+    now = datetime.now(UTC)
+    text = "".join(
+        f"{(now - timedelta(seconds=age)).isoformat(timespec='milliseconds')} {line}\n"
+        for age, line in lines
+    )
+    path.write_text(text)
+    return target.model_copy(update={"logs": (str(path),)})
+
+
+def test_a_healthy_service_has_nothing(demo: Target, tmp_path: Path) -> None:
+    found = diagnosed(written(demo, tmp_path / "app.log", (1, "INFO all is well")))
+    assert {finding.status for finding in found.findings} == {Status.OK}
+
+
+def test_an_upstream_that_fails_is_first(demo: Target) -> None:
+    faults.inject("log-errors")
+    found = diagnosed(demo, 0.1)
+    assert found.symptom.status is Status.WARN
+    assert incident.names(found)[0] == "errors.upstream"
+    assert "They began at" in found.symptom.message
+    faults.clear("log-errors")
+    assert "errors.upstream" not in incident.names(diagnosed(demo, 0.1))
+
+
+def test_redis_that_is_down_is_first_and_its_runbook_mends_it(demo: Target, tmp_path: Path) -> None:
+    faults.inject("redis-down")
+    port = demo.redis_url.rpartition(":")[2].partition("/")[0]
+    refused = [(30 - n, f"ERROR connect ECONNREFUSED 127.0.0.1:{port}") for n in range(20)]
+    target = written(demo, tmp_path / "app.log", *refused)
+    found = diagnosed(target)
+    assert incident.names(found)[0] == "errors.redis"
+    incident.mended(demo, found.causes[0], minutes="1s")
+    (told,) = (each for each in diagnosed(target).findings if each.name == "errors.redis")
+    assert told.status is Status.WARN
+    assert "20 of 20 errors speak of it" in told.message
+
+
+def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> None:
+    (app,) = (each for each in processes.listed(demo) if each.name == "app")
+    assert app.uptime_s is not None
+    began = [(app.uptime_s - 1 - n / 100, f"ERROR x is not a function {n}") for n in range(20)]
+    target = written(demo, tmp_path / "app.log", (app.uptime_s + 30, "INFO well"), *began)
+    found = diagnosed(target, app.uptime_s / 3600 + 1)
+    assert incident.names(found)[:2] == ["errors.started", "errors.code"]
+    assert found.causes[0].remedies[0].runbook == "deployment/rollback"
+    assert "after the start of app" in found.causes[0].message
+
+
+def test_older_errors_are_not_the_beginning_of_new_ones(demo: Target, tmp_path: Path) -> None:
+    lines = [(1800.0, "ERROR old"), *((60.0 - n, "ERROR new") for n in range(20))]
+    found = errors.rate(written(demo, tmp_path / "app.log", *lines), errors.Window(1))
+    began = datetime.fromtimestamp(time.time() - 60, UTC)
+    assert f"{began:%F %H:}" in found.message
+    assert found.value == 21
+    assert [row["count"] for row in found.rows] == [20, 1]
+
+
+def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
+    target = written(
+        demo, tmp_path / "app.log", (40, "WARN redis lost: no connection"), (30, "ERROR failed")
+    )
+    window = errors.Window(1)
+    course, events = errors.course(target, window), errors.events(target, window)
+    assert sum(row["errors"] for row in course.rows) == 1
+    assert "redis lost" in [row["event"] for row in events.rows]
+    chart = charts.timeline(course, value="errors", events=events)
+    assert "redis lost" in chart.svg
+    assert "app started" in chart.svg

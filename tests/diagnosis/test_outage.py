@@ -1,0 +1,95 @@
+"""What is down is found, ranked before what follows from it, and started by the runbook."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsnb.demo import faults
+from opsnb.diagnosis import outage
+from opsnb.model import Status
+from opsnb.ranking import Diagnosis
+from opsnb.systems import dependencies, host, processes
+from opsnb.target import Processes, Restart, Target
+from tests import incident
+
+CAUSES = (
+    host.reachable,
+    outage.disk_full,
+    outage.redis,
+    outage.postgres,
+    outage.not_up,
+    outage.silent,
+)
+
+
+def diagnosed(target: Target) -> Diagnosis:
+    return incident.diagnosed(target, outage.service, *CAUSES)
+
+
+def test_a_healthy_stack_has_nothing(demo: Target) -> None:
+    assert {finding.status for finding in diagnosed(demo).findings} == {Status.OK}
+
+
+@pytest.mark.parametrize(
+    ("broken", "cause"),
+    [
+        (["api-down"], ["outage.not_up"]),
+        (["worker-down"], ["outage.not_up"]),
+        (["redis-down"], ["outage.redis"]),
+        (["redis-hang"], ["outage.redis"]),
+        (["postgres-down"], ["outage.postgres"]),
+        (["postgres-hang"], ["outage.postgres"]),
+        (["api-down", "postgres-down"], ["outage.postgres", "outage.not_up"]),
+    ],
+    ids=" and ".join,
+)
+def test_the_cause_is_first_and_its_runbook_mends_it(
+    demo: Target, broken: list[str], cause: list[str]
+) -> None:
+    for fault in broken:
+        faults.inject(fault)
+    before = diagnosed(demo)
+    assert incident.names(before) == cause
+    result = incident.mended(demo, before.causes[0], minutes="1s")
+    assert [finding.status for finding in result.findings][-2:] == [Status.OK, Status.OK]
+    assert incident.names(diagnosed(demo)) == []
+
+
+def test_a_server_that_refuses_us_is_not_restarted(demo: Target) -> None:
+    """A wrong password, or too many clients, is no outage of the server."""
+    url = demo.redis_url.replace("redis://:", "redis://:wrong")
+    target = demo.model_copy(update={"redis_url": url})
+    finding = outage.redis(target)
+    assert (finding.status, finding.remedies) == (Status.CRIT, [])
+    assert "a restart would not mend it" in finding.message
+    plan = dependencies.start(target)
+    assert plan.planned == 0
+    assert "so it is not restarted" in plan.warning
+
+
+def test_what_nothing_says_how_to_start_is_left_to_the_engineer(demo: Target) -> None:
+    faults.inject("redis-down")
+    target = demo.model_copy(update={"restart": Restart()})
+    assert "set redis in [targets.demo.restart]" in outage.redis(target).message
+    plan = dependencies.start(target)
+    assert plan.planned == 0
+    assert "start it by hand" in plan.warning
+
+
+def test_an_api_that_its_manager_takes_for_up_can_be_restarted(demo: Target) -> None:
+    elsewhere = demo.model_copy(update={"api_url": "http://127.0.0.1:9"})
+    finding = outage.silent(elsewhere)
+    assert finding.status is Status.CRIT
+    assert [remedy.parameters for remedy in finding.remedies] == [
+        {"process": "app"},
+        {"process": "worker"},
+    ]
+    plan = processes.restart(demo, "app")
+    assert plan.terms == {"names": ["app"]}
+
+
+def test_a_process_that_its_manager_does_not_know_is_named(demo: Target) -> None:
+    settings = Processes(manager="pm2", names=("app", "mailer"), command=demo.processes.command)
+    plan = processes.restart(demo.model_copy(update={"processes": settings}))
+    assert plan.planned == 0
+    assert "pm2 does not know mailer" in plan.warning
