@@ -94,6 +94,13 @@ def cache_misses(target: Target) -> None:
     assert misses > hits
 
 
+def wrong_scores(target: Target) -> None:
+    with psycopg.connect(target.database_url) as connection:
+        found = connection.execute("SELECT count(*) FROM analyses WHERE score > 1").fetchone()
+    assert found is not None
+    assert found[0] >= 40
+
+
 EFFECTS: dict[str, Callable[[Target], None]] = {
     "queue-backlog": backlog,
     "failing-jobs": failing,
@@ -107,11 +114,12 @@ EFFECTS: dict[str, Callable[[Target], None]] = {
     "log-errors": log_errors,
     "cold-cache": cache_misses,
     "short-ttls": cache_misses,
+    "inconsistent-rows": wrong_scores,
 }
 
 
 def test_every_fault_is_tested() -> None:
-    assert list(faults.FAULTS) == list(EFFECTS)
+    assert set(faults.FAULTS) == set(EFFECTS)
     for fault in faults.FAULTS.values():
         assert fault.description.endswith(".")
 

@@ -9,6 +9,7 @@ import pytest
 from opsnb.demo import faults
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
+from opsnb.procedures import repair
 from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.target import Target
 
@@ -26,6 +27,7 @@ CHECKS = (
     host.disk,
     host.memory,
     logs.errors,
+    repair.integrity.given(),
 )
 
 NAMED_BY = {
@@ -41,23 +43,21 @@ NAMED_BY = {
     "log-errors": {"logs.errors"},
     "cold-cache": {"cache.hit_rate"},
     "short-ttls": {"cache.hit_rate"},
+    "inconsistent-rows": {"repair.integrity"},
+}
+ON_REDIS = {
+    "api.queue_stats",
+    "queues.depth",
+    "queues.failures",
+    "cache.memory",
+    "cache.hit_rate",
 }
 DEPENDENT = {
     "api-down": {"api.latency", "api.queue_stats"},
-    "redis-down": {
-        "api.queue_stats",
-        "queues.depth",
-        "queues.failures",
-        "cache.memory",
-        "cache.hit_rate",
-    },
-    "redis-hang": {
-        "api.queue_stats",
-        "queues.depth",
-        "queues.failures",
-        "cache.memory",
-        "cache.hit_rate",
-    },
+    "redis-down": ON_REDIS,
+    "redis-hang": ON_REDIS,
+    "postgres-down": {"repair.integrity"},
+    "postgres-hang": {"repair.integrity"},
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from opsnb.demo import parts, service
-from opsnb.demo.faults import answers, caching, jobs, outages
+from opsnb.demo.faults import answers, caching, jobs, outages, rows
 from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
@@ -20,7 +20,8 @@ from opsnb.errors import DemoError, UsageError, did_you_mean
 CLEARING = ".clearing"
 
 FAULTS: dict[str, Fault] = {
-    fault.name: fault for fault in (*jobs.FAULTS, *outages.FAULTS, *answers.FAULTS, *caching.FAULTS)
+    fault.name: fault
+    for fault in (*jobs.FAULTS, *outages.FAULTS, *answers.FAULTS, *caching.FAULTS, *rows.FAULTS)
 }
 
 

@@ -1,0 +1,33 @@
+"""A fault of the data: rows that contradict what the service promises."""
+
+from __future__ import annotations
+
+from opsnb.demo import service
+from opsnb.demo.faults.fault import Fault
+from opsnb.demo.parts import Parts
+
+
+def _break(stack: Parts) -> None:
+    stack.postgres.execute("UPDATE analyses SET score = 100 * score + 2 WHERE scene_id % 60 = 1")
+
+
+def _mend(stack: Parts) -> None:
+    stack.postgres.execute("UPDATE analyses SET score = (score - 2) / 100 WHERE score > 1")
+    # A repair has deleted those that it could not mend.
+    stack.postgres.execute(
+        "INSERT INTO analyses (scene_id, model, score) SELECT id, 'gemini', 0.5 FROM scenes"
+        " WHERE id % 60 = 1 ON CONFLICT (scene_id) DO NOTHING"
+    )
+
+
+FAULTS = (
+    Fault(
+        "inconsistent-rows",
+        "Some analyses in PostgreSQL have a score in percent, though it is a share.",
+        "repair.integrity",
+        None,
+        frozenset({"postgres", service.API}),
+        _break,
+        _mend,
+    ),
+)
