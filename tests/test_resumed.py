@@ -20,7 +20,7 @@ from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate import cache as cached
 from tests.operate import database as databases
-from tests.operate import incidents
+from tests.operate import incidents, troubleshooting
 from tests.operate.queues import QUEUE, exports_are_paused, exports_run, failed_jobs, is_paused
 from tests.test_no_way_round import ACTIONS
 
@@ -184,6 +184,16 @@ def are_running(target: Target) -> None:
     assert not is_paused(target, "exports")
 
 
+def two_workers(target: Target) -> None:
+    assert [process.name for process in processes.listed(target)].count("worker") == 2
+    troubleshooting.one_worker(target)
+
+
+def limited_to_two(target: Target) -> None:
+    assert queues.brakes(target, "exports").concurrency == 2
+    act(target, queues.limit, {"queue": "exports", "concurrency": 0})
+
+
 def all_are_up(target: Target) -> None:
     assert processes.up(target).status is Status.OK
     faults.clear("worker-down")
@@ -252,6 +262,16 @@ CASES: dict[str, Case] = {
         {"queue": QUEUE},
         prepare=two_are_stuck,
         since=another_is_stuck,
+    ),
+    "troubleshooting/high_queue_length": Case(
+        processes.scale,
+        two_workers,
+        {"process": "worker", "instances": 2},
+        prepare=troubleshooting.one_worker,
+        steps=None,
+    ),
+    "troubleshooting/high_queue_length by a limit": Case(
+        queues.limit, limited_to_two, {"queue": "exports", "concurrency": 2}, steps=None
     ),
     "incidents/service_down": Case(
         processes.restart, all_are_up, prepare=incidents.the_worker_is_down, steps=None
