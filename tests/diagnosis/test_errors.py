@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,14 @@ from tests import incident
 
 def diagnosed(target: Target, hours: float = 1) -> Diagnosis:
     window = errors.Window(hours)
-    in_window = (errors.started, errors.redis, errors.postgres, errors.upstream, errors.code)
+    in_window = (
+        errors.deployed,
+        errors.started,
+        errors.redis,
+        errors.postgres,
+        errors.upstream,
+        errors.code,
+    )
     causes = [cause.given(window) for cause in in_window]
     return incident.diagnosed(target, errors.rate.given(window), *causes, errors.failing_jobs)
 
@@ -71,6 +80,31 @@ def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> 
     assert incident.names(found)[:2] == ["errors.started", "errors.code"]
     assert found.causes[0].remedies[0].runbook == "deployment/rollback"
     assert "after the start of app" in found.causes[0].message
+
+
+def record(runbook: str, began: datetime) -> None:
+    """Leave a record of a run that changed something, as far as a diagnosis reads it."""
+    run_id = f"{began:%Y%m%dT%H%M%SZ}-{runbook.replace('/', '.')}-demo-0001"
+    folder = Path(os.environ["OPSNB_RECORDS"], f"{began:%Y/%m}", run_id)
+    folder.mkdir(parents=True)
+    ended = (began + timedelta(seconds=20)).isoformat()
+    told = {"run_id": run_id, "runbook": runbook, "started": began.isoformat(), "finished": ended}
+    folder.joinpath("result.json").write_text(json.dumps({**told, "actions": [{"applied": 1}]}))
+
+
+def test_errors_that_began_with_a_deployment_lead_to_the_rollback(
+    demo: Target, tmp_path: Path
+) -> None:
+    failed = [(30.0 - n, "ERROR x is not a function") for n in range(20)]
+    target = written(demo, tmp_path / "app.log", *failed)
+    record("deployment/deploy", datetime.now(UTC) - timedelta(seconds=45))
+    found = diagnosed(target)
+    assert incident.names(found)[0] == "errors.deployed"
+    assert found.causes[0].remedies[0].runbook == "deployment/rollback"
+    events = errors.events(target, errors.Window(1))
+    assert "deployment/deploy" in [row["event"] for row in events.rows]
+    record("deployment/rollback", datetime.now(UTC))
+    assert "errors.deployed" not in incident.names(diagnosed(target))
 
 
 def test_older_errors_are_not_the_beginning_of_new_ones(demo: Target, tmp_path: Path) -> None:

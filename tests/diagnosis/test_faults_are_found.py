@@ -1,0 +1,73 @@
+"""Each fault is injected; its diagnosis ranks it first, and what that links to mends it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from opsnb.demo import faults
+from opsnb.model import Finding, Remedy, RunResult, Status
+from opsnb.target import Target
+from tests.test_operate import run_once
+
+PATIENCE_S = 180.0  # a long queue takes a while to work off
+_HARMLESS = (Status.OK, Status.SKIPPED)
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A fault, and the diagnosis that is to find it."""
+
+    fault: str
+    runbook: str
+    cause: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def diagnosed(self, target: Target) -> RunResult:
+        return run_once(target, self.runbook, self.parameters)
+
+
+DRILLS = [
+    Drill("queue-backlog", "troubleshooting/high_queue_length", "backlog.slow_jobs"),
+    Drill("worker-down", "troubleshooting/high_queue_length", "backlog.no_worker"),
+    Drill("failing-jobs", "troubleshooting/failed_jobs", "failures.defect"),
+    Drill("cold-cache", "troubleshooting/high_cache_miss_rate", "misses.cold"),
+    Drill("short-ttls", "troubleshooting/high_cache_miss_rate", "misses.expiring"),
+]
+
+
+def causes(result: RunResult) -> list[Finding]:
+    """Return the causes that a diagnosis found, in the order in which it ranked them."""
+    symptom = result.findings[0].name
+    found = {f.name: f for f in reversed(result.findings) if f.status not in _HARMLESS}
+    ranked = [f.name for f in result.findings if f.name in found and f.name != symptom]
+    return [found[name] for name in dict.fromkeys(ranked)]
+
+
+def mend(target: Target, remedy: Remedy) -> RunResult:
+    """Run what a finding links to, with its parameters."""
+    given = {name: str(value) for name, value in remedy.parameters.items()}
+    return run_once(target, remedy.runbook, given | {"apply": "true"})
+
+
+@pytest.mark.parametrize("drill", DRILLS, ids=[drill.fault for drill in DRILLS])
+def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
+    demo: Target, drill: Drill
+) -> None:
+    faults.inject(drill.fault)
+    first = causes(drill.diagnosed(demo))[0]
+    assert first.name == drill.cause
+    mend(demo, first.remedies[0])
+    ends = time.monotonic() + PATIENCE_S
+    while left := causes(drill.diagnosed(demo)):
+        assert time.monotonic() < ends, [finding.message for finding in left]
+
+
+def test_two_faults_at_once_are_both_in_the_first_two_places(demo: Target) -> None:
+    faults.inject("queue-backlog")
+    run_once(demo, "queues/pause", {"queue": "ai-analysis", "apply": "true"})
+    result = run_once(demo, "troubleshooting/high_queue_length", {})
+    assert {cause.name for cause in causes(result)[:2]} == {"backlog.paused", "backlog.slow_jobs"}
+    run_once(demo, "queues/resume", {"queue": "ai-analysis", "apply": "true"})
