@@ -114,6 +114,9 @@ def timeline(
 
         moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
         values = [float(row[value]) for row in finding.rows]
+        if len(moments) > 1:  # the last step, too, is as wide as the others
+            moments.append(moments[-1] + (moments[-1] - moments[-2]))
+            values.append(values[-1])
         axes.fill_between(moments, values, step="post", color=PALETTE[3], alpha=0.35)  # type: ignore[arg-type]
         axes.step(moments, values, where="post", color=PALETTE[3], lw=1)  # type: ignore[arg-type]
         axes.set_ylim(0, max([*values, 1]) * 1.35)
@@ -134,7 +137,7 @@ def _mark(axes: Axes, events: Sequence[Row]) -> None:
             at: Any = datetime.fromisoformat(row["at"])
             axes.axvline(at, color=colour, lw=1.4, ls=(0, (4, 2)), label=label)
     if kinds:
-        axes.legend(loc="upper left", fontsize=7.5, ncols=2, borderpad=0)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, ncols=3, borderpad=0)
 
 
 def grid_html(charts: Sequence[Chart]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from opsnb.check import check
+from opsnb.diagnosis.deployments import Deployment, deployments
 from opsnb.errors import BadAnswer, ServiceError, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import dependencies, host, logs, processes, queues
@@ -61,6 +62,8 @@ class Seen:
     """When lines told that Redis or PostgreSQL was lost, and the lines."""
     started: dict[str, float]
     """When each process was started, where its manager says so."""
+    deployed: list[Deployment]
+    """The deployments that records tell of, the oldest first."""
 
     @property
     def count(self) -> int:
@@ -99,8 +102,40 @@ def rate(target: Target, window: Window) -> Finding:
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def deployed(target: Target, window: Window) -> Finding:
+    """They began with a deployment"""
+    seen = window.of(target)
+    rows: list[Row] = [
+        {"at": logs.iso(each.began), "runbook": each.runbook, "run": each.run_id}
+        for each in seen.deployed
+    ]
+    if few := _few(target, seen):
+        return Finding(status=Status.OK, message=few, rows=rows)
+    assert seen.begun is not None  # there are errors
+    before = [
+        each for each in seen.deployed if each.began - 1 < seen.begun < each.ended + _PRECEDES_S
+    ]
+    if not before:
+        message = f"No deployment of {target.name} is recorded just before they began."
+        return Finding(status=Status.OK, message=message, rows=rows)
+    last = before[-1]
+    back = [each for each in seen.deployed if each.is_rollback and each.began > last.began]
+    if back:
+        message = f"{last.run_id} preceded them, and was rolled back by {back[-1].run_id}."
+        return Finding(status=Status.OK, message=message, rows=rows)
+    return Finding(
+        status=Status.CRIT,
+        message=f"They began {span(seen.begun - last.began)} after the deployment {last.run_id} "
+        "had begun.",
+        rows=rows,
+        share=_STARTED,
+        remedies=[Remedy(runbook="deployment/rollback", why="goes back to the release before")],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def started(target: Target, window: Window) -> Finding:
-    """They began with a deployment or a restart"""
+    """They began with a restart"""
     seen = window.of(target)
     if not seen.started:
         message = f"{target.processes.manager} does not tell when the processes were started."
@@ -128,7 +163,7 @@ def started(target: Target, window: Window) -> Finding:
         # A start explains little of what other services do wrong.
         share=_STARTED * own / seen.count,
         remedies=[
-            Remedy(runbook="deployment/rollback", why="goes back, when that was a deployment")
+            Remedy(runbook="deployment/rollback", why="goes back, when it started a new release")
         ],
     )
 
@@ -248,10 +283,13 @@ def events(target: Target, window: Window) -> Finding:
     found: list[tuple[float, str]] = [
         (at, f"{name} started") for name, at in seen.started.items() if at >= seen.window.since
     ]
+    found += [(each.began, each.runbook) for each in seen.deployed]
     for name, lost in seen.lost.items():
         found += [(at, f"{name} lost") for at, _ in lost[-_LOST_MOST:]]
     rows: list[Row] = [{"at": logs.iso(at), "event": event} for at, event in sorted(found)]
-    message = f"{len(rows)} starts of processes and losses of Redis or PostgreSQL are known."
+    message = (
+        f"{len(rows)} deployments, starts of processes and losses of Redis or PostgreSQL are known."
+    )
     return Finding(status=Status.OK, message=message, rows=rows)
 
 
@@ -261,7 +299,13 @@ def _look(target: Target, hours: float) -> Seen:
         name: sorted((at, line) for at, line in window.marked if _is_about(target, line, name))
         for name in _NAMES
     }
-    return Seen(window, _begun([entry.at for _, entry in window.errors]), lost, _started(target))
+    return Seen(
+        window,
+        _begun([entry.at for _, entry in window.errors]),
+        lost,
+        _started(target),
+        deployments(target, window.since),
+    )
 
 
 def _begun(moments: list[float]) -> float | None:
