@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from opsnb.errors import UsageError, did_you_mean
 from opsnb.guard import Permit, Plan, action, require
-from opsnb.model import ActionRecord, Finding, Status
+from opsnb.model import ActionRecord, Finding, Status, now
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
@@ -41,7 +41,11 @@ def restart(target: Target, former: ActionRecord | None, also: str = "") -> Plan
     down = _down(groups)
     names = [name for name in groups if name in down or name == also]
     if former:
-        names = [name for name in former.terms["names"] if name in down]
+        names = [
+            name
+            for name in former.terms["names"]
+            if name in down or (name == also and not _is_newer(groups[name], former))
+        ]
     unknown = [] if is_gone else [name for name in names if not groups[name]]
     known = [name for name in names if name not in unknown]
     commands = _commands(target, groups, known, is_gone=is_gone)
@@ -83,6 +87,13 @@ def _down(groups: dict[str, list[Process]]) -> set[str]:
         for name, members in groups.items()
         if not members or any(not process.is_up for process in members)
     }
+
+
+def _is_newer(members: Sequence[Process], former: ActionRecord) -> bool:
+    """Say whether all of `members` were started since the work of `former` began."""
+    assert former.started is not None  # it was begun
+    since_s = (now() - former.started).total_seconds()
+    return all(member.uptime_s is not None and member.uptime_s < since_s for member in members)
 
 
 def _commands(

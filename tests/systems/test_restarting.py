@@ -1,0 +1,103 @@
+"""Only what is not up is restarted, by the command of the manager that keeps it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from opsnb.errors import UsageError
+from opsnb.guard import Guard, Plan
+from opsnb.model import ActionRecord, ActionState, Status, now
+from opsnb.systems import processes
+from opsnb.target import Processes, Target
+from tests.systems.test_processes import APP, container, pm2_entry, printing
+
+
+def target(
+    command: Path,
+    script: str,
+    *names: str,
+    manager: Literal["pm2", "docker", "systemd"] = "pm2",
+) -> Target:
+    """Return a target whose manager's program does what `script` says."""
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    settings = Processes(manager=manager, names=names, command=str(command))
+    return Target(name="t", processes=settings)
+
+
+def shown(plan: Plan, command: Path) -> str:
+    return plan.command.replace(str(command), "MANAGER")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Path:
+    return tmp_path / "manager"
+
+
+def listing(*entries: dict[str, Any]) -> str:
+    return printing(json.dumps(list(entries)))
+
+
+def test_pm2_restarts_by_name_and_only_what_is_not_up(command: Path) -> None:
+    stopped = pm2_entry("worker", "stopped")
+    at = target(command, listing(APP, stopped), "app", "worker")
+    plan = processes.restart(at)
+    assert shown(plan, command) == "MANAGER restart worker"
+    assert (plan.planned, plan.summary) == (
+        1, "Restart worker (stopped); nothing else is touched.",
+    )  # fmt: skip
+    assert (
+        shown(processes.restart(at, "app"), command)
+        == "MANAGER restart app; MANAGER restart worker"
+    )
+
+
+def test_a_daemon_that_is_gone_brings_all_back(command: Path) -> None:
+    script = "echo 'The pm2 daemon of /home/x does not run.' >&2; exit 1"
+    plan = processes.restart(target(command, script, "app", "worker"))
+    assert (shown(plan, command), plan.planned) == ("MANAGER resurrect", 2)
+
+
+def test_docker_restarts_the_container_of_a_compose_service(command: Path) -> None:
+    label = "com.docker.compose.service=api"
+    lines = [
+        container("shop-api-1", "exited", "Exited (1) 2 minutes ago", label),
+        container("shop-db-1", "running", "Up 2 hours"),
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    script = f'if [ "$1" = ps ]; then {printing(text)}\nfi'
+    plan = processes.restart(target(command, script, "api", "shop-db-1", manager="docker"))
+    assert shown(plan, command) == "MANAGER restart shop-api-1"
+
+
+def test_systemd_restarts_the_unit(command: Path) -> None:
+    text = "LoadState=loaded\nActiveState=failed\nSubState=failed\nNRestarts=3"
+    plan = processes.restart(target(command, printing(text), "api.service", manager="systemd"))
+    assert shown(plan, command) == "MANAGER restart api.service"
+
+
+def test_an_unknown_process_is_told_with_the_nearest(command: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'app'"):
+        processes.restart(target(command, listing(APP), "app"), "ap")
+
+
+def test_one_that_was_to_be_restarted_though_it_is_up_is_not_forgotten(command: Path) -> None:
+    at = target(command, listing(APP), "app")
+    former = ActionRecord(
+        id="1", name="processes.restart", title="", target="t", terms={"names": ["app"]},
+        state=ActionState.APPLYING, started=now(),
+    )  # fmt: skip
+    assert processes.restart.again(at, former, "app").planned == 1
+
+
+def test_one_that_does_not_stay_up_is_told(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsnb.systems.processes.restarting._PATIENCE_S", 0.0)
+    at = target(command, listing(pm2_entry("app", "errored", restart_time=16)), "app")
+    record, (found,) = Guard(at, True, "", lambda _: None).act(processes.restart)
+    assert (record.state, record.verified) == (ActionState.APPLIED, False)
+    assert found.status is Status.CRIT
+    assert "app (errored, 16 restarts) did not stay up" in found.message
