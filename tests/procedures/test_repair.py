@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -114,6 +115,28 @@ def test_jobs_that_do_not_end_stop_it_and_the_queues_run_again(demo: Target) -> 
     assert record.state is ActionState.FAILED
     assert record.error is not None
     assert "Jobs of drill were still active" in record.error
+    assert wrong(demo) == before
+    assert not is_paused(demo, "drill")
+    assert paused(demo) == []
+    queue_jobs.forget(demo, "drill")
+
+
+def test_interrupted_it_puts_the_queues_back(demo: Target) -> None:
+    faults.inject("inconsistent-rows")
+    before = wrong(demo)
+    target = having(demo, repair=MEND, queues=("drill", "exports"))
+    queue_jobs.forget(demo, "drill")
+    queue_jobs.write_active(demo, "drill", "endless", age_s=60)
+
+    def interrupt() -> None:
+        wait_for(lambda: is_paused(demo, "exports"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        acted(target)
+    thread.join()
     assert wrong(demo) == before
     assert not is_paused(demo, "drill")
     assert paused(demo) == []
