@@ -165,7 +165,7 @@ def _is_full(row: Row) -> bool:
 def stable(target: Target, minutes: float) -> Finding:
     """The service stays up.
 
-    Asks every two seconds for `minutes`, and once more when that is 0.
+    Asks every two seconds for `minutes`, or just once when that is 0.
     """
     before = _restarts(target)
     began = time.monotonic()

@@ -168,7 +168,8 @@ def _refusals(target: Target, check: Integrity, key: str) -> Iterator[None]:
     except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
         raise
     except psycopg.Error as error:
-        if not error.sqlstate:
+        on_replica = key == "repair" and isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
+        if on_replica or not error.sqlstate:
             raise
         raise BadAnswer(
             SYSTEM,
