@@ -32,6 +32,8 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("database/connections", database.end_long_queries, (), {"minutes": 0.01}),
     ("database/backup", database.backup, (), {}),
     ("database/restore", database.restore, (), {}),
+    ("troubleshooting/slow_queries", database.create_index, ("scenes", "title"), {}),
+    ("troubleshooting/slow_queries", database.end_sessions, (), {"application": "left-behind"}),
     ("incidents/service_down", dependencies.start, (), {}),
     ("incidents/service_down", processes.restart, (), {}),
     ("incidents/data_inconsistency", repair.mend, (), {}),

@@ -34,6 +34,9 @@ DRILLS = [
     Drill("worker-down", "troubleshooting/high_queue_length", "backlog.no_worker"),
     Drill("failing-jobs", "troubleshooting/failed_jobs", "failures.defect"),
     Drill("cold-cache", "troubleshooting/high_cache_miss_rate", "misses.cold"),
+    Drill("slow-statement", "troubleshooting/slow_queries", "slowness.missing_index"),
+    Drill("blocked-table", "troubleshooting/slow_queries", "slowness.blocked"),
+    Drill("connection-flood", "troubleshooting/slow_queries", "slowness.flooded"),
     Drill("short-ttls", "troubleshooting/high_cache_miss_rate", "misses.expiring"),
 ]
 

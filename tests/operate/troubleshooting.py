@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from opsnb.guard import Guard
 from opsnb.model import RunResult, Status
 from opsnb.systems import processes
@@ -30,7 +32,32 @@ def two_workers_ran(target: Target, result: RunResult) -> None:
     one_worker(target)
 
 
+def index_names(target: Target) -> list[str]:
+    with psycopg.connect(target.database_url, autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT indexname FROM pg_indexes WHERE tablename = 'scenes' ORDER BY 1"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def no_index_on_titles(target: Target) -> None:
+    with psycopg.connect(target.database_url, autocommit=True) as connection:
+        connection.execute("DROP INDEX IF EXISTS idx_scenes_title")
+
+
+def titles_have_an_index(target: Target, result: RunResult) -> None:
+    assert "idx_scenes_title" in index_names(target)
+    assert result.actions[0].undo == 'DROP INDEX CONCURRENTLY "public"."idx_scenes_title";'
+    no_index_on_titles(target)
+
+
 SCENARIOS = {
+    "troubleshooting/slow_queries": Scenario(
+        titles_have_an_index,
+        {"index_table": "scenes", "index_columns": "title"},
+        no_index_on_titles,
+    ),
+    "troubleshooting/high_cache_miss_rate": Scenario(nothing_is_found),
     "troubleshooting/high_queue_length": Scenario(two_workers_ran, {"workers": "2"}, one_worker),
     "troubleshooting/failed_jobs": Scenario(nothing_is_found),
 }

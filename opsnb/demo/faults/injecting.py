@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from opsnb.demo import parts, service
-from opsnb.demo.faults import answers, caching, jobs, outages, rows
+from opsnb.demo.faults import answers, caching, jobs, outages, rows, sessions
 from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
@@ -21,7 +21,14 @@ CLEARING = ".clearing"
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
-    for fault in (*jobs.FAULTS, *outages.FAULTS, *answers.FAULTS, *caching.FAULTS, *rows.FAULTS)
+    for fault in (
+        *jobs.FAULTS,
+        *outages.FAULTS,
+        *answers.FAULTS,
+        *caching.FAULTS,
+        *rows.FAULTS,
+        *sessions.FAULTS,
+    )
 }
 
 

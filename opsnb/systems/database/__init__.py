@@ -2,7 +2,10 @@
 
 from opsnb.systems.database.access import SYSTEM, connection, errors, program
 from opsnb.systems.database.commands import progress
+from opsnb.systems.database.creating import create_index
 from opsnb.systems.database.dumping import backup, backups
+from opsnb.systems.database.ending import end_sessions
+from opsnb.systems.database.explaining import Advice, Statement, busiest, missing_for
 from opsnb.systems.database.indexes import invalid_indexes, reindex
 from opsnb.systems.database.performance import (
     bloat,
@@ -20,18 +23,24 @@ from opsnb.systems.database.upkeep import analyze
 
 __all__ = [
     "SYSTEM",
+    "Advice",
+    "Statement",
     "analyze",
     "backup",
     "backups",
     "bloat",
     "blocking",
+    "busiest",
     "cache_hits",
     "connection",
     "connections",
+    "create_index",
     "end_long_queries",
+    "end_sessions",
     "errors",
     "invalid_indexes",
     "long_queries",
+    "missing_for",
     "missing_indexes",
     "pg_dump",
     "ping",

@@ -23,7 +23,7 @@ SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""
 
 _MOST_ROWS = 20
-_OUR_MARK: LiteralString = "/* opsnb */"
+OUR_MARK: LiteralString = "/* opsnb */"
 _MIB = 2**20
 _OFTEN = 2  # what ran once, such as a migration, will not run again
 _LEAST_BLOCKS = 100_000  # fewer reads tell nothing about a cache
@@ -43,7 +43,7 @@ def _rows(
     database: Connection, query: LiteralString | sql.Composed, values: dict[str, object]
 ) -> list[Row]:
     """Return the rows of a query that bears our mark, so that it never counts as the service's."""
-    marked = sql.SQL(_OUR_MARK + " {}").format(
+    marked = sql.SQL(OUR_MARK + " {}").format(
         query if isinstance(query, sql.Composed) else sql.SQL(query)
     )
     return database.execute(marked, values).fetchall()
@@ -121,7 +121,7 @@ def _without_statistics(database: Connection, mend: str) -> Finding:
 
 
 def _slow(database: Connection, mean_ms: float, limit: int) -> list[Row]:
-    view, columns = _statements_view(database)
+    view, columns = statements_view(database)
     # An extension that was not updated with the server still has the old names.
     mean = "mean_exec_time" if "mean_exec_time" in columns else "mean_time"
     total = "total_exec_time" if "total_exec_time" in columns else "total_time"
@@ -140,12 +140,12 @@ def _slow(database: Connection, mean_ms: float, limit: int) -> list[Row]:
         "SELECT statement, calls, mean_ms, total_s, share_percent, rows, judged"
         " FROM ({}) AS s WHERE mean > %(mean_ms)s ORDER BY judged DESC, mean DESC LIMIT %(limit)s"
     ).format(query)
-    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": f"{_OUR_MARK}%"}
+    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": f"{OUR_MARK}%"}
     return _rows(database, outer, values)
 
 
-def _statements_view(database: Connection) -> tuple[sql.Identifier, set[str]]:
-    """Return the extension's view, wherever it was created, and its columns."""
+def statements_view(database: Connection) -> tuple[sql.Identifier, set[str]]:
+    """Return pg_stat_statements, wherever it was created, and its columns. Raises BadAnswer."""
     rows = database.execute(
         "SELECT n.nspname AS schema, a.attname AS column FROM pg_extension e"
         " JOIN pg_namespace n ON n.oid = e.extnamespace"

@@ -47,6 +47,15 @@ export async function findAnalysis(sceneId: number): Promise<Analysis | undefine
   )[0];
 }
 
+/** How often a scene was looked at; the table is there in a drill only. */
+export async function eventsOf(sceneId: number): Promise<number> {
+  const found = await rows<{ count: string }>(
+    "SELECT count(*) FROM events WHERE scene_id = $1 AND kind = $2",
+    [sceneId, "viewed"],
+  );
+  return Number(found[0]?.count ?? 0);
+}
+
 export async function scenesOf(projectId: number): Promise<{ id: number; title: string }[]> {
   return rows("SELECT id, title FROM scenes WHERE project_id = $1 ORDER BY position", [projectId]);
 }

@@ -10,7 +10,8 @@ export type Fault =
   | "failing-jobs"
   | "log-errors"
   | "queue-backlog"
-  | "short-ttls";
+  | "short-ttls"
+  | "slow-statement";
 
 export function faultActive(name: Fault): boolean {
   return existsSync(join(settings.faultsFolder, name));

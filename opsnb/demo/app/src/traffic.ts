@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { warmCache, projectKey, analysisKey, cacheService } from "./cache.js";
+import { eventsOf } from "./database.js";
 import { dependencies, using } from "./dependencies.js";
 import { faultActive } from "./faults.js";
 import { log } from "./log.js";
@@ -36,6 +37,9 @@ async function browse(): Promise<void> {
   await request("GET", "/api/projects");
   for (let i = 0; i < OVERVIEWS; i += 1) {
     await overview();
+  }
+  if (faultActive("slow-statement")) {
+    await Promise.all([eventsOf(pick(SCENES)), eventsOf(pick(SCENES))]);
   }
 }
 

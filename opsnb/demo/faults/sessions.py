@@ -1,0 +1,115 @@
+"""Faults of PostgreSQL: a lock that is never given back, idle connections, a lacking index."""
+
+from __future__ import annotations
+
+import sys
+
+import psycopg
+
+from opsnb.demo import holding, processes, service
+from opsnb.demo.faults.fault import Fault, see
+from opsnb.demo.home import DATABASE
+from opsnb.demo.parts import Parts
+
+LOCKED = "scenes"
+FLOOD_SHARE = 0.85
+"""Of the connections that PostgreSQL has for ordinary users."""
+
+EVENTS = 2_400_000
+_EVENTS_SQL = (
+    "CREATE TABLE IF NOT EXISTS events AS SELECT n AS id, n % 3000 + 1 AS scene_id,"
+    " 'viewed' AS kind, now() - n * interval '1 second' AS created_at"
+    f" FROM generate_series(1, {EVENTS}) AS n"
+)
+
+
+def _one(stack: Parts, question: str) -> int:
+    with psycopg.connect(
+        stack.settings.postgres_url(DATABASE), connect_timeout=2, autocommit=True
+    ) as connection:
+        row = connection.execute(question.encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _sessions(stack: Parts, application: str) -> int:
+    return _one(
+        stack, f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'"
+    )
+
+
+def _start(stack: Parts, *arguments: str) -> None:
+    module = ["-m", holding.__name__, str(stack.home.root)]
+    processes.start_detached(
+        [sys.executable, *module, *arguments],
+        log=stack.home.logs / "holding.log",
+        cwd=stack.home.root,
+    )
+
+
+def _end(stack: Parts, application: str) -> None:
+    stack.postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE application_name = '{application}'"
+    )
+    see(lambda: not _sessions(stack, application), "its sessions do not end")
+
+
+def _lock(stack: Parts) -> None:
+    if not _sessions(stack, holding.LOCKER):
+        _start(stack, "lock", LOCKED)
+    see(
+        lambda: _one(stack, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0,
+        "nobody waits for the table",
+    )
+
+
+def _flood(stack: Parts) -> None:
+    most = "SELECT setting::int FROM pg_settings WHERE name = 'max_connections'"
+    used = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    wanted = int(FLOOD_SHARE * _one(stack, most))
+    missing = wanted - _one(stack, used)
+    if missing > 0:
+        _start(stack, "idle", str(missing))
+    see(lambda: _one(stack, used) >= wanted, "the connections are not there")
+
+
+def _scan(stack: Parts) -> None:
+    stack.postgres.execute(_EVENTS_SQL)
+    # One process at a time, as on a server whose processes are all busy.
+    stack.postgres.execute("ALTER TABLE events SET (parallel_workers = 0)")
+    stack.postgres.execute("ANALYZE events")
+
+
+def _forget(stack: Parts) -> None:
+    stack.postgres.execute("DROP TABLE IF EXISTS events")
+
+
+FAULTS = (
+    Fault(
+        "blocked-table",
+        f"A report leaves a transaction open that locks the table {LOCKED}.",
+        "database.blocking",
+        None,
+        frozenset({"postgres", service.API, service.WORKER}),
+        _lock,
+        lambda stack: _end(stack, holding.LOCKER),
+    ),
+    Fault(
+        "connection-flood",
+        "A collector opens connections to PostgreSQL until few are left, and does nothing.",
+        "database.connections",
+        None,
+        frozenset({"postgres"}),
+        _flood,
+        lambda stack: _end(stack, holding.FLOODER),
+    ),
+    Fault(
+        "slow-statement",
+        f"The service searches a table of {EVENTS:,} events that lacks an index.",
+        "database.slow_statements",
+        None,
+        frozenset({"postgres", service.API}),
+        _scan,
+        _forget,
+    ),
+)

@@ -1,0 +1,143 @@
+"""Why statements are slow: a missing index, a lock, too many connections, or old statistics.
+
+Handbook, section 5.3.
+"""
+
+from __future__ import annotations
+
+from opsnb.check import check
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import database
+from opsnb.systems.database import Advice, Statement
+from opsnb.target import Target
+
+_SYSTEMS = (database.SYSTEM,)
+_WATCHING_LIMIT_S = 75.0
+_RUNBOOK = "troubleshooting/slow_queries"
+_OFTEN = 2  # calls while it was watched; what ran once may have been a person
+_MOST_EXPLAINED = 5
+_MOST_ROWS = 10
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def pace(target: Target, seconds: float = 3) -> Finding:
+    """Time of statements now"""
+    found = database.busiest(target, seconds)
+    slowest = max(_repeated(found), key=lambda each: each.mean_ms, default=None)
+    calls = sum(each.calls for each in found)
+    message = f"{calls} statements ended within {seconds:g} s"
+    if slowest:
+        message += f"; the slowest took {slowest.mean_ms:.1f} ms: {slowest.row()['statement'][:80]}"
+    return Finding.measured(
+        round(slowest.mean_ms, 2) if slowest else 0.0,
+        target.threshold("database_statement_ms"),
+        message + ".",
+        rows=[each.row() for each in found[:_MOST_ROWS]],
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def missing_index(target: Target, seconds: float = 3) -> Finding:
+    """An index is missing"""
+    found = database.busiest(target, seconds)
+    limit = target.threshold("database_statement_ms")
+    slow = [each for each in _repeated(found) if limit.judge(each.mean_ms) is not Status.OK]
+    if not slow:
+        message = "No statement that ran again and again was slow."
+        return Finding(status=Status.OK, message=message)
+    advice = database.missing_for(target, slow[:_MOST_EXPLAINED])
+    if not advice:
+        message = f"The plans of {len(slow)} slow statements read no great table that an index "
+        return Finding(status=Status.OK, message=message + "would spare.")
+    first = advice[0]
+    return Finding(
+        status=Status.WARN,
+        message=f"A statement that takes {first.statement.mean_ms:.0f} ms reads all "
+        f"{first.rows:,} rows of {first.table}; an index on {', '.join(first.columns)} would "
+        "serve it.",
+        value=round(first.statement.mean_ms, 1),
+        unit="ms",
+        rows=[_advice_row(each) for each in advice],
+        share=min(1.0, sum(each.statement.percent for each in advice) / 100),
+        remedies=[_create(each) for each in advice],
+    )
+
+
+@check(needs=_SYSTEMS)
+def blocked(target: Target) -> Finding:
+    """A session blocks others"""
+    found = database.blocking(target)
+    if found.status is Status.OK:
+        return found
+    blocker = int(found.rows[0]["session"])
+    return found.model_copy(
+        update={
+            "share": 1.0,
+            "remedies": [
+                Remedy(
+                    runbook=_RUNBOOK,
+                    parameters={"end_pid": blocker},
+                    why="shows the session that blocks; with --apply it is ended",
+                )
+            ],
+        }
+    )
+
+
+@check(needs=_SYSTEMS)
+def flooded(target: Target) -> Finding:
+    """Connections run out"""
+    found = database.connections(target)
+    if found.status is Status.OK:
+        return found
+    most = max(found.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
+    return found.model_copy(
+        update={
+            "message": f"{found.message} Most are idle ones of {most['application']}.",
+            "share": min(1.0, (found.value or 0.0) / 100),
+            "remedies": [
+                Remedy(
+                    runbook=_RUNBOOK,
+                    parameters={"end_idle_of": most["application"], "idle_longer_than": "10s"},
+                    why="shows its idle sessions; with --apply they are ended",
+                ),
+                Remedy(runbook="database/connections", why="shows all clients"),
+            ],
+        }
+    )
+
+
+@check(needs=_SYSTEMS)
+def running_long(target: Target) -> Finding:
+    """Queries run for minutes"""
+    found = database.long_queries(target)
+    if found.status is Status.OK:
+        return found
+    remedy = Remedy(runbook="database/connections", why="shows them; with --apply it ends them")
+    return found.model_copy(update={"share": 0.7, "remedies": [remedy]})
+
+
+@check(needs=_SYSTEMS)
+def unvacuumed(target: Target) -> Finding:
+    """Tables were not vacuumed"""
+    found = database.vacuum_state(target)
+    if found.status is Status.OK:
+        return found
+    remedy = Remedy(runbook="database/analyze", why="shows what VACUUM ANALYZE would do")
+    return found.model_copy(update={"share": 0.3, "remedies": [remedy]})
+
+
+def _repeated(statements: list[Statement]) -> list[Statement]:
+    return [each for each in statements if each.calls >= _OFTEN]
+
+
+def _create(advice: Advice) -> Remedy:
+    return Remedy(
+        runbook=_RUNBOOK,
+        parameters={"index_table": advice.table, "index_columns": ",".join(advice.columns)},
+        why="shows the plan; with --apply the index is created, concurrently",
+    )
+
+
+def _advice_row(advice: Advice) -> Row:
+    return {**advice.statement.row(), "rows read": advice.rows, "mend": advice.command}

@@ -1,0 +1,164 @@
+"""Create an index while the service goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from opsnb.errors import ServiceError, UsageError, did_you_mean
+from opsnb.guard import Permit, Plan, action
+from opsnb.model import ActionRecord, Finding, Status
+from opsnb.systems.database import relations
+from opsnb.systems.database.access import (
+    LOCK_WAIT_S,
+    SYSTEM,
+    Connection,
+    connection,
+    demand_primary,
+    identity,
+    session,
+)
+from opsnb.systems.database.commands import run
+from opsnb.systems.database.relations import Relation
+from opsnb.target import Target
+
+_LONGEST_NAME = 63
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An index that is to be there."""
+
+    table: Relation
+    columns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"idx_{self.table.name}_{'_'.join(self.columns)}"[:_LONGEST_NAME]
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier(self.table.schema, self.name)
+
+    @property
+    def statement(self) -> sql.Composed:
+        return sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} ({})").format(
+            sql.Identifier(self.name),
+            self.table.identifier,
+            sql.SQL(", ").join(map(sql.Identifier, self.columns)),
+        )
+
+    @property
+    def words(self) -> str:
+        return f"{self.table.label} ({', '.join(self.columns)})"
+
+
+@action(needs=(SYSTEM,), resumable=True)
+def create_index(
+    target: Target, _: ActionRecord | None, table: str, columns: str, *, lock_wait_s: float = 0
+) -> Plan:
+    """Create an index.
+
+    Concurrently: everybody reads and writes on. `columns` are names with commas between them;
+    without a table there is nothing to do. What a failed attempt left is dropped. Raises
+    UsageError when there is no such table or column.
+    """
+    if not table:
+        return _nothing()
+    with connection(target) as database:
+        demand_primary(target, database)
+        wanted = _wanted(database, table, columns)
+        state, server = _state(database, wanted), identity(database)
+        size = _table_bytes(database, wanted.table)
+
+    def work(permit: Permit) -> Iterator[int]:
+        with session(target, permit, lock_wait_s=lock_wait_s or LOCK_WAIT_S) as writing:
+            drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(wanted.identifier)
+            if state == "invalid":
+                writing.execute(drop)
+            try:
+                for _ in run(target, writing, wanted.statement):
+                    yield 0
+            except BaseException:
+                with suppress(ServiceError, psycopg.Error), session(target, permit) as again:
+                    again.execute(drop)
+                raise
+            yield 1
+
+    def verify() -> list[Finding]:
+        with connection(target) as database:
+            now = _state(database, wanted)
+        status = Status.OK if now == "valid" else Status.CRIT
+        return [Finding(status=status, message=f"The index on {wanted.words} is {now}.")]
+
+    planned = 0 if state == "valid" else 1
+    return Plan(
+        summary=f"Create an index on {wanted.words}, concurrently."
+        if planned
+        else f"There is an index on {wanted.words} already: nothing to do.",
+        planned=planned,
+        unit="indexes",
+        command=f"{wanted.statement.as_string()};",
+        undo=f"DROP INDEX CONCURRENTLY {wanted.identifier.as_string()};",
+        work=work,
+        verify=verify,
+        bytes=size if planned else None,
+        basis=(server, wanted, state),
+        warning="It reads the whole table, waits for the transactions that are open now, and every "
+        "write to the table has one more index to keep."
+        if planned
+        else "",
+    )
+
+
+def _nothing() -> Plan:
+    return Plan(
+        summary="No table is named: no index is made.",
+        planned=0,
+        unit="indexes",
+        command="",
+        undo="",
+        work=lambda _: iter(()),
+        verify=list,
+    )
+
+
+def _wanted(database: Connection, table: str, columns: str) -> _Wanted:
+    found = relations.table(database, table)
+    rows = database.execute(
+        "SELECT attname::text AS name FROM pg_attribute"
+        " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped",
+        [found.oid],
+    ).fetchall()
+    known = [row["name"] for row in rows]
+    names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    if not names:
+        raise UsageError("Say which columns the index is to have, with commas between them.")
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{found.label} has no column '{name}'." + did_you_mean(name, known))
+    return _Wanted(found, names)
+
+
+def _state(database: Connection, wanted: _Wanted) -> str:
+    """Return whether an index on these columns is valid, invalid or missing."""
+    rows = database.execute(
+        "SELECT i.indisvalid AS valid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " WHERE i.indrelid = %(table)s AND (i.indisvalid OR c.relname = %(name)s)"
+        " AND i.indpred IS NULL AND %(columns)s::text[] = ARRAY("
+        " SELECT a.attname::text FROM unnest(i.indkey::int[]) WITH ORDINALITY AS k(number, place)"
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.place)",
+        {"table": wanted.table.oid, "name": wanted.name, "columns": list(wanted.columns)},
+    ).fetchall()
+    if any(row["valid"] for row in rows):
+        return "valid"
+    return "invalid" if rows else "missing"
+
+
+def _table_bytes(database: Connection, table: Relation) -> int:
+    row = database.execute("SELECT pg_table_size(%s::oid) AS bytes", [table.oid]).fetchone()
+    return int(row["bytes"]) if row else 0

@@ -1,0 +1,149 @@
+"""End sessions that hold locks or connections and do nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+from opsnb.errors import UsageError
+from opsnb.guard import Permit, Plan, action
+from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.systems.database.access import (
+    APPLICATION,
+    SYSTEM,
+    Connection,
+    connection,
+    identity,
+    session,
+)
+from opsnb.systems.database.words import counted
+from opsnb.target import Target
+
+_END_S = 5.0
+_POLL_S = 0.1
+_MOST = 1000
+_SAMPLE = 20
+
+
+@action(needs=(SYSTEM,), resumable=True)
+def end_sessions(
+    target: Target,
+    former: ActionRecord | None,
+    pid: int = 0,
+    application: str = "",
+    idle_s: float = 60,
+) -> Plan:
+    """End sessions.
+
+    The one with this pid, whatever it does; or all those of `application` that have been idle, in
+    a transaction or not, for more than `idle_s` seconds. Without either there is nothing to do.
+    Raises UsageError when no such session is there.
+    """
+    with connection(target) as database:
+        found = _chosen(database, pid, application, idle_s)
+        basis = identity(database)
+    if former:
+        found = [row for row in found if _key(row) in former.terms["sessions"]]
+    elif pid and not found:
+        raise UsageError(f"There is no client's session with pid {pid}: it has ended by itself.")
+    terms = former.terms if former else {"sessions": [_key(row) for row in found]}
+
+    def work(permit: Permit) -> Iterator[int]:
+        with session(target, permit) as server:
+            for done, row in enumerate(found, 1):
+                server.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE pid = %(pid)s AND backend_start = %(backend_start)s",
+                    row,
+                )
+                yield done
+
+    def verify() -> list[Finding]:
+        return [_effect(target, terms["sessions"])]
+
+    open_transactions = sum(row["transaction_s"] is not None for row in found)
+    return Plan(
+        summary=_summary(found, pid, application, idle_s),
+        planned=len(found),
+        unit="sessions",
+        command="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ...;",
+        undo="",
+        work=work,
+        verify=verify,
+        sample=[_shown(row) for row in found[:_SAMPLE]],
+        basis=basis,
+        warning=f"{counted(open_transactions, 'open transaction')} are rolled back: what they had "
+        "written is lost."
+        if open_transactions
+        else "",
+        terms=terms,
+    )
+
+
+def _chosen(
+    database: Connection, pid: int, application: str, idle_s: float
+) -> list[dict[str, Any]]:
+    if not (pid or application):
+        return []
+    return database.execute(
+        "SELECT pid, backend_start, usename AS user, application_name AS application,"
+        " client_addr::text AS client, state,"
+        " round(extract(epoch FROM clock_timestamp() - state_change))::int AS for_s,"
+        " round(extract(epoch FROM clock_timestamp() - xact_start))::int AS transaction_s,"
+        " left(query, 120) AS query FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        " AND application_name <> %(ours)s AND (pid = %(pid)s OR (%(pid)s = 0"
+        " AND application_name = %(application)s AND state LIKE 'idle%%'"
+        " AND clock_timestamp() - state_change > %(idle_s)s * interval '1 second'))"
+        " ORDER BY state_change LIMIT %(most)s",
+        {
+            "ours": APPLICATION,
+            "pid": pid,
+            "application": application,
+            "idle_s": idle_s,
+            "most": _MOST,
+        },
+    ).fetchall()
+
+
+def _summary(found: list[dict[str, Any]], pid: int, application: str, idle_s: float) -> str:
+    if not (pid or application):
+        return "No session is named: none is ended."
+    if not found:
+        return f"No session of {application or pid} is to be ended."
+    if pid:
+        row = found[0]
+        return f"End the session {pid} of {row['application'] or row['user']}, {row['state']}."
+    return f"End {counted(len(found), 'session')} of {application}, idle for over {idle_s:g} s."
+
+
+def _key(row: dict[str, Any]) -> list[Any]:
+    """Return what tells this session from any other: pids are used again."""
+    return [row["pid"], row["backend_start"].astimezone(UTC).isoformat()]
+
+
+def _shown(row: dict[str, Any]) -> Row:
+    keys = ("pid", "user", "application", "client", "state", "for_s", "transaction_s", "query")
+    return {key: row[key] for key in keys}
+
+
+def _effect(target: Target, meant: list[list[Any]]) -> Finding:
+    """Wait until the sessions have ended, but not for long."""
+    ends = time.monotonic() + _END_S
+    while left := _left(target, meant):
+        if time.monotonic() > ends:
+            pids = ", ".join(str(pid) for pid in left[:10])
+            return Finding(status=Status.CRIT, message=f"Still there: pid {pids}.")
+        time.sleep(_POLL_S)
+    return Finding(status=Status.OK, message=f"{counted(len(meant), 'session')} ended.")
+
+
+def _left(target: Target, meant: list[list[Any]]) -> list[int]:
+    with connection(target) as database:
+        rows = database.execute(
+            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = ANY(%s)",
+            [[pid for pid, _ in meant]],
+        ).fetchall()
+    return [row["pid"] for row in rows if _key(row) in meant]

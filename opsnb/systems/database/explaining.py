@@ -1,0 +1,161 @@
+"""What the database works on now, and the indexes that it would be quicker with."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from opsnb.errors import BadAnswer
+from opsnb.model import Row
+from opsnb.systems.database.access import SYSTEM, Connection, connection
+from opsnb.systems.database.performance import OUR_MARK, statements_view
+from opsnb.target import Target
+
+_BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
+_MOST_COLUMNS = 3
+_GENERIC_PLANS = 160000  # the server's version that explains a statement without its values
+_JUDGED = r"^[\s(]*(select|insert|update|delete|merge|with)"
+_COMPARED = re.compile(
+    r"\((?:\((?:\w+\.)*)?(?:\w+\.)*(?P<column>[a-z_]\w*)\)?(?:::[\w ]+)? (?P<how>=|<=|>=|<|>) "
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that ended while the database was watched."""
+
+    text: str
+    """With `$1` in place of values."""
+    calls: int
+    mean_ms: float
+    percent: float
+    """Of all the time that statements took."""
+
+    def row(self) -> Row:
+        """Return what is shown of it."""
+        return {
+            "statement": " ".join(self.text.split())[:160],
+            "calls": self.calls,
+            "mean_ms": round(self.mean_ms, 1),
+            "time_percent": round(self.percent, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Advice:
+    """An index that a statement lacks."""
+
+    table: str
+    """With its schema."""
+    columns: tuple[str, ...]
+    rows: int
+    """How many the table has, as the planner believes."""
+    statement: Statement
+
+    @property
+    def command(self) -> str:
+        """The statement that makes it."""
+        return f"CREATE INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)})"
+
+
+def busiest(target: Target, seconds: float) -> list[Statement]:
+    """Return the statements that ended within so many seconds, the slowest first.
+
+    Raises BadAnswer when the server keeps no statistics of statements.
+    """
+    before = _counted(target)
+    time.sleep(seconds)
+    grown = [
+        (text, calls - before.get(key, (text, 0, 0.0))[1], ms - before.get(key, (text, 0, 0.0))[2])
+        for key, (text, calls, ms) in _counted(target).items()
+    ]
+    ended = [(text, calls, ms) for text, calls, ms in grown if calls > 0]
+    total = sum(ms for _, _, ms in ended) or 1.0
+    found = [Statement(text, calls, ms / calls, 100 * ms / total) for text, calls, ms in ended]
+    return sorted(found, key=lambda each: -each.mean_ms)
+
+
+def _counted(target: Target) -> dict[int, tuple[str, int, float]]:
+    """Return text, calls and ms of each statement of the target's database so far."""
+    with connection(target) as database:
+        view, columns = statements_view(database)
+        total = "total_exec_time" if "total_exec_time" in columns else "total_time"
+        rows = database.execute(
+            sql.SQL(
+                OUR_MARK + " SELECT queryid, min(query) AS text, sum(calls)::bigint AS calls,"
+                " sum({})::float AS ms FROM {} WHERE query ~* %s AND query NOT LIKE %s"
+                " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " GROUP BY 1"
+            ).format(sql.Identifier(total), view),
+            [_JUDGED, f"{OUR_MARK}%"],
+        ).fetchall()
+    return {row["queryid"]: (row["text"], row["calls"], row["ms"]) for row in rows}
+
+
+def missing_for(target: Target, statements: list[Statement]) -> list[Advice]:
+    """Return the indexes that would spare `statements` the reading of whole tables.
+
+    By their plans, which are made without running them. Raises BadAnswer before PostgreSQL 16.
+    """
+    with connection(target) as database:
+        if database.info.server_version < _GENERIC_PLANS:
+            raise BadAnswer(
+                SYSTEM,
+                "Before version 16, PostgreSQL explains no statement without its values: take it "
+                "from the log, and EXPLAIN it by hand.",
+            )
+        return [
+            advice
+            for statement in statements
+            for scan in _scans(database, statement)
+            if (advice := _advice(database, statement, scan))
+        ]
+
+
+def _scans(database: Connection, statement: Statement) -> Iterator[dict[str, Any]]:
+    """Yield the plan's nodes that read a whole table and keep a part of it."""
+    text = sql.SQL(statement.text)
+    try:
+        with database.transaction():
+            row = database.execute(
+                sql.SQL("EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) ") + text
+            ).fetchone()
+    except psycopg.Error:
+        return  # what cannot be explained, such as one that was cut, tells nothing
+    nodes = [row["QUERY PLAN"][0]["Plan"]] if row else []
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node["Node Type"].endswith("Seq Scan") and "Filter" in node:
+            yield node
+
+
+def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) -> Advice | None:
+    """Return the index that would serve this scan; None when there is none to make."""
+    exact = [m["column"] for m in _COMPARED.finditer(scan["Filter"]) if m["how"] == "="]
+    ranges = [m["column"] for m in _COMPARED.finditer(scan["Filter"]) if m["how"] != "="]
+    wanted = list(dict.fromkeys([*exact, *ranges[:1]]))[:_MOST_COLUMNS]
+    table = sql.Identifier(scan["Schema"], scan["Relation Name"]).as_string()
+    row = database.execute(
+        "SELECT c.reltuples::bigint AS rows,"
+        " ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0"
+        " AND NOT attisdropped) AS columns,"
+        " ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a"
+        " ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
+        " WHERE i.indrelid = c.oid AND i.indisvalid) AS leading"
+        " FROM pg_class c WHERE c.oid = %s::regclass",
+        [table],
+    ).fetchone()
+    if row is None or row["rows"] < _BIG_ROWS:
+        return None
+    columns = tuple(name for name in wanted if name in row["columns"])
+    if not columns or columns[0] in row["leading"]:
+        return None  # the planner has one, and chose not to take it
+    name = f"{scan['Schema']}.{scan['Relation Name']}"
+    return Advice(name, columns, row["rows"], statement)
