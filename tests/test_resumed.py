@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from opsnb.demo import faults
@@ -194,6 +195,28 @@ def limited_to_two(target: Target) -> None:
     act(target, queues.limit, {"queue": "exports", "concurrency": 0})
 
 
+def titles_have_one_index(target: Target) -> None:
+    assert [name for name in troubleshooting.index_names(target) if "title" in name] == [
+        "idx_scenes_title"
+    ]
+    troubleshooting.no_index_on_titles(target)
+
+
+@contextmanager
+def idle_sessions(demo: Target) -> Iterator[Target]:
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(
+                psycopg.connect(demo.database_url, application_name="left-behind", autocommit=True)
+            )
+        yield demo
+
+
+def none_is_left(target: Target) -> None:
+    left = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'left-behind'"
+    assert databases.query(target, left) == []
+
+
 def all_are_up(target: Target) -> None:
     assert processes.up(target).status is Status.OK
     faults.clear("worker-down")
@@ -313,6 +336,19 @@ CASES: dict[str, Case] = {
         {"minutes": 0.01},
         place=long_queries,
         since=another_long_query,
+    ),
+    "troubleshooting/slow_queries": Case(
+        database.create_index,
+        titles_have_one_index,
+        {"table": "scenes", "columns": "title"},
+        prepare=troubleshooting.no_index_on_titles,
+        steps=None,
+    ),
+    "troubleshooting/slow_queries of sessions": Case(
+        database.end_sessions,
+        none_is_left,
+        {"application": "left-behind", "idle_s": 0},
+        place=idle_sessions,
     ),
     "database/backup": Case(database.backup, one_backup, place=own_database),
     "database/restore": Case(

@@ -101,6 +101,29 @@ def wrong_scores(target: Target) -> None:
     assert found[0] >= 40
 
 
+def sessions(target: Target, condition: str) -> int:
+    with psycopg.connect(target.database_url, autocommit=True) as connection:
+        row = connection.execute(
+            f"SELECT count(*) FROM pg_stat_activity WHERE {condition}".encode()
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def blocked(target: Target) -> None:
+    assert sessions(target, "wait_event_type = 'Lock'")
+
+
+def flooded(target: Target) -> None:
+    assert sessions(target, "state = 'idle' AND application_name = 'stats-collector'") > 30
+
+
+def searches(target: Target) -> None:
+    ends = time.monotonic() + 30
+    while not sessions(target, "query LIKE 'SELECT count(*) FROM events%'"):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
 EFFECTS: dict[str, Callable[[Target], None]] = {
     "queue-backlog": backlog,
     "failing-jobs": failing,
@@ -114,6 +137,9 @@ EFFECTS: dict[str, Callable[[Target], None]] = {
     "log-errors": log_errors,
     "cold-cache": cache_misses,
     "short-ttls": cache_misses,
+    "blocked-table": blocked,
+    "connection-flood": flooded,
+    "slow-statement": searches,
     "inconsistent-rows": wrong_scores,
 }
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from opsnb.demo import faults
+from opsnb.diagnosis import slowness
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.procedures import repair
@@ -23,6 +24,9 @@ CHECKS = (
     cache.memory,
     cache.hit_rate,
     database.ping,
+    database.blocking.given(),
+    database.connections,
+    slowness.pace.given(),
     processes.up,
     host.disk,
     host.memory,
@@ -43,6 +47,9 @@ NAMED_BY = {
     "log-errors": {"logs.errors"},
     "cold-cache": {"cache.hit_rate"},
     "short-ttls": {"cache.hit_rate"},
+    "blocked-table": {"database.blocking"},
+    "connection-flood": {"database.connections"},
+    "slow-statement": {"slowness.pace"},
     "inconsistent-rows": {"repair.integrity"},
 }
 ON_REDIS = {
@@ -52,12 +59,18 @@ ON_REDIS = {
     "cache.memory",
     "cache.hit_rate",
 }
+ON_POSTGRES = {
+    "repair.integrity",
+    "database.blocking",
+    "database.connections",
+    "slowness.pace",
+}
 DEPENDENT = {
     "api-down": {"api.latency", "api.queue_stats"},
     "redis-down": ON_REDIS,
     "redis-hang": ON_REDIS,
-    "postgres-down": {"repair.integrity"},
-    "postgres-hang": {"repair.integrity"},
+    "postgres-down": ON_POSTGRES,
+    "postgres-hang": ON_POSTGRES,
 }
 
 
