@@ -45,6 +45,8 @@ export const pool = new pg.Pool({
   connectionTimeoutMillis: 3 * PATIENCE_MS,
   // Longer than anybody waits, so that whoever asked sees one limit, and still bounded.
   query_timeout: 3 * PATIENCE_MS,
+  // The server gives up too: else a session that waits for a lock outlives whoever asked.
+  statement_timeout: 2.5 * PATIENCE_MS,
   application_name: process.env.name ?? "cli",
 });
 
