@@ -5,12 +5,13 @@ from __future__ import annotations
 import httpx
 
 from opsnb.demo import service
-from opsnb.demo.faults.fault import Fault
+from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.parts import Parts
 
 _FAMILIES = ("project:*", "gemini:*")
 _AT_ONCE = 1000
 WARMING_LIMIT_S = 30.0
+LEAST_EXPIRED = 400
 
 
 def _empty(stack: Parts) -> None:
@@ -18,6 +19,18 @@ def _empty(stack: Parts) -> None:
         for family in _FAMILIES:
             for key in client.scan_iter(match=family, count=_AT_ONCE):
                 client.unlink(key)
+
+
+def _see_expire(stack: Parts) -> None:
+    """Empty the cache, and wait until keys expire that were written since."""
+
+    def expired() -> int:
+        with stack.valkey.client() as client:
+            return int(client.info("stats")["expired_keys"])
+
+    before = expired()
+    _empty(stack)
+    see(lambda: expired() > before + LEAST_EXPIRED, "no key expires")
 
 
 def _fill(stack: Parts) -> None:
@@ -41,7 +54,7 @@ FAULTS = (
         "cache.hit_rate",
         None,
         frozenset({service.API, "valkey"}),
-        _empty,
+        _see_expire,
         _fill,
     ),
 )
