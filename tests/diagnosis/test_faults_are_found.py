@@ -38,7 +38,6 @@ DRILLS = [
     Drill("slow-statement", "troubleshooting/slow_queries", "slowness.missing_index"),
     Drill("blocked-table", "troubleshooting/slow_queries", "slowness.blocked"),
     Drill("connection-flood", "troubleshooting/slow_queries", "slowness.flooded"),
-    Drill("short-ttls", "troubleshooting/high_cache_miss_rate", "misses.expiring"),
 ]
 
 
