@@ -105,13 +105,20 @@ class Service:
 
     def _await(self, name: str) -> None:
         seen: set[int] = set()
+        instances = 1  # a worker may have been scaled
+
+        def crashes() -> bool:
+            return len(seen) >= CRASH_LOOP * instances
 
         def settled() -> bool:
-            seen.update(process.pid for process in running(self.home, name))
+            nonlocal instances
+            found = [process.pid for process in running(self.home, name)]
+            seen.update(found)
+            instances = max(instances, len(found))
             ready = answers(self.settings) if name == API else self._worker_is_ready()
-            return ready or len(seen) >= CRASH_LOOP
+            return ready or crashes()
 
-        if not processes.wait_until(settled, START_LIMIT_S) or len(seen) >= CRASH_LOOP:
+        if not processes.wait_until(settled, START_LIMIT_S) or crashes():
             raise DemoError(
                 f"The service's process '{name}' did not come up; "
                 f"the cause is in {self.log}:{tail(self.log)}"

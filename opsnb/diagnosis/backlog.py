@@ -20,7 +20,7 @@ _WATCHING_LIMIT_S = 70.0
 _SLOWER = 3.0  # times the usual
 _LEAST_SLOW_S = 1.0  # below, jobs of a few milliseconds would look slow on a busy machine
 _LONG_S = 10.0  # for a job to run, when no other tells how long they usually take
-_DRAIN_S = 120.0  # in which a long queue is to be short again
+_DRAIN_S = 60.0  # in which a long queue is to be short again
 _MOST_WORKERS = 8  # times as many: what they use is under more load too
 _LOAD_SHARE = 0.3  # a queue that has too much to do may have another, truer cause
 

@@ -36,7 +36,7 @@ def state(part: str) -> str:
 
 def backlog(target: Target) -> None:
     counts = queue(target)
-    assert 600 <= counts["waiting"] <= 800
+    assert 500 <= counts["waiting"] <= 700
     assert counts["active"] <= 3
 
 

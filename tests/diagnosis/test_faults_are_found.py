@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from opsnb.demo import faults
-from opsnb.model import Finding, Remedy, RunResult, Status
+from opsnb.guard import Guard
+from opsnb.model import Finding, RunResult, Status
+from opsnb.systems import queues
 from opsnb.target import Target
+from tests.incident import mended
 from tests.operate.troubleshooting import one_worker
 from tests.test_operate import run_once
 
@@ -24,15 +27,18 @@ class Drill:
     fault: str
     runbook: str
     cause: str
-    parameters: dict[str, str] = field(default_factory=dict)
+    shorter: dict[str, str] = field(default_factory=dict)
+    """Parameters of the runbook that mends it, which only shorten its run."""
 
     def diagnosed(self, target: Target) -> RunResult:
-        return run_once(target, self.runbook, self.parameters)
+        return run_once(target, self.runbook, {})
 
 
 DRILLS = [
     Drill("queue-backlog", "troubleshooting/high_queue_length", "backlog.slow_jobs"),
-    Drill("worker-down", "troubleshooting/high_queue_length", "backlog.no_worker"),
+    Drill(
+        "worker-down", "troubleshooting/high_queue_length", "backlog.no_worker", {"minutes": "1s"}
+    ),
     Drill("failing-jobs", "troubleshooting/failed_jobs", "failures.defect"),
     Drill("cold-cache", "troubleshooting/high_cache_miss_rate", "misses.cold"),
     Drill("slow-statement", "troubleshooting/slow_queries", "slowness.missing_index"),
@@ -49,12 +55,6 @@ def causes(result: RunResult) -> list[Finding]:
     return [found[name] for name in dict.fromkeys(ranked)]
 
 
-def mend(target: Target, remedy: Remedy) -> RunResult:
-    """Run what a finding links to, with its parameters."""
-    given = {name: str(value) for name, value in remedy.parameters.items()}
-    return run_once(target, remedy.runbook, given | {"apply": "true"})
-
-
 @pytest.mark.parametrize("drill", DRILLS, ids=[drill.fault for drill in DRILLS])
 def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
     demo: Target, drill: Drill
@@ -62,7 +62,7 @@ def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
     faults.inject(drill.fault)
     first = causes(drill.diagnosed(demo))[0]
     assert first.name == drill.cause
-    mend(demo, first.remedies[0])
+    mended(demo, first, **drill.shorter)
     ends = time.monotonic() + PATIENCE_S
     while left := causes(drill.diagnosed(demo)):
         assert time.monotonic() < ends, [finding.message for finding in left]
@@ -71,7 +71,11 @@ def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
 
 def test_two_faults_at_once_are_both_in_the_first_two_places(demo: Target) -> None:
     faults.inject("queue-backlog")
-    run_once(demo, "queues/pause", {"queue": "ai-analysis", "apply": "true"})
-    result = run_once(demo, "troubleshooting/high_queue_length", {})
-    assert {cause.name for cause in causes(result)[:2]} == {"backlog.paused", "backlog.slow_jobs"}
-    run_once(demo, "queues/resume", {"queue": "ai-analysis", "apply": "true"})
+    guard = Guard(demo, apply=True, confirm="", show=lambda _: None)
+    guard.act(queues.limit, "ai-analysis", 1)
+    try:
+        result = run_once(demo, "troubleshooting/high_queue_length", {})
+    finally:
+        guard.act(queues.limit, "ai-analysis", 0)
+    found = {cause.name for cause in causes(result)[:2]}
+    assert found == {"backlog.held_back", "backlog.slow_jobs"}

@@ -14,7 +14,7 @@ from opsnb.errors import DemoError
 
 AI_ANALYSIS = "ai-analysis"
 
-BACKLOG_JOBS = 700
+BACKLOG_JOBS = 600
 FAILING_JOBS = 60
 
 # What the service writes, by which its jobs are known.

@@ -1,0 +1,59 @@
+"""Past runs, as the records tell of them: what was measured, and what was done.
+
+Only results are read, never notebooks: a runbook that compares itself with earlier runs is not to
+wait for them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import fsspec
+
+from opsnb.target import Target, load_config
+
+
+def results(
+    target: Target, since: float, runbooks: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield the `result.json` of the runs on `target` that began after `since`, the oldest first.
+
+    `since` is in seconds since 1970; without `runbooks`, the runs of all of them. What cannot be
+    read is passed over, also a whole store: without records nothing is known, and that is said by
+    whoever asks.
+    """
+    try:
+        yield from _results(target, datetime.fromtimestamp(since, UTC), runbooks)
+    except (OSError, ImportError):
+        return
+
+
+def _results(
+    target: Target, since: datetime, runbooks: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    files, root = fsspec.core.url_to_fs(load_config().store)
+    # A run's id begins with its time and ends with its target and four digits.
+    earliest, ending = f"{since:%Y%m%dT%H%M%SZ}", f"-{target.name}-"
+    wanted = [f"-{runbook.replace('/', '.')}{ending}" for runbook in runbooks] or [ending]
+    for month in _months(since):
+        folder = f"{root}/{month}"
+        paths = files.ls(folder, detail=False) if files.isdir(folder) else ()
+        for name in sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths):
+            if name >= earliest and any(part in name for part in wanted):
+                try:
+                    yield json.loads(files.cat_file(f"{folder}/{name}/result.json"))
+                except (OSError, ValueError):
+                    continue
+
+
+def _months(since: datetime) -> list[str]:
+    """Return the folders, `YYYY/MM`, of the months from `since` to this one."""
+    month, now = since.replace(day=1), datetime.now(UTC)
+    found = []
+    while month <= now:
+        found.append(f"{month:%Y/%m}")
+        month = (month + timedelta(days=31)).replace(day=1)
+    return found
