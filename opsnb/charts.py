@@ -80,6 +80,22 @@ def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
     return _chart(title or finding.title, finding, (value,), draw)
 
 
+def lines(finding: Finding, *, over: str, title: str = "") -> Chart:
+    """Return a line for each column but `over`, which is what they run over."""
+    names = [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
+
+    def draw(axes: Axes) -> None:
+        at = [float(row[over]) for row in finding.rows]
+        for name, colour in zip(names, itertools.cycle(PALETTE)):
+            axes.plot(at, [float(row[name]) for row in finding.rows], color=colour, label=name)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(finding.unit)
+        axes.set_xlabel(over)
+        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
+
+    return _chart(title or finding.title, finding, (over, *names), draw)
+
+
 def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
     """Return a bar from 0 to 100 % for each row, coloured by its status."""
 

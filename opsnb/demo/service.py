@@ -173,7 +173,7 @@ class Service:
                 "out_file": str(self.log),
                 "error_file": str(self.log),
                 "merge_logs": True,
-                "pmx": False,
+                "pmx": True,
                 "vizion": False,
                 "kill_timeout": 3000,
                 "exp_backoff_restart_delay": 100,

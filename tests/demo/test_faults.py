@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 import redis
@@ -124,6 +125,17 @@ def searches(target: Target) -> None:
         time.sleep(0.1)
 
 
+def grows(_: Target) -> None:
+    def size() -> int:
+        app = next(part for part in stack.status().parts if part.name == "app")
+        return sum(psutil.Process(pid).memory_info().rss for pid in app.pids)
+
+    before, ends = size(), time.monotonic() + 30
+    while size() < before + 5 * 2**20:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
 EFFECTS: dict[str, Callable[[Target], None]] = {
     "queue-backlog": backlog,
     "failing-jobs": failing,
@@ -137,6 +149,7 @@ EFFECTS: dict[str, Callable[[Target], None]] = {
     "log-errors": log_errors,
     "cold-cache": cache_misses,
     "short-ttls": cache_misses,
+    "memory-leak": grows,
     "blocked-table": blocked,
     "connection-flood": flooded,
     "slow-statement": searches,

@@ -42,6 +42,7 @@ DRILLS = [
     Drill("failing-jobs", "troubleshooting/failed_jobs", "failures.defect"),
     Drill("cold-cache", "troubleshooting/high_cache_miss_rate", "misses.cold"),
     Drill("slow-statement", "troubleshooting/slow_queries", "slowness.missing_index"),
+    Drill("memory-leak", "troubleshooting/memory", "memory.leaking"),
     Drill("blocked-table", "troubleshooting/slow_queries", "slowness.blocked"),
     Drill("connection-flood", "troubleshooting/slow_queries", "slowness.flooded"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from opsnb.guard import Guard
-from opsnb.model import RunResult, Status
+from opsnb.model import RunResult, Status, now
 from opsnb.systems import processes
 from opsnb.target import Target
 from tests.operate import Scenario
@@ -51,6 +51,16 @@ def titles_have_an_index(target: Target, result: RunResult) -> None:
     no_index_on_titles(target)
 
 
+def only_the_worker_was_restarted(target: Target, result: RunResult) -> None:
+    nothing_is_found(target, result)
+    (done,) = result.actions
+    assert done.terms == {"names": ["worker"]}
+    assert done.started is not None
+    since_s = (now() - done.started).total_seconds()
+    started = {process.name: process.uptime_s or 0.0 for process in processes.listed(target)}
+    assert started["worker"] < since_s < started["app"]
+
+
 SCENARIOS = {
     "troubleshooting/slow_queries": Scenario(
         titles_have_an_index,
@@ -60,4 +70,5 @@ SCENARIOS = {
     "troubleshooting/high_cache_miss_rate": Scenario(nothing_is_found),
     "troubleshooting/high_queue_length": Scenario(two_workers_ran, {"workers": "2"}, one_worker),
     "troubleshooting/failed_jobs": Scenario(nothing_is_found),
+    "troubleshooting/memory": Scenario(only_the_worker_was_restarted, {"restart": "worker"}),
 }

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from opsnb.demo import faults
-from opsnb.diagnosis import slowness
+from opsnb.diagnosis import memory, slowness
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.procedures import repair
@@ -50,6 +50,7 @@ NAMED_BY = {
     "log-errors": {"logs.errors"},
     "cold-cache": {"cache.hit_rate"},
     "short-ttls": {"cache.hit_rate"},
+    "memory-leak": {"memory.leaking"},
     "blocked-table": {"database.blocking", *UNREADABLE},
     "connection-flood": {"database.connections"},
     "slow-statement": {"slowness.pace"},
@@ -78,7 +79,9 @@ DEPENDENT = {
 
 
 def measure(target: Target) -> dict[str, Finding]:
-    return {finding.name: finding for finding in Measurement(target).run(CHECKS)}
+    # A reading is shared within one look at the system, and no longer.
+    checks = (*CHECKS, memory.leaking.given(memory.watch(3)))
+    return {finding.name: finding for finding in Measurement(target).run(checks)}
 
 
 def turned(found: dict[str, Finding]) -> dict[str, Status]:

@@ -14,7 +14,7 @@ import pytest
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
 from opsnb.systems import processes
-from opsnb.systems.processes import listing, parse_docker, parse_pm2, parse_systemd
+from opsnb.systems.processes import listing, parse_docker, parse_pm2, parse_systemd, programs
 from opsnb.target import Processes, Target
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -118,6 +118,27 @@ def test_a_banner_before_the_list() -> None:
     (process,) = parse_pm2(banner + json.dumps([APP]), AT)
     assert (process.name, process.is_up) == ("app", True)
     assert process.uptime_s == pytest.approx(AT.timestamp() - 1795444111.445)
+
+
+def test_pm2_tells_the_heap_of_v8() -> None:
+    told = {"Used Heap Size": {"unit": "MiB", "value": "25.87"}}
+    entry = pm2_entry("app", "online", axm_monitor=told, node_args=["--max-old-space-size=256"])
+    (process,) = parse_pm2(json.dumps([entry]), AT)
+    assert process.heap_bytes == pytest.approx(25.87 * 2**20, abs=1)
+    assert process.heap_limit_bytes == 256 * 2**20
+    (without,) = parse_pm2(json.dumps([APP]), AT)
+    assert (without.heap_bytes, without.heap_limit_bytes) == (None, None)
+
+
+def test_ps_lists_the_machine() -> None:
+    text = "  1234 systemd\n 88000 PM2 v7.0.4: God\n     0 kthreadd\n"
+    assert programs.parse_ps(text) == [
+        ("systemd", 1234 * 1024),
+        ("PM2 v7.0.4: God", 88000 * 1024),
+        ("kthreadd", 0),
+    ]
+    with pytest.raises(BadAnswer, match="lists no processes"):
+        programs.parse_ps("ps: unknown option")
 
 
 def test_nothing_named_and_nothing_listed(manager: Path) -> None:

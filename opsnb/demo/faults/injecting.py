@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from opsnb.demo import parts, service
-from opsnb.demo.faults import answers, caching, jobs, outages, rows, sessions
+from opsnb.demo.faults import answers, caching, jobs, leaking, outages, rows, sessions
 from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
@@ -26,6 +26,7 @@ FAULTS: dict[str, Fault] = {
         *outages.FAULTS,
         *answers.FAULTS,
         *caching.FAULTS,
+        *leaking.FAULTS,
         *rows.FAULTS,
         *sessions.FAULTS,
     )

@@ -7,6 +7,7 @@ from opsnb.systems.database.dumping import backup, backups
 from opsnb.systems.database.ending import end_sessions
 from opsnb.systems.database.explaining import Advice, Statement, busiest, missing_for
 from opsnb.systems.database.indexes import invalid_indexes, reindex
+from opsnb.systems.database.memory import memory_use
 from opsnb.systems.database.performance import (
     bloat,
     cache_hits,
@@ -40,6 +41,7 @@ __all__ = [
     "errors",
     "invalid_indexes",
     "long_queries",
+    "memory_use",
     "missing_for",
     "missing_indexes",
     "pg_dump",

@@ -1,6 +1,7 @@
 """The service's processes, as pm2, docker or systemd keep them."""
 
 from opsnb.systems.processes.checks import judge, up
+from opsnb.systems.processes.growing import Growth, growth
 from opsnb.systems.processes.listing import (
     SYSTEM,
     DaemonGone,
@@ -11,15 +12,19 @@ from opsnb.systems.processes.listing import (
     parse_pm2,
     parse_systemd,
 )
+from opsnb.systems.processes.programs import largest
 from opsnb.systems.processes.restarting import restart
 from opsnb.systems.processes.scaling import scale
 
 __all__ = [
     "SYSTEM",
     "DaemonGone",
+    "Growth",
     "Process",
     "groups_of",
+    "growth",
     "judge",
+    "largest",
     "listed",
     "parse_docker",
     "parse_pm2",

@@ -34,6 +34,11 @@ class Process:
     uptime_s: float | None = None
     memory_bytes: int | None = None
     cpu_percent: float | None = None
+    pid: int | None = None
+    heap_bytes: int | None = None
+    """What lives on the heap of V8, as pm2 is told by the process itself."""
+    heap_limit_bytes: int | None = None
+    """Past it V8 ends the process, when it was started with such a limit."""
     aliases: tuple[str, ...] = ()
     """Other names that it may be called by."""
     is_finished: bool = False
@@ -154,7 +159,24 @@ def _pm2_process(entry: dict[str, Any], at: datetime) -> Process:
         uptime_s=max(0.0, at.timestamp() - started_ms / 1000) if is_up and started_ms else None,
         memory_bytes=monit.get("memory"),
         cpu_percent=monit.get("cpu"),
+        pid=entry.get("pid") or None,
+        heap_bytes=_heap_bytes(env.get("axm_monitor") or {}),
+        heap_limit_bytes=_heap_limit(env.get("node_args") or []),
     )
+
+
+def _heap_bytes(metrics: dict[str, Any]) -> int | None:
+    """Return what pm2 shows as "Used Heap Size", in MiB."""
+    try:
+        return int(float(metrics["Used Heap Size"]["value"]) * _UNITS["MiB"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _heap_limit(options: Sequence[str]) -> int | None:
+    """Return the limit among Node's own options, which is given in MiB."""
+    found = re.search(r"--max[-_]old[-_]space[-_]size[= ](\d+)", " ".join(options))
+    return int(found[1]) * _UNITS["MiB"] if found else None
 
 
 # ---- docker -----------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""What several checks of one diagnosis judge, read once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from opsnb.errors import ServiceError
+from opsnb.target import Target
+
+T = TypeVar("T")
+
+
+class Reading(Generic[T]):
+    """Read by the check that asks first; those that run beside it wait for the same.
+
+    A later look at the system needs a reading of its own.
+    """
+
+    def __init__(self, read: Callable[[Target], T]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._seen: list[T | ServiceError] = []
+
+    def of(self, target: Target) -> T:
+        """Return what was read. Raises ServiceError, to each who asks, when it could not be."""
+        with self._lock:
+            if not self._seen:
+                try:
+                    self._seen.append(self._read(target))
+                except ServiceError as error:
+                    self._seen.append(error)
+        (seen,) = self._seen
+        if isinstance(seen, ServiceError):
+            raise seen
+        return seen

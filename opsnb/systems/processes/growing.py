@@ -1,0 +1,59 @@
+"""How much memory the processes take while they are watched."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+from opsnb.systems.processes.listing import Process, listed
+from opsnb.target import Target
+from opsnb.trend import Trend, trend
+
+_EVERY_S = 1.0
+_LEAST_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A process that was up for the whole watch."""
+
+    process: Process
+    """As it was at the end."""
+    label: str
+    """Its name, with the process id where several have the same one."""
+    samples: list[tuple[float, int]]
+    """Seconds since the watch began, and bytes."""
+
+    @property
+    def trend(self) -> Trend | None:
+        """In bytes a second."""
+        return trend([at for at, _ in self.samples], [size for _, size in self.samples])
+
+
+def growth(target: Target, seconds: float) -> list[Growth]:
+    """Watch the memory of the processes for `seconds`.
+
+    One that was restarted meanwhile is left out, and whatever its manager does not measure.
+    Raises BadAnswer and DaemonGone as `listed`.
+    """
+    samples: dict[tuple[str, int | None], list[tuple[float, int]]] = defaultdict(list)
+    began = time.monotonic()
+    looks = max(_LEAST_SAMPLES, round(seconds / _EVERY_S))
+    for look in range(looks):
+        time.sleep(max(0.0, began + seconds * look / (looks - 1) - time.monotonic()))
+        found = listed(target)
+        at = time.monotonic() - began
+        for process in found:
+            if process.is_up and process.memory_bytes is not None:
+                samples[process.name, process.pid].append((at, process.memory_bytes))
+    names = [process.name for process in found]
+    return [
+        Growth(process, _label(process, names), samples[process.name, process.pid])
+        for process in found
+        if len(samples[process.name, process.pid]) == looks
+    ]
+
+
+def _label(process: Process, names: list[str]) -> str:
+    return process.name if names.count(process.name) == 1 else f"{process.name} {process.pid}"

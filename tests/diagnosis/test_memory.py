@@ -1,0 +1,104 @@
+"""What takes the memory: leaks over hours, and who is large when it is short."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from opsnb import charts
+from opsnb.diagnosis import memory
+from opsnb.model import Status
+from opsnb.systems import processes
+from opsnb.target import Limits, Target
+
+MIB = 2**20
+
+
+@pytest.fixture
+def short(demo: Target) -> Target:
+    """The demo, on a machine that says that its memory is short."""
+    limits = {**demo.thresholds, "memory_used_percent": Limits(warn=0.1)}
+    return demo.model_copy(update={"thresholds": limits})
+
+
+def record_sizes(size_at: Callable[[int], float], hours: int, every_min: int) -> None:
+    """Leave daily checks' records of the last `hours`, with the size of `app` in MiB by minute."""
+    at = datetime.now(UTC) - timedelta(hours=hours)
+    for minute in range(0, hours * 60, every_min):
+        began = at + timedelta(minutes=minute)
+        run_id = f"{began:%Y%m%dT%H%M%SZ}-health.daily-demo-0001"
+        folder = Path(os.environ["OPSNB_RECORDS"], f"{began:%Y/%m}", run_id)
+        folder.mkdir(parents=True)
+        row = {"name": "app", "memory_bytes": int(size_at(minute) * MIB)}
+        finding = {"name": "processes.up", "started": began.isoformat(), "rows": [row]}
+        folder.joinpath("result.json").write_text(json.dumps({"findings": [finding]}))
+
+
+@pytest.fixture
+def up_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes say that they were started long ago."""
+    listed = processes.listed
+
+    def older(target: Target) -> list[processes.Process]:
+        return [replace(each, uptime_s=3 * 86_400.0) for each in listed(target)]
+
+    monkeypatch.setattr(processes, "listed", older)
+
+
+@pytest.mark.usefixtures("up_for_days")
+def test_a_leak_of_hours_is_found_in_the_records(demo: Target) -> None:
+    chance = random.Random(3)
+    record_sizes(lambda minute: 100 + minute / 10 + chance.gauss(0, 2), hours=20, every_min=30)
+    found = memory.creeping(demo)
+    assert found.status is Status.WARN
+    assert found.value == pytest.approx(6, abs=0.3)
+    assert found.remedies[0].parameters == {"restart": "app"}
+
+
+@pytest.mark.usefixtures("up_for_days")
+def test_a_size_that_goes_up_and_down_is_no_leak(demo: Target) -> None:
+    chance = random.Random(5)
+    record_sizes(lambda _: 150 + chance.gauss(0, 20), hours=20, every_min=30)
+    found = memory.creeping(demo)
+    assert (found.status, len(found.rows)) == (Status.OK, 1)
+
+
+def test_what_was_recorded_before_the_start_is_another_process(demo: Target) -> None:
+    record_sizes(lambda minute: 100 + minute, hours=20, every_min=60)
+    assert "Too few records" in memory.creeping(demo).message
+
+
+def test_who_is_large_is_a_cause_only_when_memory_is_short(demo: Target, short: Target) -> None:
+    for target, status in ((demo, Status.OK), (short, Status.WARN)):
+        watched = memory.watch(1)
+        for cause in (memory.large, memory.others, memory.postgres):
+            assert cause(target, watched, percent=0.01).status is status
+    assert memory.large(short, watched, percent=90).status is Status.OK
+
+
+def test_a_heap_near_its_limit_is_found(demo: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = processes.listed
+
+    def tight(target: Target) -> list[processes.Process]:
+        return [replace(each, heap_limit_bytes=12 * MIB) for each in listed(target)]
+
+    found = memory.heap_full(demo, memory.watch(1))
+    assert found.status is Status.OK
+    assert all(row["heap_mib"] > 5 and row["limit_mib"] == 256 for row in found.rows)
+    monkeypatch.setattr("opsnb.systems.processes.growing.listed", tight)
+    assert memory.heap_full(demo, memory.watch(1)).status is Status.WARN
+
+
+def test_the_watch_is_charted(demo: Target) -> None:
+    course = memory.course(demo, memory.watch(1))
+    assert len(course.rows) == 5
+    chart = charts.lines(course, over="s")
+    assert "app" in chart.svg
+    assert "worker" in chart.svg
