@@ -5,6 +5,8 @@ Handbook, section 5.3.
 
 from __future__ import annotations
 
+import time
+
 from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import database
@@ -14,6 +16,7 @@ from opsnb.target import Target
 _SYSTEMS = (database.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
 _RUNBOOK = "troubleshooting/slow_queries"
+_LOOK_AGAIN_S = 0.3
 _OFTEN = 2  # calls while it was watched; what ran once may have been a person
 _MOST_EXPLAINED = 5
 _MOST_ROWS = 10
@@ -63,12 +66,17 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
-def blocked(target: Target) -> Finding:
-    """A session blocks others"""
-    found = database.blocking(target)
-    if found.status is Status.OK:
-        return found
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def blocked(target: Target, seconds: float = 3) -> Finding:
+    """A session blocks others
+
+    Who waits may give up soon and come again, so it looks again until somebody is seen to wait.
+    """
+    ends = time.monotonic() + seconds
+    while (found := database.blocking(target)).status is Status.OK:
+        if time.monotonic() > ends:
+            return found
+        time.sleep(_LOOK_AGAIN_S)
     blocker = int(found.rows[0]["session"])
     return found.model_copy(
         update={

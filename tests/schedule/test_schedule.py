@@ -38,6 +38,12 @@ parameters = { hours = "24h" }
 """
 
 
+@pytest.fixture(autouse=True)
+def _plain_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the PATH of this machine is: cron's lines are not."""
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+
+
 def config(*tables: str) -> Config:
     Path("opsnb.toml").write_text(TARGETS + "".join(tables))
     return load_config()
