@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _MEANT = {"failed": PALETTE[3], "waiting": PALETTE[0], "active": PALETTE[1], "de
 """Colours that a part keeps in every chart; the others take their turn."""
 
 _TEXT = "#010203"  # stands for the page's text colour until the SVG is written
+_LONGEST_LABEL = 34
+_DOTTED = 30  # so many points of a line are told apart
 _BAR = 0.5  # of the room that a bar has
 _WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
 
@@ -47,7 +50,7 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
     """Return a horizontal bar for each row, named by column `by` and stacked from `parts`."""
 
     def draw(axes: Axes) -> None:
-        names = [str(row[by]) for row in finding.rows]
+        names = [_label(row[by]) for row in finding.rows]
         left = [0.0] * len(names)
         others = (
             colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
@@ -80,20 +83,47 @@ def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
     return _chart(title or finding.title, finding, (value,), draw)
 
 
-def lines(finding: Finding, *, over: str, title: str = "") -> Chart:
-    """Return a line for each column but `over`, which is what they run over."""
-    names = [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
+def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str = "") -> Chart:
+    """Return a line for each column of `parts`, or for all, over the numbers or moments in `over`.
+
+    A line is broken where a row has no value.
+    """
+    names = parts or [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
 
     def draw(axes: Axes) -> None:
-        at = [float(row[over]) for row in finding.rows]
+        at: Any = [_place(row[over]) for row in finding.rows]
         for name, colour in zip(names, itertools.cycle(PALETTE)):
-            axes.plot(at, [float(row[name]) for row in finding.rows], color=colour, label=name)
-        axes.set_ylim(bottom=0)
+            values = [math.nan if row[name] is None else row[name] for row in finding.rows]
+            mark = "" if len(values) > _DOTTED else "."
+            axes.plot(at, values, color=colour, label=name, lw=1.4, marker=mark)
+        axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.1)
         axes.set_ylabel(finding.unit)
-        axes.set_xlabel(over)
+        if at and isinstance(at[0], datetime):
+            _date_ticks(axes)
+        else:
+            axes.set_xlabel(over)
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
+        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (over, *names), draw)
+
+
+def _label(name: Any) -> str:
+    """Return the name of a bar, with room left for the bar."""
+    text = str(name)
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+
+
+def _place(value: Any) -> Any:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _date_ticks(axes: Axes) -> None:
+    # Late, as all of matplotlib.
+    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
+
+    locator = axes.xaxis.get_major_locator()
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
@@ -125,9 +155,6 @@ def timeline(
     """
 
     def draw(axes: Axes) -> None:
-        # Late, as all of matplotlib.
-        from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
-
         moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
         values = [float(row[value]) for row in finding.rows]
         if len(moments) > 1:  # the last step, too, is as wide as the others
@@ -138,8 +165,7 @@ def timeline(
         axes.set_ylim(0, max([*values, 1]) * 1.35)
         axes.set_ylabel(finding.unit)
         _mark(axes, events.rows if events else [])
-        locator = axes.xaxis.get_major_locator()
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        _date_ticks(axes)
 
     return _chart(title or finding.title, finding, ("at", value), draw)
 
@@ -246,8 +272,8 @@ def _limits(
     """Mark the warn and crit limits that lie within what is shown."""
     if threshold is None:
         return
-    for status, limit in ((Status.WARN, threshold.warn), (Status.CRIT, threshold.crit)):
-        if limit is not None and limit <= shown_to:
+    for status, limit in threshold.limits.items():
+        if limit <= shown_to:
             line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
             stands = line == axes.axvline
             axes.annotate(

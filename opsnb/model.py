@@ -83,6 +83,18 @@ class Threshold:
     source: str = ""
     action: str = ""
     """What the handbook says to do."""
+    runbook: str = ""
+    """The runbook that goes on from there."""
+
+    @property
+    def limits(self) -> dict[Status, float]:
+        """The limits that there are, the milder first."""
+        known = ((Status.WARN, self.warn), (Status.CRIT, self.crit))
+        return {status: limit for status, limit in known if limit is not None}
+
+    def room(self, value: float, limit: float) -> float:
+        """Return how far `value` is from `limit`; negative when it is past it."""
+        return value - limit if self.lower_is_worse else limit - value
 
     def judge(self, value: float) -> Status:
         """Return the status of `value`, in the threshold's unit; `unknown` when it is NaN."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from html import escape
+from secrets import token_hex
 from typing import Any, Concatenate, ParamSpec
 
 from IPython.core.getipython import get_ipython
@@ -20,6 +22,7 @@ from opsnb.model import ACTION_MIME, TARGET_KEY, ActionRecord, Finding, Row, now
 from opsnb.ranking import ranked
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
+from opsnb.watching import Series, Watched
 
 P = ParamSpec("P")
 
@@ -95,6 +98,52 @@ class Runbook:
             for place, finding in enumerate(findings, 1):
                 self._publish(finding, place if findings is found.causes else None)
         return found.findings
+
+    def watch(self, *series: Series, every_s: float, for_s: float) -> Findings:
+        """Look at the numbers of `series` again and again, and draw their course as it grows.
+
+        Each alert is told once when it begins and once when it ends. A look that fails is a gap
+        in the course. An interrupt ends the watch early, and what was seen is kept. Returns one
+        finding for each series.
+        """
+        watched = [Watched(each) for each in series]
+        canvas, began = f"watch-{token_hex(4)}", time.monotonic()
+        drawn_at, drawing_s, is_drawn = began, 0.0, False
+        for look in itertools.count():
+            try:
+                time.sleep(max(0.0, began + look * every_s - time.monotonic()))
+                self._look(watched)
+            except KeyboardInterrupt:
+                self._publish_text("The watch was ended by hand.")
+                break
+            is_last = began + (look + 1) * every_s > began + for_s
+            # Drawing takes a moment: not more than a tenth of the time goes into it.
+            if not is_last and time.monotonic() - drawn_at > 10 * drawing_s:
+                clock = time.monotonic()
+                self._draw(watched, canvas, update=is_drawn)
+                drawn_at, is_drawn = time.monotonic(), True
+                drawing_s = drawn_at - clock
+            if is_last:
+                break
+        self._draw(watched, canvas, update=is_drawn)
+        found = Findings(each.finding() for each in watched)
+        for finding in found:
+            self._publish(finding)
+        return found
+
+    def _look(self, watched: Sequence[Watched]) -> None:
+        # A measurement of its own: what was down a moment ago may be up again.
+        found = Measurement(self.target).run([each.series.check for each in watched])
+        at = now()
+        for each in watched:
+            for sentence in each.add(at, found[each.series.check.name]):
+                self._publish_text(sentence)
+
+    def _draw(self, watched: Sequence[Watched], canvas: str, *, update: bool) -> None:
+        """Draw the courses, in place of what was drawn of them before."""
+        drawn = [charts.lines(each.course(), over="at") for each in watched]
+        data = {"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)}
+        self._display(data, transient={"display_id": canvas}, update=update)
 
     def show(
         self,

@@ -127,6 +127,9 @@ class Target(_Table):
         ("/var/log/app.log",),
         description="Live log files; their rotated and gzipped siblings are found by themselves.",
     )
+    access_logs: tuple[str, ...] = Field(
+        (), description="Live access logs: what users asked for, how it was answered, how soon."
+    )
     processes: Processes = Field(
         Processes(), description="What keeps the service's processes running."
     )

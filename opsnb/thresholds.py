@@ -21,6 +21,7 @@ HANDBOOK: dict[str, Threshold] = {
             inclusive=True,
             source="1",
             action="Investigate performance",
+            runbook="incidents/performance_degradation",
         ),
         Threshold(
             metric="api_p95_ms",
@@ -30,6 +31,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=1000,
             source="7.3",
             action="Investigate performance",
+            runbook="incidents/performance_degradation",
         ),
         Threshold(
             metric="error_rate_percent",
@@ -39,6 +41,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=5,
             source="7.3",
             action="Check logs, roll back if needed",
+            runbook="incidents/high_error_rate",
         ),
         Threshold(
             metric="log_errors",
@@ -48,6 +51,7 @@ HANDBOOK: dict[str, Threshold] = {
             inclusive=True,
             source="1",
             action="Check logs",
+            runbook="incidents/high_error_rate",
         ),
         Threshold(
             metric="queue_waiting",
@@ -57,6 +61,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=500,
             source="7.3",
             action="Increase workers, pause queues",
+            runbook="troubleshooting/high_queue_length",
         ),
         Threshold(
             metric="queue_failed_percent",
@@ -65,6 +70,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=5,
             source="7.1",
             action="Find the error pattern, then retry",
+            runbook="troubleshooting/failed_jobs",
         ),
         Threshold(
             metric="cache_hit_percent",
@@ -75,6 +81,7 @@ HANDBOOK: dict[str, Threshold] = {
             lower_is_worse=True,
             source="7.3",
             action="Review cache strategy",
+            runbook="troubleshooting/high_cache_miss_rate",
         ),
         Threshold(
             metric="disk_used_percent",
@@ -84,6 +91,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=90,
             source="7.3",
             action="Clean logs, increase space",
+            runbook="maintenance/weekly",
         ),
         Threshold(
             metric="memory_used_percent",
@@ -93,6 +101,17 @@ HANDBOOK: dict[str, Threshold] = {
             inclusive=True,
             source="1",
             action="Restart services, look for leaks",
+            runbook="troubleshooting/memory",
+        ),
+        Threshold(
+            metric="cpu_used_percent",
+            label="CPU used",
+            unit="%",
+            warn=80,
+            crit=95,
+            source="opsnb",
+            action="Find what works so much; run fewer workers",
+            runbook="incidents/performance_degradation",
         ),
         Threshold(
             metric="database_connections_percent",
@@ -102,6 +121,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=95,
             source="opsnb",
             action="End idle sessions, look for a leak in the service's pool",
+            runbook="database/connections",
         ),
         Threshold(
             metric="database_cache_hit_percent",
@@ -111,6 +131,7 @@ HANDBOOK: dict[str, Threshold] = {
             lower_is_worse=True,
             source="opsnb",
             action="Raise shared_buffers, find what scans whole tables",
+            runbook="database/performance",
         ),
         Threshold(
             metric="database_unused_index_mib",
@@ -119,6 +140,7 @@ HANDBOOK: dict[str, Threshold] = {
             warn=1024,
             source="opsnb",
             action="Drop them, after a look at the replicas",
+            runbook="database/performance",
         ),
         Threshold(
             metric="database_bloat_percent",
@@ -127,6 +149,7 @@ HANDBOOK: dict[str, Threshold] = {
             warn=50,
             source="opsnb",
             action="VACUUM; pg_repack or VACUUM FULL in a maintenance window",
+            runbook="database/analyze",
         ),
         Threshold(
             metric="database_xid_age_percent",
@@ -136,6 +159,7 @@ HANDBOOK: dict[str, Threshold] = {
             crit=75,
             source="opsnb",
             action="VACUUM the oldest tables, end old transactions and replication slots",
+            runbook="database/analyze",
         ),
         Threshold(
             metric="database_statement_ms",
@@ -144,6 +168,7 @@ HANDBOOK: dict[str, Threshold] = {
             warn=100,
             source="4.1",
             action="EXPLAIN ANALYZE it; add the missing index",
+            runbook="troubleshooting/slow_queries",
         ),
     )
 }

@@ -17,7 +17,16 @@ from opsnb.demo import stack
 from opsnb.headless.run import Order, run
 from opsnb.model import ActionState, RunResult
 from opsnb.target import Target, load_config
-from tests.operate import Scenario, cache, database, health, incidents, queues, troubleshooting
+from tests.operate import (
+    Scenario,
+    cache,
+    database,
+    health,
+    incidents,
+    monitoring,
+    queues,
+    troubleshooting,
+)
 
 SCENARIOS: dict[str, Scenario] = {
     **health.SCENARIOS,
@@ -26,6 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
     **database.SCENARIOS,
     **troubleshooting.SCENARIOS,
     **incidents.SCENARIOS,
+    **monitoring.SCENARIOS,
 }
 
 _LASTS_S = 300  # longer than a test, so that nothing expires in the middle of it

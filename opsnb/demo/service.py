@@ -45,6 +45,11 @@ class Service:
         return self.home.logs / "app.log"
 
     @property
+    def access_log(self) -> Path:
+        """The requests that the API answered."""
+        return self.home.logs / "access.log"
+
+    @property
     def pm2_log(self) -> Path:
         """What pm2's command line said."""
         return self.home.logs / "pm2.log"
@@ -153,6 +158,7 @@ class Service:
                     "redisUrl": self.settings.redis_url,
                     "databaseUrl": self.settings.database_url,
                     "logFile": str(self.log),
+                    "accessLogFile": str(self.access_log),
                     "faultsFolder": str(self.home.faults),
                     "quietFile": str(self.home.quiet),
                     "readyFile": str(self._ready_file),

@@ -276,6 +276,7 @@ def _describe_target(stack: Parts) -> None:
             "host": "local",
             "queues": QUEUES,
             "logs": [str(stack.service.log)],
+            "access_logs": [str(stack.service.access_log)],
         }
     )
     manager = table(

@@ -82,10 +82,22 @@ def latency(target: Target, samples: int = 10) -> Finding:
             "status": worst([by_median.status, by_p95.status]),
             "message": f"p50 {median:.0f} ms, p95 {p95:.0f} ms over {len(times_ms)} samples "
             f"of GET /health.",
-            "rows": [
-                {"sample": number, "ms": round(ms, 2)} for number, ms in enumerate(times_ms, 1)
-            ],
+            "rows": _samples(times_ms),
         }
+    )
+
+
+@check(needs=(SYSTEM,))
+def p95(target: Target, samples: int = 20) -> Finding:
+    """API response time, P95"""
+    times_ms = _sample(target, samples)
+    middle, high, highest = (percentile(times_ms, percent) for percent in (50, 95, 99))
+    return Finding.measured(
+        round(high, 1),
+        target.threshold("api_p95_ms"),
+        f"p50 {middle:.0f} ms, p95 {high:.0f} ms, p99 {highest:.0f} ms over {len(times_ms)} "
+        "samples of GET /health.",
+        rows=_samples(times_ms),
     )
 
 
@@ -176,6 +188,10 @@ def _sample(target: Target, samples: int) -> list[float]:
             _get(http, "/health")
             times_ms.append((time.perf_counter() - clock) * 1000)
     return times_ms
+
+
+def _samples(times_ms: list[float]) -> list[Row]:
+    return [{"sample": number, "ms": round(ms, 2)} for number, ms in enumerate(times_ms, 1)]
 
 
 def _queues(answer: httpx.Response) -> list[Row]:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -32,6 +33,7 @@ from opsnb.target import LOCAL, Target
 
 SYSTEM = "host"
 _CALL_S = 5.0
+_CPU_S = 1.0
 _GIB = 2**30
 _SSH_FAILED = 255
 _NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
@@ -286,6 +288,19 @@ def memory(target: Target) -> Finding:
     return _memory_finding(state, target.threshold("memory_used_percent"))
 
 
+@check(needs=(SYSTEM,))
+def cpu(target: Target) -> Finding:
+    """Processor.
+
+    How busy it is within a second, all cores together.
+    """
+    host = host_of(target)
+    look = _local_ticks if host.is_local else partial(_remote_ticks, host)
+    before = look()
+    time.sleep(_CPU_S)
+    return _cpu_finding(before, look(), target.threshold("cpu_used_percent"))
+
+
 # ---- the machine ------------------------------------------------------------------------------
 
 
@@ -320,6 +335,41 @@ def parse_vitals(text: str) -> _Vitals:
         return _Vitals(name, float(uptime.split()[0]), (one, five, fifteen), cores)
     except (ValueError, IndexError):
         raise BadAnswer(SYSTEM, "The host's /proc is not that of a Linux machine.") from None
+
+
+# ---- processor --------------------------------------------------------------------------------
+
+_TICKS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+_IDLE = ("idle", "iowait")
+
+
+def _local_ticks() -> dict[str, float]:
+    times = psutil.cpu_times()
+    return {name: getattr(times, name, 0.0) for name in _TICKS}
+
+
+def _remote_ticks(host: Host) -> dict[str, float]:
+    return parse_ticks(host.run(["head", "-n", "1", "/proc/stat"]))
+
+
+def parse_ticks(text: str) -> dict[str, float]:
+    """Return the processor's time by kind, as the first line of /proc/stat has it."""
+    name, *ticks = text.split()
+    if name != "cpu" or len(ticks) < len(_TICKS):
+        raise BadAnswer(SYSTEM, "The host's /proc/stat is not that of a Linux machine.")
+    return {kind: float(value) for kind, value in zip(_TICKS, ticks, strict=False)}
+
+
+def _cpu_finding(before: dict[str, float], after: dict[str, float], limits: Threshold) -> Finding:
+    spent = {name: after[name] - before[name] for name in _TICKS}
+    total = sum(spent.values()) or 1.0
+    busy = 100 * (1 - sum(spent[name] for name in _IDLE) / total)
+    shares = {name: round(100 * ticks / total, 1) for name, ticks in spent.items()}
+    message = f"{busy:.0f}% of the processor is busy"
+    if shares["iowait"] >= 1 or shares["steal"] >= 1:
+        message += f", {shares['iowait']:g}% waits for disks, {shares['steal']:g}% goes to others"
+    rows: list[Row] = [{"kind": name, "percent": share} for name, share in shares.items()]
+    return Finding.measured(round(busy, 1), limits, f"{message}.", rows=rows)
 
 
 # ---- disks ------------------------------------------------------------------------------------

@@ -13,9 +13,22 @@ from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Finding, Row, Status, worst
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
+from opsnb.systems.logs.access import error_rate, requests
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import Clock, ErrorEntry, errors_in, parse, pattern
 from opsnb.target import Target
+
+__all__ = [
+    "SYSTEM",
+    "Window",
+    "error_rate",
+    "errors",
+    "groups",
+    "iso",
+    "read",
+    "requests",
+    "sentence",
+]
 
 SYSTEM = "logs"
 _MOST_PATTERNS = 10

@@ -94,6 +94,11 @@ _STAMP = re.compile(
     re.VERBOSE,
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+# The formats of web servers: who asked stands before the stamp.
+_COMBINED = re.compile(
+    r"\S+ \S+ [^\[\]]{1,64} \["
+    rf"(\d\d/(?:{'|'.join(_MONTHS)})/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}})\] "
+)
 _SYSLOG_TAG = re.compile(r" \S+ [^\s:\[\]]{1,64}(?:\[\d+\]: ?|: )")
 # Behind an ISO stamp, where other words stand at the same place, only a process id tells.
 _ISO_SYSLOG_TAG = re.compile(rf" (?!\W?(?i:{_ANY})\b)\S+ [^\s:\[\]]{{1,64}}\[\d+\]: ?")
@@ -159,7 +164,7 @@ def parse(line: str, clock: Clock) -> Head | None:
         line = _ANSI.sub("", line)
     match = _STAMP.match(line)
     if match is None:
-        return _parse_json(line, clock) if "{" in line[:80] else None
+        return _parse_json(line, clock) if "{" in line[:80] else _parse_combined(line, clock)
     at = _moment(match, clock)
     if at is None:
         return None
@@ -267,6 +272,19 @@ def _epoch(moment: datetime, clock: Clock) -> float:
     # for a log that is read as it is written.
     late, early = (moment.replace(tzinfo=clock.zone, fold=fold).timestamp() for fold in (1, 0))
     return late if late <= clock.now else early
+
+
+def _parse_combined(line: str, clock: Clock) -> Head | None:
+    match = _COMBINED.match(line)
+    if match is None:
+        return None
+    day, month, rest = match[1].split("/")
+    year, hour, minute, second = rest.partition(" ")[0].split(":")
+    key = f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{hour}:{minute}", rest[-5:]
+    if key not in clock.minutes:
+        clock.minutes[key] = _iso_minute(*key, clock)
+    at = clock.minutes[key]
+    return None if at is None else Head(min(at + int(second), clock.now), line[match.end() :])
 
 
 def _parse_json(line: str, clock: Clock) -> Head | None:

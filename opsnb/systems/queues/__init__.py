@@ -21,7 +21,7 @@ from opsnb.systems.queues.failing import Failure, Failures, failures_of
 from opsnb.systems.queues.flow import Brakes, Durations, Flow, brakes, durations, flow
 from opsnb.systems.queues.jobs import Selection, failed_jobs, scan
 from opsnb.systems.queues.limiting import limit
-from opsnb.systems.queues.metrics import reasons, states, throughput, times
+from opsnb.systems.queues.metrics import processing, reasons, states, throughput, times
 from opsnb.systems.queues.pausing import pause, resume
 from opsnb.systems.queues.removing import remove_stuck, stuck
 from opsnb.systems.queues.retrying import retry_failed
@@ -52,6 +52,7 @@ __all__ = [
     "oldest",
     "pause",
     "pauses",
+    "processing",
     "queues_of",
     "reasons",
     "remove_stuck",

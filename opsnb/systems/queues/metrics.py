@@ -13,7 +13,7 @@ from opsnb.systems.api import percentile
 from opsnb.systems.logs.lines import pattern
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Session, reading
-from opsnb.systems.queues.counts import STATES
+from opsnb.systems.queues.counts import STATES, queues_of
 from opsnb.systems.queues.jobs import shortened
 from opsnb.systems.queues.words import span
 from opsnb.target import Target
@@ -150,6 +150,35 @@ def times(target: Target, queue: str, newest: int = 1000) -> Finding:
         status=Status.OK,
         message=message,
         value=round(percentile(worked, 95), 1),
+        unit="ms",
+        rows=rows,
+    )
+
+
+@check(needs=(SYSTEM,))
+def processing(target: Target, newest: int = 200) -> Finding:
+    """Processing time of the queues
+
+    Of the `newest` completed jobs of each.
+    """
+    rows: list[Row] = []
+    for queue in queues_of(target):
+        completed, _, _ = newest_ended(target, queue, newest)
+        worked = [float(job.worked_ms) for job in completed]
+        if worked:
+            shares = {
+                f"p{percent}_ms": round(percentile(worked, percent), 1) for percent in (50, 95)
+            }
+            rows.append({"queue": queue, "jobs": len(worked), **shares})
+    if not rows:
+        message = "Redis has no completed job of any queue, so their times are not known."
+        return Finding(status=Status.OK, message=message)
+    slowest = max(rows, key=lambda row: float(row["p95_ms"]))
+    return Finding(
+        status=Status.OK,
+        message=f"The slowest is {slowest['queue']}: p50 {_ms(slowest['p50_ms'])}, p95 "
+        f"{_ms(slowest['p95_ms'])} over {slowest['jobs']} jobs.",
+        value=slowest["p95_ms"],
         unit="ms",
         rows=rows,
     )

@@ -12,7 +12,7 @@ import { queueRoutes } from "./routes/queues.js";
 import { dependencies, redis, Unavailable, using, watchDependencies } from "./dependencies.js";
 import { faultActive } from "./faults.js";
 import { startLeak } from "./leak.js";
-import { log, reason } from "./log.js";
+import { log, logRequest, reason } from "./log.js";
 import { queueManager } from "./queues/queue.config.js";
 import { settings, version } from "./settings.js";
 import { startTraffic } from "./traffic.js";
@@ -21,6 +21,15 @@ const SLOW_MS = 1500;
 
 const app = express();
 app.disable("x-powered-by");
+
+app.use((request, response, next) => {
+  const began = performance.now();
+  response.on("finish", () => {
+    const { method, originalUrl } = request;
+    logRequest(method, originalUrl, response.statusCode, performance.now() - began);
+  });
+  next();
+});
 
 app.use(async (_request, _response, next) => {
   if (faultActive("api-slow")) {

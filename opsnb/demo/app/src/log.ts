@@ -1,6 +1,6 @@
 /** One log for both processes: an ISO 8601 stamp, a level, the process, the message. */
 
-import { appendFileSync } from "node:fs";
+import { appendFileSync, renameSync, statSync } from "node:fs";
 import { settings } from "./settings.js";
 
 export type Level = "INFO" | "WARN" | "ERROR";
@@ -13,6 +13,18 @@ export function log(level: Level, message: string): void {
     settings.logFile,
     `${new Date().toISOString()} ${level} ${processName} ${message}\n`,
   );
+}
+
+/** Where requests are noted; an older file is kept, and no more. */
+const MOST_BYTES = 8 * 2 ** 20;
+
+export function logRequest(method: string, path: string, status: number, ms: number): void {
+  const file = settings.accessLogFile;
+  const stamp = new Date().toISOString();
+  appendFileSync(file, `${stamp} ${method} ${path} ${status} ${ms.toFixed(1)} ms\n`);
+  if (statSync(file).size > MOST_BYTES) {
+    renameSync(file, `${file}.1`);
+  }
 }
 
 /** Driver messages may quote a URL; no password may reach the log. */

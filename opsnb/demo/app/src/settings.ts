@@ -7,6 +7,7 @@ export interface Settings {
   redisUrl: string;
   databaseUrl: string;
   logFile: string;
+  accessLogFile: string;
   /** A folder in which a file's name switches a fault on. */
   faultsFolder: string;
   /** While this file is there, nobody uses the service. */

@@ -1,0 +1,42 @@
+"""How far each metric is from its limits. Handbook, section 7.3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.target import Target
+from opsnb.view import number
+
+
+def distances(target: Target, findings: Sequence[Finding]) -> list[Row]:
+    """Each metric, its room to the limits, and the runbook that goes on from there"""
+    return [_row(target, finding) for finding in findings if finding.title]
+
+
+def _row(target: Target, finding: Finding) -> Row:
+    limit, value = finding.threshold, finding.value
+    if limit is None or value is None:
+        return {
+            "metric": finding.title,
+            "now": "unknown",
+            "warn": None,
+            "room to warn": None,
+            "crit": None,
+            "room to crit": None,
+            "status": finding.status,
+            "runbook": f"opsnb doctor -t {target.name}",
+        }
+    room = {
+        status: number(limit.room(value, at), limit.unit) for status, at in limit.limits.items()
+    }
+    return {
+        "metric": limit.label,
+        "now": number(value, limit.unit),
+        "warn": limit.warn,
+        "room to warn": room.get(Status.WARN),
+        "crit": limit.crit,
+        "room to crit": room.get(Status.CRIT),
+        "status": finding.status,
+        "runbook": Remedy(runbook=limit.runbook, target=target.name).command,
+    }

@@ -1,0 +1,174 @@
+"""Requests as access logs have them: how long each took, and whether it was answered.
+
+Understood are the common and the combined format of web servers, the short lines of Node's
+loggers (`GET /path 200 12.3 ms`), and JSON lines such as pino's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from opsnb.check import check
+from opsnb.errors import NotConfigured
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.api import percentile
+from opsnb.systems.host import SYSTEM as HOST
+from opsnb.systems.host import host_of
+from opsnb.systems.logs.files import WindowReader
+from opsnb.systems.logs.lines import Clock, Head, parse, pattern
+from opsnb.target import Target
+
+_SYSTEM = "logs"
+_MOST_ROUTES = 10
+_FAILED = 500  # from this status on it is the service's fault, not the caller's
+_REQUEST = re.compile(
+    r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<path>[/*]\S*?)"
+    r"(?: HTTP/[\d.]+)?\"?[\s:,]+(?P<status>[1-5]\d\d)\b(?P<rest>.*)"
+)
+_MS = re.compile(r"(\d+(?:\.\d+)?) ?ms\b")
+_SECONDS = re.compile(r"(?:request_time=\"?|rt=\"?|\s)(\d+\.\d{3})\"?\s*$")
+
+
+class Request(NamedTuple):
+    """One request that was answered."""
+
+    method: str
+    path: str
+    status: int
+    ms: float | None
+    """How long it took; None where the log does not say."""
+
+    @property
+    def route(self) -> str:
+        """Its method and path, without what differs from call to call."""
+        return f"{self.method} {pattern(self.path.partition('?')[0])}"
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The requests of the last minutes."""
+
+    minutes: float
+    requests: list[Request]
+    notes: list[str]
+    """What was not read."""
+
+    @property
+    def times_ms(self) -> list[float]:
+        """How long those took of which it is known."""
+        return [request.ms for request in self.requests if request.ms is not None]
+
+    @property
+    def failed(self) -> int:
+        """How many the service did not manage to answer."""
+        return sum(request.status >= _FAILED for request in self.requests)
+
+
+def traffic(target: Target, minutes: float) -> Traffic:
+    """Return the requests of the last `minutes`. Raises NotConfigured, BadAnswer."""
+    if not target.access_logs:
+        raise NotConfigured(
+            _SYSTEM,
+            f"Target {target.name} names no access_logs in opsnb.toml, so real requests are not "
+            "known.",
+        )
+    host = host_of(target, _SYSTEM)
+    moment, zone = host.clock()
+    clock = Clock(moment.timestamp(), zone)
+    since = clock.now - 60 * minutes
+    reader = WindowReader(host, clock, since)
+    found = [
+        request
+        for path in target.access_logs
+        for line in reader.lines(path)
+        if (head := parse(line, clock)) and head.at >= since and (request := request_in(head))
+    ]
+    return Traffic(minutes, found, reader.notes)
+
+
+def request_in(head: Head) -> Request | None:
+    """Return the request that a line tells of, or None."""
+    if head.fields is not None:
+        return _of_fields(head.fields)
+    match = _REQUEST.search(head.rest)
+    if match is None:
+        return None
+    took = _MS.search(match["rest"])
+    seconds = None if took else _SECONDS.search(match["rest"])
+    ms = float(took[1]) if took else 1000 * float(seconds[1]) if seconds else None
+    return Request(match["method"], match["path"], int(match["status"]), ms)
+
+
+def _of_fields(fields: Mapping[str, Any]) -> Request | None:
+    asked, answered = fields.get("req") or fields, fields.get("res") or fields
+    try:
+        method, path = asked["method"], asked.get("url") or asked["path"]
+        status = int(answered.get("statusCode") or answered["status"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    took = fields.get("responseTime", fields.get("duration_ms"))
+    return Request(str(method), str(path), status, float(took) if took is not None else None)
+
+
+@check(needs=(HOST,))
+def requests(target: Target, minutes: float = 15) -> Finding:
+    """Response time of real requests
+
+    Of those in the access log of the last `minutes`. Raises NotConfigured, BadAnswer.
+    """
+    seen = traffic(target, minutes)
+    times = seen.times_ms
+    rows = _routes(seen)
+    if not times:
+        what = "no request" if not seen.requests else "no time of a request"
+        message = f"The access log of the last {minutes:g} minutes has {what}."
+        return Finding(status=Status.OK, message=message, rows=rows)
+    p50, p95, p99 = (percentile(times, percent) for percent in (50, 95, 99))
+    message = (
+        f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms over {len(times):,} requests of "
+        f"the last {minutes:g} minutes."
+    )
+    threshold = target.threshold("api_p95_ms")
+    return Finding.measured(round(p95, 1), threshold, " ".join([message, *seen.notes]), rows=rows)
+
+
+@check(needs=(HOST,))
+def error_rate(target: Target, minutes: float = 15) -> Finding:
+    """Error rate
+
+    The share of requests in the access log that were answered with 500 and above. Raises
+    NotConfigured, BadAnswer.
+    """
+    seen = traffic(target, minutes)
+    count = len(seen.requests)
+    message = f"{seen.failed:,} of {count:,} requests of the last {minutes:g} minutes failed."
+    return Finding.measured(
+        round(100 * seen.failed / count, 2) if count else 0.0,
+        target.threshold("error_rate_percent"),
+        " ".join([message, *seen.notes]),
+        rows=_routes(seen),
+    )
+
+
+def _routes(seen: Traffic) -> list[Row]:
+    """Return a row for each route, the one asked most on top."""
+    routes: dict[str, list[Request]] = defaultdict(list)
+    for request in seen.requests:
+        routes[request.route].append(request)
+    ordered = sorted(routes.items(), key=lambda item: -len(item[1]))[:_MOST_ROUTES]
+    return [_route_row(route, requests) for route, requests in ordered]
+
+
+def _route_row(route: str, found: list[Request]) -> Row:
+    times = [request.ms for request in found if request.ms is not None]
+    shares = {
+        f"p{percent}_ms": round(percentile(times, percent), 1) if times else None
+        for percent in (50, 95, 99)
+    }
+    failed = sum(request.status >= _FAILED for request in found)
+    percent = round(100 * failed / len(found), 1)
+    return {"route": route, "requests": len(found), **shares, "failed_percent": percent}
