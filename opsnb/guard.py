@@ -95,6 +95,8 @@ class Plan:
     """What the plan stands on. When it differs as the work is to begin, the plan is refused."""
     warning: str = ""
     """What the engineer must know before saying yes."""
+    told_each: bool = False
+    """Whether the journal is written at each yield; else it is at most once a second."""
     terms: dict[str, Any] = field(default_factory=dict)
     """What was fixed by planning, in JSON: the action gets it back to plan the rest of the same."""
 
@@ -319,7 +321,7 @@ class Guard:
         try:
             for done in plan.work(permit):
                 record.applied = done
-                if time.monotonic() - shown > _SHOW_EVERY_S:
+                if plan.told_each or time.monotonic() - shown > _SHOW_EVERY_S:
                     shown = time.monotonic()
                     self._journal(record)
             record.state = ActionState.APPLIED

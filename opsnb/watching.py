@@ -109,9 +109,7 @@ class Watched:
         """Return what came of it: a warning for what is over, the alert's own status otherwise."""
         check, last = self.series.check, self.last
         if last is None:
-            message = (
-                f"Not measured in any of {len(self.looks)} looks: {self.gap or 'none was made'}"
-            )
+            message = f"Not measured, tried {len(self.looks)} times: {self.gap or 'none was made'}"
             return Finding(
                 name=check.name, title=check.title, status=Status.UNKNOWN, message=message
             )
@@ -120,12 +118,11 @@ class Watched:
         status = worst(
             [Status.OK, *(Status.WARN if each.ended else each.status for each in self.episodes)]
         )
-        span = f"{_clock(self.looks[0][0])} to {_clock(self.looks[-1][0])}"
         message = (
-            f"{len(self.looks)} looks from {span}: {number(min(seen))} to "
+            f"{self._times()}: {number(min(seen))} to "
             f"{number(max(seen), last.unit)}; "
             + (f"alerts: {len(self.episodes)}" if self.episodes else "no alert")
-            + (f"; {missed} looks measured nothing" if missed else "")
+            + (f"; not measured {missed} times" if missed else "")
         )
         return Finding(
             name=check.name,
@@ -137,6 +134,12 @@ class Watched:
             threshold=last.threshold,
             rows=[each.row(last.unit) for each in self.episodes],
         )
+
+    def _times(self) -> str:
+        first, last = self.looks[0][0], self.looks[-1][0]
+        if len(self.looks) == 1:
+            return f"Seen once at {_clock(first)}"
+        return f"Seen {len(self.looks)} times from {_clock(first)} to {_clock(last)}"
 
     def course(self) -> Finding:
         """Return the looks as rows: the moment in `at`, and a column for each name."""

@@ -8,10 +8,11 @@ import pytest
 
 from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
-from opsnb.procedures import repair
+from opsnb.procedures import deploying, repair
 from opsnb.systems import cache, database, dependencies, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
+from tests.operate.deployment import FIRST
 from tests.operate.queues import QUEUE as DRILL
 from tests.test_operate import SCENARIOS, quiet, snapshot
 
@@ -39,6 +40,8 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("incidents/data_inconsistency", repair.mend, (), {}),
     ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),
     ("troubleshooting/high_queue_length", queues.limit, (QUEUE, 2), {}),
+    ("deployment/deploy", deploying.release, (), {}),
+    ("deployment/rollback", deploying.go_back, (FIRST,), {}),
 ]
 
 # Here the scenario prepares what would disturb the next test; the same work, let through, ends it.
@@ -48,7 +51,7 @@ LEAVES_SOMETHING = {"queues/resume", "database/connections"}
 def test_every_action_is_tried() -> None:
     found = {
         item
-        for module in (queues, cache, database, processes, dependencies, repair)
+        for module in (queues, cache, database, processes, dependencies, repair, deploying)
         for item in vars(module).values()
         if isinstance(item, Action)
     }

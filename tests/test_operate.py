@@ -21,6 +21,7 @@ from tests.operate import (
     Scenario,
     cache,
     database,
+    deployment,
     health,
     incidents,
     monitoring,
@@ -36,6 +37,7 @@ SCENARIOS: dict[str, Scenario] = {
     **troubleshooting.SCENARIOS,
     **incidents.SCENARIOS,
     **monitoring.SCENARIOS,
+    **deployment.SCENARIOS,
 }
 
 _LASTS_S = 300  # longer than a test, so that nothing expires in the middle of it

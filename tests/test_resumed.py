@@ -12,16 +12,17 @@ import psycopg
 import pytest
 
 from opsnb.demo import faults
+from opsnb.demo.releases import GOOD
 from opsnb.guard import Action, Guard, Permit, Plan
 from opsnb.journal import Continued, Journal, read
 from opsnb.model import ActionRecord, ActionState, Finding, Status
-from opsnb.procedures import repair
+from opsnb.procedures import deploying, repair
 from opsnb.systems import cache, database, dependencies, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate import cache as cached
 from tests.operate import database as databases
-from tests.operate import incidents, troubleshooting
+from tests.operate import deployment, incidents, troubleshooting
 from tests.operate.queues import QUEUE, exports_are_paused, exports_run, failed_jobs, is_paused
 from tests.test_no_way_round import ACTIONS
 
@@ -236,6 +237,17 @@ def all_is_mended(target: Target) -> None:
     assert not is_paused(target, "ai-analysis")
 
 
+def is_deployed(target: Target) -> None:
+    assert deployment.version(target) == GOOD
+    assert queues.pauses(target).status is Status.OK
+    deployment.first_release(target)
+
+
+def is_back(target: Target) -> None:
+    assert deployment.version(target) == deployment.FIRST
+    assert queues.pauses(target).status is Status.OK
+
+
 def the_queue_is(empty: Callable[[Target], None]) -> Callable[[Target], None]:
     def effect(target: Target) -> None:
         empty(target)
@@ -304,6 +316,16 @@ CASES: dict[str, Case] = {
     ),
     "incidents/data_inconsistency": Case(
         repair.mend, all_is_mended, prepare=incidents.scores_are_wrong, steps=None
+    ),
+    "deployment/deploy": Case(
+        deploying.release, is_deployed, prepare=deployment.first_release, steps=7
+    ),
+    "deployment/rollback": Case(
+        deploying.go_back,
+        is_back,
+        {"to": deployment.FIRST},
+        prepare=deployment.good_release,
+        steps=9,
     ),
     "cache/clear": Case(cache.clear, no_key, {"pattern": "drill:*"}, prepare=many_keys),
     "cache/warm_up": Case(

@@ -71,7 +71,7 @@ def test_a_gap_is_told_once_and_is_no_end_of_an_alert() -> None:
     ]
     assert len(seen.finding().rows) == 1
     assert [row["mail"] for row in seen.course().rows] == [120, None, None, 120]
-    assert "2 looks measured nothing" in seen.finding().message
+    assert "not measured 2 times" in seen.finding().message
 
 
 def test_what_was_never_measured_is_unknown() -> None:

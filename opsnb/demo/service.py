@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from opsnb.demo import processes
+from opsnb.demo import node, processes
 from opsnb.demo.home import Home, Settings, free_port, port_is_free, tail, write_private
 from opsnb.demo.node import App
+from opsnb.demo.releases import Releases
 from opsnb.errors import DemoError
 
 API = "app"
@@ -40,6 +41,11 @@ class Service:
     app: App
 
     @property
+    def releases(self) -> Releases:
+        """Where the running code comes from."""
+        return Releases(self.home)
+
+    @property
     def log(self) -> Path:
         """The one log of both processes, with what pm2 catches of their output."""
         return self.home.logs / "app.log"
@@ -59,6 +65,7 @@ class Service:
 
         Raises DemoError when one does not come up.
         """
+        self.releases.prepare(self.app)
         if not running(self.home, PM2):
             # Orphans of a pm2 daemon that was killed would hold the port.
             stop(self.home)
@@ -78,9 +85,52 @@ class Service:
         """Return whether pm2 hangs, or runs another build of the service than this one."""
         found = all_running(self.home)
         scripts = (processes.environment(process).get("pm_exec_path") for process in found)
-        return any(map(processes.is_stopped, running(self.home, PM2))) or any(
-            script and not script.startswith(f"{self.app.folder}/") for script in scripts
+        return (
+            any(map(processes.is_stopped, running(self.home, PM2)))
+            or (bool(found) and not self.releases.is_of(self.app))
+            or any(
+                script and not script.startswith(f"{self.releases.folder}/") for script in scripts
+            )
         )
+
+    def build(self) -> None:
+        """Build what is in the working copy. Raises DemoError."""
+        compiler = self.releases.folder / "node_modules" / "typescript" / "bin" / "tsc"
+        done = subprocess.run(
+            [self.app.node, compiler],
+            cwd=self.releases.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise DemoError(f"The release cannot be built: {done.stdout.strip()[-300:]}")
+
+    def deploy(self) -> dict[str, object]:
+        """Return how a release is deployed, as `[targets.demo.deploy]` has it."""
+        if not self.releases.has_history:
+            return {}
+        # npm's scripts start node by its name.
+        path = f"PATH={self.app.node.parent}:/usr/local/bin:/usr/bin:/bin"
+        npm = ["env", path, f"SERVICE_SETTINGS={self._service_settings}", *node.find_node().npm]
+        return {
+            "folder": str(self.releases.folder),
+            "migrate": [*npm, "run", "db:push"],
+            # All that it depends on is there already; the registry is not asked.
+            "install": [
+                *npm,
+                "install",
+                "--offline",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+            ],
+            "build": [*npm, "run", "build"],
+            "restart": [str(self.home.pm2_command), "restart", "all"],
+            "smoke": [*npm, "run", "test:smoke"],
+            "limit_s": 60,
+        }
 
     def halt(self, name: str) -> None:
         """Stop one process as an operator would; pm2 keeps it listed as stopped."""
@@ -168,7 +218,7 @@ class Service:
         apps = [
             {
                 "name": name,
-                "script": str(self.app.folder / "dist" / f"{name}.js"),
+                "script": str(self.releases.folder / "dist" / f"{name}.js"),
                 "cwd": str(self.home.service),
                 "interpreter": str(self.app.node),
                 "node_args": ["--max-old-space-size=256"],

@@ -286,11 +286,12 @@ def _describe_target(stack: Parts) -> None:
             "command": str(home.pm2_command),
         }
     )
+    deploy = table(stack.service.deploy())
     servers = table({name: _restart(home, name) for name in restart.SERVERS})
     checks = "".join(f"\n[[targets.demo.integrity]]\n{table(check)}" for check in INTEGRITY)
     text = (
         f"[targets.demo]\n{target}\n[targets.demo.processes]\n{manager}"
-        f"\n[targets.demo.restart]\n{servers}{checks}"
+        f"\n[targets.demo.restart]\n{servers}\n[targets.demo.deploy]\n{deploy}{checks}"
     )
     if not home.config.exists() or home.config.read_text(encoding="utf-8") != text:
         write_private(home.config, text)

@@ -12,7 +12,7 @@ import httpx
 
 from opsnb import guard
 from opsnb.check import check
-from opsnb.errors import BadAnswer, NotConfigured, TimedOut, Unreachable
+from opsnb.errors import BadAnswer, NotConfigured, ServiceError, TimedOut, Unreachable
 from opsnb.guard import Permit
 from opsnb.model import Finding, Row, Status, worst
 from opsnb.redaction import safe_url
@@ -20,6 +20,7 @@ from opsnb.target import Target
 
 SYSTEM = "api"
 _MOST_BYTES = 4 * 1024 * 1024
+_POLL_S = 0.2
 _SAMPLING_S = 4.0  # a slow API gets fewer samples, not a longer check
 
 
@@ -66,6 +67,23 @@ def health(target: Target) -> Finding:
         message=f"GET /health answered 200 in {took_ms:.0f} ms.",
         rows=_facts(answer),
     )
+
+
+def wait_until_well(target: Target, seconds: float) -> str:
+    """Wait until GET /health answers 200, and return what it said. Raises ServiceError."""
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            found = health(target)
+        except ServiceError:
+            if time.monotonic() > ends:
+                raise
+        else:
+            if found.status is Status.OK:
+                return found.message
+            if time.monotonic() > ends:
+                raise BadAnswer(SYSTEM, found.message)
+        time.sleep(_POLL_S)
 
 
 @check(needs=(SYSTEM,))

@@ -154,8 +154,7 @@ def test_a_failed_up_names_the_part_and_leaves_nothing(
 ) -> None:
     whole = node.install(quiet)
     broken = tmp_path / "app"
-    shutil.copytree(whole.folder / "dist", broken / "dist")
-    shutil.copy(whole.folder / "package.json", broken)
+    shutil.copytree(whole.folder, broken, ignore=shutil.ignore_patterns("node_modules"))
     (broken / "node_modules").symlink_to(whole.folder / "node_modules")
     (broken / "dist" / "worker.js").write_text("throw new Error('a bad release');\n")
     monkeypatch.setattr(node, "install", lambda _: App(whole.node, broken))

@@ -23,7 +23,7 @@ def real_requests_were_read(target: Target, result: RunResult) -> None:
 
 def the_queues_were_watched(_: Target, result: RunResult) -> None:
     watched = next(each for each in result.findings if each.name == "queues.depth")
-    assert "3 looks" in watched.message
+    assert "Seen 3 times" in watched.message
 
 
 SCENARIOS = {

@@ -55,6 +55,7 @@ NAMED_BY = {
     "connection-flood": {"database.connections"},
     "slow-statement": {"slowness.pace"},
     "inconsistent-rows": {"repair.integrity"},
+    "bad-release": {"logs.errors"},
 }
 ON_REDIS = {
     "api.queue_stats",

@@ -36,11 +36,13 @@ def _see_log_errors(stack: Parts) -> None:
     see(lambda: log.read_text().count(LOG_ERROR) >= LEAST_LOG_ERRORS, "the log has no errors")
 
 
-def _take_errors_out_of_log(stack: Parts) -> None:
+def take_out_of_log(stack: Parts, words: str) -> None:
+    """Remove the lines with `words` from the service's log, until none is written any more."""
+
     def clean() -> bool:
         with stack.service.log.open("r+", encoding="utf-8") as log:
             lines = log.readlines()
-            kept = [line for line in lines if LOG_ERROR not in line]
+            kept = [line for line in lines if words not in line]
             # Written in place: pm2 holds the file open, in append mode.
             log.seek(0)
             log.writelines(kept)
@@ -69,6 +71,6 @@ FAULTS = (
         None,
         frozenset({service.API}),
         _see_log_errors,
-        _take_errors_out_of_log,
+        lambda stack: take_out_of_log(stack, LOG_ERROR),
     ),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from opsnb.demo import parts, service
-from opsnb.demo.faults import answers, caching, jobs, leaking, outages, rows, sessions
+from opsnb.demo.faults import answers, caching, jobs, leaking, outages, releases, rows, sessions
 from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
@@ -28,6 +28,7 @@ FAULTS: dict[str, Fault] = {
         *caching.FAULTS,
         *leaking.FAULTS,
         *rows.FAULTS,
+        *releases.FAULTS,
         *sessions.FAULTS,
     )
 }

@@ -1,0 +1,53 @@
+"""A fault of the code: somebody has deployed a release that breaks the list of projects."""
+
+from __future__ import annotations
+
+import httpx
+
+from opsnb.demo import releases, service
+from opsnb.demo.faults.answers import take_out_of_log
+from opsnb.demo.faults.fault import Fault, see
+from opsnb.demo.parts import Parts
+from opsnb.demo.releases import Releases
+from opsnb.errors import DemoError
+
+LOG_ERROR = "GET /api/projects failed"
+
+
+def _deploy(stack: Parts, release: str) -> None:
+    """Publish a release, and bring it onto the host as a person would by hand."""
+    of = Releases(stack.home)
+    if not of.has_history:
+        raise DemoError("There are no releases without git: install it, then opsnb demo up.")
+    of.publish(release)
+    of.fetch()
+    stack.service.build()
+    stack.service.start([service.API])
+
+
+def _answer(stack: Parts) -> int:
+    url = f"{stack.settings.api_url}/api/projects"
+    return httpx.get(url, timeout=10, trust_env=False).status_code
+
+
+def _break(stack: Parts) -> None:
+    _deploy(stack, releases.BAD)
+    see(lambda: _answer(stack) == httpx.codes.INTERNAL_SERVER_ERROR, "the projects are listed")
+
+
+def _mend(stack: Parts) -> None:
+    _deploy(stack, releases.GOOD)
+    take_out_of_log(stack, LOG_ERROR)
+
+
+FAULTS = (
+    Fault(
+        "bad-release",
+        "A release is deployed by hand whose list of projects fails.",
+        "logs.errors",
+        None,
+        frozenset({service.API, "postgres"}),
+        _break,
+        _mend,
+    ),
+)

@@ -1,0 +1,63 @@
+"""Whether it is better or worse than before the deployment. Handbook, section 8.3."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from opsnb.diagnosis.deployments import DEPLOY, ROLLBACK
+from opsnb.history import results
+from opsnb.model import Finding, Row
+from opsnb.target import Target
+from opsnb.view import number
+
+_RECORDS_S = 30 * 86_400.0
+_SAME = 0.25  # of the larger one: below that, two measurements of the same differ as well
+_LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
+"""What is too little to be told, whatever its share."""
+
+
+def with_before(target: Target, findings: Sequence[Finding]) -> list[Row]:
+    """Compared with the record of the deployment"""
+    before = _before(target)
+    return [
+        _row(finding, before.get(finding.name, {}))
+        for finding in findings
+        if finding.value is not None and finding.name in before
+    ]
+
+
+def _before(target: Target) -> dict[str, dict[str, Any]]:
+    """Return what the newest deployment had measured before it changed anything, by name."""
+    past = list(results(target, time.time() - _RECORDS_S, (DEPLOY, ROLLBACK)))
+    for result in reversed(past):
+        begun = [done["started"] for done in result.get("actions", []) if done.get("applied")]
+        if begun:
+            since = datetime.fromisoformat(min(begun))
+            return {
+                finding["name"]: finding
+                for finding in reversed(result.get("findings", []))
+                if finding.get("value") is not None
+                and datetime.fromisoformat(finding["started"]) < since
+            }
+    return {}
+
+
+def _row(finding: Finding, before: dict[str, Any]) -> Row:
+    then, since = float(before["value"]), finding.value or 0.0
+    return {
+        "metric": finding.title,
+        "before": number(then, finding.unit),
+        "now": number(since, finding.unit),
+        "compared": _verdict(finding, then, since),
+    }
+
+
+def _verdict(finding: Finding, then: float, since: float) -> str:
+    least = max(_SAME * max(abs(then), abs(since)), _LEAST.get(finding.unit, 0.0))
+    if abs(since - then) <= least:
+        return "same"
+    lower_is_worse = bool(finding.threshold and finding.threshold.lower_is_worse)
+    return "worse" if (since < then) is lower_is_worse else "better"

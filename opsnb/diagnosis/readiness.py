@@ -1,0 +1,110 @@
+"""Whether a deployment may begin: the checklist, measured where it can be.
+
+Handbook, section 8.1. What is missing is `crit`, since it blocks.
+"""
+
+from __future__ import annotations
+
+from opsnb.check import check
+from opsnb.errors import NotConfigured
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import database, deploy, host, queues
+from opsnb.target import Target, load_config
+
+_BACKUP_HOURS = 24.0
+_TESTS_LIMIT_S = 900.0
+
+
+@check()
+def reviewed(_: Target, by: str) -> Finding:
+    """Code is reviewed and approved"""
+    return _ticked(by, "Nobody has said so.", "reviewed_by")
+
+
+@check()
+def announced(_: Target, by: str) -> Finding:
+    """Stakeholders are notified"""
+    return _ticked(by, "Nobody has said so.", "announced_by")
+
+
+@check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S)
+def tested(target: Target, by: str) -> Finding:
+    """All tests pass"""
+    try:
+        return deploy.tests(target)
+    except NotConfigured as error:
+        return _ticked(by, str(error), "tested_by")
+
+
+@check(needs=(host.SYSTEM,))
+def migrations(target: Target, by: str) -> Finding:
+    """Migrations are tested"""
+    try:
+        found = deploy.pending(target)
+    except NotConfigured as error:
+        return _ticked(by, str(error), "migrations_tested_by")
+    if not found.rows:
+        return found
+    ticked = _ticked(by, found.message, "migrations_tested_by")
+    return ticked.model_copy(update={"rows": found.rows})
+
+
+@check(needs=(database.SYSTEM,))
+def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding:
+    """A backup is fresh"""
+    remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
+    whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
+    if not whole:
+        return _missing(f"There is no full backup in {folder}.", remedy)
+    newest = min(whole, key=lambda row: float(row["hours_old"]))
+    message = f"The newest full backup, {newest['file']}, is {newest['hours_old']:.1f} hours old"
+    if newest["hours_old"] > hours:
+        return _missing(f"{message}, which is more than {hours:g}.", remedy)
+    return Finding(status=Status.OK, message=f"{message}.", rows=whole)
+
+
+@check(needs=(queues.SYSTEM,))
+def calm(target: Target) -> Finding:
+    """The queues are calm"""
+    found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
+    bad = [finding for finding in found if finding.status is not Status.OK]
+    if bad:
+        return _missing(" ".join(finding.message for finding in bad))
+    return Finding(status=Status.OK, message=" ".join(finding.message for finding in found))
+
+
+@check()
+def alerts(target: Target, by: str) -> Finding:
+    """Monitoring is configured"""
+    rows: list[Row] = [
+        {"schedule": each.name, "runbook": each.runbook, "cron": each.cron}
+        for each in load_config().schedules
+        if target.name in each.targets
+    ]
+    if not rows:
+        return _ticked(by, f"No schedule of opsnb.toml looks at {target.name}.", "watched_by")
+    names = ", ".join(row["schedule"] for row in rows)
+    return Finding(status=Status.OK, message=f"Schedules look at it: {names}.", rows=rows)
+
+
+@check(needs=(host.SYSTEM,))
+def rollback(target: Target) -> Finding:
+    """Going back is possible"""
+    found = deploy.clean(target)
+    if found.status is not Status.OK:
+        return found
+    if not target.deploy.go_back:
+        return _missing(f"[targets.{target.name}.deploy] names no go_back.")
+    how = "with its migration" if target.deploy.migrate_down else "migrations by the backup alone"
+    return found.model_copy(update={"message": f"{found.message} It can be gone back to, {how}."})
+
+
+def _ticked(by: str, otherwise: str, parameter: str) -> Finding:
+    """Return whether a person has said so, in place of a measurement."""
+    if by:
+        return Finding(status=Status.OK, message=f"{by} says so.")
+    return _missing(f"{otherwise} Who knows it gives a name: -p {parameter}=NAME.")
+
+
+def _missing(message: str, *remedies: Remedy) -> Finding:
+    return Finding(status=Status.CRIT, message=message, remedies=list(remedies))

@@ -1,0 +1,246 @@
+"""Bring a release onto the host, or go back to one, while the queues are held.
+
+Handbook, sections 8.2 and 8.4. A step that fails stops the rest; the queues that were paused for
+it are resumed whatever happens, by the next run when this one is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from opsnb.check import check
+from opsnb.errors import Refused
+from opsnb.guard import Permit, Plan, action
+from opsnb.history import results
+from opsnb.model import ActionRecord, Finding, Remedy, Status, now
+from opsnb.procedures.steps import Step, Steps, words
+from opsnb.systems import api, deploy, queues
+from opsnb.systems.host import SYSTEM as HOST
+from opsnb.systems.queues.holding import held, holding, running, wait_until_idle
+from opsnb.systems.queues.words import and_list
+from opsnb.target import Target
+
+DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
+REASON = "for a deployment"
+"""Stands in the note of a pause, so that the next run knows it for one of ours."""
+
+_RECORDS_S = 90 * 86_400.0
+_PATIENCE_S = 30.0
+
+
+@dataclass
+class _Hold:
+    """The queues, while they are held."""
+
+    target: Target
+    names: Sequence[str]
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def pause(self, permit: Permit) -> str:
+        if self.names:
+            self.stack.enter_context(holding(self.target, permit, self.names, REASON))
+        return f"paused: {and_list(self.names)}" if self.names else "none was running"
+
+    def resume(self, _: Permit) -> str:
+        self.stack.close()
+        return f"running: {and_list(self.names)}" if self.names else ""
+
+
+@action(needs=(HOST, queues.SYSTEM), resumable=True)
+def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120) -> Plan:
+    """Deploy the newest release.
+
+    Pauses the queues and gives `wait_s` seconds to the jobs that are active, migrates, fetches,
+    installs, builds, restarts, asks the service by the smoke test, and resumes the queues. A step
+    that was done is not repeated by a run that continues. Raises NotConfigured when the target
+    does not say how it is deployed, Refused when its working copy was changed by hand.
+    """
+    settings = target.deploy
+    at = deploy.release(target)
+    if former is None:
+        _demand_clean(target)
+    before = former.terms["before"] if former else at
+    migrate = _command(target, "migrate", settings.migrate)
+    change = [
+        _command(target, "fetch", settings.fetch),
+        _command(target, "install", settings.install),
+        _command(target, "build", settings.build),
+    ]
+    change = [migrate, *change] if settings.migrate_after == "pause" else [*change, migrate]
+    plan = _Change(target, former, change, wait_s, before)
+    return plan.plan(
+        f"Deploy what {words(settings.fetch)} brings; {before} is there now.",
+        f"opsnb run {ROLLBACK} -t {target.name} -p release={before} --apply",
+        {"before": before},
+        [Remedy(runbook=ROLLBACK, parameters={"release": before}, why=f"goes back to {before}")],
+    )
+
+
+@action(needs=(HOST, queues.SYSTEM), resumable=True)
+def go_back(
+    target: Target,
+    former: ActionRecord | None,
+    to: str = "",
+    *,
+    migrate_down: bool = False,
+    wait_s: float = 120,
+) -> Plan:
+    """Go back to a release.
+
+    To `to`, or to the one that was there before the newest deployment. With `migrate_down` its
+    migration is taken back as well. Raises Refused when there is none to go back to.
+    """
+    settings = target.deploy
+    at = deploy.release(target)
+    goal = former.terms["to"] if former else to or _release_before(target, at)
+    if goal == at and not former:
+        raise Refused(f"{at} is there already; name another one: -p release=NAME")
+    if migrate_down and not settings.migrate_down:
+        raise Refused(
+            f"[targets.{target.name}.deploy] names no migrate_down; restore the backup instead: "
+            f"opsnb run database/restore -t {target.name}"
+        )
+    down = [_command(target, "migrate down", settings.migrate_down)] if migrate_down else []
+    change = [
+        *down,
+        _command(target, "go back", settings.go_back, release=goal),
+        _command(target, "install", settings.install),
+        _command(target, "build", settings.build),
+    ]
+    before = former.terms["before"] if former else at
+    plan = _Change(target, former, change, wait_s, before)
+    return plan.plan(
+        f"Go back from {before} to {goal}.",
+        f"opsnb run {DEPLOY} -t {target.name} --apply",
+        {"before": before, "to": goal},
+        [Remedy(runbook="incidents/service_down", why="tells what is not up")],
+    )
+
+
+@check(needs=(queues.SYSTEM,))
+def left_paused(target: Target) -> Finding:
+    """Queues that a deployment left paused"""
+    left = held(target, queues.queues_of(target), REASON)
+    if not left:
+        return Finding(status=Status.OK, message="No deployment has left a queue paused.")
+    return Finding(
+        status=Status.WARN,
+        message=f"A deployment that was cut off has left {and_list(left)} paused; continue it, or "
+        "resume them.",
+        rows=[{"queue": queue} for queue in left],
+        remedies=[
+            Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
+            for queue in left
+        ],
+    )
+
+
+@dataclass
+class _Change:
+    """A change of the running release: what deploying and going back have in common."""
+
+    target: Target
+    former: ActionRecord | None
+    change: Sequence[Step]
+    wait_s: float
+    before: str
+
+    def plan(self, summary: str, undo: str, terms: dict[str, str], remedies: list[Remedy]) -> Plan:
+        """Return its plan; `remedies` are offered when it did not come to its end."""
+        target, settings = self.target, self.target.deploy
+        names = queues.queues_of(target)
+        left = held(target, names, REASON)
+        hold = _Hold(target, [*left, *running(target, names)])
+        steps = Steps(
+            [
+                Step("pause the queues", "POST /api/queue/pause-all", hold.pause, anew=True),
+                Step("wait for active jobs", "", self._wait(hold), anew=True),
+                *self.change,
+                _command(target, "restart", settings.restart),
+                Step("wait until it answers", "GET /health", self._answers),
+                _command(target, "smoke test", settings.smoke),
+                Step("resume the queues", "POST /api/queue/resume-all", hold.resume, anew=True),
+            ],
+            self.former,
+        )
+
+        def work(permit: Permit) -> Iterator[int]:
+            with hold.stack:
+                yield from steps.work(permit)
+
+        if left:
+            summary += f" {and_list(left)} was left paused by one that was cut off."
+        if hold.names:
+            summary += f" Meanwhile paused: {and_list(hold.names)}."
+        return Plan(
+            summary=summary,
+            planned=len(steps.left),
+            unit="steps",
+            command=" && ".join(row["command"] for row in steps.rows if row["command"]),
+            undo=undo,
+            work=work,
+            verify=lambda: [_effect(target, steps, hold.names, self.before, remedies)],
+            sample=steps.rows,
+            basis=[self.before, sorted(hold.names)],
+            terms=dict(terms),
+            told_each=True,
+        )
+
+    def _wait(self, hold: _Hold) -> Callable[[Permit], str | None]:
+        def wait(_: Permit) -> str:
+            wait_until_idle(self.target, hold.names, self.wait_s)
+            return "no job is active"
+
+        return wait
+
+    def _answers(self, _: Permit) -> str:
+        return api.wait_until_well(self.target, _PATIENCE_S)
+
+
+def _command(target: Target, name: str, command: Sequence[str], **filled: str) -> Step:
+    """Return the step of a command; one that the service does not have says so."""
+
+    def do(permit: Permit) -> str:
+        return deploy.do(target, permit, command, **filled) if command else "not configured"
+
+    shown = words(command)
+    for key, value in filled.items():
+        shown = shown.replace(f"'{{{key}}}'", value)
+    return Step(name, shown, do)
+
+
+def _demand_clean(target: Target) -> None:
+    found = deploy.clean(target)
+    if found.status is not Status.OK:
+        raise Refused(f"{found.message} Commit or discard them first.")
+
+
+def _release_before(target: Target, at: str) -> str:
+    """Return the release before the one that is there: by its deployment's record, else by git."""
+    for result in reversed(list(results(target, now().timestamp() - _RECORDS_S, (DEPLOY,)))):
+        for done in result.get("actions", []):
+            terms = done.get("terms", {})
+            if done.get("applied") and terms.get("before", at) != at:
+                return str(terms["before"])
+    return deploy.release_before(target)
+
+
+def _effect(
+    target: Target, steps: Steps, names: Sequence[str], before: str, remedies: list[Remedy]
+) -> Finding:
+    at, words = deploy.release(target), []
+    paused = sorted(set(names) - set(running(target, names)))
+    stopped = steps.stopped_at
+    if stopped:
+        words.append(f"It stopped at '{stopped['step']}': {stopped['said'] or 'it was cut off'}.")
+    words.append(f"{at} is there, {before} was before.")
+    words.append(f"Still paused: {and_list(paused)}." if paused else "No queue was left paused.")
+    bad = bool(stopped or paused)
+    return Finding(
+        status=Status.CRIT if bad else Status.OK,
+        message=" ".join(words),
+        rows=[{key: row[key] for key in ("step", "state", "took_s", "said")} for row in steps.rows],
+        remedies=remedies if bad else [],
+    )

@@ -1,0 +1,134 @@
+"""The release on the target's host, and the commands that change it.
+
+Handbook, section 8. All of them come from `[targets.NAME.deploy]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httpx
+
+from opsnb.check import check
+from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.guard import Permit, require
+from opsnb.model import Finding, Row, Status
+from opsnb.systems import api
+from opsnb.systems.host import SYSTEM as HOST
+from opsnb.systems.host import ProgramFailed, host_of
+from opsnb.target import Target
+
+SYSTEM = "deploy"
+_LOOK_S = 10.0
+_TESTS_LIMIT_S = 900.0
+_MOST_LINES = 20
+_IN_FOLDER = 'cd "$1" && shift && exec "$@"'
+
+
+def release(target: Target) -> str:
+    """Return which release is on the host. Raises NotConfigured, BadAnswer."""
+    return _read(target, target.deploy.release)
+
+
+def release_before(target: Target) -> str:
+    """Return which release was there before, as the working copy knows it. Raises BadAnswer."""
+    return _read(target, target.deploy.before)
+
+
+def do(target: Target, permit: Permit, command: Sequence[str], **words: str) -> str:
+    """Run a command of the deployment to its end and return what it printed.
+
+    `words` are put in place of their names in braces. Raises Refused without a valid permit,
+    ProgramFailed, and TimedOut when it had to be ended with all that it had started.
+    """
+    require(permit)
+    limit = target.deploy.limit_s
+    filled = [_filled(word, words) for word in command]
+    return _run(target, filled, limit)
+
+
+@check(needs=(HOST,))
+def clean(target: Target) -> Finding:
+    """The working copy is as it was released"""
+    at = release(target)
+    changed = _read(target, target.deploy.changes).splitlines()
+    if changed:
+        return Finding(
+            status=Status.CRIT,
+            message=f"{len(changed)} files in {target.deploy.folder} were changed by hand; a "
+            "deployment would fail over them, or lose them.",
+            rows=[{"changed": line.strip()} for line in changed[:_MOST_LINES]],
+        )
+    message = f"Release {at} is in {target.deploy.folder}, unchanged."
+    return Finding(status=Status.OK, message=message, rows=[{"release": at}])
+
+
+@check(needs=(HOST,), limit_s=_TESTS_LIMIT_S)
+def tests(target: Target) -> Finding:
+    """The tests pass"""
+    if not target.deploy.tests:
+        raise NotConfigured(SYSTEM, f"[targets.{target.name}.deploy] names no tests.")
+    try:
+        said = _run(target, target.deploy.tests, _TESTS_LIMIT_S)
+    except ProgramFailed as error:
+        return Finding(status=Status.CRIT, message=str(error), rows=_lines(error.output))
+    last = said.strip().splitlines()[-1:] or ["without a word"]
+    return Finding(status=Status.OK, message=f"They passed: {last[0].strip()[:200]}.")
+
+
+@check(needs=(HOST,))
+def pending(target: Target) -> Finding:
+    """Pending migrations"""
+    if not target.deploy.pending:
+        raise NotConfigured(SYSTEM, f"[targets.{target.name}.deploy] names no command for pending.")
+    found = _read(target, target.deploy.pending)
+    rows = _lines(found)
+    message = f"Migrations that would run: {len(found.splitlines())}."
+    return Finding(status=Status.OK, message=message, value=len(rows), rows=rows)
+
+
+@check(needs=(api.SYSTEM,), limit_s=30.0)
+def paths(target: Target) -> Finding:
+    """What users cannot do without"""
+    rows: list[Row] = []
+    with api.client(target) as http:
+        for path in target.deploy.paths:
+            answer = http.get(path)
+            rows.append({"path": path, "status": answer.status_code})
+    bad = [row for row in rows if row["status"] != httpx.codes.OK]
+    told = ", ".join(f"GET {row['path']} answered {row['status']}" for row in bad or rows)
+    return Finding(
+        status=Status.CRIT if bad else Status.OK,
+        message=f"{told or 'No paths are named'}.",
+        value=len(bad),
+        unit="failed",
+        rows=rows,
+    )
+
+
+def _read(target: Target, command: Sequence[str]) -> str:
+    return _run(target, command, _LOOK_S).strip()
+
+
+def _run(target: Target, command: Sequence[str], limit_s: float) -> str:
+    folder = target.deploy.folder
+    if not folder:
+        raise NotConfigured(
+            SYSTEM,
+            f"Target {target.name} says nothing of its releases: set folder in "
+            f"[targets.{target.name}.deploy] to the service's working copy.",
+        )
+    if not command:
+        raise BadAnswer(SYSTEM, f"A command of [targets.{target.name}.deploy] is empty.")
+    host = host_of(target, SYSTEM, limit_s + 1)
+    return host.run(["sh", "-c", _IN_FOLDER, "sh", host.expand(folder), *command], limit_s)
+
+
+def _filled(word: str, words: dict[str, str]) -> str:
+    for name, value in words.items():
+        word = word.replace(f"{{{name}}}", value)
+    return word
+
+
+def _lines(text: str) -> list[Row]:
+    return [{"said": line} for line in text.strip().splitlines()[-_MOST_LINES:]]

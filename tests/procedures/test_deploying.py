@@ -1,0 +1,196 @@
+"""Releases on the demo: a good one, a bad one and back, one that hangs, and one that is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from opsnb.demo import faults
+from opsnb.demo.home import Home
+from opsnb.demo.releases import BAD, GOOD, Releases
+from opsnb.diagnosis import comparison
+from opsnb.errors import NotConfigured, Refused
+from opsnb.guard import Guard
+from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
+from opsnb.procedures import deploying
+from opsnb.systems import api, deploy, logs, queues
+from opsnb.target import Target, load_target
+from tests import incident
+from tests.operate.database import wait_for
+from tests.operate.deployment import FIRST, bring, first_release, version
+from tests.test_operate import run_once
+
+COMMANDS = ("migrate", "fetch", "install", "build", "restart", "smoke")
+
+
+@pytest.fixture
+def released(demo: Target) -> Iterator[Target]:
+    """The demo with its first release, and a good one to be fetched."""
+    first_release(demo)
+    yield demo
+    first_release(demo)
+
+
+def publish(release: str) -> None:
+    Releases(Home.current()).publish(release)
+
+
+def deployed(target: Target) -> tuple[ActionRecord, Finding]:
+    """Deploy as the runbook does, and return the journal and the effect."""
+    guard = Guard(target, apply=True, confirm="", show=lambda _: None)
+    record, found = guard.act(deploying.release)
+    return record, found[-1]
+
+
+def changed(target: Target, **commands: list[str]) -> Target:
+    """Return the target with other commands."""
+    return target.model_copy(update={"deploy": target.deploy.model_copy(update=commands)})
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(released: Target) -> None:
+    before = deploy.release(released)
+    publish(BAD)
+    result = run_once(released, "deployment/deploy", {"apply": "true", "minutes": "10m"})
+    (_, done) = result.actions
+    assert done.state is ActionState.FAILED
+    assert [row["state"] for row in done.sample][-2:] == ["failed", "to do"]
+    assert queues.pauses(released).status is Status.OK
+    assert deploy.paths(released).status is Status.CRIT
+    effect = next(each for each in result.findings if each.name == "deploying.release.verify")
+    assert "It stopped at 'smoke test'" in effect.message
+    assert effect.remedies[0].parameters == {"release": before}
+    incident.mended(released, effect, minutes="1s")
+    assert version(released) == FIRST
+    assert deploy.paths(released).status is Status.OK
+
+
+def test_a_release_that_was_deployed_by_hand_is_found_and_gone_back_from(released: Target) -> None:
+    Path(released.logs[0]).write_text("")  # what earlier tests broke is another story
+    faults.inject("bad-release")
+    wait_for(lambda: (logs.errors(released).value or 0) > 15, 60)
+    result = run_once(released, "incidents/high_error_rate", {})
+    first = next(each for each in result.findings[1:] if each.status is not Status.OK)
+    assert first.name == "errors.started"
+    incident.mended(released, first, minutes="1s")
+    assert deploy.paths(released).status is Status.OK
+
+
+def test_the_rollback_finds_the_release_before_in_the_records(released: Target) -> None:
+    before = deploy.release(released)
+    run_once(released, "deployment/deploy", {"apply": "true", "minutes": "1s"})
+    assert version(released) == GOOD
+    plan = deploying.go_back(released)
+    assert plan.terms["to"] == before
+    compared = comparison.with_before(released, [api.p95(released), queues.depth(released)])
+    assert [row["compared"] for row in compared] == ["same", "same"]
+
+
+def test_without_a_record_git_knows_the_release_before(released: Target) -> None:
+    before = deploy.release(released)
+    bring(released, GOOD)
+    assert deploying.go_back(released).terms["to"] == before
+    with pytest.raises(Refused, match="is there already"):
+        deploying.go_back(released, deploy.release(released))
+
+
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(
+    released: Target, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    hanging = ["sh", "-c", f"sleep 600 & echo $! > {pid}; wait"]
+    record, effect = deployed(changed(released, build=hanging, limit_s=1))  # type: ignore[arg-type]
+    assert record.state is ActionState.FAILED
+    assert "did not finish within 1.0 s" in (record.error or "")
+    assert effect.status is Status.CRIT
+    assert not is_alive(int(pid.read_text()))
+    assert queues.pauses(released).status is Status.OK
+
+
+def test_what_was_changed_by_hand_is_not_lost(released: Target) -> None:
+    file = Path(released.deploy.folder, "src/routes/projects.ts")
+    file.write_text(file.read_text() + "// mended at night\n")
+    assert deploy.clean(released).status is Status.CRIT
+    with pytest.raises(Refused, match="changed by hand"):
+        deploying.release(released)
+    assert version(released) == FIRST
+
+
+def test_a_target_that_says_nothing_of_releases_is_told_what_to_write() -> None:
+    with pytest.raises(NotConfigured, match=r"set folder in \[targets.shop.deploy\]"):
+        deploying.release(Target(name="shop"))
+
+
+def opsnb(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "opsnb", *arguments, "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finished(*arguments: str) -> RunResult:
+    told, _ = opsnb(*arguments).communicate(timeout=120)
+    return RunResult.model_validate_json(told)
+
+
+def of_release(result: RunResult) -> ActionRecord:
+    """Return the journal of the deployment itself."""
+    found = [each for each in result.actions if each.name == "deploying.release"]
+    assert found, result.error
+    return found[0]
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a process with all that it has started, so that nothing of it can say a word."""
+    for each in [process, *process.children(recursive=True)]:
+        each.kill()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_deployment_that_is_killed_is_continued(
+    released: Target, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = tmp_path / "reached"
+    plain = Home.current().config.read_text().replace("[targets.demo", "[targets.shop")
+    plain = plain.replace("[[targets.demo", "[[targets.shop")
+    hanging = json.dumps(["sh", "-c", f"touch {reached}; sleep 600"])
+    config = tmp_path / "opsnb.toml"
+    monkeypatch.setenv("OPSNB_CONFIG", str(config))
+    lines = [line for line in plain.splitlines() if not line.startswith(f"{command} =")]
+    at = lines.index("[targets.shop.deploy]") + 1
+    config.write_text("\n".join([*lines[:at], f"{command} = {hanging}", *lines[at:]]))
+    run = opsnb("run", "deployment/deploy", "-t", "shop", "--apply", "-p", "minutes=1s")
+    ends = time.monotonic() + 60
+    while not reached.exists():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    kill(psutil.Process(run.pid))
+    run.wait()
+    config.write_text(plain)
+    shop = load_target("shop")
+    left = deploying.left_paused(shop)
+    assert left.status is Status.WARN
+    assert len(left.rows) == 3
+    cut_off = finished("run", "deployment/deploy", "-t", "shop")
+    assert "left paused" in of_release(cut_off).summary
+    listed = subprocess.check_output(
+        [sys.executable, "-m", "opsnb", "records", "list", "--json"], text=True
+    )
+    (killed,) = {each["run_id"] for each in json.loads(listed)} - {cut_off.run_id}
+    result = finished("run", "--resume", killed)
+    done = of_release(result)
+    assert (done.state, done.verified) == (ActionState.APPLIED, True)
+    assert version(released) == GOOD
+    assert queues.pauses(released).status is Status.OK
