@@ -16,6 +16,8 @@ const HEAVY_JOB_MS = 3000;
 /** The jobs that a fault adds. */
 const DRILL = "drill";
 const RETRY_MS = 2000;
+/** Less than pm2 waits before it kills. */
+const PATIENCE_MS = 2000;
 
 type Work = (job: Job) => Promise<unknown>;
 
@@ -100,6 +102,8 @@ log("INFO", `worker ${version} takes jobs of ${queueManager.names.join(", ")}`);
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     log("INFO", "worker stops");
-    process.exit(0);
+    // The jobs of this moment end; one that takes longer is taken up by another worker.
+    const closed = Promise.allSettled(workers.map((worker) => worker.close()));
+    void Promise.race([closed, sleep(PATIENCE_MS)]).then(() => process.exit(0));
   });
 }
