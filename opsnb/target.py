@@ -14,9 +14,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -25,6 +27,7 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     ValidationError,
+    field_validator,
 )
 
 from opsnb.errors import ConfigError, UnknownTarget, did_you_mean
@@ -152,6 +155,30 @@ class Deploy(_Table):
     )
 
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Maintenance(_Table):
+    """`[targets.NAME.maintenance]`: when maintenance may change something.
+
+    A target without this table may be maintained at any time.
+    """
+
+    days: tuple[Day, ...] = Field(("sun",), description="On which days a window begins.")
+    begins: time = Field(time(2), description="When it begins.")
+    ends: time = Field(time(4), description="When it ends; earlier than `begins`: the next day.")
+    timezone: str = Field("UTC", description="The zone of these times, such as `Europe/Berlin`.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"'{name}' is no time zone, such as Europe/Berlin") from error
+        return name
+
+
 class Limits(_Table):
     """`[thresholds]` and `[targets.NAME.thresholds]`: limits in place of the handbook's."""
 
@@ -193,6 +220,9 @@ class Target(_Table):
         Restart(), description="What starts the systems that the service stands on."
     )
     deploy: Deploy = Field(Deploy(), description="How a release is brought onto the host.")
+    maintenance: Maintenance | None = Field(
+        None, description="When maintenance may change something."
+    )
     integrity: tuple[Integrity, ...] = Field((), description="Checks of the data in PostgreSQL.")
     protected: bool = Field(
         False, description="True: an action needs the target's name typed (`--confirm NAME`)."

@@ -9,7 +9,7 @@ import pytest
 from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
 from opsnb.procedures import deploying, repair
-from opsnb.systems import cache, database, dependencies, processes, queues
+from opsnb.systems import cache, database, dependencies, logs, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate.deployment import FIRST
@@ -40,6 +40,7 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("incidents/data_inconsistency", repair.mend, (), {}),
     ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),
     ("troubleshooting/high_queue_length", queues.limit, (QUEUE, 2), {}),
+    ("maintenance/weekly", logs.clear, (), {}),
     ("deployment/deploy", deploying.release, (), {}),
     ("deployment/rollback", deploying.go_back, (FIRST,), {}),
 ]
@@ -51,7 +52,7 @@ LEAVES_SOMETHING = {"queues/resume", "database/connections"}
 def test_every_action_is_tried() -> None:
     found = {
         item
-        for module in (queues, cache, database, processes, dependencies, repair, deploying)
+        for module in (queues, cache, database, processes, dependencies, logs, repair, deploying)
         for item in vars(module).values()
         if isinstance(item, Action)
     }

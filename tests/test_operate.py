@@ -24,6 +24,7 @@ from tests.operate import (
     deployment,
     health,
     incidents,
+    maintenance,
     monitoring,
     queues,
     troubleshooting,
@@ -38,6 +39,7 @@ SCENARIOS: dict[str, Scenario] = {
     **incidents.SCENARIOS,
     **monitoring.SCENARIOS,
     **deployment.SCENARIOS,
+    **maintenance.SCENARIOS,
 }
 
 _LASTS_S = 300  # longer than a test, so that nothing expires in the middle of it

@@ -17,12 +17,12 @@ from opsnb.guard import Action, Guard, Permit, Plan
 from opsnb.journal import Continued, Journal, read
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.procedures import deploying, repair
-from opsnb.systems import cache, database, dependencies, processes, queues
+from opsnb.systems import cache, database, dependencies, logs, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate import cache as cached
 from tests.operate import database as databases
-from tests.operate import deployment, incidents, troubleshooting
+from tests.operate import deployment, incidents, maintenance, troubleshooting
 from tests.operate.queues import QUEUE, exports_are_paused, exports_run, failed_jobs, is_paused
 from tests.test_no_way_round import ACTIONS
 
@@ -237,6 +237,10 @@ def all_is_mended(target: Target) -> None:
     assert not is_paused(target, "ai-analysis")
 
 
+def no_old_log(target: Target) -> None:
+    assert not maintenance.old_log(target).exists()
+
+
 def is_deployed(target: Target) -> None:
     assert deployment.version(target) == GOOD
     assert queues.pauses(target).status is Status.OK
@@ -317,6 +321,7 @@ CASES: dict[str, Case] = {
     "incidents/data_inconsistency": Case(
         repair.mend, all_is_mended, prepare=incidents.scores_are_wrong, steps=None
     ),
+    "maintenance/weekly": Case(logs.clear, no_old_log, prepare=maintenance.an_old_log, steps=None),
     "deployment/deploy": Case(
         deploying.release, is_deployed, prepare=deployment.first_release, steps=7
     ),

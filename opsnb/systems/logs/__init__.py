@@ -14,6 +14,7 @@ from opsnb.model import Finding, Row, Status, worst
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.access import error_rate, requests
+from opsnb.systems.logs.clearing import clear
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import Clock, ErrorEntry, errors_in, parse, pattern
 from opsnb.target import Target
@@ -21,6 +22,7 @@ from opsnb.target import Target
 __all__ = [
     "SYSTEM",
     "Window",
+    "clear",
     "error_rate",
     "errors",
     "groups",

@@ -1,0 +1,155 @@
+"""Old logs: which there are under the target's log folders, and removing them.
+
+Handbook, section 9.1. Never the live files, no symbolic link is followed, no other file system is
+entered. Linux is expected, here and over ssh.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opsnb.errors import NotConfigured, Refused
+from opsnb.guard import Permit, Plan, action, require
+from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.systems.host import SYSTEM as HOST
+from opsnb.systems.host import Host, ProgramFailed, host_of
+from opsnb.target import Target
+
+_SYSTEM = "logs"
+_LIMIT_S = 60.0
+_AT_ONCE = 100
+_MOST_ROWS = 50
+_MOST_FILES = 10_000
+_MIB = 2**20
+_DAY_MIN = 24 * 60
+_NAMES = ("*.log", "*.log.*", "*.log-*", "*.log_*")
+# Of these a log's folder is never one: all of the machine would be looked through.
+_NO_LOG_FOLDERS = frozenset(
+    f"/{name}".rstrip(".")
+    for name in (
+        *(".", "bin", "boot", "dev", "etc", "home", "lib", "opt", "proc", "root", "run", "sbin"),
+        *("srv", "sys", "tmp", "usr", "var"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class OldLog:
+    """A log that nobody has written to for long."""
+
+    path: str
+    size: int
+    """In bytes."""
+    written: float
+    """When it was last written to, in seconds since 1970."""
+
+    def row(self) -> Row:
+        """Return what is shown of it."""
+        return {
+            "file": self.path,
+            "mib": round(self.size / _MIB, 2),
+            "written": f"{datetime.fromtimestamp(self.written, UTC):%Y-%m-%d}",
+        }
+
+
+@action(needs=(HOST,), resumable=True)
+def clear(target: Target, former: ActionRecord | None, older_than_days: float = 30) -> Plan:
+    """Clear old logs.
+
+    Removes the files under the folders of the target's logs that are named as logs and have not
+    been written to for `older_than_days` days. Raises NotConfigured when the target names no logs,
+    Refused when one of the folders is none for logs alone.
+    """
+    days = former.terms["days"] if former else older_than_days
+    host = _host(target)
+    folders, live = _places(target, host)
+    found = _old(host, folders, live, days)
+
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        for start in range(0, len(found), _AT_ONCE):
+            _remove(_host(target), found[start : start + _AT_ONCE], days)
+            yield min(start + _AT_ONCE, len(found))
+
+    size = sum(each.size for each in found)
+    names = " and ".join(folders)
+    return Plan(
+        summary=f"Remove {len(found):,} logs under {names} that nobody has written to for "
+        f"{days:g} days, {size / _MIB:,.1f} MiB."
+        if found
+        else f"No log under {names} is older than {days:g} days: nothing to do.",
+        planned=len(found),
+        unit="files",
+        command=f'find {names} -name "*.log" -mtime +{days:g} -delete',
+        undo="",
+        work=work,
+        verify=lambda: [_effect(target, folders, live, days)],
+        sample=[each.row() for each in found[:_MOST_ROWS]],
+        bytes=size,
+        basis=[each.path for each in found],
+        terms={"days": days},
+    )
+
+
+def _host(target: Target) -> Host:
+    return host_of(target, _SYSTEM, _LIMIT_S)
+
+
+def _places(target: Target, host: Host) -> tuple[list[str], set[str]]:
+    """Return the folders of the target's logs, and the live files themselves."""
+    named = [host.expand(path) for path in (*target.logs, *target.access_logs)]
+    if not named:
+        raise NotConfigured(_SYSTEM, f"Target {target.name} names no logs in opsnb.toml.")
+    live = set(_resolved(host, named))
+    folders = sorted(set(_resolved(host, [posixpath.dirname(path) or "." for path in named])))
+    for folder in folders:
+        if folder in _NO_LOG_FOLDERS:
+            raise Refused(
+                f"{folder} holds more than logs, so nothing is cleared there; let the service "
+                f"write them into a folder of their own, and name that in logs of {target.name}."
+            )
+    # One inside another is looked through with it.
+    return [each for each in folders if posixpath.dirname(each) not in folders], live
+
+
+def _resolved(host: Host, paths: Sequence[str]) -> list[str]:
+    """Return where paths lead to, whether anything is there or not."""
+    return host.run(["realpath", "-zm", "--", *paths], _LIMIT_S).rstrip("\0").split("\0")
+
+
+def _old(host: Host, folders: Sequence[str], live: set[str], days: float) -> list[OldLog]:
+    names = [word for name in _NAMES for word in ("-o", "-name", name)][1:]
+    age = ["-mmin", f"+{days * _DAY_MIN:.0f}", "-printf", r"%T@ %s %p\0"]
+    told = host.run(["find", *folders, "-xdev", "-type", "f", "(", *names, ")", *age], _LIMIT_S)
+    found = []
+    for line in told.split("\0")[:-1]:
+        written, size, path = line.split(" ", 2)
+        # A name that is no text cannot be shown, so it is not removed either.
+        if path not in live and "\ufffd" not in path:
+            found.append(OldLog(path, int(size), float(written)))
+    return sorted(found, key=lambda each: each.written)[:_MOST_FILES]
+
+
+def _remove(host: Host, found: Sequence[OldLog], days: float) -> None:
+    """Remove those that are still as old as that, and still files."""
+    age = ["-maxdepth", "0", "-type", "f", "-mmin", f"+{days * _DAY_MIN:.0f}", "-delete"]
+    # One that is gone already, or may not be removed, is no reason to leave the others; what is
+    # left is measured afterwards.
+    with suppress(ProgramFailed):
+        host.run(["find", *(each.path for each in found), *age], _LIMIT_S)
+
+
+def _effect(target: Target, folders: Sequence[str], live: set[str], days: float) -> Finding:
+    left = _old(_host(target), folders, live, days)
+    message = f"{len(left) or 'No'} logs older than {days:g} days are left."
+    return Finding(
+        status=Status.WARN if left else Status.OK,
+        message=message,
+        value=len(left),
+        unit="files",
+        rows=[each.row() for each in left[:_MOST_ROWS]],
+    )

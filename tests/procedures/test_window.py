@@ -1,0 +1,57 @@
+"""The maintenance window: when it is open, over midnight and in its own time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from opsnb.errors import Refused
+from opsnb.procedures import window
+from opsnb.target import Maintenance, Target
+
+SUNDAY = {"days": ["sun"], "begins": "02:00", "ends": "04:00"}
+NIGHT = {"days": ["sat"], "begins": "23:00", "ends": "01:00"}
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("given", "moment", "is_open"),
+    [
+        (SUNDAY, "2026-11-22T02:00", True),
+        (SUNDAY, "2026-11-22T03:59", True),
+        (SUNDAY, "2026-11-22T04:00", False),
+        (SUNDAY, "2026-11-22T01:59", False),
+        (SUNDAY, "2026-11-23T03:00", False),
+        (NIGHT, "2026-11-21T23:30", True),
+        (NIGHT, "2026-11-22T00:30", True),
+        (NIGHT, "2026-11-22T01:30", False),
+        (NIGHT, "2026-11-22T23:30", False),
+        ({**SUNDAY, "timezone": "Europe/Berlin"}, "2026-11-22T01:30", True),
+        ({**SUNDAY, "timezone": "Europe/Berlin"}, "2026-11-22T03:30", False),
+        ({**SUNDAY, "timezone": "America/New_York"}, "2026-11-22T07:30", True),
+        ({}, "2026-11-22T02:30", True),
+    ],
+)
+def test_it_is_open_in_its_hours(given: dict[str, Any], moment: str, *, is_open: bool) -> None:
+    assert window.is_open(Maintenance.model_validate(given), at(moment)) is is_open
+
+
+def test_outside_of_it_only_plans_are_made() -> None:
+    target = Target(name="shop", maintenance=Maintenance())
+    monday = at("2026-11-23T12:00")
+    window.require(target, apply=False, at=monday)
+    window.require(target, apply=True, outside=True, at=monday)
+    window.require(target, apply=True, at=at("2026-11-29T03:00"))
+    window.require(Target(name="shop"), apply=True, at=monday)
+    with pytest.raises(Refused, match=r"Sun 2026-11-29 02:00 to 04:00 UTC.*outside_window=true"):
+        window.require(target, apply=True, at=monday)
+
+
+def test_a_zone_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        Maintenance(timezone="Berlin")

@@ -1,0 +1,98 @@
+"""Old logs are removed, and nothing else: whatever their names, links or folders."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from opsnb.errors import NotConfigured, Refused
+from opsnb.guard import Guard
+from opsnb.model import ActionRecord, Status
+from opsnb.systems import logs
+from opsnb.target import Target
+
+DAY_S = 86_400
+
+
+def aged(path: Path, days: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a line\n")
+    os.utime(path, (time.time() - days * DAY_S,) * 2)
+    return path
+
+
+def target(folder: Path, *more: str) -> Target:
+    return Target(name="own", logs=(str(folder / "app.log"), *more))
+
+
+def cleared(of: Target) -> ActionRecord:
+    record, found = Guard(of, apply=True, confirm="", show=lambda _: None).act(logs.clear)
+    assert [finding.status for finding in found] == [Status.OK]
+    return record
+
+
+def test_only_old_logs_under_the_folders_go(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    live = aged(folder / "app.log", 90)
+    old = [
+        aged(folder / "app.log.1", 40),
+        aged(folder / "app.log-20260901.gz", 40),
+        aged(folder / "deep/er/other.log", 31),
+        aged(folder / "with space; rm -rf $HOME.log", 40),
+        aged(folder / "-delete.log", 40),
+        aged(folder / "new\nline.log", 40),
+    ]
+    kept = [
+        aged(folder / "young.log", 29),
+        aged(folder / "data.db", 400),
+        aged(folder / "blog", 400),
+        aged(elsewhere / "foreign.log", 400),
+    ]
+    (folder / "link.log").symlink_to(elsewhere / "foreign.log")
+    (folder / "linked").symlink_to(elsewhere)
+    record = cleared(target(folder))
+    assert record.planned == record.applied == len(old)
+    assert {row["file"] for row in record.sample} == {str(path) for path in old}
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in (live, *kept, folder / "link.log"))
+
+
+def test_a_live_log_that_is_a_link_keeps_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    real = aged(folder / "app-7.log", 90)
+    (folder / "app.log").symlink_to(real)
+    assert logs.clear(target(folder)).planned == 0
+
+
+def test_a_folder_that_is_a_link_is_looked_through(tmp_path: Path) -> None:
+    real = tmp_path / "volume"
+    old = aged(real / "app.log.7", 90)
+    (tmp_path / "logs").symlink_to(real)
+    assert cleared(target(tmp_path / "logs")).applied == 1
+    assert not old.exists()
+
+
+def test_what_was_written_to_since_the_plan_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    first, second = aged(folder / "a.log", 90), aged(folder / "b.log", 90)
+    plan = logs.clear(target(folder))
+    first.write_text("again in use")
+    record, _ = Guard(target(folder), apply=True, confirm="", show=lambda _: None).act(logs.clear)
+    assert plan.planned == 2
+    assert record.planned == 1
+    assert first.exists()
+    assert not second.exists()
+
+
+@pytest.mark.parametrize("path", ["/app.log", "/var/app.log", "/etc/../var/app.log"])
+def test_folders_of_the_system_are_refused(path: str) -> None:
+    with pytest.raises(Refused, match="holds more than logs"):
+        logs.clear(Target(name="own", logs=(path,)))
+
+
+def test_a_target_without_logs_is_told_so() -> None:
+    with pytest.raises(NotConfigured, match="names no logs"):
+        logs.clear(Target(name="own", logs=()))
