@@ -28,7 +28,7 @@ STOP_GRACE_S = 5.0
 PM2_LIMIT_S = 30.0
 HEALTH_LIMIT_S = 5.0
 
-# So many processes of one name within a start mean that it dies as soon as it is started.
+# So many processes that ended within a start mean that it dies as soon as it is started.
 CRASH_LOOP = 3
 
 
@@ -160,20 +160,16 @@ class Service:
 
     def _await(self, name: str) -> None:
         seen: set[int] = set()
-        instances = 1  # a worker may have been scaled
-
-        def crashes() -> bool:
-            return len(seen) >= CRASH_LOOP * instances
+        gone: set[int] = set()
 
         def settled() -> bool:
-            nonlocal instances
-            found = [process.pid for process in running(self.home, name)]
+            found = {process.pid for process in running(self.home, name)}
             seen.update(found)
-            instances = max(instances, len(found))
+            gone.update(seen - found)
             ready = answers(self.settings) if name == API else self._worker_is_ready()
-            return ready or crashes()
+            return ready or len(gone) >= CRASH_LOOP
 
-        if not processes.wait_until(settled, START_LIMIT_S) or crashes():
+        if not processes.wait_until(settled, START_LIMIT_S) or len(gone) >= CRASH_LOOP:
             raise DemoError(
                 f"The service's process '{name}' did not come up; "
                 f"the cause is in {self.log}:{tail(self.log)}"
@@ -229,7 +225,7 @@ class Service:
                 "out_file": str(self.log),
                 "error_file": str(self.log),
                 "merge_logs": True,
-                "pmx": True,
+                "pmx": False,
                 "vizion": False,
                 "kill_timeout": 3000,
                 "exp_backoff_restart_delay": 100,

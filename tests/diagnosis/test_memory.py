@@ -17,6 +17,7 @@ from opsnb.diagnosis import memory
 from opsnb.model import Status
 from opsnb.systems import processes
 from opsnb.target import Limits, Target
+from tests.operate.database import wait_for
 
 MIB = 2**20
 
@@ -89,6 +90,8 @@ def test_a_heap_near_its_limit_is_found(demo: Target, monkeypatch: pytest.Monkey
     def tight(target: Target) -> list[processes.Process]:
         return [replace(each, heap_limit_bytes=12 * MIB) for each in listed(target)]
 
+    # A process that has just been started tells of its heap a moment later.
+    wait_for(lambda: len(memory.heap_full(demo, memory.watch(1)).rows) == 2, 30)
     found = memory.heap_full(demo, memory.watch(1))
     assert found.status is Status.OK
     assert all(row["heap_mib"] > 5 and row["limit_mib"] == 256 for row in found.rows)

@@ -56,8 +56,8 @@ def only_the_worker_was_restarted(target: Target, result: RunResult) -> None:
     (done,) = result.actions
     assert done.terms == {"names": ["worker"]}
     assert done.started is not None
-    since_s = (now() - done.started).total_seconds()
     started = {process.name: process.uptime_s or 0.0 for process in processes.listed(target)}
+    since_s = (now() - done.started).total_seconds()
     assert started["worker"] < since_s < started["app"]
 
 

@@ -24,7 +24,7 @@ CHECKS = (
     cache.memory,
     cache.hit_rate,
     database.ping,
-    database.blocking.given(),
+    slowness.blocked.given(),
     database.connections,
     slowness.pace.given(),
     processes.up,
@@ -51,7 +51,7 @@ NAMED_BY = {
     "cold-cache": {"cache.hit_rate"},
     "short-ttls": {"cache.hit_rate"},
     "memory-leak": {"memory.leaking"},
-    "blocked-table": {"database.blocking", *UNREADABLE},
+    "blocked-table": {"slowness.blocked", *UNREADABLE},
     "connection-flood": {"database.connections"},
     "slow-statement": {"slowness.pace"},
     "inconsistent-rows": {"repair.integrity"},
@@ -66,7 +66,7 @@ ON_REDIS = {
 }
 ON_POSTGRES = {
     "repair.integrity",
-    "database.blocking",
+    "slowness.blocked",
     "database.connections",
     "slowness.pace",
 }

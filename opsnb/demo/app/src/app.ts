@@ -11,6 +11,7 @@ import { projectRoutes } from "./routes/projects.js";
 import { queueRoutes } from "./routes/queues.js";
 import { dependencies, redis, Unavailable, using, watchDependencies } from "./dependencies.js";
 import { faultActive } from "./faults.js";
+import { reportHeap } from "./heap.js";
 import { startLeak } from "./leak.js";
 import { log, logRequest, reason } from "./log.js";
 import { queueManager } from "./queues/queue.config.js";
@@ -103,6 +104,7 @@ const server = app.listen(settings.port, "127.0.0.1", (error?: Error) => {
   log("INFO", `API ${version} listens on 127.0.0.1:${settings.port}`);
   startTraffic();
   startLeak();
+  reportHeap();
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

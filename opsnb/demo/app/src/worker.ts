@@ -7,6 +7,7 @@ import { ANALYSIS_TTL_S, analysisKey, cacheService } from "./cache.js";
 import { saveAnalysis, scenesOf } from "./database.js";
 import { Unavailable, watchDependencies } from "./dependencies.js";
 import { faultActive } from "./faults.js";
+import { reportHeap } from "./heap.js";
 import { log, reason } from "./log.js";
 import { queueManager, QueueName } from "./queues/queue.config.js";
 import { settings, version } from "./settings.js";
@@ -96,6 +97,7 @@ setInterval(() => {
   failed = 0;
 }, REPORT_EVERY_MS);
 
+reportHeap();
 writeFileSync(settings.readyFile, String(process.pid));
 log("INFO", `worker ${version} takes jobs of ${queueManager.names.join(", ")}`);
 
