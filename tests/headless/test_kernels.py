@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -148,6 +150,21 @@ def test_a_kernel_whose_runner_is_killed_cleans_up_and_ends(tmp_path: Path, how:
     runner.wait()
     kernel.wait(30)
     assert cleaned.exists()
+
+
+def test_a_kernel_whose_runner_goes_before_it_has_read_the_answer_ends(
+    tmp_path: Path, server: ForkServer
+) -> None:
+    request = {
+        "arguments": ["-f", str(tmp_path / "connection.json")],
+        "folder": str(tmp_path),
+        "env": dict(os.environ),
+    }
+    with server._open_line() as line:
+        line.sendall(json.dumps(request).encode() + b"\n")
+        pid = int(line.recv(64, socket.MSG_PEEK))
+    # What was not read makes the end of the line an error on the kernel's side.
+    wait_for(lambda: not psutil.pid_exists(pid), "the end of the kernel")
 
 
 def test_a_single_run_becomes_the_kernel_itself(tmp_path: Path) -> None:

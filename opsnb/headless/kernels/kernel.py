@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import random
@@ -68,8 +69,10 @@ def _seed() -> None:
 
 def _end_with_runner(line: socket.socket, app: IPKernelApp) -> None:
     """When the runner goes, interrupt the cell, so that its clean-up runs, and end the process."""
-    while line.recv(64):
-        pass
+    # An error is an end too: the runner went before it had read what this side said.
+    with contextlib.suppress(OSError):
+        while line.recv(64):
+            pass
     killer = threading.Timer(GRACE_S, os.killpg, (os.getpgrp(), signal.SIGKILL))
     killer.daemon = True
     killer.start()
