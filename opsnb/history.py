@@ -15,6 +15,9 @@ import fsspec
 
 from opsnb.target import Target, load_config
 
+DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
+"""The runbooks whose records tell which release was there when."""
+
 
 def results(
     target: Target, since: float, runbooks: Collection[str] = ()

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from opsnb.demo.releases import FIRST
 from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
 from opsnb.procedures import deploying, repair
 from opsnb.systems import cache, database, dependencies, logs, processes, queues
 from opsnb.target import Target
 from tests import queue_jobs
-from tests.operate.deployment import FIRST
 from tests.operate.queues import QUEUE as DRILL
 from tests.test_operate import SCENARIOS, quiet, snapshot
 

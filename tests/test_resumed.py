@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from opsnb.demo import faults
-from opsnb.demo.releases import GOOD
+from opsnb.demo.releases import FIRST, GOOD
 from opsnb.guard import Action, Guard, Permit, Plan
 from opsnb.journal import Continued, Journal, read
 from opsnb.model import ActionRecord, ActionState, Finding, Status
@@ -248,7 +248,7 @@ def is_deployed(target: Target) -> None:
 
 
 def is_back(target: Target) -> None:
-    assert deployment.version(target) == deployment.FIRST
+    assert deployment.version(target) == FIRST
     assert queues.pauses(target).status is Status.OK
 
 
@@ -328,7 +328,7 @@ CASES: dict[str, Case] = {
     "deployment/rollback": Case(
         deploying.go_back,
         is_back,
-        {"to": deployment.FIRST},
+        {"to": FIRST},
         prepare=deployment.good_release,
         steps=9,
     ),

@@ -17,8 +17,7 @@ from opsnb.demo.node import App
 from opsnb.errors import DemoError
 
 BRANCH = "main"
-GOOD, BAD = "v1.5.0", "v1.6.0"
-_FIRST = "v1.4.0"
+FIRST, GOOD, BAD = "v1.4.0", "v1.5.0", "v1.6.0"
 
 _LIST = "response.json({ projects: await listProjects(PAGE) });"
 _CHANGES = {
@@ -77,11 +76,11 @@ class Releases:
     def _release_all(self) -> None:
         (self.folder / ".gitignore").write_text("node_modules\ndist\n")
         self._git("init", "--quiet", f"--initial-branch={BRANCH}")
-        self._commit(_FIRST, "The service as it runs")
+        self._commit(FIRST, "The service as it runs")
         for name, words in ((GOOD, "Count the projects"), (BAD, "List the projects anew")):
             self._change(name)
             self._commit(name, words)
-        self._git("checkout", "--quiet", "-B", BRANCH, _FIRST)
+        self._git("checkout", "--quiet", "-B", BRANCH, FIRST)
         self._git("clone", "--quiet", "--bare", str(self.folder), str(self.origin))
         self._git("remote", "add", "origin", str(self.origin))
         self._git("tag", "--delete", GOOD, BAD)
@@ -100,11 +99,11 @@ class Releases:
         """Write the release `name` over the first one."""
         routes = self.folder / "src/routes/projects.ts"
         packages = [self.folder / "package.json", self.folder / "package-lock.json"]
-        self._git("checkout", "--quiet", _FIRST, "--", *map(str, (routes, *packages)))
+        self._git("checkout", "--quiet", FIRST, "--", *map(str, (routes, *packages)))
         routes.write_text(routes.read_text().replace(_LIST, _CHANGES[name]))
         for package in packages:
             # In the lock it stands twice, above those of other packages.
-            before, after = (f'"version": "{each[1:]}"' for each in (_FIRST, name))
+            before, after = (f'"version": "{each[1:]}"' for each in (FIRST, name))
             package.write_text(package.read_text().replace(before, after, 2))
 
     def _commit(self, tag: str, words: str) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from opsnb.diagnosis.deployments import DEPLOY, ROLLBACK
-from opsnb.history import results
+from opsnb.history import DEPLOY, ROLLBACK, results
 from opsnb.model import Finding, Row
 from opsnb.target import Target
 from opsnb.view import number

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from opsnb.history import results
+from opsnb.history import DEPLOY, ROLLBACK, results
 from opsnb.target import Target
 
-DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 _LONGEST_S = 6 * 3600.0  # that a deployment may have been under way
 
 

@@ -7,13 +7,13 @@ is compared with when processes were started and when Redis or PostgreSQL was lo
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from opsnb.check import check
 from opsnb.diagnosis.deployments import Deployment, deployments
+from opsnb.diagnosis.reading import Reading
 from opsnb.errors import BadAnswer, ServiceError, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import dependencies, host, logs, processes, queues
@@ -71,20 +71,12 @@ class Seen:
         return len(self.window.errors)
 
 
-class Window:
+class Window(Reading[Seen]):
     """The last `hours` of a target, read once for all checks that are given it."""
 
     def __init__(self, hours: float) -> None:
+        super().__init__(lambda target: _look(target, hours))
         self.hours = hours
-        self._lock = threading.Lock()
-        self._seen: Seen | None = None
-
-    def of(self, target: Target) -> Seen:
-        """Return what is seen in it. Raises ServiceError."""
-        with self._lock:
-            if self._seen is None:
-                self._seen = _look(target, self.hours)
-            return self._seen
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)

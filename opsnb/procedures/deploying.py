@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from opsnb.check import check
 from opsnb.errors import Refused
 from opsnb.guard import Permit, Plan, action
-from opsnb.history import results
+from opsnb.history import DEPLOY, ROLLBACK, results
 from opsnb.model import ActionRecord, Finding, Remedy, Status, now
 from opsnb.procedures.steps import Step, Steps, words
 from opsnb.systems import api, deploy, queues
@@ -22,7 +22,6 @@ from opsnb.systems.queues.holding import held, holding, running, wait_until_idle
 from opsnb.systems.queues.words import and_list
 from opsnb.target import Target
 
-DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 REASON = "for a deployment"
 """Stands in the note of a pause, so that the next run knows it for one of ours."""
 

@@ -22,7 +22,6 @@ SYSTEM = "deploy"
 _LOOK_S = 10.0
 _TESTS_LIMIT_S = 900.0
 _MOST_LINES = 20
-_IN_FOLDER = 'cd "$1" && shift && exec "$@"'
 
 
 def release(target: Target) -> str:
@@ -120,8 +119,7 @@ def _run(target: Target, command: Sequence[str], limit_s: float) -> str:
         )
     if not command:
         raise BadAnswer(SYSTEM, f"A command of [targets.{target.name}.deploy] is empty.")
-    host = host_of(target, SYSTEM, limit_s + 1)
-    return host.run(["sh", "-c", _IN_FOLDER, "sh", host.expand(folder), *command], limit_s)
+    return host_of(target, SYSTEM, limit_s + 1).run_in(folder, command, limit_s)
 
 
 def _filled(word: str, words: dict[str, str]) -> str:

@@ -34,6 +34,7 @@ from opsnb.target import LOCAL, Target
 SYSTEM = "host"
 _CALL_S = 5.0
 _CPU_S = 1.0
+_IN_FOLDER = 'cd "$1" && shift && exec "$@"'
 _GIB = 2**30
 _SSH_FAILED = 255
 _NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
@@ -85,6 +86,10 @@ class Host:
         Raises ProgramMissing, ProgramFailed (a non-zero exit), TimedOut, Unreachable.
         """
         return self._output(argv, limit_s).decode(errors="replace")
+
+    def run_in(self, folder: str, argv: Sequence[str], limit_s: float = _CALL_S) -> str:
+        """Return what a program prints that runs in `folder`; raises as `run`."""
+        return self.run(["sh", "-c", _IN_FOLDER, "sh", self.expand(folder), *argv], limit_s)
 
     def has(self, program: str) -> bool:
         """Say whether `program` is on the host's PATH, or is a program there by its path."""

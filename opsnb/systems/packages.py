@@ -19,7 +19,6 @@ from opsnb.target import Target
 SYSTEM = "packages"
 _LIMIT_S = 45.0
 _NPM_LIMIT_S = 30.0
-_IN_FOLDER = 'cd "$1" && shift && exec "$@"'
 _UPGRADABLE = re.compile(
     r"(?m)^(?P<name>[^/\s]+)/(?P<origin>\S+) (?P<new>\S+) \S+ \[upgradable from: (?P<old>[^\]]+)\]"
 )
@@ -84,9 +83,8 @@ def _npm(target: Target, *words: str) -> dict[str, Any]:
             f"[targets.{target.name}.deploy].",
         )
     host = host_of(target, SYSTEM, _LIMIT_S)
-    command = ["sh", "-c", _IN_FOLDER, "sh", host.expand(folder), "npm", *words, "--json"]
     try:
-        said = host.run(command, _NPM_LIMIT_S)
+        said = host.run_in(folder, ["npm", *words, "--json"], _NPM_LIMIT_S)
     except ProgramFailed as error:
         said = error.output
         if not said.strip():

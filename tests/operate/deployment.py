@@ -8,14 +8,12 @@ import httpx
 
 from opsnb.demo import parts, service
 from opsnb.demo.home import Home
-from opsnb.demo.releases import GOOD, Releases
+from opsnb.demo.releases import FIRST, GOOD, Releases
 from opsnb.model import RunResult, Status
 from opsnb.systems import deploy, queues
 from opsnb.target import Target
 from tests.operate import Scenario
 from tests.operate.queues import found
-
-FIRST = "v1.4.0"
 
 
 def version(target: Target) -> str:

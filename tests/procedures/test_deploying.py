@@ -14,7 +14,7 @@ import pytest
 
 from opsnb.demo import faults
 from opsnb.demo.home import Home
-from opsnb.demo.releases import BAD, GOOD, Releases
+from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
 from opsnb.diagnosis import comparison
 from opsnb.errors import NotConfigured, Refused
 from opsnb.guard import Guard
@@ -24,7 +24,7 @@ from opsnb.systems import api, deploy, logs, queues
 from opsnb.target import Target, load_target
 from tests import incident
 from tests.operate.database import wait_for
-from tests.operate.deployment import FIRST, bring, first_release, version
+from tests.operate.deployment import bring, first_release, version
 from tests.test_operate import run_once
 
 COMMANDS = ("migrate", "fetch", "install", "build", "restart", "smoke")

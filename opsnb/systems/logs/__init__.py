@@ -63,11 +63,8 @@ def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> 
     """
     if not target.logs:
         raise NotConfigured(SYSTEM, f"Target {target.name} names no logs in opsnb.toml.")
-    host = host_of(target, SYSTEM)
-    moment, zone = host.clock()
-    clock = Clock(moment.timestamp(), zone)
-    since = clock.now - hours * 3600
-    reader = WindowReader(host, clock, since)
+    reader = WindowReader.back(host_of(target, SYSTEM), hours * 3600)
+    clock, since = reader.clock, reader.since
     found: list[tuple[str, ErrorEntry]] = []
     marked: list[tuple[float, str]] = []
     unread: list[str] = []

@@ -19,7 +19,7 @@ from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock, Head, parse, pattern
+from opsnb.systems.logs.lines import Head, parse, pattern
 from opsnb.target import Target
 
 _SYSTEM = "logs"
@@ -76,11 +76,8 @@ def traffic(target: Target, minutes: float) -> Traffic:
             f"Target {target.name} names no access_logs in opsnb.toml, so real requests are not "
             "known.",
         )
-    host = host_of(target, _SYSTEM)
-    moment, zone = host.clock()
-    clock = Clock(moment.timestamp(), zone)
-    since = clock.now - 60 * minutes
-    reader = WindowReader(host, clock, since)
+    reader = WindowReader.back(host_of(target, _SYSTEM), 60 * minutes)
+    clock, since = reader.clock, reader.since
     found = [
         request
         for path in target.access_logs

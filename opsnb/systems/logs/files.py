@@ -42,11 +42,18 @@ class WindowReader:
 
     def __init__(self, host: Host, clock: Clock, since: float) -> None:
         self._host = host
-        self._clock = clock
-        self._since = since
+        self.clock = clock
+        self.since = since
         self._most = self._left = _MOST_LOCAL if host.is_local else _MOST_REMOTE
         self._is_cut = False
         self._notes: list[str] = []
+
+    @classmethod
+    def back(cls, host: Host, seconds: float) -> WindowReader:
+        """Return one that reads the last `seconds` by the host's own clock."""
+        moment, zone = host.clock()
+        clock = Clock(moment.timestamp(), zone)
+        return cls(host, clock, clock.now - seconds)
 
     @property
     def notes(self) -> list[str]:
@@ -61,11 +68,11 @@ class WindowReader:
         """
         path = self._host.expand(path)
         parts = [self._tail(path)]
-        stamp = first_stamp(parts[0].lines, self._clock)
+        stamp = first_stamp(parts[0].lines, self.clock)
         if parts[0].is_whole and not self._reaches(stamp):
             for sibling in self._siblings(path):
                 parts.append(self._part(sibling))
-                older = first_stamp(parts[-1].lines, self._clock)
+                older = first_stamp(parts[-1].lines, self.clock)
                 stamp = stamp if older is None else older
                 if self._reaches(older) or not parts[-1].is_whole:
                     break
@@ -78,7 +85,7 @@ class WindowReader:
         return (line for part in reversed(parts) for line in part.lines)
 
     def _reaches(self, stamp: float | None) -> bool:
-        return stamp is not None and stamp < self._since
+        return stamp is not None and stamp < self.since
 
     def _siblings(self, path: str) -> list[str]:
         folder, name = posixpath.split(path)
@@ -97,7 +104,7 @@ class WindowReader:
         while True:
             # One byte more than wanted tells whether this is the whole file.
             part = _part(self._host.tail(path, size + 1), size)
-            enough = part.is_whole or self._reaches(first_stamp(part.lines, self._clock))
+            enough = part.is_whole or self._reaches(first_stamp(part.lines, self.clock))
             if enough or size == self._left:
                 break
             size = min(size * _GROWTH, self._left)
