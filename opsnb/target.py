@@ -164,7 +164,9 @@ class Maintenance(_Table):
     A target without this table may be maintained at any time.
     """
 
-    days: tuple[Day, ...] = Field(("sun",), description="On which days a window begins.")
+    days: tuple[Day, ...] = Field(
+        ("sun",), min_length=1, description="On which days a window begins."
+    )
     begins: time = Field(time(2), description="When it begins.")
     ends: time = Field(time(4), description="When it ends; earlier than `begins`: the next day.")
     timezone: str = Field("UTC", description="The zone of these times, such as `Europe/Berlin`.")

@@ -55,3 +55,8 @@ def test_outside_of_it_only_plans_are_made() -> None:
 def test_a_zone_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         Maintenance(timezone="Berlin")
+
+
+def test_a_window_on_no_day_is_refused() -> None:
+    with pytest.raises(ValueError, match="days"):
+        Maintenance(days=())
