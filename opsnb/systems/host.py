@@ -373,7 +373,10 @@ def _cpu_finding(before: dict[str, float], after: dict[str, float], limits: Thre
     message = f"{busy:.0f}% of the processor is busy"
     if shares["iowait"] >= 1 or shares["steal"] >= 1:
         message += f", {shares['iowait']:g}% waits for disks, {shares['steal']:g}% goes to others"
-    rows: list[Row] = [{"kind": name, "percent": share} for name, share in shares.items()]
+    # Beside the limits for what is busy, what is idle would look like an alert.
+    rows: list[Row] = [
+        {"kind": name, "percent": share} for name, share in shares.items() if name != "idle"
+    ]
     return Finding.measured(round(busy, 1), limits, f"{message}.", rows=rows)
 
 
