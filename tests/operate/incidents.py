@@ -32,7 +32,13 @@ def only_the_worker_was_started(target: Target, result: RunResult) -> None:
 
 
 def scores_are_wrong(target: Target) -> None:
-    query(target, "UPDATE analyses SET score = 7 WHERE id % 100 = 0")
+    # Also where a repair before has deleted them: there is always something to mend.
+    query(
+        target,
+        "INSERT INTO analyses (scene_id, model, score)"
+        " SELECT id, 'gemini', 7 FROM scenes WHERE id % 100 = 0"
+        " ON CONFLICT (scene_id) DO UPDATE SET score = excluded.score",
+    )
 
 
 def only_wrong_scores_went(target: Target, result: RunResult) -> None:
@@ -40,7 +46,7 @@ def only_wrong_scores_went(target: Target, result: RunResult) -> None:
     assert done.terms == {"checks": ["scores-out-of-range"]}
     assert {row["what"] for row in done.sample} == {"violates", "would be deleted"}
     assert repair.integrity(target).status is Status.OK
-    ((left,),) = query(target, "SELECT count(*) FROM analyses WHERE id % 100 = 0")
+    ((left,),) = query(target, "SELECT count(*) FROM analyses WHERE scene_id % 100 = 0")
     assert left == 0
     assert not any(is_paused(target, queue) for queue in target.queues)
 
