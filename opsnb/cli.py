@@ -483,7 +483,7 @@ def demo_fault(
         raise UsageError("Say which fault to clear: opsnb demo fault NAME --clear")
     if list_them or name is None:
         for fault in faults.FAULTS.values():
-            _say(f"{fault.name:<16}{fault.description}")
+            _say(f"{fault.name:<18}{fault.description}")
     elif clear:
         faults.clear(name)
         _say(f"The fault '{name}' is cleared.")

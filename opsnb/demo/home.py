@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -62,6 +63,22 @@ class Home:
         return self.root / "logs"
 
     @property
+    def access_logs(self) -> Path:
+        """The folder of the access log, which a fault puts on a disk of its own."""
+        return self.logs / "access"
+
+    def unmount(self) -> None:
+        """Take that disk away, if there is one. Raises DemoError when it stays."""
+        if not self.access_logs.is_mount():
+            return
+        # Lazily: the service may be about to write there.
+        done = subprocess.run(
+            ["umount", "--lazy", self.access_logs], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise DemoError(f"{self.access_logs} cannot be unmounted: {done.stderr.strip()}")
+
+    @property
     def faults(self) -> Path:
         """The folder in which a file's name says that a fault is active."""
         return self.root / "faults"
@@ -107,6 +124,7 @@ class Home:
         folders = (
             self.root,
             self.logs,
+            self.access_logs,
             self.faults,
             self.postgres,
             self.valkey,

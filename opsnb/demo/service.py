@@ -53,7 +53,7 @@ class Service:
     @property
     def access_log(self) -> Path:
         """The requests that the API answered."""
-        return self.home.logs / "access.log"
+        return self.home.access_logs / "access.log"
 
     @property
     def pm2_log(self) -> Path:

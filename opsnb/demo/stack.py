@@ -90,6 +90,7 @@ def down(say: Say) -> None:
                 f"Processes of the demo stack did not end: {', '.join(str(p.pid) for p in left)}; "
                 "end them and try again."
             )
+        home.unmount()
         _remove(home.root)
         say("The demo stack is down.")
 

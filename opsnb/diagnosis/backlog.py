@@ -1,4 +1,4 @@
-"""Why a queue is long: nobody works, work is held back, slow or stuck, or there is too much of it.
+"""Why a queue is long: nobody works, jobs are held back, hang or are slow, or there are too many.
 
 Handbook, section 5.1.
 """
@@ -10,7 +10,7 @@ import math
 from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
-from opsnb.systems.queues import Durations
+from opsnb.systems.queues import Active, Durations
 from opsnb.systems.queues.counts import paused_words
 from opsnb.systems.queues.words import span
 from opsnb.target import Target
@@ -20,6 +20,8 @@ _WATCHING_LIMIT_S = 70.0
 _SLOWER = 3.0  # times the usual
 _LEAST_SLOW_S = 1.0  # below, jobs of a few milliseconds would look slow on a busy machine
 _LONG_S = 10.0  # for a job to run, when no other tells how long they usually take
+_HANGS = 50.0  # times as long as almost all others took
+_LEAST_HANGS_S = 20.0
 _DRAIN_S = 60.0  # in which a long queue is to be short again
 _MOST_WORKERS = 8  # times as many: what they use is under more load too
 _LOAD_SHARE = 0.3  # a queue that has too much to do may have another, truer cause
@@ -69,7 +71,7 @@ def no_worker(target: Target, queue: str) -> Finding:
 
 @check(needs=_SYSTEMS)
 def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
-    """Stuck jobs hold the workers"""
+    """Jobs are stuck that nobody works on"""
     active = queues.active_jobs(target, queue)
     found = [job for job in active if job.is_stuck(longer_than_min)]
     if not found:
@@ -90,6 +92,54 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
             )
         ],
     )
+
+
+@check(needs=_SYSTEMS)
+def hung(
+    target: Target, queue: str, longer_than_min: float = 30, process: str = "worker"
+) -> Finding:
+    """Jobs hang and hold the workers
+
+    A worker is at work on them, yet they run far longer than any other job did; `process` is what
+    the workers' manager calls them.
+    """
+    found = queues.durations(target, queue)
+    hanging = [job for job in found.running if _hangs(job, found, longer_than_min)]
+    if not hanging:
+        longest = f", the longest for {_short(found.running[0].age_s)}" if found.running else ""
+        message = f"Jobs of {queue} that are worked on: {len(found.running)}{longest}; none hangs."
+        return Finding(status=Status.OK, message=message)
+    row = queues.counts_of(target, queue)
+    none_is_free = len(hanging) == row["active"] and bool(row["waiting"])
+    return Finding(
+        status=Status.CRIT if none_is_free else Status.WARN,
+        message=f"Active jobs of {queue} that hang: {len(hanging)} of {row['active']}, job "
+        f"{hanging[0].id} for {span(hanging[0].age_s)}; {_before(found)}.",
+        value=len(hanging),
+        unit="jobs",
+        rows=[job.row() for job in hanging[:20]],
+        share=len(hanging) / row["active"] if row["active"] else 1.0,
+        remedies=[
+            Remedy(
+                runbook="incidents/service_down",
+                parameters={"process": process},
+                apply=True,
+                why=f"restarts {process}; BullMQ gives the jobs to it anew within a minute",
+            ),
+            Remedy(
+                runbook="queues/remove_stuck",
+                parameters={"queue": queue, "job": hanging[0].id},
+                why="removes a job that hangs again, once its worker is ended",
+            ),
+        ],
+    )
+
+
+def _hangs(job: Active, found: Durations, longer_than_min: float) -> bool:
+    usual_s = found.usual_long_s
+    if usual_s is None:  # no completed job tells how long they take
+        return job.age_s > longer_than_min * 60
+    return job.age_s > max(_LEAST_HANGS_S, _HANGS * usual_s)
 
 
 @check(needs=_SYSTEMS)
@@ -120,12 +170,13 @@ def held_back(target: Target, queue: str) -> Finding:
 def slow_jobs(target: Target, queue: str) -> Finding:
     """Jobs take longer than usual"""
     found = queues.durations(target, queue)
-    if found.recent_s is None and found.running_s is None:
+    running_s = _running_s(found)
+    if found.recent_s is None and running_s is None:
         return Finding(status=Status.OK, message=f"No job of {queue} runs or has completed.")
     rows: list[Row] = [
         {"jobs": "older half of the completed, median", "take": _short(found.usual_s)},
         {"jobs": "newest completed, median", "take": _short(found.recent_s)},
-        {"jobs": "running now, the longest so far", "take": _short(found.running_s)},
+        {"jobs": "running now, the longest so far", "take": _short(running_s)},
     ]
     slow_s = _slow_s(found)
     if slow_s is None:
@@ -149,16 +200,22 @@ def slow_jobs(target: Target, queue: str) -> Finding:
     )
 
 
+def _running_s(found: Durations) -> float | None:
+    """Return how long the longest runs that does not hang."""
+    ages = (job.age_s for job in found.running if not _hangs(job, found, math.inf))
+    return max(ages, default=None)
+
+
 def _slow_s(found: Durations) -> float | None:
     """Return how long jobs take, in s, when that is much longer than usual; else None."""
+    running_s = _running_s(found)
     if found.usual_s is None or found.usual_long_s is None:
-        running = found.running_s or 0.0
-        return running if running > _LONG_S else None
+        return running_s if running_s and running_s > _LONG_S else None
     slow = [
         now
         for now, usual in (
             (found.recent_s, found.usual_s),
-            (found.running_s, found.usual_long_s),
+            (running_s, found.usual_long_s),
         )
         if now is not None and now > max(_LEAST_SLOW_S, _SLOWER * usual)
     ]
@@ -225,7 +282,7 @@ def _more_workers(row: Row, each_s: float, arriving: float = 0.0) -> Remedy:
 
 def _each_s(target: Target, queue: str) -> float:
     found = queues.durations(target, queue)
-    return max(found.recent_s or 0.0, found.running_s or 0.0)
+    return max(found.recent_s or 0.0, _running_s(found) or 0.0)
 
 
 def _short(seconds: float | None) -> str:

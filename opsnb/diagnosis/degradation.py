@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from opsnb.check import Check, check
+from opsnb.diagnosis.outage import CLEAR
 from opsnb.errors import ServiceError
 from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import api, cache, database, host, processes, queues
@@ -55,10 +56,6 @@ def api_itself(target: Target) -> Finding:
         unit=found.unit,
         share=0.5,
         remedies=[
-            Remedy(
-                runbook="incidents/high_error_rate",
-                why="tells whether a deployment or a restart preceded it",
-            ),
             *(
                 Remedy(
                     runbook="incidents/service_down",
@@ -66,6 +63,10 @@ def api_itself(target: Target) -> Finding:
                     why=f"restarts {name}",
                 )
                 for name in names
+            ),
+            Remedy(
+                runbook="incidents/high_error_rate",
+                why="tells whether a deployment or a restart preceded it",
             ),
         ],
     )
@@ -125,7 +126,7 @@ def _each_queue(runbook: str, metric: str, column: str, why: str) -> Remedies:
 RESOURCES: tuple[Check[[]], ...] = (
     _cause(load, 0.4, _leads_to("troubleshooting/memory", "shows the processes that work most")),
     _cause(host.memory, 0.7, _leads_to("troubleshooting/memory", "tells what takes it")),
-    _cause(host.disk, 0.6, _leads_to("maintenance/weekly", "shows what can be cleared")),
+    _cause(host.disk, 0.6, lambda _, __: [CLEAR]),
 )
 """Of the machine."""
 

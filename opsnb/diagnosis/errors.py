@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from opsnb.check import check
@@ -24,6 +25,9 @@ from opsnb.target import Target
 
 _LIMIT_S = 60.0
 _PAUSE_S = 300.0  # without an error, behind which others have begun anew
+_QUIET_S = 30.0  # without an error, when they came one upon another, they have ended
+_QUIET_GAPS = 3.0  # times as long as the longest pause between them
+_COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expected
 _PRECEDES_S = 120.0  # what happened so long before the errors began may have caused them
 _BINS = 60
 _MOST_ROWS = 10
@@ -58,6 +62,8 @@ class Seen:
     window: logs.Window
     begun: float | None
     """When the errors that go on, or ended last, began; None when there are none."""
+    ended: float | None
+    """When they ended; None while they go on."""
     lost: dict[Name, list[tuple[float, str]]]
     """When lines told that Redis or PostgreSQL was lost, and the lines."""
     started: dict[str, float]
@@ -86,11 +92,13 @@ def rate(target: Target, window: Window) -> Finding:
     rows = sorted(logs.groups(seen.window.errors), key=lambda row: -int(row["count"]))
     words = [logs.sentence(rows, seen.count, window.hours)]
     if seen.begun is not None:
-        words.append(f"They began at {clock(seen.begun * 1000)}.")
+        ended = f" and ended at {clock(seen.ended * 1000)}" if seen.ended else ""
+        words.append(f"They began at {clock(seen.begun * 1000)}{ended}.")
     message = " ".join([*words, *seen.window.unread, *seen.window.notes])
-    return Finding.measured(
+    found = Finding.measured(
         seen.count, target.threshold("log_errors"), message, rows=rows[:_MOST_ROWS]
     )
+    return found.model_copy(update={"status": Status.OK}) if seen.ended else found
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
@@ -291,9 +299,11 @@ def _look(target: Target, hours: float) -> Seen:
         name: sorted((at, line) for at, line in window.marked if _is_about(target, line, name))
         for name in _NAMES
     }
+    moments = sorted(entry.at for _, entry in window.errors)
     return Seen(
         window,
-        _begun([entry.at for _, entry in window.errors]),
+        _begun(moments),
+        _ended(moments, window.since + hours * 3600),
         lost,
         _started(target),
         deployments(target, window.since),
@@ -303,11 +313,22 @@ def _look(target: Target, hours: float) -> Seen:
 def _begun(moments: list[float]) -> float | None:
     """Return when the last errors without a long pause between them began."""
     begun = None
-    for at in sorted(moments, reverse=True):
+    for at in reversed(moments):
         if begun is not None and begun - at > _PAUSE_S:
             break
         begun = at
     return begun
+
+
+def _ended(moments: list[float], now: float) -> float | None:
+    """Return when these errors ended; None when the next may come as the others did."""
+    if not moments:
+        return None
+    gaps = [later - at for at, later in pairwise(moments)]
+    long = [gap for gap in gaps if gap > _PAUSE_S]
+    usual = gaps if len(long) >= _COME_AGAIN else [gap for gap in gaps if gap <= _PAUSE_S]
+    quiet = now - moments[-1] > max(_QUIET_S, _QUIET_GAPS * max(usual, default=_PAUSE_S))
+    return moments[-1] if quiet else None
 
 
 def _started(target: Target) -> dict[str, float]:
@@ -339,6 +360,8 @@ def _few(target: Target, seen: Seen) -> str:
     """Return why nothing has to be explained, or nothing when there are many errors."""
     if target.threshold("log_errors").judge(seen.count) is Status.OK:
         return f"There are {seen.count} errors, which is not many."
+    if seen.ended:
+        return f"The errors ended at {clock(seen.ended * 1000)}."
     return ""
 
 

@@ -17,6 +17,13 @@ from opsnb.systems.dependencies import Name
 from opsnb.systems.queues.words import span
 from opsnb.target import Target
 
+CLEAR = Remedy(
+    runbook="maintenance/weekly",
+    parameters={"packages": False, "outside_window": True},
+    why="shows the old logs and jobs that can go; with --apply they go",
+)
+"""What makes room on a disk."""
+
 _WELL = frozenset(("ok", "up", "healthy", "pass", "passing", "true"))
 _FULL_PERCENT = 99.0
 _EVERY_S = 2.0
@@ -152,7 +159,7 @@ def disk_full(target: Target) -> Finding:
         unit=found.unit,
         rows=full,
         share=_DISK,
-        remedies=[Remedy(runbook="maintenance/weekly", why="clears old logs and finished jobs")],
+        remedies=[CLEAR],
     )
 
 

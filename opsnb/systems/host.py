@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 
@@ -277,9 +277,13 @@ def reachable(target: Target) -> Finding:
 
 @check(needs=(SYSTEM,))
 def disk(target: Target) -> Finding:
-    """Disk space."""
+    """Disk space.
+
+    Of every file system that can fill up, also of one in memory that the target's logs are on.
+    """
     host = host_of(target)
-    volumes, silent = _local_volumes() if host.is_local else (_remote_volumes(host), [])
+    used = [host.expand(path) for path in (*target.logs, *target.access_logs)]
+    volumes, silent = _local_volumes(used) if host.is_local else (_remote_volumes(host, used), [])
     if not volumes:
         raise BadAnswer(SYSTEM, f"No file system of {host.name} could be measured.")
     return _disk_finding(volumes, silent, target.threshold("disk_used_percent"))
@@ -424,14 +428,17 @@ _VIRTUAL = frozenset(
 _CONTAINER_FILES = frozenset(("/etc/hosts", "/etc/hostname", "/etc/resolv.conf"))
 
 
-def real_volumes(mounted: Iterable[Volume]) -> list[Volume]:
+def real_volumes(mounted: Iterable[Volume], used: Iterable[str] = ()) -> list[Volume]:
     """Return those that can fill up, each device once, by the shortest of its mount points.
 
-    The root is always one of them: in a container it is an overlay.
+    The root is always one of them: in a container it is an overlay. So is each that one of the
+    paths `used` is on.
     """
+    by_length = sorted(mounted, key=lambda volume: len(volume.mount))
+    wanted = {"/", *(_mount_of(path, by_length) for path in used)}
     chosen: dict[str, Volume] = {}
-    for volume in sorted(mounted, key=lambda volume: len(volume.mount)):
-        virtual = volume.kind in _VIRTUAL and volume.mount != "/"
+    for volume in by_length:
+        virtual = volume.kind in _VIRTUAL and volume.mount not in wanted
         if virtual or volume.kind in _IMAGES or volume.mount in _CONTAINER_FILES:
             continue
         # A device without a path ("none", "overlay") says nothing about being the same one.
@@ -440,14 +447,22 @@ def real_volumes(mounted: Iterable[Volume]) -> list[Volume]:
     return sorted(chosen.values(), key=lambda volume: volume.mount)
 
 
-def _local_volumes() -> tuple[list[Volume], list[str]]:
+def _mount_of(path: str, by_length: Sequence[Volume]) -> str:
+    holding = (each.mount for each in by_length if PurePosixPath(path).is_relative_to(each.mount))
+    return max(holding, key=len, default="/")
+
+
+def _local_volumes(used: Iterable[str]) -> tuple[list[Volume], list[str]]:
     """Return this machine's volumes, and the mount points that do not answer.
 
     A network file system whose server is gone hangs whoever asks, so each is asked on its own.
     """
     mounted = real_volumes(
-        Volume(part.device, part.fstype, part.mountpoint)
-        for part in psutil.disk_partitions(all=True)
+        (
+            Volume(part.device, part.fstype, part.mountpoint)
+            for part in psutil.disk_partitions(all=True)
+        ),
+        [os.path.realpath(path) for path in used],
     )
     measured: dict[str, Volume | None] = {}
 
@@ -484,9 +499,9 @@ def _measured(volume: Volume) -> Volume | None:
     )
 
 
-def _remote_volumes(host: Host) -> list[Volume]:
+def _remote_volumes(host: Host, used: Iterable[str]) -> list[Volume]:
     space, inodes = _df(host, "-PkT"), _df(host, "-PiT")
-    return real_volumes(parse_df(space, inodes))
+    return real_volumes(parse_df(space, inodes), used)
 
 
 def _df(host: Host, options: str) -> str:

@@ -35,7 +35,8 @@ def test_a_backlog_and_a_slow_api_are_the_first_two(demo: Target) -> None:
     assert remedy.command == (
         "opsnb run troubleshooting/high_queue_length -t demo -p queue=ai-analysis"
     )
-    assert found.causes[1].remedies[0].runbook == "incidents/high_error_rate"
+    restart = found.causes[1].remedies[0]
+    assert (restart.runbook, restart.parameters) == ("incidents/service_down", {"process": "app"})
 
 
 def test_a_session_that_blocks_is_first(demo: Target) -> None:

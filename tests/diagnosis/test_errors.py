@@ -61,7 +61,7 @@ def test_an_upstream_that_fails_is_first(demo: Target) -> None:
 def test_redis_that_is_down_is_first_and_its_runbook_mends_it(demo: Target, tmp_path: Path) -> None:
     faults.inject("redis-down")
     port = demo.redis_url.rpartition(":")[2].partition("/")[0]
-    refused = [(30 - n, f"ERROR connect ECONNREFUSED 127.0.0.1:{port}") for n in range(20)]
+    refused = [(20 - n, f"ERROR connect ECONNREFUSED 127.0.0.1:{port}") for n in range(20)]
     target = written(demo, tmp_path / "app.log", *refused)
     found = diagnosed(target)
     assert incident.names(found)[0] == "errors.redis"
@@ -74,7 +74,8 @@ def test_redis_that_is_down_is_first_and_its_runbook_mends_it(demo: Target, tmp_
 def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> None:
     (app,) = (each for each in processes.listed(demo) if each.name == "app")
     assert app.uptime_s is not None
-    began = [(app.uptime_s - 1 - n / 100, f"ERROR x is not a function {n}") for n in range(20)]
+    step = (app.uptime_s - 1) / 20  # they go on until now
+    began = [((20 - n) * step, f"ERROR x is not a function {n}") for n in range(20)]
     target = written(demo, tmp_path / "app.log", (app.uptime_s + 30, "INFO well"), *began)
     found = diagnosed(target, app.uptime_s / 3600 + 1)
     assert incident.names(found)[:2] == ["errors.started", "errors.code"]
@@ -95,7 +96,7 @@ def record(runbook: str, began: datetime) -> None:
 def test_errors_that_began_with_a_deployment_lead_to_the_rollback(
     demo: Target, tmp_path: Path
 ) -> None:
-    failed = [(30.0 - n, "ERROR x is not a function") for n in range(20)]
+    failed = [(20.0 - n, "ERROR x is not a function") for n in range(20)]
     target = written(demo, tmp_path / "app.log", *failed)
     record("deployment/deploy", datetime.now(UTC) - timedelta(seconds=45))
     found = diagnosed(target)
@@ -114,6 +115,22 @@ def test_older_errors_are_not_the_beginning_of_new_ones(demo: Target, tmp_path: 
     assert f"{began:%F %H:}" in found.message
     assert found.value == 21
     assert [row["count"] for row in found.rows] == [20, 1]
+
+
+def test_errors_that_have_ended_need_no_cause(demo: Target, tmp_path: Path) -> None:
+    lines = [(140.0 - n, "ERROR x is not a function") for n in range(100)]
+    target = written(demo, tmp_path / "app.log", *lines)
+    found = diagnosed(target)
+    assert incident.names(found) == []
+    assert (found.symptom.status, found.symptom.value) == (Status.OK, 100)
+    ended = datetime.fromtimestamp(time.time() - 41, UTC)
+    assert f"ended at {ended:%F %H:}" in found.symptom.message
+
+
+def test_errors_that_come_again_and_again_have_not_ended(demo: Target, tmp_path: Path) -> None:
+    bursts = [(600.0 * burst + 100 - n, "ERROR no answer") for burst in range(5) for n in range(20)]
+    target = written(demo, tmp_path / "app.log", *sorted(bursts, reverse=True))
+    assert diagnosed(target).symptom.status is Status.WARN
 
 
 def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:

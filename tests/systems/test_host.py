@@ -133,9 +133,16 @@ def test_a_container_shows_its_root() -> None:
     assert [v.mount for v in real_volumes(mounted)] == ["/", "/data"]
 
 
+def test_memory_counts_where_the_logs_are_on_it() -> None:
+    mounted = [volume("/"), *(Volume("tmpfs", "tmpfs", at, 100, 50, 50) for at in ("/run", "/l"))]
+    assert [v.mount for v in real_volumes(mounted)] == ["/"]
+    assert [v.mount for v in real_volumes(mounted, ["/l/app/x.log"])] == ["/", "/l"]
+    assert [v.mount for v in real_volumes(mounted, ["/logs/x.log", "/x.log"])] == ["/"]
+
+
 def test_the_fullest_disk_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     volumes = [volume("/", 50), volume("/data", 95)]
-    monkeypatch.setattr(host, "_local_volumes", lambda: (volumes, []))
+    monkeypatch.setattr(host, "_local_volumes", lambda _: (volumes, []))
     finding = host.disk(HERE)
     assert (finding.status, finding.value, finding.unit) == (Status.CRIT, 95.0, "%")
     assert finding.message == "/data is the fullest file system: 95% used, 5.0 GiB free."
@@ -144,14 +151,14 @@ def test_the_fullest_disk_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inodes_run_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Volume("/dev/a", "ext4", "/mail", 100 * GIB, GIB, 99 * GIB, 1000, 150)
-    monkeypatch.setattr(host, "_local_volumes", lambda: ([small], []))
+    monkeypatch.setattr(host, "_local_volumes", lambda _: ([small], []))
     finding = host.disk(HERE)
     assert (finding.status, finding.value) == (Status.WARN, 1.0)
     assert "/mail has 85% of its inodes used." in finding.message
 
 
 def test_a_mount_that_hangs_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "_local_volumes", lambda: ([volume("/")], ["/nfs"]))
+    monkeypatch.setattr(host, "_local_volumes", lambda _: ([volume("/")], ["/nfs"]))
     finding = host.disk(HERE)
     assert finding.status is Status.UNKNOWN
     assert "/nfs did not answer" in finding.message

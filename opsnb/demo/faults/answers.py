@@ -57,7 +57,7 @@ def take_out_of_log(stack: Parts, words: str) -> None:
 FAULTS = (
     Fault(
         "api-slow",
-        "The API waits 1.5 seconds before it handles each request.",
+        "The API waits 1.5 seconds before it handles each request, until it is restarted.",
         "api.latency",
         None,
         frozenset({service.API}),

@@ -50,7 +50,7 @@ FAULTS = (
     ),
     Fault(
         "short-ttls",
-        "What the service writes into the cache expires at once.",
+        "What the service caches of projects expires at once.",
         "cache.hit_rate",
         None,
         frozenset({service.API, "valkey"}),

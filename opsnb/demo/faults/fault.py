@@ -12,6 +12,10 @@ from opsnb.errors import DemoError
 SETTLE_LIMIT_S = 30.0
 
 
+def nothing(_: Parts) -> None:
+    """Do nothing more: the fault's file is enough."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that can be broken on purpose."""
@@ -29,13 +33,11 @@ class Fault:
     mend_it: Callable[[Parts], None]
     hangs: bool = False
     """The part stays there, and does not answer."""
+    demand: Callable[[Parts], None] = nothing
+    """Raises DemoError, before anything is broken, where this machine cannot have the fault."""
 
 
 def see(effect: Callable[[], bool], what: str) -> None:
     """Wait until `effect` is there; raise DemoError with `what` when it does not come."""
     if not processes.wait_until(effect, SETTLE_LIMIT_S):
         raise DemoError(f"The fault is set, but {what}; see: opsnb demo status")
-
-
-def nothing(_: Parts) -> None:
-    """Do nothing more: the fault's file is enough."""

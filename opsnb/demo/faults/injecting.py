@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Set
 
 from opsnb.demo import parts, service
-from opsnb.demo.faults import answers, caching, jobs, leaking, outages, releases, rows, sessions
+from opsnb.demo.faults import (
+    answers,
+    caching,
+    disks,
+    jobs,
+    leaking,
+    outages,
+    releases,
+    rows,
+    sessions,
+)
 from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
@@ -26,6 +36,7 @@ FAULTS: dict[str, Fault] = {
         *outages.FAULTS,
         *answers.FAULTS,
         *caching.FAULTS,
+        *disks.FAULTS,
         *leaking.FAULTS,
         *rows.FAULTS,
         *releases.FAULTS,
@@ -38,13 +49,14 @@ def inject(name: str) -> None:
     """Break what the fault `name` breaks; one that is active already stays as it is.
 
     Returns when the effect is there to be seen. Raises UsageError when there is no such fault,
-    and DemoError when the stack is not up, another fault holds what this one needs, or the effect
-    does not come.
+    and DemoError when the stack is not up, another fault holds what this one needs, this machine
+    cannot have it, or the effect does not come.
     """
     fault = _known(name)
     with Home.current().locked(_silent):
         stack = parts.current(_silent)
         _require(stack.home, fault, fault.needs)
+        fault.demand(stack)
         write_private(stack.home.faults / name, "")
         fault.break_it(stack)
         _see_held(stack, fault)

@@ -1,27 +1,36 @@
-"""Faults of the jobs: a batch that is heavy, and one that fails."""
+"""Faults of the jobs: heavy ones, failing ones, one that hangs, and a queue left paused."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from bullmq import Job, Queue
 
 from opsnb.demo import processes, service
-from opsnb.demo.faults.fault import SETTLE_LIMIT_S, Fault
+from opsnb.demo.faults.fault import SETTLE_LIMIT_S, Fault, see
 from opsnb.demo.parts import Parts
 from opsnb.errors import DemoError
 
-AI_ANALYSIS = "ai-analysis"
+AI_ANALYSIS, EXPORTS = "ai-analysis", "exports"
 
 BACKLOG_JOBS = 600
 FAILING_JOBS = 60
+WAITING_JOBS = 150
+"""More than the handbook's limit for a queue."""
+KEPT_JOBS = 20
+HANGS_S = 22.0
+"""So long a job has to run that others take milliseconds for until it is known to hang."""
+
+T = TypeVar("T")
 
 # What the service writes, by which its jobs are known.
 JOB_ERROR = "model answer is not valid JSON"
 
 # Jobs that a fault added are told from the users' own by their names.
-FAULT_JOB = "drill"
+FAULT_JOB, BATCH_JOB = "drill", "drill-batch"
 
 
 def _fill_queue(stack: Parts) -> None:
@@ -29,17 +38,23 @@ def _fill_queue(stack: Parts) -> None:
         waiting = await queue.getJobCountByTypes("waiting")
         await _add_jobs(queue, BACKLOG_JOBS - waiting)
 
-    _with_queue(stack, fill)
+    _with_queue(stack, AI_ANALYSIS, fill)
 
 
-def _empty_queue(stack: Parts) -> None:
-    async def empty(queue: Queue) -> None:
-        # The active ones end by themselves: the worker sees that the upstream is well again.
-        while jobs := [j for j in await queue.getJobs(["waiting", "active"]) if _is_ours(j)]:
-            await asyncio.gather(*(_remove(job) for job in jobs))
-            await asyncio.sleep(processes.PAUSE_S)
+def _empty_queue(stack: Parts, name: str = AI_ANALYSIS) -> None:
+    _with_queue(stack, name, _forget_unfinished)
 
-    _with_queue(stack, empty)
+
+async def _forget_unfinished(queue: Queue) -> None:
+    # The active ones end by themselves: the worker sees that the upstream is well again.
+    while jobs := await _unfinished(queue):
+        await asyncio.gather(*(_remove(job) for job in jobs))
+        await asyncio.sleep(processes.PAUSE_S)
+
+
+async def _unfinished(queue: Queue) -> list[Job]:
+    """Return our jobs that wait, also in a queue that is paused, or are active."""
+    return [j for j in await queue.getJobs(["waiting", "paused", "active"]) if _is_ours(j)]
 
 
 def _fail_jobs(stack: Parts) -> None:
@@ -55,26 +70,66 @@ def _fail_jobs(stack: Parts) -> None:
             await asyncio.sleep(0.1)
         raise DemoError("The fault is set, but no jobs fail; see: opsnb demo status")
 
-    _with_queue(stack, fail)
+    _with_queue(stack, AI_ANALYSIS, fail)
 
 
 def _forget_failed_jobs(stack: Parts) -> None:
     async def forget(queue: Queue) -> None:
         # Those that were begun before the fault was cleared still end as failed.
         while True:
-            jobs = await _failed_by_us(queue)
-            jobs += [j for j in await queue.getJobs(["waiting", "active"]) if _is_ours(j)]
+            jobs = await _failed_by_us(queue) + await _unfinished(queue)
             if not jobs:
                 return
             await asyncio.gather(*(_remove(job) for job in jobs))
             await asyncio.sleep(0.2)
 
-    _with_queue(stack, forget)
+    _with_queue(stack, AI_ANALYSIS, forget)
 
 
-async def _add_jobs(queue: Queue, count: int) -> None:
-    options = {"removeOnComplete": True}
-    jobs = [{"name": FAULT_JOB, "data": {"scene_id": n + 1}, "opts": options} for n in range(count)]
+def _hang_job(stack: Parts) -> None:
+    async def hang(queue: Queue) -> None:
+        if await _unfinished(queue):
+            return
+        # Those that completed tell how long an export usually takes.
+        await _add_jobs(queue, KEPT_JOBS, BATCH_JOB, kept=True)
+        while await _unfinished(queue):
+            await asyncio.sleep(processes.PAUSE_S)
+        await _add_jobs(queue, 1)
+        await _add_jobs(queue, WAITING_JOBS, BATCH_JOB)
+
+    def hangs() -> bool:
+        async def ages(queue: Queue) -> list[float]:
+            jobs = [job for job in await queue.getJobs(["active"]) if job.name == FAULT_JOB]
+            return [time.time() - job.processedOn / 1000 for job in jobs if job.processedOn]
+
+        return any(age > HANGS_S for age in _with_queue(stack, EXPORTS, ages))
+
+    _with_queue(stack, EXPORTS, hang)
+    see(hangs, "no job hangs")
+
+
+def _pause_queue(stack: Parts) -> None:
+    async def pause(queue: Queue) -> None:
+        await queue.pause()
+        await _add_jobs(queue, WAITING_JOBS - len(await _unfinished(queue)))
+
+    _with_queue(stack, AI_ANALYSIS, pause)
+
+
+def _resume_queue(stack: Parts) -> None:
+    async def resume(queue: Queue) -> None:
+        await queue.resume()
+        await _forget_unfinished(queue)
+
+    _with_queue(stack, AI_ANALYSIS, resume)
+
+
+async def _add_jobs(
+    queue: Queue, count: int, name: str = FAULT_JOB, *, kept: bool = False
+) -> None:
+    options = {"removeOnComplete": not kept}
+    of = "project_id" if queue.name == EXPORTS else "scene_id"
+    jobs = [{"name": name, "data": {of: n % 50 + 1}, "opts": options} for n in range(count)]
     if jobs:
         await queue.addBulk(jobs)
 
@@ -84,7 +139,7 @@ async def _failed_by_us(queue: Queue) -> list[Job]:
 
 
 def _is_ours(job: Job | None) -> bool:
-    return job is not None and job.name == FAULT_JOB
+    return job is not None and job.name in (FAULT_JOB, BATCH_JOB)
 
 
 async def _remove(job: Job) -> None:
@@ -96,15 +151,15 @@ async def _remove(job: Job) -> None:
             raise
 
 
-def _with_queue(stack: Parts, work: Callable[[Queue], object]) -> None:
-    async def session() -> None:
-        queue = Queue(AI_ANALYSIS, {"connection": stack.settings.redis_url})
+def _with_queue(stack: Parts, name: str, work: Callable[[Queue], Awaitable[T]]) -> T:
+    async def session() -> T:
+        queue = Queue(name, {"connection": stack.settings.redis_url})
         try:
-            await work(queue)  # type: ignore[misc]
+            return await work(queue)
         finally:
             await queue.close()
 
-    asyncio.run(session())
+    return asyncio.run(session())
 
 
 FAULTS = (
@@ -125,5 +180,23 @@ FAULTS = (
         frozenset({"valkey"}),
         _fail_jobs,
         _forget_failed_jobs,
+    ),
+    Fault(
+        "stuck-job",
+        f"A job of exports waits for an answer that never comes; {WAITING_JOBS} wait behind it.",
+        "backlog.hung",
+        None,
+        frozenset({"valkey", service.WORKER}),
+        _hang_job,
+        lambda stack: _empty_queue(stack, EXPORTS),
+    ),
+    Fault(
+        "queue-paused",
+        f"Somebody has paused ai-analysis and forgotten it; {WAITING_JOBS} jobs wait.",
+        "queues.pauses",
+        None,
+        frozenset({"valkey"}),
+        _pause_queue,
+        _resume_queue,
     ),
 )

@@ -14,11 +14,14 @@ from opsnb.errors import DemoError
 LOG_ERROR = "GET /api/projects failed"
 
 
+def _demand(stack: Parts) -> None:
+    if not Releases(stack.home).has_history:
+        raise DemoError("There are no releases without git: install it, then opsnb demo up.")
+
+
 def _deploy(stack: Parts, release: str) -> None:
     """Publish a release, and bring it onto the host as a person would by hand."""
     of = Releases(stack.home)
-    if not of.has_history:
-        raise DemoError("There are no releases without git: install it, then opsnb demo up.")
     of.publish(release)
     of.fetch()
     stack.service.build()
@@ -49,5 +52,6 @@ FAULTS = (
         frozenset({service.API, "postgres"}),
         _break,
         _mend,
+        demand=_demand,
     ),
 )

@@ -112,8 +112,7 @@ def _places(target: Target, host: Host) -> tuple[list[str], set[str]]:
                 f"{folder} holds more than logs, so nothing is cleared there; let the service "
                 f"write them into a folder of their own, and name that in logs of {target.name}."
             )
-    # One inside another is looked through with it.
-    return [each for each in folders if posixpath.dirname(each) not in folders], live
+    return folders, live
 
 
 def _resolved(host: Host, paths: Sequence[str]) -> list[str]:
@@ -125,12 +124,12 @@ def _old(host: Host, folders: Sequence[str], live: set[str], days: float) -> lis
     names = [word for name in _NAMES for word in ("-o", "-name", name)][1:]
     age = ["-mmin", f"+{days * _DAY_MIN:.0f}", "-printf", r"%T@ %s %p\0"]
     told = host.run(["find", *folders, "-xdev", "-type", "f", "(", *names, ")", *age], _LIMIT_S)
-    found = []
+    found = set()  # a folder inside another is looked through twice, unless it is a disk of its own
     for line in told.split("\0")[:-1]:
         written, size, path = line.split(" ", 2)
         # A name that is no text cannot be shown, so it is not removed either.
         if path not in live and "\ufffd" not in path:
-            found.append(OldLog(path, int(size), float(written)))
+            found.add(OldLog(path, int(size), float(written)))
     return sorted(found, key=lambda each: each.written)[:_MOST_FILES]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from opsnb.model import Row
 from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
-from opsnb.systems.queues.active import active_jobs
+from opsnb.systems.queues.active import Active, active_jobs
 from opsnb.systems.queues.connection import Session, reading
 from opsnb.systems.queues.counts import count, pause_of
 from opsnb.systems.queues.metrics import newest_ended
@@ -96,8 +96,8 @@ class Durations:
     """The time that 95 % of those stay below."""
     recent_s: float | None
     """The median of the newest that have completed."""
-    running_s: float | None
-    """How long the longest runs that is being worked on now."""
+    running: list[Active]
+    """Those that are being worked on now, the longest first."""
 
 
 def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
@@ -109,21 +109,22 @@ def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
         usual_s=median(older) if older else None,
         usual_long_s=percentile(older, 95) if older else None,
         recent_s=median(worked[:_RECENT]) if worked else None,
-        running_s=_longest(target, queue),
+        running=_running(target, queue),
     )
 
 
-def _longest(target: Target, queue: str) -> float | None:
-    """Return how long the longest active job runs, in s; all may just have begun, so look twice."""
-    ages = [_ages(target, queue)]
-    if ages[0] and max(ages[0]) < _LOOK_AGAIN_S:
-        time.sleep(_LOOK_AGAIN_S)
-        ages.append(_ages(target, queue))
-    return max((age for seen in ages for age in seen), default=None)
+def _running(target: Target, queue: str) -> list[Active]:
+    """Return the active jobs that are worked on; all may just have begun, so look twice."""
+    first = _worked_on(target, queue)
+    if not first or first[0].age_s >= _LOOK_AGAIN_S:
+        return first
+    time.sleep(_LOOK_AGAIN_S)
+    then = _worked_on(target, queue)
+    return then if then and then[0].age_s > first[0].age_s else first
 
 
-def _ages(target: Target, queue: str) -> list[float]:
-    return [job.age_s for job in active_jobs(target, queue) if not job.is_abandoned]
+def _worked_on(target: Target, queue: str) -> list[Active]:
+    return [job for job in active_jobs(target, queue) if not job.is_abandoned]
 
 
 @dataclass(frozen=True)

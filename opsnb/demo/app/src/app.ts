@@ -10,7 +10,7 @@ import { cacheRoutes } from "./routes/cache.js";
 import { projectRoutes } from "./routes/projects.js";
 import { queueRoutes } from "./routes/queues.js";
 import { dependencies, redis, Unavailable, using, watchDependencies } from "./dependencies.js";
-import { faultActive } from "./faults.js";
+import { faultSinceStart } from "./faults.js";
 import { reportHeap } from "./heap.js";
 import { startLeak } from "./leak.js";
 import { log, logRequest, reason } from "./log.js";
@@ -33,7 +33,7 @@ app.use((request, response, next) => {
 });
 
 app.use(async (_request, _response, next) => {
-  if (faultActive("api-slow")) {
+  if (faultSinceStart("api-slow")) {
     await sleep(SLOW_MS);
   }
   next();

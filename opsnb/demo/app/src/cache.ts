@@ -10,8 +10,10 @@ export const ANALYSIS_TTL_S = 60 * 60;
 export const projectKey = (id: number): string => `project:${id}`;
 export const analysisKey = (sceneId: number): string => `gemini:analysis:scene:${sceneId}`;
 
-/** How long a key is to live, in ms. */
-const lifetime = (ttlSeconds: number): number => (faultActive("short-ttls") ? 1 : 1000 * ttlSeconds);
+/** How long a key is to live, in ms. The fault is a mistake in that of projects. */
+function lifetime(key: string, ttlSeconds: number): number {
+  return faultActive("short-ttls") && key.startsWith("project:") ? 1 : 1000 * ttlSeconds;
+}
 
 class CacheService {
   async get<T>(key: string): Promise<T | null> {
@@ -23,7 +25,7 @@ class CacheService {
     if (faultActive("cold-cache")) {
       return; // nothing but a warm-up fills it
     }
-    const ttl = lifetime(ttlSeconds);
+    const ttl = lifetime(key, ttlSeconds);
     await using("redis", () => redis.set(key, JSON.stringify(value), "PX", ttl));
   }
 
@@ -31,7 +33,7 @@ class CacheService {
   async setMany(entries: Iterable<[string, unknown]>, ttlSeconds: number): Promise<void> {
     const pipeline = redis.pipeline();
     for (const [key, value] of entries) {
-      pipeline.set(key, JSON.stringify(value), "PX", lifetime(ttlSeconds));
+      pipeline.set(key, JSON.stringify(value), "PX", lifetime(key, ttlSeconds));
     }
     await using("redis", () => pipeline.exec());
   }

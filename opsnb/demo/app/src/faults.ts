@@ -12,13 +12,17 @@ export type Fault =
   | "memory-leak"
   | "queue-backlog"
   | "short-ttls"
-  | "slow-statement";
+  | "slow-statement"
+  | "stuck-job";
 
 export function faultActive(name: Fault): boolean {
   return existsSync(join(settings.faultsFolder, name));
 }
 
-/** When the fault was injected, in ms since 1970; undefined when it was not. */
-export function faultSince(name: Fault): number | undefined {
-  return statSync(join(settings.faultsFolder, name), { throwIfNoEntry: false })?.mtimeMs;
+const started = Date.now() - process.uptime() * 1000;
+
+/** Whether the fault came over this very process: one that was started after it is free of it. */
+export function faultSinceStart(name: Fault): boolean {
+  const since = statSync(join(settings.faultsFolder, name), { throwIfNoEntry: false })?.mtimeMs;
+  return since !== undefined && since > started;
 }

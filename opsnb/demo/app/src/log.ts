@@ -21,9 +21,14 @@ const MOST_BYTES = 8 * 2 ** 20;
 export function logRequest(method: string, path: string, status: number, ms: number): void {
   const file = settings.accessLogFile;
   const stamp = new Date().toISOString();
-  appendFileSync(file, `${stamp} ${method} ${path} ${status} ${ms.toFixed(1)} ms\n`);
-  if (statSync(file).size > MOST_BYTES) {
-    renameSync(file, `${file}.1`);
+  try {
+    appendFileSync(file, `${stamp} ${method} ${path} ${status} ${ms.toFixed(1)} ms\n`);
+    if (statSync(file).size > MOST_BYTES) {
+      renameSync(file, `${file}.1`);
+    }
+  } catch (error) {
+    // The request itself went well.
+    log("ERROR", `a request could not be noted: ${reason(error)}`);
   }
 }
 

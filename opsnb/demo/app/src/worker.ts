@@ -42,6 +42,11 @@ async function analyse(job: Job<{ scene_id: number }>): Promise<unknown> {
 }
 
 async function exportProject(job: Job<{ project_id: number }>): Promise<unknown> {
+  // Nobody has set a limit to this call of another's service, and that never answers; asked anew,
+  // it does.
+  while (faultActive("stuck-job") && job.name === DRILL && job.attemptsStarted === 1) {
+    await sleep(200);
+  }
   const scenes = await scenesOf(job.data.project_id);
   await sleep(30);
   return { scenes: scenes.length };

@@ -1,0 +1,73 @@
+"""A fault of the disk: the small one that the access log lies on is full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+from opsnb.demo import service
+from opsnb.demo.faults.answers import take_out_of_log
+from opsnb.demo.faults.fault import Fault, see
+from opsnb.demo.parts import Parts
+from opsnb.errors import DemoError
+
+SIZE_MIB = 4
+OLD_S = 45 * 24 * 3600
+
+# What the service writes, by which its lines are known.
+LOG_ERROR = "a request could not be noted"
+LEAST_ERRORS = 15
+
+
+def _demand(_: Parts) -> None:
+    if os.geteuid() or not shutil.which("mount"):
+        raise DemoError(
+            "A full disk needs a small file system of its own, and only root may mount one: "
+            "try it as root, or in a container that may."
+        )
+
+
+def _fill(stack: Parts) -> None:
+    folder = stack.home.access_logs
+    if not folder.is_mount():
+        _run("mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m,mode=700", "opsnb-demo", str(folder))
+    old = folder / "access.log.1"
+    try:
+        with old.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(64 * 1024))
+    except OSError:
+        pass  # it is full, as meant
+    os.utime(old, (time.time() - OLD_S,) * 2)
+    see(lambda: _errors(stack) >= LEAST_ERRORS, "the service writes all that it has to")
+
+
+def _errors(stack: Parts) -> int:
+    return stack.service.log.read_text().count(LOG_ERROR)
+
+
+def _unmount(stack: Parts) -> None:
+    stack.home.unmount()
+    take_out_of_log(stack, LOG_ERROR)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise DemoError(f"A small file system cannot be mounted here: {done.stderr.strip()}")
+
+
+FAULTS = (
+    Fault(
+        "full-disk",
+        f"The access log is on a disk of {SIZE_MIB} MiB, which an old log fills.",
+        "host.disk",
+        None,
+        frozenset({service.API}),
+        _fill,
+        _unmount,
+        demand=_demand,
+    ),
+)
