@@ -492,6 +492,62 @@ def demo_fault(
         _say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
 
 
+@app.command("drill")
+def hold_drill(
+    name: Annotated[str, typer.Argument(help="Which one, or `any`; `list` lists them.")],
+    hint: Annotated[
+        bool, typer.Option("--hint", help="Tell also which runbook an alert would name.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Give up after this time.")
+    ] = 3600,
+    as_json: Json = False,
+) -> int:
+    """Practise: the demo stack breaks, you mend it, and are told when all is well.
+
+    Only the symptom is told. Work in another terminal; Ctrl-C gives up. The fault is taken back
+    in any case.
+    """
+    from opsnb.drills import drill
+
+    if name == "list":
+        _list_drills(as_json)
+        return 0
+    chosen = drill(name)
+    config = _config()
+    with interrupts.noted() as stopped:
+        from opsnb.practice import practise
+
+        with _telling() as (say, progress):
+            result = practise(
+                chosen, config, stopped, limit_s=timeout, hint=hint, say=say, progress=progress
+            )
+    return _tell_result(result, config, as_json)
+
+
+@contextmanager
+def _telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Yield what tells a sentence on stderr, and what shows below, on a terminal, how it goes."""
+    if not sys.stderr.isatty():
+        yield _tell, lambda _: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    with console.status("") as status:
+        yield console.print, status.update
+
+
+def _list_drills(as_json: bool) -> None:
+    from opsnb.drills import DRILLS
+
+    if as_json:
+        _say_json([{"name": each.name, "symptom": each.symptom} for each in DRILLS.values()])
+    else:
+        for each in DRILLS.values():
+            _say(f"{each.name:<18}{each.symptom}")
+
+
 def _config() -> Config:
     """Return the configuration in force."""
     from opsnb.target import load_config

@@ -5,13 +5,14 @@ Each member is one finding, so that lists, pages and `rebuild` need to know noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from opsnb import view
 from opsnb.model import Finding, RunResult, Status, now, worst
+from opsnb.records import written
 
 _PREFIX = "fleet."
 _BROKE = 70
@@ -96,18 +97,11 @@ def notebook(opening: RunResult, found: Iterable[Member]) -> dict[str, Any]:
     status = worst(finding.status for finding in findings)
     words = view.summary(findings) or "No run has ended."
     headline = {"text/html": view.headline_html(status, words), "text/plain": words}
-    return {
-        "cells": [
-            _markdown(_introduction(opening)),
-            _code(
-                "# Every target has a run and a record of its own.",
-                [headline, *map(view.finding_data, findings)],
-            ),
-        ],
-        "metadata": {"language_info": {"name": "python"}},
-        "nbformat": 4,
-        "nbformat_minor": 4,
-    }
+    return written.notebook(
+        _introduction(opening),
+        "Every target has a run and a record of its own.",
+        [headline, *map(view.finding_data, findings)],
+    )
 
 
 def _introduction(opening: RunResult) -> str:
@@ -116,19 +110,3 @@ def _introduction(opening: RunResult) -> str:
         f"# {opening.title} on `{opening.target}`\n\n"
         f"The runs of `{opening.runbook}` on several targets.\n\n{parameters}"
     )
-
-
-def _markdown(text: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "metadata": {}, "source": text}
-
-
-def _code(source: str, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "metadata": {},
-        "source": source,
-        "execution_count": None,
-        "outputs": [
-            {"output_type": "display_data", "metadata": {}, "data": dict(data)} for data in shown
-        ],
-    }

@@ -109,6 +109,8 @@ def worst_sentence(result: RunResult) -> str:
         return result.error
     if result.status is Status.OK and result.actions:
         return " ".join(map(done, result.actions))
+    if result.status is Status.OK and len(result.findings) == 1:
+        return result.findings[0].message
     if result.status is Status.OK:
         return f"{summary(result.findings)}."
     finding = next(iter(worst_first(result.findings)), None)

@@ -28,7 +28,7 @@ from opsnb.errors import OpsnbError, RunBroke, UsageError
 from opsnb.model import RunResult
 from opsnb.records import Store, reap
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.site import home, records, reference, runbooks
+from opsnb.site import drills, home, records, reference, runbooks
 from opsnb.site.entries import Entry
 from opsnb.site.html import notice
 from opsnb.target import Config
@@ -109,6 +109,7 @@ def _pages(
     return {
         "home": home.home(entries, config.names),
         "runbooks": runbooks.overview(infos, entries),
+        "drills": drills.table_of(entries),
         "records": _unreadable(broken) + records.overview(entries),
         "thresholds": redact(reference.thresholds(config)),
         "contacts": redact(reference.contacts(config)),

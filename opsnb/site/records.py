@@ -12,7 +12,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from itertools import groupby
@@ -22,6 +22,7 @@ from typing import Any
 import nbformat.v4
 from nbconvert import HTMLExporter
 
+from opsnb.drills import DRILLS
 from opsnb.model import RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
@@ -104,17 +105,19 @@ def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[
             older[newer[key].run_id] = entry
         newer[key] = entry
     for entry in entries:
-        runbook = (
-            link(f"../runbooks/{entry.runbook}.html", entry.runbook)
-            if entry.runbook in known
-            else code(entry.runbook)
-        )
-        places = [link("index.html", "Records"), runbook]
+        places = [link("index.html", "Records"), _runbook(entry, known)]
         summary = summaries.get(entry.fleet or "")
         if summary and summary is not entry:
             places.append(link(summary.page, f"summary of {summary.target}"))
         trail = _trail(places, older.get(entry.run_id), pending[entry.run_id])
         yield entry, trail + _story(entry, stories[entry.run_id])
+
+
+def _runbook(entry: Entry, known: Collection[str]) -> str:
+    if entry.runbook in known:
+        return link(f"../runbooks/{entry.runbook}.html", entry.runbook)
+    drill = next((each for each in DRILLS.values() if each.id == entry.runbook), None)
+    return link(f"../drills.html#{drill.name}", entry.runbook) if drill else code(entry.runbook)
 
 
 def _stories(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opsnb.demo import faults
 from opsnb.demo.home import Home
 from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
 from opsnb.diagnosis import comparison
@@ -20,10 +19,9 @@ from opsnb.errors import NotConfigured, Refused
 from opsnb.guard import Guard
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.procedures import deploying
-from opsnb.systems import api, deploy, logs, queues
+from opsnb.systems import api, deploy, queues
 from opsnb.target import Target, load_target
 from tests import incident
-from tests.operate.database import wait_for
 from tests.operate.deployment import bring, first_release, version
 from tests.test_operate import run_once
 
@@ -75,17 +73,6 @@ def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(release
     assert effect.remedies[0].parameters == {"release": before}
     incident.mended(released, effect, minutes="1s")
     assert version(released) == FIRST
-    assert deploy.paths(released).status is Status.OK
-
-
-def test_a_release_that_was_deployed_by_hand_is_found_and_gone_back_from(released: Target) -> None:
-    Path(released.logs[0]).write_text("")  # what earlier tests broke is another story
-    faults.inject("bad-release")
-    wait_for(lambda: (logs.errors(released).value or 0) > 15, 60)
-    result = run_once(released, "incidents/high_error_rate", {})
-    first = next(each for each in result.findings[1:] if each.status is not Status.OK)
-    assert first.name == "errors.started"
-    incident.mended(released, first, minutes="1s")
     assert deploy.paths(released).status is Status.OK
 
 

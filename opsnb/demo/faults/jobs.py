@@ -124,9 +124,7 @@ def _resume_queue(stack: Parts) -> None:
     _with_queue(stack, AI_ANALYSIS, resume)
 
 
-async def _add_jobs(
-    queue: Queue, count: int, name: str = FAULT_JOB, *, kept: bool = False
-) -> None:
+async def _add_jobs(queue: Queue, count: int, name: str = FAULT_JOB, *, kept: bool = False) -> None:
     options = {"removeOnComplete": not kept}
     of = "project_id" if queue.name == EXPORTS else "scene_id"
     jobs = [{"name": name, "data": {of: n % 50 + 1}, "opts": options} for n in range(count)]

@@ -1,0 +1,302 @@
+"""A drill: a fault comes over the demo stack, an engineer works, and it is told when all is well.
+
+What is well is told by the diagnosis that belongs to the symptom, and by the one of an outage: they
+find nothing that they had not found before the fault came.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from opsnb import catalog, view
+from opsnb.demo import faults, parts
+from opsnb.drills import Drill
+from opsnb.errors import DemoError
+from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
+from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.run import Order, begin, fork_server, keep, source_of
+from opsnb.model import Finding, Row, RunResult, Status, now, worst
+from opsnb.records import Stage, Store, findings, new_run_id, reap
+from opsnb.records.show import worst_sentence
+from opsnb.records.written import notebook
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.systems.queues.words import and_list, span
+from opsnb.target import DEMO, Config
+
+LIMIT_S = 3600.0
+"""How long a drill lasts at most."""
+
+_OUTAGE = "incidents/service_down"
+_LOOK_LIMIT_S = 180.0
+_PAUSE_S = 2.0
+_POLL_S = 0.1
+_IN_A_ROW = 2  # looks that find nothing: a single one may be luck
+
+# Of the last hour, which does not get better when the system does.
+_PAST = frozenset(("logs.errors",))
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the diagnoses found at one moment."""
+
+    at: datetime
+    wrong: dict[str, Finding]
+    """What is not ok, by its name, the symptom first."""
+
+
+def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watches it
+    drill: Drill,
+    config: Config,
+    stopped: Sequence[signal.Signals] = (),
+    *,
+    limit_s: float = LIMIT_S,
+    hint: bool = False,
+    say: Say = lambda _: None,
+    progress: Say = lambda _: None,
+) -> RunResult:
+    """Hold a drill on the demo stack, keep its record and return that.
+
+    `say` is told what the engineer may know: the symptom, and with `hint` the line that diagnoses
+    it. `progress` is told how it goes. It ends when all is well, after `limit_s` seconds, or
+    when a signal turns up in `stopped`; the fault is taken back in any case.
+
+    Raises DemoError, with nothing broken, when the stack is not up or not well; ConfigError when
+    the record cannot be kept.
+    """
+    store = Store(config.store)
+    store.demand_writable()
+    reap(store)
+    parts.current(lambda _: None)  # a stack that is not up is told of now
+    if active := faults.active():
+        raise DemoError(
+            f"The fault '{active[0]}' is active; clear it first with: "
+            f"opsnb demo fault {active[0]} --clear"
+        )
+    order = _order(drill, config)
+    with fork_server(order, None, once=False) as server:
+        watch = _Watch(order, config, server, stopped)
+        progress("Looking whether the demo is well before it begins ...")
+        before = watch.look()
+        if drill.cause in before.wrong:
+            raise DemoError(
+                f"The demo is not well before the drill: {before.wrong[drill.cause].message} "
+                "Mend that first, or begin anew with: opsnb demo down, opsnb demo up"
+            )
+        known = frozenset(before.wrong)
+        return _Drill(drill, watch, store, known, limit_s, hint, say, progress).hold()
+
+
+def not_well(found: Iterable[Finding]) -> list[Finding]:
+    """Return those of a diagnosis's findings that say that something is wrong now."""
+    return [
+        finding
+        for finding in found
+        if finding.status not in (Status.OK, Status.SKIPPED) and finding.name not in _PAST
+    ]
+
+
+def _order(drill: Drill, config: Config) -> Order:
+    info = catalog.runbook(drill.runbook)
+    target = config.target(DEMO)
+    return Order(info, target, info.validate({"target": DEMO, **drill.parameters}))
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Looks at the target by running diagnoses, of which no record is kept."""
+
+    order: Order
+    config: Config
+    server: ForkServer | None
+    stopped: Sequence[signal.Signals]
+
+    def look(self) -> _Look:
+        """Return what is wrong. A diagnosis that could not be made counts as wrong."""
+        at, wrong = now(), {}
+        for order in self._orders():
+            wrong = {finding.name: finding for finding in self._wrong(order)}
+            if wrong:
+                break
+        return _Look(at, wrong)
+
+    def _orders(self) -> Iterator[Order]:
+        yield self.order
+        if self.order.runbook.id != _OUTAGE:
+            outage = catalog.runbook(_OUTAGE)
+            values = outage.validate({"target": DEMO})
+            yield replace(self.order, runbook=outage, parameters=values)
+
+    def _wrong(self, order: Order) -> Iterator[Finding]:
+        done = execute(
+            json.loads(source_of(order.runbook)),
+            order.parameters,
+            server=self.server,
+            limits=Limits(_LOOK_LIMIT_S),
+            ended=lambda: Ending(INTERRUPTED, "Interrupted.") if self.stopped else None,
+        )
+        if done.error:
+            yield Finding(name=order.runbook.id, status=Status.UNKNOWN, message=done.error)
+        yield from not_well(findings(done.notebook))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a drill ended."""
+
+    came: datetime
+    """When the fault was there to be seen."""
+    ended: datetime
+    """When all was well, or the drill was given up."""
+    exit_code: int = 0
+    error: str | None = None
+    """Why it ended before all was well."""
+    wrong: Sequence[Finding] = ()
+    """What was still wrong then."""
+
+    @property
+    def seconds(self) -> float:
+        """From the fault to the end."""
+        return max(0.0, (self.ended - self.came).total_seconds())
+
+
+@dataclass(frozen=True)
+class _Drill:
+    """A drill that nothing stands in the way of any more."""
+
+    drill: Drill
+    watch: _Watch
+    store: Store
+    before: frozenset[str]
+    """What was wrong before, which nobody is asked to mend."""
+    limit_s: float
+    hint: bool
+    say: Say
+    progress: Say
+
+    def hold(self) -> RunResult:
+        """Inject the fault, wait, take it back, and keep the record."""
+        opening = self._opening()
+        stage = Stage.open(self.store, opening, self._notebook([]))
+        try:
+            outcome = self._work()
+            told = [self._finding(outcome), *outcome.wrong]
+            result = opening.model_copy(
+                update={
+                    "status": worst(finding.status for finding in told),
+                    "exit_code": outcome.exit_code,
+                    "error": outcome.error,
+                    "findings": told,
+                    "finished": outcome.ended,
+                    "seconds": (outcome.ended - opening.started).total_seconds(),
+                }
+            )
+            redactor = Redactor(self.watch.order.target.secrets | environment_secrets())
+            return keep(self.store, result, self._notebook(told), redactor)
+        finally:
+            stage.close()
+
+    def _opening(self) -> RunResult:
+        begun = begin(self.watch.order, source_of(self.watch.order.runbook))
+        return begun.model_copy(
+            update={
+                "run_id": new_run_id(self.drill.id, DEMO, begun.started),
+                "runbook": self.drill.id,
+                "title": f"Drill: {self.drill.name}",
+                "error": "The drill was killed before its end; take the fault back with: "
+                f"opsnb demo fault {self.drill.name} --clear",
+            }
+        )
+
+    def _work(self) -> _Outcome:
+        """Have the fault come, wait until all is well, and have it gone."""
+        self.progress("Something is about to break; it takes up to a minute to be seen ...")
+        try:
+            faults.inject(self.drill.name)
+            came = now()
+            self.say(f"{came:%H:%M:%S} UTC  {self.drill.symptom}")
+            if self.hint:
+                self.say(f"An alert would lead you to: {self.drill.command}")
+            self.say("Work in another terminal; this one tells when all is well. Ctrl-C gives up.")
+            return self._wait(came)
+        finally:
+            self.progress("Taking the fault back ...")
+            faults.clear(self.drill.name)
+
+    def _wait(self, came: datetime) -> _Outcome:
+        well_since: list[datetime] = []
+        wrong: list[Finding] = []
+        while not (ending := self._ending(came)):
+            seen = self.watch.look()
+            wrong = [each for name, each in seen.wrong.items() if name not in self.before]
+            well_since = [] if wrong else [*well_since, seen.at]
+            if len(well_since) == _IN_A_ROW:
+                return _Outcome(came, well_since[0])
+            # What is wrong is for the engineer to find.
+            state = "not well yet" if wrong else "all looks well, looking once more"
+            self.progress(f"{span((now() - came).total_seconds())} so far, {state} ...")
+            self._pause()
+        return _Outcome(came, now(), ending.exit_code, ending.reason, wrong)
+
+    def _ending(self, came: datetime) -> Ending | None:
+        after = (now() - came).total_seconds()
+        if self.watch.stopped:
+            return Ending(INTERRUPTED, f"Given up after {span(after)}.")
+        if after > self.limit_s:
+            return Ending(TIMED_OUT, f"Not well after {span(after)}.")
+        return None
+
+    def _pause(self) -> None:
+        ends = time.monotonic() + _PAUSE_S
+        while time.monotonic() < ends and not self.watch.stopped:
+            time.sleep(_POLL_S)
+
+    def _finding(self, outcome: _Outcome) -> Finding:
+        """Return what is to be remembered of the drill."""
+        ended = outcome.error or f"All was well after {span(outcome.seconds)}."
+        was = f"It was: {faults.FAULTS[self.drill.name].description}"
+        story = self._story(outcome)
+        ran = and_list([str(row["runbook"]) for row in story]) or "no runbook"
+        return Finding(
+            name="drill.outcome",
+            title="Given up" if outcome.error else "All is well again",
+            status=Status.CRIT if outcome.error else Status.OK,
+            message=f"{ended} {was} Run meanwhile: {ran}.",
+            value=round(outcome.seconds, 1),
+            unit="s",
+            rows=story,
+            started=outcome.came,
+            seconds=outcome.seconds,
+        )
+
+    def _story(self, outcome: _Outcome) -> list[Row]:
+        """Return what was run meanwhile, the first at the head."""
+        runs = reversed(list(self.store.results(target=DEMO, since=outcome.came)))
+        return [
+            {
+                "after": span((run.started - outcome.came).total_seconds()),
+                "runbook": run.runbook,
+                "status": run.status,
+                "applied": ", ".join(each.name for each in run.actions if each.applied),
+                "told": worst_sentence(run),
+                "run": run.run_id,
+            }
+            for run in runs
+        ]
+
+    def _notebook(self, told: Sequence[Finding]) -> dict[str, Any]:
+        text = (
+            f"# Drill: {self.drill.name}\n\n{self.drill.symptom}\n\n"
+            f"The diagnosis of that: `{self.drill.command}`\n"
+        )
+        return notebook(
+            text, "What was done, and whether it helped.", [*map(view.finding_data, told)]
+        )

@@ -1,0 +1,35 @@
+"""The list of drills: what each tells, how it is diagnosed, and how it went last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from opsnb.drills import DRILLS, Drill
+from opsnb.site.entries import Entry
+from opsnb.site.html import code, link, moment, pill, table
+
+
+def table_of(entries: Sequence[Entry]) -> str:
+    """Return a row for each drill; `entries` come newest first."""
+    held = {entry.runbook: entry for entry in reversed(entries)}
+    return table(
+        ["Drill", "What you are told", "The diagnosis of that", "Held last"],
+        (_row(drill, held.get(drill.id)) for drill in DRILLS.values()),
+    )
+
+
+def _row(drill: Drill, last: Entry | None) -> list[str]:
+    return [
+        f'<span id="{drill.name}">{code(drill.name)}</span>',
+        escape(drill.symptom),
+        link(f"runbooks/{drill.runbook}.html", drill.runbook),
+        _held(last) if last else "",
+    ]
+
+
+def _held(entry: Entry) -> str:
+    return (
+        f"{pill(entry.status)} {link('records/' + entry.page, 'record')} "
+        f"{moment(entry.started)}<br>{escape(entry.sentence)}"
+    )
