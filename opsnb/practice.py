@@ -26,7 +26,7 @@ from opsnb.records import Stage, Store, findings, new_run_id, reap
 from opsnb.records.show import worst_sentence
 from opsnb.records.written import notebook
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.systems.queues.words import and_list, span
+from opsnb.systems.queues.words import span
 from opsnb.target import DEMO, Config
 
 LIMIT_S = 3600.0
@@ -264,7 +264,7 @@ class _Drill:
         ended = outcome.error or f"All was well after {span(outcome.seconds)}."
         was = f"It was: {faults.FAULTS[self.drill.name].description}"
         story = self._story(outcome)
-        ran = and_list([str(row["runbook"]) for row in story]) or "no runbook"
+        ran = ", ".join(dict.fromkeys(str(row["runbook"]) for row in story)) or "nothing"
         return Finding(
             name="drill.outcome",
             title="Given up" if outcome.error else "All is well again",

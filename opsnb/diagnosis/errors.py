@@ -197,16 +197,19 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
             ],
         )
     before = [at for at, _ in lost if seen.begun is not None and at >= seen.begun - _PRECEDES_S]
-    if not before or _few(target, seen):
-        message = f"{known.said} {len(lost)} lines of the log tell that it was lost."
-        return Finding(status=Status.OK, message=message, rows=rows)
     ours = sum(_is_about(target, entry.message, name) for _, entry in seen.window.errors)
+    if not before or not ours or _few(target, seen):
+        message = (
+            f"{known.said} {len(lost)} lines of the log tell that it was lost; {ours} of "
+            f"{seen.count} errors speak of it."
+        )
+        return Finding(status=Status.OK, message=message, rows=rows)
     return Finding(
         status=Status.WARN,
         message=f"{known.title} answers now, but {len(before)} lines tell that it was lost, the "
         f"last at {clock(before[-1] * 1000)}; {ours} of {seen.count} errors speak of it.",
         rows=rows,
-        share=min(_MOST_SHARE, ours / seen.count),
+        share=_MOST_SHARE * ours / seen.count,
         remedies=[Remedy(runbook="incidents/service_down", why="tells whether it stays up")],
     )
 
@@ -391,6 +394,6 @@ def _worded(
         status=Status.WARN,
         message=f"{message} Most of all: {rows[0]['sample']}",
         rows=rows[:_MOST_ROWS],
-        share=min(_MOST_SHARE, len(ours) / seen.count),
+        share=_MOST_SHARE * len(ours) / seen.count,
         remedies=list(remedies),
     )

@@ -109,7 +109,7 @@ def _pages(
     return {
         "home": home.home(entries, config.names),
         "runbooks": runbooks.overview(infos, entries),
-        "drills": drills.table_of(entries),
+        "drills": drills.table_of(entries, {info.id for info in infos}),
         "records": _unreadable(broken) + records.overview(entries),
         "thresholds": redact(reference.thresholds(config)),
         "contacts": redact(reference.contacts(config)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 from opsnb.drills import DRILLS, Drill
@@ -10,20 +10,24 @@ from opsnb.site.entries import Entry
 from opsnb.site.html import code, link, moment, pill, table
 
 
-def table_of(entries: Sequence[Entry]) -> str:
-    """Return a row for each drill; `entries` come newest first."""
+def table_of(entries: Sequence[Entry], runbooks: Collection[str]) -> str:
+    """Return a row for each drill.
+
+    `entries` come newest first; `runbooks` are the ids of those that have a page.
+    """
     held = {entry.runbook: entry for entry in reversed(entries)}
     return table(
         ["Drill", "What you are told", "The diagnosis of that", "Held last"],
-        (_row(drill, held.get(drill.id)) for drill in DRILLS.values()),
+        (_row(drill, held.get(drill.id), runbooks) for drill in DRILLS.values()),
     )
 
 
-def _row(drill: Drill, last: Entry | None) -> list[str]:
+def _row(drill: Drill, last: Entry | None, runbooks: Collection[str]) -> list[str]:
+    page = f"runbooks/{drill.runbook}.html"
     return [
         f'<span id="{drill.name}">{code(drill.name)}</span>',
         escape(drill.symptom),
-        link(f"runbooks/{drill.runbook}.html", drill.runbook),
+        link(page, drill.runbook) if drill.runbook in runbooks else code(drill.runbook),
         _held(last) if last else "",
     ]
 

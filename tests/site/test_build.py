@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from opsnb import catalog
+from opsnb.drills import DRILLS
 from opsnb.errors import RunBroke, UsageError
 from opsnb.records.store import Store
 from opsnb.site import build
@@ -224,6 +225,8 @@ def test_the_reference_comes_from_the_code(place: Place) -> None:
     assert "One of a|b." in commands
     assert "Not for the page" not in commands
     assert "time_limit_s" in place.page("reference/configuration.html")
+    drills = place.page("drills.html")
+    assert all(f'<span id="{each.name}">' in drills for each in DRILLS.values())
     thresholds = place.page("thresholds.html")
     assert "above 71 %" in thresholds
     assert "SITE_TEST_UNSET" in thresholds

@@ -16,6 +16,7 @@ FLOOD_SHARE = 0.8
 """Of max_connections: few are left, but those who look still get one."""
 
 EVENTS = 2_400_000
+LEAST_CALLS = 2
 _EVENTS_SQL = (
     "CREATE TABLE IF NOT EXISTS events AS SELECT n AS id, n % 3000 + 1 AS scene_id,"
     " 'viewed' AS kind, now() - n * interval '1 second' AS created_at"
@@ -84,6 +85,11 @@ def _scan(stack: Parts) -> None:
     # One process at a time, as on a server whose processes are all busy.
     stack.postgres.execute("ALTER TABLE events SET (parallel_workers = 0)")
     stack.postgres.execute("ANALYZE events")
+    calls = (
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query LIKE '%events%kind%'"
+    )
+    before = _one(stack, calls)
+    see(lambda: _one(stack, calls) >= before + LEAST_CALLS, "nobody searches the events")
 
 
 def _forget(stack: Parts) -> None:
