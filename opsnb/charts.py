@@ -31,7 +31,7 @@ _MEANT: dict[str, str] = {
     "waiting": PALETTE[0],
     "active": PALETTE[1],
     "delayed": PALETTE[2],
-    **COLOURS,
+    **{status.value: colour for status, colour in COLOURS.items()},
 }
 """Colours that a part keeps in every chart; the others take their turn."""
 
@@ -118,20 +118,20 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str 
 def forecast(finding: Finding, *, title: str = "") -> Chart:
     """Return what was measured, the line through it, and where that leads to.
 
-    The rows have the moment in `at`, then either `measured`, or of the line `expected`, and ahead
-    of now also its range, `least` and `most`.
+    The rows have the moment in `at`, then either `measured`, or of the line `expected`, and where
+    it is not sure also its range, `least` and `most`.
     """
 
     def draw(axes: Axes) -> None:
         seen = [row for row in finding.rows if row.get("measured") is not None]
         line = [row for row in finding.rows if row.get("expected") is not None]
-        ahead = [row for row in line if row.get("most") is not None]
+        spread = [row for row in line if row.get("most") is not None]
         axes.plot(_moments(seen), [row["measured"] for row in seen], ".", color=PALETTE[0], ms=5)
         axes.plot(_moments(line), [row["expected"] for row in line], color=PALETTE[4], lw=1.4)
         axes.fill_between(
-            _moments(ahead),
-            [row["least"] for row in ahead],
-            [row["most"] for row in ahead],
+            _moments(spread),
+            [row["least"] for row in spread],
+            [row["most"] for row in spread],
             color=PALETTE[4],
             alpha=0.25,
             lw=0,

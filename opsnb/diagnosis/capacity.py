@@ -2,7 +2,7 @@
 
 A straight line through what the records tell, from the last large drop on: before it, somebody had
 made room, and what was there does not come back. The range is that of the line's slope, two
-standard errors to each side.
+standard errors to each side, turned about the middle of the points.
 """
 
 from __future__ import annotations
@@ -72,6 +72,15 @@ class Forecast:
         """How much there is now: by the line, else as it was measured last."""
         return self.line.at(self.at) if self.line else self.points[-1][1]
 
+    @cached_property
+    def middle(self) -> float:
+        """The time about which the line may be turned, as far as its slope is not known."""
+        return statistics.fmean(time for time, _ in self.used)
+
+    def at_slope(self, line: Trend, slope: float, time: float) -> float:
+        """Return how much there is at a time when the line has another slope."""
+        return line.at(self.middle) + slope * (time - self.middle)
+
     @property
     def last_limit(self) -> float | None:
         """The limit that must not be reached: crit, or warn where there is no crit."""
@@ -89,10 +98,13 @@ class Forecast:
 
     def days(self, limit: float, slope: float | None = None) -> float:
         """Return the days until `limit`, at `slope` or the line's own; inf when it never is."""
-        if self.level >= limit:
+        if self.line is None:
+            return 0.0 if self.level >= limit else math.inf
+        slope = self.line.slope if slope is None else slope
+        room = limit - self.at_slope(self.line, slope, self.at)
+        if room <= 0:
             return 0.0
-        slope = slope if slope is not None else self.line.slope if self.line else 0.0
-        return (limit - self.level) / slope / _DAY_S if slope > 0 else math.inf
+        return room / slope / _DAY_S if slope > 0 else math.inf
 
     def when(self, limit: float) -> str:
         """Return in words when `limit` is reached, with the range."""
@@ -105,39 +117,43 @@ class Forecast:
 
     def row(self) -> Row:
         """Return what is shown of it."""
-        a_day = self.line.slope * _DAY_S if self.line else None
-        by = (self.line.most - self.line.slope) * _DAY_S if self.line else None
-        used = self.used
+        since = f" since the drop of {_moment(self.used[0][0]):%F}" * self.has_dropped
         return {
             "what": self.name,
             "now": number(self.level, self.limits.unit),
-            "a_day": None if a_day is None else f"{'+' * (a_day > 0)}{number(a_day)}",
-            "uncertain_by": None if by is None else number(by),
-            **{
-                f"{status.value} at {number(limit, self.limits.unit)}": self.when(limit)
-                for status, limit in self.limits.limits.items()
-            },
-            "records": len(used),
-            "since": f"{_moment(used[0][0]):%Y-%m-%d}" + " (a drop)" * self.has_dropped,
+            "a_day": self._pace,
+            "until_warn": self._until(self.limits.warn),
+            "until_crit": self._until(self.limits.crit),
+            "records": f"{len(self.used)}{since}",
         }
+
+    @property
+    def _pace(self) -> str | None:
+        if self.line is None:
+            return None
+        by = (self.line.most - self.line.slope) * _DAY_S
+        return f"{number(self.line.slope * _DAY_S)} ± {number(by)}"
+
+    def _until(self, limit: float | None) -> str | None:
+        return None if limit is None else f"{number(limit, self.limits.unit)}: {self.when(limit)}"
 
     def course(self) -> Finding:
         """Return the points, the line and its range, as a chart draws them."""
         rows: list[Row] = [{"at": _iso(at), "measured": value} for at, value in self.points]
         if self.line:
-            begins, ends = self.used[0][0], self.at + self._ahead_days * _DAY_S
-            rows.append({"at": _iso(begins), "expected": self.line.at(begins)})
+            line, ends = self.line, self.at + self._ahead_days * _DAY_S
+            rows.append({"at": _iso(self.used[0][0]), "expected": line.at(self.used[0][0])})
             rows += [
                 {
                     "at": _iso(at),
-                    "expected": self.line.at(at),
-                    "least": self.level + self.line.least * (at - self.at),
-                    "most": self.level + self.line.most * (at - self.at),
+                    "expected": line.at(at),
+                    "least": self.at_slope(line, line.least, at),
+                    "most": self.at_slope(line, line.most, at),
                 }
-                for at in (self.at, ends)
+                for at in (self.middle, self.at, ends)
             ]
         return Finding(
-            title=f"{self.limits.label}: {self.name}",
+            title=self.name,
             status=Status.OK,
             message=MEND,
             unit=self.limits.unit,
@@ -170,100 +186,94 @@ def since_drop(points: Sequence[Point]) -> list[Point]:
 
 
 @check(limit_s=_LIMIT_S)
-def disk(target: Target, read: Reading[Past]) -> Finding:
-    """Disks: days until they are full"""
-    return _told(target, _disks(target, read.of(target)))
+def forecast(target: Target, read: Reading[Past]) -> Finding:
+    """Days until a limit is reached
 
-
-@check(limit_s=_LIMIT_S)
-def database_size(target: Target, read: Reading[Past]) -> Finding:
-    """Database: days until its limit
-
-    The limit is `database_size_mib` of opsnb.toml; without it, what the disk holds that it is on.
+    Of the disks, the database and the queues, the nearest first. Only growth that is sure is
+    judged.
     """
-    return _told(target, _databases(target, read.of(target)))
-
-
-@check(limit_s=_LIMIT_S)
-def queue_length(target: Target, read: Reading[Past]) -> Finding:
-    """Queues: days until too many jobs wait"""
-    return _told(target, _queues(target, read.of(target), "waiting", "queue_waiting"))
-
-
-@check(limit_s=_LIMIT_S)
-def queue_volume(target: Target, read: Reading[Past]) -> Finding:
-    """Queues: days until they keep too many jobs"""
-    return _told(target, _queues(target, read.of(target), "total", "queue_stored"))
-
-
-def drawn(target: Target, read: Reading[Past]) -> list[charts.Chart]:
-    """Return a chart of each forecast, those whose limit is nearest first."""
-    past = read.of(target)
-    found = [
-        *_disks(target, past),
-        *_databases(target, past),
-        *_queues(target, past, "waiting", "queue_waiting"),
-        *_queues(target, past, "total", "queue_stored"),
-    ]
-    nearest = sorted(found, key=_nearness)[:_MOST_CHARTS]
-    return [charts.forecast(each.course()) for each in nearest]
-
-
-def _disks(target: Target, past: Past) -> list[Forecast]:
-    limits = target.threshold("disk_used_percent")
-    return _forecasts(past, host.disk.name, "mount", lambda row: row["used_percent"], limits)
-
-
-def _databases(target: Target, past: Past) -> list[Forecast]:
-    name, limits = database.size.name, target.threshold("database_size_mib")
-    rows = [row for each in findings(past.runs) if each.name == name for row in each.rows]
-    if rows and not limits.limits and rows[-1]["free_bytes"] is not None:
-        held = (rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / _MIB
-        limits = replace(limits, crit=held, label="Size of the database, until its disk is full")
-    return _forecasts(past, name, "database", lambda row: row["size_bytes"] / _MIB, limits)
-
-
-def _queues(target: Target, past: Past, column: str, metric: str) -> list[Forecast]:
-    limits = target.threshold(metric)
-    return _forecasts(past, queues.depth.name, "queue", lambda row: row[column], limits)
-
-
-def _forecasts(
-    past: Past, check: str, by: str, value: Callable[[Row], float], limits: Threshold
-) -> list[Forecast]:
-    """Return one forecast for each name in column `by` of the newest finding of `check`."""
-    found = [each for each in findings(past.runs) if each.name == check and each.rows]
-    points: dict[str, list[Point]] = {}
-    for finding in sorted(found, key=lambda each: each.started):
-        for row in finding.rows:
-            points.setdefault(row[by], []).append((finding.started.timestamp(), value(row)))
-    there = {row[by] for row in found[-1].rows} if found else set()
-    at = now().timestamp()
-    return [Forecast(name, points[name], limits, at) for name in points if name in there]
-
-
-def _told(target: Target, found: list[Forecast]) -> Finding:
-    if not any(forecast.line for forecast in found):
+    found = _all(target, read.of(target))
+    if not any(each.line for each in found):
         raise BadAnswer(
-            "records", f"There are too few records to forecast from, over three days: {MEND}"
+            "records", f"There are too few records, over three days, to forecast from: {MEND}"
         )
     limits = target.threshold("capacity_days")
-    first = min(found, key=_nearness)
-    days = first.judged_days
+    days = found[0].judged_days
+    near = sum(
+        limits.judge(each.judged_days) is not Status.OK
+        for each in found
+        if each.judged_days is not None
+    )
+    more = f" {near - 1} more beside it." if near > 1 else ""
     return Finding(
         status=Status.OK if days is None else limits.judge(days),
-        message=_sentence(first),
+        message=_sentence(found[0]) + more,
         value=None if days is None else round(days, 1),
         unit=limits.unit,
         threshold=limits,
-        rows=[forecast.row() for forecast in sorted(found, key=_nearness)],
+        rows=[each.row() for each in found],
     )
 
 
-def _nearness(forecast: Forecast) -> tuple[bool, float]:
-    """Return what sorts the forecast first whose limit is nearest, by those that are sure."""
+def drawn(target: Target, read: Reading[Past]) -> list[charts.Chart]:
+    """Return a chart of each forecast, of the nearest ones when they are many."""
+    found = _all(target, read.of(target))[:_MOST_CHARTS]
+    return [charts.forecast(each.course()) for each in found]
+
+
+def _all(target: Target, past: Past) -> list[Forecast]:
+    """Return what is forecast, the nearest limit first."""
+    used = target.threshold("disk_used_percent")
+    waiting, kept = target.threshold("queue_waiting"), target.threshold("queue_stored")
+    size = _size_limits(target, past)
+    found = [
+        *_each(past, host.disk.name, "Disk {mount}", lambda row: row["used_percent"], used),
+        *_each(past, database.size.name, "Database {database}", _size_mib, size),
+        *_each(
+            past, queues.depth.name, "Queue {queue}, waiting", lambda row: row["waiting"], waiting
+        ),
+        *_each(past, queues.depth.name, "Queue {queue}, kept", lambda row: row["total"], kept),
+    ]
+    return sorted(found, key=_nearness)
+
+
+def _size_limits(target: Target, past: Past) -> Threshold:
+    """Return the limits of the database's size; where none are set, what its disk holds."""
+    limits = target.threshold("database_size_mib")
+    rows = [
+        row for each in findings(past.runs) if each.name == database.size.name for row in each.rows
+    ]
+    if limits.limits or not rows or rows[-1]["free_bytes"] is None:
+        return limits
+    return replace(limits, crit=(rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / _MIB)
+
+
+def _size_mib(row: Row) -> float:
+    return float(row["size_bytes"] / _MIB)
+
+
+def _each(
+    past: Past, check: str, name: str, value: Callable[[Row], float], limits: Threshold
+) -> list[Forecast]:
+    """Return a forecast for each row of the newest finding of `check`, called after its columns."""
+    found = [each for each in findings(past.runs) if each.name == check and each.rows]
+    found.sort(key=lambda each: each.started)
+    points: dict[str, list[Point]] = {}
+    for finding in found:
+        for row in finding.rows:
+            point = finding.started.timestamp(), value(row)
+            points.setdefault(name.format_map(row), []).append(point)
+    # What is not there any more has no future.
+    there = [name.format_map(row) for row in found[-1].rows] if found else []
+    at = now().timestamp()
+    return [Forecast(each, points[each], limits, at) for each in there]
+
+
+def _nearness(forecast: Forecast) -> tuple[bool, bool, float]:
+    """Return what sorts the forecasts: those that are sure, then those there are records for."""
     limit = forecast.last_limit
-    return forecast.judged_days is None, math.inf if limit is None else forecast.days(limit)
+    days = math.inf if limit is None else forecast.days(limit)
+    return forecast.judged_days is None, forecast.line is None, days
 
 
 def _sentence(first: Forecast) -> str:
@@ -272,7 +282,7 @@ def _sentence(first: Forecast) -> str:
     if limit is None:
         return (
             f"{first.name} has {number(first.level, unit)}, and no limit is known: set "
-            f"{first.limits.metric} in opsnb.toml."
+            f"{first.limits.metric} under [thresholds] in opsnb.toml."
         )
     since = f", by what came since the drop of {_moment(first.used[0][0]):%F}"
     told = f"{first.when(limit)}{since * first.has_dropped}"

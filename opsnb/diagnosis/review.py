@@ -22,6 +22,8 @@ _OURS = ("capacity", "review")  # what a review said is not reviewed
 _STATUSES = (Status.OK, Status.WARN, Status.CRIT, Status.UNKNOWN)
 _BROKE = 64  # from this exit code on, a run was refused or did not come to its end
 _MOST_CHARTS = 6
+_LEAST = 3  # of so few measurements, the median is not chance alone
+_TOO_FEW = "too few records"
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Metric:
     def compared(self) -> str:
         """How its median is beside that of the period before."""
         then, now = _values(self.before), self.values
-        if not then:
-            return "new"
-        if not now:
-            return "not measured any more"
+        if not then or not now:
+            return "new" if now else "not measured any more"
+        if min(len(then), len(now)) < _LEAST:
+            return _TOO_FEW
         return verdict(
             statistics.median(then),
             statistics.median(now),
@@ -56,33 +58,26 @@ class Metric:
     @property
     def tripped(self) -> int:
         """How often it was warn or crit in this period."""
-        return self.count(Status.WARN) + self.count(Status.CRIT)
+        return sum(finding.status in (Status.WARN, Status.CRIT) for finding in self.since)
 
     @property
     def stands_out(self) -> bool:
         """Whether it got worse and passed its limit, or is past it in most of the runs."""
         worse = self.compared == "worse" and self.tripped > 0
-        return worse or 2 * self.tripped > len(self.values)
-
-    def count(self, status: Status) -> int:
-        """Return how often it had a status in this period."""
-        return sum(finding.status is status for finding in self.since)
+        return worse or 2 * self.tripped > len(self.since)
 
     def row(self) -> Row:
         """Return what is shown of it."""
-        values, unit = self.values, self.threshold.unit
+        values, before, unit = self.values, _values(self.before), self.threshold.unit
         worst = min if self.threshold.lower_is_worse else max
-        before = _values(self.before)
+        counts = Counter(finding.status.value for finding in self.since)
         return {
             "metric": self.title,
-            "measured": len(values),
-            "median": number(statistics.median(values), unit) if values else None,
-            "worst": number(worst(values), unit) if values else None,
-            "median_before": number(statistics.median(before), unit) if before else None,
             "compared": self.compared,
-            "warn": self.count(Status.WARN),
-            "crit": self.count(Status.CRIT),
-            "unknown": self.count(Status.UNKNOWN),
+            "median": number(statistics.median(values), unit) if values else None,
+            "before": number(statistics.median(before), unit) if before else None,
+            "worst": number(worst(values), unit) if values else None,
+            "how_often": ", ".join(f"{count} {status}" for status, count in counts.items()),
         }
 
     def course(self) -> Finding:
@@ -112,9 +107,7 @@ def metrics(target: Target, read: Reading[Past]) -> Finding:
         raise BadAnswer("records", f"There are no records of the last {past.days} days: {MEND}")
     rows = [metric.row() for metric in found]
     told = Counter(metric.compared for metric in found)
-    words = ", ".join(
-        f"{told[word]} {word}" for word in ("worse", "better", "same", "new") if told[word]
-    )
+    words = ", ".join(f"{count} {word}" for word, count in told.items())
     out = [metric for metric in found if metric.stands_out]
     message = f"Of {len(found)} metrics over {past.days} days: {words}."
     if not past.before:
@@ -123,7 +116,7 @@ def metrics(target: Target, read: Reading[Past]) -> Finding:
         names = ", ".join(f"{metric.title} ({_told(metric)})" for metric in out)
         message += f" What stands out: {names}."
     status = Status.WARN if out else Status.OK
-    return Finding(status=status, message=message, value=len(out), unit="metrics", rows=rows)
+    return Finding(status=status, message=message, rows=rows)
 
 
 @check(limit_s=_LIMIT_S)
@@ -138,10 +131,12 @@ def runs(target: Target, read: Reading[Past]) -> Finding:
     if not rows:
         raise BadAnswer("records", f"There are no records of the last {past.days} days: {MEND}")
     broke = sum(row["broke"] for row in rows)
-    message = f"{len(past.since)} runs of {len(rows)} runbooks in {past.days} days"
-    message += f"; {len(past.before)} in the {past.days} days before."
+    message = (
+        f"Runs in {past.days} days: {len(past.since):,}; in the {past.days} days before: "
+        f"{len(past.before):,}."
+    )
     if broke:
-        message += f" {broke} were refused or did not come to their end: opsnb records list."
+        message += f" Refused or broken: {broke:,}; opsnb records list shows which."
     return Finding(status=Status.OK, message=message, value=len(past.since), unit="runs", rows=rows)
 
 
@@ -158,7 +153,12 @@ def _metrics(past: Past) -> list[Metric]:
     for name in dict.fromkeys([*since, *before]):
         both = [*before.get(name, []), *since.get(name, [])]
         newest = next((each for each in reversed(both) if each.value is not None), None)
-        if newest and newest.threshold and name.split(".")[0] not in _OURS:
+        if (
+            newest
+            and newest.threshold
+            and newest.threshold.limits
+            and name.split(".")[0] not in _OURS
+        ):
             metric = Metric(
                 newest.title, newest.threshold, since.get(name, []), before.get(name, [])
             )
@@ -187,10 +187,9 @@ def _point(finding: Finding, *, before: float | None = None, since: float | None
 
 def _told(metric: Metric) -> str:
     row = metric.row()
-    was = f", was {row['median_before']}" if row["median_before"] else ""
-    return (
-        f"median {row['median']}{was}; past its limit {metric.tripped} of {row['measured']} times"
-    )
+    was = f", was {row['before']}" if row["before"] else ""
+    times = f"{metric.tripped} of {len(metric.since)} times"
+    return f"median {row['median'] or 'unknown'}{was}; past its limit {times}"
 
 
 def _runs_row(runbook: str, found: Sequence[RunResult], before: int) -> Row:

@@ -31,7 +31,7 @@ _UPGRADABLE = re.compile(
 @check(needs=(HOST,), limit_s=_LIMIT_S)
 def npm(target: Target) -> Finding:
     """Outdated packages of the service"""
-    found = _npm(target, "outdated", "see whether the npm registry can be reached from there")
+    found = _npm(target, "outdated")
     rows: list[Row] = [
         {
             "package": name,
@@ -63,11 +63,7 @@ def debian(target: Target) -> Finding:
 @check(needs=(HOST,), limit_s=_LIMIT_S)
 def npm_security(target: Target) -> Finding:
     """Packages of the service with known holes"""
-    mend = (
-        "a package-lock.json and a registry that answers audits are needed: "
-        "`npm install --package-lock-only`, and `npm config get registry` says which it is"
-    )
-    rows = parse_audit(_npm(target, "audit", mend))
+    rows = parse_audit(_npm(target, "audit"))
     if not rows:
         message = "No package of the service has a known hole."
         return Finding(status=Status.OK, message=message, value=0, unit="packages")
@@ -75,7 +71,7 @@ def npm_security(target: Target) -> Finding:
     words = ", ".join(f"{count} {severity}" for severity, count in counts.items())
     return Finding(
         status=Status.WARN,
-        message=f"{len(rows)} packages of the service have known holes: {words}.",
+        message=f"Known holes in packages of the service: {words}.",
         value=len(rows),
         unit="packages",
         rows=rows,
@@ -90,7 +86,7 @@ def debian_security(target: Target) -> Finding:
     tell of is not known.
     """
     host = host_of(target, SYSTEM, _LIMIT_S)
-    rows = [row for row in parse_apt(_apt(host)) if row["security"]]
+    rows = [row for row in parse_apt(_apt(host)) if row.pop("security")]
     if rows:
         return _told(len(rows), "packages of the machine have security updates", rows).model_copy(
             update={"status": Status.WARN}
@@ -166,10 +162,10 @@ def parse_apt(text: str) -> list[Row]:
     return sorted(rows, key=lambda row: not row["security"])
 
 
-def _npm(target: Target, word: str, mend: str) -> dict[str, Any]:
+def _npm(target: Target, word: str) -> dict[str, Any]:
     """Return what npm says in JSON; it exits with 1 when it has something to tell.
 
-    Raises BadAnswer with `mend` when it failed: then it says so in JSON as well.
+    Raises BadAnswer with the mend when it failed: then it says so in JSON as well.
     """
     folder = target.deploy.folder
     if not folder:
@@ -188,19 +184,24 @@ def _npm(target: Target, word: str, mend: str) -> dict[str, Any]:
     try:
         found = json.loads(said or "{}")
     except ValueError:
-        raise BadAnswer(SYSTEM, f"`npm {word}` did not answer in JSON.") from None
-    if not isinstance(found, dict) or "error" in found:
-        raise BadAnswer(SYSTEM, f"`npm {word}` failed ({_complaint(found)}); {mend}.")
+        found = None
+    if not isinstance(found, dict):
+        raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} did not answer in JSON.")
+    if "error" in found:
+        raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} failed: {_complaint(found)}")
     return found
 
 
-def _complaint(said: Any) -> str:
-    """Return why npm failed, in its own words."""
-    error = said.get("error") if isinstance(said, dict) else None
-    summary = error.get("summary") if isinstance(error, dict) else error
-    message = said.get("message") if isinstance(said, dict) else None
-    told = str(summary or message or "it does not say why")
-    return told.strip().splitlines()[0].rstrip(".")
+def _complaint(said: dict[str, Any]) -> str:
+    """Return why npm failed, in its own words, and what mends it."""
+    told = said["error"]
+    error: dict[str, Any] = told if isinstance(told, dict) else {"summary": told}
+    if error.get("code") == "ENOLOCK":
+        return "there is no lock file; npm install --package-lock-only makes one."
+    # A registry that does not answer is told of beside the error, whose summary is empty.
+    words = error.get("summary") or said.get("message") or "it does not say why"
+    first = str(words).strip().splitlines()[0].rstrip(".")
+    return f"{first}; see whether the registry that `npm config get registry` names answers it."
 
 
 def _told(count: int, words: str, rows: list[Row]) -> Finding:
