@@ -76,7 +76,7 @@ def test_a_run_outside_of_it_is_refused_and_changes_nothing(
         f"redis_url = {json.dumps(demo.redis_url)}\npg_bin = {json.dumps(demo.pg_bin)}\n"
         f'[targets.shop.maintenance]\ndays = ["{day}"]\n'
     )
-    opsnb = Path(sys.executable).with_name("opsnb")
+    opsnb = str(Path(sys.executable).with_name("opsnb"))
     command = [opsnb, "run", runbook, "-t", "shop", "-p", "packages=false", "--apply", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     result = json.loads(done.stdout)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,39 @@ def test_too_little_space_is_told_before_anything_is_done(
     record, found = act(own, database.prove, folder=str(folder))
     assert record.state is ActionState.FAILED
     assert "make room" in found[0].message
+
+
+@pytest.fixture
+def small_space(demo: Target) -> Iterator[str]:
+    """A tablespace of 28 MiB."""
+    ((data,),) = query(demo, "SHOW data_directory")
+    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+        Path(folder).chmod(0o755)
+        place = Path(folder, "small")
+        place.mkdir()
+        options = f"size=28m,mode=700,uid={Path(data).stat().st_uid}"
+        mount = ["mount", "-t", "tmpfs", "-o", options, "opsnb-test", str(place)]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("a small file system needs the right to mount")
+        try:
+            query(demo, f"CREATE TABLESPACE small LOCATION '{place}'")
+            yield "small"
+            query(demo, "DROP TABLESPACE small")
+        finally:
+            subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_and_nothing_stays(
+    demo: Target, small_space: str, folder: Path
+) -> None:
+    with own_database(demo) as own:
+        query(demo, f"ALTER DATABASE {name_of(own)} SET TABLESPACE {small_space}")
+        query(own, "CREATE TABLE fat AS SELECT md5(n::text) FROM generate_series(1, 150000) n")
+        back_up(own, folder)
+        record, found = act(own, database.prove, folder=str(folder))
+        assert record.state is ActionState.FAILED
+        assert re.search(r"[Nn]o (disk )?space left", found[0].message)
+        assert scratch(own) == []
 
 
 def test_interrupted_it_leaves_nothing(slow: Target, folder: Path) -> None:
