@@ -39,6 +39,7 @@ CHECKS = (
     cache.ping,
     cache.memory,
     database.ping,
+    database.size,
     processes.up,
     host.reachable,
     host.disk,

@@ -14,6 +14,7 @@ import tokenize
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -163,15 +164,31 @@ class RunbookInfo:
         return self.id.split("/")[0]
 
     @cached_property
-    def cells(self) -> list[dict[str, Any]]:
-        """The notebook's cells as JSON, sources joined. Raises ConfigError on a broken file."""
+    def _content(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The cells, sources joined, and the metadata."""
         try:
-            cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
-            return [{**cell, "source": "".join(cell["source"])} for cell in cells]
+            notebook = json.loads(self.path.read_text(encoding="utf-8"))
+            cells = [{**cell, "source": "".join(cell["source"])} for cell in notebook["cells"]]
+            return cells, dict(notebook.get("metadata", {}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{self.path} is not a readable notebook: {error}. Restore it from git."
             ) from error
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The notebook's cells as JSON, sources joined. Raises ConfigError on a broken file."""
+        return self._content[0]
+
+    @property
+    def reviewed(self) -> date | None:
+        """When somebody last read it through and found it right, as `opsnb.reviewed` of its
+        metadata says; None when that is no date. Raises ConfigError on a broken file.
+        """
+        try:
+            return date.fromisoformat(self._content[1]["opsnb"]["reviewed"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     @cached_property
     def title(self) -> str:

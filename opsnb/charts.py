@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
 """Series colours, told apart by people with any colour vision and on light and dark pages."""
 
-_MEANT = {"failed": PALETTE[3], "waiting": PALETTE[0], "active": PALETTE[1], "delayed": PALETTE[2]}
+_MEANT: dict[str, str] = {
+    "failed": PALETTE[3],
+    "waiting": PALETTE[0],
+    "active": PALETTE[1],
+    "delayed": PALETTE[2],
+    **{status.value: colour for status, colour in COLOURS.items()},
+}
 """Colours that a part keeps in every chart; the others take their turn."""
 
 _TEXT = "#010203"  # stands for the page's text colour until the SVG is written
 _LONGEST_LABEL = 34
 _DOTTED = 30  # so many points of a line are told apart
+_NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
 _BAR = 0.5  # of the room that a bar has
 _WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
 
@@ -106,6 +113,44 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str 
         _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (over, *names), draw)
+
+
+def forecast(finding: Finding, *, title: str = "") -> Chart:
+    """Return what was measured, the line through it, and where that leads to.
+
+    The rows have the moment in `at`, then either `measured`, or of the line `expected`, and where
+    it is not sure also its range, `least` and `most`.
+    """
+
+    def draw(axes: Axes) -> None:
+        seen = [row for row in finding.rows if row.get("measured") is not None]
+        line = [row for row in finding.rows if row.get("expected") is not None]
+        spread = [row for row in line if row.get("most") is not None]
+        axes.plot(_moments(seen), [row["measured"] for row in seen], ".", color=PALETTE[0], ms=5)
+        axes.plot(_moments(line), [row["expected"] for row in line], color=PALETTE[4], lw=1.4)
+        axes.fill_between(
+            _moments(spread),
+            [row["least"] for row in spread],
+            [row["most"] for row in spread],
+            color=PALETTE[4],
+            alpha=0.25,
+            lw=0,
+        )
+        top = max([row["measured"] for row in seen] + [row["expected"] for row in line])
+        limits = finding.threshold.limits.values() if finding.threshold else ()
+        # A limit that is far away would press all that was measured onto the axis.
+        top = max([top, 0.1, *(limit for limit in limits if limit < _NEAR * top)])
+        axes.set_ylim(0, top * 1.12)
+        axes.set_ylabel(finding.unit)
+        _date_ticks(axes)
+        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+
+    columns = ("at", "measured", "expected", "least", "most")
+    return _chart(title or finding.title, finding, columns, draw)
+
+
+def _moments(rows: Sequence[Row]) -> Any:
+    return [datetime.fromisoformat(row["at"]) for row in rows]
 
 
 def _label(name: Any) -> str:

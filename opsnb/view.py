@@ -115,7 +115,7 @@ def finding_html(finding: Finding, rank: int | None = None) -> str:
     measure = ""
     if finding.value is not None:
         measure = f"<b>{number(finding.value, finding.unit)}</b>"
-        if finding.threshold and math.isfinite(finding.value):
+        if finding.threshold and finding.threshold.limits and math.isfinite(finding.value):
             measure += scale(finding.value, finding.threshold)
     return (
         f'<div class="opsnb-finding" style="{_FONT};display:flex;flex-wrap:wrap;gap:4px 16px;'

@@ -202,3 +202,26 @@ def test_a_broken_parameters_cell_is_one_sentence(tmp_path: Path, cell: str, tol
     assert told in str(caught.value)
     assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("about", "reviewed"),
+    [
+        ({"opsnb": {"reviewed": "2026-11-25"}}, date(2026, 11, 25)),
+        ({"opsnb": {"reviewed": "last week"}}, None),
+        ({"opsnb": {"reviewed": 20261125}}, None),
+        ({"opsnb": ["reviewed"]}, None),
+        ({}, None),
+    ],
+)
+def test_when_it_was_reviewed_stands_in_its_metadata(
+    tmp_path: Path, about: dict[str, Any], reviewed: date | None
+) -> None:
+    path = notebook.write(tmp_path / "reviewed.ipynb", "x: int = 1", **about)
+    assert RunbookInfo("test/reviewed", path).reviewed == reviewed
+
+
+def test_a_broken_file_tells_of_no_review(tmp_path: Path) -> None:
+    (tmp_path / "broken.ipynb").write_text("[]")
+    with pytest.raises(ConfigError, match="not a readable notebook"):
+        _ = RunbookInfo("test/broken", tmp_path / "broken.ipynb").reviewed

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from opsnb import charts
-from opsnb.model import Finding, Status, Threshold
+from opsnb.model import Finding, Row, Status, Threshold
 
 LIMIT = Threshold(metric="m", label="m", unit="jobs", warn=100, crit=500)
 
@@ -49,6 +49,24 @@ def test_the_limits_are_marked_where_they_are_in_sight() -> None:
     assert "crit 500" in charts.bars(finding("a"), by="queue", parts=["waiting"]).svg
     low = charts.bars(finding("a", value=3), by="queue", parts=["waiting"])
     assert "crit 500" not in low.svg
+
+
+def forecast_of(high: float) -> charts.Chart:
+    rows: list[Row] = [{"at": f"2026-11-{day:02}", "measured": day} for day in range(1, 6)]
+    rows += [
+        {"at": "2026-11-03", "expected": 3, "least": 3, "most": 3},
+        {"at": "2026-11-20", "expected": high, "least": high - 5, "most": high + 5},
+    ]
+    found = Finding(title="Disk", status=Status.OK, message="x", threshold=LIMIT, rows=rows)
+    return charts.forecast(found)
+
+
+def test_a_forecast_shows_a_limit_that_is_near_and_none_that_is_far() -> None:
+    near = forecast_of(90).svg
+    assert "warn 100" in near
+    assert "crit 500" not in near
+    assert "warn 100" not in forecast_of(20).svg
+    assert "2026-11-20" in forecast_of(20).text
 
 
 def test_without_rows_it_is_said_why_there_is_no_chart() -> None:

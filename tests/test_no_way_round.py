@@ -41,6 +41,7 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),
     ("troubleshooting/high_queue_length", queues.limit, (QUEUE, 2), {}),
     ("maintenance/weekly", logs.clear, (), {}),
+    ("maintenance/monthly", database.prove, (), {}),
     ("deployment/deploy", deploying.release, (), {}),
     ("deployment/rollback", deploying.go_back, (FIRST,), {}),
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from opsnb import catalog
+from opsnb.model import now
 from opsnb.records import findings
 from opsnb.target import Target
 
@@ -45,6 +46,12 @@ def test_links_to_other_runbooks_lead_somewhere(info: catalog.RunbookInfo) -> No
         for link in re.findall(r"\]\(([^)#]+)", cell["source"]):
             if "://" not in link:
                 assert (info.path.parent / link).is_file(), link
+
+
+@pytest.mark.parametrize("info", RUNBOOKS, ids=lambda info: info.id)
+def test_every_runbook_says_when_it_was_reviewed(info: catalog.RunbookInfo) -> None:
+    assert info.reviewed is not None
+    assert info.reviewed <= now().date()
 
 
 @pytest.mark.parametrize("section", sorted({info.section for info in RUNBOOKS}))

@@ -177,6 +177,10 @@ def one_is_swapped_in(target: Target) -> None:
     assert (len(restored(target, "restore")), len(restored(target, "before"))) == (0, 1)
 
 
+def none_is_left_of_it(target: Target) -> None:
+    assert restored(target, "proof") == []
+
+
 def are_paused(target: Target) -> None:
     assert is_paused(target, "exports")
     exports_run(target)
@@ -380,6 +384,9 @@ CASES: dict[str, Case] = {
     "database/backup": Case(database.backup, one_backup, place=own_database),
     "database/restore": Case(
         database.restore, one_is_restored, place=own_backup, steps=3, tells=False
+    ),
+    "maintenance/monthly": Case(
+        database.prove, none_is_left_of_it, place=own_backup, steps=1, tells=False
     ),
     "database/restore swapped in": Case(
         database.restore, one_is_swapped_in, {"swap": True}, place=own_backup, steps=3

@@ -50,13 +50,17 @@ def _row(finding: Finding, before: dict[str, Any]) -> Row:
         "metric": finding.title,
         "before": number(then, finding.unit),
         "now": number(since, finding.unit),
-        "compared": _verdict(finding, then, since),
+        "compared": verdict(then, since, finding.unit, lower_is_worse=_lower_is_worse(finding)),
     }
 
 
-def _verdict(finding: Finding, then: float, since: float) -> str:
-    least = max(_SAME * max(abs(then), abs(since)), _LEAST.get(finding.unit, 0.0))
+def verdict(then: float, since: float, unit: str, *, lower_is_worse: bool = False) -> str:
+    """Return `better`, `same` or `worse`: how `since` is beside `then`, both in `unit`."""
+    least = max(_SAME * max(abs(then), abs(since)), _LEAST.get(unit, 0.0))
     if abs(since - then) <= least:
         return "same"
-    lower_is_worse = bool(finding.threshold and finding.threshold.lower_is_worse)
     return "worse" if (since < then) is lower_is_worse else "better"
+
+
+def _lower_is_worse(finding: Finding) -> bool:
+    return bool(finding.threshold and finding.threshold.lower_is_worse)

@@ -190,7 +190,8 @@ def _backed_up(target: Target, result: RunResult) -> None:
     path.with_name(f"{path.name}.sha256").unlink()
 
 
-def _make_backup(target: Target) -> None:
+def make_backup(target: Target) -> None:
+    """Have a backup of the target's database."""
     if not database.backups(target):
         act(target, database.backup)
 
@@ -217,5 +218,5 @@ SCENARIOS: dict[str, Scenario] = {
     "database/reindex": Scenario(_reindexed, {"kind": "table", "name": "drill"}, _make_drill_index),
     "database/connections": Scenario(_ended, {"minutes": "0.01"}, _start_long_query),
     "database/backup": Scenario(_backed_up, {"format": "plain"}),
-    "database/restore": Scenario(_restored, {"swap": "true"}, _make_backup),
+    "database/restore": Scenario(_restored, {"swap": "true"}, make_backup),
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,3 +64,21 @@ def test_a_zone_that_is_none_is_refused() -> None:
 def test_a_window_on_no_day_is_refused() -> None:
     with pytest.raises(ValueError, match="days"):
         Maintenance(days=())
+
+
+@pytest.mark.parametrize("runbook", ["maintenance/weekly", "maintenance/monthly"])
+def test_a_run_outside_of_it_is_refused_and_changes_nothing(
+    demo: Target, tmp_path: Path, runbook: str
+) -> None:
+    day = f"{datetime.now(UTC) + timedelta(days=3):%a}".lower()
+    (tmp_path / "opsnb.toml").write_text(
+        f"[targets.shop]\ndatabase_url = {json.dumps(demo.database_url)}\n"
+        f"redis_url = {json.dumps(demo.redis_url)}\npg_bin = {json.dumps(demo.pg_bin)}\n"
+        f'[targets.shop.maintenance]\ndays = ["{day}"]\n'
+    )
+    opsnb = str(Path(sys.executable).with_name("opsnb"))
+    command = [opsnb, "run", runbook, "-t", "shop", "-p", "packages=false", "--apply", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["exit_code"], result["actions"]) == (77, 77, [])
+    assert "-p outside_window=true" in result["error"]

@@ -17,8 +17,10 @@ from opsnb.systems.database.performance import (
     unused_indexes,
     vacuum_state,
 )
+from opsnb.systems.database.proving import prove
 from opsnb.systems.database.readiness import pg_dump, ping, statements
 from opsnb.systems.database.restoring import restore
+from opsnb.systems.database.room import size
 from opsnb.systems.database.sessions import blocking, connections, end_long_queries, long_queries
 from opsnb.systems.database.upkeep import analyze
 
@@ -48,8 +50,10 @@ __all__ = [
     "ping",
     "program",
     "progress",
+    "prove",
     "reindex",
     "restore",
+    "size",
     "slow_statements",
     "statements",
     "table_sizes",

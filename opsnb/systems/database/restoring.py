@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from opsnb.errors import BadAnswer, ServiceError, UsageError
+from opsnb.errors import BadAnswer, UsageError
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
@@ -35,19 +32,25 @@ from opsnb.systems.database.archives import (
     ours,
     rows_in,
 )
-from opsnb.systems.database.commands import run, run_while
+from opsnb.systems.database.commands import run_while
 from opsnb.systems.database.dumping import FOLDER
 from opsnb.systems.database.relations import nearest
+from opsnb.systems.database.scratch import (
+    Rows,
+    counts,
+    demand_equal,
+    drop,
+    filled,
+    likeness,
+    named,
+    quoted,
+    scratch,
+)
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 _MIB = 2**20
-_COUNT_S = 3600.0
-_NAME_BYTES = 63
 _MAINTENANCE = ("postgres", "template1")
-
-Rows = dict[tuple[str, str], int]
-"""How many rows each (schema, table) has."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ def restore(
     with connection(target) as database:
         demand_primary(target, database)
         live = database.info.dbname
-        _demand_rights(database, live, swap=swap)
-        like = _like(database)
+        demand_rights(database, live, swap=swap)
+        copied = likeness(database)
         basis: list[object] = [identity(database), swap]
         facts = _facts(database)
     left = ""
@@ -89,7 +92,7 @@ def restore(
         names = _Names(*former.terms["names"])
         left = names.scratch if names.scratch in _there(target, names) else ""
         file = former.terms["file"]
-    path = _chosen(target, live, file, folder)
+    path = chosen(target, live, file, folder)
     if path is None:
         return _nothing(target, folder)
     archive = Archive(path)
@@ -103,17 +106,17 @@ def restore(
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
         if left:
-            _drop(target, permit, left)
+            drop(target, permit, left)
         demand_whole(target, archive)
         yield 0
         held = rows_in(target, archive)
         if swap and not held:
             raise BadAnswer(SYSTEM, f"{path} holds no rows; swapped in it would empty {live}.")
-        with _scratch(target, permit, names, like):
-            for _ in _filled(target, permit, archive, names.scratch):
+        with scratch(target, permit, names.scratch, copied):
+            for _ in filled(target, permit, archive, names.scratch):
                 yield 0
             compared.append(held)
-            _demand_equal(held, _counts(target, names.scratch))
+            demand_equal(held, counts(target, names.scratch))
             if swap:
                 for _ in _swapped(target, permit, names):
                     yield 0
@@ -191,7 +194,7 @@ def _made(target: Target, former: ActionRecord, *, swap: bool) -> Plan:
 def _undo(names: _Names, *, swap: bool) -> str:
     if swap:
         return f"rename {names.live} away and {names.before} back to {names.live}"
-    return f"DROP DATABASE {_quoted(names.scratch)};"
+    return f"DROP DATABASE {quoted(names.scratch)};"
 
 
 def _nothing(target: Target, folder: str) -> Plan:
@@ -211,7 +214,7 @@ def _nothing(target: Target, folder: str) -> Plan:
     )
 
 
-def _chosen(target: Target, database: str, file: str, folder: str) -> Path | None:
+def chosen(target: Target, database: str, file: str, folder: str) -> Path | None:
     """Return the dump that is meant, or None when none is named and there is none."""
     place = folder_of(folder)
     if not file:
@@ -226,7 +229,8 @@ def _chosen(target: Target, database: str, file: str, folder: str) -> Path | Non
     raise UsageError(f"There is no file '{file}' in {beside}." + nearest(given.name, known))
 
 
-def _demand_rights(database: Connection, live: str, *, swap: bool) -> None:
+def demand_rights(database: Connection, live: str, *, swap: bool = False) -> None:
+    """Raise BadAnswer when this login may not make databases, or with `swap` not rename `live`."""
     row = database.execute(
         "SELECT current_user AS user, (rolcreatedb OR rolsuper) AS creates,"
         " (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database"
@@ -255,144 +259,6 @@ def _facts(database: Connection) -> Row:
     ).fetchone()
     assert row is not None  # the database that one is in exists
     return row
-
-
-def _like(database: Connection) -> dict[str, Any]:
-    """Return what a database has that no dump of it holds: locale, owner, settings and grants."""
-    row = database.execute(
-        # As JSON, because what columns there are differs from version to version.
-        "SELECT to_jsonb(d) - 'datacl' AS facts, pg_encoding_to_char(encoding) AS encoding,"
-        " datdba::regrole::text AS quoted_owner, pg_get_userbyid(datdba) AS owner,"
-        " current_user AS user, datacl IS NOT NULL AS has_grants,"
-        " (SELECT spcname FROM pg_tablespace WHERE oid = dattablespace) AS tablespace,"
-        " ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting"
-        " WHERE setdatabase = d.oid AND setrole = 0) AS settings"
-        " FROM pg_database d WHERE datname = current_database()"
-    ).fetchone()
-    assert row is not None  # the database that one is in exists
-    grants = database.execute(
-        "SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END AS grantee,"
-        " privilege_type AS privilege, is_grantable AS grantable"
-        " FROM pg_database d, aclexplode(datacl) WHERE datname = current_database()"
-    ).fetchall()
-    return {**row, "grants": grants}
-
-
-@contextmanager
-def _scratch(target: Target, permit: Permit, names: _Names, like: dict[str, Any]) -> Iterator[None]:
-    """Have the scratch database within; when something fails it is dropped."""
-    with session(target, permit) as server:
-        for _ in run(target, server, _creation(names.scratch, like)):
-            pass
-    try:
-        with session(target, permit, database=names.scratch) as server:
-            for statement in _likenesses(names.scratch, like):
-                server.execute(statement)
-        yield
-    except BaseException as error:
-        try:
-            _drop(target, permit, names.scratch)
-        except ServiceError:
-            raise BadAnswer(
-                SYSTEM,
-                f"{error} The scratch database stays; when the server is back: "
-                f"DROP DATABASE {_quoted(names.scratch)};",
-            ) from error
-        raise
-
-
-def _drop(target: Target, permit: Permit, scratch: str) -> None:
-    with session(target, permit) as server:
-        server.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(scratch))
-        )
-
-
-def _creation(name: str, like: dict[str, Any]) -> sql.Composed:
-    facts = like["facts"]
-    parts = [
-        sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)),
-        sql.SQL("ENCODING {}").format(like["encoding"]),
-        sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(facts["datcollate"], facts["datctype"]),
-        sql.SQL("TABLESPACE {}").format(sql.Identifier(like["tablespace"])),
-        sql.SQL("CONNECTION LIMIT {}").format(facts["datconnlimit"]),
-    ]
-    # Since versions 15 and 17.
-    locale = facts.get("datlocale") or facts.get("daticulocale")
-    match facts.get("datlocprovider"):
-        case "i":
-            parts.append(sql.SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(locale))
-        case "b":
-            parts.append(sql.SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(locale))
-    if like["owner"] != like["user"]:
-        parts.append(sql.SQL("OWNER {}").format(sql.Identifier(like["owner"])))
-    return sql.SQL(" ").join(parts)
-
-
-def _likenesses(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
-    """Yield what gives the database the settings and grants of the live one."""
-    database = sql.Identifier(name)
-    for setting in like["settings"]:
-        key, _, value = setting.partition("=")
-        # Stored values are in the form that this function takes; ALTER's own syntax is another.
-        yield sql.SQL("SELECT set_config({}, {}, false)").format(key, value)
-        yield sql.SQL("ALTER DATABASE {} SET {} FROM CURRENT").format(
-            database, sql.Identifier(*key.split("."))
-        )
-    if like["has_grants"]:
-        yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)
-    for grant in like["grants"]:
-        grantee = sql.Identifier(grant["grantee"]) if grant["grantee"] else sql.SQL("PUBLIC")
-        option = sql.SQL(" WITH GRANT OPTION" if grant["grantable"] else "")
-        yield sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-            sql.SQL(grant["privilege"]), database, grantee, option
-        )
-
-
-def _filled(target: Target, permit: Permit, archive: Archive, name: str) -> Iterator[None]:
-    """Restore the dump into database `name`, and give the planner its statistics."""
-    # A connection string, because a bare name with `=` in it would be taken for one.
-    place = f"--dbname={make_conninfo(dbname=name)}"
-    if archive.format == "custom":
-        arguments = ["--exit-on-error", "--no-password", place, str(archive.path)]
-        yield from programs.run(target, "pg_restore", arguments)
-    else:
-        arguments = ["--no-psqlrc", "--quiet", "--no-password", "--single-transaction"]
-        arguments += ["--set=ON_ERROR_STOP=1", place, "--file=-"]
-        yield from programs.run(target, "psql", arguments, feed=archive.chunks())
-    with session(target, permit, database=name) as server:
-        yield from run(target, server, sql.SQL("ANALYZE"))
-
-
-def _counts(target: Target, database: str) -> Rows:
-    """Count the rows of all tables, one after another."""
-    with connection(target, database, limit_s=_COUNT_S) as server:
-        tables = server.execute(
-            "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
-            " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-            " ORDER BY 1, 2"
-        ).fetchall()
-        counts: Rows = {}
-        for table in tables:
-            place = sql.Identifier(table["schema"], table["name"])
-            row = server.execute(
-                sql.SQL("SELECT count(*) AS n FROM ONLY {}").format(place)
-            ).fetchone()
-            counts[table["schema"], table["name"]] = row["n"] if row else 0
-    return counts
-
-
-def _demand_equal(held: Rows, restored: Rows) -> None:
-    wrong = [key for key, count in held.items() if restored.get(key) != count]
-    if wrong:
-        schema, name = wrong[0]
-        raise BadAnswer(
-            SYSTEM,
-            f"The restored database is not what the backup holds: {schema}.{name} has "
-            f"{restored.get(wrong[0], 'no')} rows in place of {held[wrong[0]]}.",
-        )
 
 
 def _swapped(target: Target, permit: Permit, names: _Names) -> Iterator[None]:
@@ -443,8 +309,8 @@ def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding
     if place not in there:
         message = f"There is no database {place}: the restore did not come to its end."
         return Finding(status=Status.CRIT, message=message)
-    restored = _counts(target, place)
-    beside = _counts(target, other) if other in there else {}
+    restored = counts(target, place)
+    beside = counts(target, other) if other in there else {}
     rows: list[Row] = [
         {
             "table": f"{schema}.{name}",
@@ -459,7 +325,7 @@ def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding
             f"{names.live} is the restored database now, with {counted(len(restored), 'table')}; "
             + (
                 f"the old one is kept as {names.before}. When all is well: "
-                f"DROP DATABASE {_quoted(names.before)};"
+                f"DROP DATABASE {quoted(names.before)};"
                 if other in there
                 else f"the old one, {names.before}, is gone."
             )
@@ -491,18 +357,7 @@ def _unused(target: Target, live: str) -> _Names:
     """Return names that no database has: two restores of one second must not meet."""
     while True:
         stamp = now().strftime(STAMP)
-        names = _Names(live, _named(live, "restore", stamp), _named(live, "before", stamp))
+        names = _Names(live, named(live, "restore", stamp), named(live, "before", stamp))
         if _there(target, names) <= {live}:
             return names
         time.sleep(0.2)
-
-
-def _named(live: str, what: str, stamp: str) -> str:
-    """Return `live_what_stamp`, cut to what PostgreSQL takes."""
-    tail = f"_{what}_{stamp.lower()}"
-    head = live.encode()[: _NAME_BYTES - len(tail)].decode(errors="ignore")
-    return head + tail
-
-
-def _quoted(name: str) -> str:
-    return sql.Identifier(name).as_string()

@@ -1,4 +1,4 @@
-"""Disk space where PostgreSQL keeps its data, as far as it can be seen from here."""
+"""The database's size, and the disk space where PostgreSQL keeps it, as far as it can be seen."""
 
 from __future__ import annotations
 
@@ -8,10 +8,32 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from opsnb.systems.database.access import Connection
+from opsnb.check import check
+from opsnb.model import Finding, Row
+from opsnb.systems.database.access import SYSTEM, Connection, connection
 from opsnb.target import LOCAL, Target
 
+_MIB = 2**20
+
 _HERE = ("", "localhost", "127.0.0.1", "::1")
+
+
+@check(needs=(SYSTEM,))
+def size(target: Target) -> Finding:
+    """Size of the database"""
+    with connection(target) as database:
+        row = database.execute(
+            "SELECT current_database() AS name, pg_database_size(current_database()) AS bytes"
+        ).fetchone()
+        assert row is not None  # a SELECT without FROM returns one row
+        free = free_bytes(target, database)
+    mib = row["bytes"] / _MIB
+    message = f"{row['name']} takes {mib:,.1f} MiB"
+    if free is not None:
+        message += f", and {free / _MIB:,.0f} MiB are free on its disk"
+    rows: list[Row] = [{"database": row["name"], "size_bytes": row["bytes"], "free_bytes": free}]
+    limits = target.threshold("database_size_mib")
+    return Finding.measured(round(mib, 1), limits, f"{message}.", rows=rows)
 
 
 def free_bytes(target: Target, database: Connection) -> int | None:
