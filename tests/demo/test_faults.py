@@ -26,9 +26,9 @@ def get(target: Target, path: str) -> httpx.Response:
     return httpx.get(target.api_url + path, timeout=30, trust_env=False)
 
 
-def queue(target: Target) -> dict[str, int]:
+def queue(target: Target, name: str = "ai-analysis") -> dict[str, int]:
     queues = get(target, "/api/queue/stats").json()["queues"]
-    return next(counts for counts in queues if counts["name"] == "ai-analysis")
+    return next(counts for counts in queues if counts["name"] == name)
 
 
 def state(part: str) -> str:
@@ -44,6 +44,26 @@ def backlog(target: Target) -> None:
 def failing(target: Target) -> None:
     counts = queue(target)
     assert counts["failed"] / (counts["failed"] + counts["completed"]) > 0.1
+
+
+def stuck(target: Target) -> None:
+    counts = queue(target, "exports")
+    assert (counts["active"], counts["waiting"] >= 150) == (1, True)
+
+
+def paused(target: Target) -> None:
+    counts = queue(target)
+    assert counts["paused"]
+    assert 150 <= counts["waiting"] <= 300
+
+
+def disk_full(target: Target) -> None:
+    folder = Path(target.access_logs[0]).parent
+    assert folder.is_mount()
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "more").write_bytes(bytes(8192))
+    (folder / "more").unlink()
+    assert get(target, "/api/projects").status_code == 200
 
 
 def worker_down(_: Target) -> None:
@@ -144,6 +164,9 @@ def broken_list(target: Target) -> None:
 EFFECTS: dict[str, Callable[[Target], None]] = {
     "queue-backlog": backlog,
     "failing-jobs": failing,
+    "stuck-job": stuck,
+    "queue-paused": paused,
+    "full-disk": disk_full,
     "worker-down": worker_down,
     "api-down": api_down,
     "api-slow": api_slow,
@@ -186,11 +209,21 @@ def test_a_fault_breaks_and_mends(name: str, demo: Target) -> None:
     assert counts["waiting"] < 100
     assert counts["failed"] == 0
     assert errors(demo) < 10
+    assert not Path(demo.access_logs[0]).parent.is_mount()
     after = {part.name: part.pids for part in stack.status().parts}
     if name not in ("api-down", "bad-release"):
         assert after["app"] == pids["app"], "the API restarted"
     if name != "worker-down":
         assert after["worker"] == pids["worker"], "the worker restarted"
+
+
+def test_a_fault_that_this_machine_cannot_have_is_refused(
+    demo: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(DemoError, match="only root may mount"):
+        faults.inject("full-disk")
+    assert faults.active() == []
 
 
 def test_data_outlives_valkey_being_down(demo: Target) -> None:

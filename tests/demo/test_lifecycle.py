@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from opsnb.demo import node, stack
+from opsnb.demo import faults, node, stack
 from opsnb.demo.home import Home, Settings, port_is_free
 from opsnb.demo.node import App
 from opsnb.errors import DemoError
@@ -113,6 +113,15 @@ def lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_disk_that_a_fault_mounted_goes_with_the_stack(home: Home) -> None:
+    stack.up(quiet)
+    faults.inject("full-disk")
+    assert home.access_logs.is_mount()
+    stack.down(quiet)
+    assert not home.root.exists()
+    assert str(home.root) not in Path("/proc/mounts").read_text()
 
 
 def test_two_at_once_make_one_stack(home: Home) -> None:

@@ -20,6 +20,7 @@ CHECKS = (
     api.queue_stats,
     queues.depth,
     queues.failures,
+    queues.pauses,
     cache.ping,
     cache.memory,
     cache.hit_rate,
@@ -40,6 +41,9 @@ UNREADABLE = {"repair.integrity"}
 NAMED_BY = {
     "queue-backlog": {"queues.depth"},
     "failing-jobs": {"queues.failures"},
+    "stuck-job": {"queues.depth"},
+    "queue-paused": {"queues.depth", "queues.pauses", "api.queue_stats"},
+    "full-disk": {"host.disk", "logs.errors"},
     "worker-down": {"processes.up"},
     "api-down": {"api.health", "processes.up"},
     "api-slow": {"api.latency"},
@@ -61,6 +65,7 @@ ON_REDIS = {
     "api.queue_stats",
     "queues.depth",
     "queues.failures",
+    "queues.pauses",
     "cache.memory",
     "cache.hit_rate",
 }
