@@ -125,6 +125,13 @@ def write_active(  # noqa: PLR0913
             client.set(key(target, queue, f"{job}:lock"), "token", px=round(lock_s * 1000))
 
 
+def finish(target: Target, queue: str, job: str) -> None:
+    """Let a job that was written as active be gone."""
+    with connected(target) as client:
+        client.lrem(key(target, queue, "active"), 0, job)
+        client.delete(key(target, queue, job), key(target, queue, f"{job}:lock"))
+
+
 def ids_in(target: Target, queue: str, part: str) -> list[str]:
     """Return the ids of a state, in its order."""
     with connected(target) as client:

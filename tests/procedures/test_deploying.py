@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from opsnb import journal
 from opsnb.demo.home import Home
 from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
 from opsnb.diagnosis import comparison
@@ -20,8 +21,8 @@ from opsnb.guard import Guard
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.procedures import deploying
 from opsnb.systems import api, deploy, queues
-from opsnb.target import Target, load_target
-from tests import incident
+from opsnb.target import Target, load_target, state_home
+from tests import incident, queue_jobs
 from tests.operate.deployment import bring, first_release, version
 from tests.test_operate import run_once
 
@@ -183,3 +184,52 @@ def test_a_deployment_that_is_killed_is_continued(
     assert (done.state, done.verified) == (ActionState.APPLIED, True)
     assert version(released) == GOOD
     assert queues.pauses(released).status is Status.OK
+
+
+def at_step(step: str) -> bool:
+    """Say whether the deployment that runs has come to `step`, as its journal has it."""
+    for path in state_home().glob("running/*/journal.jsonl"):
+        for record in journal.read(path):
+            if record.name == "database.backup" and step == "backup":
+                return record.begun
+            if record.name == "deploying.release":
+                if step == "watch":
+                    return bool(record.verified)
+                return any(row["step"] == step and row["state"] != "to do" for row in record.sample)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("step", "holds"),
+    [
+        ("backup", {False}),
+        ("pause the queues", {True, False}),
+        ("wait for active jobs", {True}),
+        ("wait until it answers", {True}),
+        ("resume the queues", {True, False}),
+        ("watch", {False}),
+    ],
+)
+def test_a_deployment_that_is_killed_between_its_commands_is_continued(
+    released: Target, step: str, holds: set[bool]
+) -> None:
+    if step == "wait for active jobs":
+        queue_jobs.write_active(released, "exports", "endless", age_s=5, lock_s=60)
+    run = opsnb("run", "deployment/deploy", "-t", "demo", "--apply", "-p", "minutes=3s")
+    ends = time.monotonic() + 60
+    while not at_step(step):
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < ends
+    kill(psutil.Process(run.pid))
+    run.wait()
+    queue_jobs.finish(released, "exports", "endless")
+    left = deploying.left_paused(released)
+    assert bool(left.rows) in holds
+    if left.rows:
+        assert left.remedies[0].runbook == "queues/resume"
+    result = finished("run", "--resume", "latest")
+    done = of_release(result)
+    assert (done.state, done.verified) == (ActionState.APPLIED, True), done.error
+    assert version(released) == GOOD
+    assert queues.pauses(released).status is Status.OK
+    assert deploying.left_paused(released).status is Status.OK
