@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as something to be looked at, so that work can end in order."""
+"""Ctrl-C, SIGTERM and a closed terminal as something to be looked at, so that work ends in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from types import FrameType
 
 @contextmanager
 def noted() -> Iterator[list[signal.Signals]]:
-    """Yield a list to which SIGINT and SIGTERM are added instead of ending this process."""
+    """Yield a list to which SIGINT, SIGTERM and SIGHUP are added instead of ending this process.
+
+    A SIGHUP that is ignored, as under nohup, stays so.
+    """
     came: list[signal.Signals] = []
 
     def note(number: int, _: FrameType | None) -> None:
@@ -20,7 +23,10 @@ def noted() -> Iterator[list[signal.Signals]]:
     if threading.current_thread() is not threading.main_thread():
         yield came  # signals are the main thread's
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in heeded}
     try:
         yield came
     finally:

@@ -211,6 +211,7 @@ class _Drill:
                 "run_id": new_run_id(self.drill.id, DEMO, begun.started),
                 "runbook": self.drill.id,
                 "title": f"Drill: {self.drill.name}",
+                "parameters": {},
                 "error": "The drill was killed before its end; take the fault back with: "
                 f"opsnb demo fault {self.drill.name} --clear",
             }
@@ -297,6 +298,13 @@ class _Drill:
             f"# Drill: {self.drill.name}\n\n{self.drill.symptom}\n\n"
             f"The diagnosis of that: `{self.drill.command}`\n"
         )
-        return notebook(
-            text, "What was done, and whether it helped.", [*map(view.finding_data, told)]
-        )
+        shown = [*map(view.finding_data, told), *map(self._meanwhile, told[:1])]
+        return notebook(text, "What was done, and whether it helped.", shown)
+
+    def _meanwhile(self, outcome: Finding) -> dict[str, Any]:
+        """Return what was run between the symptom and the end, to be seen at once."""
+        title = f"{outcome.started:%H:%M:%S} UTC: {self.drill.symptom}"
+        return {
+            "text/html": view.titled_html(title, view.rows_html(outcome.rows)),
+            "text/plain": f"{title}\n{view.rows_text(outcome.rows)}",
+        }

@@ -126,7 +126,7 @@ def finding_html(finding: Finding, rank: int | None = None) -> str:
         f'<div style="font-size:12px;opacity:.75">{escape(finding.name)}</div></div>'
         f'<div style="flex:0 0 204px">{measure}</div>'
         f'<div style="flex:3 1 260px;min-width:0;overflow-wrap:anywhere">{escape(finding.message)}'
-        f"{''.join(map(_remedy, finding.remedies))}{_evidence(finding)}</div></div>"
+        f"{''.join(map(_remedy, finding.remedies))}</div>{_evidence(finding)}</div>"
     )
 
 
@@ -292,7 +292,8 @@ def rows_html(rows: Sequence[Row]) -> str:
     )
     return (
         f'<div style="overflow-x:auto;max-width:100%"><table style="{_FONT};font-size:13px;'
-        f'border-collapse:collapse;margin:4px 0;background:none;border:0"><thead><tr>{head}</tr>'
+        f"border-collapse:collapse;margin:4px 0;background:none;border:0;overflow-wrap:break-word"
+        f'"><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div>{_cut_note(rows)}"
     )
 
@@ -328,9 +329,11 @@ def _evidence(finding: Finding) -> str:
     if not finding.rows:
         return ""
     is_open = "" if finding.status in (Status.OK, Status.SKIPPED) else " open"
+    # Below, in all the width: a table in the column of the sentence would be squeezed.
     return (
-        f'<details{is_open} style="margin-top:2px"><summary style="cursor:pointer;font-size:12px;'
-        f'opacity:.75">evidence</summary>{rows_html(finding.rows)}</details>'
+        f'<details{is_open} style="flex:1 1 100%;min-width:0;margin-left:min(96px,8vw)">'
+        f'<summary style="cursor:pointer;font-size:12px;opacity:.75">evidence</summary>'
+        f"{rows_html(finding.rows)}</details>"
     )
 
 

@@ -244,7 +244,9 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     if seen.waiting <= limit:
         message = f"{rates}; {seen.waiting} wait."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
-    if seen.pause["paused"] or not seen.workers:
+    found = queues.durations(target, queue)
+    is_held = bool(found.running) and _running_s(found) is None  # by jobs that hang
+    if seen.pause["paused"] or not seen.workers or is_held:
         message = f"{rates}; that nothing leaves has another cause, so this is not one."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
     row, drains = queues.counts_of(target, queue), seen.drains_in_s
@@ -256,7 +258,7 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
         unit="" if drains is None else "s",
         rows=rows,
         share=_LOAD_SHARE,
-        remedies=[_more_workers(row, _each_s(target, queue), seen.arriving)],
+        remedies=[_more_workers(row, _each_s(found), seen.arriving)],
     )
 
 
@@ -280,8 +282,7 @@ def _more_workers(row: Row, each_s: float, arriving: float = 0.0) -> Remedy:
     return _more(str(row["queue"]), "runs more workers for a while", workers=workers)
 
 
-def _each_s(target: Target, queue: str) -> float:
-    found = queues.durations(target, queue)
+def _each_s(found: Durations) -> float:
     return max(found.recent_s or 0.0, _running_s(found) or 0.0)
 
 

@@ -179,7 +179,7 @@ def test_no_secret_is_shown(stack_home: Path, demo: Target) -> None:
     listed = subprocess.run(
         [demo.processes.command, "jlist"], capture_output=True, text=True, check=True
     ).stdout
-    logs = "".join(log.read_text() for log in (stack_home / "logs").iterdir())
+    logs = "".join(log.read_text() for log in (stack_home / "logs").rglob("*.log"))
     assert demo.secrets
     for secret in demo.secrets:
         assert secret not in listed

@@ -102,7 +102,7 @@ def test_the_time_limit_stops_a_run_and_keeps_what_it_had_done(tmp_path: Path) -
     assert "put back" in json.dumps(notebook)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -58,15 +58,15 @@ def test_a_runbook_is_stepped_through_and_recorded(
         expect(notebook.get_by_text("hours = 1.5")).to_be_visible()
         run_all(page)
         findings = notebook.locator(".opsnb-finding")
-        expect(findings).to_have_count(13)
-        expect(notebook.locator(".opsnb-headline")).to_contain_text("13 ok")
+        expect(findings).to_have_count(14)
+        expect(notebook.locator(".opsnb-headline")).to_contain_text("14 ok")
         expect(findings.locator("svg").first).to_be_visible()
         expect(notebook.locator("table", has_text="cache.ping").last).to_be_visible()
         charts = notebook.locator(".opsnb-charts figure svg")
         expect(charts).to_have_count(4)
         expect(charts.first).to_be_visible()
         expect(page.get_by_text("Recorded as")).to_be_visible()
-        result = until(lambda: the_record(of_cells=13))
+        result = until(lambda: the_record(of_cells=14))
         assert (result.trigger, result.status, result.open) == ("interactive", Status.OK, True)
         assert result.parameters == {"target": "demo", "hours": 1.5, "samples": 10}
         assert page.locator("text=Traceback").count() == 0
