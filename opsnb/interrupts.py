@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as something to be looked at, so that work ends in order."""
+"""SIGINT, SIGTERM and SIGHUP as something to be looked at, so that work can end in order."""
 
 from __future__ import annotations
 
