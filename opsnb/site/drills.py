@@ -17,7 +17,7 @@ def table_of(entries: Sequence[Entry], runbooks: Collection[str]) -> str:
     """
     held = {entry.runbook: entry for entry in reversed(entries)}
     return table(
-        ["Drill", "What you are told", "The diagnosis of that", "Held last"],
+        ["Drill, and what you are told", "The diagnosis of that", "Held last"],
         (_row(drill, held.get(drill.id), runbooks) for drill in DRILLS.values()),
     )
 
@@ -25,8 +25,7 @@ def table_of(entries: Sequence[Entry], runbooks: Collection[str]) -> str:
 def _row(drill: Drill, last: Entry | None, runbooks: Collection[str]) -> list[str]:
     page = f"runbooks/{drill.runbook}.html"
     return [
-        f'<span id="{drill.name}">{code(drill.name)}</span>',
-        escape(drill.symptom),
+        f'<span id="{drill.name}">{code(drill.name)}</span><br>{escape(drill.symptom)}',
         link(page, drill.runbook) if drill.runbook in runbooks else code(drill.runbook),
         _held(last) if last else "",
     ]

@@ -24,7 +24,7 @@ from tests.lab.jupyterlab import jupyterlab, run_all, shown
 DRILL = "stuck-job"
 DIAGNOSIS = ("troubleshooting/high_queue_length", "-t", "demo", "-p", "queue=exports")
 MEND = ("incidents/service_down", "-t", "demo", "-p", "process=worker", "-p", "minutes=10s")
-COLUMNS = 100
+COLUMNS = 84
 OPSNB = (sys.executable, "-m", "opsnb")
 
 
