@@ -42,16 +42,28 @@ def diagnosed(target: Target, drill: Drill) -> RunResult:
     return run_once(target, drill.runbook, dict(drill.parameters))
 
 
-def still_found(target: Target, drill: Drill) -> list[Finding]:
-    """Return the causes that are still found after a while."""
+def still_found(target: Target, drill: Drill) -> list[str]:
+    """Return what is still wrong after a while; the machine itself is busy with other tests."""
     ends = time.monotonic() + PATIENCE_S
-    while (left := causes(diagnosed(target, drill))) and time.monotonic() < ends:
+    while True:
+        wrong = not_well(diagnosed(target, drill).findings)
+        left = [each.message for each in wrong if each.name != "degradation.load"]
+        if not left or time.monotonic() > ends:
+            return left
         time.sleep(1)
-    return left
 
 
 def test_every_drill_is_a_fault() -> None:
     assert set(DRILLS) == set(faults.FAULTS) - {"log-errors"}  # another's, which we cannot mend
+
+
+@pytest.mark.parametrize(
+    "drill",
+    {each.runbook: each for each in DRILLS.values()}.values(),
+    ids=lambda drill: drill.runbook,
+)
+def test_on_a_healthy_stack_nothing_is_found(demo: Target, drill: Drill) -> None:
+    assert still_found(demo, drill) == []
 
 
 @pytest.mark.parametrize("name", DRILLS)
@@ -64,11 +76,33 @@ def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
     first = causes(diagnosed(demo, drill))[0]
     assert first.name == drill.cause
     mended(demo, first, **SHORTER.get(first.remedies[0].runbook, {}))
-    assert not [finding.message for finding in still_found(demo, drill)]
+    assert still_found(demo, drill) == []
     one_worker(demo)  # a long queue was worked off by more
 
 
-def test_two_faults_at_once_are_both_in_the_first_two_places(demo: Target) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("slow-statement", "blocked-table"),
+        ("slow-statement", "connection-flood"),
+        ("queue-paused", "worker-down"),
+        ("redis-down", "postgres-down"),
+        ("bad-release", "full-disk"),
+    ],
+    ids=" and ".join,
+)
+def test_two_faults_at_once_are_both_in_the_first_two_places(
+    demo: Target, names: tuple[str, str]
+) -> None:
+    Path(demo.logs[0]).write_text("")
+    drills = [DRILLS[name] for name in names]
+    for drill in drills:
+        faults.inject(drill.name)
+    first, second, *_ = causes(diagnosed(demo, drills[0]))
+    assert {first.name, second.name} == {drill.cause for drill in drills}
+
+
+def test_a_fault_and_a_limit_at_once_are_both_in_the_first_two_places(demo: Target) -> None:
     faults.inject("queue-backlog")
     guard = Guard(demo, apply=True, confirm="", show=lambda _: None)
     guard.act(queues.limit, "ai-analysis", 1)
