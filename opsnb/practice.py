@@ -10,6 +10,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from opsnb import catalog, view
 from opsnb.demo import faults, parts
 from opsnb.drills import Drill
-from opsnb.errors import DemoError
+from opsnb.errors import DemoError, OpsnbError
 from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.run import Order, begin, fork_server, keep, source_of
@@ -223,14 +224,29 @@ class _Drill:
         try:
             faults.inject(self.drill.name)
             came = now()
-            self.say(f"{came:%H:%M:%S} UTC  {self.drill.symptom}")
-            if self.hint:
-                self.say(f"An alert would lead you to: {self.drill.command}")
-            self.say("Work in another terminal; this one tells when all is well. Ctrl-C gives up.")
-            return self._wait(came)
-        finally:
-            self.progress("Taking the fault back ...")
+            self._tell(came)
+            outcome = self._wait(came)
+        except BaseException:
+            with suppress(OpsnbError):  # what went wrong first is told
+                faults.clear(self.drill.name)
+            raise
+        return self._cleared(outcome)
+
+    def _tell(self, came: datetime) -> None:
+        self.say(f"{came:%H:%M:%S} UTC  {self.drill.symptom}")
+        if self.hint:
+            self.say(f"An alert would lead you to: {self.drill.command}")
+        self.say("Work in another terminal; this one tells when all is well. Ctrl-C gives up.")
+
+    def _cleared(self, outcome: _Outcome) -> _Outcome:
+        """Take the fault back; when that fails, the outcome says so."""
+        self.progress("Taking the fault back ...")
+        try:
             faults.clear(self.drill.name)
+        except OpsnbError as error:
+            told = " ".join(filter(None, (outcome.error, str(error))))
+            return replace(outcome, exit_code=error.exit_code, error=told)
+        return outcome
 
     def _wait(self, came: datetime) -> _Outcome:
         well_since: list[datetime] = []

@@ -144,3 +144,18 @@ def test_they_are_listed() -> None:
     told = json.loads(subprocess.check_output(command, text=True))
     assert [each["name"] for each in told] == list(DRILLS)
     assert all(each["symptom"] for each in told)
+
+
+def test_a_stack_that_is_gone_is_told_by_the_record(
+    demo: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(name: str) -> None:
+        clear(name)
+        raise DemoError("The demo stack is not up; start it with: opsnb demo up")
+
+    clear = faults.clear
+    monkeypatch.setattr(faults, "clear", gone)
+    result = practise(PAUSED, load_config(), limit_s=1)
+    assert result.exit_code == 70
+    assert str(result.error).endswith("start it with: opsnb demo up")
+    assert Store(load_config().store).result(result.run_id).error == result.error
