@@ -17,6 +17,7 @@ from opsnb.systems.database.performance import (
     unused_indexes,
     vacuum_state,
 )
+from opsnb.systems.database.plans import plan
 from opsnb.systems.database.proving import prove
 from opsnb.systems.database.readiness import pg_dump, ping, statements
 from opsnb.systems.database.restoring import restore
@@ -48,6 +49,7 @@ __all__ = [
     "missing_indexes",
     "pg_dump",
     "ping",
+    "plan",
     "program",
     "progress",
     "prove",

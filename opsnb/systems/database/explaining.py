@@ -19,7 +19,7 @@ from opsnb.target import Target
 
 _BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
 _MOST_COLUMNS = 3
-_GENERIC_PLANS = 160000  # the server's version that explains a statement without its values
+GENERIC_PLANS = 160000  # the server's version that explains a statement without its values
 _JUDGED = r"^[\s(]*(select|insert|update|delete|merge|with)"
 _COMPARED = re.compile(
     r"\((?:\((?:\w+\.)*)?(?:\w+\.)*(?P<column>[a-z_]\w*)\)?(?:::[\w ]+)? (?P<how>=|<=|>=|<|>) "
@@ -104,7 +104,7 @@ def missing_for(target: Target, statements: list[Statement]) -> list[Advice]:
     By their plans, which are made without running them. Raises BadAnswer before PostgreSQL 16.
     """
     with connection(target) as database:
-        if database.info.server_version < _GENERIC_PLANS:
+        if database.info.server_version < GENERIC_PLANS:
             raise BadAnswer(
                 SYSTEM,
                 "Before version 16, PostgreSQL explains no statement without its values: take it "
