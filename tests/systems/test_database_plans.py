@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opsnb.demo import faults
+from opsnb.demo import faults, stack
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Status
 from opsnb.systems import database
@@ -96,3 +96,19 @@ def test_values_are_needed_to_measure(demo: Target) -> None:
     demand_generic_plans(demo)
     found = database.plan(demo, "SELECT * FROM scenes WHERE id = $1")
     assert found.rows[0]["step"] == "Index Scan using scenes_pkey on public.scenes"
+
+
+def test_our_own_statements_are_not_taken_for_the_services(demo: Target) -> None:
+    stack.set_traffic(False)
+    try:
+        query(demo, "SELECT pg_stat_statements_reset()")
+        for look in (database.blocking, database.connections, database.table_sizes, database.size):
+            look(demo)
+        with pytest.raises(TimedOut):
+            database.plan(demo, "SELECT pg_sleep(60)", measured=True, limit_s=0.2)
+        told = [each.text for each in database.busiest(demo, 0.5)]
+        seen = query(demo, "SELECT query FROM pg_stat_statements WHERE query LIKE '%/* opsnb */'")
+    finally:
+        stack.set_traffic(True)
+    assert len(seen) > 5
+    assert not [text for text in told if "pg_blocking_pids" in text or "opsnb" in text]

@@ -13,8 +13,8 @@ from psycopg import sql
 
 from opsnb.errors import BadAnswer
 from opsnb.model import Row
-from opsnb.systems.database.access import SYSTEM, Connection, connection
-from opsnb.systems.database.performance import OUR_MARK, statements_view
+from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
+from opsnb.systems.database.performance import statements_view
 from opsnb.target import Target
 
 _BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
@@ -88,12 +88,12 @@ def _counted(target: Target) -> dict[int, tuple[str, int, float]]:
         total = "total_exec_time" if "total_exec_time" in columns else "total_time"
         rows = database.execute(
             sql.SQL(
-                OUR_MARK + " SELECT queryid, min(query) AS text, sum(calls)::bigint AS calls,"
+                "SELECT queryid, min(query) AS text, sum(calls)::bigint AS calls,"
                 " sum({})::float AS ms FROM {} WHERE query ~* %s AND query NOT LIKE %s"
                 " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 " GROUP BY 1"
             ).format(sql.Identifier(total), view),
-            [_JUDGED, f"{OUR_MARK}%"],
+            [_JUDGED, MARKED],
         ).fetchall()
     return {row["queryid"]: (row["text"], row["calls"], row["ms"]) for row in rows}
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.database.access import SYSTEM, Connection, connection
+from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
@@ -23,7 +23,6 @@ SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""
 
 _MOST_ROWS = 20
-OUR_MARK: LiteralString = "/* opsnb */"
 _MIB = 2**20
 _OFTEN = 2  # what ran once, such as a migration, will not run again
 _LEAST_BLOCKS = 100_000  # fewer reads tell nothing about a cache
@@ -42,11 +41,7 @@ _LOCKED: LiteralString = (
 def _rows(
     database: Connection, query: LiteralString | sql.Composed, values: dict[str, object]
 ) -> list[Row]:
-    """Return the rows of a query that bears our mark, so that it never counts as the service's."""
-    marked = sql.SQL(OUR_MARK + " {}").format(
-        query if isinstance(query, sql.Composed) else sql.SQL(query)
-    )
-    return database.execute(marked, values).fetchall()
+    return database.execute(query, values).fetchall()
 
 
 @check(needs=(SYSTEM,))
@@ -140,7 +135,7 @@ def _slow(database: Connection, mean_ms: float, limit: int) -> list[Row]:
         "SELECT statement, calls, mean_ms, total_s, share_percent, rows, judged"
         " FROM ({}) AS s WHERE mean > %(mean_ms)s ORDER BY judged DESC, mean DESC LIMIT %(limit)s"
     ).format(query)
-    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": f"{OUR_MARK}%"}
+    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": MARKED}
     return _rows(database, outer, values)
 
 
