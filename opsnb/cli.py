@@ -129,7 +129,7 @@ def show(runbook: str, as_json: Json = False) -> None:
     for parameter in info.parameters:
         default = "required" if parameter.required else json.dumps(parameter.default)
         words = f"{parameter.type}, {parameter.description}".rstrip(", ")
-        _say(f"  {parameter.name:<14}{default:<16}{words}")
+        _say(f"  {parameter.name:<20} {default:<16} {words}")
 
 
 @app.command()

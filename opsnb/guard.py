@@ -355,6 +355,10 @@ class Guard:
                 update={
                     "name": finding.name or f"{record.name}.verify",
                     "title": finding.title or f"{record.title}: effect",
+                    "remedies": [
+                        remedy.model_copy(update={"target": remedy.target or record.target})
+                        for remedy in finding.remedies
+                    ],
                 }
             )
             for finding in found
@@ -399,7 +403,7 @@ def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> A
 
 def _so_far(record: ActionRecord, reason: str) -> str:
     return (
-        f"{reason} {record.applied} of {record.planned} {record.unit} were done; "
+        f"{reason.rstrip('.')}. {record.applied} of {record.planned} {record.unit} were done; "
         "run it again to finish the rest."
     )
 

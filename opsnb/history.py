@@ -17,6 +17,8 @@ from opsnb.target import Target, load_config
 
 DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 """The runbooks whose records tell which release was there when."""
+CHECKLIST = "deployment/pre_deploy"
+"""The runbook whose record lets a deployment begin."""
 
 
 def results(

@@ -114,6 +114,10 @@ class Deploy(_Table):
         ("git", "rev-parse", "--short", "ORIG_HEAD"),
         description="Prints the release before, for a rollback that finds no record of it.",
     )
+    known: tuple[str, ...] = Field(
+        ("git", "rev-parse", "--verify", "--quiet", "{release}^{commit}"),
+        description="Fails when there is no such release. Empty: it is not asked.",
+    )
     changes: tuple[str, ...] = Field(
         ("git", "status", "--porcelain", "--untracked-files=no"),
         description="Prints what was changed by hand in the folder, nothing when it is clean.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import queues
 from opsnb.target import Target
 from opsnb.view import number
 
@@ -38,5 +39,17 @@ def _row(target: Target, finding: Finding) -> Row:
         "crit": limit.crit,
         "room to crit": room.get(Status.CRIT),
         "status": finding.status,
-        "runbook": Remedy(runbook=limit.runbook, target=target.name).command,
+        "runbook": Remedy(
+            runbook=limit.runbook, parameters=_worst_queue(finding), target=target.name
+        ).command,
     }
+
+
+def _worst_queue(finding: Finding) -> dict[str, str]:
+    """Return the queue that a finding about queues is about, as a parameter; else nothing."""
+    column = {queues.depth.name: "waiting", queues.failures.name: "failed_percent"}.get(
+        finding.name
+    )
+    if column is None or not finding.rows:
+        return {}
+    return {"queue": str(max(finding.rows, key=lambda row: float(row[column]))["queue"])}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from opsnb.check import check
 from opsnb.history import DEPLOY, ROLLBACK, results
-from opsnb.model import Finding, Row
+from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.target import Target
 from opsnb.view import number
 
@@ -18,14 +19,30 @@ _LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
 """What is too little to be told, whatever its share."""
 
 
-def with_before(target: Target, findings: Sequence[Finding]) -> list[Row]:
-    """Compared with the record of the deployment"""
+@check()
+def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
+    """Compared with before the deployment"""
     before = _before(target)
-    return [
+    rows = [
         _row(finding, before.get(finding.name, {}))
         for finding in findings
         if finding.value is not None and finding.name in before
     ]
+    if not rows:
+        message = "No record of a deployment tells how it was before."
+        return Finding(status=Status.UNKNOWN, message=message)
+    worse = [row for row in rows if row["compared"] == "worse"]
+    told = [f"{row['metric']} {row['before']}, now {row['now']}" for row in worse]
+    better = sum(row["compared"] == "better" for row in rows)
+    rest = f"{better} better, {len(rows) - better - len(worse)} the same."
+    return Finding(
+        status=Status.WARN if worse else Status.OK,
+        message=f"Worse: {'; '.join(told)}. {rest}" if worse else f"Nothing is worse: {rest}",
+        value=len(worse),
+        unit="worse",
+        rows=rows,
+        remedies=[Remedy(runbook=ROLLBACK, why="goes back to the release before")] if worse else [],
+    )
 
 
 def _before(target: Target) -> dict[str, dict[str, Any]]:

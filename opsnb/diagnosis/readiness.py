@@ -6,13 +6,16 @@ Handbook, section 8.1. What is missing is `crit`, since it blocks.
 from __future__ import annotations
 
 from opsnb.check import check
-from opsnb.errors import NotConfigured
-from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.errors import NotConfigured, Refused
+from opsnb.history import CHECKLIST, results
+from opsnb.journal import continued
+from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.systems import database, deploy, host, queues
 from opsnb.target import Target, load_config
 
 _BACKUP_HOURS = 24.0
 _TESTS_LIMIT_S = 900.0
+_BLOCKS = (Status.CRIT, Status.UNKNOWN)
 
 
 @check()
@@ -99,10 +102,33 @@ def rollback(target: Target) -> Finding:
     return found.model_copy(update={"message": f"{found.message} It can be gone back to, {how}."})
 
 
+def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "") -> None:
+    """Raise Refused when something is to be deployed that the checklist has not let through.
+
+    The newest one of the last `hours` counts; `unchecked_by` names who does without. A run that
+    continues another was let through before.
+    """
+    if not apply or continued() or unchecked_by.strip():
+        return
+    without = "If it cannot wait: -p unchecked_by=NAME"
+    newest = list(results(target, now().timestamp() - hours * 3600, (CHECKLIST,)))[-1:]
+    if not newest:
+        raise Refused(
+            f"No checklist was gone through in the last {hours:g} hours: opsnb run {CHECKLIST} "
+            f"-t {target.name}. {without}"
+        )
+    missing = [each["title"] for each in newest[0]["findings"] if each["status"] in _BLOCKS]
+    if missing or newest[0].get("error"):
+        raise Refused(
+            f"The checklist {newest[0]['run_id']} lacks: {', '.join(missing) or 'its end'}. "
+            f"{without}"
+        )
+
+
 def _ticked(by: str, otherwise: str, parameter: str) -> Finding:
     """Return whether a person has said so, in place of a measurement."""
-    if by:
-        return Finding(status=Status.OK, message=f"{by} says so.")
+    if name := by.strip(" -"):
+        return Finding(status=Status.OK, message=f"{name} says so.")
     return _missing(f"{otherwise} Who knows it gives a name: -p {parameter}=NAME.")
 
 

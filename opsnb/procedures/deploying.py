@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from opsnb.check import check
-from opsnb.errors import Refused
+from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
-from opsnb.history import DEPLOY, ROLLBACK, results
-from opsnb.model import ActionRecord, Finding, Remedy, Status, now
+from opsnb.history import DEPLOY, ROLLBACK
+from opsnb.model import ActionRecord, Finding, Remedy, Status
+from opsnb.procedures.releases import changes, release_before, unfinished_change
 from opsnb.procedures.steps import Step, Steps, words
 from opsnb.systems import api, deploy, queues
 from opsnb.systems.host import SYSTEM as HOST
@@ -25,7 +26,6 @@ from opsnb.target import Target
 REASON = "for a deployment"
 """Stands in the note of a pause, so that the next run knows it for one of ours."""
 
-_RECORDS_S = 90 * 86_400.0
 _PATIENCE_S = 30.0
 
 
@@ -60,7 +60,7 @@ def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120)
     at = deploy.release(target)
     if former is None:
         _demand_clean(target)
-    before = former.terms["before"] if former else at
+    before = former.terms["before"] if former else _before(target, at)
     migrate = _command(target, "migrate", settings.migrate)
     change = [
         _command(target, "fetch", settings.fetch),
@@ -94,8 +94,14 @@ def go_back(
     settings = target.deploy
     at = deploy.release(target)
     goal = former.terms["to"] if former else to or _release_before(target, at)
-    if goal == at and not former:
+    left = unfinished_change(target)
+    if goal == at and not former and left is None:
         raise Refused(f"{at} is there already; name another one: -p release=NAME")
+    if not deploy.is_release(target, goal):
+        raise UsageError(
+            f"There is no release '{goal}' in {settings.folder}; name one that was fetched, by its "
+            "tag or its commit: -p release=NAME"
+        )
     if migrate_down and not settings.migrate_down:
         raise Refused(
             f"[targets.{target.name}.deploy] names no migrate_down; restore the backup instead: "
@@ -170,7 +176,8 @@ class _Change:
                 yield from steps.work(permit)
 
         if left:
-            summary += f" {and_list(left)} was left paused by one that was cut off."
+            verb = "was" if len(left) == 1 else "were"
+            summary += f" {and_list(left)} {verb} left paused by one that was cut off."
         if hold.names:
             summary += f" Meanwhile paused: {and_list(hold.names)}."
         return Plan(
@@ -216,14 +223,28 @@ def _demand_clean(target: Target) -> None:
         raise Refused(f"{found.message} Commit or discard them first.")
 
 
+def _before(target: Target, at: str) -> str:
+    """Return the release that ran before a deployment from the beginning.
+
+    One that was cut off may have fetched `at` and never started it.
+    """
+    left = unfinished_change(target)
+    return left.before if left and left.runbook == DEPLOY else at
+
+
 def _release_before(target: Target, at: str) -> str:
-    """Return the release before the one that is there: by its deployment's record, else by git."""
-    for result in reversed(list(results(target, now().timestamp() - _RECORDS_S, (DEPLOY,)))):
-        for done in result.get("actions", []):
-            terms = done.get("terms", {})
-            if done.get("applied") and terms.get("before", at) != at:
-                return str(terms["before"])
-    return deploy.release_before(target)
+    """Return the release before the one that is there: by the records, else by git.
+
+    Raises Refused when the records know of none.
+    """
+    left = unfinished_change(target)
+    if left and left.runbook == DEPLOY:
+        return left.before
+    if not changes(target):
+        return deploy.release_before(target)
+    if before := release_before(target, at):
+        return before
+    raise Refused(f"The records know of no release before {at}; name one: -p release=NAME")
 
 
 def _effect(
@@ -241,5 +262,5 @@ def _effect(
         status=Status.CRIT if bad else Status.OK,
         message=" ".join(words),
         rows=[{key: row[key] for key in ("step", "state", "took_s", "said")} for row in steps.rows],
-        remedies=remedies if bad else [],
+        remedies=remedies if bad and at != before else [],
     )

@@ -23,6 +23,7 @@ import nbformat.v4
 from nbconvert import HTMLExporter
 
 from opsnb.drills import DRILLS
+from opsnb.errors import Refused
 from opsnb.model import RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
@@ -171,7 +172,8 @@ def _own_code() -> str:
 
 def _head(result: RunResult) -> str:
     entry = Entry.of(result)
-    broke = notice("The run broke", result.error) if result.error else ""
+    title = "Refused" if result.exit_code == Refused.exit_code else "The run broke"
+    broke = notice(title, result.error) if result.error else ""
     sentence = "" if result.error else f" {escape(entry.sentence)}"
     return (
         f'{broke}<p class="headline">{pill(result.status)}{sentence}</p>'

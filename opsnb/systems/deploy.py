@@ -34,6 +34,19 @@ def release_before(target: Target) -> str:
     return _read(target, target.deploy.before)
 
 
+def is_release(target: Target, name: str) -> bool:
+    """Say whether the working copy knows a release of that name. Raises NotConfigured."""
+    if not name.strip() or name.startswith("-"):
+        return False
+    if not target.deploy.known:
+        return True  # nothing can tell
+    try:
+        _read(target, [_filled(word, {"release": name}) for word in target.deploy.known])
+    except ProgramFailed:
+        return False
+    return True
+
+
 def do(target: Target, permit: Permit, command: Sequence[str], **words: str) -> str:
     """Run a command of the deployment to its end and return what it printed.
 

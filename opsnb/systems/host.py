@@ -37,6 +37,7 @@ _CPU_S = 1.0
 _IN_FOLDER = 'cd "$1" && shift && exec "$@"'
 _GIB = 2**30
 _SSH_FAILED = 255
+_FAILURE = re.compile(r"\b(fail\w*|error|fatal)\b", re.IGNORECASE)
 _NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
 
 
@@ -89,7 +90,8 @@ class Host:
 
     def run_in(self, folder: str, argv: Sequence[str], limit_s: float = _CALL_S) -> str:
         """Return what a program prints that runs in `folder`; raises as `run`."""
-        return self.run(["sh", "-c", _IN_FOLDER, "sh", self.expand(folder), *argv], limit_s)
+        words = ["sh", "-c", _IN_FOLDER, "sh", self.expand(folder), *argv]
+        return self._output(words, limit_s, Path(argv[0]).name).decode(errors="replace")
 
     def has(self, program: str) -> bool:
         """Say whether `program` is on the host's PATH, or is a program there by its path."""
@@ -172,9 +174,12 @@ class Host:
     def _unreadable(self, path: str, why: str | None) -> BadAnswer:
         return BadAnswer(self.system, f"{path} on {self.name} cannot be read: {why}.")
 
-    def _output(self, argv: Sequence[str], limit_s: float) -> bytes:
-        """Run a program, and map what can go wrong: the only place where that is done."""
-        program = Path(argv[0]).name
+    def _output(self, argv: Sequence[str], limit_s: float, called: str = "") -> bytes:
+        """Run a program, and map what can go wrong: the only place where that is done.
+
+        `called` is its name where another one starts it.
+        """
+        program = called or Path(argv[0]).name
         limit_s = min(limit_s, self.ends - time.monotonic())
         if limit_s <= 0:
             raise TimedOut(self.system, f"There was no time left for `{program}` on {self.name}.")
@@ -189,7 +194,7 @@ class Host:
             raise ProgramMissing(
                 self.system, f"`{missing}` cannot be started here: {error.strerror}."
             ) from error
-        said = _last_line(err) or _last_line(out) or f"exit code {code}"
+        said = _complaint(err) or _complaint(out) or f"exit code {code}"
         if code == _SSH_FAILED and not self.is_local:
             raise Unreachable(SYSTEM, f"{self.name} cannot be reached: {said}.{_ssh_mend(said)}")
         if code in _NOT_STARTED:
@@ -239,9 +244,11 @@ def _finish(argv: list[str], limit_s: float) -> tuple[int, bytes, bytes]:
         return process.returncode, out, err
 
 
-def _last_line(output: bytes) -> str:
+def _complaint(output: bytes) -> str:
+    """Return the line that says what went wrong: the last that speaks of it, else the last."""
     lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1].strip().rstrip(".") if lines else ""
+    bad = [line for line in lines if _FAILURE.search(line)] or lines
+    return bad[-1].strip().rstrip(".") if bad else ""
 
 
 def _ssh_mend(said: str) -> str:

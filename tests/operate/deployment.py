@@ -73,7 +73,9 @@ TICKED = {f"{item}_by": "Ann" for item in ITEMS}
 
 SCENARIOS = {
     "deployment/pre_deploy": Scenario(nothing_is_missing, TICKED),
-    "deployment/deploy": Scenario(is_deployed, {"minutes": "1s"}, first_release),
+    "deployment/deploy": Scenario(
+        is_deployed, {"minutes": "1s", "unchecked_by": "Ann"}, first_release
+    ),
     "deployment/verify": Scenario(users_are_served),
     "deployment/rollback": Scenario(is_back, {"minutes": "1s", "release": FIRST}, good_release),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -15,17 +17,19 @@ import pytest
 from opsnb import journal
 from opsnb.demo.home import Home
 from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
-from opsnb.diagnosis import comparison
-from opsnb.errors import NotConfigured, Refused
+from opsnb.diagnosis import comparison, readiness
+from opsnb.errors import NotConfigured, Refused, UsageError
 from opsnb.guard import Guard
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
-from opsnb.procedures import deploying
+from opsnb.procedures import deploying, releases
 from opsnb.systems import api, deploy, queues
 from opsnb.target import Target, load_target, state_home
 from tests import incident, queue_jobs
-from tests.operate.deployment import bring, first_release, version
+from tests.operate.deployment import TICKED, bring, first_release, version
 from tests.test_operate import run_once
 
+UNCHECKED = {"apply": "true", "unchecked_by": "Ann"}
+WITHOUT = ("-p", "unchecked_by=Ann")
 COMMANDS = ("migrate", "fetch", "install", "build", "restart", "smoke")
 
 
@@ -63,7 +67,7 @@ def is_alive(pid: int) -> bool:
 def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(released: Target) -> None:
     before = deploy.release(released)
     publish(BAD)
-    result = run_once(released, "deployment/deploy", {"apply": "true", "minutes": "10m"})
+    result = run_once(released, "deployment/deploy", {**UNCHECKED, "minutes": "10m"})
     (_, done) = result.actions
     assert done.state is ActionState.FAILED
     assert [row["state"] for row in done.sample][-2:] == ["failed", "to do"]
@@ -71,20 +75,98 @@ def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(release
     assert deploy.paths(released).status is Status.CRIT
     effect = next(each for each in result.findings if each.name == "deploying.release.verify")
     assert "It stopped at 'smoke test'" in effect.message
-    assert effect.remedies[0].parameters == {"release": before}
+    assert effect.remedies[0].command == (
+        f"opsnb run deployment/rollback -t demo -p release={before}"
+    )
+    cut_off = releases.unfinished(released)
+    assert f"{result.run_id} stopped at 'smoke test'" in cut_off.message
+    assert f"opsnb run --resume {result.run_id}" in cut_off.message
+    assert "FAIL /api/projects 500" in cut_off.message
     incident.mended(released, effect, minutes="1s")
     assert version(released) == FIRST
     assert deploy.paths(released).status is Status.OK
+    assert releases.unfinished(released).status is Status.OK
+
+
+def test_a_release_that_was_cut_off_is_never_the_one_before(released: Target) -> None:
+    before = deploy.release(released)
+    publish(BAD)
+    for _ in range(2):  # the second one finds what the first has fetched
+        result = run_once(released, "deployment/deploy", {**UNCHECKED, "minutes": "1s"})
+        assert result.actions[-1].terms == {"before": before}
+    run_once(released, "deployment/rollback", {"apply": "true", "minutes": "1s"})
+    assert version(released) == FIRST
+    with pytest.raises(Refused, match="no release before"):
+        deploying.go_back(released)
+
+
+def record(target: Target, minutes_ago: int, **terms: str) -> None:
+    """Leave a record of a deployment, or of a rollback, that came to its end."""
+    runbook, name = ("rollback", "go_back") if "to" in terms else ("deploy", "release")
+    began = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    run_id = f"{began:%Y%m%dT%H%M%SZ}-deployment.{runbook}-{target.name}-0001"
+    folder = Path(os.environ["OPSNB_RECORDS"], f"{began:%Y/%m}", run_id)
+    folder.mkdir(parents=True)
+    done = {"name": f"deploying.{name}", "started": began.isoformat(), "state": "applied"}
+    told = {"run_id": run_id, "runbook": f"deployment/{runbook}"}
+    text = json.dumps({**told, "actions": [{**done, "terms": terms}]})
+    folder.joinpath("result.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("past", "at", "before"),
+    [
+        ([{"before": "a"}], "b", "a"),
+        ([{"before": "a"}, {"before": "b"}], "c", "b"),
+        ([{"before": "a"}, {"before": "b"}, {"before": "c", "to": "b"}], "b", "a"),
+        ([{"before": "a"}, {"before": "b", "to": "a"}], "a", ""),
+        ([{"before": "a"}, {"before": "b", "to": "a"}, {"before": "a"}], "c", "a"),
+        ([{"before": "a"}, {"before": "b"}, {"before": "b"}], "b", "a"),
+    ],
+)
+def test_what_was_gone_back_from_is_not_before(
+    demo: Target, past: list[dict[str, str]], at: str, before: str
+) -> None:
+    for age, terms in enumerate(reversed(past), 1):
+        record(demo, age, **terms)
+    assert releases.release_before(demo, at) == before
+
+
+@pytest.mark.parametrize("name", ["v1.3.9", "--help", " ", "main; touch here"])
+def test_a_release_that_does_not_exist_is_refused_before_anything_is_done(
+    released: Target, name: str, tmp_path: Path
+) -> None:
+    down = ["sh", "-c", f"touch {tmp_path / 'down'}"]
+    with pytest.raises(UsageError, match="There is no release"):
+        deploying.go_back(changed(released, migrate_down=down), name, migrate_down=True)
+    assert not (tmp_path / "down").exists()
+
+
+def test_a_missing_item_of_the_checklist_blocks(released: Target) -> None:
+    def demand(**more: str) -> None:
+        readiness.demand(released, apply=True, hours=1, **more)
+
+    readiness.demand(released, apply=False, hours=1)
+    with pytest.raises(Refused, match=r"No checklist .* -p unchecked_by=NAME"):
+        demand()
+    run_once(released, "deployment/pre_deploy", {**TICKED, "reviewed_by": " - "})
+    with pytest.raises(Refused, match=r"lacks: .*Code is reviewed and approved"):
+        demand()
+    demand(unchecked_by="Ann")
+    run_once(released, "database/backup", {"apply": "true"})
+    run_once(released, "deployment/pre_deploy", TICKED)
+    demand()
 
 
 def test_the_rollback_finds_the_release_before_in_the_records(released: Target) -> None:
     before = deploy.release(released)
-    run_once(released, "deployment/deploy", {"apply": "true", "minutes": "1s"})
+    run_once(released, "deployment/deploy", {**UNCHECKED, "minutes": "1s"})
     assert version(released) == GOOD
     plan = deploying.go_back(released)
     assert plan.terms["to"] == before
     compared = comparison.with_before(released, [api.p95(released), queues.depth(released)])
-    assert [row["compared"] for row in compared] == ["same", "same"]
+    assert [row["compared"] for row in compared.rows] == ["same", "same"]
+    assert compared.status is Status.OK
 
 
 def test_without_a_record_git_knows_the_release_before(released: Target) -> None:
@@ -160,7 +242,7 @@ def test_a_deployment_that_is_killed_is_continued(
     lines = [line for line in plain.splitlines() if not line.startswith(f"{command} =")]
     at = lines.index("[targets.shop.deploy]") + 1
     config.write_text("\n".join([*lines[:at], f"{command} = {hanging}", *lines[at:]]))
-    run = opsnb("run", "deployment/deploy", "-t", "shop", "--apply", "-p", "minutes=1s")
+    run = opsnb("run", "deployment/deploy", "-t", "shop", "--apply", "-p", "minutes=1s", *WITHOUT)
     ends = time.monotonic() + 60
     while not reached.exists():
         assert run.poll() is None, run.communicate()
@@ -215,7 +297,7 @@ def test_a_deployment_that_is_killed_between_its_commands_is_continued(
 ) -> None:
     if step == "wait for active jobs":
         queue_jobs.write_active(released, "exports", "endless", age_s=5, lock_s=60)
-    run = opsnb("run", "deployment/deploy", "-t", "demo", "--apply", "-p", "minutes=3s")
+    run = opsnb("run", "deployment/deploy", "-t", "demo", "--apply", "-p", "minutes=3s", *WITHOUT)
     ends = time.monotonic() + 60
     while not at_step(step):
         assert run.poll() is None, run.communicate()

@@ -145,6 +145,9 @@ def errors(target: Target, *, bounded: bool = True) -> Iterator[None]:
         raise _mapped(target, error, bounded=bounded) from error
 
 
+_FULL = re.compile(r"too many (?:clients|connections)|remaining connection slots")
+
+
 def _mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceError:
     where = f"PostgreSQL at {place(target)}"
     told: ServiceError
@@ -173,6 +176,12 @@ def _mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceEr
             told = BadAnswer(SYSTEM, f"{where} does not let go: {reason(error)}.")
         case psycopg.errors.AdminShutdown() | psycopg.errors.CrashShutdown():
             told = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
+        case psycopg.OperationalError() if _FULL.search(str(error)):  # no SQLSTATE at connecting
+            told = Unreachable(
+                SYSTEM,
+                f"{where} has no connection left: {reason(error)}. End idle clients or restart "
+                "the one that holds most.",
+            )
         case psycopg.OperationalError() if "FATAL:" in str(error):  # it was reached, and said no
             why = reason(error)
             told = Unreachable(SYSTEM, f"{where} refuses: {why}. Correct database_url.")

@@ -21,8 +21,10 @@ _BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
 _MOST_COLUMNS = 3
 GENERIC_PLANS = 160000  # the server's version that explains a statement without its values
 _JUDGED = r"^[\s(]*(select|insert|update|delete|merge|with)"
+_NAME = r'(?:[a-z_]\w*|"(?:[^"]|"")+")'  # a plan quotes names that are not in lower case
 _COMPARED = re.compile(
-    r"\((?:\((?:\w+\.)*)?(?:\w+\.)*(?P<column>[a-z_]\w*)\)?(?:::[\w ]+)? (?P<how>=|<=|>=|<|>) "
+    rf"\((?:\((?:{_NAME}\.)*)?(?:{_NAME}\.)*(?P<column>{_NAME})\)?(?:::[\w ]+)?"
+    r" (?P<how>=|<=|>=|<|>) "
 )
 
 
@@ -138,8 +140,9 @@ def _scans(database: Connection, statement: Statement) -> Iterator[dict[str, Any
 
 def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) -> Advice | None:
     """Return the index that would serve this scan; None when there is none to make."""
-    exact = [m["column"] for m in _COMPARED.finditer(scan["Filter"]) if m["how"] == "="]
-    ranges = [m["column"] for m in _COMPARED.finditer(scan["Filter"]) if m["how"] != "="]
+    compared = [(_bare(m["column"]), m["how"]) for m in _COMPARED.finditer(scan["Filter"])]
+    exact = [name for name, how in compared if how == "="]
+    ranges = [name for name, how in compared if how != "="]
     wanted = list(dict.fromkeys([*exact, *ranges[:1]]))[:_MOST_COLUMNS]
     table = sql.Identifier(scan["Schema"], scan["Relation Name"]).as_string()
     row = database.execute(
@@ -159,3 +162,8 @@ def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) ->
         return None  # the planner has one, and chose not to take it
     name = f"{scan['Schema']}.{scan['Relation Name']}"
     return Advice(name, columns, row["rows"], statement)
+
+
+def _bare(name: str) -> str:
+    """Return a name of a plan as the catalogue has it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
