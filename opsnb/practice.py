@@ -23,7 +23,7 @@ from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execu
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.run import Order, begin, fork_server, keep, source_of
 from opsnb.model import Finding, Row, RunResult, Status, now, worst
-from opsnb.records import Stage, Store, findings, new_run_id, reap
+from opsnb.records import Stage, Store, findings, going_on, new_run_id, reap
 from opsnb.records.show import worst_sentence
 from opsnb.records.written import notebook
 from opsnb.redaction import Redactor, environment_secrets
@@ -37,10 +37,8 @@ _OUTAGE = "incidents/service_down"
 _LOOK_LIMIT_S = 180.0
 _PAUSE_S = 2.0
 _POLL_S = 0.1
+_RECORDS_LIMIT_S = 150.0
 _IN_A_ROW = 2  # looks that find nothing: a single one may be luck
-
-# Of the last hour, which does not get better when the system does.
-_PAST = frozenset(("logs.errors",))
 
 Say = Callable[[str], None]
 
@@ -77,10 +75,10 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
     store.demand_writable()
     reap(store)
     parts.current(lambda _: None)  # a stack that is not up is told of now
-    if active := faults.active():
+    if faults.active():  # not by its name: somebody may be practising on it
         raise DemoError(
-            f"The fault '{active[0]}' is active; clear it first with: "
-            f"opsnb demo fault {active[0]} --clear"
+            "A fault is active already, of another drill perhaps; opsnb demo status names it, and "
+            "how to clear it."
         )
     order = _order(drill, config)
     with fork_server(order, None, once=False) as server:
@@ -98,11 +96,7 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
 
 def not_well(found: Iterable[Finding]) -> list[Finding]:
     """Return those of a diagnosis's findings that say that something is wrong now."""
-    return [
-        finding
-        for finding in found
-        if finding.status not in (Status.OK, Status.SKIPPED) and finding.name not in _PAST
-    ]
+    return [finding for finding in found if finding.status not in (Status.OK, Status.SKIPPED)]
 
 
 def _order(drill: Drill, config: Config) -> Order:
@@ -237,6 +231,7 @@ class _Drill:
         if self.hint:
             self.say(f"An alert would lead you to: {self.drill.command}")
         self.say("Work in another terminal; this one tells when all is well. Ctrl-C gives up.")
+        self.progress("Looking ...")
 
     def _cleared(self, outcome: _Outcome) -> _Outcome:
         """Take the fault back; when that fails, the outcome says so."""
@@ -295,8 +290,16 @@ class _Drill:
         )
 
     def _story(self, outcome: _Outcome) -> list[Row]:
-        """Return what was run meanwhile, the first at the head."""
-        runs = reversed(list(self.store.results(target=DEMO, since=outcome.came)))
+        """Return what was run meanwhile, the first at the head.
+
+        The run that mended it may go on watching for a while; its record is waited for.
+        """
+        ends = time.monotonic() + _RECORDS_LIMIT_S
+        while going_on(self.store, DEMO, outcome.ended) and time.monotonic() < ends:
+            self.progress("Waiting for the record of a run that is still going on ...")
+            self._pause()
+        found = self.store.results(target=DEMO, since=outcome.came)
+        runs = [run for run in reversed(list(found)) if run.started <= outcome.ended]
         return [
             {
                 "after": span((run.started - outcome.came).total_seconds()),

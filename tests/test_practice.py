@@ -100,7 +100,7 @@ def test_a_drill_that_is_killed_says_how_the_fault_is_taken_back(demo: Target) -
     assert killed.runbook == PAUSED.id
     assert "opsnb demo fault queue-paused --clear" in str(killed.error)
     assert faults.active() == [PAUSED.name]
-    with pytest.raises(DemoError, match="'queue-paused' is active; clear it first"):
+    with pytest.raises(DemoError, match="A fault is active already"):
         practise(PAUSED, load_config())
 
 

@@ -10,7 +10,7 @@ import math
 from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
-from opsnb.systems.queues import Active, Durations
+from opsnb.systems.queues import Active, Durations, Flow
 from opsnb.systems.queues.counts import paused_words
 from opsnb.systems.queues.words import span
 from opsnb.target import Target
@@ -22,6 +22,7 @@ _LEAST_SLOW_S = 1.0  # below, jobs of a few milliseconds would look slow on a bu
 _LONG_S = 10.0  # for a job to run, when no other tells how long they usually take
 _HANGS = 50.0  # times as long as almost all others took
 _LEAST_HANGS_S = 20.0
+_LEAST_DUE = 3.0  # jobs that should have ended meanwhile: below, that none did tells nothing
 _DRAIN_S = 60.0  # in which a long queue is to be short again
 _MOST_WORKERS = 8  # times as many: what they use is under more load too
 _LOAD_SHARE = 0.3  # a queue that has too much to do may have another, truer cause
@@ -230,7 +231,7 @@ def _before(found: Durations) -> str:
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
-    """More arrives than leaves"""
+    """There is more to do than the workers do at once"""
     seen = queues.flow(target, queue, seconds)
     rates = (
         f"{seen.arriving:.2g} jobs a second arrive and {seen.leaving:.2g} leave "
@@ -244,12 +245,11 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     if seen.waiting <= limit:
         message = f"{rates}; {seen.waiting} wait."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
-    found = queues.durations(target, queue)
-    is_held = bool(found.running) and _running_s(found) is None  # by jobs that hang
-    if seen.pause["paused"] or not seen.workers or is_held:
+    row, found = queues.counts_of(target, queue), queues.durations(target, queue)
+    if seen.pause["paused"] or not seen.workers or _is_held(found) or _stalls(seen, found, row):
         message = f"{rates}; that nothing leaves has another cause, so this is not one."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
-    row, drains = queues.counts_of(target, queue), seen.drains_in_s
+    drains = seen.drains_in_s
     ending = f"the queue is empty in {span(drains)}" if drains else "the queue does not get shorter"
     return Finding(
         status=Status.WARN,
@@ -259,6 +259,71 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
         rows=rows,
         share=_LOAD_SHARE,
         remedies=[_more_workers(row, _each_s(found), seen.arriving)],
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+def standstill(target: Target, queue: str, seconds: float = 3, process: str = "worker") -> Finding:
+    """The workers stand still
+
+    They are connected, jobs wait, nothing holds them back, and none is taken or none ends.
+    """
+    seen = queues.flow(target, queue, seconds)
+    row, found = queues.counts_of(target, queue), queues.durations(target, queue)
+    watched = f"while it was watched for {span(seen.seconds)}"
+    if _is_held(found) or not _stalls(seen, found, row) or _is_limited(target, queue, row):
+        message = f"{seen.left} jobs of {queue} left {watched}; {seen.waiting} wait."
+        return Finding(status=Status.OK, message=message)
+    restart = Remedy(
+        runbook="incidents/service_down",
+        parameters={"process": process},
+        apply=True,
+        why=f"restarts {process}",
+    )
+    slowed = Remedy(
+        runbook="incidents/performance_degradation", why="tells what they wait for, if it is that"
+    )
+    if row["active"]:
+        return Finding(
+            status=Status.WARN,
+            message=f"{row['active']} jobs of {queue} are active and none ended {watched}; "
+            f"{_before(found)}.",
+            rows=[row],
+            share=0.6,
+            remedies=[slowed, restart],
+        )
+    return Finding(
+        status=Status.CRIT,
+        message=f"Workers of {queue} that are connected: {seen.workers}; yet none took one of the "
+        f"{seen.waiting} jobs that wait, {watched}.",
+        rows=[row],
+        share=0.95,
+        remedies=[restart, slowed],
+    )
+
+
+def _is_held(found: Durations) -> bool:
+    """Whether every job that is worked on hangs."""
+    return bool(found.running) and _running_s(found) is None
+
+
+def _is_limited(target: Target, queue: str, row: Row) -> bool:
+    brakes = queues.brakes(target, queue)
+    reached = brakes.concurrency is not None and row["active"] >= brakes.concurrency
+    return reached or bool(brakes.limited_ms)
+
+
+def _stalls(seen: Flow, found: Durations, row: Row) -> bool:
+    """Whether nothing leaves though something should: no job is taken, or those taken do not end.
+
+    Where jobs take long, that none ends in a few seconds tells nothing.
+    """
+    if seen.left or not seen.waiting or not seen.workers or seen.pause["paused"]:
+        return False
+    if not row["active"]:
+        return True
+    return bool(found.usual_long_s) and (
+        row["active"] * seen.seconds / (found.usual_long_s or math.inf) >= _LEAST_DUE
     )
 
 

@@ -82,7 +82,9 @@ def left_paused(target: Target) -> Finding:
         message=f"A repair that was cut off has left {and_list(left)} paused.",
         rows=[{"queue": queue} for queue in left],
         remedies=[
-            Remedy(runbook="incidents/data_inconsistency", apply=True, why="ends it and resumes")
+            # Not the repair itself, which would mend whatever else is wrong as well.
+            Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
+            for queue in left
         ],
     )
 

@@ -1,7 +1,7 @@
 """What runs leave: the store of executed notebooks and their results, read and written."""
 
 from opsnb.records.extract import actions, executed, findings, rebuild, stamp
-from opsnb.records.staging import Stage, complete, is_going_on, reap
+from opsnb.records.staging import Stage, complete, going_on, is_going_on, reap
 from opsnb.records.store import Store, new_run_id
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "complete",
     "executed",
     "findings",
+    "going_on",
     "is_going_on",
     "new_run_id",
     "reap",

@@ -141,6 +141,24 @@ def is_going_on(run_id: str) -> bool:
     return any(name.startswith(run_id) or name.endswith(run_id) for name in names)
 
 
+def going_on(store: Store, target: str, before: datetime) -> list[str]:
+    """Return the runs on `target` that were begun before a moment and have no record yet.
+
+    One that is open in JupyterLab has its record already; one of this very process does not count.
+    """
+    found = []
+    for path in sorted(_home().glob(f"*/{_RUN}")):
+        with suppress(ValidationError, OSError):
+            run = _Run.model_validate_json(path.read_text(encoding="utf-8"))
+            result = run.result
+            ours = run.store == store.address and result.target == target and not result.open
+            # The holder of a drill is the process that asks.
+            others = [each for each in run.holders if each.pid != os.getpid()]
+            if ours and result.started <= before and any(each.is_alive for each in others):
+                found.append(result.run_id)
+    return found
+
+
 def _keep(store: Store, stage: Stage, result: RunResult) -> list[str]:
     """Make or end the record of a run that was killed; return its id, or nothing if it needs none.
 

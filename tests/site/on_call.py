@@ -70,7 +70,7 @@ def diagnosis(log: Path, picture: Path) -> None:
         headline = notebook.locator(".opsnb-headline").first
         expect(headline).to_be_visible()
         expect(page.get_by_text("Recorded as")).to_be_visible()
-        page.set_viewport_size({"width": 1280, "height": 800})
+        page.set_viewport_size({"width": 1400, "height": 800})
         headline.scroll_into_view_if_needed()
         headline.evaluate("each => each.scrollIntoView()")
         page.add_style_tag(content=".Toastify { display: none }")
@@ -108,7 +108,7 @@ def settled(told: str) -> str:
 def terminal(page: Page, told: str, picture: Path) -> None:
     """Take a picture of a terminal's text."""
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(Text.from_ansi(told.replace("\r", "")), soft_wrap=True)
+    console.print(Text.from_ansi(told.replace("\r", "") + "\n"), soft_wrap=True)
     page.set_content(
         f'<div id="terminal" style="width:1000px">{console.export_svg(title="")}</div>'
     )
