@@ -138,8 +138,10 @@ def held_open(path: Path) -> Iterator[None]:
     with subprocess.Popen(holder, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        yield
-        process.kill()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("path", ["/app.log", "/var/app.log", "/etc/../var/app.log"])
