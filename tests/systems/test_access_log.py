@@ -83,6 +83,11 @@ def test_what_has_no_status_is_no_request(status: str) -> None:
     assert request_in(head) is None
 
 
+@pytest.mark.parametrize("stamp", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400])
+def test_a_number_without_end_is_no_stamp(stamp: str) -> None:
+    assert parse(f'{{"time":{stamp},"method":"GET","url":"/p","status":200}}', CLOCK) is None
+
+
 @pytest.mark.parametrize("stamp", ["31/Feb/2026:14:00:00", "24/Foo/2026:14:00:00"])
 def test_a_day_that_is_not_there_is_no_stamp(stamp: str) -> None:
     assert parse(f'h - - [{stamp} +0000] "GET / HTTP/1.1" 200 1', CLOCK) is None
