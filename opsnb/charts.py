@@ -2,7 +2,7 @@
 
 A chart is inline SVG whose text and lines take the page's own colour (`currentColor`), so that
 one drawing reads well in JupyterLab, on light and dark pages and in print. Its plain form is the
-table that it was drawn from.
+table that it was drawn from, and the limits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -40,6 +40,7 @@ _LONGEST_LABEL = 34
 _DOTTED = 30  # so many points of a line are told apart
 _NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
 _BAR = 0.5  # of the room that a bar has
+_NOTE_IN = 0.17  # that a note adds to the height, so that the drawing keeps its own
 _WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
 
 
@@ -265,7 +266,10 @@ def _chart(
     if not finding.rows:
         return Chart(title, "", f"No chart: {finding.message}")
     table: list[Row] = [{column: row.get(column) for column in columns} for row in finding.rows]
-    return Chart(title, _draw(title, draw, rows), rows_text(table))
+    text = rows_text(table)
+    if finding.threshold and finding.threshold.limits:
+        text += f"\nLimits: {_in_words(finding.threshold, finding.threshold.limits)}."
+    return Chart(title, _draw(title, draw, rows), text)
 
 
 def _draw(title: str, draw: Callable[[Axes], None], rows: int | None) -> str:
@@ -314,9 +318,10 @@ def _style(title: str) -> dict[str, Any]:
 def _limits(
     axes: Axes, threshold: Threshold | None, line: Callable[..., Any], shown_to: float
 ) -> None:
-    """Mark the warn and crit limits that lie within what is shown."""
+    """Mark the warn and crit limits that lie within what is shown, and say where others lie."""
     if threshold is None:
         return
+    _tell(axes, _beyond(threshold, shown_to))
     for status, limit in threshold.limits.items():
         if limit <= shown_to:
             line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
@@ -333,6 +338,27 @@ def _limits(
                 fontsize=7.5,
                 color=COLOURS[status],
             )
+
+
+def _beyond(threshold: Threshold, shown_to: float) -> str:
+    """Return the limits that are out of sight, in words, or nothing."""
+    far = {status: limit for status, limit in threshold.limits.items() if limit > shown_to}
+    return f"{_in_words(threshold, far)}: beyond the axis" if far else ""
+
+
+def _in_words(threshold: Threshold, limits: Mapping[Status, float]) -> str:
+    side = "below" if threshold.lower_is_worse else "above"
+    return ", ".join(
+        f"{status} {side} {number(limit, threshold.unit)}" for status, limit in limits.items()
+    )
+
+
+def _tell(axes: Axes, note: str) -> None:
+    """Write `note` below all else, where it covers nothing."""
+    figure = axes.get_figure(root=True)
+    if note and figure:
+        figure.set_figheight(figure.get_figheight() + _NOTE_IN)
+        figure.supxlabel(note, x=0.99, ha="right", fontsize=7.5, alpha=0.8)
 
 
 def _inline(svg: str, title: str) -> str:

@@ -175,13 +175,25 @@ class Maintenance(_Table):
     ends: time = Field(time(4), description="When it ends; earlier than `begins`: the next day.")
     timezone: str = Field("UTC", description="The zone of these times, such as `Europe/Berlin`.")
 
+    @field_validator("begins", "ends")
+    @classmethod
+    def _in_the_zone(cls, at: time) -> time:
+        if at.tzinfo is not None:
+            raise ValueError(
+                f"'{at.isoformat('auto' if at.second else 'minutes')}' has an offset; "
+                "leave the offset out and set timezone"
+            )
+        return at
+
     @field_validator("timezone")
     @classmethod
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"'{name}' is no time zone, such as Europe/Berlin") from error
+            raise ValueError(
+                f"'{name}' is no time zone; name one such as Europe/Berlin or UTC"
+            ) from error
         return name
 
 
@@ -662,6 +674,7 @@ _MUST = {
     "single '-', a letter or digit first",
     "string_type": "must be a text in quotes",
     "tuple_type": 'must be a list, like ["/var/log/app.log"]',
+    "value_error": "{error}",
 }
 
 

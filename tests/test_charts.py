@@ -51,6 +51,16 @@ def test_the_limits_are_marked_where_they_are_in_sight() -> None:
     assert "crit 500" not in low.svg
 
 
+def test_limits_out_of_sight_are_told_in_words() -> None:
+    for low in drawn(finding("a", value=3))[:2]:
+        assert "warn above 100 jobs, crit above 500 jobs: beyond the axis" in low.svg
+        assert low.text.endswith("\nLimits: warn above 100 jobs, crit above 500 jobs.")
+    between = charts.samples(finding("a", value=300), value="waiting")
+    assert "warn 100" in between.svg
+    assert ">crit above 500 jobs: beyond the axis<" in between.svg
+    assert "beyond the axis" not in charts.samples(finding("a"), value="waiting").svg
+
+
 def forecast_of(high: float) -> charts.Chart:
     rows: list[Row] = [{"at": f"2026-11-{day:02}", "measured": day} for day in range(1, 6)]
     rows += [

@@ -142,6 +142,22 @@ def test_what_redis_would_not_understand_is_refused(write: Write, url: str, says
 
 
 @pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('begins = "02:00+02:00"', r"begins '02:00\+02:00' has an offset; leave the offset out"),
+        ('ends = "04:00:30Z"', r"ends '04:00:30\+00:00' has an offset; .* and set timezone\."),
+        ('timezone = "Mars/Base"', r"timezone 'Mars/Base' is no time zone; name one such as"),
+        ('timezone = ""', r"timezone '' is no time zone; name one such as"),
+    ],
+)
+def test_a_window_that_could_not_be_kept_is_refused(write: Write, line: str, says: str) -> None:
+    write(f"[targets.a.maintenance]\n{line}\n")
+    with pytest.raises(ConfigError, match=rf"\[targets\.a\].*maintenance\.{says}") as refused:
+        load_target("a")
+    assert refused.value.exit_code == 64
+
+
+@pytest.mark.parametrize(
     "url", ["redis://h/", "rediss://h/2?ssl_cert_reqs=none", "unix:///run/redis.sock?db=1"]
 )
 def test_what_redis_understands_is_accepted(write: Write, url: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opsnb.errors import NotConfigured
+from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.measure import Measurement
 from opsnb.model import Status
 from opsnb.systems import logs
 from opsnb.systems.logs.access import Request, request_in
@@ -27,12 +28,20 @@ LINES = {
         Request("POST", "/api", 502, 512.0)
     ),
     f'::1 - - {AT} "GET / HTTP/1.1" 304 0 "-" "x" rt=1.250': Request("GET", "/", 304, 1250.0),
+    f'::1 - - {AT} "GET /a HTTP/1.1" 200 0 "-" "x" rt=0.250 urt="0.249"': (
+        Request("GET", "/a", 200, 250.0)
+    ),
+    f'::1 - - {AT} "GET /b HTTP/1.1" 200 0 "-" "x" urt="0.249"': Request("GET", "/b", 200, None),
     "2026-11-24T14:00:00.000Z GET /health 200 3.2 ms": Request("GET", "/health", 200, 3.2),
     "2026-11-24T14:00:00Z INFO app DELETE /a/b 404 12 ms - 17": (
         Request("DELETE", "/a/b", 404, 12.0)
     ),
     '{"time":1795528800000,"level":30,"req":{"method":"GET","url":"/p"},"res":{"statusCode":500},'
     '"responseTime":41,"msg":"request errored"}': Request("GET", "/p", 500, 41.0),
+    '{"time":"2026-11-24T14:00:00+00:00","method":"GET","uri":"/api/x","status":500,'
+    '"request_time":0.25}': Request("GET", "/api/x", 500, 250.0),
+    '{"time":"2026-11-24T14:00:00Z","method":"GET","uri":"/n","status":"200",'
+    '"request_time":"0.500"}': Request("GET", "/n", 200, 500.0),
 }
 
 
@@ -57,6 +66,26 @@ def test_a_request_is_read_from_each_format(line: str) -> None:
 def test_another_line_is_no_request(line: str) -> None:
     head = parse(line, CLOCK)
     assert head is None or request_in(head) is None
+
+
+@pytest.mark.parametrize("took", ['"fast"', "NaN", "Infinity", "-1", "[]", "null", '"-"'])
+def test_what_is_no_length_of_time_is_none(took: str) -> None:
+    line = f'{{"time":1795528800000,"method":"GET","url":"/p","status":200,"responseTime":{took}}}'
+    head = parse(line, CLOCK)
+    assert head is not None
+    assert request_in(head) == Request("GET", "/p", 200, None)
+
+
+@pytest.mark.parametrize("status", ["NaN", "Infinity", '"fine"', "null", "[]"])
+def test_what_has_no_status_is_no_request(status: str) -> None:
+    head = parse(f'{{"time":1795528800000,"method":"GET","url":"/p","status":{status}}}', CLOCK)
+    assert head is not None
+    assert request_in(head) is None
+
+
+@pytest.mark.parametrize("stamp", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400])
+def test_a_number_without_end_is_no_stamp(stamp: str) -> None:
+    assert parse(f'{{"time":{stamp},"method":"GET","url":"/p","status":200}}', CLOCK) is None
 
 
 @pytest.mark.parametrize("stamp", ["31/Feb/2026:14:00:00", "24/Foo/2026:14:00:00"])
@@ -97,6 +126,56 @@ def test_nobody_asked(tmp_path: Path) -> None:
     assert "no request" in logs.requests(target, 15).message
     with pytest.raises(NotConfigured, match="access_logs"):
         logs.requests(Target(name="own"))
+
+
+UNKNOWN_FORMATS = {
+    "caddy": '{{"ts":"{iso}","msg":"handled request","request":{{"method":"GET","uri":"/api/x"}},'
+    '"duration":0.25,"status":500}}',
+    "nginx, other names": '{{"time":"{iso}","request":"GET /api/x HTTP/1.1","status":"500"}}',
+    "w3c": "{day} {clock} 10.0.0.1 GET /api/x - 443 - 10.0.0.7 curl 500 0 0 250",
+    "no method": "{iso} /api/x answered 500",
+}
+
+
+def lines_of(form: str, count: int = 20) -> str:
+    now = datetime.now().astimezone()
+    line = form.format(iso=now.isoformat(), day=f"{now:%Y-%m-%d}", clock=f"{now:%H:%M:%S}")
+    return f"{line}\n" * count
+
+
+@pytest.mark.parametrize("form", UNKNOWN_FORMATS)
+def test_a_format_that_is_not_understood_is_not_a_quiet_service(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "access.log"
+    path.write_text(lines_of(UNKNOWN_FORMATS[form]))
+    target = Target(name="own", access_logs=(str(path),))
+    for check in (logs.error_rate, logs.requests):
+        with pytest.raises(
+            BadAnswer, match=r"understood.*: .* combined format.* method, url or uri"
+        ) as told:
+            check(target, 15)
+        assert len(str(told.value)) < 500
+    found = Measurement(target).run([logs.error_rate, logs.requests])
+    assert [finding.status for finding in found] == [Status.UNKNOWN] * 2
+
+
+def test_a_format_that_was_changed_lately_is_not_a_quiet_service(tmp_path: Path) -> None:
+    target = written(tmp_path / "access.log", (60.0, 200, 1.0))
+    with (tmp_path / "access.log").open("a") as file:
+        file.write(lines_of(UNKNOWN_FORMATS["caddy"]))
+    with pytest.raises(BadAnswer, match="handled request"):
+        logs.error_rate(target, 15)
+
+
+def test_other_lines_hide_no_requests(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    target = written(path, (60.0, 200, 1.0))
+    now = datetime.now(UTC)
+    with path.open("a") as file:
+        file.write(f"{now.isoformat()} INFO the cache was warmed\n")
+    assert logs.error_rate(target, 15).status is Status.OK
+    # A caller that speaks no HTTP is one line of a format that is understood.
+    path.write_text(f'10.0.0.7 - - [{now:%d/%b/%Y:%H:%M:%S +0000}] "\\x16\\x03" 400 0\n')
+    assert logs.error_rate(target, 15).status is Status.OK
 
 
 def test_the_demo_notes_what_it_is_asked(demo: Target) -> None:

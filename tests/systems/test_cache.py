@@ -511,6 +511,20 @@ def test_a_wrong_password_and_a_dead_server_are_one_sentence(tmp_path: Path) -> 
         cache.keys(target)
 
 
+def test_the_reason_is_not_what_failed_before() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = Target(name="t", redis_url=f"redis://127.0.0.1:{server.server_address[1]}/0")
+        try:
+            raise BadAnswer("host", "`sh` on this machine failed: exit code 1.")
+        except BadAnswer:
+            with pytest.raises(Unreachable, match="cannot be reached: Connection") as raised:
+                cache.keys(target)
+        finally:
+            server.shutdown()
+    assert "sh" not in str(raised.value)
+
+
 def test_a_snapshot_that_cannot_be_written_is_critical_and_writes_are_explained(
     tmp_path: Path,
 ) -> None:

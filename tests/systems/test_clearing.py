@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ from opsnb.errors import NotConfigured, Refused
 from opsnb.guard import Guard
 from opsnb.model import ActionRecord, Status
 from opsnb.systems import logs
+from opsnb.systems.host import Host
+from opsnb.systems.logs import clearing
+from opsnb.systems.logs.clearing import OldLog
 from opsnb.target import Target
 
 DAY_S = 86_400
@@ -85,6 +91,57 @@ def test_what_was_written_to_since_the_plan_stays(tmp_path: Path) -> None:
     assert record.planned == 1
     assert first.exists()
     assert not second.exists()
+
+
+def test_a_quiet_log_that_a_process_holds_open_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "logs [x]*?\\"
+    quiet = aged(folder / "pm2/app-error.log", 90)
+    with held_open(quiet):
+        assert logs.clear(target(folder)).summary.endswith(
+            "nothing to do. 1 stays because a process holds it open."
+        )
+        old = aged(folder / "a.log", 90)
+        plan = logs.clear(target(folder))
+        assert "Remove 1 logs" in plan.summary
+        assert plan.summary.endswith("MiB. 1 more stays because a process holds it open.")
+        assert cleared(target(folder)).applied == 1
+        assert quiet.exists()
+        assert not old.exists()
+    assert cleared(target(folder)).applied == 1
+    assert not quiet.exists()
+
+
+def test_a_log_that_was_opened_since_the_plan_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "logs"
+    first, second = aged(folder / "a.log", 90), aged(folder / "b.log", 90)
+    remove = clearing._remove
+
+    def opened_before(
+        host: Host, folders: Sequence[str], found: Sequence[OldLog], d: float
+    ) -> None:
+        assert len(found) == 2
+        with held_open(first):
+            remove(host, folders, found, d)
+
+    monkeypatch.setattr(clearing, "_remove", opened_before)
+    Guard(target(folder), apply=True, confirm="", show=lambda _: None).act(logs.clear)
+    assert first.exists()
+    assert not second.exists()
+
+
+@contextmanager
+def held_open(path: Path) -> Iterator[None]:
+    """Have a process of its own append to `path`."""
+    holder = ["sh", "-c", 'exec 3>>"$1"; echo; exec sleep 100', "sh", str(path)]
+    with subprocess.Popen(holder, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("path", ["/app.log", "/var/app.log", "/etc/../var/app.log"])

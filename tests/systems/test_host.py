@@ -362,6 +362,17 @@ def test_logs_over_ssh_are_the_same(far: Target, tmp_path: Path) -> None:
         errors(far)
 
 
+def test_open_logs_over_ssh_are_the_same(far: Target, tmp_path: Path) -> None:
+    log = tmp_path / "my app's (old) [1].log"
+    log.touch()
+    os.utime(log, (time.time() - 90 * 86_400,) * 2)
+    there = far.model_copy(update={"logs": (str(tmp_path / "app.log"),)})
+    assert logs.clear(there).planned == 1
+    with log.open():
+        assert logs.clear(there).planned == 0
+        assert "1 stays because a process holds it open" in logs.clear(there).summary
+
+
 def test_local_times_over_ssh_are_those_of_the_far_zone(
     far: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

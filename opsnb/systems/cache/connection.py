@@ -187,7 +187,10 @@ def _permission(user: str, text: str) -> str:
 
 def _reason(error: Exception) -> str:
     """Return the operating system's words for `error`, without its number and address."""
-    cause = error.__cause__ or error.__context__ or error
+    # What was being handled when it was raised is its reason only where it is redis-py that
+    # wraps the operating system's error; it may be a failure of anything else.
+    context = error.__context__ if isinstance(error.__context__, OSError) else None
+    cause = error.__cause__ or context or error
     text = str(cause).rstrip(".")
     if isinstance(cause, OSError) and cause.strerror:
         text = cause.strerror

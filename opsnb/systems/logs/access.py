@@ -1,36 +1,43 @@
 """Requests as access logs have them: how long each took, and whether it was answered.
 
 Understood are the common and the combined format of web servers, the short lines of Node's
-loggers (`GET /path 200 12.3 ms`), and JSON lines such as pino's.
+loggers (`GET /path 200 12.3 ms`), and JSON lines such as pino's or a plain one of nginx.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from opsnb.check import check
-from opsnb.errors import NotConfigured
+from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Head, parse, pattern
+from opsnb.systems.logs.lines import Clock, Head, parse, pattern
 from opsnb.target import Target
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10
 _FAILED = 500  # from this status on it is the service's fault, not the caller's
+_SHOWN = 120  # characters of a line that is not understood
+_METHOD = r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\b"
 _REQUEST = re.compile(
-    r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<path>[/*]\S*?)"
+    rf"{_METHOD} (?P<path>[/*]\S*?)"
     r"(?: HTTP/[\d.]+)?\"?[\s:,]+(?P<status>[1-5]\d\d)\b(?P<rest>.*)"
 )
 _MS = re.compile(r"(\d+(?:\.\d+)?) ?ms\b")
-_SECONDS = re.compile(r"(?:request_time=\"?|rt=\"?|\s)(\d+\.\d{3})\"?\s*$")
+# By its name wherever it stands: the time of an upstream (urt) may follow it.
+_NAMED_SECONDS = re.compile(r"(?<!\w)(?:request_time|rt)=\"?(\d+\.\d+)")
+_LAST_SECONDS = re.compile(r"\s(\d+\.\d{3})\"?\s*$")
+# What a web server writes of a caller that spoke no HTTP, or asked by a rare method.
+_NO_REQUEST = re.compile(r"\"[^\"]*\" [1-5]\d\d\b")
 
 
 class Request(NamedTuple):
@@ -77,14 +84,49 @@ def traffic(target: Target, minutes: float) -> Traffic:
             "known.",
         )
     reader = WindowReader.back(host_of(target, _SYSTEM), 60 * minutes)
-    clock, since = reader.clock, reader.since
-    found = [
-        request
-        for path in target.access_logs
-        for line in reader.lines(path)
-        if (head := parse(line, clock)) and head.at >= since and (request := request_in(head))
-    ]
+    found: list[Request] = []
+    for path in target.access_logs:
+        requests, strange = _requests_in(reader.lines(path), reader.clock, reader.since)
+        if strange and not requests:
+            raise BadAnswer(_SYSTEM, _not_understood(target, path, strange))
+        found += requests
     return Traffic(minutes, found, reader.notes)
+
+
+def _requests_in(lines: Iterable[str], clock: Clock, since: float) -> tuple[list[Request], str]:
+    """Return the requests not older than `since`, and a line that hides some, or nothing.
+
+    A service may write other lines between its requests, so these hide none as long as it was
+    seen how it writes a request, and they name no method.
+    """
+    found: list[Request] = []
+    is_known = False
+    other = asking = ""
+    for line in lines:
+        head = parse(line, clock)
+        if head is None or (head.at < since and is_known):
+            continue
+        request = request_in(head)
+        is_known = is_known or request is not None
+        if head.at < since:
+            continue
+        if request:
+            found.append(request)
+        elif head.fields is not None or not _NO_REQUEST.match(head.rest):
+            other = line
+            asking = line if re.search(_METHOD, line) else asking
+    return found, asking or ("" if is_known else other)
+
+
+def _not_understood(target: Target, path: str, line: str) -> str:
+    shown = line.strip()
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return (
+        f"No line of {path} on {host_of(target, _SYSTEM).name} is a request in a format that is "
+        f"understood, such as this one: {shown} - let it be written in the common or combined "
+        "format, as `GET /path 200 12.3 ms` behind a time, or as JSON with method, url or uri, "
+        "and status."
+    )
 
 
 def request_in(head: Head) -> Request | None:
@@ -94,21 +136,42 @@ def request_in(head: Head) -> Request | None:
     match = _REQUEST.search(head.rest)
     if match is None:
         return None
-    took = _MS.search(match["rest"])
-    seconds = None if took else _SECONDS.search(match["rest"])
-    ms = float(took[1]) if took else 1000 * float(seconds[1]) if seconds else None
-    return Request(match["method"], match["path"], int(match["status"]), ms)
+    return Request(match["method"], match["path"], int(match["status"]), _ms(match["rest"]))
+
+
+def _ms(rest: str) -> float | None:
+    """Return how long a request took by what its line says behind the status."""
+    if took := _MS.search(rest):
+        return float(took[1])
+    seconds = _NAMED_SECONDS.search(rest) or _LAST_SECONDS.search(rest)
+    return 1000 * float(seconds[1]) if seconds else None
 
 
 def _of_fields(fields: Mapping[str, Any]) -> Request | None:
     asked, answered = fields.get("req") or fields, fields.get("res") or fields
     try:
-        method, path = asked["method"], asked.get("url") or asked["path"]
+        method, path = asked["method"], asked.get("url") or asked.get("uri") or asked["path"]
         status = int(answered.get("statusCode") or answered["status"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         return None
-    took = fields.get("responseTime", fields.get("duration_ms"))
-    return Request(str(method), str(path), status, float(took) if took is not None else None)
+    return Request(str(method), str(path), status, _ms_of_fields(fields))
+
+
+def _ms_of_fields(fields: Mapping[str, Any]) -> float | None:
+    """Return how long a request took by its JSON line; nginx writes seconds."""
+    for key, factor in (("responseTime", 1), ("duration_ms", 1), ("request_time", 1000)):
+        if key in fields:
+            return _length(fields[key], factor)
+    return None
+
+
+def _length(value: Any, factor: int) -> float | None:
+    """Return a length of time in ms; None when the log says none, such as "fast", "-" or NaN."""
+    try:
+        ms = factor * float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return ms if math.isfinite(ms) and ms >= 0 else None
 
 
 @check(needs=(HOST,))

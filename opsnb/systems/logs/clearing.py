@@ -1,12 +1,13 @@
 """Old logs: which there are under the target's log folders, and removing them.
 
-Handbook, section 9.1. Never the live files, no symbolic link is followed, no other file system is
-entered. Linux is expected, here and over ssh.
+Handbook, section 9.1. Never the live files nor one that a process holds open, no symbolic link is
+followed, no other file system is entered. Linux is expected, here and over ssh.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _MOST_ROWS = 50
 _MOST_FILES = 10_000
 _MIB = 2**20
 _DAY_MIN = 24 * 60
+_OPEN_FILES = 'exec find /proc/[0-9]*/fd "$@"'
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.log_*")
 # Of these a log's folder is never one: all of the machine would be looked through.
 _NO_LOG_FOLDERS = frozenset(
@@ -60,28 +62,25 @@ class OldLog:
 def clear(target: Target, former: ActionRecord | None, older_than_days: float = 30) -> Plan:
     """Clear old logs.
 
-    Removes the files under the folders of the target's logs that are named as logs and have not
-    been written to for `older_than_days` days. Raises NotConfigured when the target names no logs,
-    Refused when one of the folders is none for logs alone.
+    Removes the files under the folders of the target's logs that are named as logs, have not been
+    written to for `older_than_days` days and are held open by no process. Raises NotConfigured
+    when the target names no logs, Refused when one of the folders is none for logs alone.
     """
     days = former.terms["days"] if former else older_than_days
     host = _host(target)
     folders, live = _places(target, host)
-    found = _old(host, folders, live, days)
+    found, held = _unheld(host, folders, _old(host, folders, live, days))
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
         for start in range(0, len(found), _AT_ONCE):
-            _remove(_host(target), found[start : start + _AT_ONCE], days)
+            _remove(_host(target), folders, found[start : start + _AT_ONCE], days)
             yield min(start + _AT_ONCE, len(found))
 
     size = sum(each.size for each in found)
     names = " and ".join(folders)
     return Plan(
-        summary=f"Remove {len(found):,} logs under {names} that nobody has written to for "
-        f"{days:g} days, {size / _MIB:,.1f} MiB."
-        if found
-        else f"No log under {names} is older than {days:g} days: nothing to do.",
+        summary=_summary(names, found, held, days),
         planned=len(found),
         unit="files",
         command=f'find {names} -name "*.log" -mtime +{days:g} -delete',
@@ -93,6 +92,21 @@ def clear(target: Target, former: ActionRecord | None, older_than_days: float = 
         basis=[each.path for each in found],
         terms={"days": days},
     )
+
+
+def _summary(names: str, found: Sequence[OldLog], held: int, days: float) -> str:
+    size = sum(each.size for each in found)
+    what = (
+        f"Remove {len(found):,} logs under {names} that nobody has written to for {days:g} days, "
+        f"{size / _MIB:,.1f} MiB."
+        if found
+        else f"No log under {names}{' that could go' if held else ''} is older than {days:g} days: "
+        "nothing to do."
+    )
+    if not held:
+        return what
+    stay = "stays because a process holds it" if held == 1 else "stay because processes hold them"
+    return f"{what} {held:,} {'more ' if found else ''}{stay} open."
 
 
 def _host(target: Target) -> Host:
@@ -133,8 +147,41 @@ def _old(host: Host, folders: Sequence[str], live: set[str], days: float) -> lis
     return sorted(found, key=lambda each: each.written)[:_MOST_FILES]
 
 
-def _remove(host: Host, found: Sequence[OldLog], days: float) -> None:
-    """Remove those that are still as old as that, and still files."""
+def _unheld(
+    host: Host, folders: Sequence[str], found: Sequence[OldLog]
+) -> tuple[list[OldLog], int]:
+    """Return those that no process holds open, and how many others there are.
+
+    A quiet service writes no line for long: its log is alive, and what it would write into a
+    removed file is lost.
+    """
+    held = _held(host, folders) if found else set()
+    free = [each for each in found if each.path not in held]
+    return free, len(found) - len(free)
+
+
+def _held(host: Host, folders: Sequence[str]) -> set[str]:
+    """Return the files under `folders` that are open, as far as this user may see it."""
+    words = [word for each in folders for word in ("-o", "-lname", f"{_literal(each)}/*")][1:]
+    try:
+        told = host.run(
+            ["sh", "-c", _OPEN_FILES, "sh", "(", *words, ")", "-printf", r"%l\0"], _LIMIT_S
+        )
+    except ProgramFailed as error:
+        told = error.output  # other users' processes, and those that ended meanwhile
+    return set(told.split("\0")) - {""}
+
+
+def _literal(path: str) -> str:
+    """Return `path` as a pattern that it alone fits."""
+    return re.sub(r"([\\*?\[])", r"\\\1", path)
+
+
+def _remove(host: Host, folders: Sequence[str], old: Sequence[OldLog], days: float) -> None:
+    """Remove those that are still as old as that, still files, and still held by nobody."""
+    found, _ = _unheld(host, folders, old)
+    if not found:
+        return
     age = ["-maxdepth", "0", "-type", "f", "-mmin", f"+{days * _DAY_MIN:.0f}", "-delete"]
     # One that is gone already, or may not be removed, is no reason to leave the others; what is
     # left is measured afterwards.
@@ -143,7 +190,8 @@ def _remove(host: Host, found: Sequence[OldLog], days: float) -> None:
 
 
 def _effect(target: Target, folders: Sequence[str], live: set[str], days: float) -> Finding:
-    left = _old(_host(target), folders, live, days)
+    host = _host(target)
+    left, _ = _unheld(host, folders, _old(host, folders, live, days))
     message = f"{len(left) or 'No'} logs older than {days:g} days are left."
     return Finding(
         status=Status.WARN if left else Status.OK,

@@ -6,6 +6,7 @@ Pure functions, which know the shapes that services, pm2 and syslog write; they 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -338,7 +339,12 @@ def _json_moment(value: Any, clock: Clock) -> float | None:
         return _moment(match, clock) if match else None
     if value is None or isinstance(value, bool | dict | list):
         return None
-    seconds = float(value)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(seconds):
+        return None
     while seconds > _YEAR_5138:  # milli-, micro- or nanoseconds
         seconds /= 1000
     return min(seconds, clock.now)
