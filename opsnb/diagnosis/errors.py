@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from opsnb.check import check
 from opsnb.diagnosis.deployments import Deployment, deployments
 from opsnb.diagnosis.reading import Reading
-from opsnb.errors import BadAnswer, ServiceError, Unreachable
+from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import dependencies, host, logs, processes, queues
 from opsnb.systems.dependencies import Name
@@ -34,7 +34,10 @@ _BINS = 60
 _MOST_ROWS = 10
 _LOST_MOST = 5
 _QUOTE_LENGTH = 120
+_REQUESTS_MIN = 15.0  # whose failed requests are counted, at most
+_NO_FAILED_MIN = 1.0  # without a failed request, when they have ended
 _AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
+_ALSO = 0.2  # a second symptom, which stands behind what explains the first
 _MOST_SHARE = 0.95  # of what is known by words alone
 
 _TROUBLE = re.compile(
@@ -326,6 +329,30 @@ def failing_jobs(target: Target) -> Finding:
             )
             for row in bad
         ],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def failed_requests(target: Target, window: Window) -> Finding:
+    """Requests fail"""
+    try:
+        found = logs.error_rate(target, min(60 * window.hours, _REQUESTS_MIN))
+        if found.status not in (Status.WARN, Status.CRIT):
+            return found
+        # Those of a fault that was mended stay in the log: only a failure of now counts.
+        is_over = not logs.error_rate(target, _NO_FAILED_MIN).value
+    except NotConfigured as error:
+        # Many targets have none, and the errors can be explained without.
+        return Finding(status=Status.OK, message=str(error))
+    if is_over:
+        message = f"{found.message} None of them did in the last {span(60 * _NO_FAILED_MIN)}."
+        return found.model_copy(update={"status": Status.OK, "message": message})
+    remedy = Remedy(
+        runbook="incidents/performance_degradation",
+        why="looks at what the requests need, where the log tells of no error",
+    )
+    return found.model_copy(
+        update={"status": Status.WARN, "share": _ALSO, "remedies": [remedy]},
     )
 
 

@@ -212,6 +212,33 @@ def test_errors_that_come_again_and_again_have_not_ended(demo: Target, tmp_path:
     assert diagnosed(target).symptom.status is Status.WARN
 
 
+def answered(target: Target, path: Path, *statuses: tuple[float, int]) -> Target:
+    """Return the target with an access log of its own, its requests so many seconds old."""
+    lines = [(age, f"GET /api/projects {status} 12.3 ms") for age, status in statuses]
+    logs = written(target, path, *lines).logs
+    return target.model_copy(update={"access_logs": logs})
+
+
+def test_failed_requests_are_seen_where_the_log_has_no_error(demo: Target, tmp_path: Path) -> None:
+    requests = [(240.0 - n / 2, 503 if n % 12 == 0 else 200) for n in range(480)]
+    found = errors.failed_requests(
+        answered(demo, tmp_path / "access.log", *requests), errors.Window(1)
+    )
+    assert found.status is Status.WARN
+    assert "40 of 480 requests of the last 15 minutes failed" in found.message
+    assert found.remedies[0].runbook == "incidents/performance_degradation"
+
+
+def test_requests_that_fail_no_more_need_no_cause(demo: Target, tmp_path: Path) -> None:
+    requests = [(240.0 - n / 2, 503 if n < 40 else 200) for n in range(480)]
+    target = answered(demo, tmp_path / "access.log", *requests)
+    found = errors.failed_requests(target, errors.Window(1))
+    assert found.status is Status.OK
+    assert "None of them did in the last 60 s" in found.message
+    without = target.model_copy(update={"access_logs": ()})
+    assert errors.failed_requests(without, errors.Window(1)).status is Status.OK
+
+
 def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
     target = written(
         demo, tmp_path / "app.log", (40, "WARN redis lost: no connection"), (30, "ERROR failed")
