@@ -72,7 +72,7 @@ Errors = list[tuple[str, ErrorEntry]]
 
 @dataclass(frozen=True)
 class Alike:
-    """Errors that say the same."""
+    """Errors that say the same, or the rest of them, each of which is said a few times only."""
 
     errors: Errors
     """Each with its log, the oldest first; at least one."""
@@ -431,7 +431,7 @@ def _alike(target: Target, errors: Errors, now: float) -> list[Alike]:
 
 
 def _course(errors: Errors, now: float) -> Alike:
-    """Return errors that say the same with when they began and ended."""
+    """Return errors with when they began and ended."""
     ordered = sorted(errors, key=lambda item: item[1].at)
     moments = [entry.at for _, entry in ordered]
     return Alike(ordered, _begun(moments), _ended(moments, now))
