@@ -1,13 +1,14 @@
 """Why there are many errors: a release, what the service stands on, another's service, its code.
 
-Handbook, section 6.2. Errors are grouped by what they say, without numbers and ids; when they began
-is compared with when processes were started and when Redis or PostgreSQL was lost.
+Handbook, section 6.2. Errors are grouped by what they say, without numbers and ids; when those of a
+group began is compared with when processes were started and when Redis or PostgreSQL was lost.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlsplit
@@ -15,11 +16,11 @@ from urllib.parse import urlsplit
 from opsnb.check import check
 from opsnb.diagnosis.deployments import Deployment, deployments
 from opsnb.diagnosis.reading import Reading
-from opsnb.errors import BadAnswer, ServiceError, Unreachable
+from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import dependencies, host, logs, processes, queues
 from opsnb.systems.dependencies import Name
-from opsnb.systems.logs.lines import ErrorEntry
+from opsnb.systems.logs.lines import ErrorEntry, pattern
 from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.target import Target
 
@@ -32,7 +33,11 @@ _PRECEDES_S = 120.0  # what happened so long before the errors began may have ca
 _BINS = 60
 _MOST_ROWS = 10
 _LOST_MOST = 5
+_QUOTE_LENGTH = 120
+_REQUESTS_MIN = 15.0  # whose failed requests are counted, at most
+_NO_FAILED_MIN = 1.0  # without a failed request, when they have ended
 _AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
+_ALSO = 0.2  # a second symptom, which stands behind what explains the first
 _MOST_SHARE = 0.95  # of what is known by words alone
 
 _TROUBLE = re.compile(
@@ -53,6 +58,33 @@ _NAMES: dict[Name, str] = {
     "redis": r"redis|valkey|bullmq",
     "postgres": r"postgres|\bpg\b|database|\bsql\b",
 }
+# Words that Redis alone says, whether or not its name stands beside them.
+_FULL = re.compile(r"OOM command|maxmemory")
+_REDIS_SAYS = re.compile(rf"{_FULL.pattern}|\bMISCONF\b|\bREADONLY\b|\buser_script\b")
+_MAKE_ROOM = (
+    Remedy(runbook="cache/health", why="tells how full it is, and what it does when it is"),
+    Remedy(runbook="cache/key_patterns", why="shows which keys take the memory"),
+)
+
+
+Errors = list[tuple[str, ErrorEntry]]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Errors that say the same, or the rest of them, each of which is said a few times only."""
+
+    errors: Errors
+    """Each with its log, the oldest first; at least one."""
+    begun: float
+    """When those that go on, or ended last, began."""
+    ended: float | None
+    """When they ended; None while they go on."""
+
+    @property
+    def sample(self) -> str:
+        """What the newest of them says."""
+        return self.errors[-1][1].message[:_QUOTE_LENGTH].rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -60,10 +92,8 @@ class Seen:
     """What the logs and the process manager tell of one window of time."""
 
     window: logs.Window
-    begun: float | None
-    """When the errors that go on, or ended last, began; None when there are none."""
-    ended: float | None
-    """When they ended; None while they go on."""
+    alike: list[Alike]
+    """The errors worth a cause, those that say the same together, the most first."""
     lost: dict[Name, list[tuple[float, str]]]
     """When lines told that Redis or PostgreSQL was lost, and the lines."""
     started: dict[str, float]
@@ -75,6 +105,35 @@ class Seen:
     def count(self) -> int:
         """How many errors there are."""
         return len(self.window.errors)
+
+    @property
+    def going_on(self) -> list[Alike]:
+        """Those of `alike` that have not ended."""
+        return [each for each in self.alike if each.ended is None]
+
+    @property
+    def current(self) -> Errors:
+        """The errors that go on, which are those to be explained."""
+        return _errors_of(self.going_on)
+
+    @property
+    def ended(self) -> float | None:
+        """When the last of them ended; None while some go on, or when there are none."""
+        if self.going_on:
+            return None
+        return max((each.ended for each in self.alike if each.ended is not None), default=None)
+
+    def such(self, some: Sequence[Alike]) -> str:
+        """Return the subject of a sentence about `some` of them, which tells which they are."""
+        count = len(_errors_of(some))
+        if count == self.count:
+            return "They"
+        return f'{count} of {self.count} errors, most of all "{some[0].sample}",'
+
+    def counted(self, some: Errors) -> str:
+        """Return how many of the errors that go on are `some`, in words."""
+        total = len(self.current)
+        return f"{len(some)} of {total} errors" + (" that go on" if total < self.count else "")
 
 
 class Window(Reading[Seen]):
@@ -91,14 +150,13 @@ def rate(target: Target, window: Window) -> Finding:
     seen = window.of(target)
     rows = sorted(logs.groups(seen.window.errors), key=lambda row: -int(row["count"]))
     words = [logs.sentence(rows, seen.count, window.hours)]
-    if seen.begun is not None:
-        ended = f" and ended at {clock(seen.ended * 1000)}" if seen.ended else ""
-        words.append(f"They began at {clock(seen.begun * 1000)}{ended}.")
+    if seen.alike:
+        words.append(_when(seen))
     message = " ".join([*words, *seen.window.unread, *seen.window.notes])
     found = Finding.measured(
         seen.count, target.threshold("log_errors"), message, rows=rows[:_MOST_ROWS]
     )
-    return found.model_copy(update={"status": Status.OK}) if seen.ended else found
+    return found.model_copy(update={"status": Status.OK}) if seen.ended is not None else found
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
@@ -111,24 +169,25 @@ def deployed(target: Target, window: Window) -> Finding:
     ]
     if few := _few(target, seen):
         return Finding(status=Status.OK, message=few, rows=rows)
-    assert seen.begun is not None  # there are errors
-    before = [
-        each for each in seen.deployed if each.began - 1 < seen.begun < each.ended + _PRECEDES_S
-    ]
-    if not before:
+    preceded = [(each, last) for each in seen.going_on if (last := _deployment(seen, each))]
+    if not preceded:
         message = f"No deployment of {target.name} is recorded just before they began."
         return Finding(status=Status.OK, message=message, rows=rows)
-    last = before[-1]
-    back = [each for each in seen.deployed if each.is_rollback and each.began > last.began]
-    if back:
-        message = f"{last.run_id} preceded them, and was rolled back by {back[-1].run_id}."
+    there = [(each, last) for each, last in preceded if not _rollback(seen, last)]
+    if not there:
+        _, last = preceded[0]
+        back = _rollback(seen, last)
+        assert back is not None  # each of them was rolled back
+        message = f"{last.run_id} preceded them, and was rolled back by {back.run_id}."
         return Finding(status=Status.OK, message=message, rows=rows)
+    first, last = there[0]
+    ours = [each for each, other in there if other is last]
     return Finding(
         status=Status.CRIT,
-        message=f"They began {span(seen.begun - last.began)} after the deployment {last.run_id} "
-        "had begun.",
+        message=f"{seen.such(ours)} began {span(first.begun - last.began)} after the deployment "
+        f"{last.run_id} had begun.",
         rows=rows,
-        share=_STARTED,
+        share=_STARTED * len(_errors_of(ours)) / len(seen.current),
         remedies=[Remedy(runbook="deployment/rollback", why="goes back to the release before")],
     )
 
@@ -145,23 +204,21 @@ def started(target: Target, window: Window) -> Finding:
     ]
     if few := _few(target, seen):
         return Finding(status=Status.OK, message=few, rows=rows)
-    assert seen.begun is not None  # there are errors
-    before = {
-        name: seen.begun - at
-        for name, at in seen.started.items()
-        if -1 < seen.begun - at < _PRECEDES_S
-    }
-    if not before:
+    ours = [each for each in seen.going_on if _starts_before(seen, each)]
+    if not ours:
         message = f"No process was started within {span(_PRECEDES_S)} before they began."
         return Finding(status=Status.OK, message=message, rows=rows)
-    after, own = max(0.0, min(before.values())), len(_own(target, seen, is_upstream=False))
+    before = _starts_before(seen, ours[0])
+    after, begun = max(0.0, min(before.values())), _errors_of(ours)
+    own = len(_own(target, begun, is_upstream=False))
     return Finding(
         status=Status.WARN,
-        message=f"They began {span(after)} after the start of {and_list(sorted(before))}; {own} of "
-        f"{seen.count} speak of nothing but the service itself.",
+        message=f"{seen.such(ours)} began {span(after)} after the start of "
+        f"{and_list(sorted(before))}; {own} of {len(begun)} speak of nothing but the service "
+        "itself.",
         rows=rows,
         # A start explains little of what other services do wrong.
-        share=_STARTED * own / seen.count,
+        share=_STARTED * own / len(seen.current),
         remedies=[
             Remedy(runbook="deployment/rollback", why="goes back, when it started a new release")
         ],
@@ -196,20 +253,33 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
                 Remedy(runbook="incidents/service_down", apply=True, why=f"starts {known.title}")
             ],
         )
-    before = [at for at, _ in lost if seen.begun is not None and at >= seen.begun - _PRECEDES_S]
-    ours = sum(_is_about(target, entry.message, name) for _, entry in seen.window.errors)
-    if not before or not ours or _few(target, seen):
-        message = (
-            f"{known.said} {len(lost)} lines of the log tell that it was lost; {ours} of "
-            f"{seen.count} errors speak of it."
+    ours = [(path, entry) for path, entry in seen.current if _is_about(target, entry.message, name)]
+    few = _few(target, seen)
+    if few or not ours:
+        message = few or f"{seen.counted(ours)} speak of it."
+        return Finding(status=Status.OK, message=f"{known.said} {message}", rows=rows)
+    share = _MOST_SHARE * len(ours) / len(seen.current)
+    if full := [entry for _, entry in ours if name == "redis" and _FULL.search(entry.message)]:
+        return Finding(
+            status=Status.WARN,
+            message=f"Redis answers, but is full: {seen.counted(ours)} speak of it, {len(full)} "
+            "of them of its memory.",
+            rows=rows,
+            share=share,
+            remedies=list(_MAKE_ROOM),
         )
-        return Finding(status=Status.OK, message=message, rows=rows)
+    begun = min(each.begun for each in seen.going_on)
+    before = [at for at, line in lost if at >= begun - _PRECEDES_S and not _FULL.search(line)]
+    told = (
+        f"{len(before)} lines tell that it was lost, the last at {clock(before[-1] * 1000)}; "
+        if before
+        else ""
+    )
     return Finding(
         status=Status.WARN,
-        message=f"{known.title} answers now, but {len(before)} lines tell that it was lost, the "
-        f"last at {clock(before[-1] * 1000)}; {ours} of {seen.count} errors speak of it.",
+        message=f"{known.title} answers now, but {told}{seen.counted(ours)} speak of it.",
         rows=rows,
-        share=_MOST_SHARE * ours / seen.count,
+        share=share,
         remedies=[Remedy(runbook="incidents/service_down", why="tells whether it stays up")],
     )
 
@@ -263,6 +333,30 @@ def failing_jobs(target: Target) -> Finding:
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+def failed_requests(target: Target, window: Window) -> Finding:
+    """Requests fail"""
+    try:
+        found = logs.error_rate(target, min(60 * window.hours, _REQUESTS_MIN))
+        if found.status not in (Status.WARN, Status.CRIT):
+            return found
+        # Those of a fault that was mended stay in the log: only a failure of now counts.
+        is_over = not logs.error_rate(target, _NO_FAILED_MIN).value
+    except NotConfigured as error:
+        # Many targets have none, and the errors can be explained without.
+        return Finding(status=Status.OK, message=str(error))
+    if is_over:
+        message = f"{found.message} None of them did in the last {span(60 * _NO_FAILED_MIN)}."
+        return found.model_copy(update={"status": Status.OK, "message": message})
+    remedy = Remedy(
+        runbook="incidents/performance_degradation",
+        why="looks at what the requests need, where the log tells of no error",
+    )
+    return found.model_copy(
+        update={"status": Status.WARN, "share": _ALSO, "remedies": [remedy]},
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def course(target: Target, window: Window) -> Finding:
     """Errors over time"""
     seen = window.of(target)
@@ -288,7 +382,10 @@ def events(target: Target, window: Window) -> Finding:
     ]
     found += [(each.began, each.runbook) for each in seen.deployed]
     for name, lost in seen.lost.items():
-        found += [(at, f"{name} lost") for at, _ in lost[-_LOST_MOST:]]
+        found += [
+            (at, f"{name} {'full' if _FULL.search(line) else 'lost'}")
+            for at, line in lost[-_LOST_MOST:]
+        ]
     rows: list[Row] = [{"at": logs.iso(at), "event": event} for at, event in sorted(found)]
     message = (
         f"{len(rows)} deployments, starts of processes and losses of Redis or PostgreSQL are known."
@@ -302,22 +399,53 @@ def _look(target: Target, hours: float) -> Seen:
         name: sorted((at, line) for at, line in window.marked if _is_about(target, line, name))
         for name in _NAMES
     }
-    moments = sorted(entry.at for _, entry in window.errors)
     return Seen(
         window,
-        _begun(moments),
-        _ended(moments, window.since + hours * 3600),
+        _alike(target, window.errors, window.since + hours * 3600),
         lost,
         _started(target),
         deployments(target, window.since),
     )
 
 
-def _begun(moments: list[float]) -> float | None:
+def _alike(target: Target, errors: Errors, now: float) -> list[Alike]:
+    """Return the errors that say the same together, the most first.
+
+    What is said a few times only is taken together, so that errors that differ from each other are
+    seen; when even that is few, it is left out beside others that are many.
+    """
+    by_pattern: dict[str, Errors] = defaultdict(list)
+    for path, entry in errors:
+        by_pattern[pattern(entry.message)].append((path, entry))
+    limit = target.threshold("log_errors")
+    many: list[Errors] = []
+    rest: Errors = []
+    for said in by_pattern.values():
+        if limit.judge(len(said)) is Status.OK:
+            rest += said
+        else:
+            many.append(said)
+    if rest and (not many or limit.judge(len(rest)) is not Status.OK):
+        many.append(rest)
+    return [_course(said, now) for said in sorted(many, key=len, reverse=True)]
+
+
+def _course(errors: Errors, now: float) -> Alike:
+    """Return errors with when they began and ended."""
+    ordered = sorted(errors, key=lambda item: item[1].at)
+    moments = [entry.at for _, entry in ordered]
+    return Alike(ordered, _begun(moments), _ended(moments, now))
+
+
+def _errors_of(some: Iterable[Alike]) -> Errors:
+    return [error for each in some for error in each.errors]
+
+
+def _begun(moments: list[float]) -> float:
     """Return when the last errors without a long pause between them began."""
-    begun = None
+    begun = moments[-1]
     for at in reversed(moments):
-        if begun is not None and begun - at > _PAUSE_S:
+        if begun - at > _PAUSE_S:
             break
         begun = at
     return begun
@@ -325,13 +453,44 @@ def _begun(moments: list[float]) -> float | None:
 
 def _ended(moments: list[float], now: float) -> float | None:
     """Return when these errors ended; None when the next may come as the others did."""
-    if not moments:
-        return None
     gaps = [later - at for at, later in pairwise(moments)]
     long = [gap for gap in gaps if gap > _PAUSE_S]
     usual = gaps if len(long) >= _COME_AGAIN else [gap for gap in gaps if gap <= _PAUSE_S]
     quiet = now - moments[-1] > max(_QUIET_S, _QUIET_GAPS * max(usual, default=_PAUSE_S))
     return moments[-1] if quiet else None
+
+
+def _when(seen: Seen) -> str:
+    """Return when the errors began: the most of those that go on, or all when none does."""
+    if seen.ended is not None:
+        begun = min(each.begun for each in seen.alike)
+        return f"They began at {clock(begun * 1000)} and ended at {clock(seen.ended * 1000)}."
+    first = seen.going_on[0]
+    which = "" if len(first.errors) == seen.count else f"{seen.such([first])} go on. "
+    return f"{which}They began at {clock(first.begun * 1000)}."
+
+
+def _deployment(seen: Seen, alike: Alike) -> Deployment | None:
+    """Return the last deployment that these errors began with."""
+    before = [
+        each for each in seen.deployed if each.began - 1 < alike.begun < each.ended + _PRECEDES_S
+    ]
+    return before[-1] if before else None
+
+
+def _rollback(seen: Seen, deployment: Deployment) -> Deployment | None:
+    """Return what took a deployment back since."""
+    back = [each for each in seen.deployed if each.is_rollback and each.began > deployment.began]
+    return back[-1] if back else None
+
+
+def _starts_before(seen: Seen, alike: Alike) -> dict[str, float]:
+    """Return how long before these errors processes were started, of those just before."""
+    return {
+        name: alike.begun - at
+        for name, at in seen.started.items()
+        if -1 < alike.begun - at < _PRECEDES_S
+    }
 
 
 def _started(target: Target) -> dict[str, float]:
@@ -350,6 +509,8 @@ def _started(target: Target) -> dict[str, float]:
 
 def _is_about(target: Target, line: str, name: Name) -> bool:
     """Say whether `line` speaks of trouble with Redis or PostgreSQL."""
+    if name == "redis" and _REDIS_SAYS.search(line):
+        return True
     if not _TROUBLE.search(line):
         return False
     url = target.redis_url if name == "redis" else target.database_url
@@ -363,16 +524,16 @@ def _few(target: Target, seen: Seen) -> str:
     """Return why nothing has to be explained, or nothing when there are many errors."""
     if target.threshold("log_errors").judge(seen.count) is Status.OK:
         return f"There are {seen.count} errors, which is not many."
-    if seen.ended:
+    if seen.ended is not None:
         return f"The errors ended at {clock(seen.ended * 1000)}."
     return ""
 
 
-def _own(target: Target, seen: Seen, *, is_upstream: bool) -> list[tuple[str, ErrorEntry]]:
-    """Return the errors that speak of another's service, or of nothing known."""
+def _own(target: Target, errors: Errors, *, is_upstream: bool) -> Errors:
+    """Return those of `errors` that speak of another's service, or of nothing known."""
     return [
         (path, entry)
-        for path, entry in seen.window.errors
+        for path, entry in errors
         if not any(_is_about(target, entry.message, name) for name in _NAMES)
         and bool(_UPSTREAM.search(entry.message)) == is_upstream
     ]
@@ -385,8 +546,8 @@ def _worded(
     seen = window.of(target)
     if few := _few(target, seen):
         return Finding(status=Status.OK, message=few)
-    ours = _own(target, seen, is_upstream=is_upstream)
-    message = f"{len(ours)} of {seen.count} errors {words}."
+    ours = _own(target, seen.current, is_upstream=is_upstream)
+    message = f"{seen.counted(ours)} {words}."
     if not ours:
         return Finding(status=Status.OK, message=message)
     rows = sorted(logs.groups(ours), key=lambda row: -int(row["count"]))
@@ -394,6 +555,6 @@ def _worded(
         status=Status.WARN,
         message=f"{message} Most of all: {rows[0]['sample']}",
         rows=rows[:_MOST_ROWS],
-        share=_MOST_SHARE * len(ours) / seen.count,
+        share=_MOST_SHARE * len(ours) / len(seen.current),
         remedies=list(remedies),
     )

@@ -117,6 +117,85 @@ def test_older_errors_are_not_the_beginning_of_new_ones(demo: Target, tmp_path: 
     assert [row["count"] for row in found.rows] == [20, 1]
 
 
+OOM = "ERROR OOM command not allowed when used memory > 'maxmemory'."
+
+
+def test_other_errors_before_do_not_hide_a_start(demo: Target, tmp_path: Path) -> None:
+    (app,) = (each for each in processes.listed(demo) if each.name == "app")
+    assert app.uptime_s is not None
+    step = (app.uptime_s - 1) / 40
+    before = [(app.uptime_s + 260 - n, OOM) for n in range(16)]
+    after = [((40 - n) * step, f"ERROR x is not a function {n}") for n in range(40)]
+    target = written(demo, tmp_path / "app.log", *before, *after)
+    found = diagnosed(target, app.uptime_s / 3600 + 1)
+    assert incident.names(found)[0] == "errors.started"
+    assert found.causes[0].message.startswith("40 of 56 errors, most of all")
+    assert "40 of 40 speak of nothing but the service" in found.causes[0].message
+    assert "40 of 56 errors" in found.symptom.message
+    assert "errors.redis" not in incident.names(found)  # it was full, and is no more
+
+
+def test_other_errors_before_do_not_hide_a_deployment(demo: Target, tmp_path: Path) -> None:
+    lines = [*((280.0 - n, OOM) for n in range(16)), *((20.0 - n, "ERROR x") for n in range(20))]
+    target = written(demo, tmp_path / "app.log", *lines)
+    record("deployment/deploy", datetime.now(UTC) - timedelta(seconds=45))
+    first = diagnosed(target).causes[0]
+    assert (first.name, first.remedies[0].runbook) == ("errors.deployed", "deployment/rollback")
+    assert first.message.startswith('20 of 36 errors, most of all "x", began')
+
+
+def test_errors_that_began_at_another_time_lessen_the_share(demo: Target, tmp_path: Path) -> None:
+    others = [(600.0 - 10 * n, "ERROR other") for n in range(60)]
+    lines = sorted([*others, *((20.0 - n, "ERROR x") for n in range(20))], reverse=True)
+    target = written(demo, tmp_path / "app.log", *lines)
+    record("deployment/deploy", datetime.now(UTC) - timedelta(seconds=45))
+    (found,) = (each for each in diagnosed(target).causes if each.name == "errors.deployed")
+    assert found.share is not None
+    assert 0.2 < found.share < 0.3
+
+
+def test_groups_that_have_all_ended_need_no_cause(demo: Target, tmp_path: Path) -> None:
+    # The pause between the two is no pause of either, and asks for no quiet as long.
+    lines = [*((420.0 - n, OOM) for n in range(16)), *((160.0 - n, "ERROR x") for n in range(100))]
+    found = diagnosed(written(demo, tmp_path / "app.log", *lines))
+    assert incident.names(found) == []
+    assert (found.symptom.status, found.symptom.value) == (Status.OK, 116)
+    assert "ended at" in found.symptom.message
+
+
+def test_errors_that_all_differ_are_judged_together(demo: Target, tmp_path: Path) -> None:
+    lines = [(20.0 - n, f"ERROR no {'x' * (n + 1)}") for n in range(20)]
+    found = diagnosed(written(demo, tmp_path / "app.log", *lines))
+    assert "errors.code" in incident.names(found)
+    assert "20 of 20 errors speak" in next(
+        each.message for each in found.causes if each.name == "errors.code"
+    )
+
+
+def test_a_full_redis_is_known_by_its_own_words(demo: Target, tmp_path: Path) -> None:
+    script = "ERROR script: 4f1d, on @user_script:1."
+    lines = [(20.0 - n / 2, OOM if n % 4 else script) for n in range(40)]
+    target = written(demo, tmp_path / "app.log", *lines)
+    found = diagnosed(target)
+    assert incident.names(found)[0] == "errors.redis"
+    assert "errors.code" not in incident.names(found)
+    first = found.causes[0]
+    assert "full: 40 of 40 errors speak of it" in first.message
+    assert [each.runbook for each in first.remedies] == ["cache/health", "cache/key_patterns"]
+    told = [row["event"] for row in errors.events(target, errors.Window(1)).rows]
+    assert "redis full" in told
+    assert "redis lost" not in told
+
+
+def test_a_redis_that_takes_no_writes_is_known_by_its_own_words(
+    demo: Target, tmp_path: Path
+) -> None:
+    lines = [(20.0 - n, "ERROR READONLY You can't write against a replica.") for n in range(20)]
+    found = diagnosed(written(demo, tmp_path / "app.log", *lines))
+    assert incident.names(found)[0] == "errors.redis"
+    assert "20 of 20 errors speak of it" in found.causes[0].message
+
+
 def test_errors_that_have_ended_need_no_cause(demo: Target, tmp_path: Path) -> None:
     lines = [(140.0 - n, "ERROR x is not a function") for n in range(100)]
     target = written(demo, tmp_path / "app.log", *lines)
@@ -131,6 +210,33 @@ def test_errors_that_come_again_and_again_have_not_ended(demo: Target, tmp_path:
     bursts = [(600.0 * burst + 100 - n, "ERROR no answer") for burst in range(5) for n in range(20)]
     target = written(demo, tmp_path / "app.log", *sorted(bursts, reverse=True))
     assert diagnosed(target).symptom.status is Status.WARN
+
+
+def answered(target: Target, path: Path, *statuses: tuple[float, int]) -> Target:
+    """Return the target with an access log of its own, its requests so many seconds old."""
+    lines = [(age, f"GET /api/projects {status} 12.3 ms") for age, status in statuses]
+    logs = written(target, path, *lines).logs
+    return target.model_copy(update={"access_logs": logs})
+
+
+def test_failed_requests_are_seen_where_the_log_has_no_error(demo: Target, tmp_path: Path) -> None:
+    requests = [(240.0 - n / 2, 503 if n % 12 == 0 else 200) for n in range(480)]
+    found = errors.failed_requests(
+        answered(demo, tmp_path / "access.log", *requests), errors.Window(1)
+    )
+    assert found.status is Status.WARN
+    assert "40 of 480 requests of the last 15 minutes failed" in found.message
+    assert found.remedies[0].runbook == "incidents/performance_degradation"
+
+
+def test_requests_that_fail_no_more_need_no_cause(demo: Target, tmp_path: Path) -> None:
+    requests = [(240.0 - n / 2, 503 if n < 40 else 200) for n in range(480)]
+    target = answered(demo, tmp_path / "access.log", *requests)
+    found = errors.failed_requests(target, errors.Window(1))
+    assert found.status is Status.OK
+    assert "None of them did in the last 60 s" in found.message
+    without = target.model_copy(update={"access_logs": ()})
+    assert errors.failed_requests(without, errors.Window(1)).status is Status.OK
 
 
 def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
