@@ -11,15 +11,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from opsnb.check import Check, check
+from opsnb.diagnosis import slowness
 from opsnb.diagnosis.outage import CLEAR
 from opsnb.errors import ServiceError
-from opsnb.model import Finding, Remedy, Status
+from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
 from opsnb.target import Target
 
 _BUSY = 3.0  # processes that want to run, for each core
 _QUICK_MS = 50.0
 _PINGS = 5
+_WATCHED_S = 2.0
 
 Remedies = Callable[[Target, Finding], list[Remedy]]
 
@@ -130,30 +132,53 @@ RESOURCES: tuple[Check[[]], ...] = (
 )
 """Of the machine."""
 
+
+def _end_blocker(_: Target, finding: Finding) -> list[Remedy]:
+    return [
+        Remedy(
+            runbook="troubleshooting/slow_queries",
+            parameters={"end_pid": int(finding.rows[0]["session"])},
+            why="shows the session that blocks; with --apply it is ended",
+        )
+    ]
+
+
 DATABASE: tuple[Check[[]], ...] = (
-    _cause(database.blocking.given(), 0.9, _leads_to("database/connections", "shows who blocks")),
+    _cause(database.blocking.given(), 0.9, _end_blocker),
     _cause(database.connections, 0.8, _leads_to("database/connections", "shows who holds them")),
     _cause(
         database.long_queries.given(),
         0.75,
         _leads_to("database/connections", "ends them, with --apply"),
     ),
+    # What is slow now: an average since the last reset may be of a day that is long over.
     _cause(
-        database.slow_statements.given(),
+        slowness.pace.given(_WATCHED_S),
         0.65,
         _leads_to("troubleshooting/slow_queries", "explains the worst"),
-    ),
-    _cause(
-        database.cache_hits,
-        0.3,
-        _leads_to("database/performance", "shows what reads from disk"),
     ),
 )
 """Of PostgreSQL."""
 
+
+def _misses_of_the_cache(target: Target) -> Finding:
+    """Return the hit rate, not as a cause when it is BullMQ that looked up in vain."""
+    found = cache.hit_rate.function(target, _WATCHED_S)
+    if found.status not in (Status.WARN, Status.CRIT):
+        return found
+    seen = cache.losses(target, _WATCHED_S)
+    if seen.status(target) is not Status.OK:
+        return found
+    message = (
+        f"{found.message} Of the cache's own reads {seen.misses:,} of {seen.reads:,} missed within "
+        f"{seen.seconds:.0f} s."
+    )
+    return Finding(status=Status.OK, message=message, rows=found.rows)
+
+
 CACHE: tuple[Check[[]], ...] = (
     _cause(
-        cache.hit_rate.given(),
+        replace(cache.hit_rate.given(), function=_misses_of_the_cache),
         0.55,
         _leads_to("troubleshooting/high_cache_miss_rate", "tells why it misses"),
     ),
@@ -164,6 +189,20 @@ CACHE: tuple[Check[[]], ...] = (
     _cause(cache.latency, 0.5, _leads_to("cache/performance", "shows the slow commands")),
 )
 """Of Redis as a cache."""
+
+
+def _pauses(target: Target) -> Finding:
+    """Return the pauses, as bad as the length of what they hold up, which they explain."""
+    found = queues.pauses.function(target)
+    paused = {row["queue"] for row in found.rows}
+    limit = target.threshold("queue_waiting")
+    lengths = [
+        limit.judge(row["waiting"])
+        for row in (queues.depth.function(target).rows if paused else [])
+        if row["queue"] in paused
+    ]
+    return found.model_copy(update={"status": worst([found.status, *lengths])})
+
 
 QUEUES: tuple[Check[[]], ...] = (
     _cause(
@@ -185,7 +224,11 @@ QUEUES: tuple[Check[[]], ...] = (
             "troubleshooting/failed_jobs", "queue_failed_percent", "failed_percent", "tells why"
         ),
     ),
-    _cause(queues.pauses, 0.4, lambda _, finding: _resume(finding)),
+    _cause(
+        replace(queues.pauses, function=_pauses),
+        0.75,
+        lambda _, finding: _resume(finding),
+    ),
 )
 """Of BullMQ."""
 

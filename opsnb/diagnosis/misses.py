@@ -13,7 +13,6 @@ from opsnb.target import Target
 
 _SYSTEMS = (cache.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
-_ENOUGH_MISSES = 20  # in the window; below it is no symptom
 _NOTEWORTHY = 0.3  # of the misses
 
 
@@ -38,13 +37,17 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def evicted(target: Target, seconds: float = 2) -> Finding:
-    """Keys are thrown away as memory is full"""
+    """Keys are thrown away as memory is full
+
+    While it is full, what nothing else explains was thrown away before it was watched, or has not
+    found room since; a cache that is warmed up anew would lose it again.
+    """
     seen = cache.losses(target, seconds)
     return _judge(
         target,
         seen,
-        seen.evicted,
-        f"{seen.evicted:,} keys were thrown away",
+        seen.evicted if not seen.full else seen.evicted + _unexplained(seen),
+        f"{seen.evicted:,} keys were thrown away" + "; memory is at its limit" * seen.full,
         Remedy(runbook="cache/key_patterns", why="shows what takes the memory"),
         Remedy(runbook="cache/health", why="shows maxmemory and its policy"),
     )
@@ -58,7 +61,7 @@ def cold(target: Target, seconds: float = 2) -> Finding:
     return _judge(
         target,
         seen,
-        _unexplained(seen) if sparse else 0,
+        _unexplained(seen) if sparse and not seen.full else 0,
         f"the cache holds {keys:,} keys",
         Remedy(runbook="cache/warm_up", apply=True, why="has the service load what is read most"),
     )
@@ -72,7 +75,7 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
     return _judge(
         target,
         seen,
-        0 if sparse else _unexplained(seen),
+        0 if sparse or seen.full else _unexplained(seen),
         f"the cache holds {keys:,} keys, and few go",
         Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
     )
@@ -89,8 +92,10 @@ def _judge(target: Target, seen: Losses, explained: int, words: str, *mends: Rem
     message = (
         f"Within {seen.seconds:.0f} s {seen.misses:,} of {seen.reads:,} reads missed, and {words}."
     )
-    status = target.threshold("cache_hit_percent").judge(100 - seen.percent)
-    if seen.misses < _ENOUGH_MISSES or share < _NOTEWORTHY or status is Status.OK:
+    if seen.of_queues:
+        message += " Lookups of BullMQ are left out."
+    status = seen.status(target)
+    if share < _NOTEWORTHY or status is Status.OK:
         return Finding(status=Status.OK, message=message)
     return Finding(
         status=status,

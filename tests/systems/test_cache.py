@@ -756,6 +756,60 @@ def test_monitor_is_bounded_shows_no_value_and_is_ended(server: Server) -> None:
     assert cache.commands(server.target(), 0).status is Status.SKIPPED
 
 
+def test_lookups_of_queues_are_none_of_the_cache(server: Server) -> None:
+    client = server.client()
+    fill(client, numbered("gemini", 10))
+    ended = threading.Event()
+    look = "for n = 1, 9 do redis.call('exists', KEYS[1] .. n) end"
+
+    def work(cached: list[bytes], db: int) -> None:
+        with server.client() as other, server.client(db) as queue:
+            while not ended.wait(0.005):
+                queue.eval(look, 1, "bull:mail:")
+                other.mget(cached)
+                if not other.get(lost):
+                    other.set(lost, b"loaded", px=1)
+
+    lost = b'gemini:lost "\xff\n'
+    for db, cached, share in (
+        (0, numbered("gemini", 9), 0.1),  # a tenth is loaded, written and gone before the next look
+        (3, numbered("never", 9), 1.0),
+    ):
+        ended.clear()
+        worker = threading.Thread(target=work, args=[cached, db])
+        worker.start()
+        try:
+            seen = cache.losses(server.target(), 0.5)
+        finally:
+            ended.set()
+            worker.join()
+        assert seen.of_queues
+        assert seen.misses == pytest.approx(share * seen.reads, rel=0.2)
+        assert seen.misses >= 20
+
+
+def test_where_monitor_is_not_permitted_all_lookups_count(server: Server) -> None:
+    server.run("ACL", "SETUSER", "limited", "on", ">secret", "allkeys", "+@all", "-monitor")
+    ended = threading.Event()
+
+    def work() -> None:
+        with server.client() as other:
+            while not ended.wait(0.005):
+                other.exists(*numbered("bull:mail", 9))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        seen = cache.losses(server.target("limited:secret"), 0.5)
+        known = cache.losses(server.target(), 0.5)
+    finally:
+        ended.set()
+        worker.join()
+    assert seen.misses == seen.reads > 20
+    assert not seen.of_queues
+    assert (known.reads, known.misses, known.of_queues) == (0, 0, True)
+
+
 def test_slow_commands_are_shown_without_their_arguments(server: Server) -> None:
     client = server.client()
     client.config_set("slowlog-log-slower-than", 0)

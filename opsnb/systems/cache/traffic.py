@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -16,7 +17,7 @@ from opsnb.check import check
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
 from opsnb.systems.cache.connection import SYSTEM, connection, read_info
-from opsnb.systems.cache.keyspace import family, span
+from opsnb.systems.cache.keyspace import family, queue_prefix, span
 from opsnb.target import Target
 
 _WATCHING_LIMIT_S = 75.0  # a window is a minute at most
@@ -29,6 +30,10 @@ _SLOW_PING_MS = 50.0
 _BLOCKED_MS = 100.0
 _RECENT_S = 600
 _SHOWN = 12
+_ENOUGH_MISSES = 20  # in the window; below it is no symptom
+_SAMPLED = 2000
+_SAMPLED_S = 2.0
+_FULL = 0.95  # of maxmemory
 
 
 @dataclass(frozen=True)
@@ -58,24 +63,60 @@ class Losses:
     """Keys whose time to live was over."""
     evicted: int
     """Keys that were thrown away as memory was full."""
+    full: bool = False
+    """Memory is at its limit, and the policy lets keys be thrown away."""
+    of_queues: bool = False
+    """Lookups of BullMQ were seen as well, and are not among the reads and misses."""
 
     @property
     def percent(self) -> float:
         """How much of the reads were misses."""
         return 100 * self.misses / self.reads if self.reads else 0.0
 
+    def status(self, target: Target) -> Status:
+        """Whether so many were looked up in vain that it needs a cause."""
+        if self.misses < _ENOUGH_MISSES:
+            return Status.OK
+        return target.threshold("cache_hit_percent").judge(100 - self.percent)
+
 
 def losses(target: Target, seconds: float) -> Losses:
-    """Watch the server for so many seconds. Raises ServiceError."""
+    """Watch the server for so many seconds. Raises ServiceError.
+
+    The server counts the lookups of BullMQ as well, most of which are within its scripts. When
+    there are many misses, a sample of the commands tells which are the cache's.
+    """
+    began = time.monotonic()
     (_, before), *_, (took_s, after) = _watch(target, seconds)
     reads = _reads(after, before)
-    return Losses(
+    seen = Losses(
         took_s,
         reads.count,
         reads.misses,
         _grown("expired_keys", after, before),
         _grown("evicted_keys", after, before),
+        full=_is_full(before),
     )
+    if seen.status(target) is Status.OK:
+        return seen
+    sample = _sample_since(target, began)
+    return seen if sample is None else _without_queues(seen, sample)
+
+
+def _without_queues(seen: Losses, sample: _Sample) -> Losses:
+    """Return what was seen without the lookups of BullMQ, concluded from the sample."""
+    if not sample.of_queues:
+        return seen
+    times = seen.seconds / sample.seconds
+    reads = min(seen.reads, round(sample.reads * times))
+    misses = min(seen.misses, reads, round(sample.misses * times))
+    return replace(seen, reads=reads, misses=misses, of_queues=True)
+
+
+def _is_full(info: dict[str, Any]) -> bool:
+    limit = int(info.get("maxmemory", 0))
+    evicts = info.get("maxmemory_policy", "noeviction") != "noeviction"
+    return evicts and limit > 0 and int(info["used_memory"]) >= _FULL * limit
 
 
 @check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
@@ -83,8 +124,10 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     """Cache hit rate.
 
     Of the reads within the next `seconds`; when they are too few to judge, of all since the
-    server's start. Lookups of any client count, also those of BullMQ.
+    server's start. Lookups of any client count, also those of BullMQ; the message says so when a
+    sample of the commands shows that those are the larger part of too many misses.
     """
+    began = time.monotonic()
     moments = list(_watch(target, seconds))
     rows = []
     for (_, before), (at, after) in pairwise(moments):
@@ -105,8 +148,17 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
         return Finding(status=Status.OK, message=message, rows=rows)
     if judged is now:
         message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:g} s; {since}."
-    return Finding.measured(
-        judged.percent, target.threshold("cache_hit_percent"), message, rows=rows
+    limit = target.threshold("cache_hit_percent")
+    if judged is now and limit.judge(judged.percent) is not Status.OK:
+        message += _whose(_sample_since(target, began))
+    return Finding.measured(judged.percent, limit, message, rows=rows)
+
+
+def _whose(sample: _Sample | None) -> str:
+    if sample is None or sample.of_queues <= sample.reads:
+        return ""
+    return (
+        " Lookups of BullMQ count as well, and are the larger part: they say little of the cache."
     )
 
 
@@ -226,7 +278,7 @@ def commands(target: Target, most: int = 1000, seconds: float = 5) -> Finding:
         positions = _key_positions(client)
         seen: Counter[str] = Counter()
         clock = time.monotonic()
-        for words in _monitor(client, most, seconds):
+        for _, _, words in _monitor(client, most, seconds):
             seen[f"{words[0].upper()} {_family_of(words, positions)}".rstrip()] += 1
         took_s = time.monotonic() - clock
     count = seen.total()
@@ -260,12 +312,20 @@ def _grown(name: str, after: dict[str, Any], before: dict[str, Any]) -> int:
     return max(0, int(after.get(name, 0)) - int(before.get(name, 0)))
 
 
-_LINE = re.compile(r"^\d+\.\d+ \[[^]]*\] (.*)$", re.DOTALL)
+_LINE = re.compile(r"^(\d+\.\d+) \[(\d+) \S+\] (.*)$", re.DOTALL)
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
-def _monitor(client: redis.Redis, most: int, seconds: float) -> Iterator[list[str]]:
-    """Yield the commands that the server runs, as words; the connection is closed in any case."""
+class _Line(NamedTuple):
+    """A command that the server has run, as MONITOR tells it."""
+
+    at_s: float
+    db: int
+    words: list[str]
+
+
+def _monitor(client: redis.Redis, most: int, seconds: float) -> Iterator[_Line]:
+    """Yield the commands that the server runs; the connection is closed in any case."""
     wire: Any = client.connection_pool.get_connection()
     try:
         wire.send_command("MONITOR")
@@ -276,12 +336,125 @@ def _monitor(client: redis.Redis, most: int, seconds: float) -> Iterator[list[st
             if not wire.can_read(timeout=left):
                 return
             line = _LINE.match(str(wire.read_response()))
-            if line and (words := _WORD.findall(line[1])):
+            if line and (words := _WORD.findall(line[3])):
                 count += 1
-                yield words
+                yield _Line(float(line[1]), int(line[2]), words)
     finally:
         wire.disconnect()
         client.connection_pool.release(wire)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Lookups of keys, seen by MONITOR for a short while."""
+
+    seconds: float
+    reads: int
+    """Of keys that belong to no queue, in the database of the cache."""
+    misses: int
+    """Those of them that found nothing."""
+    of_queues: int
+    """Lookups of keys that belong to queues, in any database."""
+
+
+# At which word the first key stands is the same for all: the second. How many follow is not.
+_ONE_KEY, _ALL_KEYS, _EVERY_OTHER = slice(1, 2), slice(1, None), slice(1, None, 2)
+_LOOKUPS = {
+    "get": _ONE_KEY,
+    "getex": _ONE_KEY,
+    "hget": _ONE_KEY,
+    "hgetall": _ONE_KEY,
+    "hmget": _ONE_KEY,
+    "mget": _ALL_KEYS,
+    "exists": _ALL_KEYS,
+}
+_WRITES = {
+    "set": _ONE_KEY,
+    "setex": _ONE_KEY,
+    "psetex": _ONE_KEY,
+    "setnx": _ONE_KEY,
+    "hset": _ONE_KEY,
+    "hmset": _ONE_KEY,
+    "mset": _EVERY_OTHER,
+}
+
+
+class _Lookups:
+    """Counts the lookups of a cache, and those that found nothing.
+
+    MONITOR shows no answers. But who misses loads the value and writes it, and what nobody writes
+    is still missing afterwards.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.reads = self.misses = self.of_queues = 0
+        self._asked: Counter[str] = Counter()
+        self._written: set[str] = set()
+
+    def add(self, words: list[str], *, ours: bool) -> None:
+        """Count a command; `ours` when it was run in the database of the cache."""
+        name = words[0].lower()
+        for key in words[_LOOKUPS.get(name, slice(0))]:
+            if key.startswith(self._prefix):
+                self.of_queues += 1
+            elif ours:
+                self.reads += 1
+                self._asked[key] += 1
+        for key in words[_WRITES.get(name, slice(0))] if ours else []:
+            self._written.add(key)
+            if self._asked[key] > 0:
+                self._asked[key] -= 1
+                self.misses += 1
+
+    def end(self, client: redis.Redis) -> None:
+        """Look which keys that were asked for and not written are not there."""
+        unsure = [key for key in self._asked if key not in self._written]
+        pipeline = client.pipeline(transaction=False)
+        for key in unsure:
+            pipeline.exists(_plain(key))
+        for key, there in zip(unsure, pipeline.execute(), strict=True):
+            self.misses += 0 if there else self._asked[key]
+
+
+def _plain(word: str) -> bytes:
+    """Return a word of MONITOR, which escapes what is not printable, as the bytes that it was."""
+    return word.encode("ascii", "replace").decode("unicode_escape").encode("latin-1", "replace")
+
+
+_SAMPLING = threading.Lock()
+_samples: dict[tuple[str, str], tuple[float, _Sample | None]] = {}
+
+
+def _sample_since(target: Target, began: float) -> _Sample | None:
+    """Return a sample that was begun after `began`; None where MONITOR is not permitted.
+
+    MONITOR slows the server down, so one sample serves all who ask for it at the same time.
+    """
+    where = (target.redis_url, target.queue_prefix)
+    with _SAMPLING:
+        at, sample = _samples.get(where, (0.0, None))
+        if at < began:
+            at, sample = time.monotonic(), _sample(target)
+            _samples[where] = (at, sample)
+        return sample
+
+
+def _sample(target: Target) -> _Sample | None:
+    seen = _Lookups(queue_prefix(target).decode())
+    times_s: list[float] = []
+    with connection(target) as client:
+        own = int(client.connection_pool.connection_kwargs.get("db") or 0)
+        try:
+            for line in _monitor(client, _SAMPLED, _SAMPLED_S):
+                times_s.append(line.at_s)
+                seen.add(line.words, ours=line.db == own)
+            seen.end(client)
+        except redis.ResponseError:
+            return None
+    # By the server's clock: it may run commands faster than we read of them.
+    took_s = times_s[-1] - times_s[0] if len(times_s) == _SAMPLED else _SAMPLED_S
+    return _Sample(max(took_s, 0.001), seen.reads, seen.misses, seen.of_queues)
 
 
 def _key_positions(client: redis.Redis) -> dict[str, int]:
