@@ -49,7 +49,7 @@ class _Look:
 
     at: datetime
     wrong: dict[str, Finding]
-    """What is not ok, by its name, the symptom first."""
+    """What is not ok, by its name."""
 
 
 def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watches it
@@ -82,7 +82,7 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
         )
     order = _order(drill, config)
     with fork_server(order, None, once=False) as server:
-        watch = _Watch(order, config, server, stopped)
+        watch = _Watch(order, server, stopped)
         progress("Looking whether the demo is well before it begins ...")
         before = watch.look()
         if drill.cause in before.wrong:
@@ -110,18 +110,14 @@ class _Watch:
     """Looks at the target by running diagnoses, of which no record is kept."""
 
     order: Order
-    config: Config
     server: ForkServer | None
     stopped: Sequence[signal.Signals]
 
     def look(self) -> _Look:
         """Return what is wrong. A diagnosis that could not be made counts as wrong."""
-        at, wrong = now(), {}
-        for order in self._orders():
-            wrong = {finding.name: finding for finding in self._wrong(order)}
-            if wrong:
-                break
-        return _Look(at, wrong)
+        at = now()
+        found = (finding for order in self._orders() for finding in self._wrong(order))
+        return _Look(at, {finding.name: finding for finding in found})
 
     def _orders(self) -> Iterator[Order]:
         yield self.order
