@@ -115,7 +115,8 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
         "from opsnb.headless.run import Order, run; from opsnb.target import Target, load_config;"
-        "from opsnb.interrupts import noted\n"
+        "from opsnb.interrupts import noted; import signal\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which is ignored under nohup
         f"info = RunbookInfo('test/one', Path({str(info.path)!r}))\n"
         "with noted() as stopped:\n"
         "    result = run(Order(info, Target(name='here')), load_config(), stopped)\n"

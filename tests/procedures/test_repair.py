@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from opsnb.demo import faults
+from opsnb.demo import faults, stack
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Guard, Permit
 from opsnb.model import ActionRecord, ActionState, Finding, Status
@@ -26,6 +27,14 @@ from tests.operate.queues import do, is_paused
 
 WRONG = "SELECT id, score FROM analyses WHERE score > 1"
 MEND = "DELETE FROM analyses WHERE score > 1"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_uses_it(demo: Target) -> Iterator[None]:
+    """A job that saves an analysis anew would mend a row by itself."""
+    stack.set_traffic(False)
+    yield
+    stack.set_traffic(True)
 
 
 def acted(target: Target, name: str = "", *, wait_s: float = 20) -> tuple[ActionRecord, Finding]:

@@ -163,7 +163,7 @@ def _with_queue(stack: Parts, name: str, work: Callable[[Queue], Awaitable[T]]) 
 FAULTS = (
     Fault(
         "queue-backlog",
-        f"A batch of {BACKLOG_JOBS} heavy jobs is added to ai-analysis, 3 seconds each.",
+        f"A batch of {BACKLOG_JOBS} heavy jobs is added to ai-analysis, 2 seconds each.",
         "queues.depth",
         None,
         frozenset({"valkey"}),

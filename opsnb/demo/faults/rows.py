@@ -8,7 +8,9 @@ from opsnb.demo.parts import Parts
 
 
 def _break(stack: Parts) -> None:
-    stack.postgres.execute("UPDATE analyses SET score = 100 * score + 2 WHERE scene_id % 60 = 1")
+    stack.postgres.execute(
+        "UPDATE analyses SET score = 100 * score + 2 WHERE scene_id % 60 = 1 AND score <= 1"
+    )
 
 
 def _mend(stack: Parts) -> None:

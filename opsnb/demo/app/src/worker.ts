@@ -13,7 +13,7 @@ import { queueManager, QueueName } from "./queues/queue.config.js";
 import { settings, version } from "./settings.js";
 
 const REPORT_EVERY_MS = 10_000;
-const HEAVY_JOB_MS = 3000;
+const HEAVY_JOB_MS = 2000;
 /** The jobs that a fault adds. */
 const DRILL = "drill";
 const RETRY_MS = 2000;
