@@ -15,7 +15,7 @@ from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
 from opsnb.history import DEPLOY, ROLLBACK
 from opsnb.model import ActionRecord, Finding, Remedy, Status
-from opsnb.procedures.releases import changes, release_before, unfinished_change
+from opsnb.procedures.releases import Change, changes, release_before, unfinished_change
 from opsnb.procedures.steps import Step, Steps, words
 from opsnb.systems import api, deploy, queues
 from opsnb.systems.host import SYSTEM as HOST
@@ -93,9 +93,9 @@ def go_back(
     """
     settings = target.deploy
     at = deploy.release(target)
-    goal = former.terms["to"] if former else to or _release_before(target, at)
-    left = unfinished_change(target)
-    if goal == at and not former and left is None:
+    past = changes(target)
+    goal = former.terms["to"] if former else to or _release_before(target, past, at)
+    if goal == at and not former and unfinished_change(past) is None:
         raise Refused(f"{at} is there already; name another one: -p release=NAME")
     if not deploy.is_release(target, goal):
         raise UsageError(
@@ -228,21 +228,21 @@ def _before(target: Target, at: str) -> str:
 
     One that was cut off may have fetched `at` and never started it.
     """
-    left = unfinished_change(target)
+    left = unfinished_change(changes(target))
     return left.before if left and left.runbook == DEPLOY else at
 
 
-def _release_before(target: Target, at: str) -> str:
+def _release_before(target: Target, past: Sequence[Change], at: str) -> str:
     """Return the release before the one that is there: by the records, else by git.
 
     Raises Refused when the records know of none.
     """
-    left = unfinished_change(target)
+    left = unfinished_change(past)
     if left and left.runbook == DEPLOY:
         return left.before
-    if not changes(target):
+    if not past:
         return deploy.release_before(target)
-    if before := release_before(target, at):
+    if before := release_before(past, at):
         return before
     raise Refused(f"The records know of no release before {at}; name one: -p release=NAME")
 

@@ -5,7 +5,7 @@ Handbook, sections 8.2 and 8.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,19 +62,19 @@ def _change(result: dict[str, Any], done: dict[str, Any]) -> Change:
     )
 
 
-def unfinished_change(target: Target) -> Change | None:
-    """Return the newest deployment or rollback, if it did not come to its end."""
-    newest = changes(target)[-1:]
+def unfinished_change(past: Sequence[Change]) -> Change | None:
+    """Return the newest of the `past` changes, if it did not come to its end."""
+    newest = past[-1:]
     return newest[0] if newest and not newest[0].is_over else None
 
 
-def release_before(target: Target, at: str) -> str:
-    """Return the release that was live before `at`, as the records tell; empty if they do not.
+def release_before(past: Sequence[Change], at: str) -> str:
+    """Return the release that was live before `at`, as `past` changes tell; empty if they do not.
 
     One that was gone back from is not among those before.
     """
     trail: list[str] = []
-    for change in changes(target):
+    for change in past:
         live = change.to or change.before
         trail = trail[: trail.index(live)] if live in trail else trail
         if not change.to:
@@ -86,7 +86,7 @@ def release_before(target: Target, at: str) -> str:
 @check()
 def unfinished(target: Target) -> Finding:
     """A deployment that was cut off"""
-    left = unfinished_change(target)
+    left = unfinished_change(changes(target))
     if left is None:
         message = "No deployment or rollback was cut off, as the records tell."
         return Finding(status=Status.OK, message=message)

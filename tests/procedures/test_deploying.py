@@ -129,7 +129,7 @@ def test_what_was_gone_back_from_is_not_before(
 ) -> None:
     for age, terms in enumerate(reversed(past), 1):
         record(demo, age, **terms)
-    assert releases.release_before(demo, at) == before
+    assert releases.release_before(releases.changes(demo), at) == before
 
 
 @pytest.mark.parametrize("name", ["v1.3.9", "--help", " ", "main; touch here"])
