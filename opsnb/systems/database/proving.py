@@ -199,7 +199,9 @@ def _left(database: Connection, live: str) -> tuple[list[str], list[str]]:
     ours = re.compile(re.escape(named(live, _WHAT, "")) + r"\d{8}t\d{6}z")
     rows = database.execute(
         "SELECT datname AS name,"
-        " EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = d.datname) AS is_used"
+        " EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = d.datname"
+        # The server's own workers, autovacuum's above all, are nobody.
+        " AND a.backend_type = 'client backend') AS is_used"
         " FROM pg_database d ORDER BY 1"
     ).fetchall()
     found = [row for row in rows if ours.fullmatch(row["name"])]
