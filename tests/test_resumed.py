@@ -180,11 +180,13 @@ def one_is_swapped_in(target: Target) -> None:
 def its_program_ends(target: Target) -> None:
     """Outliving the kill for a moment, pg_restore is still connected to what it fills."""
     databases.wait_for(
-        lambda: not databases.query(
-            target,
-            "SELECT FROM pg_stat_activity"
-            " WHERE starts_with(datname, current_database() || '_proof_')"
-            " AND backend_type = 'client backend'",
+        lambda: (
+            not databases.query(
+                target,
+                "SELECT FROM pg_stat_activity"
+                " WHERE starts_with(datname, current_database() || '_proof_')"
+                " AND backend_type = 'client backend'",
+            )
         )
     )
 
