@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from opsnb.headless.fleet import State
     from opsnb.headless.run import Order
-    from opsnb.model import RunResult
+    from opsnb.model import RunResult, Table
     from opsnb.records import Store
     from opsnb.target import Config
 
@@ -342,7 +342,7 @@ def show_record(
     if as_json:
         _say(views.result_as_json(result, location))
     else:
-        _render(views.record(result, location))
+        _render(views.record(result, location, _tables(store, result)))
 
 
 @records_app.command("reindex")
@@ -616,6 +616,15 @@ def _resume(
     return _tell_result(result, config, as_json)
 
 
+def _tables(store: Store, result: RunResult) -> list[Table]:
+    """Return the tables that a run shows; none when its notebook cannot be read any more."""
+    from opsnb.records import tables
+
+    with suppress(OpsnbError):
+        return tables(store.notebook(result.run_id))
+    return []
+
+
 def _tell_result(result: RunResult, config: Config, as_json: bool) -> int:
     """Print what came of a run and return its exit code."""
     if as_json:
@@ -624,7 +633,9 @@ def _tell_result(result: RunResult, config: Config, as_json: bool) -> int:
         from opsnb.records import Store
         from opsnb.records import show as views
 
-        _render(views.record(result, Store(config.store).folder(result.run_id)))
+        store = Store(config.store)
+        location = store.folder(result.run_id)
+        _render(views.record(result, location, _tables(store, result)))
     return result.exit_code
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 ACTION_MIME = "application/vnd.opsnb.action+json"
+TABLE_MIME = "application/vnd.opsnb.table+json"
 TARGET_KEY = "opsnb_target"
 """In the metadata of an output: the target that it tells of."""
 
@@ -202,6 +203,18 @@ class ActionState(StrEnum):
     APPLIED = "applied"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
+
+
+class Table(BaseModel):
+    """What a runbook shows without judging it."""
+
+    model_config = _LATE
+
+    title: str
+    rows: list[Row] = Field(default_factory=list)
+    """As many as a page shows."""
+    total: int = 0
+    """How many there are."""
 
 
 class ActionRecord(BaseModel):

@@ -18,7 +18,17 @@ from opsnb.errors import ServiceError
 from opsnb.guard import Action, Guard
 from opsnb.journal import Journal, continued
 from opsnb.measure import Findings, Measurement
-from opsnb.model import ACTION_MIME, TARGET_KEY, ActionRecord, Finding, Row, now, worst
+from opsnb.model import (
+    ACTION_MIME,
+    TABLE_MIME,
+    TARGET_KEY,
+    ActionRecord,
+    Finding,
+    Row,
+    Table,
+    now,
+    worst,
+)
 from opsnb.ranking import ranked
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
@@ -161,8 +171,10 @@ class Runbook:
         if not rows:
             self._publish_text(f"{title}: none.")
             return
+        table = Table(title=title, rows=rows[: view.MOST_ROWS], total=len(rows))
         self._display(
             {
+                TABLE_MIME: table.model_dump(mode="json"),
                 "text/html": view.titled_html(title, view.rows_html(rows)),
                 "text/plain": f"{title}\n{view.rows_text(rows)}",
             }

@@ -41,7 +41,7 @@ TERMINAL_STYLES = {
 }
 """rich styles, always beside the word: colour alone tells nothing on paper or in a log."""
 
-_MOST_ROWS = 20
+MOST_ROWS = 20
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
 _LINE = "rgba(128,128,128,.35)"
 _CELL = f"padding:3px 12px 3px 0;border:0;border-bottom:1px solid {_LINE};text-align:left"
@@ -259,7 +259,7 @@ def _progress(record: ActionRecord) -> str:
 
 
 def _sample_title(record: ActionRecord) -> str:
-    shown = min(len(record.sample), _MOST_ROWS)
+    shown = min(len(record.sample), MOST_ROWS)
     return "which" if shown >= record.planned else f"which: {shown} of {record.planned:,}"
 
 
@@ -284,11 +284,11 @@ def findings_table_text(findings: Sequence[Finding]) -> str:
 
 def rows_html(rows: Sequence[Row]) -> str:
     """Return `rows` as an HTML table that scrolls inside itself; long ones are cut and say so."""
-    columns = _columns(rows)
-    head = "".join(f'<th style="{_CELL}">{escape(_heading(column))}</th>' for column in columns)
+    names = columns(rows)
+    head = "".join(f'<th style="{_CELL}">{escape(heading(column))}</th>' for column in names)
     body = "".join(
-        "<tr>" + "".join(_cell(row.get(column)) for column in columns) + "</tr>"
-        for row in rows[:_MOST_ROWS]
+        "<tr>" + "".join(_cell(row.get(column)) for column in names) + "</tr>"
+        for row in rows[:MOST_ROWS]
     )
     return (
         f'<div style="overflow-x:auto;max-width:100%"><table style="{_FONT};font-size:13px;'
@@ -300,15 +300,15 @@ def rows_html(rows: Sequence[Row]) -> str:
 
 def rows_text(rows: Sequence[Row]) -> str:
     """Return `rows` as aligned plain text; long ones are cut and say so."""
-    columns = _columns(rows)
-    cells = [[_plain(row.get(column)) for column in columns] for row in rows[:_MOST_ROWS]]
-    lines = [[_heading(column) for column in columns], *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    names = columns(rows)
+    cells = [[plain(row.get(column)) for column in names] for row in rows[:MOST_ROWS]]
+    lines = [[heading(column) for column in names], *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     text = "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-    return text + (f"\n... and {len(rows) - _MOST_ROWS} more" if len(rows) > _MOST_ROWS else "")
+    return text + (f"\n... and {len(rows) - MOST_ROWS} more" if len(rows) > MOST_ROWS else "")
 
 
 def _top(value: float, threshold: Threshold) -> float:
@@ -355,33 +355,37 @@ def _optional(value: float | None, unit: str = "") -> str:
     return "" if value is None else number(value, unit)
 
 
-def _columns(rows: Sequence[Row]) -> list[str]:
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Return the columns of `rows`, as they turn up."""
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
-def _heading(column: str) -> str:
+def heading(column: str) -> str:
+    """Return the words that stand above a column."""
     return column.replace("_", " ")
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, Status):
         return f'<td style="{_CELL}">{pill(value)}</td>'
-    right = ";text-align:right;font-variant-numeric:tabular-nums" if _is_number(value) else ""
-    return f'<td style="{_CELL}{right}">{escape(_plain(value))}</td>'
+    right = ";text-align:right;font-variant-numeric:tabular-nums" if is_number(value) else ""
+    return f'<td style="{_CELL}{right}">{escape(plain(value))}</td>'
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether `value` stands at the right of its column."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return a value as a person writes it."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return number(value) if _is_number(value) else str(value)
+    return number(value) if is_number(value) else str(value)
 
 
 def _cut_note(rows: Sequence[Row]) -> str:
-    more = len(rows) - _MOST_ROWS
+    more = len(rows) - MOST_ROWS
     return f'<div style="font-size:12px;opacity:.75">… and {more} more</div>' if more > 0 else ""

@@ -1,6 +1,6 @@
 """What runs leave: the store of executed notebooks and their results, read and written."""
 
-from opsnb.records.extract import actions, executed, findings, rebuild, stamp
+from opsnb.records.extract import actions, executed, findings, rebuild, stamp, tables
 from opsnb.records.staging import Stage, complete, going_on, is_going_on, reap
 from opsnb.records.store import Store, new_run_id
 
@@ -17,4 +17,5 @@ __all__ = [
     "reap",
     "rebuild",
     "stamp",
+    "tables",
 ]

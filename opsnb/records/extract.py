@@ -14,7 +14,16 @@ from pydantic import ValidationError
 
 from opsnb import view
 from opsnb.errors import UsageError
-from opsnb.model import ACTION_MIME, FINDING_MIME, ActionRecord, ActionState, Finding, RunResult
+from opsnb.model import (
+    ACTION_MIME,
+    FINDING_MIME,
+    TABLE_MIME,
+    ActionRecord,
+    ActionState,
+    Finding,
+    RunResult,
+    Table,
+)
 
 METADATA_KEY = "opsnb"
 _FROM_OUTPUTS = {"findings", "actions"}
@@ -49,6 +58,17 @@ def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
             continue
         found[record.id] = record
     return list(found.values())
+
+
+def tables(notebook: dict[str, Any]) -> list[Table]:
+    """Return the tables in the outputs of `notebook`, in the order of its cells."""
+    found = []
+    for data in _emitted(notebook, TABLE_MIME):
+        try:
+            found.append(Table.model_validate(data))
+        except ValidationError:
+            continue
+    return found
 
 
 def executed(notebook: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ with colour only beside it, and everything reads well at 80 columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status, now
+from opsnb.model import Table as Shown
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
+from opsnb.records.rows import Rows
 from opsnb.view import TERMINAL_STYLES, summary, worst_first
+
+_MOST_ROWS = 10  # of a table
+_MOST_SAMPLES = 10  # of what an action would change
 
 
 def as_json(results: Iterable[RunResult]) -> str:
@@ -43,15 +48,25 @@ def record_list(results: Sequence[RunResult], *, at: datetime | None = None) -> 
     return Group(*(_entry(result, at) for result in results))
 
 
-def record(result: RunResult, location: str, *, at: datetime | None = None) -> RenderableType:
-    """Return a whole run: its header, what it found, the worst first, and where its notebook is."""
+def record(
+    result: RunResult,
+    location: str,
+    tables: Sequence[Shown] = (),
+    *,
+    at: datetime | None = None,
+) -> RenderableType:
+    """Return a whole run: its header, what it found, the worst first, and where its notebook is.
+
+    `tables` are those that it shows.
+    """
     found = _members(result) if result.is_summary else _findings(result.findings)
     return Group(
         _header(result, at or now()),
         Text(),
         *_error(result),
         found,
-        *_actions(result.actions),
+        *_tables(tables),
+        *_actions(result),
         Text(),
         Text.assemble("Notebook  ", f"{location}/record.ipynb", overflow="fold"),
         *_again(result),
@@ -219,16 +234,34 @@ def _again(result: RunResult) -> list[RenderableType]:
     return [Text(), Text(f"Those that failed, again:\n  {command}", overflow="fold")]
 
 
-def _actions(actions: Sequence[ActionRecord]) -> list[RenderableType]:
-    if not actions:
-        return []
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column()
-    for action in actions:
-        table.add_row("ACTION", Text(action.name), Text(done(action)))
-    return [Text(), table]
+def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:
+    for table in tables:
+        yield Text(f"\n{table.title}", style="bold")
+        yield Rows(table.rows, table.total, _MOST_ROWS)
+
+
+def _actions(result: RunResult) -> Iterator[RenderableType]:
+    for action in result.actions:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("ACTION", Text(action.name, style="bold"))
+        for label, words in _told(action):
+            table.add_row(Text(label, style="dim"), Text(words))
+        yield from (Text(), table)
+        if action.state is ActionState.PLANNED and action.sample:
+            sample = Rows(action.sample, max(action.planned, len(action.sample)), _MOST_SAMPLES)
+            yield Padding(sample, (0, 0, 0, 2))
+    if any(action.state is ActionState.PLANNED and action.planned for action in result.actions):
+        yield Text("\nNothing of that was done. The same command with --apply does it.")
+
+
+def _told(action: ActionRecord) -> Iterator[tuple[str, str]]:
+    yield "", done(action)
+    if action.planned:
+        yield "undo", action.undo or "cannot be undone"
+    if action.warning:
+        yield "warning", action.warning
 
 
 def done(action: ActionRecord) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from opsnb.model import ActionRecord, ActionState, Finding, Status
+from opsnb.model import ActionRecord, ActionState, Finding, Status, Table
 from opsnb.records import show
 from opsnb.records.members import Member
 from tests.records.test_store import START, make_result
@@ -72,6 +72,36 @@ def test_a_record_says_all_of_it_the_worst_first() -> None:
         assert part in text
     assert text.index("PostgreSQL") < text.index("answers 200")
     assert f"{RESULT.run_id}/record.ipynb" in text
+
+
+def test_a_plan_says_what_and_whether_it_can_be_undone() -> None:
+    plan = step(
+        "queues.clean",
+        ActionState.PLANNED,
+        planned=40,
+        sample=[{"job": str(number), "reason": "timeout"} for number in range(12)],
+        warning="Jobs of others fail for the same reason.",
+    )
+    text = printed(show.record(make_result(actions=[plan]), "x"))
+    for part in ("undo     cannot be undone", "warning  Jobs of others", "  9    timeout",
+                 "... and 30 more", "The same command with --apply does it."):  # fmt: skip
+        assert part in text
+    assert "10   timeout" not in text
+    done = step("queues.clean", ActionState.APPLIED, planned=1, applied=1, undo="put it back")
+    text = printed(show.record(make_result(actions=[done]), "x"))
+    assert "undo    put it back" in text
+    assert "--apply" not in text
+
+
+def test_what_a_runbook_shows_is_a_table_where_it_fits() -> None:
+    rows = [{"metric": "Memory [used]", "now": 70 + number} for number in range(15)]
+    text = printed(show.record(RESULT, "x", [Table(title="How far", rows=rows, total=31)]))
+    assert text.index("How far") < text.index("ACTION")
+    assert "metric         now\nMemory [used]   70\n" in text
+    assert "... and 21 more" in text
+    wide = {f"a_long_name_{number}": f"{'v' * 12}{number}" for number in range(9)}
+    text = printed(show.record(RESULT, "x", [Table(title="Wide", rows=[wide, wide], total=2)]))
+    assert text.count("a long name 8  vvvvvvvvvvvv8 ") == 2
 
 
 def test_a_run_that_broke_says_why_first() -> None:
