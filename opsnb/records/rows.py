@@ -13,6 +13,9 @@ from rich.text import Text
 from opsnb.model import Row
 from opsnb.view import columns, heading, is_number, plain
 
+_ENDLESS = 10_000  # no terminal is as wide
+_MOST_DOWNWARDS = 3
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -27,8 +30,12 @@ class Rows:
         shown = self.rows[: self.most]
         across = _across(shown)
         # Words that are broken in the middle cannot be read, nor searched for.
-        fits = Measurement.get(console, options, across).minimum <= options.max_width
-        yield across if fits else _downwards(shown)
+        needed = Measurement.get(console, options.update(max_width=_ENDLESS), across).minimum
+        if needed <= options.max_width:
+            yield across
+        else:
+            shown = shown[:_MOST_DOWNWARDS]
+            yield _downwards(shown)
         if more := self.total - len(shown):
             yield Text(f"... and {more:,} more", "dim")
 

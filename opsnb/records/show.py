@@ -243,7 +243,7 @@ def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:
 def _actions(result: RunResult) -> Iterator[RenderableType]:
     for action in result.actions:
         table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=len("warning"))
         table.add_column(overflow="fold")
         table.add_row("ACTION", Text(action.name, style="bold"))
         for label, words in _told(action):

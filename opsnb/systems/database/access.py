@@ -179,8 +179,9 @@ def _mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceEr
         case psycopg.OperationalError() if _FULL.search(str(error)):  # no SQLSTATE at connecting
             told = Unreachable(
                 SYSTEM,
-                f"{where} has no connection left: {reason(error)}. End idle clients or restart "
-                "the one that holds most.",
+                f"{where} has no connection left: {reason(error)}. Restart the process that "
+                f"holds most of them: opsnb run incidents/service_down -t {target.name} "
+                "-p process=NAME --apply",
             )
         case psycopg.OperationalError() if "FATAL:" in str(error):  # it was reached, and said no
             why = reason(error)
