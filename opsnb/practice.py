@@ -18,7 +18,7 @@ from typing import Any
 from opsnb import catalog, view
 from opsnb.demo import faults, parts
 from opsnb.drills import Drill
-from opsnb.errors import DemoError, OpsnbError
+from opsnb.errors import DemoError, Locked, OpsnbError
 from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.run import Order, begin, fork_server, keep, source_of
@@ -68,15 +68,15 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
     it. `progress` is told how it goes. It ends when all is well, after `limit_s` seconds, or
     when a signal turns up in `stopped`; the fault is taken back in any case.
 
-    Raises DemoError, with nothing broken, when the stack is not up or not well; ConfigError when
-    the record cannot be kept.
+    Raises, with nothing broken, DemoError when the stack is not up or not well, Locked when a fault
+    is active already; ConfigError when the record cannot be kept.
     """
     store = Store(config.store)
     store.demand_writable()
     reap(store)
     parts.current(lambda _: None)  # a stack that is not up is told of now
     if faults.active():  # not by its name: somebody may be practising on it
-        raise DemoError(
+        raise Locked(
             "A fault is active already, of another drill perhaps; opsnb demo status names it, and "
             "how to clear it."
         )

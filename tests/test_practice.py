@@ -15,7 +15,7 @@ import pytest
 
 from opsnb.demo import faults
 from opsnb.drills import ANY, DRILLS, drill
-from opsnb.errors import DemoError, UsageError
+from opsnb.errors import DemoError, Locked, UsageError
 from opsnb.model import RunResult, Status
 from opsnb.practice import practise
 from opsnb.records import Store, reap
@@ -100,7 +100,7 @@ def test_a_drill_that_is_killed_says_how_the_fault_is_taken_back(demo: Target) -
     assert killed.runbook == PAUSED.id
     assert "opsnb demo fault queue-paused --clear" in str(killed.error)
     assert faults.active() == [PAUSED.name]
-    with pytest.raises(DemoError, match="A fault is active already"):
+    with pytest.raises(Locked, match="A fault is active already"):
         practise(PAUSED, load_config())
 
 
