@@ -42,6 +42,7 @@ TERMINAL_STYLES = {
 """rich styles, always beside the word: colour alone tells nothing on paper or in a log."""
 
 MOST_ROWS = 20
+_SINGULAR = {"indexes": "index", "processes": "process", "queries": "query"}
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
 _LINE = "rgba(128,128,128,.35)"
 _CELL = f"padding:3px 12px 3px 0;border:0;border-bottom:1px solid {_LINE};text-align:left"
@@ -60,7 +61,13 @@ def number(value: float, unit: str = "") -> str:
         text = f"{value:,.0f}"
     else:
         text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
-    return f"{text} {unit}".strip()
+    return f"{text} {_singular(unit) if text == '1' else unit}".strip()
+
+
+def _singular(unit: str) -> str:
+    """Return the word of one, `job` of `jobs`; symbols such as `ms` stay as they are."""
+    is_word = unit.isalpha() and len(unit) > len("ms") and unit.endswith("s")
+    return _SINGULAR.get(unit, unit.removesuffix("s")) if is_word else unit
 
 
 def pill(status: Status) -> str:

@@ -42,6 +42,9 @@ class Tags(HTMLParser):
         (1503.4, "ms", "1,503 ms"),
         (math.nan, "%", "? %"),
         (math.inf, "ms", "? ms"),
+        (1, "jobs", "1 job"),
+        (1, "processes", "1 process"),
+        (1, "ms", "1 ms"),
     ],
 )
 def test_numbers_are_written_as_a_person_writes_them(value: float, unit: str, text: str) -> None:

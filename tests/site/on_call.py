@@ -70,6 +70,8 @@ def diagnosis(log: Path, picture: Path) -> None:
         headline = notebook.locator(".opsnb-headline").first
         expect(headline).to_be_visible()
         expect(page.get_by_text("Recorded as")).to_be_visible()
+        expect(page.get_by_text("| Idle")).to_be_visible()
+        page.keyboard.press("Control+s")
         page.set_viewport_size({"width": 1400, "height": 800})
         headline.scroll_into_view_if_needed()
         headline.evaluate("each => each.scrollIntoView()")
