@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from opsnb import catalog
-from opsnb.headless.run import Order, run
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Remedy, RunResult
 from opsnb.ranking import Diagnosis, ranked
-from opsnb.target import Target, load_config
+from opsnb.target import Target
+from tests.runs import run_once
 
 
 def diagnosed(target: Target, symptom: Any, *causes: Any) -> Diagnosis:
@@ -28,8 +27,4 @@ def mended(target: Target, finding: Finding, **more: str) -> RunResult:
     `more` are parameters that only shorten a run.
     """
     remedy: Remedy = finding.remedies[0]
-    info = catalog.runbook(remedy.runbook)
-    values = {"target": target.name, **remedy.parameters, **more, "apply": "true"}
-    result = run(Order(info, target, info.validate(values)), load_config())
-    assert result.error is None, result.error
-    return result
+    return run_once(target, remedy.runbook, {**remedy.parameters, **more, "apply": "true"})

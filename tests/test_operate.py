@@ -14,9 +14,8 @@ from psycopg import sql
 
 from opsnb import catalog
 from opsnb.demo import stack
-from opsnb.headless.run import Order, run
-from opsnb.model import ActionState, RunResult
-from opsnb.target import Target, load_config
+from opsnb.model import ActionState
+from opsnb.target import Target
 from tests.operate import (
     Scenario,
     cache,
@@ -29,6 +28,7 @@ from tests.operate import (
     queues,
     troubleshooting,
 )
+from tests.runs import run_once
 
 SCENARIOS: dict[str, Scenario] = {
     **health.SCENARIOS,
@@ -61,15 +61,6 @@ def quiet(demo: Target) -> Iterator[Target]:
         time.sleep(1)
     yield demo
     stack.set_traffic(True)
-
-
-def run_once(target: Target, runbook: str, parameters: dict[str, str]) -> RunResult:
-    """Run a runbook as `opsnb run` does."""
-    info = catalog.runbook(runbook)
-    values = info.validate({"target": target.name, **parameters})
-    result = run(Order(info, target, values), load_config())
-    assert result.error is None, result.error
-    return result
 
 
 def snapshot(target: Target) -> dict[str, Any]:

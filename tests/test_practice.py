@@ -22,7 +22,7 @@ from opsnb.records import Store, reap
 from opsnb.systems import processes, queues
 from opsnb.target import Target, demo_home, load_config, load_target
 from tests.operate.database import wait_for
-from tests.test_operate import run_once
+from tests.runs import run_once
 
 PAUSED = DRILLS["queue-paused"]
 

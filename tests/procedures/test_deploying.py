@@ -26,7 +26,7 @@ from opsnb.systems import api, deploy, queues
 from opsnb.target import Target, load_target, state_home
 from tests import incident, queue_jobs
 from tests.operate.deployment import TICKED, bring, first_release, version
-from tests.test_operate import run_once
+from tests.runs import run_once
 
 UNCHECKED = {"apply": "true", "unchecked_by": "Ann"}
 WITHOUT = ("-p", "unchecked_by=Ann")

@@ -19,8 +19,7 @@ from opsnb.target import load_config
 from tests.browser import chromium
 from tests.site import samples
 
-WIDTHS = (1280, 390)
-SCHEMES = ("light", "dark")
+SCREENS = ((1280, "light"), (390, "dark"))
 
 app = typer.Typer(help="Commands to try.")
 
@@ -95,7 +94,7 @@ class Visitor:
         return bool(self.page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"))
 
 
-@pytest.fixture(params=[(width, scheme) for width in WIDTHS for scheme in SCHEMES], ids=str)
+@pytest.fixture(params=SCREENS, ids=str)
 def visitor(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     width, scheme = request.param
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)

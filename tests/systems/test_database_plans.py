@@ -45,8 +45,8 @@ def test_a_select_is_measured_step_by_step(demo: Target) -> None:
     assert found.value is not None
     assert (found.unit, found.value > 0) == ("ms", True)
     assert sum(row["share_percent"] for row in found.rows) == pytest.approx(100, abs=5)
-    scans = {row["step"].strip(): row["rows"] for row in found.rows}
-    assert scans["Seq Scan on public.scenes"] == 3000
+    (scan,) = (row for row in found.rows if "Scan" in row["step"] and "scenes" in row["step"])
+    assert scan["rows"] == 3000
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -1,4 +1,7 @@
-"""Every fault of the demo stack turns the findings that name it, and no other."""
+"""A fault turns the findings that name it, and no other.
+
+Those that one number of the daily check tells; what takes more is found in tests/diagnosis.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 import pytest
 
 from opsnb.demo import faults
-from opsnb.diagnosis import memory, slowness
+from opsnb.diagnosis import slowness
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.procedures import repair
@@ -35,15 +38,9 @@ CHECKS = (
     repair.integrity.given(),
 )
 
-UNREADABLE = {"repair.integrity"}
-"""What cannot be read of a table that is locked."""
-
 NAMED_BY = {
     "queue-backlog": {"queues.depth"},
     "failing-jobs": {"queues.failures"},
-    "stuck-job": {"queues.depth"},
-    "queue-paused": {"queues.depth", "queues.pauses", "api.queue_stats"},
-    "full-disk": {"host.disk", "logs.errors"},
     "worker-down": {"processes.up"},
     "api-down": {"api.health", "processes.up"},
     "api-slow": {"api.latency"},
@@ -52,14 +49,6 @@ NAMED_BY = {
     "postgres-down": {"database.ping"},
     "postgres-hang": {"database.ping"},
     "log-errors": {"logs.errors"},
-    "cold-cache": {"cache.hit_rate"},
-    "short-ttls": {"cache.hit_rate"},
-    "memory-leak": {"memory.leaking"},
-    "blocked-table": {"slowness.blocked", *UNREADABLE},
-    "connection-flood": {"database.connections"},
-    "slow-statement": {"slowness.pace"},
-    "inconsistent-rows": {"repair.integrity"},
-    "bad-release": {"logs.errors"},
 }
 ON_REDIS = {
     "api.queue_stats",
@@ -85,9 +74,7 @@ DEPENDENT = {
 
 
 def measure(target: Target) -> dict[str, Finding]:
-    # A reading is shared within one look at the system, and no longer.
-    checks = (*CHECKS, memory.leaking.given(memory.watch(3)))
-    return {finding.name: finding for finding in Measurement(target).run(checks)}
+    return {finding.name: finding for finding in Measurement(target).run(CHECKS)}
 
 
 def turned(found: dict[str, Finding]) -> dict[str, Status]:
@@ -110,10 +97,6 @@ def test_a_healthy_stack_is_all_ok(demo: Target) -> None:
     assert turned(measure(demo)) == {}
 
 
-def test_every_fault_has_a_test() -> None:
-    assert set(NAMED_BY) == set(faults.FAULTS)
-
-
 @pytest.mark.parametrize("name", NAMED_BY)
 def test_a_fault_turns_its_own_finding_and_clearing_it_turns_it_back(
     demo: Target, name: str
@@ -123,8 +106,7 @@ def test_a_fault_turns_its_own_finding_and_clearing_it_turns_it_back(
     seen = settle(demo, named | dependent)
     assert {finding for finding, status in seen.items() if status is not Status.SKIPPED} == named
     assert {finding for finding, status in seen.items() if status is Status.SKIPPED} == dependent
-    unknown = {finding for finding, status in seen.items() if status is Status.UNKNOWN}
-    assert unknown == named & UNREADABLE & unknown
+    assert Status.UNKNOWN not in seen.values()
 
     faults.clear(name)
     assert settle(demo, set()) == {}
