@@ -21,7 +21,7 @@ from opsnb.systems.queues.metrics import newest_ended
 from opsnb.target import Target
 
 _RECENT = 10  # jobs by which it is told how long they take now
-_LOOK_AGAIN_S = 1.5
+_LOOK_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,18 @@ def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
 
 
 def _running(target: Target, queue: str) -> list[Active]:
-    """Return the active jobs that are worked on; all may just have begun, so look twice."""
-    first = _worked_on(target, queue)
-    if not first or first[0].age_s >= _LOOK_AGAIN_S:
-        return first
-    time.sleep(_LOOK_AGAIN_S)
-    then = _worked_on(target, queue)
-    return then if then and then[0].age_s > first[0].age_s else first
+    """Return the active jobs that are worked on, at the moment when one was oldest.
+
+    All may just have begun, so it is looked for a while, unless one is old already.
+    """
+    oldest = _worked_on(target, queue)
+    ends = time.monotonic() + _LOOK_S
+    while oldest and oldest[0].age_s < _LOOK_S and time.monotonic() < ends:
+        time.sleep(_LOOK_S / 6)
+        seen = _worked_on(target, queue)
+        if seen and seen[0].age_s > oldest[0].age_s:
+            oldest = seen
+    return oldest
 
 
 def _worked_on(target: Target, queue: str) -> list[Active]:
