@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -209,14 +209,11 @@ _ACTION_COLOURS = {
 def action_html(record: ActionRecord) -> str:
     """Return the journal of an action: its plan, how far it came, and what undoes it."""
     facts = "".join(
-        f'<tr><td style="{_CELL};opacity:.75">{name}</td><td style="{_CELL}">{value}</td></tr>'
-        for name, value in (
-            ("done", escape(_progress(record))),
-            ("stands for", f"<code>{escape(record.command)}</code>" if record.command else ""),
-            ("undo", escape(record.undo or "cannot be undone") if record.planned else ""),
-            ("size", _size(record.bytes) if record.bytes is not None else ""),
-        )
-        if value
+        f'<tr><td style="{_CELL};opacity:.75">{label}</td><td style="{_CELL}">'
+        + (f"<code>{escape(words)}</code>" if words == record.command else escape(words))
+        + "</td></tr>"
+        for label, words in (("done", _progress(record)), *action_facts(record))
+        if words
     )
     warning = f"<div><b>{escape(record.warning)}</b></div>" if record.warning else ""
     error = f'<div style="margin:4px 0"><b>{escape(record.error)}</b></div>' if record.error else ""
@@ -248,14 +245,23 @@ def action_text(record: ActionRecord) -> str:
         ("", record.error),
         ("warning", record.warning),
         ("done", _progress(record)),
-        ("stands for", record.command),
-        ("undo", (record.undo or "cannot be undone") if record.planned else ""),
+        *action_facts(record),
     ):
         if words:
             lines.append(f"{'':<12}{label + ': ' if label else ''}{words}")
     if record.sample and record.state is ActionState.PLANNED:
         lines.append(textwrap.indent(rows_text(record.sample), " " * 12))
     return "\n".join(lines)
+
+
+def action_facts(record: ActionRecord) -> Iterator[tuple[str, str]]:
+    """Yield what is to be known of an action besides how far it came: a label, and the words."""
+    if record.command:
+        yield "stands for", record.command
+    if record.planned:
+        yield "undo", record.undo or "cannot be undone"
+    if record.bytes is not None:
+        yield "size", _size(record.bytes)
 
 
 def _progress(record: ActionRecord) -> str:

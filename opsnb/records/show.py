@@ -21,7 +21,7 @@ from opsnb.model import Table as Shown
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.rows import Rows
-from opsnb.view import TERMINAL_STYLES, summary, worst_first
+from opsnb.view import TERMINAL_STYLES, action_facts, summary, worst_first
 
 _MOST_ROWS = 10  # of a table
 _MOST_SAMPLES = 10  # of what an action would change
@@ -243,25 +243,19 @@ def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:
 def _actions(result: RunResult) -> Iterator[RenderableType]:
     for action in result.actions:
         table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True, min_width=len("warning"))
+        table.add_column(no_wrap=True, min_width=len("stands for"))
         table.add_column(overflow="fold")
         table.add_row("ACTION", Text(action.name, style="bold"))
-        for label, words in _told(action):
-            table.add_row(Text(label, style="dim"), Text(words))
+        told = (("", done(action)), ("warning", action.warning), *action_facts(action))
+        for label, words in told:
+            if words:
+                table.add_row(Text(label, style="dim"), Text(words))
         yield from (Text(), table)
         if action.state is ActionState.PLANNED and action.sample:
             sample = Rows(action.sample, max(action.planned, len(action.sample)), _MOST_SAMPLES)
             yield Padding(sample, (0, 0, 0, 2))
     if any(action.state is ActionState.PLANNED and action.planned for action in result.actions):
         yield Text("\nNothing of that was done. The same command with --apply does it.")
-
-
-def _told(action: ActionRecord) -> Iterator[tuple[str, str]]:
-    yield "", done(action)
-    if action.planned:
-        yield "undo", action.undo or "cannot be undone"
-    if action.warning:
-        yield "warning", action.warning
 
 
 def done(action: ActionRecord) -> str:

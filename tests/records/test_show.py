@@ -83,13 +83,13 @@ def test_a_plan_says_what_and_whether_it_can_be_undone() -> None:
         warning="Jobs of others fail for the same reason.",
     )
     text = printed(show.record(make_result(actions=[plan]), "x"))
-    for part in ("undo     cannot be undone", "warning  Jobs of others", "  9    timeout",
+    for part in ("undo        cannot be undone", "warning     Jobs of others", "  9    timeout",
                  "... and 30 more", "The same command with --apply does it."):  # fmt: skip
         assert part in text
     assert "10   timeout" not in text
     done = step("queues.clean", ActionState.APPLIED, planned=1, applied=1, undo="put it back")
     text = printed(show.record(make_result(actions=[done]), "x"))
-    assert "undo     put it back" in text
+    assert "undo        put it back" in text
     assert "--apply" not in text
 
 
