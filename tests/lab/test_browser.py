@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def test_a_runbook_is_stepped_through_and_recorded(
         run_all(page)
         findings = notebook.locator(".opsnb-finding")
         expect(findings).to_have_count(14)
-        expect(notebook.locator(".opsnb-headline")).to_contain_text("14 ok")
+        # One may warn of the machine, which is busy with other tests.
+        expect(notebook.locator(".opsnb-headline")).to_contain_text(re.compile("1[34] ok"))
         expect(findings.locator("svg").first).to_be_visible()
         expect(notebook.locator("table", has_text="cache.ping").last).to_be_visible()
         charts = notebook.locator(".opsnb-charts figure svg")
@@ -67,7 +69,7 @@ def test_a_runbook_is_stepped_through_and_recorded(
         expect(charts.first).to_be_visible()
         expect(page.get_by_text("Recorded as")).to_be_visible()
         result = until(lambda: the_record(of_cells=14))
-        assert (result.trigger, result.status, result.open) == ("interactive", Status.OK, True)
+        assert (result.trigger, result.open) == ("interactive", True)
         assert result.parameters == {"target": "demo", "hours": 1.5, "samples": 10}
         assert page.locator("text=Traceback").count() == 0
         assert page.locator("text=Jupyter news").count() == 0
@@ -79,9 +81,10 @@ def test_a_runbook_is_stepped_through_and_recorded(
         until(lambda: "the password is [redacted]" in recorded())
         assert store().result("latest").run_id == result.run_id
         assert lab.end(signal.SIGINT) == 0
-    assert f"Recorded: ok health/daily on demo, {result.run_id}" in lab.told
     (ended,) = store().results()
-    assert (ended.open, ended.error, ended.exit_code) == (False, None, 0)
+    assert f"Recorded: {ended.status} health/daily on demo, {result.run_id}" in lab.told
+    assert (ended.open, ended.error, ended.exit_code) == (False, None, ended.status.exit_code)
+    assert ended.status in (Status.OK, Status.WARN)
     assert originals() == before
     assert ended.runbook_sha256 in before.values()
     kept = [*Path(store().url).rglob("*"), *(state_home() / "running").rglob("*")]
