@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import Row
 from opsnb.view import columns, heading, is_number, plain
 
-_ENDLESS = 10_000  # no terminal is as wide
+_BETWEEN = 2  # columns
 _MOST_DOWNWARDS = 3
+_LONG_WORD = 20  # longer ones, such as paths, may be broken
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Rows:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what rich prints, as wide as there is room."""
         shown = self.rows[: self.most]
-        across = _across(shown)
-        # Words that are broken in the middle cannot be read, nor searched for.
-        needed = Measurement.get(console, options.update(max_width=_ENDLESS), across).minimum
-        if needed <= options.max_width:
-            yield across
+        cells = [list(map(Text, map(heading, columns(shown))))]
+        cells += [[Text(plain(row.get(name))) for name in columns(shown)] for row in shown]
+        if widths := _widths(console, cells, options.max_width):
+            numbers = [all(is_number(row.get(name)) for row in shown) for name in columns(shown)]
+            yield _across(cells, widths, numbers)
         else:
             shown = shown[:_MOST_DOWNWARDS]
             yield _downwards(shown)
@@ -40,18 +40,39 @@ class Rows:
             yield Text(f"... and {more:,} more", "dim")
 
 
-def _across(rows: Sequence[Row]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for column in columns(rows):
-        numbers = all(is_number(row.get(column)) for row in rows)
-        table.add_column(Text(heading(column)), justify="right" if numbers else "left")
-    for row in rows:
-        table.add_row(*(Text(plain(row.get(column))) for column in columns(rows)))
+def _widths(console: Console, cells: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """Return the widths of columns that keep words whole; none when there is not the room."""
+    measured = [
+        [each.__rich_measure__(console, console.options) for each in line] for line in cells
+    ]
+    words = [max(each.minimum for each in column) for column in zip(*measured, strict=True)]
+    least = [min(each, _LONG_WORD) for each in words]
+    most = [max(each.maximum for each in column) for column in zip(*measured, strict=True)]
+    spare = room - sum(least) - _BETWEEN * (len(least) - 1)
+    if spare < 0:
+        return []
+    widths = list(least)
+    # Whoever lacks little gets it, so that as few columns as possible are wrapped.
+    for column in sorted(range(len(least)), key=lambda each: most[each] - least[each]):
+        more = min(spare, most[column] - least[column])
+        widths[column] += more
+        spare -= more
+    return widths
+
+
+def _across(
+    cells: Sequence[Sequence[Text]], widths: Sequence[int], numbers: Sequence[bool]
+) -> Table:
+    table = Table(box=None, padding=(0, _BETWEEN, 0, 0), pad_edge=False, header_style="dim")
+    for name, width, right in zip(cells[0], widths, numbers, strict=True):
+        table.add_column(name, width=width, justify="right" if right else "left", overflow="fold")
+    for line in cells[1:]:
+        table.add_row(*line)
     return table
 
 
 def _downwards(rows: Sequence[Row]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, _BETWEEN))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for number, row in enumerate(rows):
