@@ -35,9 +35,9 @@ demo: setup
 	@echo "Break it:     $(BIN)/opsnb demo fault redis-down, then $(BIN)/opsnb run health/daily -t demo"
 	@echo "End it:       $(BIN)/opsnb demo down"
 
-# Four at a time: each has a demo stack of its own, and waits more than it computes.
+# Three at a time: each has a demo stack of its own, and waits more than it computes.
 test: lint types contract notebooks
-	$(BIN)/pytest -n 4 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

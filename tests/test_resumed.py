@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -177,18 +178,18 @@ def one_is_swapped_in(target: Target) -> None:
     assert (len(restored(target, "restore")), len(restored(target, "before"))) == (0, 1)
 
 
-def its_program_ends(target: Target) -> None:
-    """Outliving the kill for a moment, pg_restore is still connected to what it fills."""
-    databases.wait_for(
-        lambda: (
-            not databases.query(
-                target,
-                "SELECT FROM pg_stat_activity"
-                " WHERE starts_with(datname, current_database() || '_proof_')"
-                " AND backend_type = 'client backend'",
-            )
-        )
+def its_sessions_end(target: Target) -> None:
+    """End what a kill would have ended: pg_restore, and the sessions in what it fills."""
+    for child in psutil.Process().children():
+        if child.name() == "pg_restore":
+            child.kill()
+            child.wait(60)
+    sessions = (
+        "FROM pg_stat_activity WHERE starts_with(datname, current_database() || '_proof_')"
+        " AND backend_type = 'client backend'"
     )
+    databases.query(target, f"SELECT pg_terminate_backend(pid) {sessions}")
+    databases.wait_for(lambda: not databases.query(target, f"SELECT {sessions}"))
 
 
 def none_is_left_of_it(target: Target) -> None:
@@ -403,7 +404,7 @@ CASES: dict[str, Case] = {
         database.prove,
         none_is_left_of_it,
         place=own_backup,
-        since=its_program_ends,
+        since=its_sessions_end,
         steps=1,
         tells=False,
     ),
