@@ -15,17 +15,6 @@ from opsnb.demo import faults, stack
 from opsnb.target import Target, load_target
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a test on the real systems a second try, which the summary tells of.
-
-    With several stacks on two cores a service may stall for a moment, which is what is tested
-    elsewhere; a defect fails twice.
-    """
-    for item in items:
-        if "stack_home" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @pytest.fixture(scope="session")
 def stack_home() -> Iterator[Path]:
     """The state folder of the suite's own demo stack, which is up.
