@@ -26,7 +26,6 @@ CHECKS = (
     queues.pauses,
     cache.ping,
     cache.memory,
-    cache.hit_rate,
     database.ping,
     slowness.blocked.given(),
     database.connections,
@@ -56,7 +55,6 @@ ON_REDIS = {
     "queues.failures",
     "queues.pauses",
     "cache.memory",
-    "cache.hit_rate",
 }
 ON_POSTGRES = {
     "repair.integrity",
