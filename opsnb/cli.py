@@ -338,11 +338,10 @@ def show_record(
 
     store = _store()
     result = store.result(run_id)
-    location = store.folder(result.run_id)
     if as_json:
-        _say(views.result_as_json(result, location))
+        _say(views.result_as_json(result, store.folder(result.run_id)))
     else:
-        _render(views.record(result, location, _tables(store, result)))
+        _render_record(store, result)
 
 
 @records_app.command("reindex")
@@ -616,13 +615,15 @@ def _resume(
     return _tell_result(result, config, as_json)
 
 
-def _tables(store: Store, result: RunResult) -> list[Table]:
-    """Return the tables that a run shows; none when its notebook cannot be read any more."""
+def _render_record(store: Store, result: RunResult) -> None:
+    """Print a run; without the tables that it shows when its notebook cannot be read any more."""
+    from opsnb.records import show as views
     from opsnb.records import tables
 
+    shown: list[Table] = []
     with suppress(OpsnbError):
-        return tables(store.notebook(result.run_id))
-    return []
+        shown = tables(store.notebook(result.run_id))
+    _render(views.record(result, store.folder(result.run_id), shown))
 
 
 def _tell_result(result: RunResult, config: Config, as_json: bool) -> int:
@@ -631,11 +632,8 @@ def _tell_result(result: RunResult, config: Config, as_json: bool) -> int:
         _say(result.model_dump_json(indent=2))
     else:
         from opsnb.records import Store
-        from opsnb.records import show as views
 
-        store = Store(config.store)
-        location = store.folder(result.run_id)
-        _render(views.record(result, location, _tables(store, result)))
+        _render_record(Store(config.store), result)
     return result.exit_code
 
 

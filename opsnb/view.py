@@ -210,7 +210,7 @@ def action_html(record: ActionRecord) -> str:
     """Return the journal of an action: its plan, how far it came, and what undoes it."""
     facts = "".join(
         f'<tr><td style="{_CELL};opacity:.75">{label}</td><td style="{_CELL}">'
-        + (f"<code>{escape(words)}</code>" if words == record.command else escape(words))
+        + (f"<code>{escape(words)}</code>" if label == "stands for" else escape(words))
         + "</td></tr>"
         for label, words in (("done", _progress(record)), *action_facts(record))
         if words

@@ -8,9 +8,10 @@ commit, how it ended) stands in its metadata, under `opsnb`: the fields of `RunR
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from opsnb import view
 from opsnb.errors import UsageError
@@ -27,6 +28,7 @@ from opsnb.model import (
 
 METADATA_KEY = "opsnb"
 _FROM_OUTPUTS = {"findings", "actions"}
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def findings(notebook: dict[str, Any]) -> list[Finding]:
@@ -36,13 +38,7 @@ def findings(notebook: dict[str, Any]) -> list[Finding]:
     was made twice, e.g. before and after an action. A finding that is malformed (cut off,
     written by hand) is left out.
     """
-    found = []
-    for data in _emitted(notebook, FINDING_MIME):
-        try:
-            found.append(Finding.model_validate(data))
-        except ValidationError:
-            continue
-    return found
+    return list(_emitted(notebook, FINDING_MIME, Finding))
 
 
 def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
@@ -50,25 +46,13 @@ def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
 
     An action tells its journal before and after every step; the last that was told counts.
     """
-    found: dict[str, ActionRecord] = {}
-    for data in _emitted(notebook, ACTION_MIME):
-        try:
-            record = ActionRecord.model_validate(data)
-        except ValidationError:
-            continue
-        found[record.id] = record
-    return list(found.values())
+    told = _emitted(notebook, ACTION_MIME, ActionRecord)
+    return list({record.id: record for record in told}.values())
 
 
 def tables(notebook: dict[str, Any]) -> list[Table]:
     """Return the tables in the outputs of `notebook`, in the order of its cells."""
-    found = []
-    for data in _emitted(notebook, TABLE_MIME):
-        try:
-            found.append(Table.model_validate(data))
-        except ValidationError:
-            continue
-    return found
+    return list(_emitted(notebook, TABLE_MIME, Table))
 
 
 def executed(notebook: dict[str, Any]) -> bool:
@@ -171,9 +155,11 @@ def rebuild(notebook: dict[str, Any]) -> RunResult:
         ) from error
 
 
-def _emitted(notebook: dict[str, Any], mime: str) -> Iterator[Any]:
+def _emitted(notebook: dict[str, Any], mime: str, model: type[_Model]) -> Iterator[_Model]:
+    """Yield what the outputs tell under `mime`, cell by cell; what is malformed is left out."""
     for cell in notebook.get("cells", []):
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if mime in data:
-                yield data[mime]
+                with suppress(ValidationError):
+                    yield model.model_validate(data[mime])

@@ -13,25 +13,26 @@ from opsnb.model import Row
 from opsnb.view import columns, heading, is_number, plain
 
 _BETWEEN = 2  # columns
+_MOST_ROWS = 10
 _MOST_DOWNWARDS = 3
 _LONG_WORD = 20  # longer ones, such as paths, may be broken
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The first `most` of `rows`; how many more of the `total` there are is told."""
+    """The first of `rows`; how many more of the `total` there are is told."""
 
     rows: Sequence[Row]
     total: int
-    most: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what rich prints, as wide as there is room."""
-        shown = self.rows[: self.most]
-        cells = [list(map(Text, map(heading, columns(shown))))]
-        cells += [[Text(plain(row.get(name))) for name in columns(shown)] for row in shown]
+        shown = self.rows[:_MOST_ROWS]
+        names = columns(shown)
+        cells = [[Text(heading(name)) for name in names]]
+        cells += [[Text(plain(row.get(name))) for name in names] for row in shown]
         if widths := _widths(console, cells, options.max_width):
-            numbers = [all(is_number(row.get(name)) for row in shown) for name in columns(shown)]
+            numbers = [all(is_number(row.get(name)) for row in shown) for name in names]
             yield _across(cells, widths, numbers)
         else:
             shown = shown[:_MOST_DOWNWARDS]

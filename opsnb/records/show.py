@@ -23,9 +23,6 @@ from opsnb.records.members import worst_first as worst_members
 from opsnb.records.rows import Rows
 from opsnb.view import TERMINAL_STYLES, action_facts, summary, worst_first
 
-_MOST_ROWS = 10  # of a table
-_MOST_SAMPLES = 10  # of what an action would change
-
 
 def as_json(results: Iterable[RunResult]) -> str:
     """Return `results` as one JSON array."""
@@ -237,7 +234,7 @@ def _again(result: RunResult) -> list[RenderableType]:
 def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:
     for table in tables:
         yield Text(f"\n{table.title}", style="bold")
-        yield Rows(table.rows, table.total, _MOST_ROWS)
+        yield Rows(table.rows, table.total)
 
 
 def _actions(result: RunResult) -> Iterator[RenderableType]:
@@ -252,7 +249,7 @@ def _actions(result: RunResult) -> Iterator[RenderableType]:
                 table.add_row(Text(label, style="dim"), Text(words))
         yield from (Text(), table)
         if action.state is ActionState.PLANNED and action.sample:
-            sample = Rows(action.sample, max(action.planned, len(action.sample)), _MOST_SAMPLES)
+            sample = Rows(action.sample, max(action.planned, len(action.sample)))
             yield Padding(sample, (0, 0, 0, 2))
     if any(action.state is ActionState.PLANNED and action.planned for action in result.actions):
         yield Text("\nNothing of that was done. The same command with --apply does it.")
