@@ -161,24 +161,9 @@ DATABASE: tuple[Check[[]], ...] = (
 """Of PostgreSQL."""
 
 
-def _misses_of_the_cache(target: Target) -> Finding:
-    """Return the hit rate, not as a cause when it is BullMQ that looked up in vain."""
-    found = cache.hit_rate.function(target, _WATCHED_S)
-    if found.status not in (Status.WARN, Status.CRIT):
-        return found
-    seen = cache.losses(target, _WATCHED_S)
-    if seen.status(target) is not Status.OK:
-        return found
-    message = (
-        f"{found.message} Of the cache's own reads {seen.misses:,} of {seen.reads:,} missed within "
-        f"{seen.seconds:.0f} s."
-    )
-    return Finding(status=Status.OK, message=message, rows=found.rows)
-
-
 CACHE: tuple[Check[[]], ...] = (
     _cause(
-        replace(cache.hit_rate.given(), function=_misses_of_the_cache),
+        cache.hit_rate.given(_WATCHED_S),
         0.55,
         _leads_to("troubleshooting/high_cache_miss_rate", "tells why it misses"),
     ),

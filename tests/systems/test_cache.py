@@ -623,7 +623,7 @@ def test_the_hit_rate_is_judged_by_enough_reads_only(shared: Server) -> None:
     assert cache.hit_rate(shared.target(), 0.3).status is Status.OK
     client.mget((["a"] + ["nowhere"] * 9) * 20)
     found = cache.hit_rate(shared.target(), 0.3)
-    assert (found.status, found.value) == (Status.CRIT, 10.0)
+    assert (found.status, found.value) == (Status.OK, None)  # of what may be long over
     assert "too few to judge; 10.0 % of 210 since the start" in found.message
 
     def read() -> None:

@@ -26,6 +26,7 @@ CHECKS = (
     queues.pauses,
     cache.ping,
     cache.memory,
+    cache.hit_rate,
     database.ping,
     slowness.blocked.given(),
     database.connections,
@@ -55,6 +56,7 @@ ON_REDIS = {
     "queues.failures",
     "queues.pauses",
     "cache.memory",
+    "cache.hit_rate",
 }
 ON_POSTGRES = {
     "repair.integrity",

@@ -29,6 +29,15 @@ def _demand(_: Parts) -> None:
         )
 
 
+def _break(stack: Parts) -> None:
+    _fill(stack)
+    while stack.service.access_log.exists() and stack.service.access_log.stat().st_size:
+        # The service was the quicker one: its log has a block, with room for a minute's requests.
+        stack.home.unmount()
+        _fill(stack)
+    see(lambda: _errors(stack) >= LEAST_ERRORS, "the service notes requests without errors")
+
+
 def _fill(stack: Parts) -> None:
     folder = stack.home.access_logs
     if not folder.is_mount():
@@ -41,7 +50,6 @@ def _fill(stack: Parts) -> None:
     except OSError:
         pass  # it is full, as meant
     os.utime(old, (time.time() - OLD_S,) * 2)
-    see(lambda: _errors(stack) >= LEAST_ERRORS, "the service writes all that it has to")
 
 
 def _errors(stack: Parts) -> int:
@@ -66,7 +74,7 @@ FAULTS = (
         "host.disk",
         None,
         frozenset({service.API}),
-        _fill,
+        _break,
         _unmount,
         demand=_demand,
     ),

@@ -31,7 +31,7 @@ _BLOCKED_MS = 100.0
 _RECENT_S = 600
 _SHOWN = 12
 _ENOUGH_MISSES = 20  # in the window; below it is no symptom
-_SAMPLED = 2000
+_SAMPLED = 10_000  # users come in bursts; a tenth of a second of commands would tell little
 _SAMPLED_S = 2.0
 _FULL = 0.95  # of maxmemory
 
@@ -107,10 +107,8 @@ def _without_queues(seen: Losses, sample: _Sample) -> Losses:
     """Return what was seen without the lookups of BullMQ, concluded from the sample."""
     if not sample.of_queues:
         return seen
-    times = seen.seconds / sample.seconds
-    reads = min(seen.reads, round(sample.reads * times))
-    misses = min(seen.misses, reads, round(sample.misses * times))
-    return replace(seen, reads=reads, misses=misses, of_queues=True)
+    own = sample.of_the_cache(_Reads(seen.reads - seen.misses, seen.misses), seen.seconds)
+    return replace(seen, reads=own.count, misses=own.misses, of_queues=True)
 
 
 def _is_full(info: dict[str, Any]) -> bool:
@@ -123,9 +121,9 @@ def _is_full(info: dict[str, Any]) -> bool:
 def hit_rate(target: Target, seconds: float = 2) -> Finding:
     """Cache hit rate.
 
-    Of the reads within the next `seconds`; when they are too few to judge, of all since the
-    server's start. Lookups of any client count, also those of BullMQ; the message says so when a
-    sample of the commands shows that those are the larger part of too many misses.
+    Of the reads within the next `seconds`, when they are enough to judge; what was read since the
+    server's start is told beside it. The server counts the lookups of BullMQ as well: when too
+    many miss, a sample of the commands tells which are the cache's, and those alone are judged.
     """
     began = time.monotonic()
     moments = list(_watch(target, seconds))
@@ -142,24 +140,18 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
             )
     now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
     since = f"{ever.percent:.1f} % of {ever.count:,} since the start" if ever.count else "none ever"
-    message = f"{now.count:,} reads within {seconds:g} s, too few to judge; {since}."
-    judged = next((reads for reads in (now, ever) if reads.count >= _ENOUGH_READS), None)
-    if judged is None:
-        return Finding(status=Status.OK, message=message, rows=rows)
-    if judged is now:
-        message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:g} s; {since}."
     limit = target.threshold("cache_hit_percent")
-    if judged is now and limit.judge(judged.percent) is not Status.OK:
-        message += _whose(_sample_since(target, began))
-    return Finding.measured(judged.percent, limit, message, rows=rows)
-
-
-def _whose(sample: _Sample | None) -> str:
-    if sample is None or sample.of_queues <= sample.reads:
-        return ""
-    return (
-        " Lookups of BullMQ count as well, and are the larger part: they say little of the cache."
-    )
+    others = ""
+    if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
+        sample = _sample_since(target, began)
+        if sample and sample.of_queues:
+            now = sample.of_the_cache(now, seconds)
+            others = " Lookups of BullMQ are left out of those."
+    if now.count < _ENOUGH_READS:
+        message = f"{now.count:,} reads within {seconds:g} s, too few to judge; {since}.{others}"
+        return Finding(status=Status.OK, message=message, rows=rows)
+    message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:g} s; {since}.{others}"
+    return Finding.measured(now.percent, limit, message, rows=rows)
 
 
 @check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
@@ -355,6 +347,13 @@ class _Sample:
     """Those of them that found nothing."""
     of_queues: int
     """Lookups of keys that belong to queues, in any database."""
+
+    def of_the_cache(self, counted: _Reads, seconds: float) -> _Reads:
+        """Return the cache's part of what the server has `counted` over so many seconds."""
+        times = seconds / self.seconds
+        reads = min(counted.count, round(self.reads * times))
+        misses = min(counted.misses, reads, round(self.misses * times))
+        return _Reads(reads - misses, misses)
 
 
 # At which word the first key stands is the same for all: the second. How many follow is not.
