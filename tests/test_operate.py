@@ -134,8 +134,8 @@ def test_a_runbook_plans_without_changing_anything_and_applies_exactly_its_plan(
     assert {action.applied for action in dry.actions} <= {0}
     assert bool(dry.actions) == info.acts
 
-    applying = {"apply": "true"} if info.acts else {}
-    result = run_once(quiet, runbook, scenario.parameters | applying)
+    parameters = scenario.parameters | ({"apply": "true"} if info.acts else {})
+    result = run_once(quiet, runbook, parameters) if parameters else dry
     for action in result.actions:
         assert action.state is ActionState.APPLIED, json.dumps(action.model_dump(mode="json"))
         assert action.applied == action.planned

@@ -20,7 +20,7 @@ from opsnb.demo import faults, node, stack
 from opsnb.demo.home import Home, Settings, port_is_free
 from opsnb.demo.node import App
 from opsnb.errors import DemoError
-from opsnb.target import load_target
+from opsnb.target import Target, load_target
 
 UP = "from opsnb.demo import stack; print(stack.up(lambda line: None).state)"
 
@@ -149,8 +149,7 @@ def test_up_goes_on_where_it_was_killed(home: Home) -> None:
     assert healthy()
 
 
-def test_a_frozen_part_is_started_again(home: Home) -> None:
-    stack.up(quiet)
+def test_a_frozen_part_is_started_again(demo: Target) -> None:
     for name in ("valkey", "app", "worker", "pm2"):
         os.kill(pids()[name][0], signal.SIGSTOP)
     assert stack.status().state == "degraded"
@@ -180,9 +179,8 @@ def test_a_failed_up_names_the_part_and_leaves_nothing(
     assert stack.up(quiet).state == "up"
 
 
-def test_pm2_never_starts_a_daemon_by_being_asked(home: Home) -> None:
-    stack.up(quiet)
-    command = load_target("demo").processes.command
+def test_pm2_never_starts_a_daemon_by_being_asked(demo: Target) -> None:
+    command = demo.processes.command
     listed = subprocess.run([command, "jlist"], capture_output=True, check=True).stdout
     assert b'"name":"app"' in listed
     kill(pids()["pm2"])
@@ -190,6 +188,7 @@ def test_pm2_never_starts_a_daemon_by_being_asked(home: Home) -> None:
     assert asked.returncode != 0
     assert "does not run" in asked.stderr
     assert pids()["pm2"] == ()
+    stack.up(quiet)
 
 
 def test_it_works_with_nothing_on_the_path(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,8 @@ def test_a_runbook_is_stepped_through_and_recorded(
         expect(page.get_by_text("Recorded as")).to_be_visible()
         result = until(lambda: the_record(of_cells=14))
         assert (result.trigger, result.open) == ("interactive", True)
+        of_services = [each for each in result.findings if not each.name.startswith("host.")]
+        assert {each.status for each in of_services} == {Status.OK}
         assert result.parameters == {"target": "demo", "hours": 1.5, "samples": 10}
         assert page.locator("text=Traceback").count() == 0
         assert page.locator("text=Jupyter news").count() == 0

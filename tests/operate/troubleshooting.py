@@ -64,11 +64,15 @@ def only_the_worker_was_restarted(target: Target, result: RunResult) -> None:
 SCENARIOS = {
     "troubleshooting/slow_queries": Scenario(
         titles_have_an_index,
-        {"index_table": "scenes", "index_columns": "title"},
+        {"index_table": "scenes", "index_columns": "title", "seconds": "1"},
         no_index_on_titles,
     ),
     "troubleshooting/high_cache_miss_rate": Scenario(nothing_is_found),
-    "troubleshooting/high_queue_length": Scenario(two_workers_ran, {"workers": "2"}, one_worker),
+    "troubleshooting/high_queue_length": Scenario(
+        two_workers_ran, {"workers": "2", "seconds": "1"}, one_worker
+    ),
     "troubleshooting/failed_jobs": Scenario(nothing_is_found),
-    "troubleshooting/memory": Scenario(only_the_worker_was_restarted, {"restart": "worker"}),
+    "troubleshooting/memory": Scenario(
+        only_the_worker_was_restarted, {"restart": "worker", "seconds": "1"}
+    ),
 }
