@@ -106,9 +106,11 @@ def _options(
 def list_runbooks(as_json: Json = False) -> None:
     """List the runbooks."""
     known = []
-    for info in catalog.runbooks():
+    runbooks = catalog.runbooks()
+    width = max((len(info.id) for info in runbooks), default=0) + 2
+    for info in runbooks:
         try:
-            known.append(_runbook_json(info) if as_json else _runbook_line(info))
+            known.append(_runbook_json(info) if as_json else _runbook_line(info, width))
         except ConfigError as error:  # one broken file must not hide the others
             _tell(f"opsnb: {error}")
     if as_json:
@@ -687,8 +689,8 @@ def _only_target(config: Config) -> str:
     raise UsageError(f"Say which target: -t with one of {', '.join(config.names)}.")
 
 
-def _runbook_line(info: catalog.RunbookInfo) -> str:
-    return f"{info.id:<34}{info.title}{' (acts)' if info.acts else ''}"
+def _runbook_line(info: catalog.RunbookInfo, width: int) -> str:
+    return f"{info.id:<{width}}{info.title}{' (acts)' if info.acts else ''}"
 
 
 def _runbook_json(info: catalog.RunbookInfo) -> dict[str, Any]:
