@@ -107,8 +107,10 @@ def _without_queues(seen: Losses, sample: _Sample) -> Losses:
     """Return what was seen without the lookups of BullMQ, concluded from the sample."""
     if not sample.of_queues:
         return seen
-    own = sample.of_the_cache(_Reads(seen.reads - seen.misses, seen.misses), seen.seconds)
-    return replace(seen, reads=own.count, misses=own.misses, of_queues=True)
+    times = seen.seconds / sample.seconds
+    reads = min(seen.reads, round(sample.reads * times))
+    misses = min(seen.misses, reads, round(sample.misses * times))
+    return replace(seen, reads=reads, misses=misses, of_queues=True)
 
 
 def _is_full(info: dict[str, Any]) -> bool:
@@ -122,8 +124,9 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     """Cache hit rate.
 
     Of the reads within the next `seconds`, when they are enough to judge; what was read since the
-    server's start is told beside it. The server counts the lookups of BullMQ as well: when too
-    many miss, a sample of the commands tells which are the cache's, and those alone are judged.
+    server's start is told beside it. The server counts the lookups of BullMQ as well, and those
+    of other checks: when too many miss, a sample of the commands is judged, in which they are
+    left out.
     """
     began = time.monotonic()
     moments = list(_watch(target, seconds))
@@ -144,13 +147,13 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     others = ""
     if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
         sample = _sample_since(target, began)
-        if sample and sample.of_queues:
-            now = sample.of_the_cache(now, seconds)
-            others = " Lookups of BullMQ are left out of those."
+        if sample:
+            now, seconds = _Reads(sample.reads - sample.misses, sample.misses), sample.seconds
+            others = ", without lookups of BullMQ"
     if now.count < _ENOUGH_READS:
-        message = f"{now.count:,} reads within {seconds:g} s, too few to judge; {since}.{others}"
+        message = f"{now.count:,} reads within {seconds:.2g} s{others}, too few to judge; {since}."
         return Finding(status=Status.OK, message=message, rows=rows)
-    message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:g} s; {since}.{others}"
+    message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:.2g} s{others}; {since}."
     return Finding.measured(now.percent, limit, message, rows=rows)
 
 
@@ -347,13 +350,6 @@ class _Sample:
     """Those of them that found nothing."""
     of_queues: int
     """Lookups of keys that belong to queues, in any database."""
-
-    def of_the_cache(self, counted: _Reads, seconds: float) -> _Reads:
-        """Return the cache's part of what the server has `counted` over so many seconds."""
-        times = seconds / self.seconds
-        reads = min(counted.count, round(self.reads * times))
-        misses = min(counted.misses, reads, round(self.misses * times))
-        return _Reads(reads - misses, misses)
 
 
 # At which word the first key stands is the same for all: the second. How many follow is not.
