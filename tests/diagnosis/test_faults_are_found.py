@@ -25,7 +25,7 @@ SHORTER = {
     "incidents/service_down": {"minutes": "1s"},
     "deployment/rollback": {"minutes": "1s"},
     "troubleshooting/high_queue_length": {"seconds": "1s"},
-    "troubleshooting/slow_queries": {"seconds": "1s"},
+    "troubleshooting/slow_queries": {"seconds": "2s"},
     "troubleshooting/memory": {"seconds": "1s"},
 }
 # Those of a diagnosis that is made again: so long each fault still needs to be seen.
@@ -60,7 +60,7 @@ def still_found(target: Target, drill: Drill, **more: str) -> list[str]:
         left = [each.message for each in wrong if each.name != "degradation.load"]
         if not left or time.monotonic() > ends:
             return left
-        time.sleep(1)
+        time.sleep(2)
 
 
 def test_every_drill_is_a_fault() -> None:
