@@ -10,9 +10,11 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from opsnb import catalog, view
@@ -114,9 +116,13 @@ class _Watch:
     stopped: Sequence[signal.Signals]
 
     def look(self) -> _Look:
-        """Return what is wrong. A diagnosis that could not be made counts as wrong."""
+        """Return what is wrong. A diagnosis that could not be made counts as wrong.
+
+        They are made at the same time, for the engineer waits for the last look too.
+        """
         at = now()
-        found = (finding for order in self._orders() for finding in self._wrong(order))
+        with ThreadPoolExecutor() as pool:
+            found = chain.from_iterable(pool.map(self._wrong, self._orders()))
         return _Look(at, {finding.name: finding for finding in found})
 
     def _orders(self) -> Iterator[Order]:
@@ -126,7 +132,7 @@ class _Watch:
             values = outage.validate({"target": DEMO})
             yield replace(self.order, runbook=outage, parameters=values)
 
-    def _wrong(self, order: Order) -> Iterator[Finding]:
+    def _wrong(self, order: Order) -> list[Finding]:
         done = execute(
             json.loads(source_of(order.runbook)),
             order.parameters,
@@ -134,9 +140,8 @@ class _Watch:
             limits=Limits(_LOOK_LIMIT_S),
             ended=lambda: Ending(INTERRUPTED, "Interrupted.") if self.stopped else None,
         )
-        if done.error:
-            yield Finding(name=order.runbook.id, status=Status.UNKNOWN, message=done.error)
-        yield from not_well(findings(done.notebook))
+        failed = Finding(name=order.runbook.id, status=Status.UNKNOWN, message=done.error or "")
+        return [*([failed] if done.error else []), *not_well(findings(done.notebook))]
 
 
 @dataclass(frozen=True)

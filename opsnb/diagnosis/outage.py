@@ -174,21 +174,22 @@ def stable(target: Target, minutes: float) -> Finding:
 
     Asks every two seconds for `minutes`, or just once when that is 0.
     """
-    before = _restarts(target)
+    before = _restarts(target) if minutes else {}
     began = time.monotonic()
     rows = [_sample(target, began)]
-    while time.monotonic() - began < minutes * 60:
-        time.sleep(_EVERY_S)
+    while (left_s := began + minutes * 60 - time.monotonic()) > 0:
+        time.sleep(min(_EVERY_S, left_s))
         rows.append(_sample(target, began))
     failed = [row for row in rows if not row["answered"]]
-    restarted = _restarted(before, _restarts(target))
+    restarted = _restarted(before, _restarts(target)) if minutes else []
     watched = f"for {span(minutes * 60)}" if minutes else "once"
     words = [
         f"Asked {watched}: GET /health was well {len(rows) - len(failed)} of {len(rows)} times"
     ]
     if failed:
         words.append(f"the last failure said: {failed[-1]['said']}")
-    words.append(f"restarted meanwhile: {', '.join(restarted)}" if restarted else "no restart")
+    if minutes:
+        words.append(f"restarted meanwhile: {', '.join(restarted)}" if restarted else "no restart")
     return Finding(
         status=Status.CRIT if failed or restarted else Status.OK,
         message="; ".join(words).rstrip(".") + ".",

@@ -106,7 +106,7 @@ def flooded(target: Target) -> Finding:
             "remedies": [
                 Remedy(
                     runbook=_RUNBOOK,
-                    parameters={"end_idle_of": most["application"], "idle_longer_than": "10s"},
+                    parameters={"end_idle_of": most["application"], "idle_longer_than": "5s"},
                     why="shows its idle sessions; with --apply they are ended",
                 ),
                 Remedy(runbook="database/connections", why="shows all clients"),

@@ -119,6 +119,5 @@ def test_no_worker_leads_to_the_runbook_that_starts_it(demo: Target) -> None:
     workers = next(cause for cause in degradation.QUEUES if cause.name == "queues.workers")
     wait_for(lambda: workers(demo).status is not Status.OK)
     found = workers(demo)
+    # That it mends this is proven where each drill's diagnosis leads to the same.
     assert found.remedies[0].command == "opsnb run incidents/service_down -t demo --apply"
-    incident.mended(demo, found, minutes="1s")
-    wait_for(lambda: workers(demo).status is Status.OK)

@@ -21,7 +21,7 @@ FAILING_JOBS = 60
 WAITING_JOBS = 150
 """More than the handbook's limit for a queue."""
 KEPT_JOBS = 20
-HANGS_S = 22.0
+HANGS_S = 12.0
 """So long a job has to run that others take milliseconds for until it is known to hang."""
 
 T = TypeVar("T")

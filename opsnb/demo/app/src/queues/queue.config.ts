@@ -108,6 +108,9 @@ class QueueManager {
       connection: workerConnection(),
       // A job whose worker was killed goes back to the queue, not to the failed ones.
       maxStalledCount: 10,
+      // It does so soon: the other jobs behind it wait for that.
+      lockDuration: 10_000,
+      stalledInterval: 5_000,
     });
     worker.on("error", toTheWatch);
     return worker;
