@@ -21,7 +21,7 @@ FAILING_JOBS = 60
 WAITING_JOBS = 150
 """More than the handbook's limit for a queue."""
 KEPT_JOBS = 20
-HANGS_S = 12.0
+HANGS_S = 22.0
 """So long a job has to run that others take milliseconds for until it is known to hang."""
 
 T = TypeVar("T")
@@ -62,8 +62,8 @@ def _fail_jobs(stack: Parts) -> None:
         missing = FAILING_JOBS - len(await _failed_by_us(queue))
         if missing > 0:
             await _add_jobs(queue, missing)
-        if not service.running(stack.home, service.WORKER):
-            return
+        if not service.running(stack.home, service.WORKER) or await queue.isPaused():
+            return  # they fail as soon as somebody takes them
         for _ in range(int(SETTLE_LIMIT_S / 0.1)):
             if len(await _failed_by_us(queue)) >= FAILING_JOBS:
                 return
