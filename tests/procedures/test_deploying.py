@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -223,7 +224,7 @@ def kill(process: psutil.Process) -> None:
 
 
 def killed(arguments: Sequence[str], reached: Callable[[], bool]) -> None:
-    """Kill a run as soon as it has reached something."""
+    """Kill a run as soon as it has come so far."""
     run = opsnb("run", *arguments)
     ends = time.monotonic() + 60
     while not reached():
@@ -234,7 +235,7 @@ def killed(arguments: Sequence[str], reached: Callable[[], bool]) -> None:
     run.wait()
 
 
-def ran_ids() -> set[str]:
+def recorded() -> set[str]:
     listed = [sys.executable, "-m", "opsnb", "records", "list", "--json"]
     return {each["run_id"] for each in json.loads(subprocess.check_output(listed, text=True))}
 
@@ -265,9 +266,9 @@ def test_a_deployment_that_is_killed_at_each_command_is_continued(
         run = ("--resume", "latest")
     cut_off = run_once(shop, "deployment/deploy", {})
     assert "left paused" in of_release(cut_off).summary
-    before = ran_ids() - {cut_off.run_id}
-    assert len(before) == len(COMMANDS)
-    result = finished("run", "--resume", max(before))
+    killed_ones = recorded() - {cut_off.run_id}
+    assert len(killed_ones) == len(COMMANDS)
+    result = finished("run", "--resume", max(killed_ones))
     done = of_release(result)
     assert (done.state, done.verified) == (ActionState.APPLIED, True)
     # Of the commands only the last was left; the queues are held and let go of anew.
@@ -280,9 +281,12 @@ def journals() -> set[Path]:
     return set(state_home().glob("running/*/journal.jsonl"))
 
 
-def at_step(step: str, journals: set[Path]) -> bool:
-    """Say whether the deployment that runs has come to `step`, as its journal has it."""
-    for record in (record for path in journals for record in journal.read(path)):
+def at_step(step: str, past: set[Path]) -> bool:
+    """Say whether the deployment that runs has come to `step`, as its journal has it.
+
+    Those that were killed may have left theirs: they are `past`.
+    """
+    for record in (record for path in journals() - past for record in journal.read(path)):
         if record.name == "database.backup" and step == "backup":
             return record.begun
         if record.name == "deploying.release":
@@ -310,8 +314,7 @@ def test_a_deployment_that_is_killed_between_its_commands_is_continued(released:
     for step, holds in HOLDS.items():
         if step == "wait for active jobs":
             queue_jobs.write_active(released, "exports", "endless", age_s=5, lock_s=60)
-        past = journals()
-        killed(run, lambda step=step, past=past: at_step(step, journals() - past))  # type: ignore[misc]
+        killed(run, partial(at_step, step, journals()))
         queue_jobs.finish(released, "exports", "endless")
         left = deploying.left_paused(released)
         assert bool(left.rows) in holds, step
