@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from opsnb.demo.releases import FIRST
 from opsnb.errors import Refused
 from opsnb.guard import Action, Guard, Permit
 from opsnb.procedures import deploying, repair
@@ -35,16 +34,18 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("database/restore", database.restore, (), {}),
     ("troubleshooting/slow_queries", database.create_index, ("scenes", "title"), {}),
     ("troubleshooting/slow_queries", database.end_sessions, (), {"application": "left-behind"}),
+    ("incidents/data_inconsistency", repair.mend, (), {}),
     ("incidents/service_down", dependencies.start, (), {}),
     ("incidents/service_down", processes.restart, (), {}),
-    ("incidents/data_inconsistency", repair.mend, (), {}),
     ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),
     ("troubleshooting/high_queue_length", queues.limit, (QUEUE, 2), {}),
     ("maintenance/weekly", logs.clear, (), {}),
     ("maintenance/monthly", database.prove, (), {}),
     ("deployment/deploy", deploying.release, (), {}),
-    ("deployment/rollback", deploying.go_back, (FIRST,), {}),
+    # To the one that was fetched: that it is newer makes no difference to the work.
+    ("deployment/deploy", deploying.go_back, ("FETCH_HEAD",), {}),
 ]
+AREAS = list(dict.fromkeys(runbook.partition("/")[0] for runbook, _, _, _ in ACTIONS))
 
 # Here the scenario prepares what would disturb the next test; the same work, let through, ends it.
 LEAVES_SOMETHING = {"queues/resume", "database/connections", "incidents/data_inconsistency"}
@@ -60,25 +61,20 @@ def test_every_action_is_tried() -> None:
     assert found == {action for _, action, _, _ in ACTIONS}
 
 
-@pytest.mark.parametrize(
-    ("runbook", "action", "args", "kwargs"), ACTIONS, ids=[tried[1].name for tried in ACTIONS]
-)
-def test_the_work_of_a_plan_is_refused_without_the_guard(
-    quiet: Target,
-    runbook: str,
-    action: Action[...],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    SCENARIOS[runbook].prepare(quiet)
-    before = snapshot(quiet)
-    plan = action(quiet, *args, **kwargs)
-    for permit in (None, object()):
+@pytest.mark.parametrize("area", AREAS)
+def test_the_work_of_a_plan_is_refused_without_the_guard(quiet: Target, area: str) -> None:
+    for runbook, action, args, kwargs in ACTIONS:
+        if not runbook.startswith(f"{area}/"):
+            continue
+        SCENARIOS[runbook].prepare(quiet)
+        before = snapshot(quiet)
+        plan = action(quiet, *args, **kwargs)
+        for permit in (None, object()):
+            with pytest.raises(Refused):
+                list(plan.work(permit))  # type: ignore[arg-type]
         with pytest.raises(Refused):
-            list(plan.work(permit))  # type: ignore[arg-type]
-    with pytest.raises(Refused):
-        list(plan.work(Permit(object())))
-    assert snapshot(quiet) == before
-    if runbook in LEAVES_SOMETHING:
-        Guard(quiet, True, "", lambda _: None).act(action, *args, **kwargs)
-    queue_jobs.forget(quiet, DRILL)
+            list(plan.work(Permit(object())))
+        assert snapshot(quiet) == before, action.name
+        if runbook in LEAVES_SOMETHING:
+            Guard(quiet, True, "", lambda _: None).act(action, *args, **kwargs)
+        queue_jobs.forget(quiet, DRILL)

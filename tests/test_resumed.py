@@ -1,4 +1,4 @@
-"""Every action, cut off at any point on the real systems and continued, is done exactly once."""
+"""Every action, cut off at any moment on the real systems and continued, is done exactly once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import psycopg
@@ -48,8 +48,8 @@ class Case:
     prepare: Callable[[Target], None] = lambda _: None
     since: Callable[[Target], None] = lambda _: None
     """What others do after the plan: it is none of the action's business."""
-    steps: int | None = 1
-    """After how many steps of its work it is in the middle; None when there are no so many."""
+    steps: int | None = 0
+    """How many steps it has told of when it is in the middle; None when there is but one."""
     tells: bool = True
     """Whether it can be seen to be done; else it is done again, which does no harm."""
 
@@ -414,15 +414,20 @@ CASES: dict[str, Case] = {
 }
 
 
+BEFORE = -1
+
+
 @dataclass
 class Killing:
-    """Has an action's work end after so many steps, as a kill ends it: without any clean-up."""
+    """Has an action's work end at a moment, as a kill ends it: without any clean-up."""
 
     action: Action[...]
-    steps: int
-    journal: Path
+    steps: int | None
+    """How many it has told of by then, or BEFORE the first one; None lets it come to its end."""
+    path: Path
+    """Of its journal."""
     left: list[ActionRecord] = field(default_factory=list)
-    """The journal at that moment."""
+    """The journal at that moment, or behind the last step."""
     held: list[Iterator[int]] = field(default_factory=list)
 
     def __call__(self) -> Action[...]:
@@ -432,19 +437,23 @@ class Killing:
         plan = self.action.function(target, former, **arguments)
 
         def work(permit: Permit) -> Iterator[int]:
+            if self.steps == BEFORE:
+                self.kill()
             steps = plan.work(permit)
             self.held.append(steps)  # as long as it is held its clean-up does not run
             for number, done in enumerate(steps):
                 if number == self.steps:
-                    break
+                    self.kill()
                 yield done
-            self.left = read(self.journal)
-            raise Killed
+            if self.steps is not None:
+                self.kill()  # it was quick: it is killed behind its last step
+            self.left = read(self.path)
 
         return replace(plan, work=work)
 
-
-MOMENTS = ("before its first step", "in the middle", "behind its last step")
+    def kill(self) -> NoReturn:
+        self.left = read(self.path)
+        raise Killed
 
 
 @pytest.fixture
@@ -469,56 +478,54 @@ def act(
 
 
 def go_on(
-    target: Target, case: Case, former: list[ActionRecord]
+    target: Target, case: Case, former: list[ActionRecord], killing: Killing | None = None
 ) -> tuple[ActionRecord, list[Finding]]:
     known = [record.model_copy(update={"continues": "run-1"}) for record in former]
     continued = Continued(run_id="run-1", command="", actions=known)
-    return act(target, case.action, case.arguments, continued=continued)
+    if killing is None:
+        return act(target, case.action, case.arguments, continued=continued)
+    journal = Journal(killing.path)
+    return act(target, killing(), case.arguments, continued=continued, journal=journal)
 
 
-@pytest.mark.parametrize("case", CASES, indirect=True)
-def test_applied_it_is_verified_and_not_repeated(
-    target: Target, case: Case, tmp_path: Path
-) -> None:
-    path = tmp_path / "journal.jsonl"
-    case.prepare(target)
-    first, _ = act(target, case.action, case.arguments, journal=Journal(path))
-    case.since(target)
-    second, (effect,) = go_on(target, case, read(path))
-    assert effect.status is Status.OK, effect.message
-    assert (second.state, second.verified) == (ActionState.APPLIED, True)
-    assert (second.applied, second.finished) == (first.applied, first.finished)
-    case.effect(target)
-
-
-@pytest.mark.parametrize(
-    ("case", "when"),
-    [
-        (name, when)
-        for name, case in CASES.items()
-        for when in MOMENTS
-        if case.steps is not None or when != MOMENTS[1]
-    ],
-    indirect=["case"],
-)
-def test_cut_off_it_is_finished(target: Target, case: Case, tmp_path: Path, when: str) -> None:
-    steps = dict(zip(MOMENTS, (0, case.steps or 0, 10**9), strict=True))[when]
-    path = tmp_path / "journal.jsonl"
-    case.prepare(target)
-    killing = Killing(case.action, steps, path)
-    with pytest.raises(Killed):
-        act(target, killing(), case.arguments, journal=Journal(path))
-    assert [record.state for record in killing.left] == [ActionState.APPLYING]
-    case.since(target)
-    record, (effect,) = go_on(target, case, killing.left)
+def finished(done: tuple[ActionRecord, list[Finding]]) -> ActionRecord:
+    """Return the journal of a run that has brought another one's action to its end."""
+    record, (effect,) = done
     assert effect.status is Status.OK, effect.message
     assert (record.state, record.verified, record.continues) == (
         ActionState.APPLIED, True, "run-1",
     )  # fmt: skip
-    if when == "behind its last step" and case.tells:
-        assert record.planned == 0
+    return record
+
+
+@pytest.mark.parametrize("case", CASES, indirect=True)
+def test_cut_off_it_is_finished_and_not_repeated(
+    target: Target, case: Case, tmp_path: Path
+) -> None:
+    """Each run continues the one before it, so that all of them do the work once."""
+    case.prepare(target)
+    before = Killing(case.action, BEFORE, tmp_path / "before.jsonl")
+    middle = Killing(case.action, case.steps, tmp_path / "middle.jsonl")
+    former: list[ActionRecord] = []
+    for killing in (before, middle) if case.steps is not None else (before,):
+        with pytest.raises(Killed):
+            go_on(target, case, former, killing)
+        assert [record.state for record in killing.left] == [ActionState.APPLYING]
+        former = killing.left
+    case.since(target)
+    whole = Killing(case.action, None, tmp_path / "whole.jsonl")
+    first = finished(go_on(target, case, former, whole))
+    # Its end is known: it is verified and not repeated.
+    second = finished(go_on(target, case, read(whole.path)))
+    assert (second.applied, second.finished) == (first.applied, first.finished)
+    # It was killed behind its last step, before its end was written: by the kill in the middle
+    # already, where a quick one had come to its end by then.
+    left = whole.left or former
+    assert [record.state for record in left] == [ActionState.APPLYING]
+    third = finished(go_on(target, case, left))
+    assert third.planned == 0 or not case.tells
     case.effect(target)
-    for held in killing.held:
+    for held in middle.held:
         with suppress(Exception):
             held.close()  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import httpx
@@ -23,15 +24,19 @@ def version(target: Target) -> str:
 
 def bring(target: Target, release: str) -> None:
     """Bring the demo to a release by hand; what is published is the good one."""
-    of = Releases(Home.current())
+    of, running = Releases(Home.current()), parts.current(lambda _: None).service
     of.publish(GOOD)
     fetched = ["git", "fetch", "--quiet", str(of.origin), "main"]
     at = FIRST if release == FIRST else "FETCH_HEAD"
     for command in (fetched, ["git", "reset", "--quiet", "--hard", at]):
         subprocess.run(command, cwd=of.folder, check=True, capture_output=True)
-    if version(target) != release:
-        running = parts.current(lambda _: None).service
+    # A release is built once a stack; its build is put back where another one may lie.
+    dist, built = of.folder / "dist", of.home.root / "built" / release
+    if not built.exists():
         running.build()
+        shutil.copytree(dist, built)
+    shutil.copytree(built, dist, dirs_exist_ok=True)
+    if version(target) != release:
         running.start([service.API, service.WORKER])
 
 

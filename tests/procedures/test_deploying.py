@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -82,20 +83,13 @@ def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(release
     assert f"{result.run_id} stopped at 'smoke test'" in cut_off.message
     assert f"opsnb run --resume {result.run_id}" in cut_off.message
     assert "FAIL /api/projects 500" in cut_off.message
+    # Another one would find what this one has fetched, which has never run.
+    assert deploying.release(released).terms == {"before": before}
+    assert deploying.go_back(released).terms["to"] == before
     incident.mended(released, effect, minutes="1s")
     assert version(released) == FIRST
     assert deploy.paths(released).status is Status.OK
     assert releases.unfinished(released).status is Status.OK
-
-
-def test_a_release_that_was_cut_off_is_never_the_one_before(released: Target) -> None:
-    before = deploy.release(released)
-    publish(BAD)
-    for _ in range(2):  # the second one finds what the first has fetched
-        result = run_once(released, "deployment/deploy", {**UNCHECKED, "minutes": "1s"})
-        assert result.actions[-1].terms == {"before": before}
-    run_once(released, "deployment/rollback", {"apply": "true", "minutes": "1s"})
-    assert version(released) == FIRST
     with pytest.raises(Refused, match="no release before"):
         deploying.go_back(released)
 
@@ -229,87 +223,105 @@ def kill(process: psutil.Process) -> None:
         each.kill()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_deployment_that_is_killed_is_continued(
-    released: Target, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reached = tmp_path / "reached"
-    plain = Home.current().config.read_text().replace("[targets.demo", "[targets.shop")
-    plain = plain.replace("[[targets.demo", "[[targets.shop")
-    hanging = json.dumps(["sh", "-c", f"touch {reached}; sleep 600"])
-    config = tmp_path / "opsnb.toml"
-    monkeypatch.setenv("OPSNB_CONFIG", str(config))
-    lines = [line for line in plain.splitlines() if not line.startswith(f"{command} =")]
-    at = lines.index("[targets.shop.deploy]") + 1
-    config.write_text("\n".join([*lines[:at], f"{command} = {hanging}", *lines[at:]]))
-    run = opsnb("run", "deployment/deploy", "-t", "shop", "--apply", "-p", "minutes=1s", *WITHOUT)
+def killed(arguments: Sequence[str], reached: Callable[[], bool]) -> None:
+    """Kill a run as soon as it has come so far."""
+    run = opsnb("run", *arguments)
     ends = time.monotonic() + 60
-    while not reached.exists():
+    while not reached():
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < ends
-        time.sleep(0.05)
+        time.sleep(0.01)
     kill(psutil.Process(run.pid))
     run.wait()
-    config.write_text(plain)
-    shop = load_target("shop")
-    left = deploying.left_paused(shop)
-    assert left.status is Status.WARN
-    assert len(left.rows) == 3
-    cut_off = finished("run", "deployment/deploy", "-t", "shop")
+
+
+def recorded() -> set[str]:
+    listed = [sys.executable, "-m", "opsnb", "records", "list", "--json"]
+    return {each["run_id"] for each in json.loads(subprocess.check_output(listed, text=True))}
+
+
+def test_a_deployment_that_is_killed_at_each_command_is_continued(
+    released: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run continues the one before it, up to the next command."""
+    plain = Home.current().config.read_text().replace("[targets.demo", "[targets.shop")
+    plain = plain.replace("[[targets.demo", "[[targets.shop")
+    config = tmp_path / "opsnb.toml"
+    monkeypatch.setenv("OPSNB_CONFIG", str(config))
+    run: tuple[str, ...] = ("deployment/deploy", "-t", "shop", "--apply", "-p", "minutes=1s")
+    run += WITHOUT
+    for command in COMMANDS:
+        reached = tmp_path / command
+        hanging = json.dumps(["sh", "-c", f"touch {reached}; sleep 600"])
+        lines = [line for line in plain.splitlines() if not line.startswith(f"{command} =")]
+        at = lines.index("[targets.shop.deploy]") + 1
+        config.write_text("\n".join([*lines[:at], f"{command} = {hanging}", *lines[at:]]))
+        killed(run, reached.exists)
+        config.write_text(plain)
+        shop = load_target("shop")
+        left = deploying.left_paused(shop)
+        assert left.status is Status.WARN
+        assert len(left.rows) == 3
+        assert "left paused" in deploying.release(shop).summary
+        run = ("--resume", "latest")
+    cut_off = run_once(shop, "deployment/deploy", {})
     assert "left paused" in of_release(cut_off).summary
-    listed = subprocess.check_output(
-        [sys.executable, "-m", "opsnb", "records", "list", "--json"], text=True
-    )
-    (killed,) = {each["run_id"] for each in json.loads(listed)} - {cut_off.run_id}
-    result = finished("run", "--resume", killed)
+    killed_ones = recorded() - {cut_off.run_id}
+    assert len(killed_ones) == len(COMMANDS)
+    result = finished("run", "--resume", max(killed_ones))
     done = of_release(result)
     assert (done.state, done.verified) == (ActionState.APPLIED, True)
+    # Of the commands only the last was left; the queues are held and let go of anew.
+    assert done.planned == 4
     assert version(released) == GOOD
     assert queues.pauses(released).status is Status.OK
 
 
-def at_step(step: str) -> bool:
-    """Say whether the deployment that runs has come to `step`, as its journal has it."""
-    for path in state_home().glob("running/*/journal.jsonl"):
-        for record in journal.read(path):
-            if record.name == "database.backup" and step == "backup":
-                return record.begun
-            if record.name == "deploying.release":
-                if step == "watch":
-                    return bool(record.verified)
-                return any(row["step"] == step and row["state"] != "to do" for row in record.sample)
+def journals() -> set[Path]:
+    return set(state_home().glob("running/*/journal.jsonl"))
+
+
+def at_step(step: str, past: set[Path]) -> bool:
+    """Say whether the deployment that runs has come to `step`, as its journal has it.
+
+    Those that were killed may have left theirs: they are `past`.
+    """
+    for record in (record for path in journals() - past for record in journal.read(path)):
+        if record.name == "database.backup" and step == "backup":
+            return record.begun
+        if record.name == "deploying.release":
+            if step == "watch":
+                return bool(record.verified)
+            return any(row["step"] == step and row["state"] != "to do" for row in record.sample)
     return False
 
 
-@pytest.mark.parametrize(
-    ("step", "holds"),
-    [
-        ("backup", {False}),
-        ("pause the queues", {True, False}),
-        ("wait for active jobs", {True}),
-        ("wait until it answers", {True}),
-        ("resume the queues", {True, False}),
-        ("watch", {False}),
-    ],
-)
-def test_a_deployment_that_is_killed_between_its_commands_is_continued(
-    released: Target, step: str, holds: set[bool]
-) -> None:
-    if step == "wait for active jobs":
-        queue_jobs.write_active(released, "exports", "endless", age_s=5, lock_s=60)
-    run = opsnb("run", "deployment/deploy", "-t", "demo", "--apply", "-p", "minutes=3s", *WITHOUT)
-    ends = time.monotonic() + 60
-    while not at_step(step):
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < ends
-    kill(psutil.Process(run.pid))
-    run.wait()
-    queue_jobs.finish(released, "exports", "endless")
-    left = deploying.left_paused(released)
-    assert bool(left.rows) in holds
-    if left.rows:
-        assert left.remedies[0].runbook == "queues/resume"
-    result = finished("run", "--resume", "latest")
+HOLDS = {
+    "backup": {False},
+    "pause the queues": {True, False},
+    "wait for active jobs": {True},
+    "wait until it answers": {True},
+    "resume the queues": {True, False},
+    "watch": {False},
+}
+"""Whether queues are held when a run is killed at a step."""
+
+
+def test_a_deployment_that_is_killed_between_its_commands_is_continued(released: Target) -> None:
+    """Each run continues the one before it, up to the next step."""
+    run: tuple[str, ...] = ("deployment/deploy", "-t", "demo", "--apply", "-p", "minutes=3s")
+    run += WITHOUT
+    for step, holds in HOLDS.items():
+        if step == "wait for active jobs":
+            queue_jobs.write_active(released, "exports", "endless", age_s=5, lock_s=60)
+        killed(run, partial(at_step, step, journals()))
+        queue_jobs.finish(released, "exports", "endless")
+        left = deploying.left_paused(released)
+        assert bool(left.rows) in holds, step
+        if left.rows:
+            assert left.remedies[0].runbook == "queues/resume"
+        run = ("--resume", "latest")
+    result = finished("run", *run)
     done = of_release(result)
     assert (done.state, done.verified) == (ActionState.APPLIED, True), done.error
     assert version(released) == GOOD
