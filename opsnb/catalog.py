@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import UnionType
@@ -220,7 +220,7 @@ class RunbookInfo:
     def parameters(self) -> list[Parameter]:
         """The parameters, in the order of the cell."""
         try:
-            return _parameters(self._declarations)
+            return list(_parameters(self._declarations))
         except Exception as error:  # its imports and annotations may raise anything
             raise ConfigError(
                 f"The parameters cell of {self.path} cannot be read: {_words(error)}. Correct it: "
@@ -277,7 +277,7 @@ def runbooks() -> list[RunbookInfo]:
     """Return all runbooks, by id."""
     root = share("notebooks")
     return [
-        RunbookInfo(path.relative_to(root).with_suffix("").as_posix(), path)
+        RunbookInfo(f"{path.parent.name}/{path.stem}", path)
         for path in sorted(root.glob("*/*.ipynb"))
     ]
 
@@ -305,7 +305,8 @@ def by_section(infos: Iterable[RunbookInfo]) -> list[tuple[str, list[RunbookInfo
     ]
 
 
-def _parameters(source: str) -> list[Parameter]:
+@lru_cache(maxsize=256)  # who asks for a runbook's again, the types need not be made again
+def _parameters(source: str) -> tuple[Parameter, ...]:
     tree = ast.parse(source)
     names: dict[str, Any] = {}
     imports: list[ast.stmt] = [
@@ -323,7 +324,7 @@ def _parameters(source: str) -> list[Parameter]:
             raise ParameterError(f"{node.target.id} is declared twice")
         comment = comments.get(node.end_lineno or node.lineno, "")
         found[node.target.id] = _parameter(node, node.target.id, names, comment)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _parameter(node: ast.AnnAssign, name: str, names: dict[str, Any], comment: str) -> Parameter:

@@ -28,6 +28,7 @@ GRACE_S = 10.0
 _POLL_S = 0.05
 _INTERRUPT_EVERY_S = 3.0
 BROKE, TIMED_OUT, INTERRUPTED = 70, 124, 130
+_FORMATS = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ def _papermill(
     failures: list[Exception],
 ) -> None:
     try:
-        # jsonschema, which comes with papermill, would build a grammar for the format of IRIs,
-        # which no notebook has: half of the time that importing papermill takes.
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        # jsonschema, which comes with papermill, would get ready for formats that no notebook has,
+        # and build a grammar for that of IRIs: half of the time that importing papermill takes.
+        for unused in _FORMATS:
+            sys.modules.setdefault(unused, None)  # type: ignore[arg-type]
         # Imported only now: the kernel is starting meanwhile.
         import nbformat  # noqa: PLC0415
         import papermill  # noqa: PLC0415

@@ -15,12 +15,14 @@ import pytest
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError
+from opsnb.headless import execute
 from opsnb.headless import run as module
-from opsnb.headless.run import Order, run
+from opsnb.headless.run import Order
 from opsnb.model import RunResult
 from opsnb.records import Store
 from opsnb.target import Target, load_config
 from tests.headless import notebook
+from tests.headless.runs import run
 from tests.headless.test_run import FINDING
 
 OK = FINDING.format(status="ok")
@@ -41,7 +43,7 @@ def test_a_store_that_fills_up_meanwhile_loses_nothing(
     monkeypatch.setenv("OPSNB_RECORDS", str(small_disk))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     cell = f"from tests.headless.test_faults import fill; fill({str(small_disk)!r})"
-    result = run(order(tmp_path, OK, cell), load_config())
+    result = run(order(tmp_path, OK, cell))
     assert result.exit_code == 70
     assert result.error is not None
     assert "No space left on device. Free space there" in result.error
@@ -55,9 +57,7 @@ def test_a_store_that_becomes_read_only_meanwhile_loses_nothing(
 ) -> None:
     monkeypatch.setenv("OPSNB_RECORDS", str(small_disk))
     command = ["mount", "-o", "remount,ro", str(small_disk)]
-    result = run(
-        order(tmp_path, OK, f"import subprocess; subprocess.run({command!r})"), load_config()
-    )
+    result = run(order(tmp_path, OK, f"import subprocess; subprocess.run({command!r})"))
     assert result.exit_code == 70
     assert "Read-only file system. Make it writable" in str(result.error)
     shutil.rmtree(Path(str(result.error).rpartition("left at ")[2].rstrip(".")).parent)
@@ -69,7 +69,7 @@ def test_a_read_only_store_is_refused_before_anything_is_started(
     monkeypatch.setenv("OPSNB_RECORDS", str(small_disk))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(ConfigError, match=r"Read-only file system\. Make it writable"):
-        run(order(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')"), load_config())
+        run(order(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')"))
     assert not (tmp_path / "ran").exists()
 
 
@@ -110,13 +110,13 @@ def test_a_clock_that_is_set_back_makes_no_negative_times(
 ) -> None:
     clock = iter(datetime(2026, 11, 23, tzinfo=UTC) - timedelta(hours=hour) for hour in range(99))
     monkeypatch.setattr(module, "now", lambda: next(clock))
-    result = run(order(tmp_path, OK), load_config())
+    result = run(order(tmp_path, OK))
     assert (result.exit_code, result.seconds) == (0, 0)
     assert result.finished == result.started
 
 
 def test_output_without_measure_is_kept_at_both_ends(tmp_path: Path) -> None:
-    result = run(order(tmp_path, OK, "print('begins' + 'x' * 5_000_000 + 'ends')"), load_config())
+    result = run(order(tmp_path, OK, "print('begins' + 'x' * 5_000_000 + 'ends')"))
     assert result.exit_code == 0
     text = kept(result)
     assert len(text) < 300_000
@@ -128,6 +128,7 @@ def test_output_without_measure_is_kept_at_both_ends(tmp_path: Path) -> None:
 def test_a_cell_that_does_not_heed_the_interrupt_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(execute, "GRACE_S", 4)
     pids = tmp_path / "pids"
     cell = (
         "import os, pathlib, signal, subprocess, time\n"
@@ -138,7 +139,7 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed_with_its_children(
         "    try:\n        time.sleep(600)\n"
         "    except KeyboardInterrupt:\n        pass"
     )
-    result = run(order(tmp_path, OK, cell, timeout_s=3), load_config())
+    result = run(order(tmp_path, OK, cell, timeout_s=3))
     assert result.exit_code == 124
     assert str(result.error).startswith("The run took longer than 3 s. Its cell did not heed")
     assert [finding.name for finding in result.findings] == ["test.one"]
@@ -155,7 +156,7 @@ def alive(pid: int) -> bool:
 
 def test_a_notebook_that_is_deleted_while_it_runs_has_a_whole_record(tmp_path: Path) -> None:
     wanted = order(tmp_path, f"import os; os.unlink({str(tmp_path / 'one.ipynb')!r})", OK)
-    result = run(wanted, load_config())
+    result = run(wanted)
     assert (result.exit_code, result.error) == (0, None)
     assert "os.unlink" in kept(result)
 
@@ -164,7 +165,7 @@ def test_a_notebook_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
     wanted = order(tmp_path, OK)
     wanted.runbook.path.unlink()
     with pytest.raises(ConfigError, match=r"cannot be read: No such file.*Restore it from git\."):
-        run(wanted, load_config())
+        run(wanted)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_notebook_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
 )
 def test_a_notebook_sets_its_own_limits(tmp_path: Path, own: dict[str, int], error: str) -> None:
     slow = "import time\ntry:\n    time.sleep(600)\nfinally:\n    print('put back')"
-    result = run(order(tmp_path, OK, slow, metadata={"opsnb": own}), load_config())
+    result = run(order(tmp_path, OK, slow, metadata={"opsnb": own}))
     assert (result.exit_code, result.error) == (124, error)
     assert "put back" in kept(result)
 
@@ -184,4 +185,4 @@ def test_a_notebook_sets_its_own_limits(tmp_path: Path, own: dict[str, int], err
 def test_the_limit_of_a_cell_is_each_ones_own(tmp_path: Path) -> None:
     cells = ["import time; time.sleep(0.9)"] * 4
     wanted = order(tmp_path, OK, *cells, metadata={"opsnb": {"cell_timeout_s": 3}})
-    assert run(wanted, load_config()).exit_code == 0
+    assert run(wanted).exit_code == 0

@@ -16,7 +16,9 @@ import papermill
 import psutil
 import pytest
 
+from opsnb.catalog import RunbookInfo
 from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.kernels.imports import imports
 from tests.headless import notebook
 
 
@@ -177,6 +179,16 @@ def test_a_server_that_nobody_used_ends(tmp_path: Path) -> None:
     with ForkServer([], once=True) as server:
         process = psutil.Process(server.pid)
     process.wait(30)
+
+
+def test_who_draws_finds_matplotlib_imported_and_nobody_else_waits_for_it(tmp_path: Path) -> None:
+    has_it = "import sys; print('matplotlib.figure' in sys.modules)"
+    told = {}
+    for what in ("Runbook", "Runbook, charts"):
+        path = notebook.write(tmp_path / "in.ipynb", f"from opsnb import {what}", has_it)
+        with ForkServer(imports([RunbookInfo("test/one", path)]), once=True) as server:
+            _, told[what] = notebook.texts(execute(path, server))
+    assert told == {"Runbook": "False\n", "Runbook, charts": "True\n"}
 
 
 def test_papermill_alone_takes_the_engine(tmp_path: Path) -> None:

@@ -21,13 +21,16 @@ from typing import Any
 import psutil
 import pytest
 
-import opsnb
+from opsnb import catalog
+from opsnb.errors import UsageError
+from opsnb.headless import resume
 from opsnb.model import ActionRecord, ActionState, RunResult
-from opsnb.target import Target
-from tests.headless import moving
+from opsnb.records import Store, reap
+from opsnb.target import Target, load_config
+from tests.headless import moving, runs
 from tests.headless.notebook import write
+from tests.headless.runs import ROOT
 
-ROOT = Path(opsnb.__file__).parents[1]
 PAGE = ROOT / "docs/reference/kill-matrix.md"
 RUNBOOK = "drill/move"
 ALL = moving.ITEMS
@@ -132,16 +135,17 @@ class Place:
         return result if struck else None
 
     def result(self, run_id: str) -> RunResult:
-        """Return the record of a run, which any command finds though nobody was left to keep it."""
-        _, listed, _ = self.opsnb("records", "list", "--json")
-        results = [RunResult.model_validate(each) for each in json.loads(listed)]
-        (found,) = [result for result in results if result.run_id == run_id]
+        """Return the record of a run, which any command keeps when nobody was left to do it."""
+        store = Store(load_config().store)
+        reap(store)
+        (found,) = [result for result in store.results() if result.run_id == run_id]
         return found
 
 
 @pytest.fixture
-def place(tmp_path: Path, demo: Target) -> Iterator[Place]:
+def place(tmp_path: Path, demo: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     moving.forget(demo)
+    monkeypatch.setattr(catalog, "share", lambda _: tmp_path / "notebooks")
     path = tmp_path / "notebooks" / f"{RUNBOOK}.ipynb"
     path.parent.mkdir(parents=True)
     write(path, moving.PARAMETERS, moving.BEGIN, moving.ACT, moving.LOOK)
@@ -213,14 +217,16 @@ def in_words(action: ActionRecord) -> str:
     }.get(action.state, f"applied{effect[action.verified]}")
 
 
-def resumed(place: Place, former: RunResult, target: Target) -> str:
+def resumed(former: RunResult) -> str:
     """Continue a run, and return in words what came of it."""
-    code, told, errors = place.opsnb("run", "--resume", former.run_id, "--json")
-    if code == 64:
-        assert "ran to its end, so there is nothing to continue" in errors
-        assert former.error is None
-        return "refused: it ran to its end"
-    result = RunResult.model_validate_json(told)
+    try:
+        order = resume.order(former.run_id, load_config())
+    except UsageError as refusal:
+        if former.error is None and "ran to its end, so there is nothing" in str(refusal):
+            return "refused: it ran to its end"
+        raise
+    result = runs.run(order)
+    code = result.exit_code
     assert result.parent == former.run_id
     (action,) = result.actions
     if code == 77:
@@ -267,7 +273,7 @@ def test_a_kill_leaves_the_truth_and_is_mended(
     before = sum(moving.done(demo).values())
     record = demand_truth(result, before)
     ran = "ran to its end" if result.error is None else "broke"
-    went = resumed(place, result, demo)
+    went = resumed(result)
     asked = went.startswith("asks")
     after = moving.done(demo)
     if what == "move":
@@ -297,6 +303,8 @@ def test_a_continued_run_is_killed_too(place: Place, demo: Target) -> None:
     second = place.strike("in the middle of apply", "kernel", *again)
     assert second is not None
     assert (second.parent, second.actions[0].planned) == (first.run_id, ALL - ALL // 2)
+    _, listed, _ = place.opsnb("records", "list", "--json")
+    assert [RunResult.model_validate(each) for each in json.loads(listed)] == [second, first]
     code, told, _ = place.opsnb("run", "--resume", second.run_id, "--json")
     (action,) = RunResult.model_validate_json(told).actions
     assert (code, action.planned, action.continues) == (0, 0, second.run_id)

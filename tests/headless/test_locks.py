@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,11 +19,12 @@ from opsnb.catalog import RunbookInfo
 from opsnb.errors import Interrupted, Locked
 from opsnb.headless import locks
 from opsnb.headless.locks import held
-from opsnb.headless.run import Order, begin, run
+from opsnb.headless.run import Order, begin
 from opsnb.model import RunResult, now
 from opsnb.records import Store
 from opsnb.target import Target, load_config
 from tests.headless import notebook
+from tests.headless.runs import run
 from tests.headless.test_run import FINDING
 
 NAME = ".locks/shop.json"
@@ -89,24 +89,39 @@ def test_waiting_ends_by_a_signal(store: Store, tmp_path: Path) -> None:
         pass
 
 
-_HOLDER = """
+# What processes of tests have in common: of these tests it imports nothing, as that takes long.
+_BEGIN = """
 import os, sys, time
 from pathlib import Path
+from opsnb.catalog import RunbookInfo
 from opsnb.headless.locks import held
+from opsnb.headless.run import Order, begin
 from opsnb.records import Store
-from tests.headless.test_locks import a_run
-with held(Store(sys.argv[1]), "shop", a_run(Path(sys.argv[2]))) as lock:
-    if len(sys.argv) > 3:
-        lock.add_holder(int(sys.argv[3]))
+from opsnb.target import Target
+
+store, path, *kernels = Store(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
+
+def a_run():
+    return begin(Order(RunbookInfo("queues/pause", path), Target(name="shop")), path.read_bytes())
+"""
+_HOLDER = f"""{_BEGIN}
+with held(store, "shop", a_run()) as lock:
+    for kernel in kernels:
+        lock.add_holder(int(kernel))
     print("held", flush=True)
     time.sleep(600)
 """
 
 
-def hold(store: Path, *more: object) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", _HOLDER, str(store), str(store.parent), *map(str, more)]
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=here)
+def script(text: str, store: Path, *kernels: int) -> list[str]:
+    """Return the command that executes `text` on a store."""
+    path = notebook.write(store.parent / "any.ipynb", "apply: bool = False")
+    return [sys.executable, "-c", text, str(store), str(path), *map(str, kernels)]
+
+
+def hold(store: Path, *kernels: int) -> subprocess.Popen[str]:
+    words = script(_HOLDER, store, *kernels)
+    holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     assert holder.stdout.readline() == "held\n"
     return holder
@@ -130,30 +145,35 @@ def test_a_killed_holder_leaves_it_free_unless_its_kernel_lives(tmp_path: Path) 
         pass
 
 
-_CONTENDER = """
-import os, sys, time
-from pathlib import Path
-from opsnb.headless.locks import held
-from opsnb.records import Store
-from tests.headless.test_locks import a_run
-inside = Path(sys.argv[2], "inside")
-with held(Store(sys.argv[1]), "shop", a_run(Path(sys.argv[2], sys.argv[3])), wait_s=120):
-    handle = os.open(inside, os.O_CREAT | os.O_EXCL)  # fails when somebody else is inside
-    time.sleep(0.02)
-    os.close(handle)
-    inside.unlink()
+_CONTENDERS = f"""{_BEGIN}
+def contend(run):
+    inside = path.with_name("inside")
+    with held(store, "shop", run, wait_s=120):
+        handle = os.open(inside, os.O_CREAT | os.O_EXCL)  # fails when somebody else is inside
+        time.sleep(0.02)
+        os.close(handle)
+        inside.unlink()
+
+contenders = []
+for run in [a_run() for _ in range(12)]:
+    contenders.append(os.fork())  # to import would take each far longer than what it does
+    if not contenders[-1]:
+        try:
+            contend(run)
+            print("had it", flush=True)
+        except BaseException as error:
+            print(repr(error), flush=True)
+        os._exit(0)
+for contender in contenders:
+    os.waitpid(contender, 0)
 """
 
 
 def test_of_many_who_find_a_dead_holder_one_at_a_time_gets_it(tmp_path: Path) -> None:
     kill(hold(tmp_path / "store"))
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    contenders = []
-    for number in map(str, range(12)):
-        (tmp_path / number).mkdir()
-        words = [sys.executable, "-c", _CONTENDER, str(tmp_path / "store"), str(tmp_path), number]
-        contenders.append(subprocess.Popen(words, env=here))
-    assert [each.wait(timeout=180) for each in contenders] == [0] * 12
+    words = script(_CONTENDERS, tmp_path / "store")
+    told = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=180, check=True)
+    assert told.stdout.splitlines() == ["had it"] * 12
 
 
 def elsewhere(store: Store, tmp_path: Path, age_s: float) -> dict[str, Any]:
@@ -241,10 +261,10 @@ def test_a_run_that_acts_is_refused_and_one_that_reads_is_not(tmp_path: Path) ->
     acting = Order(RunbookInfo("test/one", path), Target(name="shop"), {"apply": True})
     store = Store(load_config().store)
     with held(store, "shop", a_run(tmp_path)):
-        assert run(order, load_config()).exit_code == 0
+        assert run(order).exit_code == 0
         with pytest.raises(Locked):
-            run(acting, load_config())
-    assert run(acting, load_config()).exit_code == 0
+            run(acting)
+    assert run(acting).exit_code == 0
     assert len(list(store.run_ids())) == 2
 
 
@@ -256,7 +276,7 @@ def test_a_run_that_loses_its_lock_is_interrupted(
     cell = f"import time; open({str(lock)!r}, 'w').write('another')\ntime.sleep(600)"
     path = notebook.write(tmp_path / "one.ipynb", "apply = False", cell)
     order = Order(RunbookInfo("test/one", path), Target(name="shop"), {"apply": True})
-    result = run(order, load_config())
+    result = run(order)
     assert (result.exit_code, result.error) == (
         70,
         "The lock of the target was lost, so the run was interrupted.",

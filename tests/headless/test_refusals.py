@@ -56,8 +56,12 @@ def unusable_value(parameter: catalog.Parameter) -> st.SearchStrategy[str]:
     return values
 
 
+Unusable = dict[str, dict[str, st.SearchStrategy[str]]]
+"""What each parameter of each runbook cannot take."""
+
+
 @pytest.fixture(scope="module")
-def runbooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, catalog.RunbookInfo]]:
+def runbooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unusable]:
     """All runbooks that there are, and one with parameters of every kind."""
     root = tmp_path_factory.mktemp("notebooks")
     for section in catalog.share("notebooks").glob("[a-z]*"):
@@ -66,7 +70,10 @@ def runbooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, cat
     notebook.write(root / "test/all.ipynb", ALL_KINDS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalog, "share", lambda _: root)
-        yield {info.id: info for info in catalog.runbooks()}
+        yield {
+            info.id: {each.name: unusable_value(each) for each in info.parameters}
+            for info in catalog.runbooks()
+        }
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +85,10 @@ def started() -> list[str]:
 
 
 @st.composite
-def unusable(draw: st.DrawFn, runbooks: dict[str, catalog.RunbookInfo]) -> tuple[str, list[str]]:
+def unusable(draw: st.DrawFn, runbooks: Unusable) -> tuple[str, list[str]]:
     """A runbook and options of which at least one cannot be used."""
     id_ = draw(st.sampled_from(sorted(runbooks)))
-    parameters = {each.name: each for each in runbooks[id_].parameters}
+    parameters = runbooks[id_]
     how = draw(st.sampled_from(["unknown", "no value", "twice", *["mistyped"] * 3]))
     name = draw(st.sampled_from(sorted(parameters)))
     if how == "unknown":
@@ -92,23 +99,27 @@ def unusable(draw: st.DrawFn, runbooks: dict[str, catalog.RunbookInfo]) -> tuple
     elif how == "twice":
         options = [f"{name}={draw(words)}"] * 2
     else:
-        options = [f"{name}={draw(unusable_value(parameters[name]))}"]
+        options = [f"{name}={draw(parameters[name])}"]
     # Others, as unusable as they come, must not make the refusal any other.
     return id_, draw(st.permutations([*options, *draw(st.just([]) | st.lists(text, max_size=2))]))
 
 
-@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+
+# Ten sets to an example, 10,000 in all: an example by itself takes longer than a refusal.
+@settings(max_examples=1_000, deadline=None, suppress_health_check=_SLOW)
 @given(data=st.data())
 def test_unusable_parameters_are_refused_before_anything_is_started(
-    data: st.DataObject, runbooks: dict[str, catalog.RunbookInfo], started: list[str]
+    data: st.DataObject, runbooks: Unusable, started: list[str]
 ) -> None:
-    runbook, options = data.draw(unusable(runbooks))
-    with pytest.raises(ParameterError) as caught:
-        cli.run(runbook, parameter=options)
-    assert caught.value.exit_code == 64
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 500
-    assert not started
+    for runbook, options in data.draw(st.lists(unusable(runbooks), min_size=10, max_size=10)):
+        with pytest.raises(ParameterError) as caught:
+            cli.run(runbook, parameter=options)
+        assert caught.value.exit_code == 64
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
+        assert not started
 
 
 def refuse(*words: str) -> str:

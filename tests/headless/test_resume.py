@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-import opsnb
 from opsnb import catalog
 from opsnb.errors import UnknownTarget, UsageError
 from opsnb.headless import resume
-from opsnb.headless.run import Order, run
+from opsnb.headless.run import Order
 from opsnb.model import ActionRecord, ActionState, RunResult, Status, now
 from opsnb.records import Stage, Store
 from opsnb.redaction import MASK, Redactor
 from opsnb.target import Target, load_config
 from tests.headless import moving
 from tests.headless.notebook import write
+from tests.headless.runs import run
 from tests.records.test_store import make_notebook, make_result
 from tests.test_cli import opsnb as cli
 
@@ -41,7 +41,6 @@ def runbook(tmp_path: Path, mended: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A runbook in a repository of its own: it acts, and breaks until it is mended."""
     root = tmp_path / "notebooks"
     monkeypatch.setattr(catalog, "share", lambda _: root)
-    monkeypatch.setenv("PYTHONPATH", str(Path(opsnb.__file__).parents[1]))
     path = root / f"{RUNBOOK}.ipynb"
     path.parent.mkdir(parents=True)
     cells = (moving.BEGIN, moving.ACT, BREAK.format(path=str(mended)), moving.ACT, moving.LOOK)
@@ -58,13 +57,12 @@ def clean(demo: Target) -> Iterator[Target]:
 def run_it(**parameters: object) -> RunResult:
     info = catalog.runbook(RUNBOOK)
     values = info.validate({"apply": True, **parameters})
-    config = load_config()
-    return run(Order(info, config.target(values["target"]), values, incident="i1"), config)
+    target = load_config().target(values["target"])
+    return run(Order(info, target, values, incident="i1"))
 
 
 def resumed(run_id: str) -> RunResult:
-    config = load_config()
-    return run(resume.order(run_id, config), config)
+    return run(resume.order(run_id, load_config()))
 
 
 def test_a_run_that_broke_is_continued_and_repeats_nothing(

@@ -17,10 +17,12 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError
-from opsnb.headless.run import Order, run
+from opsnb.headless.run import Order
+from opsnb.headless.run import run as run_alone
 from opsnb.model import RunResult, Status
 from opsnb.records import Store, rebuild
 from opsnb.target import Target, load_config
+from tests.headless.runs import run
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 FINDING = """
@@ -51,10 +53,8 @@ def kept(result: RunResult) -> tuple[RunResult, dict[str, object]]:
 )
 def test_the_exit_code_tells_the_worst_finding(tmp_path: Path, status: str, code: int) -> None:
     cells = [FINDING.format(status="ok")] if status not in ("ok", "skipped") else []
-    result = run(
-        Order(runbook(tmp_path, *cells, FINDING.format(status=status)), Target(name="here")),
-        load_config(),
-    )
+    info = runbook(tmp_path, *cells, FINDING.format(status=status))
+    result = run(Order(info, Target(name="here")))
     assert result.exit_code == code
     assert result.findings[-1].status == status
     stored, notebook = kept(result)
@@ -63,7 +63,7 @@ def test_the_exit_code_tells_the_worst_finding(tmp_path: Path, status: str, code
 
 
 def test_a_run_in_which_no_check_ran_is_no_success(tmp_path: Path) -> None:
-    result = run(Order(runbook(tmp_path, "1 + 1"), Target(name="here")), load_config())
+    result = run(Order(runbook(tmp_path, "1 + 1"), Target(name="here")))
     assert (result.status, result.exit_code) == (Status.UNKNOWN, 3)
 
 
@@ -71,7 +71,7 @@ def test_a_notebook_that_raises_keeps_what_it_found_with_the_failure_on_top(
     tmp_path: Path,
 ) -> None:
     cells = (FINDING.format(status="ok"), "raise ValueError('no such thing')", "1 + 1")
-    result = run(Order(runbook(tmp_path, *cells), Target(name="here")), load_config())
+    result = run(Order(runbook(tmp_path, *cells), Target(name="here")))
     assert result.exit_code == 70
     assert result.error == "Cell [2] raised ValueError: no such thing"
     assert [finding.name for finding in result.findings] == ["test.one"]
@@ -82,7 +82,9 @@ def test_a_notebook_that_raises_keeps_what_it_found_with_the_failure_on_top(
 
 def test_a_kernel_that_dies_leaves_a_record(tmp_path: Path) -> None:
     cells = (FINDING.format(status="warn"), "import os; os.kill(os.getpid(), 9)")
-    result = run(Order(runbook(tmp_path, *cells), Target(name="here")), load_config())
+    # A kernel of its own: its end is learnt in another way than that of a forked one.
+    order = Order(runbook(tmp_path, *cells), Target(name="here"))
+    result = run_alone(order, load_config())
     assert result.exit_code == 70
     assert result.error is not None
     assert "kernel died" in result.error
@@ -95,7 +97,7 @@ def test_the_time_limit_stops_a_run_and_keeps_what_it_had_done(tmp_path: Path) -
         "import time\ntry:\n    time.sleep(60)\nfinally:\n    print('put back')",
     )
     order = Order(runbook(tmp_path, *cells), Target(name="here"), timeout_s=4)
-    result = run(order, load_config())
+    result = run(order)
     assert result.exit_code == 124
     stored, notebook = kept(result)
     assert [finding.name for finding in stored.findings] == ["test.one"]
@@ -140,7 +142,7 @@ def test_secrets_of_the_environment_and_the_target_are_not_kept(
     monkeypatch.setenv("MAIL_PASSWORD", "hunter2-hunter2")
     target = Target(name="here", redis_url="redis://:s3cret-of-redis@127.0.0.1:1/0")
     cells = ("print('hunter2-hunter2')", "raise ValueError('s3cret-of-redis')")
-    result = run(Order(runbook(tmp_path, *cells), target), load_config())
+    result = run(Order(runbook(tmp_path, *cells), target))
     assert "s3cret" not in result.model_dump_json()
     for path in Path(load_config().store).rglob("*"):
         if path.is_file():
@@ -159,7 +161,7 @@ def test_the_parameters_reach_the_notebook(tmp_path: Path) -> None:
     )
     nbformat.write(notebook, tmp_path / "one.ipynb")
     info = RunbookInfo("test/one", tmp_path / "one.ipynb")
-    result = run(Order(info, Target(name="here"), {"queue": "it's 007"}), load_config())
+    result = run(Order(info, Target(name="here"), {"queue": "it's 007"}))
     assert (result.exit_code, result.error) == (0, None)
 
 
@@ -172,7 +174,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_anything_is_started(
     ran = tmp_path / "ran"
     info = runbook(tmp_path, f"open({str(ran)!r}, 'w')")
     with pytest.raises(ConfigError, match="is not a folder"):
-        run(Order(info, Target(name="here")), load_config())
+        run(Order(info, Target(name="here")))
     assert not ran.exists()
 
 
@@ -180,7 +182,7 @@ def test_a_store_that_fails_in_the_end_loses_nothing(tmp_path: Path) -> None:
     store = Path(load_config().store)
     cell = f"import shutil; shutil.rmtree({str(store)!r}); open({str(store)!r}, 'w').close()"
     info = runbook(tmp_path, FINDING.format(status="ok"), cell)
-    result = run(Order(info, Target(name="here")), load_config())
+    result = run(Order(info, Target(name="here")))
     assert result.exit_code == 70
     assert [finding.name for finding in result.findings] == ["test.one"]
     assert result.error is not None
@@ -191,7 +193,7 @@ def test_a_store_that_fails_in_the_end_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_notebook_that_ends_itself_early_is_no_success(tmp_path: Path) -> None:
     cells = (FINDING.format(status="ok"), "import sys; sys.exit(0)", "1 + 1")
-    result = run(Order(runbook(tmp_path, *cells), Target(name="here")), load_config())
+    result = run(Order(runbook(tmp_path, *cells), Target(name="here")))
     assert (result.exit_code, result.error) == (
         70,
         "The notebook ended itself before its last cell.",
@@ -203,5 +205,5 @@ def test_what_a_runbook_refuses_has_its_own_exit_code(
     tmp_path: Path, error: str, code: int
 ) -> None:
     info = runbook(tmp_path, f"from opsnb.errors import {error}\nraise {error}('Say which.')")
-    result = run(Order(info, Target(name="here")), load_config())
+    result = run(Order(info, Target(name="here")))
     assert (result.exit_code, result.error) == (code, "Say which.")

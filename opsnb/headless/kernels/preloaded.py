@@ -37,13 +37,14 @@ def main() -> None:
     control, *waiting = (socket.socket(fileno=int(number)) for number in handle.split(","))
     # As a kernel has it, for a matplotlib that is imported already before there is one.
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    gc.disable()  # what is imported stays: to look through it for garbage is a tenth of the time
     for statement in (*_KERNEL, *imports):
         with contextlib.suppress(Exception):  # the cell that imports it will say why
             exec(statement, {})
-    if charts := sys.modules.get("opsnb.charts"):
-        charts.warm_up()
-    gc.collect()
+    if how != "once":
+        gc.collect()
     gc.freeze()  # children share these objects as long as nobody looks at them
+    gc.enable()
     imported = _imported()
     while line := waiting.pop() if waiting else _next(control):
         if how == "once":
