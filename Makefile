@@ -35,11 +35,11 @@ demo: setup
 	@echo "Break it:     $(BIN)/opsnb demo fault redis-down, then $(BIN)/opsnb run health/daily -t demo"
 	@echo "End it:       $(BIN)/opsnb demo down"
 
-# Three at a time: each has a demo stack of its own, and waits more than it computes. With as many on
+# Four at a time: each has a demo stack of its own, and waits more than it computes. With as many on
 # two cores a service may stall for a moment, so that a test has a second try, which the summary tells
 # of; a defect fails twice.
 test: lint types contract notebooks
-	$(BIN)/pytest -n 3 --dist worksteal --reruns 1
+	$(BIN)/pytest -n 4 --dist worksteal --reruns 1
 
 lint: setup
 	$(BIN)/ruff check .
