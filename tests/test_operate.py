@@ -69,27 +69,29 @@ def snapshot(target: Target) -> dict[str, Any]:
 
 
 def _redis(target: Target) -> dict[str, Any]:
-    with redis.Redis.from_url(target.redis_url) as client:
-        keys = {
-            key: _content(client, key)
-            for key in client.scan_iter(count=1000)
-            if not key.decode().endswith(_RENEWED)
-        }
-        return {"keys": keys, "settings": client.config_get()}
+    with redis.Redis.from_url(target.redis_url) as client, client.pipeline(False) as asked:
+        keys = [key for key in client.scan_iter(count=1000) if not key.decode().endswith(_RENEWED)]
+        for key in keys:
+            asked.type(key)
+        kinds = asked.execute()
+        for key, kind in zip(keys, kinds, strict=True):
+            _ask_content(asked, key, kind)
+        contents = dict(zip(keys, asked.execute(), strict=True))
+        return {"keys": contents, "settings": client.config_get()}
 
 
-def _content(client: redis.Redis, key: bytes) -> Any:
-    """Return what `key` holds. Not DUMP: its bytes change as a hash table is rearranged."""
-    read: dict[bytes, Callable[[bytes], Any]] = {
-        b"string": client.get,
-        b"hash": client.hgetall,
-        b"list": lambda name: client.lrange(name, 0, -1),
-        b"set": client.smembers,
-        b"zset": lambda name: client.zrange(name, 0, -1, withscores=True),
-        b"stream": client.xrange,
+def _ask_content(client: redis.Redis, key: bytes, kind: bytes) -> None:
+    """Ask what `key` holds. Not DUMP: its bytes change as a hash table is rearranged."""
+    ask: dict[bytes, Callable[[], Any]] = {
+        b"string": lambda: client.get(key),
+        b"hash": lambda: client.hgetall(key),
+        b"list": lambda: client.lrange(key, 0, -1),
+        b"set": lambda: client.smembers(key),
+        b"zset": lambda: client.zrange(key, 0, -1, withscores=True),
+        b"stream": lambda: client.xrange(key),
+        b"none": lambda: client.get(key),  # it expired meanwhile
     }
-    kind = client.type(key)
-    return read[kind](key) if kind in read else None  # None: it expired meanwhile
+    ask[kind]()
 
 
 def _database(target: Target) -> dict[str, Any]:

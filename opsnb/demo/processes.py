@@ -19,7 +19,7 @@ import psutil
 
 from opsnb.demo import launch
 
-PAUSE_S = 0.05
+PAUSE_S = 0.1  # to look at all processes of the machine takes a tenth of that
 
 Find = Callable[[], Sequence[psutil.Process]]
 
