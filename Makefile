@@ -35,9 +35,8 @@ demo: setup
 	@echo "Break it:     $(BIN)/opsnb demo fault redis-down, then $(BIN)/opsnb run health/daily -t demo"
 	@echo "End it:       $(BIN)/opsnb demo down"
 
-# Four at a time: each has a demo stack of its own, and waits more than it computes. With as many on
-# two cores a service may stall for a moment, so that a test has a second try, which the summary tells
-# of; a defect fails twice.
+# Four at a time, each with a demo stack of its own, keep two cores busy. A service may stall for a
+# moment then, so that a test has a second try, which the summary tells of; a defect fails twice.
 test: lint types contract notebooks
 	$(BIN)/pytest -n 4 --dist worksteal --reruns 1
 

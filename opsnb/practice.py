@@ -140,8 +140,11 @@ class _Watch:
             limits=Limits(_LOOK_LIMIT_S),
             ended=lambda: Ending(INTERRUPTED, "Interrupted.") if self.stopped else None,
         )
-        failed = Finding(name=order.runbook.id, status=Status.UNKNOWN, message=done.error or "")
-        return [*([failed] if done.error else []), *not_well(findings(done.notebook))]
+        wrong = not_well(findings(done.notebook))
+        if done.error:
+            failed = Finding(name=order.runbook.id, status=Status.UNKNOWN, message=done.error)
+            wrong.insert(0, failed)
+        return wrong
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import psutil
 
 from opsnb.demo import launch
 
-PAUSE_S = 0.1  # to look at all processes of the machine takes a tenth of that
+PAUSE_S = 0.1  # not more often: a look reads the command line of every process there is
 
 Find = Callable[[], Sequence[psutil.Process]]
 

@@ -20,18 +20,18 @@ from tests.runs import run_once
 
 PATIENCE_S = 180.0  # a long queue takes a while to work off
 
-# Parameters of the runbooks that mend, which only shorten their runs.
-SHORTER = {
-    "incidents/service_down": {"minutes": "1s"},
-    "deployment/rollback": {"minutes": "1s"},
+BRIEF = {
     "troubleshooting/high_queue_length": {"seconds": "1s"},
     "troubleshooting/slow_queries": {"seconds": "2s"},
+}
+# Parameters of the runbooks that mend, which only shorten their runs.
+SHORTER = BRIEF | {
+    "incidents/service_down": {"minutes": "1s"},
+    "deployment/rollback": {"minutes": "1s"},
     "troubleshooting/memory": {"seconds": "1s"},
 }
 # Those of a diagnosis that is made again: so long each fault still needs to be seen.
-AGAIN = {
-    "troubleshooting/high_queue_length": {"seconds": "1s"},
-    "troubleshooting/slow_queries": {"seconds": "2s"},
+AGAIN = BRIEF | {
     "troubleshooting/memory": {"seconds": "5s"},
     "incidents/high_error_rate": {"hours": "20s"},
 }
