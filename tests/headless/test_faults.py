@@ -22,8 +22,8 @@ from opsnb.model import RunResult
 from opsnb.records import Store
 from opsnb.target import Target, load_config
 from tests.headless import notebook
-from tests.headless.runs import run
 from tests.headless.test_run import FINDING
+from tests.runs import run
 
 OK = FINDING.format(status="ok")
 

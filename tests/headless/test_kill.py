@@ -27,9 +27,10 @@ from opsnb.headless import resume
 from opsnb.model import ActionRecord, ActionState, RunResult
 from opsnb.records import Store, reap
 from opsnb.target import Target, load_config
-from tests.headless import moving, runs
+from tests.headless import moving
 from tests.headless.notebook import write
-from tests.headless.runs import ROOT
+from tests.runs import ROOT
+from tests.runs import run as run_order
 
 PAGE = ROOT / "docs/reference/kill-matrix.md"
 RUNBOOK = "drill/move"
@@ -225,7 +226,7 @@ def resumed(former: RunResult) -> str:
         if former.error is None and "ran to its end, so there is nothing" in str(refusal):
             return "refused: it ran to its end"
         raise
-    result = runs.run(order)
+    result = run_order(order)
     code = result.exit_code
     assert result.parent == former.run_id
     (action,) = result.actions

@@ -24,8 +24,8 @@ from opsnb.model import RunResult, now
 from opsnb.records import Store
 from opsnb.target import Target, load_config
 from tests.headless import notebook
-from tests.headless.runs import run
 from tests.headless.test_run import FINDING
+from tests.runs import run
 
 NAME = ".locks/shop.json"
 

@@ -21,8 +21,8 @@ from opsnb.redaction import MASK, Redactor
 from opsnb.target import Target, load_config
 from tests.headless import moving
 from tests.headless.notebook import write
-from tests.headless.runs import run
 from tests.records.test_store import make_notebook, make_result
+from tests.runs import run
 from tests.test_cli import opsnb as cli
 
 BREAK = 'import pathlib\nif not pathlib.Path({path!r}).exists():\n    raise ValueError("broken")'

@@ -22,7 +22,7 @@ from opsnb.headless.run import run as run_alone
 from opsnb.model import RunResult, Status
 from opsnb.records import Store, rebuild
 from opsnb.target import Target, load_config
-from tests.headless.runs import run
+from tests.runs import run
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 FINDING = """
