@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, Generic, ParamSpec
 
+from opsnb import evidence
 from opsnb.model import Finding, now
 from opsnb.target import Target
 
@@ -40,7 +41,11 @@ class Check(Generic[P]):
     def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Measure `target` and return the finding. Raises ServiceError."""
         started, clock = now(), time.perf_counter()
-        finding = self.function(target, *args, **kwargs)
+        with evidence.collected() as gaps:
+            finding = self.function(target, *args, **kwargs)
+        finding = evidence.judged(finding, gaps)
+        if not finding.settled:
+            evidence.repeat(gaps)  # to a check that builds its own finding from this one
         remedies = [
             remedy.model_copy(update={"target": target.name}) for remedy in finding.remedies
         ]

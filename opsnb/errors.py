@@ -15,6 +15,7 @@ OpsnbError                    exit code
     ├── Unreachable                it refuses or cannot be found
     ├── TimedOut                   it did not answer within its time limit
     ├── BadAnswer                  it answered, but not with what was asked for
+    ├── Misconfigured              opsnb's own configuration is wrong: never an outage
     └── NotConfigured              the target does not name this system
 
 Drivers' own exceptions never leave `opsnb.systems`: each system maps them to a ServiceError in
@@ -111,6 +112,10 @@ class BadAnswer(ServiceError):
 
 class NotConfigured(ServiceError):
     """The target does not name this system, so there is nothing to measure."""
+
+
+class Misconfigured(ServiceError):
+    """opsnb's own configuration is why the system cannot be asked: never an outage."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

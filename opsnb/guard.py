@@ -28,6 +28,7 @@ from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, over
 
 from pydantic_core import to_jsonable_python
 
+from opsnb import evidence
 from opsnb.check import name_of, title_of
 from opsnb.errors import OpsnbError, Refused, ServiceError
 from opsnb.journal import Continued, Journal
@@ -230,10 +231,13 @@ class Guard:
     ) -> tuple[ActionRecord, list[Finding]]:
         """Plan, confirm, apply, verify; what is left of `former` where there is one."""
         try:
-            plan = planning()
+            with evidence.collected() as gaps:
+                plan = planning()
         except ServiceError as error:
             return self._not_planned(record, error)
-        self._journal(_planned(record, plan, former))
+        record = _planned(record, plan, former)
+        record.warning = f"{record.warning} {evidence.sentence(gaps)}".strip()
+        self._journal(record)
         if not self.apply:
             return record, []
         if former and not plan.planned:
@@ -343,7 +347,9 @@ class Guard:
 
     def _verify(self, record: ActionRecord, measure: Callable[[], list[Finding]]) -> list[Finding]:
         try:
-            found = measure()
+            with evidence.collected() as gaps:
+                found = measure()
+            found = [evidence.judged(finding, gaps) for finding in found]
         except OpsnbError as error:
             found = [_finding(record, Status.UNKNOWN, f"The effect could not be measured: {error}")]
         record.verified = record.state is ActionState.APPLIED and all(

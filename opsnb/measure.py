@@ -9,11 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from opsnb.check import Check
-from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable, UsageError
-from opsnb.model import Finding, Status
+from opsnb.errors import (
+    Misconfigured,
+    NotConfigured,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+    UsageError,
+)
+from opsnb.model import Coverage, Evidence, Finding, Status
 from opsnb.target import Target
 
 
@@ -34,12 +42,27 @@ class Findings(list[Finding]):
         """Say nothing as the last value of a cell: the session has shown them."""
 
 
+@dataclass(frozen=True)
+class _Down:
+    """Why a system cannot be asked."""
+
+    finding: str
+    """The name of the finding that reports it."""
+    error: ServiceError
+
+    def why(self, system: str) -> str:
+        """Return it for a check that needs `system`; of what was never asked, only that."""
+        if isinstance(self.error, NotConfigured | Misconfigured):
+            return str(self.error)
+        return f"{system} does not respond, see {self.finding}."
+
+
 class Measurement:
     """Measures one target, and remembers which of its systems were found to be down."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._down: dict[str, str] = {}  # system -> the finding that reports it
+        self._down: dict[str, _Down] = {}  # by system
 
     def run(self, checks: Sequence[Check[[]]]) -> Findings:
         """Return the findings of `checks`, in their order, causes that nobody probes put before.
@@ -58,7 +81,7 @@ class Measurement:
         for check, outcome in zip(checks, outcomes, strict=True):
             if isinstance(outcome, Unreachable) and outcome.system not in self._down:
                 cause = _unreachable(outcome)
-                self._down[outcome.system] = cause.name
+                self._down[outcome.system] = _Down(cause.name, outcome)
                 found.append(cause)
             found.append(self._finding(check, outcome))
         return found
@@ -72,18 +95,19 @@ class Measurement:
             return
         self._down.pop(check.probes, None)
         if isinstance(outcome, ServiceError):
-            self._down[check.probes] = check.name
+            self._down[check.probes] = _Down(check.name, outcome)
 
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
         if isinstance(outcome, Finding) and outcome.status is Status.OK:
             return outcome
         down = [system for system in check.needs if system in self._down]
         if down:
+            cause = self._down[down[0]]
             return _finding(
                 check,
                 Status.SKIPPED,
-                f"Not measured: {down[0]} does not answer, see {self._down[down[0]]}.",
-                caused_by=self._down[down[0]],
+                f"Not measured: {cause.why(down[0])}",
+                caused_by=cause.finding,
             )
         if isinstance(outcome, Finding):
             return outcome
@@ -128,7 +152,12 @@ def _finding(
     check: Check[[]], status: Status, message: str, *, caused_by: str | None = None
 ) -> Finding:
     return Finding(
-        name=check.name, title=check.title, status=status, message=message, caused_by=caused_by
+        name=check.name,
+        title=check.title,
+        status=status,
+        message=message,
+        caused_by=caused_by,
+        evidence=Evidence(coverage=Coverage.NONE),
     )
 
 
@@ -136,8 +165,9 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
     """Return the finding for a check that raised `error`."""
     if isinstance(error, ServiceError):
         # Only the check that probes a system may call it down; to the others it is unmeasured. So
-        # is a system that the target does not name.
-        is_down = check.probes == error.system and not isinstance(error, NotConfigured)
+        # is a system that the target does not name, or names in a way that cannot be used.
+        never_asked = isinstance(error, NotConfigured | Misconfigured)
+        is_down = check.probes == error.system and not never_asked
         status = Status.CRIT if is_down else Status.UNKNOWN
         return _finding(check, status, str(error))
     return _finding(

@@ -139,6 +139,26 @@ class Remedy(BaseModel):
         return shlex.join([*words, *(["--apply"] if self.apply else [])])
 
 
+class Coverage(StrEnum):
+    """How much of what it asked for a check could see."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+class Evidence(BaseModel):
+    """What a finding rests on."""
+
+    model_config = _LATE
+
+    coverage: Coverage = Coverage.COMPLETE
+    gaps: list[str] = Field(default_factory=list)
+    """What could not be seen, and why; each may hide the contrary of what was found."""
+    extras: list[str] = Field(default_factory=list)
+    """What could not be added, though the verdict stands without it."""
+
+
 class Finding(BaseModel):
     """The structured result of one check."""
 
@@ -155,6 +175,10 @@ class Finding(BaseModel):
     unit: str = ""
     threshold: Threshold | None = None
     rows: list[Row] = Field(default_factory=list)
+    evidence: Evidence = Field(default_factory=Evidence)
+    """Whether the check saw all that it asked for."""
+    settled: bool = False
+    """Whether what was seen settles the question, whatever could not be seen."""
     caused_by: str | None = None
     """For `skipped`: the finding that reports the cause."""
     share: float | None = None

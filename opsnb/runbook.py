@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
-from opsnb import charts, view
+from opsnb import charts, evidence, view
 from opsnb.check import Check, title_of
 from opsnb.errors import ServiceError
 from opsnb.guard import Action, Guard
@@ -164,12 +164,16 @@ class Runbook:
         """Show the rows that `look` returns, under the first line of its docstring."""
         title = title_of(look)
         try:
-            rows = self._redactor.tree(list(look(self.target, *args, **kwargs)))
+            with evidence.collected() as gaps:
+                rows = self._redactor.tree(list(look(self.target, *args, **kwargs)))
         except ServiceError as error:
             self._publish_text(f"{title}: {error}")
             return
+        if gaps:
+            self._publish_text(f"{title}: seen in part. {evidence.sentence(gaps)}")
         if not rows:
-            self._publish_text(f"{title}: none.")
+            if not gaps:
+                self._publish_text(f"{title}: none.")
             return
         table = Table(title=title, rows=rows[: view.MOST_ROWS], total=len(rows))
         self._display(

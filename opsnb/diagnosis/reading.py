@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from opsnb import evidence
 from opsnb.errors import ServiceError
 from opsnb.target import Target
 
@@ -22,15 +23,18 @@ class Reading(Generic[T]):
         self._read = read
         self._lock = threading.Lock()
         self._seen: list[T | ServiceError] = []
+        self._gaps: list[evidence.Gap] = []
 
     def of(self, target: Target) -> T:
         """Return what was read. Raises ServiceError, to each who asks, when it could not be."""
         with self._lock:
             if not self._seen:
-                try:
-                    self._seen.append(self._read(target))
-                except ServiceError as error:
-                    self._seen.append(error)
+                with evidence.collected() as self._gaps:
+                    try:
+                        self._seen.append(self._read(target))
+                    except ServiceError as error:
+                        self._seen.append(error)
+        evidence.repeat(self._gaps)
         (seen,) = self._seen
         if isinstance(seen, ServiceError):
             raise seen

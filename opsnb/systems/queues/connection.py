@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import bullmq
@@ -60,7 +61,8 @@ class Session:
         if self._interrupted:
             step.close()
             raise KeyboardInterrupt
-        under_way = self._thread.submit(self._runner.run, step)
+        # In the caller's context, so that what a step cannot see is told to the check that asks.
+        under_way = self._thread.submit(self._runner.run, step, context=copy_context())
         try:
             return under_way.result()
         except KeyboardInterrupt:
