@@ -48,7 +48,7 @@ class Server:
         settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
         self.process = subprocess.Popen([*words, *settings], stdout=subprocess.DEVNULL)
         self.client = redis.Redis(port=self.port)  # tries again until the server is there
-        self.target = Target(name="benchmark", redis_url=f"redis://127.0.0.1:{self.port}")
+        self.target = Target(name="benchmark").changed(redis_url=f"redis://127.0.0.1:{self.port}")
 
     def fill(self) -> None:
         """Put the keys to clear and a tenth as many others there."""

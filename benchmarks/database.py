@@ -75,7 +75,7 @@ def fill(url: str) -> None:
 
 def psql(target: Target) -> Callable[[], object]:
     """Return the handbook's queries as typed into psql, one after another."""
-    program = str(Path(target.pg_bin, "psql"))
+    program = str(Path(target.database.programs, "psql"))
 
     def typed() -> None:
         for query in HANDBOOK:
@@ -99,13 +99,11 @@ def main() -> None:
         server.start()
         try:
             server.make_database()
-            target = Target(
-                name="benchmark",
-                database_url=settings.database_url,
-                pg_bin=str(postgres_program("psql").parent),
+            target = Target(name="benchmark").changed(
+                database_url=settings.database_url, pg_bin=str(postgres_program("psql").parent)
             )
             clock = time.perf_counter()
-            fill(target.database_url)
+            fill(target.database.url)
             print(f"{TABLES:,} tables were made in {time.perf_counter() - clock:.1f} s.")
             found = Measurement(target).run(CHECKS)
             for finding in found:

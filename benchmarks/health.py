@@ -54,12 +54,12 @@ def command(*words: str) -> Callable[[], object]:
 
 def checklist(target: Target) -> Callable[[], object]:
     """Return the handbook's section 1 as the shell commands that it gives, one after another."""
-    redis = urlsplit(target.redis_url)
-    psql = str(Path(target.pg_bin, "psql")) if target.pg_bin else "psql"
+    redis = urlsplit(target.cache.url)
+    psql = str(Path(target.database.programs, "psql")) if target.database.programs else "psql"
     steps = [
-        f"curl -sf {target.api_url}/health",
-        f"curl -sf {target.api_url}/api/queue/stats",
-        f"{psql} '{target.database_url}' -c 'SELECT 1;'",
+        f"curl -sf {target.api.url}/health",
+        f"curl -sf {target.api.url}/api/queue/stats",
+        f"{psql} '{target.database.url}' -c 'SELECT 1;'",
         f"{target.processes.command} list",
         "df -h",
         "free -h",

@@ -72,7 +72,9 @@ class Server:
         self.port = port
         self.client: Any = redis.Redis(port=port, decode_responses=True, socket_timeout=PATIENCE_S)
         url = f"redis://127.0.0.1:{port}"
-        self.target = Target(name="benchmark", redis_url=url, time_limit_s=10, queues=(QUEUE,))
+        self.target = Target(name="benchmark", time_limit_s=10).changed(
+            redis_url=url, queues=(QUEUE,)
+        )
 
     def fill(self, jobs: int) -> None:
         """Put `jobs` failed jobs there, each of them ended a millisecond after the one before."""

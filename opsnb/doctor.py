@@ -35,7 +35,7 @@ class Part:
 
 
 def _get(target: Target, path: str) -> str:
-    parts = urlsplit(target.api_url)
+    parts = urlsplit(target.api.url)
     parts = parts._replace(path=parts.path.rstrip("/") + path, query="", fragment="")
     return f"GET {safe_url(parts.geturl())}"
 
@@ -67,7 +67,7 @@ PARTS = (
     ),
     Part(
         queues.depth.given(),
-        lambda target: f"BullMQ under the prefix '{target.queue_prefix}'",
+        lambda target: f"BullMQ under the prefix '{target.queues.prefix}'",
         "Correct queues or queue_prefix, or work the queue off.",
         "redis_url",
     ),
@@ -155,7 +155,7 @@ def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> 
     if finding.status is Status.SKIPPED and finding.caused_by is None:
         # No other part says what is lacking.
         finding = finding.model_copy(update={"status": Status.WARN})
-    if part.key and not getattr(target, part.key):
+    if part.key and not target.given(part.key):
         tried = f"{part.key} in [targets.{target.name}] of {config.path or CONFIG_NAME}"
         variable = "" if config.path else f", or {part.key.upper()} in the environment"
         mend = f"Set {tried}{variable}."

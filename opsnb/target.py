@@ -14,25 +14,29 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from opsnb.errors import ConfigError, UnknownTarget, did_you_mean
 from opsnb.model import Threshold
 from opsnb.redaction import safe_url, url_secrets
+from opsnb.settings import (
+    Api,
+    Cache,
+    Database,
+    Deploy,
+    Identifier,
+    Integrity,
+    Limits,
+    Maintenance,
+    Processes,
+    Queues,
+    Restart,
+    Table,
+)
 from opsnb.thresholds import HANDBOOK
 
 CONFIG_NAME = "opsnb.toml"
@@ -41,189 +45,73 @@ LOCAL = "local"
 ALL = "all"
 """In place of a target's name: every target that there is."""
 
-TargetId = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$")
-]
+SHORTHANDS = {
+    "api_url": ("api", "url"),
+    "redis_url": ("cache", "url"),
+    "queue_prefix": ("queues", "prefix"),
+    "dashboard_url": ("queues", "dashboard"),
+    "database_url": ("database", "url"),
+    "pg_bin": ("database", "programs"),
+}
+"""The flat keys of a target, and the key of a system's table that each stands for."""
 
 
-class _Table(BaseModel):
-    """A table of `opsnb.toml`; a key that it does not know is refused."""
+def _unfolded(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `table` with its shorthands put into the tables of their systems.
 
-    # Built when first used: --help and a listing need none of them.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Processes(_Table):
-    """`[targets.NAME.processes]`: what keeps the service's processes running."""
-
-    manager: Literal["pm2", "docker", "systemd"] = Field(
-        "pm2", description="What runs the processes."
-    )
-    names: tuple[str, ...] = Field(
-        (), description="Processes, containers or units that must be up. Empty: all that it lists."
-    )
-    command: str = Field(
-        "", description="The manager's program on the host, when it is not on the PATH."
-    )
-
-
-class Integrity(_Table):
-    """`[[targets.NAME.integrity]]`: which rows contradict one another, and how they are mended."""
-
-    name: TargetId = Field(description="What it is called.")
-    sql: str = Field(
-        min_length=1,
-        description="One statement that returns the rows that violate it; none when all is well. "
-        "It runs in a read-only transaction.",
-    )
-    repair: str = Field(
-        "",
-        description="One statement that mends them. It is shown first, and kept only if `sql` "
-        "then returns nothing. Empty: they are mended by hand.",
-    )
-    queues: tuple[str, ...] = Field(
-        (), description="Queues whose jobs write these rows: paused while they are mended."
-    )
-
-
-class Restart(_Table):
-    """`[targets.NAME.restart]`: what starts the systems that the service stands on.
-
-    Commands on the target's host, as lists of words. Each starts its system, afresh when it hangs,
-    as `["systemctl", "restart", "redis"]` does.
+    A list `queues` is short for their names. Raises ValueError when a key is given both ways.
     """
-
-    redis: tuple[str, ...] = Field((), description="Starts Redis. Empty: it is started by hand.")
-    postgres: tuple[str, ...] = Field(
-        (), description="Starts PostgreSQL. Empty: it is started by hand."
-    )
-
-
-class Deploy(_Table):
-    """`[targets.NAME.deploy]`: how a release is brought onto the target's host.
-
-    Commands run in `folder` on the host, as lists of words. `{release}` in one stands for the
-    release that is gone back to. An empty one is a step that this service does not have.
-    """
-
-    folder: str = Field("", description="The service's working copy. Empty: nothing is deployed.")
-    release: tuple[str, ...] = Field(
-        ("git", "rev-parse", "--short", "HEAD"), description="Prints which release is there."
-    )
-    before: tuple[str, ...] = Field(
-        ("git", "rev-parse", "--short", "ORIG_HEAD"),
-        description="Prints the release before, for a rollback that finds no record of it.",
-    )
-    known: tuple[str, ...] = Field(
-        ("git", "rev-parse", "--verify", "--quiet", "{release}^{commit}"),
-        description="Fails when there is no such release. Empty: it is not asked.",
-    )
-    changes: tuple[str, ...] = Field(
-        ("git", "status", "--porcelain", "--untracked-files=no"),
-        description="Prints what was changed by hand in the folder, nothing when it is clean.",
-    )
-    tests: tuple[str, ...] = Field((), description="Runs the tests; the exit code tells.")
-    pending: tuple[str, ...] = Field(
-        (), description="Prints the migrations that are pending, a line each."
-    )
-    migrate: tuple[str, ...] = Field(
-        ("npm", "run", "db:push"), description="Migrates the database."
-    )
-    migrate_after: Literal["pause", "build"] = Field(
-        "pause",
-        description="`pause`: before the code is fetched, as the handbook has it; `build`: by the "
-        "migrations of the new release.",
-    )
-    fetch: tuple[str, ...] = Field(
-        ("git", "pull", "--ff-only", "origin", "main"), description="Fetches the new release."
-    )
-    install: tuple[str, ...] = Field(("npm", "install"), description="Installs what it depends on.")
-    build: tuple[str, ...] = Field(("npm", "run", "build"), description="Builds it.")
-    restart: tuple[str, ...] = Field(("pm2", "restart", "all"), description="Starts it afresh.")
-    smoke: tuple[str, ...] = Field(
-        ("npm", "run", "test:smoke"), description="Asks the running service; the exit code tells."
-    )
-    go_back: tuple[str, ...] = Field(
-        ("git", "checkout", "--quiet", "--detach", "{release}"),
-        description="Brings the folder back to a release.",
-    )
-    migrate_down: tuple[str, ...] = Field(
-        (), description="Takes the newest migration back, when a rollback is asked to."
-    )
-    paths: tuple[str, ...] = Field(
-        ("/api/projects", "/api/analysis"),
-        description="What users cannot do without: GET must answer 200.",
-    )
-    limit_s: float = Field(
-        600.0, gt=0, le=7200, description="How long one command may take, in seconds."
-    )
+    found = dict(table)
+    places = dict(SHORTHANDS)
+    if isinstance(found.get("queues"), list | tuple):
+        found["queue_names"] = found.pop("queues")
+        places["queue_names"] = ("queues", "names")
+    for short, (system, key) in places.items():
+        if short not in found:
+            continue
+        inner = found.get(system, {})
+        if not isinstance(inner, dict):
+            continue  # refused by the schema
+        if key in inner:
+            raise ValueError(f"sets both {short} and {system}.{key}; keep one of them")
+        found[system] = {**inner, key: found.pop(short)}
+    return found
 
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+def _written(table: Mapping[str, Any], system: str, key: str) -> str:
+    """Return the name under which `table` sets a system's key."""
+    short = next((name for name, place in SHORTHANDS.items() if place == (system, key)), "")
+    return short if short in table else f"{system}.{key}"
 
 
-class Maintenance(_Table):
-    """`[targets.NAME.maintenance]`: when maintenance may change something.
-
-    A target without this table may be maintained at any time.
-    """
-
-    days: tuple[Day, ...] = Field(
-        ("sun",), min_length=1, description="On which days a window begins."
-    )
-    begins: time = Field(time(2), description="When it begins.")
-    ends: time = Field(time(4), description="When it ends; earlier than `begins`: the next day.")
-    timezone: str = Field("UTC", description="The zone of these times, such as `Europe/Berlin`.")
-
-    @field_validator("begins", "ends")
-    @classmethod
-    def _in_the_zone(cls, at: time) -> time:
-        if at.tzinfo is not None:
-            raise ValueError(
-                f"'{at.isoformat('auto' if at.second else 'minutes')}' has an offset; "
-                "leave the offset out and set timezone"
-            )
-        return at
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(
-                f"'{name}' is no time zone; name one such as Europe/Berlin or UTC"
-            ) from error
-        return name
+_HTTP, _REDIS, _POSTGRES = (
+    ("http", "https"),
+    ("redis", "rediss", "unix"),
+    ("postgres", "postgresql"),
+)
+_URLS = {
+    ("api", "url"): _HTTP,
+    ("queues", "dashboard"): _HTTP,
+    ("cache", "url"): _REDIS,
+    ("queues", "url"): _REDIS,
+    ("database", "url"): _POSTGRES,
+    ("database", "direct_url"): _POSTGRES,
+}
+"""Each URL's key, and the schemes that it may have."""
 
 
-class Limits(_Table):
-    """`[thresholds]` and `[targets.NAME.thresholds]`: limits in place of the handbook's."""
-
-    warn: float | None = Field(None, description="Where the metric turns warn.")
-    crit: float | None = Field(None, description="Where the metric turns crit.")
-
-
-class Target(_Table):
+class Target(Table):
     """`[targets.NAME]`: a system under operation."""
 
     name: str = Field("", exclude=True, repr=False)
-    api_url: str = Field("", description="Base URL of the HTTP API.")
-    redis_url: str = Field("", repr=False, description="Redis or Valkey, for queues and cache.")
-    database_url: str = Field("", repr=False, description="PostgreSQL.")
-    pg_bin: str = Field(
-        "",
-        description="Folder of pg_dump and psql on this machine, when they are not on the PATH.",
-    )
-    dashboard_url: str = Field("", description="Bull Board, for links.")
+    api: Api = Field(Api(), description="The service's HTTP API.")
+    cache: Cache = Field(Cache(), description="Redis or Valkey as the cache.")
+    queues: Queues = Field(Queues(), description="The BullMQ queues.")
+    database: Database = Field(Database(), description="PostgreSQL.")
     host: str = Field(
         LOCAL,
         description="Where disk, memory, processes and logs are read: `local` or `ssh://user@host:port`.",
     )
-    queues: tuple[str, ...] = Field(
-        (), description="BullMQ queues. Empty: those that are found in Redis."
-    )
-    queue_prefix: str = Field("bull", description="BullMQ's key prefix.")
     logs: tuple[str, ...] = Field(
         ("/var/log/app.log",),
         description="Live log files; their rotated and gzipped siblings are found by themselves.",
@@ -254,6 +142,46 @@ class Target(_Table):
     _password_parts: frozenset[str] = PrivateAttr(frozenset())
     """The values of variables of which passwords in the URLs are put together."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_tables(cls, values: Any) -> Any:
+        return _unfolded(values) if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _one_redis(self) -> Self:
+        """Let the queues live in the cache's Redis where none is named for them."""
+        if self.queues.url:
+            return self
+        queues = self.queues.model_copy(update={"url": self.cache.url})
+        object.__setattr__(self, "queues", queues)  # frozen for everyone else
+        return self
+
+    def changed(self, **keys: Any) -> Target:
+        """Return this target with keys of its table changed, shorthands or whole tables.
+
+        A key of a system's table changes that alone.
+        """
+        table = {
+            key: value.model_dump() if isinstance(value, Table) else value for key, value in self
+        }
+        if self.queues.url == self.cache.url:
+            table["queues"].pop("url")
+        given = dict(keys)
+        for system, key in (SHORTHANDS[short] for short in keys if short in SHORTHANDS):
+            table[system].pop(key, None)
+        if isinstance(given.get("queues"), list | tuple):
+            given["queues"] = {**table["queues"], "names": given["queues"]}
+        found = Target.model_validate({**table, "name": self.name, **given})
+        found._password_parts = self._password_parts
+        return found
+
+    def given(self, key: str) -> Any:
+        """Return the value of a key, or of a shorthand such as `redis_url`."""
+        if key not in SHORTHANDS:
+            return getattr(self, key)
+        system, name = SHORTHANDS[key]
+        return getattr(getattr(self, system), name)
+
     def threshold(self, metric: str) -> Threshold:
         """Return the limits of `metric` for this target: its own, else the handbook's."""
         limits = self.thresholds.get(metric)
@@ -265,17 +193,20 @@ class Target(_Table):
     @property
     def secrets(self) -> set[str]:
         """The passwords in this target's URLs, and the variables that they are made of."""
-        urls = (self.api_url, self.redis_url, self.database_url, self.dashboard_url, self.host)
-        return set(self._password_parts).union(*map(url_secrets, urls))
+        urls = (*(getattr(getattr(self, table), key) for table, key in _URLS), self.host)
+        tokens = (value.rpartition(" ")[2] for value in self.api.headers.values())
+        return set(self._password_parts).union(tokens, *map(url_secrets, urls))
 
     def describe(self) -> dict[str, str]:
         """Return this target's addresses, fit to be shown: no password in them."""
-        return {
-            "api": safe_url(self.api_url),
-            "redis": safe_url(self.redis_url),
-            "database": safe_url(self.database_url),
-            "host": safe_url(self.host),
+        places = {
+            "api": self.api.url,
+            "redis": self.cache.url,
+            "queues": self.queues.url if self.queues.url != self.cache.url else "",
+            "database": self.database.url,
+            "host": self.host,
         }
+        return {name: safe_url(place) for name, place in places.items()}
 
 
 _LONGEST_NAME = 40
@@ -292,7 +223,7 @@ def stand_in(patterns: Sequence[str]) -> Target:
     return Target(name=name)
 
 
-class Contact(_Table):
+class Contact(Table):
     """`[[contacts]]`: whom to call, for the contacts page."""
 
     role: str = Field(description="For what they are called.")
@@ -301,7 +232,7 @@ class Contact(_Table):
     availability: str = Field("", description="When they can be reached.")
 
 
-class Records(_Table):
+class Records(Table):
     """`[records]`: where executed notebooks are kept."""
 
     store: str = Field(
@@ -322,10 +253,10 @@ HANDBOOK_CONTACTS = tuple(
 )
 
 
-class Schedule(_Table):
+class Schedule(Table):
     """`[[schedules]]`: a runbook that cron runs."""
 
-    name: TargetId = Field(description="What it is called in the log and in `schedule run`.")
+    name: Identifier = Field(description="What it is called in the log and in `schedule run`.")
     runbook: str = Field(description="The runbook's id.")
     cron: str = Field(description="When, as five fields of cron, such as `15 7 * * *`.")
     targets: tuple[str, ...] = Field(description="Names, globs such as `prod-*`, or `all`.")
@@ -337,10 +268,10 @@ class Schedule(_Table):
     timeout: float | None = Field(None, gt=0, description="Seconds that a run may take.")
 
 
-class _File(_Table):
+class _File(Table):
     """The whole of `opsnb.toml`."""
 
-    targets: dict[TargetId, dict[str, Any]] = Field(default_factory=dict)
+    targets: dict[Identifier, dict[str, Any]] = Field(default_factory=dict)
     contacts: tuple[Contact, ...] = HANDBOOK_CONTACTS
     records: Records = Records()
     thresholds: dict[str, Limits] = Field(default_factory=dict)
@@ -387,7 +318,7 @@ class Config:
         table = self.tables[name]
         target = _validated(Target, {**_expand(table, where), "name": name}, where)
         _check_metrics(target.thresholds, where)
-        _check_urls(target, where)
+        _check_urls(target, table, where)
         _check_host(target.host, where)
         _check_names(target.integrity, "integrity checks", where)
         target = target.model_copy(update={"thresholds": self._limits(target.thresholds)})
@@ -551,20 +482,15 @@ def _check_metrics(limits: Mapping[str, Limits], where: str) -> None:
             )
 
 
-_SCHEMES = {
-    "api_url": ("http", "https"),
-    "dashboard_url": ("http", "https"),
-    "redis_url": ("redis", "rediss", "unix"),
-    "database_url": ("postgres", "postgresql"),
-}
 _REDIS_OPTIONS = ("client_name", "db", "protocol")
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile")
 
 
-def _check_urls(target: Target, where: str) -> None:
+def _check_urls(target: Target, table: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError on the first URL that is unusable; nothing of it is quoted."""
-    for key, schemes in _SCHEMES.items():
-        url, place = getattr(target, key), f"{where}: {key}"
+    for (system, key), schemes in _URLS.items():
+        url = getattr(getattr(target, system), key)
+        place = f"{where}: {_written(table, system, key)}"
         if not url:
             continue
         parts = _split(url)
@@ -576,7 +502,7 @@ def _check_urls(target: Target, where: str) -> None:
         if parts.scheme not in schemes:
             starts = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ConfigError(f"{place} must start with {starts}.")
-        if key == "redis_url":
+        if schemes is _REDIS:
             _check_redis(parts, place)
 
 
@@ -649,12 +575,13 @@ def _password_parts(table: Mapping[str, Any], secrets: set[str]) -> frozenset[st
 
     Only of these: a variable may as well be a host, which must stay readable.
     """
-    urls = " ".join(table.get(key, "") for key in _SCHEMES)
-    values = {os.environ[name] for name, _ in _VARIABLE.findall(urls)}
+    tables = _unfolded(table)
+    urls = [str(tables.get(system, {}).get(key, "")) for system, key in _URLS]
+    values = {os.environ[name] for name, _ in _VARIABLE.findall(" ".join(urls))}
     return frozenset(value for value in values if any(value in secret for secret in secrets))
 
 
-_T = TypeVar("_T", bound=_Table)
+_T = TypeVar("_T", bound=Table)
 
 
 # What a value must be, by pydantic's name for what it is not.
@@ -687,6 +614,14 @@ def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
         # A mistyped key is why another is missing, so it is told first.
         first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
         place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        place = next(
+            (
+                short
+                for short in SHORTHANDS
+                if short in values and ".".join(SHORTHANDS[short]) == place
+            ),
+            place,
+        )
         if first["type"] == "extra_forbidden":
             key = str(first["loc"][-1])
             known = _known_keys(table, first["loc"][:-1])
@@ -694,7 +629,7 @@ def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
                 f"{where} has the key '{place}', which is not known." + did_you_mean(key, known)
             ) from None
         must = _MUST.get(first["type"], "is not usable").format(**first.get("ctx", {}))
-        raise ConfigError(f"{where}: {place} {must}.") from None
+        raise ConfigError(f"{where}: {f'{place} {must}'.strip()}.") from None
 
 
 def _known_keys(table: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -705,4 +640,5 @@ def _known_keys(table: type[BaseModel], path: tuple[int | str, ...]) -> list[str
             inner = at.model_fields[part].annotation
             arguments = getattr(inner, "__args__", ())
             at = next((a for a in (inner, *arguments) if hasattr(a, "model_fields")), at)
-    return [name for name in at.model_fields if name != "name"]
+    shorthands = SHORTHANDS if at is Target else ()
+    return [name for name in (*at.model_fields, *shorthands) if name != "name"]

@@ -44,7 +44,7 @@ return await finished;
 def in_node(target: Target, body: str, **given: Any) -> Any:
     """Return what `body` (JavaScript) returns, with the app's own BullMQ at hand."""
     app = node.install(lambda _: None)
-    about = {"url": target.redis_url, "prefix": target.queue_prefix, "given": given}
+    about = {"url": target.cache.url, "prefix": target.queues.prefix, "given": given}
     done = subprocess.run(
         [app.node, "-e", _PRELUDE.replace("BODY", body), json.dumps(about)],
         cwd=app.folder,
@@ -59,12 +59,12 @@ def in_node(target: Target, body: str, **given: Any) -> Any:
 
 @contextmanager
 def connected(target: Target) -> Iterator[Any]:
-    with redis.Redis.from_url(target.redis_url, decode_responses=True) as client:
+    with redis.Redis.from_url(target.cache.url, decode_responses=True) as client:
         yield client
 
 
 def key(target: Target, queue: str, part: str) -> str:
-    return f"{target.queue_prefix}:{queue}:{part}"
+    return f"{target.queues.prefix}:{queue}:{part}"
 
 
 def write(  # noqa: PLR0913

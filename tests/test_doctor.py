@@ -76,6 +76,6 @@ def test_no_secret_is_in_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("url", ["http://h", "http://h/", "http://h?token=x", "http://h/?a=b#c"])
 def test_the_address_that_was_tried_is_the_whole_one(url: str) -> None:
     tried = {part.check.name: part.tried for part in PARTS}
-    target = Target(name="a", api_url=url)
+    target = Target(name="a").changed(api_url=url)
     assert tried["api.health"](target) == "GET http://h/health"
     assert tried["api.queue_stats"](target) == "GET http://h/api/queue/stats"

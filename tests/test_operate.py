@@ -51,7 +51,7 @@ _RENEWED = (":stalled-check", ":events", ":stalled")
 def quiet(demo: Target) -> Iterator[Target]:
     """The demo target with nobody using it, so that nothing changes by itself."""
     stack.set_traffic(False)
-    with redis.Redis.from_url(demo.redis_url) as client:
+    with redis.Redis.from_url(demo.cache.url) as client:
         for key in client.scan_iter(count=1000):
             if 0 < client.ttl(key) < _LASTS_S:
                 client.expire(key, _LASTS_S)
@@ -69,7 +69,7 @@ def snapshot(target: Target) -> dict[str, Any]:
 
 
 def _redis(target: Target) -> dict[str, Any]:
-    with redis.Redis.from_url(target.redis_url) as client, client.pipeline(False) as asked:
+    with redis.Redis.from_url(target.cache.url) as client, client.pipeline(False) as asked:
         keys = [key for key in client.scan_iter(count=1000) if not key.decode().endswith(_RENEWED)]
         for key in keys:
             asked.type(key)
@@ -95,7 +95,7 @@ def _ask_content(client: redis.Redis, key: bytes, kind: bytes) -> None:
 
 
 def _database(target: Target) -> dict[str, Any]:
-    with psycopg.connect(target.database_url, autocommit=True) as connection:
+    with psycopg.connect(target.database.url, autocommit=True) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"

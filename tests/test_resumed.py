@@ -227,7 +227,7 @@ def idle_sessions(demo: Target) -> Iterator[Target]:
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(
-                psycopg.connect(demo.database_url, application_name="left-behind", autocommit=True)
+                psycopg.connect(demo.database.url, application_name="left-behind", autocommit=True)
             )
         yield demo
 

@@ -36,8 +36,8 @@ def write(tmp_path: Path) -> Write:
 def test_without_a_file_the_handbook_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2hunter2@h/d")
     target = load_target("local")
-    assert target.api_url == "http://localhost:3001"
-    assert target.redis_url == "redis://localhost:6379"
+    assert target.api.url == "http://localhost:3001"
+    assert target.cache.url == "redis://localhost:6379"
     assert target.secrets == {"hunter2hunter2"}
     assert "hunter2" not in repr(target) + str(target.describe())
 
@@ -162,7 +162,7 @@ def test_a_window_that_could_not_be_kept_is_refused(write: Write, line: str, say
 )
 def test_what_redis_understands_is_accepted(write: Write, url: str) -> None:
     write(f'[targets.a]\nredis_url = "{url}"\n')
-    assert load_target("a").redis_url == url
+    assert load_target("a").cache.url == url
 
 
 @pytest.mark.parametrize("password", ["p@ss/w#rd?x", "p@ssw#rd", "p@ssw?rd", "p@ss", "12345/abc"])
@@ -242,7 +242,7 @@ def test_the_demo_is_known_while_its_file_is_there(tmp_path: Path, write: Write)
     file = tmp_path / "demo" / "opsnb.toml"
     file.write_text('[targets.demo]\napi_url = "http://127.0.0.1:4000"\n')
     assert load_config().names == ["a", "demo"]
-    assert load_target("demo").api_url == "http://127.0.0.1:4000"
+    assert load_target("demo").api.url == "http://127.0.0.1:4000"
     file.write_text("")
     assert load_config().names == ["a"]
 

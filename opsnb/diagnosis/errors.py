@@ -513,7 +513,7 @@ def _is_about(target: Target, line: str, name: Name) -> bool:
         return True
     if not _TROUBLE.search(line):
         return False
-    url = target.redis_url if name == "redis" else target.database_url
+    url = target.cache.url if name == "redis" else target.database.url
     port = urlsplit(url).port if url else None
     return bool(
         re.search(_NAMES[name], line, re.IGNORECASE) or (port and re.search(rf":{port}\b", line))

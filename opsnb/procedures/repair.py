@@ -12,6 +12,7 @@ from opsnb.check import check
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Remedy, Row, Status, worst
+from opsnb.settings import Integrity
 from opsnb.systems import database, queues
 from opsnb.systems.database.integrity import (
     Rehearsal,
@@ -23,7 +24,7 @@ from opsnb.systems.database.integrity import (
 )
 from opsnb.systems.queues.holding import held, holding, running, wait_until_idle
 from opsnb.systems.queues.words import and_list
-from opsnb.target import Integrity, Target
+from opsnb.target import Target
 
 REASON = "for the repair of data"
 """Stands in the note of a pause, so that the next run knows it for one of ours."""

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from opsnb.errors import Refused
 from opsnb.model import Row, now
-from opsnb.target import Maintenance, Target
+from opsnb.settings import Maintenance
+from opsnb.target import Target
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _AHEAD = 8  # days in which each day of the week comes once at least

@@ -15,26 +15,29 @@ from pydantic_core import PydanticUndefined
 
 from opsnb.errors import ConfigError
 from opsnb.model import Threshold
-from opsnb.site.html import notice
-from opsnb.target import (
-    CONFIG_NAME,
-    Config,
-    Contact,
+from opsnb.settings import (
+    Api,
+    Cache,
+    Database,
     Deploy,
     Integrity,
     Limits,
     Maintenance,
     Processes,
-    Records,
+    Queues,
     Restart,
-    Schedule,
-    Target,
 )
+from opsnb.site.html import notice
+from opsnb.target import CONFIG_NAME, Config, Contact, Records, Schedule, Target
 from opsnb.thresholds import HANDBOOK
 from opsnb.view import number
 
 TABLES: tuple[type[BaseModel], ...] = (
     Target,
+    Api,
+    Cache,
+    Queues,
+    Database,
     Processes,
     Restart,
     Deploy,

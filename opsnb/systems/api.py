@@ -30,16 +30,16 @@ def client(target: Target) -> Iterator[httpx.Client]:
 
     Neither proxies nor redirects are followed: what is measured is the API itself.
     """
-    if not target.api_url:
+    if not target.api.url:
         raise NotConfigured(SYSTEM, f"Target {target.name} names no api_url in opsnb.toml.")
-    where = f"The API at {safe_url(target.api_url)}"
+    where = f"The API at {safe_url(target.api.url)}"
     try:
         with httpx.Client(
-            base_url=target.api_url.partition("?")[0],
+            base_url=target.api.url.partition("?")[0],
             timeout=target.time_limit_s,
             trust_env=False,
             # Reading the CA certificates takes longer than the request; plain HTTP needs none.
-            verify=target.api_url.startswith("https:"),
+            verify=target.api.url.startswith("https:"),
         ) as http:
             yield http
     except httpx.TimeoutException as error:
@@ -129,7 +129,7 @@ def queue_stats(target: Target) -> Finding:
         return Finding(status=Status.CRIT, message=message)
     rows = _queues(answer)
     names = {str(row.get("name")) for row in rows}
-    missing = [name for name in target.queues if name not in names]
+    missing = [name for name in target.queues.names if name not in names]
     paused = [str(row.get("name")) for row in rows if row.get("paused")]
     if missing:
         status, message = Status.CRIT, f"The API does not report {', '.join(missing)}."

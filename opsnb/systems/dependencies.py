@@ -180,7 +180,7 @@ def _may_listen(target: Target, name: Name) -> bool:
 
 def _address(target: Target, name: Name) -> tuple[str, int]:
     if name == "redis":
-        parts = urlsplit(target.redis_url)
+        parts = urlsplit(target.cache.url)
         return (parts.hostname or "", parts.port or 6379) if parts.scheme != "unix" else ("", 0)
     host, _, port = place(target).rpartition("/")[0].rpartition(":")
     return host, int(port) if port.isdecimal() else 0

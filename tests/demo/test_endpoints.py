@@ -21,7 +21,7 @@ QUEUES = ["ai-analysis", "exports", "notifications"]
 
 @pytest.fixture
 def api(demo: Target) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=demo.api_url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=demo.api.url, timeout=30, trust_env=False) as client:
         yield client
 
 
@@ -61,7 +61,7 @@ def test_one_queue_pauses_and_resumes(api: httpx.Client) -> None:
 
 def test_clean_removes_failed_jobs_older_than_asked(api: httpx.Client, demo: Target) -> None:
     async def fail_one() -> None:
-        queue = Queue("exports", {"connection": demo.redis_url})
+        queue = Queue("exports", {"connection": demo.cache.url})
         try:
             # No project has such an id, and PostgreSQL refuses it.
             job = await queue.add("export", {"project_id": "none"}, {"attempts": 1})
@@ -104,7 +104,7 @@ def test_unknown_paths_and_bad_bodies_are_refused_in_json(api: httpx.Client) -> 
 
 
 def test_warming_fills_the_cache_with_keys_that_expire(api: httpx.Client, demo: Target) -> None:
-    with redis.Redis.from_url(demo.redis_url, decode_responses=True) as client:
+    with redis.Redis.from_url(demo.cache.url, decode_responses=True) as client:
         client.delete("project:1", "gemini:analysis:scene:1")
         warmed = api.post("/api/cache/warm").json()["warmed"]
         assert warmed == {"projects": 100, "analyses": 100}
@@ -124,7 +124,7 @@ def test_an_ordered_analysis_is_done_by_the_worker(api: httpx.Client, demo: Targ
     assert answer.status_code == 202
 
     async def done() -> None:
-        queue = Queue("ai-analysis", {"connection": demo.redis_url})
+        queue = Queue("ai-analysis", {"connection": demo.cache.url})
         try:
             job_id = answer.json()["job_id"]
             while await queue.getJobState(job_id) != "completed":
@@ -146,7 +146,7 @@ def test_the_dashboard_is_served(api: httpx.Client) -> None:
 
 
 def test_the_database_is_what_the_handbook_expects(demo: Target) -> None:
-    with psycopg.connect(demo.database_url) as connection:
+    with psycopg.connect(demo.database.url) as connection:
         counts = [
             connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
             for table in ("projects", "scenes", "analyses")
@@ -164,13 +164,13 @@ def test_the_database_is_what_the_handbook_expects(demo: Target) -> None:
 
 def test_servers_want_a_password_and_listen_on_loopback_alone(demo: Target) -> None:
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis.from_url(demo.redis_url.replace("://:", "://:x")).ping()
-    wrong = psycopg.conninfo.conninfo_to_dict(demo.database_url) | {"password": "x"}
+        redis.Redis.from_url(demo.cache.url.replace("://:", "://:x")).ping()
+    wrong = psycopg.conninfo.conninfo_to_dict(demo.database.url) | {"password": "x"}
     with pytest.raises(psycopg.OperationalError, match="password authentication"):
         psycopg.connect(**wrong)  # type: ignore[arg-type]
-    with psycopg.connect(demo.database_url) as connection:
+    with psycopg.connect(demo.database.url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
-    with redis.Redis.from_url(demo.redis_url, decode_responses=True) as client:
+    with redis.Redis.from_url(demo.cache.url, decode_responses=True) as client:
         assert client.config_get("bind") == {"bind": "127.0.0.1"}
 
 

@@ -23,7 +23,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARN|ERROR) (ap
 
 
 def get(target: Target, path: str) -> httpx.Response:
-    return httpx.get(target.api_url + path, timeout=30, trust_env=False)
+    return httpx.get(target.api.url + path, timeout=30, trust_env=False)
 
 
 def queue(target: Target, name: str = "ai-analysis") -> dict[str, int]:
@@ -87,7 +87,7 @@ def redis_gone(target: Target) -> None:
         assert get(target, path).status_code == 503
     assert get(target, "/api/projects").status_code == 200
     with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
-        redis.Redis.from_url(target.redis_url, socket_timeout=1).ping()
+        redis.Redis.from_url(target.cache.url, socket_timeout=1).ping()
 
 
 def postgres_gone(target: Target) -> None:
@@ -95,7 +95,7 @@ def postgres_gone(target: Target) -> None:
     assert get(target, "/api/projects").status_code == 503
     assert get(target, "/api/queue/stats").status_code == 200
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(target.database_url, connect_timeout=2)
+        psycopg.connect(target.database.url, connect_timeout=2)
 
 
 def log_errors(target: Target) -> None:
@@ -108,7 +108,7 @@ def errors(target: Target) -> int:
 
 def misses(target: Target) -> float:
     """Return the share of reads that miss."""
-    with redis.Redis.from_url(target.redis_url) as client:
+    with redis.Redis.from_url(target.cache.url) as client:
         before = client.info("stats")
         time.sleep(2)
         after = client.info("stats")
@@ -125,14 +125,14 @@ def projects_miss(target: Target) -> None:
 
 
 def wrong_scores(target: Target) -> None:
-    with psycopg.connect(target.database_url) as connection:
+    with psycopg.connect(target.database.url) as connection:
         found = connection.execute("SELECT count(*) FROM analyses WHERE score > 1").fetchone()
     assert found is not None
     assert found[0] >= 40
 
 
 def sessions(target: Target, condition: str) -> int:
-    with psycopg.connect(target.database_url, autocommit=True) as connection:
+    with psycopg.connect(target.database.url, autocommit=True) as connection:
         row = connection.execute(
             f"SELECT count(*) FROM pg_stat_activity WHERE {condition}".encode()
         ).fetchone()
@@ -236,7 +236,7 @@ def test_a_fault_that_this_machine_cannot_have_is_refused(
 
 
 def test_data_outlives_valkey_being_down(demo: Target) -> None:
-    with redis.Redis.from_url(demo.redis_url, decode_responses=True) as client:
+    with redis.Redis.from_url(demo.cache.url, decode_responses=True) as client:
         client.set("kept", "yes")
         faults.inject("redis-down")
         faults.clear("redis-down")

@@ -56,7 +56,7 @@ def ports(home: Home) -> list[int]:
 
 
 def healthy() -> bool:
-    answer = httpx.get(load_target("demo").api_url + "/health", timeout=30, trust_env=False)
+    answer = httpx.get(load_target("demo").api.url + "/health", timeout=30, trust_env=False)
     return bool(answer.json()["status"] == "ok")
 
 
@@ -91,7 +91,7 @@ def test_a_stack_lives_and_ends(home: Home) -> None:
             assert not set(leaders(before, name)) & set(pids()[name]), killed
 
     status = stack.status().to_dict()
-    assert status["urls"]["api"] == load_target("demo").api_url
+    assert status["urls"]["api"] == load_target("demo").api.url
     assert all(Path(part["log"]).exists() for part in status["parts"])
     everything = [pid for found in pids().values() for pid in found]
 

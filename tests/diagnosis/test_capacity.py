@@ -12,7 +12,8 @@ from opsnb import charts
 from opsnb.diagnosis import capacity, past
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, now
-from opsnb.target import Limits, Target
+from opsnb.settings import Limits
+from opsnb.target import Target
 from tests.diagnosis.records import keep
 
 TARGET = Target(name="demo")

@@ -11,8 +11,9 @@ from opsnb.demo import faults
 from opsnb.diagnosis import degradation, outage
 from opsnb.model import Status
 from opsnb.ranking import Diagnosis
+from opsnb.settings import Limits
 from opsnb.systems import api, database
-from opsnb.target import Limits, Target
+from opsnb.target import Target
 from tests import incident
 from tests.operate.database import query, running, wait_for
 
@@ -61,7 +62,7 @@ def test_a_session_that_blocks_is_first(demo: Target) -> None:
 
 def test_a_session_that_blocks_while_it_is_idle_is_ended_by_what_it_leads_to(demo: Target) -> None:
     blocked = degradation.DATABASE[0]
-    with psycopg.connect(demo.database_url, application_name="forgotten") as forgotten:
+    with psycopg.connect(demo.database.url, application_name="forgotten") as forgotten:
         forgotten.execute("LOCK projects")
         with running(demo, "SELECT count(*) FROM projects", "waits"):
             wait_for(lambda: blocked(demo).status is Status.WARN)

@@ -60,7 +60,7 @@ def test_an_upstream_that_fails_is_first(demo: Target) -> None:
 
 def test_redis_that_is_down_is_first_and_its_runbook_mends_it(demo: Target, tmp_path: Path) -> None:
     faults.inject("redis-down")
-    port = demo.redis_url.rpartition(":")[2].partition("/")[0]
+    port = demo.cache.url.rpartition(":")[2].partition("/")[0]
     refused = [(20 - n, f"ERROR connect ECONNREFUSED 127.0.0.1:{port}") for n in range(20)]
     target = written(demo, tmp_path / "app.log", *refused)
     found = diagnosed(target)

@@ -15,8 +15,9 @@ import pytest
 from opsnb import charts
 from opsnb.diagnosis import memory
 from opsnb.model import Status
+from opsnb.settings import Limits
 from opsnb.systems import processes
-from opsnb.target import Limits, Target
+from opsnb.target import Target
 from tests.operate.database import wait_for
 
 MIB = 2**20

@@ -38,7 +38,7 @@ def jobs(target: Target) -> Iterator[None]:
     ended = threading.Event()
 
     async def add() -> None:
-        queue = Queue("notifications", {"connection": target.redis_url})
+        queue = Queue("notifications", {"connection": target.cache.url})
         while not ended.is_set():
             await queue.add("mail", {"user_id": 1}, {"removeOnComplete": True})
             await asyncio.sleep(0.025)

@@ -6,8 +6,9 @@ from opsnb.demo import faults
 from opsnb.diagnosis import outage
 from opsnb.model import Status
 from opsnb.ranking import Diagnosis
+from opsnb.settings import Processes, Restart
 from opsnb.systems import dependencies, host, processes
-from opsnb.target import Processes, Restart, Target
+from opsnb.target import Target
 from tests import incident
 
 CAUSES = (
@@ -42,8 +43,8 @@ def test_the_cause_is_first_and_its_runbook_mends_all_that_is_down(demo: Target)
 
 def test_a_server_that_refuses_us_is_not_restarted(demo: Target) -> None:
     """A wrong password, or too many clients, is no outage of the server."""
-    url = demo.redis_url.replace("redis://:", "redis://:wrong")
-    target = demo.model_copy(update={"redis_url": url})
+    url = demo.cache.url.replace("redis://:", "redis://:wrong")
+    target = demo.changed(redis_url=url)
     finding = outage.redis(target)
     assert (finding.status, finding.remedies) == (Status.CRIT, [])
     assert "a restart would not mend it" in finding.message
@@ -62,7 +63,7 @@ def test_what_nothing_says_how_to_start_is_left_to_the_engineer(demo: Target) ->
 
 
 def test_an_api_that_its_manager_takes_for_up_can_be_restarted(demo: Target) -> None:
-    elsewhere = demo.model_copy(update={"api_url": "http://127.0.0.1:9"})
+    elsewhere = demo.changed(api_url="http://127.0.0.1:9")
     finding = outage.silent(elsewhere)
     assert finding.status is Status.CRIT
     assert [remedy.parameters for remedy in finding.remedies] == [

@@ -57,7 +57,7 @@ def reach(point: str) -> None:
 
 
 def client(target: Target) -> Any:
-    return redis.Redis.from_url(target.redis_url, decode_responses=True)
+    return redis.Redis.from_url(target.cache.url, decode_responses=True)
 
 
 def done(target: Target) -> dict[str, int]:

@@ -293,7 +293,7 @@ def test_the_exit_code_is_the_worst(codes: list[int], whole: int) -> None:
 
 
 def test_those_that_failed_are_run_again(demo: Target) -> None:
-    url = f'api_url = "{demo.api_url}"\nredis_url = "{demo.redis_url}"'
+    url = f'api_url = "{demo.api.url}"\nredis_url = "{demo.cache.url}"'
     configure(web_a=url, web_b='api_url = "http://127.0.0.1:9"\nredis_url = "redis://127.0.0.1:9"')
     arguments = ("run", "queues/monitor")
     done = opsnb(*arguments, "-t", "web_*", "--json")

@@ -140,7 +140,7 @@ def test_secrets_of_the_environment_and_the_target_are_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAIL_PASSWORD", "hunter2-hunter2")
-    target = Target(name="here", redis_url="redis://:s3cret-of-redis@127.0.0.1:1/0")
+    target = Target(name="here").changed(redis_url="redis://:s3cret-of-redis@127.0.0.1:1/0")
     cells = ("print('hunter2-hunter2')", "raise ValueError('s3cret-of-redis')")
     result = run(Order(runbook(tmp_path, *cells), target))
     assert "s3cret" not in result.model_dump_json()

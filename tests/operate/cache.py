@@ -15,7 +15,7 @@ HELD = 300
 
 
 def client(target: Target) -> redis.Redis:
-    return redis.Redis.from_url(target.redis_url, decode_responses=True)
+    return redis.Redis.from_url(target.cache.url, decode_responses=True)
 
 
 def matching(target: Target, pattern: str) -> set[str]:

@@ -25,7 +25,7 @@ LONG_QUERY = "drill-long-query"
 
 def query(target: Target, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """Run one statement in a transaction of its own, and return its rows."""
-    with psycopg.connect(target.database_url, autocommit=True) as connection:
+    with psycopg.connect(target.database.url, autocommit=True) as connection:
         cursor = connection.execute(cast(Any, statement), values or None)
         return cursor.fetchall() if cursor.description else []
 
@@ -44,8 +44,8 @@ def own_database(target: Target, name: str = "") -> Iterator[Target]:
     identifier = sql.Identifier(name).as_string()
     query(target, f"CREATE DATABASE {identifier}")
     try:
-        url = make_conninfo(target.database_url, dbname=name)
-        yield target.model_copy(update={"database_url": url})
+        url = make_conninfo(target.database.url, dbname=name)
+        yield target.changed(database_url=url)
     finally:
         for like in databases_like(target, name):
             gone = sql.Identifier(like).as_string()
@@ -60,7 +60,7 @@ def databases_like(target: Target, name: str) -> list[str]:
 
 def start(target: Target, statement: str, application: str) -> threading.Thread:
     """Have a statement run in a session of its own, which lives as long as this process."""
-    url = make_conninfo(target.database_url, application_name=application)
+    url = make_conninfo(target.database.url, application_name=application)
     connection = psycopg.connect(url, autocommit=True)
     _sessions.append(connection)
 

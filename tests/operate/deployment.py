@@ -18,7 +18,7 @@ from tests.operate.queues import found
 
 
 def version(target: Target) -> str:
-    answer = httpx.get(f"{target.api_url}/health", trust_env=False)
+    answer = httpx.get(f"{target.api.url}/health", trust_env=False)
     return f"v{answer.json()['version']}"
 
 

@@ -48,7 +48,7 @@ def only_wrong_scores_went(target: Target, result: RunResult) -> None:
     assert repair.integrity(target).status is Status.OK
     ((left,),) = query(target, "SELECT count(*) FROM analyses WHERE scene_id % 100 = 0")
     assert left == 0
-    assert not any(is_paused(target, queue) for queue in target.queues)
+    assert not any(is_paused(target, queue) for queue in target.queues.names)
 
 
 def errors_were_read(_: Target, result: RunResult) -> None:

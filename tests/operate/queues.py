@@ -30,7 +30,9 @@ def all_are_seen(target: Target, result: RunResult) -> None:
     shown = found(result)
     assert {finding.status for finding in shown.values()} == {Status.OK}
     rows = {row["queue"]: row["completed"] for row in shown["queues.depth"].rows}
-    completed = {name: len(queue_jobs.ids_in(target, name, "completed")) for name in target.queues}
+    completed = {
+        name: len(queue_jobs.ids_in(target, name, "completed")) for name in target.queues.names
+    }
     assert rows == completed
 
 
@@ -43,14 +45,14 @@ def exports_are_paused(target: Target) -> None:
 
 
 def only_exports_were_paused(target: Target, result: RunResult) -> None:
-    assert [name for name in target.queues if is_paused(target, name)] == ["exports"]
+    assert [name for name in target.queues.names if is_paused(target, name)] == ["exports"]
     assert result.actions[0].planned == 1
     assert result.operator in queues.pauses(target).message
     exports_run(target)
 
 
 def all_run(target: Target, result: RunResult) -> None:
-    assert not any(is_paused(target, name) for name in target.queues)
+    assert not any(is_paused(target, name) for name in target.queues.names)
     assert result.actions[0].planned == 1
     assert f"by {result.operator}" in result.actions[0].summary
 

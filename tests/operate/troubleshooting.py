@@ -33,7 +33,7 @@ def two_workers_ran(target: Target, result: RunResult) -> None:
 
 
 def index_names(target: Target) -> list[str]:
-    with psycopg.connect(target.database_url, autocommit=True) as connection:
+    with psycopg.connect(target.database.url, autocommit=True) as connection:
         rows = connection.execute(
             "SELECT indexname FROM pg_indexes WHERE tablename = 'scenes' ORDER BY 1"
         ).fetchall()
@@ -41,7 +41,7 @@ def index_names(target: Target) -> list[str]:
 
 
 def no_index_on_titles(target: Target) -> None:
-    with psycopg.connect(target.database_url, autocommit=True) as connection:
+    with psycopg.connect(target.database.url, autocommit=True) as connection:
         connection.execute("DROP INDEX IF EXISTS idx_scenes_title")
 
 

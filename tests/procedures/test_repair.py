@@ -18,9 +18,10 @@ from opsnb.errors import Refused, UsageError
 from opsnb.guard import Guard, Permit
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.procedures import repair
+from opsnb.settings import Integrity
 from opsnb.systems import queues
 from opsnb.systems.database import integrity
-from opsnb.target import Integrity, Target, demo_home
+from opsnb.target import Target, demo_home
 from tests import incident, queue_jobs
 from tests.operate.database import query, wait_for
 from tests.operate.queues import do, is_paused
@@ -55,7 +56,7 @@ def wrong(target: Target) -> int:
 
 
 def paused(target: Target) -> list[str]:
-    return [name for name in target.queues if is_paused(target, name)]
+    return [name for name in target.queues.names if is_paused(target, name)]
 
 
 def test_a_healthy_stack_has_nothing(demo: Target) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from opsnb.errors import Refused
 from opsnb.procedures import window
-from opsnb.target import Maintenance, Target
+from opsnb.settings import Maintenance
+from opsnb.target import Target
 
 SUNDAY = {"days": ["sun"], "begins": "02:00", "ends": "04:00"}
 NIGHT = {"days": ["sat"], "begins": "23:00", "ends": "01:00"}
@@ -72,8 +73,8 @@ def test_a_run_outside_of_it_is_refused_and_changes_nothing(
 ) -> None:
     day = f"{datetime.now(UTC) + timedelta(days=3):%a}".lower()
     (tmp_path / "opsnb.toml").write_text(
-        f"[targets.shop]\ndatabase_url = {json.dumps(demo.database_url)}\n"
-        f"redis_url = {json.dumps(demo.redis_url)}\npg_bin = {json.dumps(demo.pg_bin)}\n"
+        f"[targets.shop]\ndatabase_url = {json.dumps(demo.database.url)}\n"
+        f"redis_url = {json.dumps(demo.cache.url)}\npg_bin = {json.dumps(demo.database.programs)}\n"
         f'[targets.shop.maintenance]\ndays = ["{day}"]\n'
     )
     opsnb = str(Path(sys.executable).with_name("opsnb"))

@@ -181,7 +181,7 @@ def test_other_lines_hide_no_requests(tmp_path: Path) -> None:
 def test_the_demo_notes_what_it_is_asked(demo: Target) -> None:
     for number in range(40):
         path = f"/api/projects/none-{number}" if number % 2 else "/health"
-        httpx.get(demo.api_url + path, trust_env=False)
+        httpx.get(demo.api.url + path, trust_env=False)
     found = logs.requests(demo, 5)
     assert found.value is not None
     routes = {row["route"]: row["requests"] for row in found.rows}

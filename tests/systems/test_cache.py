@@ -347,7 +347,7 @@ def test_a_clear_takes_less_at_once_while_the_server_answers_late() -> None:
 
 def test_no_work_without_the_guard(shared: Server, demo: Target) -> None:
     fill(shared.client(), [b"gemini:1"])
-    mixed = demo.model_copy(update={"redis_url": shared.target().redis_url})
+    mixed = demo.changed(redis_url=shared.target().cache.url)
     for plan in (
         cache.clear(shared.target()),
         cache.warm_up(mixed, via="api"),
@@ -366,9 +366,9 @@ def test_no_work_without_the_guard(shared: Server, demo: Target) -> None:
 def test_warmed_directly_a_project_is_what_the_service_itself_would_have_cached(
     demo: Target,
 ) -> None:
-    with redis.Redis.from_url(demo.redis_url) as client:
+    with redis.Redis.from_url(demo.cache.url) as client:
         client.delete("project:5")
-        httpx.get(f"{demo.api_url}/api/projects/5")
+        httpx.get(f"{demo.api.url}/api/projects/5")
         theirs = client.get("project:5")
         assert theirs is not None
         record, (effect,) = act(demo, cache.warm_up, 120, via="direct")
@@ -378,7 +378,7 @@ def test_warmed_directly_a_project_is_what_the_service_itself_would_have_cached(
         assert ours is not None
         assert json.loads(ours) == json.loads(theirs)
         assert 880 < client.ttl("project:120") <= 900
-    assert httpx.get(f"{demo.api_url}/api/projects/5").json()["project"]["id"] == 5
+    assert httpx.get(f"{demo.api.url}/api/projects/5").json()["project"]["id"] == 5
 
 
 def test_fewer_projects_than_asked_for_are_planned_as_they_are(demo: Target) -> None:
@@ -397,11 +397,11 @@ def test_the_api_warms_up_what_it_holds_for_critical(demo: Target) -> None:
 
 
 def test_a_warm_up_that_cannot_begin_says_so_and_changes_nothing(demo: Target) -> None:
-    nowhere = demo.model_copy(update={"api_url": "http://127.0.0.1:9"})
+    nowhere = demo.changed(api_url="http://127.0.0.1:9")
     record, (finding,) = act(nowhere, cache.warm_up)
     assert record.state is ActionState.FAILED
     assert finding.message.startswith("Nothing was changed: The API at http://127.0.0.1:9")
-    wrong = demo.model_copy(update={"api_url": f"{demo.api_url}/nothing-here"})
+    wrong = demo.model_copy(update={"api_url": f"{demo.api.url}/nothing-here"})
     record, (failure, _) = act(wrong, cache.warm_up)
     assert "POST /api/cache/warm answered 404" in failure.message
     assert "via=direct" in failure.message
@@ -412,7 +412,7 @@ def test_a_full_server_says_that_it_is_full_and_quotes_no_value(
 ) -> None:
     server = start(tmp_path / "full", "--maxmemory", "1", "--maxmemory-policy", "noeviction")
     try:
-        full = demo.model_copy(update={"redis_url": server.target().redis_url})
+        full = demo.changed(redis_url=server.target().cache.url)
         record, (failure, effect) = act(full, cache.warm_up, 10, via="direct")
     finally:
         server.kill()
@@ -514,7 +514,9 @@ def test_a_wrong_password_and_a_dead_server_are_one_sentence(tmp_path: Path) -> 
 def test_the_reason_is_not_what_failed_before() -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        target = Target(name="t", redis_url=f"redis://127.0.0.1:{server.server_address[1]}/0")
+        target = Target(name="t").changed(
+            redis_url=f"redis://127.0.0.1:{server.server_address[1]}/0"
+        )
         try:
             raise BadAnswer("host", "`sh` on this machine failed: exit code 1.")
         except BadAnswer:
@@ -562,7 +564,9 @@ def test_a_server_that_still_loads_is_waited_for_by_people_not_by_us() -> None:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Loading) as loading:
         threading.Thread(target=loading.serve_forever, daemon=True).start()
-        target = Target(name="shelf", redis_url=f"redis://127.0.0.1:{loading.server_address[1]}")
+        target = Target(name="shelf").changed(
+            redis_url=f"redis://127.0.0.1:{loading.server_address[1]}"
+        )
         record, (finding,) = act(target, cache.clear)
         loading.shutdown()
     assert record.state is ActionState.FAILED

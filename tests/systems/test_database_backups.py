@@ -61,7 +61,7 @@ def test_a_backup_is_whole_private_and_can_be_proven(own: Target, folder: Path, 
 
 def test_only_what_it_named_itself_and_of_its_kind_is_removed(own: Target, folder: Path) -> None:
     folder.mkdir()
-    name = conninfo_to_dict(own.database_url)["dbname"]
+    name = conninfo_to_dict(own.database.url)["dbname"]
     old = [
         folder
         / archives.name_for(own, str(name), what, "custom", datetime.now(UTC) - timedelta(days=n))
@@ -88,8 +88,8 @@ def test_the_password_is_in_no_argument(own: Target, folder: Path, tmp_path: Pat
     fake.chmod(0o755)
     for name in ("pg_restore", "psql"):
         (fake.parent / name).symlink_to(database.program(own, name))
-    back_up(own.model_copy(update={"pg_bin": str(fake.parent)}), folder)
-    password = str(conninfo_to_dict(own.database_url)["password"])
+    back_up(own.changed(pg_bin=str(fake.parent)), folder)
+    password = str(conninfo_to_dict(own.database.url)["password"])
     said = (tmp_path / "argv").read_text()
     assert "--format=custom" in said
     assert password not in said
@@ -98,12 +98,12 @@ def test_the_password_is_in_no_argument(own: Target, folder: Path, tmp_path: Pat
 
 def test_a_dump_program_that_is_missing_or_too_old_is_refused(own: Target, folder: Path) -> None:
     with pytest.raises(Refused, match="pg_bin"):
-        database.backup(own.model_copy(update={"pg_bin": "/nowhere"}), folder=str(folder))
+        database.backup(own.changed(pg_bin="/nowhere"), folder=str(folder))
     old = folder.parent / "pg_dump"
     old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 12.1'\n")
     old.chmod(0o755)
     with pytest.raises(Refused, match=r"pg_dump 12 is older than the server .* pg_bin"):
-        database.backup(own.model_copy(update={"pg_bin": str(old.parent)}), folder=str(folder))
+        database.backup(own.changed(pg_bin=str(old.parent)), folder=str(folder))
     assert not folder.exists()
 
 
@@ -142,7 +142,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 
 
 def test_a_lock_and_a_lost_server_are_told_and_leave_nothing(own: Target, folder: Path) -> None:
-    with psycopg.connect(own.database_url) as holder:
+    with psycopg.connect(own.database.url) as holder:
         holder.execute("LOCK TABLE b")
         record, found = act(own, database.backup, folder=str(folder), lock_wait_s=0.5)
         assert "got no lock in time" in found[0].message
@@ -159,14 +159,14 @@ def test_a_lock_and_a_lost_server_are_told_and_leave_nothing(own: Target, folder
 
 
 def test_interrupted_it_ends_on_the_server_and_leaves_nothing(own: Target, folder: Path) -> None:
-    with psycopg.connect(own.database_url) as holder:
+    with psycopg.connect(own.database.url) as holder:
         holder.execute("LOCK TABLE b")
         work = database.backup(own, folder=str(folder), lock_wait_s=60).work(
             guard.Permit(guard._KEY)
         )
         next(work)
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'opsnb' AND datname = %s"
-        name = conninfo_to_dict(own.database_url)["dbname"]
+        name = conninfo_to_dict(own.database.url)["dbname"]
         wait_for(lambda: bool(query(own, ours, name)))
         with pytest.raises(KeyboardInterrupt):
             work.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ def test_stale_halves_are_removed(own: Target, folder: Path) -> None:
 
 
 def base(target: Target) -> str:
-    return str(conninfo_to_dict(target.database_url)["dbname"])
+    return str(conninfo_to_dict(target.database.url)["dbname"])
 
 
 @pytest.mark.parametrize("kind", ["custom", "plain"])
@@ -214,7 +214,7 @@ def test_swapped_in_the_old_one_is_kept_with_settings_and_grants(own: Target, fo
     before = query(own, facts)
     path = back_up(own, folder)
     query(own, "DELETE FROM b")
-    with psycopg.connect(own.database_url) as user:
+    with psycopg.connect(own.database.url) as user:
         user.execute("SELECT 1")
         record, (effect,) = act(own, database.restore, path.name, swap=True, folder=str(folder))
         with pytest.raises(psycopg.OperationalError):
@@ -223,8 +223,8 @@ def test_swapped_in_the_old_one_is_kept_with_settings_and_grants(own: Target, fo
     assert query(own, "SELECT count(*) FROM b") == [(10,)]
     assert query(own, facts) == before
     (kept,) = databases_like(own, f"{base(own)}_before_")
-    url = make_conninfo(own.database_url, dbname=kept)
-    assert query(own.model_copy(update={"database_url": url}), "SELECT count(*) FROM b") == [(0,)]
+    url = make_conninfo(own.database.url, dbname=kept)
+    assert query(own.changed(database_url=url), "SELECT count(*) FROM b") == [(0,)]
     assert kept in effect.message
     assert databases_like(own, f"{base(own)}_restore_") == []
 
@@ -234,8 +234,8 @@ def test_the_service_works_on_after_a_swap(demo: Target, folder: Path) -> None:
     record, (effect,) = act(demo, database.restore, folder=str(folder), swap=True)
     assert record.verified, effect.message
     try:
-        wait_for(lambda: httpx.get(f"{demo.api_url}/api/projects/1").status_code == 200)
-        wait_for(lambda: httpx.get(f"{demo.api_url}/health").json()["status"] == "ok")
+        wait_for(lambda: httpx.get(f"{demo.api.url}/api/projects/1").status_code == 200)
+        wait_for(lambda: httpx.get(f"{demo.api.url}/health").json()["status"] == "ok")
     finally:
         for left in databases_like(demo, f"{base(demo)}_before_"):
             query(demo, f"DROP DATABASE {left} WITH (FORCE)")
@@ -341,8 +341,8 @@ def test_without_the_right_to_make_databases_it_is_told(own: Target, folder: Pat
     path = back_up(own, folder)
     query(own, "CREATE ROLE poor LOGIN PASSWORD 'secret'")
     try:
-        url = make_conninfo(own.database_url, user="poor", password="secret")
-        poor = own.model_copy(update={"database_url": url})
+        url = make_conninfo(own.database.url, user="poor", password="secret")
+        poor = own.changed(database_url=url)
         _, found = act(poor, database.restore, str(path))
         assert "may not make databases" in found[0].message
         _, found = act(poor, database.backup, folder=str(folder))

@@ -32,8 +32,7 @@ def started(root: Path) -> Postgres:
 
 
 def target_of(server: Postgres, name: str) -> Target:
-    return Target(
-        name="versions",
+    return Target(name="versions").changed(
         database_url=server.settings.postgres_url(name),
         pg_bin=str(postgres_program("pg_dump").parent),
     )
@@ -92,7 +91,7 @@ def test_all_of_it_works_on_debian_s_postgresql(debian: Target, folder: Path) ->
 def test_a_newer_dump_is_refused_by_an_older_program(
     demo: Target, debian: Target, folder: Path
 ) -> None:
-    if demo.pg_bin == debian.pg_bin:
+    if demo.database.programs == debian.database.programs:
         pytest.skip("both are of the same version")
     with own_database(demo) as own:
         query(own, "CREATE TABLE b AS SELECT 1 AS n")
@@ -115,7 +114,7 @@ def replica(demo: Target, folder: Path) -> Iterator[Target]:
     copied = processes.run(
         [
             postgres_program("pg_basebackup"),
-            f"--dbname={demo.database_url}",
+            f"--dbname={demo.database.url}",
             f"--pgdata={server.data}",
             "--write-recovery-conf",
             "--checkpoint=fast",

@@ -21,9 +21,10 @@ import pytest
 
 from opsnb.errors import BadAnswer, TimedOut, Unreachable
 from opsnb.model import Finding, Status
+from opsnb.settings import Limits, Processes
 from opsnb.systems import host, logs, processes
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, Volume, host_of, real_volumes
-from opsnb.target import Limits, Processes, Target
+from opsnb.target import Target
 
 HERE = Target(name="here")
 SSHD = Path("/usr/sbin/sshd")

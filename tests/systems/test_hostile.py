@@ -74,7 +74,9 @@ def endless(pause_s: float, size: int) -> Answer:
 )
 def test_an_odd_api_is_judged_and_bounded(answer: Answer, status: Status, said: str) -> None:
     for url in serve(answer):
-        (finding,) = Measurement(Target(name="odd", api_url=url, time_limit_s=1)).run([api.health])
+        (finding,) = Measurement(Target(name="odd", time_limit_s=1).changed(api_url=url)).run(
+            [api.health]
+        )
         assert finding.status is status
         assert said in finding.message
 
@@ -82,7 +84,7 @@ def test_an_odd_api_is_judged_and_bounded(answer: Answer, status: Status, said: 
 @pytest.mark.parametrize("text", ["{}", "[]", '[{"name": {}}]', '{"queues": 3}', '{"a": {}}'])
 def test_queue_stats_without_queues_are_no_success(text: str) -> None:
     for url in serve(body(200, text)):
-        target = Target(name="odd", api_url=url, queues=("ai-analysis",))
+        target = Target(name="odd").changed(api_url=url, queues=("ai-analysis",))
         (finding,) = Measurement(target).run([api.queue_stats])
         assert finding.status in (Status.CRIT, Status.UNKNOWN)
 
@@ -90,12 +92,10 @@ def test_queue_stats_without_queues_are_no_success(text: str) -> None:
 def test_hanging_systems_cost_one_time_limit_together() -> None:
     with closing(socket.create_server(("127.0.0.1", 0), backlog=50)) as listener:
         port = listener.getsockname()[1]  # accepts, and never answers
-        target = Target(
-            name="hung",
+        target = Target(name="hung", time_limit_s=1).changed(
             api_url=f"http://127.0.0.1:{port}",
             redis_url=f"redis://127.0.0.1:{port}",
             database_url=f"postgresql://u:s3cret-word@127.0.0.1:{port}/x",
-            time_limit_s=1,
         )
         checks = (api.health, api.queue_stats, queues.depth, cache.ping, database.ping)
         found = Measurement(target).run(checks)
@@ -121,8 +121,8 @@ def test_a_wrong_password_is_told_and_not_shown(
     demo: Target, change: dict[str, str], said: str
 ) -> None:
     (key, head), *_ = change.items()
-    wrong = head + getattr(demo, key).rpartition("@")[2]
-    (finding,) = Measurement(demo.model_copy(update={key: wrong})).run(
+    wrong = head + demo.given(key).rpartition("@")[2]
+    (finding,) = Measurement(demo.changed(**{key: wrong})).run(
         [cache.ping if key == "redis_url" else database.ping]
     )
     assert finding.status is Status.CRIT

@@ -17,8 +17,9 @@ import pytest
 
 from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Status
+from opsnb.settings import Deploy
 from opsnb.systems import packages
-from opsnb.target import Deploy, Target
+from opsnb.target import Target
 
 needs_npm = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not on the PATH")
 

@@ -13,9 +13,10 @@ import pytest
 
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
+from opsnb.settings import Processes
 from opsnb.systems import processes
 from opsnb.systems.processes import listing, parse_docker, parse_pm2, parse_systemd, programs
-from opsnb.target import Processes, Target
+from opsnb.target import Target
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
 

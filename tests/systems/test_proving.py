@@ -55,7 +55,7 @@ def back_up(target: Target, folder: Path, **how: Any) -> Path:
 
 
 def name_of(target: Target) -> str:
-    return str(conninfo_to_dict(target.database_url)["dbname"])
+    return str(conninfo_to_dict(target.database.url)["dbname"])
 
 
 def scratch(target: Target) -> list[str]:
@@ -204,7 +204,7 @@ def test_one_in_use_and_what_others_made_stay(own: Target, folder: Path) -> None
     others = [f"{name}_restore_20261101t020000z", f"{name}_proof_of_concept"]
     for each in (mine, busy, *others):
         query(own, f"CREATE DATABASE {each}")
-    with psycopg.connect(make_conninfo(own.database_url, dbname=busy)):
+    with psycopg.connect(make_conninfo(own.database.url, dbname=busy)):
         plan = database.prove(own, folder=str(folder))
         assert f"{busy} is of another proof and in use" in plan.summary
         assert (plan.planned, act(own, database.prove, folder=str(folder))[0].verified) == (1, True)
@@ -217,9 +217,9 @@ def test_without_the_right_to_make_databases_it_is_told(own: Target, folder: Pat
     back_up(own, folder)
     query(own, "CREATE ROLE poor LOGIN PASSWORD 'secret'")
     try:
-        url = make_conninfo(own.database_url, user="poor", password="secret")
+        url = make_conninfo(own.database.url, user="poor", password="secret")
         with pytest.raises(BadAnswer, match="may not make databases"):
-            database.prove(own.model_copy(update={"database_url": url}), folder=str(folder))
+            database.prove(own.changed(database_url=url), folder=str(folder))
     finally:
         query(own, "DROP ROLE poor")
 

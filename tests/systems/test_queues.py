@@ -35,7 +35,7 @@ return (await one.getJobCounts());
 @pytest.fixture(params=["bull", "{bull}"])
 def own(demo: Target, request: pytest.FixtureRequest) -> Iterator[Target]:
     """The demo target under a prefix, with no queues named in its configuration."""
-    target = demo.model_copy(update={"queues": (), "queue_prefix": request.param})
+    target = demo.changed(queues=(), queue_prefix=request.param)
     queue_jobs.forget(target, QUEUE)
     yield target
     queue_jobs.forget(target, QUEUE)
@@ -109,7 +109,7 @@ def test_an_unknown_queue_is_refused_with_the_nearest_name(
 
 
 def test_a_prefix_without_queues_says_so(demo: Target) -> None:
-    empty = demo.model_copy(update={"queues": (), "queue_prefix": "no*such"})
+    empty = demo.changed(queues=(), queue_prefix="no*such")
     with pytest.raises(BadAnswer, match="queue_prefix"):
         queues.depth(empty)
     with pytest.raises(UsageError, match="There is no queue 'x'"):
@@ -157,7 +157,7 @@ def test_bull_board_shows_the_same_counts(demo: Target) -> None:
     faults.inject("failing-jobs")
     queues_of = {row["queue"]: row for row in queues.counts(demo)}
     for _ in range(20):
-        board = httpx.get(f"{demo.dashboard_url}/api/queues", timeout=10).json()["queues"]
+        board = httpx.get(f"{demo.queues.dashboard}/api/queues", timeout=10).json()["queues"]
         queues_of = {row["queue"]: row for row in queues.counts(demo)}
         theirs = {queue["name"]: queue["counts"] for queue in board}
         if all(

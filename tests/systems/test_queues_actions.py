@@ -28,7 +28,7 @@ QUEUE, PARENTS = "test-actions", "test-parents"
 @pytest.fixture(params=["bull", "{bull}"])
 def own(demo: Target, request: pytest.FixtureRequest) -> Iterator[Target]:
     """The demo target under a prefix, with queues of the test's own that no worker serves."""
-    target = demo.model_copy(update={"queues": (), "queue_prefix": request.param})
+    target = demo.changed(queues=(), queue_prefix=request.param)
     queue_jobs.forget(target, QUEUE, PARENTS)
     yield target
     queue_jobs.forget(target, QUEUE, PARENTS)

@@ -11,8 +11,9 @@ import pytest
 from opsnb.errors import UsageError
 from opsnb.guard import Guard, Plan
 from opsnb.model import ActionRecord, ActionState, Status, now
+from opsnb.settings import Processes
 from opsnb.systems import processes
-from opsnb.target import Processes, Target
+from opsnb.target import Target
 from tests.systems.test_processes import APP, container, pm2_entry, printing
 
 

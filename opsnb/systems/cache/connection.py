@@ -37,7 +37,7 @@ def connection(
     """
     with errors(target):
         client = redis.Redis.from_url(
-            target.redis_url,
+            target.cache.url,
             socket_timeout=target.time_limit_s,
             socket_connect_timeout=target.time_limit_s,
             redis_connect_func=_introduce,
@@ -122,9 +122,9 @@ def execute(pipeline: Any) -> list[Any]:
 @contextmanager
 def errors(target: Target) -> Iterator[None]:
     """Map what redis-py raises within to ServiceErrors: the one place that knows its exceptions."""
-    if not target.redis_url:
+    if not target.cache.url:
         raise NotConfigured(SYSTEM, f"Target {target.name} names no redis_url in opsnb.toml.")
-    where = f"Redis at {safe_url(target.redis_url)}"
+    where = f"Redis at {safe_url(target.cache.url)}"
     try:
         yield
     except ServiceError:
@@ -156,9 +156,9 @@ def _answer(target: Target, error: redis.RedisError) -> str:
     """Return what the server refused, and the mend."""
     text = str(error).rstrip(".")
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return _permission(urlsplit(target.redis_url).username or "default", text)
+        return _permission(urlsplit(target.cache.url).username or "default", text)
     if "ACL failure in script" in text or "user executing the script" in text:
-        user = urlsplit(target.redis_url).username or "default"
+        user = urlsplit(target.cache.url).username or "default"
         return (
             f"does not let user '{user}' run what the clear consists of; "
             f"let it: ACL SETUSER {user} +scan +unlink."

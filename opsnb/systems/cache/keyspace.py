@@ -49,7 +49,7 @@ def queue_prefix(target: Target) -> bytes:
 
     Every queue under the target's prefix, also those that opsnb.toml does not name.
     """
-    return f"{target.queue_prefix}:".encode()
+    return f"{target.queues.prefix}:".encode()
 
 
 def scan(

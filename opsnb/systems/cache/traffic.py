@@ -426,7 +426,7 @@ def _sample_since(target: Target, began: float) -> _Sample | None:
 
     MONITOR slows the server down, so one sample serves all who ask for it at the same time.
     """
-    where = (target.redis_url, target.queue_prefix)
+    where = (target.cache.url, target.queues.prefix)
     with _SAMPLING:
         at, sample = _samples.get(where, (0.0, None))
         if at < began:

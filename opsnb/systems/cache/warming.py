@@ -78,7 +78,7 @@ def _by_api(target: Target, server: str | None) -> Plan:
         f"{before.words()} now.",
         planned=1,
         unit="requests",
-        command=f"curl -X POST {target.api_url}/api/cache/warm",
+        command=f"curl -X POST {target.api.url}/api/cache/warm",
         undo=_undo(target),
         work=work,
         verify=lambda: [_seen(_cached(target))],

@@ -119,7 +119,7 @@ def bound(database: Connection, *, limit_s: float, lock_wait_s: float) -> None:
 
 def _connect(target: Target, database: str) -> Connection:
     return psycopg.connect(
-        make_conninfo(target.database_url, **({"dbname": database} if database else {})),
+        make_conninfo(target.database.url, **({"dbname": database} if database else {})),
         # libpq rounds anything below 2 s up to 2 s
         connect_timeout=max(2, round(target.time_limit_s)),
         application_name=APPLICATION,
@@ -134,7 +134,7 @@ def errors(target: Target, *, bounded: bool = True) -> Iterator[None]:
 
     `bounded` says whether a cancelled statement was cancelled by the target's time limit.
     """
-    if not target.database_url:
+    if not target.database.url:
         message = f"Target {target.name} names no database: set database_url in opsnb.toml."
         raise NotConfigured(SYSTEM, message)
     try:
@@ -219,7 +219,7 @@ def database_of(target: Target) -> str:
 
 def program(target: Target, name: str) -> str:
     """Return the path of PostgreSQL's client program `name`, or its bare name for the PATH."""
-    return str(Path(target.pg_bin, name)) if target.pg_bin else name
+    return str(Path(target.database.programs, name)) if target.database.programs else name
 
 
 def program_version(target: Target, name: str) -> int:
@@ -247,7 +247,7 @@ def environment(target: Target, database: str = "") -> dict[str, str]:
     """
     told = {
         option.envvar.decode(): option.val.decode()
-        for option in Conninfo.parse(target.database_url.encode())
+        for option in Conninfo.parse(target.database.url.encode())
         if option.envvar and option.val
     }
     told |= {
@@ -264,9 +264,9 @@ def environment(target: Target, database: str = "") -> dict[str, str]:
 def place(target: Target) -> str:
     """Return host, port and database of the target, without the login."""
     try:
-        parts = conninfo_to_dict(target.database_url)
+        parts = conninfo_to_dict(target.database.url)
     except psycopg.ProgrammingError:
-        return safe_url(target.database_url)
+        return safe_url(target.database.url)
     host, port = parts.get("host", "localhost"), parts.get("port", 5432)
     return f"{host}:{port}/{parts.get('dbname', '')}"
 

@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from opsnb.errors import BadAnswer, TimedOut, UsageError, did_you_mean
 from opsnb.guard import Permit
 from opsnb.model import Row
+from opsnb.settings import Integrity
 from opsnb.systems.database.access import (
     SYSTEM,
     Connection,
@@ -26,7 +27,7 @@ from opsnb.systems.database.access import (
     rehearsal,
     session,
 )
-from opsnb.target import Integrity, Target
+from opsnb.target import Target
 
 _CHECK_S = 30.0
 _REPAIR_S = 300.0

@@ -41,7 +41,7 @@ def free_bytes(target: Target, database: Connection) -> int | None:
 
     It can be seen when server and directory are on this machine, and this login may know where.
     """
-    host = str(conninfo_to_dict(target.database_url).get("host") or "")
+    host = str(conninfo_to_dict(target.database.url).get("host") or "")
     if target.host != LOCAL or not (host in _HERE or host.startswith("/")):
         return None
     try:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, worst
+from opsnb.settings import Processes
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import SYSTEM, DaemonGone, Process, groups_of, listed
-from opsnb.target import Processes, Target
+from opsnb.target import Target
 
 
 @check(needs=(HOST,))

@@ -12,8 +12,9 @@ from typing import Any
 
 from opsnb.errors import BadAnswer, NotConfigured, ServiceError
 from opsnb.model import Status, now
+from opsnb.settings import Processes
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, host_of
-from opsnb.target import Processes, Target
+from opsnb.target import Target
 
 SYSTEM = "processes"
 _LIMIT_S = 5.0

@@ -67,7 +67,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         f"{clock(selection.until_ms)}.{taken.words}",
         planned=planned,
         unit="jobs",
-        command=f"curl -X POST {target.api_url}/api/queue/{queue}/clean",
+        command=f"curl -X POST {target.api.url}/api/queue/{queue}/clean",
         undo="",
         work=_AtOnce(target, queue, selection, taken).work if at_once else each.work,
         verify=verify,

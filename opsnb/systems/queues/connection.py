@@ -40,7 +40,7 @@ class Session:
         self.target = target
         # redis-py's types do not know that it decodes.
         self.client: Any = redis.asyncio.Redis.from_url(
-            target.redis_url,
+            target.queues.url,
             socket_timeout=target.time_limit_s,
             socket_connect_timeout=target.time_limit_s,
             client_name="opsnb",
@@ -71,7 +71,7 @@ class Session:
 
     def queue(self, name: str) -> Any:
         """Return BullMQ's own queue object on this connection."""
-        options = {"connection": self.client, "prefix": self.target.queue_prefix}
+        options = {"connection": self.client, "prefix": self.target.queues.prefix}
         return bullmq.Queue(name, options)
 
     def close(self) -> None:
@@ -147,14 +147,14 @@ async def server_ms(session: Session) -> int:
 
 async def names(session: Session) -> list[str]:
     """Return the target's queues: those of opsnb.toml, else those that are found."""
-    return list(session.target.queues) or await _discover(session)
+    return list(session.target.queues.names) or await _discover(session)
 
 
 async def require(session: Session, queue: str) -> None:
     """Raise UsageError, with the nearest name, unless the target has `queue`."""
     target = session.target
-    base = f"{target.queue_prefix}:{queue}:"
-    if queue in target.queues or await session.client.exists(base + "meta", base + "id"):
+    base = f"{target.queues.prefix}:{queue}:"
+    if queue in target.queues.names or await session.client.exists(base + "meta", base + "id"):
         return
     try:
         known = await names(session)
@@ -167,7 +167,7 @@ async def require(session: Session, queue: str) -> None:
 
 async def _discover(session: Session) -> list[str]:
     """Return the names of the queues that have a `meta` key in Redis, by a bounded scan."""
-    prefix = session.target.queue_prefix
+    prefix = session.target.queues.prefix
     head, tail = f"{prefix}:", ":meta"
     found: set[str] = set()
     cursor: int = 0

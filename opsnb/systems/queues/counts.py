@@ -136,9 +136,9 @@ def state(target: Target, queue: str) -> Finding:
 
 def dashboards(target: Target) -> list[Row]:
     """Where Bull Board shows each queue"""
-    if not target.dashboard_url:
+    if not target.queues.dashboard:
         return []
-    base = target.dashboard_url.rstrip("/")
+    base = target.queues.dashboard.rstrip("/")
     return [{"queue": name, "dashboard": f"{base}/queue/{name}"} for name in queues_of(target)]
 
 
