@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from opsnb.demo.home import free_port
-from tests.servers.postgres import SUPERUSER, Server, url_of, as_account, folder
+from tests.servers.postgres import SUPERUSER, Server, as_account, folder, url_of
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 """Debian's package `pgbouncer`; None where it is not installed."""
@@ -63,7 +63,7 @@ def pgbouncer(
         _configure(root, server, pooler, databases or ("*",), {"pool_mode": pool_mode, **settings})
         with pooler.log.open("ab") as output:
             process = subprocess.Popen(
-                [PROGRAM, root / "pgbouncer.ini"],
+                [str(PROGRAM), str(root / "pgbouncer.ini")],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
