@@ -24,6 +24,9 @@ from opsnb.errors import (
 from opsnb.model import Coverage, Evidence, Finding, Status
 from opsnb.target import Target
 
+_WORDS = {"queues": "Redis of the queues"}
+"""What a system is called in a sentence, where its name is not that."""
+
 
 class Findings(list[Finding]):
     """What `check_all` found, in the order asked for; also by name: `found["host.disk"]`."""
@@ -54,7 +57,7 @@ class _Down:
         """Return it for a check that needs `system`; of what was never asked, only that."""
         if isinstance(self.error, NotConfigured | Misconfigured):
             return str(self.error)
-        return f"{system} does not respond, see {self.finding}."
+        return f"{_WORDS.get(system, system)} does not respond, see {self.finding}."
 
 
 class Measurement:
@@ -79,16 +82,21 @@ class Measurement:
             self._note_reachability(check, outcome)
         found = Findings()
         for check, outcome in zip(checks, outcomes, strict=True):
-            if isinstance(outcome, Unreachable) and outcome.system not in self._down:
-                cause = _unreachable(outcome)
-                self._down[outcome.system] = _Down(cause.name, outcome)
+            if isinstance(outcome, Unreachable) and self._cause(outcome.system) not in self._down:
+                system = self._cause(outcome.system)
+                cause = _unreachable(system, outcome)
+                self._down[system] = _Down(cause.name, outcome)
                 found.append(cause)
             found.append(self._finding(check, outcome))
         return found
 
+    def _cause(self, system: str) -> str:
+        """Return the system that is down when `system` is: one server may be two systems."""
+        return "redis" if system == "queues" and self.target.has_one_redis else system
+
     def _is_blocked(self, check: Check[[]]) -> bool:
         """Say whether a system that `check` needs is known to be down, so that it need not try."""
-        return any(system in self._down for system in check.needs)
+        return any(self._cause(system) in self._down for system in check.needs)
 
     def _note_reachability(self, check: Check[[]], outcome: Finding | Exception | None) -> None:
         if check.probes is None:
@@ -100,7 +108,8 @@ class Measurement:
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
         if isinstance(outcome, Finding) and outcome.status is Status.OK:
             return outcome
-        down = [system for system in check.needs if system in self._down]
+        causes = map(self._cause, check.needs)
+        down = [system for system in causes if system in self._down]
         if down:
             cause = self._down[down[0]]
             return _finding(
@@ -175,11 +184,11 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
     )
 
 
-def _unreachable(error: Unreachable) -> Finding:
+def _unreachable(system: str, error: Unreachable) -> Finding:
     """Return the finding for a system that is down though no check of this run probes it."""
     return Finding(
-        name=f"{error.system}.reachable",
-        title=f"{error.system} answers",
+        name=f"{system}.reachable",
+        title=f"{_WORDS.get(system, system)} answers",
         status=Status.CRIT,
         message=str(error),
     )

@@ -156,6 +156,11 @@ class Target(Table):
         object.__setattr__(self, "queues", queues)  # frozen for everyone else
         return self
 
+    @property
+    def has_one_redis(self) -> bool:
+        """Whether the queues live on the cache's server, asked by the same login."""
+        return _server(self.cache.url) == _server(self.queues.url)
+
     def changed(self, **keys: Any) -> Target:
         """Return this target with keys of its table changed, shorthands or whole tables.
 
@@ -209,6 +214,16 @@ class Target(Table):
         return {name: safe_url(place) for name, place in places.items()}
 
 
+def _server(url: str) -> tuple[str, ...]:
+    """Return what tells one Redis and the login there from another, whatever the database."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return (parts.netloc, parts.path)
+    login, _, _ = parts.netloc.rpartition("@")
+    return (parts.scheme, login, parts.hostname or "localhost", str(parts.port or _REDIS_PORT))
+
+
+_REDIS_PORT = 6379
 _LONGEST_NAME = 40
 
 

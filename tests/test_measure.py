@@ -144,3 +144,44 @@ def test_findings_are_found_by_name() -> None:
     assert found["test_measure.probe_up"].message == "PONG"
     with pytest.raises(KeyError, match=r"no finding 'cache.ping' here; there are"):
         found["cache.ping"]
+
+
+@check(needs=("queues",))
+def queue_length(target: Target) -> Finding:
+    """Queue length"""
+    raise Unreachable("queues", "Redis of the queues cannot be reached: Connection refused.")
+
+
+@check(needs=("queues",))
+def queue_length_known(target: Target) -> Finding:
+    """Queue length"""
+    return Finding(status=Status.CRIT, message="600 jobs wait.")
+
+
+ONE = TARGET.changed(redis_url="redis://127.0.0.1:6379/1").changed(
+    queues={"url": "redis://127.0.0.1/0"}
+)
+TWO = TARGET.changed(redis_url="redis://cache:6379").changed(queues={"url": "redis://jobs:6379"})
+
+
+def test_one_server_for_cache_and_queues_is_one_alarm() -> None:
+    down, length = Measurement(ONE).run([probe_down.given(), queue_length.given()])
+    assert (down.status, length.status) == (Status.CRIT, Status.SKIPPED)
+    assert length.caused_by == down.name
+    cause, *others = Measurement(ONE).run([dependent.given(), queue_length.given()])
+    assert cause.name == "redis.reachable"
+    assert [each.status for each in others] == [Status.SKIPPED, Status.SKIPPED]
+
+
+def test_two_servers_are_two_alarms_and_neither_hides_the_other() -> None:
+    checks = [probe_down.given(), dependent.given(), queue_length_known.given()]
+    down, cached, length = Measurement(TWO).run(checks)
+    assert [each.status for each in (down, cached, length)] == [
+        Status.CRIT,
+        Status.SKIPPED,
+        Status.CRIT,
+    ]
+    up, cause, length = Measurement(TWO).run([probe_up.given(), queue_length.given()])
+    assert (up.status, cause.status, length.status) == (Status.OK, Status.CRIT, Status.SKIPPED)
+    assert (cause.name, cause.title) == ("queues.reachable", "Redis of the queues answers")
+    assert "Redis of the queues does not respond" in length.message

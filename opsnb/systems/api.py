@@ -119,7 +119,7 @@ def p95(target: Target, samples: int = 20) -> Finding:
     )
 
 
-@check(needs=(SYSTEM, "redis"))
+@check(needs=(SYSTEM, "queues"))
 def queue_stats(target: Target) -> Finding:
     """Queue stats of the API"""
     with client(target) as http:

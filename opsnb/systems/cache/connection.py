@@ -120,28 +120,33 @@ def execute(pipeline: Any) -> list[Any]:
 
 
 @contextmanager
-def errors(target: Target) -> Iterator[None]:
-    """Map what redis-py raises within to ServiceErrors: the one place that knows its exceptions."""
-    if not target.cache.url:
-        raise NotConfigured(SYSTEM, f"Target {target.name} names no redis_url in opsnb.toml.")
-    where = f"Redis at {safe_url(target.cache.url)}"
+def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
+    """Map what redis-py raises within to ServiceErrors: the one place that knows its exceptions.
+
+    `system` is whose Redis is asked: the cache's or, as `queues`, that of the queues.
+    """
+    url = target.queues.url if system == "queues" else target.cache.url
+    if not url:
+        raise NotConfigured(system, f"Target {target.name} names no redis_url in opsnb.toml.")
+    where = f"Redis at {safe_url(url)}"
     try:
         yield
     except ServiceError:
         raise
     except redis.TimeoutError as error:
         message = f"{where} did not answer within {target.time_limit_s:g} s."
-        raise TimedOut(SYSTEM, message) from error
+        raise TimedOut(system, message) from error
     except redis.AuthenticationError as error:
-        message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct redis_url."
-        raise Unreachable(SYSTEM, message) from error
+        setting = "queues.url" if url != target.cache.url else "redis_url"
+        message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
+        raise Unreachable(system, message) from error
     except redis.BusyLoadingError as error:
         message = f"{where} is still loading its data; wait until it has."
-        raise Unreachable(SYSTEM, message) from error
+        raise Unreachable(system, message) from error
     except (redis.ConnectionError, OSError) as error:
-        raise Unreachable(SYSTEM, f"{where} cannot be reached: {_reason(error)}.") from error
+        raise Unreachable(system, f"{where} cannot be reached: {_reason(error)}.") from error
     except redis.RedisError as error:
-        raise BadAnswer(SYSTEM, f"{where} {_answer(target, error)}") from error
+        raise BadAnswer(system, f"{where} {_answer(url, error)}") from error
 
 
 def _introduce(connection: Any) -> None:
@@ -152,13 +157,13 @@ def _introduce(connection: Any) -> None:
         connection.read_response()
 
 
-def _answer(target: Target, error: redis.RedisError) -> str:
+def _answer(url: str, error: redis.RedisError) -> str:
     """Return what the server refused, and the mend."""
     text = str(error).rstrip(".")
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return _permission(urlsplit(target.cache.url).username or "default", text)
+        return _permission(urlsplit(url).username or "default", text)
     if "ACL failure in script" in text or "user executing the script" in text:
-        user = urlsplit(target.cache.url).username or "default"
+        user = urlsplit(url).username or "default"
         return (
             f"does not let user '{user}' run what the clear consists of; "
             f"let it: ACL SETUSER {user} +scan +unlink."

@@ -7,12 +7,13 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 import bullmq
 import redis.asyncio
+import redis.exceptions
 
 from opsnb import guard
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
@@ -22,7 +23,7 @@ from opsnb.target import Target
 
 T = TypeVar("T")
 
-SYSTEM = cache.SYSTEM
+SYSTEM = "queues"
 
 _MOST_QUEUES = 200
 _MOST_SCANS = 2000  # of 1,000 keys each
@@ -43,7 +44,7 @@ class Session:
             target.queues.url,
             socket_timeout=target.time_limit_s,
             socket_connect_timeout=target.time_limit_s,
-            client_name="opsnb",
+            redis_connect_func=_introduce,
             decode_responses=True,
             encoding_errors="replace",
             retry=None,
@@ -85,10 +86,18 @@ class Session:
             raise KeyboardInterrupt
 
 
+async def _introduce(connection: Any) -> None:
+    """Log in, then tell the server our name, which it or a limited login may not allow."""
+    await connection.on_connect()
+    with suppress(redis.exceptions.ResponseError):
+        await connection.send_command("CLIENT", "SETNAME", "opsnb")
+        await connection.read_response()
+
+
 @contextmanager
 def reading(target: Target) -> Iterator[Session]:
     """Yield a session that is used for looking only; errors come out as ServiceErrors."""
-    with cache.errors(target):
+    with cache.errors(target, SYSTEM):
         session = Session(target)
         try:
             yield session
