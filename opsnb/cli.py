@@ -200,6 +200,7 @@ def run(
         names = fleet.failed(summary)
         given = {"target": names[0]} | fleet.parameters(summary, info, given)
     values = info.validate(given)
+    values["target"] = values.get("target") or config.only
     several = summary is not None or names != (target or [])[:1]
     from opsnb.target import stand_in
 
@@ -245,8 +246,9 @@ def open_runbook(
     info = catalog.runbook(runbook)
     confirmed = () if confirm is None else (confirm,)
     given = _given(info, parameter or (), [target] if target else [], apply, confirmed)
-    values = info.validate(given)
-    _config().target(values["target"])  # refused here rather than in the notebook
+    values, config = info.validate(given), _config()
+    values["target"] = values.get("target") or config.only
+    config.target(values["target"])  # refused here rather than in the notebook
     _check_jupyterlab(context)
     store = _store()
     store.demand_writable()
@@ -292,7 +294,7 @@ def _check_jupyterlab(context: typer.Context) -> None:
 def doctor(target: TargetOption = None, as_json: Json = False) -> int:
     """Tell whether a target is reachable, complete and safe to operate."""
     config = _config()
-    chosen = config.target(target or _only_target(config))
+    chosen = config.target(target or config.only)
     # Imported only now: the drivers take longer to import than --help may take.
     from opsnb.doctor import examine, report
     from opsnb.model import worst
@@ -679,14 +681,6 @@ def _live() -> Iterator[Callable[[State], None]]:
 
     with Live(get_renderable=view, console=console, transient=True, redirect_stdout=False):
         yield told.append
-
-
-def _only_target(config: Config) -> str:
-    if "demo" in config.names:
-        return "demo"
-    if len(config.names) == 1:
-        return config.names[0]
-    raise UsageError(f"Say which target: -t with one of {', '.join(config.names)}.")
 
 
 def _runbook_line(info: catalog.RunbookInfo, width: int) -> str:

@@ -51,17 +51,15 @@ def _as_text(kind: type[date]) -> BeforeValidator:
 
 TargetName = Annotated[
     str,
-    StringConstraints(min_length=1),
     Field(title="target", description="a target of opsnb.toml"),
 ]
-"""Which system, by its name in `opsnb.toml`."""
+"""Which system, by its name in `opsnb.toml`; empty for the only one."""
 
 QueueName = Annotated[
     str,
-    StringConstraints(min_length=1, pattern=r"^[^:]+$"),
-    Field(title="queue", description="a BullMQ queue; its name has no colon"),
+    Field(title="queue", description="a BullMQ queue"),
 ]
-"""A BullMQ queue."""
+"""A BullMQ queue; empty for the target's only one."""
 
 Hours = Annotated[
     float,

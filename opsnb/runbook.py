@@ -14,7 +14,14 @@ from IPython.display import publish_display_data
 
 from opsnb import charts, evidence, view
 from opsnb.check import Check, title_of
-from opsnb.errors import ServiceError
+from opsnb.errors import (
+    Misconfigured,
+    NotConfigured,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+    UsageError,
+)
 from opsnb.guard import Action, Guard
 from opsnb.journal import Journal, continued
 from opsnb.measure import Findings, Measurement
@@ -35,6 +42,7 @@ from opsnb.target import Target, load_target
 from opsnb.watching import Series, Watched
 
 P = ParamSpec("P")
+_MOST_NAMES = 12
 
 
 class Runbook:
@@ -60,6 +68,28 @@ class Runbook:
         self._measurement = Measurement(self.target)
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
         self._publish_text(f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.")
+
+    def only(self, names: Callable[[Target], Sequence[str]], chosen: str) -> str:
+        """Return `chosen`; when it is empty, the only one of the `names` that the target has.
+
+        Also empty when the target cannot be asked, which the checks then report. Raises
+        UsageError when there is none or more than one to choose from.
+        """
+        if chosen:
+            return chosen
+        what = title_of(names)
+        try:
+            known = list(names(self.target))
+        except (Unreachable, TimedOut, NotConfigured, Misconfigured):
+            return ""
+        except ServiceError as error:
+            raise UsageError(f"Name one of the {what}: they cannot be listed. {error}") from None
+        if len(known) != 1:
+            raise UsageError(
+                f"Target {self.target.name} has {len(known)} {what}; name one of them: "
+                f"{', '.join(known[:_MOST_NAMES])}{' ...' if len(known) > _MOST_NAMES else ''}"
+            )
+        return known[0]
 
     def check(self, check: Check[P], *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Run one check and show its finding."""

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
-from opsnb.errors import ConfigError, UnknownTarget, did_you_mean
+from opsnb.errors import ConfigError, UnknownTarget, UsageError, did_you_mean
 from opsnb.model import Threshold
 from opsnb.redaction import safe_url, url_secrets
 from opsnb.settings import (
@@ -322,6 +322,23 @@ class Config:
         """The names of the targets that are known."""
         return sorted(self.tables)
 
+    @property
+    def only(self) -> str:
+        """The target that is meant when none is named: the only one that is configured.
+
+        The demo where nothing is configured. Raises UsageError where several are.
+        """
+        if self.path:
+            configured = [name for name in self.names if self.files[name] == self.path]
+        else:
+            configured = [LOCAL] if {"REDIS_URL", "DATABASE_URL"} & os.environ.keys() else []
+        if len(configured) > 1:
+            raise UsageError(
+                f"{self.path} has several targets; name one of them with -t: "
+                f"{', '.join(configured)}."
+            )
+        return configured[0] if configured else DEMO
+
     def target(self, name: str) -> Target:
         """Return the target `name` with its `${VAR}`s filled in.
 
@@ -433,8 +450,9 @@ def load_config(path: Path | None = None) -> Config:
 
 
 def load_target(name: str) -> Target:
-    """Return the target `name` of the configuration in force."""
-    return load_config().target(name)
+    """Return the target `name` of the configuration in force; the only one when it is empty."""
+    config = load_config()
+    return config.target(name or config.only)
 
 
 def _handbook_target() -> dict[str, Any]:

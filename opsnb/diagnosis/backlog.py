@@ -96,9 +96,7 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
 
 
 @check(needs=_SYSTEMS)
-def hung(
-    target: Target, queue: str, longer_than_min: float = 30, process: str = "worker"
-) -> Finding:
+def hung(target: Target, queue: str, longer_than_min: float = 30, process: str = "") -> Finding:
     """Jobs hang and hold the workers
 
     A worker is at work on them, yet they run far longer than any other job did; `process` is what
@@ -121,12 +119,7 @@ def hung(
         rows=[job.row() for job in hanging[:20]],
         share=len(hanging) / row["active"] if row["active"] else 1.0,
         remedies=[
-            Remedy(
-                runbook="incidents/service_down",
-                parameters={"process": process},
-                apply=True,
-                why=f"restarts {process}; BullMQ gives the jobs to it anew within a minute",
-            ),
+            _restart(process, "; BullMQ gives its jobs to a worker again within a minute"),
             Remedy(
                 runbook="queues/remove_stuck",
                 parameters={"queue": queue, "job": hanging[0].id},
@@ -262,8 +255,23 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     )
 
 
+def _restart(process: str, and_then: str = "") -> Remedy:
+    """Return the remedy that restarts the workers' process, which has to be named if unknown."""
+    if process:
+        return Remedy(
+            runbook="incidents/service_down",
+            parameters={"process": process},
+            apply=True,
+            why=f"restarts {process}{and_then}",
+        )
+    return Remedy(
+        runbook="incidents/service_down",
+        why=f"shows the processes; add -p process=NAME to restart the workers'{and_then}",
+    )
+
+
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
-def standstill(target: Target, queue: str, seconds: float = 3, process: str = "worker") -> Finding:
+def standstill(target: Target, queue: str, seconds: float = 3, process: str = "") -> Finding:
     """The workers stand still
 
     They are connected, jobs wait, nothing holds them back, and none is taken or none ends.
@@ -274,12 +282,7 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = "w
     if _is_held(found) or not _stalls(seen, found, row) or _is_limited(target, queue, row):
         message = f"{seen.left} jobs of {queue} left {watched}; {seen.waiting} wait."
         return Finding(status=Status.OK, message=message)
-    restart = Remedy(
-        runbook="incidents/service_down",
-        parameters={"process": process},
-        apply=True,
-        why=f"restarts {process}",
-    )
+    restart = _restart(process)
     slowed = Remedy(
         runbook="incidents/performance_degradation", why="tells what they wait for, if it is that"
     )

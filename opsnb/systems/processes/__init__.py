@@ -11,6 +11,7 @@ from opsnb.systems.processes.listing import (
     parse_docker,
     parse_pm2,
     parse_systemd,
+    worker_of,
 )
 from opsnb.systems.processes.programs import largest
 from opsnb.systems.processes.restarting import restart
@@ -32,4 +33,5 @@ __all__ = [
     "restart",
     "scale",
     "up",
+    "worker_of",
 ]

@@ -352,3 +352,14 @@ _MANAGERS: dict[str, Callable[[Host, Processes], list[Process]]] = {
     "docker": _docker,
     "systemd": _systemd,
 }
+
+
+def worker_of(target: Target) -> str:
+    """Return the process of the workers where the names in opsnb.toml leave no doubt, else empty.
+
+    That is the only one, or the only one that is called a worker.
+    """
+    names = target.processes.names
+    called = [name for name in names if "worker" in name.lower()]
+    chosen = called or names
+    return chosen[0] if len(chosen) == 1 else ""

@@ -35,6 +35,8 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
             f"{target.processes.manager} keeps the processes of {target.name}, and only {_SCALES} "
             "runs more instances of one by a command; change its unit or compose file instead."
         )
+    if not process:
+        raise UsageError(f"Name the process to run {instances} instances of: -p process=NAME.")
     members = _members(target, process)
     now = former.terms["instances"] if former else len(members)
     argv = [program_of(target), "scale", process, str(instances)]
@@ -65,7 +67,7 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
 
 def _as_it_is(process: str) -> Plan:
     return Plan(
-        summary=f"{process} keeps the instances that it has: nothing to do.",
+        summary=f"{process or 'Each process'} keeps the instances that it has: nothing to do.",
         planned=0,
         unit="instances",
         command="",

@@ -143,7 +143,7 @@ def dashboards(target: Target) -> list[Row]:
 
 
 def queues_of(target: Target) -> list[str]:
-    """Return the names of the target's queues."""
+    """queues (-p queue=NAME)"""
     with reading(target) as session:
         return session.run(connection.names(session))
 
