@@ -6,7 +6,7 @@ from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator
 
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$")
@@ -37,7 +37,9 @@ class Api(Table):
     ca: str = Field(
         "", description="File of the certificate authority that signs the API's certificate."
     )
-    verify: bool = Field(True, description="False: any certificate is taken; doctor warns of it.")
+    verify: StrictBool = Field(
+        True, description="False: any certificate is taken; doctor warns of it."
+    )
 
 
 class Cache(Table):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, StrictBool, ValidationError, model_validator
 
 from opsnb.errors import ConfigError, UnknownTarget, UsageError, did_you_mean
 from opsnb.model import Threshold
@@ -86,7 +86,7 @@ def _written(table: Mapping[str, Any], system: str, key: str) -> str:
 
 _HTTP, _REDIS, _POSTGRES = (
     ("http", "https"),
-    ("redis", "rediss", "unix"),
+    ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
     ("postgres", "postgresql"),
 )
 _URLS = {
@@ -130,7 +130,7 @@ class Target(Table):
         None, description="When maintenance may change something."
     )
     integrity: tuple[Integrity, ...] = Field((), description="Checks of the data in PostgreSQL.")
-    protected: bool = Field(
+    protected: StrictBool = Field(
         False, description="True: an action needs the target's name typed (`--confirm NAME`)."
     )
     time_limit_s: float = Field(
@@ -278,7 +278,7 @@ class Schedule(Table):
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="The runbook's parameters, without the target."
     )
-    apply: bool = Field(False, description="True does what the runbook plans.")
+    apply: StrictBool = Field(False, description="True does what the runbook plans.")
     confirm: tuple[str, ...] = Field((), description="The protected targets that may be changed.")
     timeout: float | None = Field(None, gt=0, description="Seconds that a run may take.")
 
@@ -348,7 +348,9 @@ class Config:
             raise UnknownTarget(self._unknown(name))
         where = f"[targets.{name}] in {self.files.get(name, 'the defaults')}"
         table = self.tables[name]
-        target = _validated(Target, {**_expand(table, where), "name": name}, where)
+        values = _expand(table, where)
+        _check_characters(values, where)
+        target = _validated(Target, {**values, "name": name}, where)
         _check_metrics(target.thresholds, where)
         _check_urls(target, table, where)
         _check_host(target.host, where)
@@ -476,6 +478,8 @@ def _read(path: Path) -> _File:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
+    except RecursionError:
+        raise ConfigError(f"{path} has brackets nested too deeply; correct them.") from None
     targets = tables.pop("targets", {})
     file = _validated(_File, {**_expand(tables, str(path)), "targets": targets}, str(path))
     _check_metrics(file.thresholds, f"[thresholds] in {path}")
@@ -515,8 +519,30 @@ def _check_metrics(limits: Mapping[str, Limits], where: str) -> None:
             )
 
 
-_REDIS_OPTIONS = ("client_name", "db", "protocol")
-_TLS_OPTIONS = ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile")
+# What redis-py reads from a URL. Its time limits are opsnb's own, whatever the URL says of them.
+_REDIS_OPTIONS = (
+    "client_name",
+    "db",
+    "health_check_interval",
+    "max_connections",
+    "protocol",
+    "retry_on_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+    "socket_timeout",
+)
+_TLS_OPTIONS = (
+    "ssl_ca_certs",
+    "ssl_ca_data",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_keyfile",
+    "ssl_password",
+)
+_LONGEST_URL = 4096
 
 
 def _check_urls(target: Target, table: Mapping[str, Any], where: str) -> None:
@@ -526,11 +552,13 @@ def _check_urls(target: Target, table: Mapping[str, Any], where: str) -> None:
         place = f"{where}: {_written(table, system, key)}"
         if not url:
             continue
+        if len(url) > _LONGEST_URL:
+            raise ConfigError(f"{place} is longer than {_LONGEST_URL:,} characters; correct it.")
         parts = _split(url)
         if parts is None:
             raise ConfigError(
                 f"{place} is not a URL; write the special characters of its password "
-                "percent-encoded, and its port as a number."
+                "percent-encoded, its port as a number, and its host as DNS knows it."
             )
         if parts.scheme not in schemes:
             starts = " or ".join(f"{scheme}://" for scheme in schemes)
@@ -540,10 +568,16 @@ def _check_urls(target: Target, table: Mapping[str, Any], where: str) -> None:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of `url`, or None when it is not one, or where its password ends is open."""
+    """Return the parts of `url`, or None when it is not one, or where its password ends is open.
+
+    It may name several hosts with commas between them, as libpq and Sentinel take them.
+    """
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            one = urlsplit(f"//{host}")
+            _ = one.port
+            (one.hostname or "").encode("idna")
     except ValueError:
         return None
     astray = parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
@@ -551,7 +585,8 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _check_redis(parts: SplitResult, place: str) -> None:
-    known = _REDIS_OPTIONS + (_TLS_OPTIONS if parts.scheme == "rediss" else ())
+    has_tls = parts.scheme.startswith("rediss")
+    known = _REDIS_OPTIONS + (_TLS_OPTIONS if has_tls else ())
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for option in options:
         if option not in known:
@@ -560,7 +595,14 @@ def _check_redis(parts: SplitResult, place: str) -> None:
                 + did_you_mean(option, known)
             )
     path = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
-    if not all(number.isdecimal() for number in (path or "0", options.get("db", "0"))):
+    if parts.scheme.endswith("+sentinel"):
+        service, _, path = path.partition("/")
+        if not service:
+            raise ConfigError(
+                f"{place} must name the service that Sentinel watches, as in "
+                "redis+sentinel://host:26379/mymaster/0."
+            )
+    if not all(number.isdecimal() for number in (path or "0", options.get("db") or "0")):
         raise ConfigError(f"{place} must name its database by a number, as in redis://host:6379/0.")
     if options.get("protocol", "2") not in ("2", "3"):
         raise ConfigError(f"{place} must have 2 or 3 as its protocol.")
@@ -573,6 +615,25 @@ def _check_host(host: str, where: str) -> None:
         raise ConfigError(
             f"{where}: host must be `{LOCAL}` or `ssh://user@host:port`, the port up to 65535."
         )
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_IN_STATEMENTS = str.maketrans("", "", "\t\n\r")
+_STATEMENTS = ("sql", "repair")
+
+
+def _check_characters(value: Any, where: str, key: str = "") -> None:
+    """Raise ConfigError on the first text that has control characters: no system takes them."""
+    if isinstance(value, str):
+        text = value.translate(_IN_STATEMENTS) if key in _STATEMENTS else value
+        if _CONTROL.search(text):
+            raise ConfigError(f"{where}: {key} contains invalid characters; leave them out.")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_characters(item, where, str(name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_characters(item, where, key)
 
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)(\}?)")
@@ -620,7 +681,7 @@ _T = TypeVar("_T", bound=Table)
 # What a value must be, by pydantic's name for what it is not.
 _MUST = {
     "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
+    "bool_type": "must be true or false, without quotes",
     "dict_type": "must be a table",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
