@@ -166,7 +166,7 @@ def counts_of(target: Target, queue: str) -> Row:
 def state_of(target: Target, queue: str) -> tuple[Row, Row]:
     """Return the counts of one queue, and whether it is paused. Raises UsageError."""
     with reading(target) as session:
-        return session.run(_state(session, queue))
+        return session.run(read_state(session, queue))
 
 
 async def _counts(session: Session) -> list[Row]:
@@ -242,7 +242,8 @@ async def _last_pause_ms(session: Session, queue: Any) -> int | None:
     return None
 
 
-async def _state(session: Session, name: str) -> tuple[Row, Row]:
+async def read_state(session: Session, name: str) -> tuple[Row, Row]:
+    """Return the counts of one queue, and whether it is paused. Raises UsageError."""
     await connection.require(session, name)
     queue = session.queue(name)
     row = await count(queue, await session.client.client_list())

@@ -11,7 +11,7 @@ from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, route
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.systems.queues.counts import MARK, count, pause_of, paused_words
+from opsnb.systems.queues.counts import MARK, paused_words, read_state
 from opsnb.systems.queues.route import Via
 from opsnb.target import Target
 
@@ -94,11 +94,9 @@ def _look(target: Target, queue: str) -> tuple[str, Row, Row, int]:
     """
 
     async def look(session: Session) -> tuple[str, Row, Row, int]:
-        await connection.require(session, queue)
-        found = session.queue(queue)
-        row = await count(found, await session.client.client_list())
-        now = await pause_of(session, found)
-        apart = 0 if now["paused"] else await session.client.llen(found.keys["paused"])
+        row, now = await read_state(session, queue)
+        key = session.queue(queue).keys["paused"]
+        apart = 0 if now["paused"] else await session.client.llen(key)
         return await connection.identity(session), row, now, apart
 
     with reading(target) as session:
