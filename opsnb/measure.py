@@ -14,6 +14,7 @@ from typing import Any
 
 from opsnb.check import Check
 from opsnb.errors import (
+    BadAnswer,
     Misconfigured,
     NotConfigured,
     ServiceError,
@@ -57,7 +58,10 @@ class _Down:
         """Return it for a check that needs `system`; of what was never asked, only that."""
         if isinstance(self.error, NotConfigured | Misconfigured):
             return str(self.error)
-        return f"{_WORDS.get(system, system)} does not respond, see {self.finding}."
+        name = _WORDS.get(system, system)
+        if isinstance(self.error, BadAnswer):
+            return f"{name} does not answer as it should, see {self.finding}."
+        return f"{name} does not respond, see {self.finding}."
 
 
 class Measurement:

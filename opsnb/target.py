@@ -219,6 +219,8 @@ def _server(url: str) -> tuple[str, ...]:
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return (parts.netloc, parts.path)
+    if parts.scheme.endswith("+sentinel"):
+        return (parts.scheme, parts.netloc, parts.path.strip("/").partition("/")[0])
     login, _, _ = parts.netloc.rpartition("@")
     return (parts.scheme, login, parts.hostname or "localhost", str(parts.port or _REDIS_PORT))
 

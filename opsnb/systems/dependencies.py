@@ -127,8 +127,9 @@ def _summary(found: Sequence[Dependency], startable: Sequence[Dependency]) -> st
         named = " and ".join(f"{known.title} ({known.state})" for known in startable)
         return f"Start {named}; what answers is not touched."
     if all(known.state == "up" for known in found):
-        names = " and ".join(known.title for known in found) or "What it stands on"
-        return f"Nothing to start: {names} answer."
+        names = " and ".join(known.title for known in found) or "the systems that the target names"
+        answer = "answers" if len(found) == 1 else "answer"
+        return f"Nothing to start: {names} {answer}."
     return "Nothing can be started from here."
 
 
@@ -181,6 +182,8 @@ def _may_listen(target: Target, name: Name) -> bool:
 def _address(target: Target, name: Name) -> tuple[str, int]:
     if name == "redis":
         parts = urlsplit(target.cache.url)
-        return (parts.hostname or "", parts.port or 6379) if parts.scheme != "unix" else ("", 0)
+        if parts.scheme not in ("redis", "rediss"):
+            return "", 0
+        return parts.hostname or "", parts.port or 6379
     host, _, port = place(target).rpartition("/")[0].rpartition(":")
     return host, int(port) if port.isdecimal() else 0

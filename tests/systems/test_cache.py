@@ -401,7 +401,7 @@ def test_a_warm_up_that_cannot_begin_says_so_and_changes_nothing(demo: Target) -
     record, (finding,) = act(nowhere, cache.warm_up)
     assert record.state is ActionState.FAILED
     assert finding.message.startswith("Nothing was changed: The API at http://127.0.0.1:9")
-    wrong = demo.model_copy(update={"api_url": f"{demo.api.url}/nothing-here"})
+    wrong = demo.changed(api_url=f"{demo.api.url}/nothing-here")
     record, (failure, _) = act(wrong, cache.warm_up)
     assert "POST /api/cache/warm answered 404" in failure.message
     assert "via=direct" in failure.message

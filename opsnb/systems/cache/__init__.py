@@ -11,9 +11,10 @@ from opsnb.systems.cache.checks import (
     ping,
 )
 from opsnb.systems.cache.clearing import clear
-from opsnb.systems.cache.connection import SYSTEM, connection, errors, writing
+from opsnb.systems.cache.connection import asynchronous, connection, errors, writing
 from opsnb.systems.cache.families import families, family_rows
 from opsnb.systems.cache.keyspace import count, family
+from opsnb.systems.cache.server import SYSTEM, Server, server_of
 from opsnb.systems.cache.traffic import (
     Losses,
     commands,
@@ -29,6 +30,8 @@ from opsnb.systems.cache.warming import warm_up
 __all__ = [
     "SYSTEM",
     "Losses",
+    "Server",
+    "asynchronous",
     "clear",
     "clients",
     "commands",
@@ -49,6 +52,7 @@ __all__ = [
     "memory",
     "persistence",
     "ping",
+    "server_of",
     "slow_log",
     "throughput",
     "warm_up",

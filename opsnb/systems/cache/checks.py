@@ -10,13 +10,13 @@ import redis
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
-    SYSTEM,
     chosen_database,
     connection,
     filled_databases,
     read_info,
 )
 from opsnb.systems.cache.keyspace import describe, span, text
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.target import Target
 
 _MIB = 1024 * 1024

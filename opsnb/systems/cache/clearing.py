@@ -18,7 +18,6 @@ from opsnb.errors import ParameterError
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status, now
 from opsnb.systems.cache.connection import (
-    SYSTEM,
     chosen_database,
     connection,
     demand_writable,
@@ -34,6 +33,7 @@ from opsnb.systems.cache.keyspace import (
     scan,
     tally,
 )
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.target import Target
 
 Scope = Literal["pattern", "database", "all"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
+import redis.asyncio
 
 from opsnb.errors import (
     BadAnswer,
+    Misconfigured,
     NotConfigured,
     ParameterError,
     ServiceError,
@@ -19,37 +21,65 @@ from opsnb.errors import (
     Unreachable,
 )
 from opsnb.guard import Permit, require
-from opsnb.redaction import safe_url
+from opsnb.systems.cache.server import SYSTEM, Server, server_of
+from opsnb.systems.cache.wire import (
+    ASYNC_PARSERS,
+    PARSERS,
+    Client,
+    NotRedis,
+    TooLarge,
+    introduce,
+    introduce_async,
+)
 from opsnb.target import Target
-
-SYSTEM = "redis"
 
 
 @contextmanager
 def connection(
-    target: Target, *, db: int | None = None, decode: bool = True
+    target: Target, *, db: int | None = None, decode: bool = True, system: str = SYSTEM
 ) -> Iterator[redis.Redis]:
     """Yield a connection to the target's Redis; the driver's errors come out as ServiceErrors.
 
     It is for reading; what changes something takes `writing`. `db` is a database other than the
     one that the URL names. Without `decode`, keys and values are bytes: a key need not be text,
-    and only its own bytes name it.
+    and only its own bytes name it. `system` is whose Redis: the cache's, or `queues`.
     """
-    with errors(target):
-        client = redis.Redis.from_url(
-            target.cache.url,
-            socket_timeout=target.time_limit_s,
-            socket_connect_timeout=target.time_limit_s,
-            redis_connect_func=_introduce,
-            decode_responses=decode,
-            encoding_errors="replace",
-            retry=None,
-        )
+    with errors(target, system):
+        options = server_of(target, system).options()
         if db is not None:
-            # What a URL says goes before any argument, so its database is replaced afterwards.
-            client.connection_pool.connection_kwargs["db"] = db
-        with client:
+            options["db"] = db
+        pool = redis.ConnectionPool(
+            **options,
+            parser_class=PARSERS[options["protocol"]],
+            redis_connect_func=introduce,
+            decode_responses=decode,
+        )
+        with Client.from_pool(pool) as client:
             yield client
+
+
+def asynchronous(server: Server) -> Any:
+    """Return redis-py's asynchronous client for `server`, not connected yet.
+
+    It is used within `errors`. Raises ServiceError.
+    """
+    options = server.options()
+    own = options.get("connection_class")
+    if own is not None:
+        options["connection_class"] = _ASYNC[own]
+    pool: Any = redis.asyncio.ConnectionPool(
+        **options,
+        parser_class=ASYNC_PARSERS[options["protocol"]],
+        redis_connect_func=introduce_async,
+        decode_responses=True,
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+_ASYNC: dict[Any, Any] = {
+    redis.SSLConnection: redis.asyncio.SSLConnection,
+    redis.UnixDomainSocketConnection: redis.asyncio.UnixDomainSocketConnection,
+}
 
 
 @contextmanager
@@ -125,45 +155,43 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
 
     `system` is whose Redis is asked: the cache's or, as `queues`, that of the queues.
     """
-    url = target.queues.url if system == "queues" else target.cache.url
-    if not url:
-        raise NotConfigured(system, f"Target {target.name} names no redis_url in opsnb.toml.")
-    where = f"Redis at {safe_url(url)}"
+    server = server_of(target, system)
+    where, setting = server.where, server.setting
+    if not server.url:
+        raise NotConfigured(system, f"Target {target.name} names no {setting} in opsnb.toml.")
     try:
         yield
     except ServiceError:
         raise
     except redis.TimeoutError as error:
-        message = f"{where} did not answer within {target.time_limit_s:g} s."
+        message = f"{where} did not answer within {server.time_limit_s:g} s."
         raise TimedOut(system, message) from error
-    except redis.AuthenticationError as error:
-        setting = "queues.url" if url != target.cache.url else "redis_url"
+    except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
         message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
-        raise Unreachable(system, message) from error
+        raise Misconfigured(system, message) from error
     except redis.BusyLoadingError as error:
         message = f"{where} is still loading its data; wait until it has."
         raise Unreachable(system, message) from error
     except (redis.ConnectionError, OSError) as error:
-        raise Unreachable(system, f"{where} cannot be reached: {_reason(error)}.") from error
+        raise Unreachable(
+            system, f"{where} cannot be reached: {_reason(error, setting)}."
+        ) from error
+    except TooLarge as error:
+        message = f"{where} gave {error}, which is not read; check what runs there."
+        raise BadAnswer(system, message) from error
+    except (NotRedis, redis.exceptions.InvalidResponse) as error:
+        message = f"{where} is no Redis: it gave {error}. Correct {setting}."
+        raise BadAnswer(system, message) from error
     except redis.RedisError as error:
-        raise BadAnswer(system, f"{where} {_answer(url, error)}") from error
+        raise BadAnswer(system, f"{where} {_answer(server.login, error)}") from error
 
 
-def _introduce(connection: Any) -> None:
-    """Log in, then tell the server our name, which a limited user may not be allowed to."""
-    connection.on_connect()
-    with suppress(redis.ResponseError):
-        connection.send_command("CLIENT", "SETNAME", "opsnb")
-        connection.read_response()
-
-
-def _answer(url: str, error: redis.RedisError) -> str:
-    """Return what the server refused, and the mend."""
+def _answer(user: str, error: redis.RedisError) -> str:
+    """Return what the server refused, and how to fix it."""
     text = str(error).rstrip(".")
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return _permission(urlsplit(url).username or "default", text)
+        return _permission(user, text)
     if "ACL failure in script" in text or "user executing the script" in text:
-        user = urlsplit(url).username or "default"
         return (
             f"does not let user '{user}' run what the clear consists of; "
             f"let it: ACL SETUSER {user} +scan +unlink."
@@ -190,13 +218,23 @@ def _permission(user: str, text: str) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, setting: str) -> str:
     """Return the operating system's words for `error`, without its number and address."""
     # What was being handled when it was raised is its reason only where it is redis-py that
     # wraps the operating system's error; it may be a failure of anything else.
     context = error.__context__ if isinstance(error.__context__, OSError) else None
     cause = error.__cause__ or context or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({cause.verify_message.rstrip('.')}); name its "
+            f'authority: {setting} = "rediss://...?ssl_ca_certs=/path/ca.pem"'
+        )
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+        return f"it does not speak TLS there; write redis:// in {setting}, or name its TLS port"
     text = str(cause).rstrip(".")
     if isinstance(cause, OSError) and cause.strerror:
         text = cause.strerror
     return text.partition("Connect call failed")[0].strip() or text
+
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")

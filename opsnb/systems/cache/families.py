@@ -10,7 +10,6 @@ from statistics import median
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
-    SYSTEM,
     chosen_database,
     connection,
     read_info,
@@ -24,6 +23,7 @@ from opsnb.systems.cache.keyspace import (
     scan,
     span,
 )
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.target import Target
 
 _SAMPLE = 5000

@@ -16,8 +16,9 @@ import redis
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
-from opsnb.systems.cache.connection import SYSTEM, connection, read_info
+from opsnb.systems.cache.connection import connection, read_info
 from opsnb.systems.cache.keyspace import family, queue_prefix, span
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.target import Target
 
 _WATCHING_LIMIT_S = 75.0  # a window is a minute at most

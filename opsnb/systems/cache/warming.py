@@ -16,7 +16,6 @@ from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import api, database
 from opsnb.systems.cache.connection import (
-    SYSTEM,
     connection,
     demand_writable,
     execute,
@@ -24,6 +23,7 @@ from opsnb.systems.cache.connection import (
     writing,
 )
 from opsnb.systems.cache.keyspace import describe, scan, span
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.target import Target
 
 Via = Literal["api", "direct"]

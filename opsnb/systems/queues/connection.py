@@ -7,13 +7,11 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 import bullmq
-import redis.asyncio
-import redis.exceptions
 
 from opsnb import guard
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
@@ -39,16 +37,7 @@ class Session:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        # redis-py's types do not know that it decodes.
-        self.client: Any = redis.asyncio.Redis.from_url(
-            target.queues.url,
-            socket_timeout=target.time_limit_s,
-            socket_connect_timeout=target.time_limit_s,
-            redis_connect_func=_introduce,
-            decode_responses=True,
-            encoding_errors="replace",
-            retry=None,
-        )
+        self.client = cache.asynchronous(cache.server_of(target, SYSTEM))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queues")
         self._runner = asyncio.Runner()
         self._interrupted = False
@@ -84,14 +73,6 @@ class Session:
             self._thread.shutdown()
         if self._interrupted:
             raise KeyboardInterrupt
-
-
-async def _introduce(connection: Any) -> None:
-    """Log in, then tell the server our name, which it or a limited login may not allow."""
-    await connection.on_connect()
-    with suppress(redis.exceptions.ResponseError):
-        await connection.send_command("CLIENT", "SETNAME", "opsnb")
-        await connection.read_response()
 
 
 @contextmanager

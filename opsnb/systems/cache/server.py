@@ -1,0 +1,205 @@
+"""The Redis servers of a target: the cache's, and the queues' where that is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+import redis
+from redis import connection as redis_connection
+
+from opsnb.errors import Misconfigured, NotConfigured, Unreachable
+from opsnb.redaction import safe_url
+from opsnb.systems.cache.wire import PARSERS, Client, NotRedis, introduce
+from opsnb.target import Target
+
+SYSTEM = "redis"
+QUEUES = "queues"
+"""The queues' server as a system; it may be the cache's."""
+
+_SENTINEL_PORT = 26379
+_SENTINEL_S = 1.0  # one that is down must not use up the time of the next
+_SERVICE = "mymaster"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Redis server of a target, and how messages name it."""
+
+    target: str
+    url: str = field(repr=False)
+    setting: str
+    """The key of `opsnb.toml` that names it."""
+    title: str
+    system: str
+    """By which the session knows that several failures have one cause."""
+    time_limit_s: float
+
+    @property
+    def where(self) -> str:
+        """How a message names it, without its password."""
+        return f"{self.title} at {safe_url(self.url)}"
+
+    @property
+    def login(self) -> str:
+        """The ACL user, for advice."""
+        return unquote(_split(self.url).username or "") or "default"
+
+    def options(self) -> dict[str, Any]:
+        """Return what redis-py needs to connect, of its own client or of the asynchronous one.
+
+        Of Sentinel, the master is asked for here. Raises Unreachable, Misconfigured and
+        NotConfigured.
+        """
+        if not self.url:
+            raise NotConfigured(
+                self.system, f"Target {self.target} names no {self.setting} in opsnb.toml."
+            )
+        try:
+            options = self._sentinel() if "+sentinel:" in self.url else _parsed(self.url)
+        except (ValueError, TypeError) as error:
+            raise Misconfigured(
+                self.system, f"{self.setting} of target {self.target} cannot be used: {error}."
+            ) from error
+        options.setdefault("protocol", 2)  # any server knows it, with or without HELLO
+        return {
+            **options,
+            "socket_timeout": self.time_limit_s,
+            "socket_connect_timeout": self.time_limit_s,
+            "encoding_errors": "replace",
+            "driver_info": None,
+            "retry": None,
+        }
+
+    def _sentinel(self) -> dict[str, Any]:
+        """Return the options for the master that Sentinel names."""
+        parts = _split(self.url)
+        scheme = "rediss" if parts.scheme.startswith("rediss") else "redis"
+        service, _, db = parts.path.strip("/").partition("/")
+        service = unquote(service) or _SERVICE
+        login, _, places = parts.netloc.rpartition("@")
+        own, of_sentinel = _queries(parts)
+        head = f"{scheme}://{login}@" if login else f"{scheme}://"
+        options = _parsed(f"{head}localhost/{db}?{own}")
+        secure = {key: value for key, value in options.items() if key.startswith("ssl_")}
+        asking = {**secure, **of_sentinel}
+        if scheme == "rediss":
+            asking["connection_class"] = redis.SSLConnection
+        host, port = self._master(list(_places(places)), service, asking, options)
+        return {**options, "host": host, "port": port}
+
+    def _master(
+        self,
+        places: list[tuple[str, int]],
+        service: str,
+        asking: dict[str, Any],
+        login: dict[str, Any],
+    ) -> tuple[str, int]:
+        """Return the address of the master of `service`, from the first Sentinel that responds."""
+        down = []
+        for host, port in places:
+            options = {"protocol": 2, **asking, "host": host, "port": port}
+            try:
+                return self._asked(options, service)
+            except redis.AuthenticationError:
+                # Some protect Sentinel with the same login as Redis, some with none.
+                same: dict[str, Any] = {
+                    key: login[key] for key in ("username", "password") if key in login
+                }
+                try:
+                    return self._asked({**options, **same}, service)
+                except redis.RedisError as error:
+                    down.append(f"{host}:{port}: {error}")
+            except (redis.RedisError, OSError) as error:
+                down.append(f"{host}:{port}: {error}")
+        raise Unreachable(
+            self.system,
+            f"No Sentinel of {self.setting} responds ({'; '.join(down).rstrip('.')}).",
+        )
+
+    def _asked(self, options: dict[str, Any], service: str) -> tuple[str, int]:
+        limit_s = min(_SENTINEL_S, self.time_limit_s)
+        pool = redis.ConnectionPool(
+            **options,
+            parser_class=PARSERS[2],
+            socket_timeout=limit_s,
+            socket_connect_timeout=limit_s,
+            redis_connect_func=introduce,
+            decode_responses=True,
+            driver_info=None,
+            retry=None,
+        )
+        place = f"{options['host']}:{options['port']}"
+        with Client.from_pool(pool) as client:
+            asking: Any = client
+            try:
+                answer = asking.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", service)
+            except redis.exceptions.NoPermissionError:
+                raise
+            except redis.ResponseError as error:
+                raise Misconfigured(
+                    self.system,
+                    f"{self.setting}: {place} is no Sentinel ({str(error).rstrip('.')}); name "
+                    "the Sentinels, or write redis:// for Redis itself.",
+                ) from error
+            if not answer:
+                raise Misconfigured(
+                    self.system,
+                    f"{self.setting}: Sentinel at {place} knows no master named '{service}'"
+                    f"{_known(asking)}.",
+                )
+        try:
+            host, port = answer
+            return str(host), int(port)
+        except (TypeError, ValueError):
+            raise NotRedis("something that is no address") from None
+
+
+def _known(client: Any) -> str:
+    """Return the names of the masters that a Sentinel knows, as the end of a sentence."""
+    try:
+        masters = client.execute_command("SENTINEL MASTERS")
+        names = [row["name"] if isinstance(row, dict) else row[1] for row in masters]
+    except (redis.RedisError, LookupError, TypeError):
+        return ""
+    return f"; it knows {', '.join(map(str, names))}" if names else "; it knows none"
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    """Return the options that redis-py reads from a URL. Raises ValueError."""
+    parse: Any = redis_connection.parse_url
+    return dict(parse(url))
+
+
+def _split(url: str) -> SplitResult:
+    return urlsplit(url)
+
+
+def _places(netloc: str) -> Iterable[tuple[str, int]]:
+    """Yield host and port of each Sentinel."""
+    for place in filter(None, netloc.split(",")):
+        parts = urlsplit(f"//{place}")
+        yield parts.hostname or "localhost", parts.port or _SENTINEL_PORT
+
+
+def _queries(parts: SplitResult) -> tuple[str, dict[str, Any]]:
+    """Return the query for Redis itself, and the options that are meant for Sentinel alone."""
+    head = "sentinel_"
+    ours = [part for part in parts.query.split("&") if part and not part.startswith(head)]
+    pairs = parse_qsl(parts.query)
+    theirs = {key.removeprefix(head): value for key, value in pairs if key.startswith(head)}
+    return "&".join(ours), dict(theirs)
+
+
+def server_of(target: Target, system: str = SYSTEM) -> Server:
+    """Return the server of a system: the cache's or, as `queues`, that of the queues."""
+    url, setting, title = target.cache.url, "redis_url", "Redis"
+    if system == QUEUES:
+        url = target.queues.url
+        if url != target.cache.url:
+            setting = "queues.url"
+        if not target.has_one_redis:
+            title = "Redis of the queues"
+    return Server(target.name, url, setting, title, system, target.time_limit_s)
