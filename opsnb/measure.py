@@ -29,6 +29,9 @@ _WORDS = {"queues": "Redis of the queues"}
 """What a system is called in a sentence, where its name is not that."""
 
 
+_CANNOT_BE_ASKED = (Unreachable, TimedOut, NotConfigured, Misconfigured)
+
+
 class Findings(list[Finding]):
     """What `check_all` found, in the order asked for; also by name: `found["host.disk"]`."""
 
@@ -106,7 +109,7 @@ class Measurement:
         if check.probes is None:
             return
         self._down.pop(check.probes, None)
-        if isinstance(outcome, ServiceError):
+        if isinstance(outcome, _CANNOT_BE_ASKED):
             self._down[check.probes] = _Down(check.name, outcome)
 
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
@@ -178,14 +181,13 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
     """Return the finding for a check that raised `error`."""
     if isinstance(error, ServiceError):
         # Only the check that probes a system may call it down; to the others it is unmeasured. So
-        # is a system that the target does not name, or names in a way that cannot be used.
-        never_asked = isinstance(error, NotConfigured | Misconfigured)
-        is_down = check.probes == error.system and not never_asked
-        status = Status.CRIT if is_down else Status.UNKNOWN
-        return _finding(check, status, str(error))
-    return _finding(
-        check, Status.UNKNOWN, f"The check itself failed: {type(error).__name__}: {error}"
-    )
+        # is a system that answered, was never asked, or is named in a way that cannot be used.
+        is_down = check.probes == error.system and isinstance(error, Unreachable | TimedOut)
+        finding = _finding(check, Status.CRIT if is_down else Status.UNKNOWN, str(error))
+    else:
+        message = f"The check itself failed: {type(error).__name__}: {error}"
+        finding = _finding(check, Status.UNKNOWN, message)
+    return finding.model_copy(update={"failure": type(error).__name__})
 
 
 def _unreachable(system: str, error: Unreachable) -> Finding:

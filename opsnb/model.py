@@ -175,6 +175,8 @@ class Finding(BaseModel):
     unit: str = ""
     threshold: Threshold | None = None
     rows: list[Row] = Field(default_factory=list)
+    failure: str = ""
+    """Why nothing was measured, as the class of the error; empty when something was."""
     evidence: Evidence = Field(default_factory=Evidence)
     """Whether the check saw all that it asked for."""
     settled: bool = False

@@ -533,6 +533,13 @@ _REDIS_OPTIONS = (
     "socket_keepalive",
     "socket_timeout",
 )
+_REDIS_NUMBERS = (
+    "health_check_interval",
+    "max_connections",
+    "socket_connect_timeout",
+    "socket_timeout",
+)
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _TLS_OPTIONS = (
     "ssl_ca_certs",
     "ssl_ca_data",
@@ -596,6 +603,8 @@ def _check_redis(parts: SplitResult, place: str) -> None:
                 f"{place} has the option '{option}', which is not known."
                 + did_you_mean(option, known)
             )
+        if option in _REDIS_NUMBERS and not _NUMBER.fullmatch(options[option]):
+            raise ConfigError(f"{place} has the option '{option}', which must be a number.")
     path = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
     if parts.scheme.endswith("+sentinel"):
         service, _, path = path.partition("/")
