@@ -6,14 +6,13 @@ group began is compared with when processes were started and when Redis or Postg
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from urllib.parse import urlsplit
 
 from opsnb.check import check
+from opsnb.diagnosis.causes import LOST, REDIS_IS_FULL, Cause, Places, cause_of
 from opsnb.diagnosis.deployments import Deployment, deployments
 from opsnb.diagnosis.reading import Reading
 from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
@@ -40,27 +39,7 @@ _AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
 _ALSO = 0.2  # a second symptom, which stands behind what explains the first
 _MOST_SHARE = 0.95  # of what is known by words alone
 
-_TROUBLE = re.compile(
-    r"ECONN(?:REFUSED|RESET|ABORTED)|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN"
-    r"|\blost\b|not available|not answer|no connection|timed? ?out"
-    r"|connection (?:is |was )?(?:closed|terminated|refused|reset)"
-    r"|LOADING|READONLY|MISCONF|OOM command|the database system is|too many (?:clients|connections)"
-    r"|remaining connection slots",
-    re.IGNORECASE,
-)
-_UPSTREAM = re.compile(
-    r"upstream|\b(?:429|50[234])\b|rate.?limit|quota|overloaded|too many requests|bad gateway"
-    r"|service unavailable|gateway time|ENOTFOUND|EAI_AGAIN|socket hang up|fetch failed"
-    r"|ETIMEDOUT|timed? ?out",
-    re.IGNORECASE,
-)
-_NAMES: dict[Name, str] = {
-    "redis": r"redis|valkey|bullmq",
-    "postgres": r"postgres|\bpg\b|database|\bsql\b",
-}
-# Words that Redis alone says, whether or not its name stands beside them.
-_FULL = re.compile(r"OOM command|maxmemory")
-_REDIS_SAYS = re.compile(rf"{_FULL.pattern}|\bMISCONF\b|\bREADONLY\b|\buser_script\b")
+_SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
 _MAKE_ROOM = (
     Remedy(runbook="cache/health", why="tells how full it is, and what it does when it is"),
     Remedy(runbook="cache/key_patterns", why="shows which keys take the memory"),
@@ -253,13 +232,15 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
                 Remedy(runbook="incidents/service_down", apply=True, why=f"starts {known.title}")
             ],
         )
-    ours = [(path, entry) for path, entry in seen.current if _is_about(target, entry.message, name)]
+    places = Places.of(target)
+    ours = [each for each in seen.current if _is_about(places, each[1].message, name)]
     few = _few(target, seen)
     if few or not ours:
         message = few or f"{seen.counted(ours)} speak of it."
         return Finding(status=Status.OK, message=f"{known.said} {message}", rows=rows)
     share = _MOST_SHARE * len(ours) / len(seen.current)
-    if full := [entry for _, entry in ours if name == "redis" and _FULL.search(entry.message)]:
+    full = [each for each in ours if name == "redis" and REDIS_IS_FULL.search(each[1].message)]
+    if full:
         return Finding(
             status=Status.WARN,
             message=f"Redis answers, but is full: {seen.counted(ours)} speak of it, {len(full)} "
@@ -269,7 +250,9 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
             remedies=list(_MAKE_ROOM),
         )
     begun = min(each.begun for each in seen.going_on)
-    before = [at for at, line in lost if at >= begun - _PRECEDES_S and not _FULL.search(line)]
+    before = [
+        at for at, line in lost if at >= begun - _PRECEDES_S and not REDIS_IS_FULL.search(line)
+    ]
     told = (
         f"{len(before)} lines tell that it was lost, the last at {clock(before[-1] * 1000)}; "
         if before
@@ -383,7 +366,7 @@ def events(target: Target, window: Window) -> Finding:
     found += [(each.began, each.runbook) for each in seen.deployed]
     for name, lost in seen.lost.items():
         found += [
-            (at, f"{name} {'full' if _FULL.search(line) else 'lost'}")
+            (at, f"{name} {'full' if REDIS_IS_FULL.search(line) else 'lost'}")
             for at, line in lost[-_LOST_MOST:]
         ]
     rows: list[Row] = [{"at": logs.iso(at), "event": event} for at, event in sorted(found)]
@@ -394,10 +377,10 @@ def events(target: Target, window: Window) -> Finding:
 
 
 def _look(target: Target, hours: float) -> Seen:
-    window = logs.read(target, hours, _TROUBLE)
+    window, places = logs.read(target, hours, LOST), Places.of(target)
     lost: dict[Name, list[tuple[float, str]]] = {
-        name: sorted((at, line) for at, line in window.marked if _is_about(target, line, name))
-        for name in _NAMES
+        name: sorted((at, line) for at, line in window.marked if _is_about(places, line, name))
+        for name in _SPEAKS_OF
     }
     return Seen(
         window,
@@ -507,17 +490,9 @@ def _started(target: Target) -> dict[str, float]:
     }
 
 
-def _is_about(target: Target, line: str, name: Name) -> bool:
+def _is_about(places: Places, line: str, name: Name) -> bool:
     """Say whether `line` speaks of trouble with Redis or PostgreSQL."""
-    if name == "redis" and _REDIS_SAYS.search(line):
-        return True
-    if not _TROUBLE.search(line):
-        return False
-    url = target.cache.url if name == "redis" else target.database.url
-    port = urlsplit(url).port if url else None
-    return bool(
-        re.search(_NAMES[name], line, re.IGNORECASE) or (port and re.search(rf":{port}\b", line))
-    )
+    return cause_of(line, places=places) == _SPEAKS_OF[name]
 
 
 def _few(target: Target, seen: Seen) -> str:
@@ -531,11 +506,10 @@ def _few(target: Target, seen: Seen) -> str:
 
 def _own(target: Target, errors: Errors, *, is_upstream: bool) -> Errors:
     """Return those of `errors` that speak of another's service, or of nothing known."""
+    places = Places.of(target)
+    wanted = ("upstream", "connection") if is_upstream else ("code", "worker")
     return [
-        (path, entry)
-        for path, entry in errors
-        if not any(_is_about(target, entry.message, name) for name in _NAMES)
-        and bool(_UPSTREAM.search(entry.message)) == is_upstream
+        (path, entry) for path, entry in errors if cause_of(entry.message, places=places) in wanted
     ]
 
 

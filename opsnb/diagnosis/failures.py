@@ -6,9 +6,8 @@ the top frame of their stack; each group has one kind of cause.
 
 from __future__ import annotations
 
-import re
-
 from opsnb.check import check
+from opsnb.diagnosis.causes import Cause, cause_of
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Failure, Failures
@@ -20,21 +19,15 @@ _NOTEWORTHY_PERCENT = 1.0  # of a queue's jobs
 _STILL_S = 60.0  # a failure that is younger says that it still happens
 _MOST_ROWS = 10
 
-_KINDS = {
-    "worker": re.compile(r"stalled more than allowable", re.IGNORECASE),
-    "dependency": re.compile(
-        r"ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|connection (is )?"
-        r"(closed|terminated|refused|lost)|too many (clients|connections)|LOADING|READONLY|"
-        r"\bOOM command|remaining connection slots|the database system is",
-        re.IGNORECASE,
-    ),
-    "upstream": re.compile(
-        r"timed? ?out|ETIMEDOUT|ESOCKETTIMEDOUT|\b(429|50[234])\b|rate.?limit|quota|overloaded|"
-        r"too many requests|service unavailable|bad gateway",
-        re.IGNORECASE,
-    ),
+_KINDS: dict[Cause, str] = {
+    "worker": "worker",
+    "redis": "dependency",
+    "database": "dependency",
+    "connection": "dependency",
+    "upstream": "upstream",
+    "code": "defect",
 }
-"""What tells a kind of failure, looked for in this order; all else is a defect."""
+"""The check to which each cause belongs."""
 
 
 @check(needs=_SYSTEMS)
@@ -58,7 +51,7 @@ def dependency(target: Target, queue: str) -> Finding:
     remedy = Remedy(
         runbook="incidents/service_down", why="tells which one is down, and starts what is not up"
     )
-    return _judge(target, queue, "dependency", "say that a connection was lost or refused", remedy)
+    return _judge(target, queue, "dependency", "speak of a dependency that is lost or slow", remedy)
 
 
 @check(needs=_SYSTEMS)
@@ -124,7 +117,7 @@ def _retry(queue: str, group: Failure) -> Remedy:
 
 
 def _kind(group: Failure) -> str:
-    return next((kind for kind, sign in _KINDS.items() if sign.search(group.example)), "defect")
+    return _KINDS[cause_of(group.text, group.stack)]
 
 
 def _group_row(group: Failure, found: Failures) -> Row:

@@ -32,6 +32,10 @@ class Failure:
     """The reason of the newest of them, its first line."""
     first_ms: int
     last_ms: int
+    text: str = ""
+    """The whole reason of the newest of them."""
+    stack: str = ""
+    """Its stack."""
     jobs: list[str] = field(default_factory=list)
     """Their ids, the newest first."""
     names: set[str] = field(default_factory=set)
@@ -97,9 +101,10 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
     groups: dict[tuple[str, str], Failure] = {}
     for job, (reason, stack, name, ended, attempts) in jobs:
         text = reason or "(no reason)"
-        alike, frame, ended_ms = shortened(pattern(text)), top_frame(stack or ""), int(ended or 0)
+        last, ended_ms = last_stack(stack or ""), int(ended or 0)
+        alike, frame = shortened(pattern(text)), top_frame(last)
         group = groups.setdefault(
-            (alike, frame), Failure(alike, frame, shortened(text), ended_ms, ended_ms)
+            (alike, frame), Failure(alike, frame, shortened(text), ended_ms, ended_ms, text, last)
         )
         group.jobs.append(job)
         group.names.add(name or "")
@@ -109,17 +114,21 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
     return list(groups.values())
 
 
-def top_frame(stacktrace: str) -> str:
-    """Return where in the service's own code the last attempt failed, without line and column.
-
-    `stacktrace` is BullMQ's list of stacks as JSON. Empty when no frame is told.
-    """
+def last_stack(stacktrace: str) -> str:
+    """Return the stack of the last attempt, of BullMQ's list of stacks as JSON; empty for none."""
     try:
         stacks = json.loads(stacktrace or "[]")
     except ValueError:
         return ""
-    text = str(stacks[-1]) if isinstance(stacks, list) and stacks else ""
-    places = [match["place"].strip() for match in _FRAME.finditer(text)]
+    return str(stacks[-1]) if isinstance(stacks, list) and stacks else ""
+
+
+def top_frame(stack: str) -> str:
+    """Return where in the service's own code it failed, without line and column.
+
+    Empty when no frame is told.
+    """
+    places = [match["place"].strip() for match in _FRAME.finditer(stack)]
     own = [place for place in places if not any(sign in place for sign in _FOREIGN)]
     place = next(iter([*own, *places]), "")
     function, _, where = place.partition(" (")
