@@ -19,11 +19,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opsnb.errors import BadAnswer, TimedOut, Unreachable
+from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.model import Finding, Status
 from opsnb.settings import Limits, Processes
 from opsnb.systems import host, logs, processes
-from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, Volume, host_of, real_volumes
+from opsnb.systems.host import (
+    Host,
+    ProgramFailed,
+    ProgramMissing,
+    Volume,
+    disks,
+    host_of,
+    ram,
+    real_volumes,
+)
 from opsnb.target import Target
 
 HERE = Target(name="here")
@@ -115,13 +124,15 @@ def test_only_real_file_systems_count() -> None:
         volume("/mnt/bind/of/root", device="/dev/vda1"),
         volume("/", device="/dev/vda1"),
         volume("/boot/efi", kind="vfat"),
+        volume("/snap/in/container", 100, kind="fuse.snapfuse", device="snapfuse"),
+        Volume("/dev/loop3", "ext4", "/mnt/iso", 1, 1, 0, is_read_only=True),
         volume("/snap/core/1", 100, kind="squashfs", device="/dev/loop0"),
         volume("/mnt/image", device="/dev/loop1"),
         volume("/var/lib/docker/overlay2/x/merged", kind="overlay", device="overlay"),
         volume("/proc", kind="proc", device="proc"),
         volume("/srv", kind="nfs4", device="server:/srv"),
     ]
-    assert [v.mount for v in real_volumes(mounted)] == ["/", "/boot/efi", "/mnt/image", "/srv"]
+    assert [v.mount for v in real_volumes(mounted)] == ["/", "/mnt/image", "/srv"]
 
 
 def test_a_container_shows_its_root() -> None:
@@ -143,7 +154,7 @@ def test_memory_counts_where_the_logs_are_on_it() -> None:
 
 def test_the_fullest_disk_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     volumes = [volume("/", 50), volume("/data", 95)]
-    monkeypatch.setattr(host, "_local_volumes", lambda _: (volumes, []))
+    monkeypatch.setattr(disks, "_local_volumes", lambda _: (volumes, []))
     finding = host.disk(HERE)
     assert (finding.status, finding.value, finding.unit) == (Status.CRIT, 95.0, "%")
     assert finding.message == "/data is the fullest file system: 95% used, 5.0 GiB free."
@@ -152,14 +163,14 @@ def test_the_fullest_disk_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inodes_run_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Volume("/dev/a", "ext4", "/mail", 100 * GIB, GIB, 99 * GIB, 1000, 150)
-    monkeypatch.setattr(host, "_local_volumes", lambda _: ([small], []))
+    monkeypatch.setattr(disks, "_local_volumes", lambda _: ([small], []))
     finding = host.disk(HERE)
     assert (finding.status, finding.value) == (Status.WARN, 1.0)
     assert "/mail has 85% of its inodes used." in finding.message
 
 
 def test_a_mount_that_hangs_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "_local_volumes", lambda _: ([volume("/")], ["/nfs"]))
+    monkeypatch.setattr(disks, "_local_volumes", lambda _: ([volume("/")], ["/nfs"]))
     finding = host.disk(HERE)
     assert finding.status is Status.UNKNOWN
     assert "/nfs did not answer" in finding.message
@@ -211,7 +222,7 @@ HugePages_Total:       0
 
 
 def test_memory_that_is_not_available_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "_local_memory", lambda: host.parse_meminfo(MEMINFO))
+    monkeypatch.setattr(ram, "_memory", lambda _: host.parse_meminfo(MEMINFO))
     finding = host.memory(HERE)
     assert (finding.value, finding.status) == (87.5, Status.WARN)
     assert finding.message == (
@@ -432,13 +443,13 @@ def test_a_host_that_is_not_there_is_one_cause() -> None:
 def test_a_login_that_is_refused_says_the_mend(far: Target) -> None:
     user = far.host.removeprefix("ssh://").partition("@")[0]
     stranger = far.model_copy(update={"host": far.host.replace(f"{user}@", "no-such-user@")})
-    with pytest.raises(Unreachable, match="Put a key that it accepts into the ssh agent"):
+    with pytest.raises(Misconfigured, match="Put a key that it accepts into the ssh agent"):
         host.reachable(stranger)
 
 
 def test_an_unknown_host_key_says_the_mend(far: Target) -> None:
     alias = far.model_copy(update={"host": far.host.replace("127.0.0.1", "localhost")})
-    with pytest.raises(Unreachable, match="accept its host key"):
+    with pytest.raises(Misconfigured, match="accept its host key"):
         host.reachable(alias)
 
 

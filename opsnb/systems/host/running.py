@@ -1,0 +1,371 @@
+"""Programs that run on the target's machine and files that are read there, here or by ssh.
+
+Both are done in the same way, programs by argv and files by their tail, so that what is above this
+module has one parser for both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import psutil
+
+from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
+from opsnb.redaction import safe_url
+from opsnb.systems.host import ssh
+from opsnb.target import LOCAL, Target
+
+SYSTEM = "host"
+_CALL_S = 5.0
+_GONE_S = 1.0
+_IN_FOLDER = 'cd "$1" && shift && exec "$@"'
+_EACH_TEXT = (
+    'm=$1; shift; for f; do if [ -r "$f" ]; then printf \'\\n%s %s\\n\' "$m" "$f"; '
+    'head -c 262144 "$f"; fi; done; printf \'\\n%s \' "$m"'
+)
+_FAILURE = re.compile(r"\b(fail\w*|error|fatal)\b", re.IGNORECASE)
+_NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
+_PLAIN = {"LC_ALL": "C", "LANGUAGE": ""}
+"""So that a program prints the words and numbers that are known here, whatever the host speaks."""
+
+
+class ProgramMissing(BadAnswer):
+    """The host has no such program, or cannot start it."""
+
+
+class ProgramFailed(BadAnswer):
+    """The program ended with a non-zero exit code.
+
+    `said` is the last line of its complaint, `output` what it printed all the same.
+    """
+
+    def __init__(self, system: str, message: str, said: str, output: str) -> None:
+        super().__init__(system, message)
+        self.said = said
+        self.output = output
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine of a target, on behalf of one check of `system`.
+
+    What fails is reported as a failure of `system`, except that a machine which cannot be
+    reached is one of the "host", so that it is one cause for all that is read there. Nothing
+    starts after `ends` (on time.monotonic), so that a check which was given up ends by itself.
+    """
+
+    address: str
+    system: str
+    connect_s: float
+    ends: float
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether it is this machine."""
+        return self.address == LOCAL
+
+    @property
+    def name(self) -> str:
+        """Where it is, fit for a message."""
+        return "this machine" if self.is_local else safe_url(self.address)
+
+    def run(
+        self, argv: Sequence[str], limit_s: float = _CALL_S, env: Mapping[str, str] | None = None
+    ) -> str:
+        """Return what a program that only reads prints within `limit_s` seconds, in plain English.
+
+        `env` is added to its environment. Raises ProgramMissing, ProgramFailed (a non-zero exit),
+        TimedOut, Unreachable, Misconfigured.
+        """
+        return self._output(argv, limit_s, {**_PLAIN, **(env or {})}).decode(errors="replace")
+
+    def do(
+        self, argv: Sequence[str], limit_s: float = _CALL_S, env: Mapping[str, str] | None = None
+    ) -> str:
+        """Return what a program that changes something prints; raises as `run`.
+
+        Its language is left as it is, for what it starts keeps it.
+        """
+        return self._output(argv, limit_s, env or {}).decode(errors="replace")
+
+    def run_in(self, folder: str, argv: Sequence[str], limit_s: float = _CALL_S) -> str:
+        """Return what a program prints that runs in `folder`; raises as `run`."""
+        words = ["sh", "-c", _IN_FOLDER, "sh", self.expand(folder), *argv]
+        return self._output(words, limit_s, {}, Path(argv[0]).name).decode(errors="replace")
+
+    def has(self, program: str) -> bool:
+        """Say whether `program` is on the host's PATH, or is a program there by its path."""
+        if self.is_local:
+            return shutil.which(program) is not None
+        try:
+            return bool(self.run(["sh", "-c", 'command -v "$1"', "sh", program]))
+        except (ProgramFailed, ProgramMissing):
+            return False
+
+    def has_process(self, pid: int) -> bool:
+        """Say whether a process has the id `pid`."""
+        if self.is_local:
+            return psutil.pid_exists(pid)
+        try:
+            self.run(["test", "-d", f"/proc/{pid}"])
+        except ProgramFailed:
+            return False
+        return True
+
+    def clock(self) -> tuple[datetime, tzinfo | None]:
+        """Return the host's own time in UTC, and its zone; None is this process's zone.
+
+        Over ssh the zone is the offset of this moment, so that stamps without a zone that were
+        written before a change to or from summer time are an hour off.
+        """
+        if self.is_local:
+            return datetime.now(UTC), None
+        answer = self.run(["date", "+%s %z"])
+        match = re.fullmatch(r"(\d+) ([+-])(\d\d)(\d\d)\s*", answer)
+        if match is None:
+            raise BadAnswer(self.system, f"`date` on {self.name} answers {answer.strip()!r}.")
+        offset = timedelta(hours=int(match[3]), minutes=int(match[4]))
+        zone = timezone(-offset if match[2] == "-" else offset)
+        return datetime.fromtimestamp(int(match[1]), UTC), zone
+
+    def expand(self, path: str) -> str:
+        """Return `path` with a leading `~/` as the home folder, where ssh starts anyway."""
+        return str(Path(path).expanduser()) if self.is_local else path.removeprefix("~/")
+
+    def names_in(self, folder: str) -> list[str]:
+        """Return the names of what is in `folder`. Raises ServiceError."""
+        if self.is_local:
+            try:
+                return os.listdir(folder)  # noqa: PTH208 - names, as `ls` gives them
+            except OSError as error:
+                raise self._unreadable(folder, error.strerror) from error
+        return self._read(folder, ["ls", "-A", "--", folder]).decode(errors="replace").splitlines()
+
+    def texts(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the small files of the kernel among `paths` that can be read, by path, at once."""
+        if self.is_local:
+            found = {}
+            for path in paths:
+                with suppress(OSError):
+                    found[path] = Path(path).read_text(errors="replace")
+            return found
+        mark = secrets.token_hex(8)
+        told = self.run(["sh", "-c", _EACH_TEXT, "sh", mark, *paths])
+        parts = [part.partition("\n") for part in told.split(f"\n{mark} ")[1:]]
+        return {path: text for path, _, text in parts if path}
+
+    def tail(self, path: str, size: int) -> bytes:
+        """Return the last `size` bytes of a file, all of it when it is smaller."""
+        if self.is_local:
+            return self._local_part(path, size, from_end=True)
+        return self._read(path, ["tail", "-c", str(size), "--", path])
+
+    def head(self, path: str, size: int) -> bytes:
+        """Return the first `size` bytes of a file, all of it when it is smaller."""
+        if self.is_local:
+            return self._local_part(path, size, from_end=False)
+        return self._read(path, ["head", "-c", str(size), "--", path])
+
+    def _local_part(self, path: str, size: int, *, from_end: bool) -> bytes:
+        try:
+            # A pipe or a device would block or never end.
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                raise self._unreadable(path, "not a regular file")
+            with Path(path).open("rb") as file:
+                if from_end:
+                    file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+                return file.read(size)
+        except OSError as error:
+            raise self._unreadable(path, error.strerror) from error
+
+    def _read(self, path: str, argv: Sequence[str]) -> bytes:
+        try:
+            return self._output(argv, _CALL_S, _PLAIN)
+        except ProgramFailed as error:
+            raise self._unreadable(path, error.said.rpartition(": ")[2]) from error
+
+    def _unreadable(self, path: str, why: str | None) -> BadAnswer:
+        return BadAnswer(self.system, f"{path} on {self.name} cannot be read: {why}.")
+
+    def _output(
+        self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], called: str = ""
+    ) -> bytes:
+        """Run a program, and map what can go wrong: the only place where that is done.
+
+        `called` is its name where another one starts it.
+        """
+        program = called or Path(argv[0]).name
+        limit_s = min(limit_s, self.ends - time.monotonic())
+        if limit_s <= 0:
+            raise TimedOut(self.system, f"There was no time left for `{program}` on {self.name}.")
+        try:
+            code, out, err = (
+                _finish(argv, limit_s, env)
+                if self.is_local
+                else self._over_ssh(argv, limit_s, env, program)
+            )
+        except subprocess.TimeoutExpired:
+            raise TimedOut(
+                self.system, f"`{program}` on {self.name} did not finish within {limit_s:.1f} s."
+            ) from None
+        except _NotStarted as error:
+            missing = program if self.is_local else "ssh"
+            raise ProgramMissing(
+                self.system, f"`{missing}` cannot be started here: {error}."
+            ) from error
+        said = _complaint(err) or _complaint(out) or f"exit code {code}"
+        if code in _NOT_STARTED:
+            raise ProgramMissing(
+                self.system, f"`{program}` cannot be started on {self.name}: {said}."
+            )
+        if code != 0:
+            if fix := _right_lacking(err.decode(errors="replace")):
+                message = f"`{program}` on {self.name} is not allowed: {said}. {fix}"
+                raise Misconfigured(self.system, message)
+            message = f"`{program}` on {self.name} failed: {said}."
+            raise ProgramFailed(self.system, message, said, out.decode(errors="replace"))
+        return out
+
+    def _over_ssh(
+        self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], program: str
+    ) -> tuple[int, bytes, bytes]:
+        """Run a program over there, and map what can go wrong on the way."""
+        call = ssh.Call(argv, limit_s, env)
+        options = (
+            "-T",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            f"ConnectTimeout={max(1, self.connect_s):.0f}",
+        )
+        words = ["ssh", *options, "--", self.address.rstrip("/"), call.words]
+        code, out, err = _finish(words, limit_s, {})
+        try:
+            answer = call.answer(out, err)
+        except ssh.NotRun as error:
+            if code == ssh.FAILED:
+                raise self._no_connection(err) from None
+            said = f", but said {str(error)!r}" if str(error) else ""
+            raise Misconfigured(
+                SYSTEM,
+                f"The login shell on {self.name} did not run what it was sent{said}: let this "
+                "login run commands, and let its shell greet interactive logins only.",
+            ) from None
+        except ssh.CutOff:
+            if code == ssh.FAILED:
+                raise Unreachable(
+                    SYSTEM,
+                    f"The connection to {self.name} was lost: "
+                    f"{ssh.connection_fault(err.decode(errors='replace'))}.",
+                ) from None
+            raise BadAnswer(
+                self.system,
+                f"The answer of `{program}` on {self.name} ended early, after {len(out):,} bytes.",
+            ) from None
+        return answer.code, answer.out, answer.err
+
+    def _no_connection(self, err: bytes) -> Misconfigured | Unreachable:
+        text = err.decode(errors="replace")
+        if fault := ssh.login_fault(text):
+            said, fix = fault
+            return Misconfigured(SYSTEM, f"{self.name} does not let opsnb log in: {said}. {fix}")
+        said = ssh.connection_fault(text)
+        return Unreachable(SYSTEM, f"{self.name} cannot be reached: {said}.")
+
+
+def host_of(target: Target, system: str = SYSTEM, limit_s: float = 9.0) -> Host:
+    """Return the target's machine, to be read for `limit_s` seconds on behalf of `system`."""
+    return Host(target.host, system, target.time_limit_s, time.monotonic() + limit_s)
+
+
+class _NotStarted(Exception):
+    """The operating system cannot start the program; the words are why."""
+
+
+def _finish(
+    argv: Sequence[str], limit_s: float, env: Mapping[str, str]
+) -> tuple[int, bytes, bytes]:
+    """Run a program to its end; at the time limit end it with all that it has started."""
+    with _file() as out:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env={**os.environ, **env},
+            )
+        except OSError as error:
+            raise _NotStarted(error.strerror) from error
+        try:
+            _, err = process.communicate(timeout=limit_s)
+        except BaseException:
+            # An interrupt may come when the program has ended already: its group is then gone.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):  # the kernel may hold it, as over a dead NFS
+                process.wait(_GONE_S)
+            raise
+        out.seek(0)
+        return process.returncode, out.read(), err
+
+
+def _file() -> IO[bytes]:
+    """Return a file in memory: Node may end before a pipe has taken all that it printed."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("opsnb"), "w+b")
+    return TemporaryFile()
+
+
+def _complaint(output: bytes) -> str:
+    """Return the line that says what went wrong: the last that speaks of it, else the last."""
+    lines = output.decode(errors="replace").strip().splitlines()
+    bad = [line for line in lines if _FAILURE.search(line)] or lines
+    return bad[-1].strip().rstrip(".") if bad else ""
+
+
+_RIGHTS = (
+    (
+        re.compile(
+            r"sudo:.*(password|terminal|tty)|sudo: no tty|doas: .*(tty|auth)", re.IGNORECASE
+        ),
+        "It asks for a password, and nobody is there to type it: allow the command with NOPASSWD "
+        "in sudoers.",
+    ),
+    (
+        re.compile(r"[Ii]nteractive authentication required|polkit"),
+        "Log in as a user who may, or put sudo before the command.",
+    ),
+    (
+        re.compile(r"permission denied.*(docker|podman).*sock", re.IGNORECASE | re.DOTALL),
+        "Log in as a user of the group docker, or put sudo before the command.",
+    ),
+    (
+        re.compile(r"System has not been booted with systemd"),
+        "Set manager in the target's processes to what runs the service there.",
+    ),
+    (
+        re.compile(r"Failed to connect to (the )?bus|DBUS_SESSION_BUS_ADDRESS"),
+        "For units of a user, set XDG_RUNTIME_DIR in the env of the target's processes.",
+    ),
+)
+
+
+def _right_lacking(err: str) -> str:
+    """Return what to configure when a program says that this login may not do it, else nothing."""
+    return next((fix for pattern, fix in _RIGHTS if pattern.search(err)), "")
