@@ -117,7 +117,7 @@ def test_a_fault_and_a_limit_at_once_are_both_in_the_first_two_places(demo: Targ
     guard = Guard(demo, apply=True, confirm="", show=lambda _: None)
     guard.act(queues.limit, "ai-analysis", 1)
     try:
-        result = run_once(demo, "troubleshooting/high_queue_length", {})
+        result = run_once(demo, "troubleshooting/high_queue_length", {"queue": "ai-analysis"})
     finally:
         guard.act(queues.limit, "ai-analysis", 0)
     found = {cause.name for cause in causes(result)[:2]}
