@@ -292,7 +292,7 @@ def _check_jupyterlab(context: typer.Context) -> None:
 
 @app.command()
 def doctor(target: TargetOption = None, as_json: Json = False) -> int:
-    """Tell whether a target is reachable, complete and safe to operate."""
+    """Check whether a target is reachable, complete and safe to operate."""
     config = _config()
     chosen = config.target(target or config.only)
     # Imported only now: the drivers take longer to import than --help may take.
@@ -303,7 +303,7 @@ def doctor(target: TargetOption = None, as_json: Json = False) -> int:
     if as_json:
         _say_json(
             [
-                {**each.finding.model_dump(mode="json"), "tried": each.tried, "mend": each.mend}
+                {**each.finding.model_dump(mode="json"), "tried": each.tried, "fix": each.fix}
                 for each in diagnoses
             ]
         )

@@ -1,6 +1,6 @@
 """`opsnb doctor`: can this target be reached, is it complete, is it safe to operate?
 
-Each part says what was tried, what answered, and the mend.
+Each part says what was tried, the answer, and how to fix it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.check import Check
+from opsnb.errors import TimedOut, Unreachable
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.redaction import Redactor, environment_secrets, safe_url
@@ -24,17 +25,41 @@ from opsnb.view import TERMINAL_STYLES
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that the doctor looks at."""
+    """One part of a target that the doctor checks."""
 
     check: Check[[]]
     tried: Callable[[Target], str]
-    mend: str
-    """What to do when it is not ok."""
+    down: str
+    """The fix when nothing responds there."""
+    found: str = ""
+    """The fix when it was measured and is not ok, where the finding does not say so itself."""
     key: str = ""
-    """The key of the target without which there is nothing to look at."""
+    """The key of the target without which there is nothing to check."""
+
+    def fix(self, finding: Finding, target: Target, config: Config) -> str:
+        """Return what to do about `finding`; empty where nothing is, or where it says so itself."""
+        if finding.status in (Status.OK, Status.SKIPPED):
+            return ""
+        if self.key and not target.given(self.key):
+            variable = "" if config.path else f", or {self.key.upper()} in the environment"
+            return f"Set {_place(self.key, target, config)}{variable}."
+        if finding.failure:
+            return self.down if finding.failure in _DOWN else ""
+        if finding.remedies:
+            return finding.remedies[0].command
+        return self.found
+
+
+_DOWN = (Unreachable.__name__, TimedOut.__name__)
+
+
+def _place(key: str, target: Target, config: Config) -> str:
+    return f"{key} in [targets.{target.name}] of {config.path or CONFIG_NAME}"
 
 
 def _get(target: Target, path: str) -> str:
+    if not path:
+        return "a path of the API, which opsnb.toml leaves empty"
     parts = urlsplit(target.api.url)
     parts = parts._replace(path=parts.path.rstrip("/") + path, query="", fragment="")
     return f"GET {safe_url(parts.geturl())}"
@@ -43,50 +68,52 @@ def _get(target: Target, path: str) -> str:
 PARTS = (
     Part(
         api.health,
-        lambda target: _get(target, "/health"),
+        lambda target: _get(target, target.api.health),
         "Start the service, or correct api_url.",
-        "api_url",
+        key="api_url",
     ),
     Part(
         api.queue_stats,
-        lambda target: _get(target, "/api/queue/stats"),
-        "Correct queues, or resume what is paused.",
-        "api_url",
+        lambda target: _get(target, target.api.queue_stats),
+        "Start the service, or correct api_url.",
+        key="api_url",
     ),
     Part(
         cache.ping,
         lambda target: f"PING {target.describe()['redis']}",
         "Start Redis, or correct redis_url.",
-        "redis_url",
+        key="redis_url",
     ),
     Part(
         cache.eviction,
         lambda _: "INFO memory, maxmemory_policy",
-        "CONFIG SET maxmemory-policy noeviction: BullMQ loses jobs under any other.",
+        "Start Redis, or correct redis_url.",
+        "CONFIG SET maxmemory-policy noeviction: BullMQ loses jobs under any other policy.",
         "redis_url",
     ),
     Part(
         queues.depth.given(),
         lambda target: f"BullMQ under the prefix '{target.queues.prefix}'",
-        "Correct queues or queue_prefix, or work the queue off.",
-        "redis_url",
+        "Start the queues' Redis, or correct queues.url.",
+        "Work off what waits; if queues are missing, correct queues.names or queues.prefix.",
+        "queues.url",
     ),
     Part(
         database.ping,
         lambda target: f"SELECT 1 on {target.describe()['database']}",
         "Start PostgreSQL, or correct database_url.",
-        "database_url",
+        key="database_url",
     ),
     Part(
         database.statements,
         lambda _: "pg_stat_statements",
-        "Add pg_stat_statements to shared_preload_libraries, restart PostgreSQL, then "
-        "CREATE EXTENSION pg_stat_statements.",
-        "database_url",
+        "Start PostgreSQL, or correct database_url.",
+        key="database_url",
     ),
     Part(
         database.pg_dump,
         lambda target: f"{database.program(target, 'pg_dump')} --version",
+        "Start PostgreSQL, or correct database_url.",
         "Install the server's version of the client programs, or set pg_bin to their folder.",
         "database_url",
     ),
@@ -98,12 +125,14 @@ PARTS = (
     Part(
         processes.up,
         lambda target: f"{target.processes.command or target.processes.manager}: list",
+        "Start the process manager, or correct [targets.NAME.processes].",
         "Start what is down, or correct [targets.NAME.processes].",
     ),
     Part(
         logs.errors,
         lambda target: ", ".join(target.logs),
-        "Read the log, or correct logs.",
+        "Correct logs.",
+        "opsnb run incidents/high_error_rate -t {target}",
         "logs",
     ),
 )
@@ -115,8 +144,8 @@ class Diagnosis:
 
     finding: Finding
     tried: str
-    mend: str
-    """Empty when there is nothing to mend."""
+    fix: str
+    """Empty when there is nothing to fix, or when the answer says it."""
 
 
 def examine(target: Target, config: Config) -> list[Diagnosis]:
@@ -129,11 +158,14 @@ def examine(target: Target, config: Config) -> list[Diagnosis]:
         if finding.name in parts
     ]
     redactor = Redactor(target.secrets | environment_secrets())
-    return [_redacted(each, redactor) for each in (*diagnoses, _contacts(config))]
+    return [
+        _redacted(each, redactor)
+        for each in (*diagnoses, *_unverified(target, config), _contacts(config))
+    ]
 
 
 def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
-    """Return the diagnoses for a terminal: status and part, what was tried, answered, to mend."""
+    """Return the diagnoses for a terminal: status and part, what was tried, the answer, the fix."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -143,7 +175,7 @@ def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
             Text(status.upper(), TERMINAL_STYLES[status]), Text(each.finding.title, "bold")
         )
         # An empty row keeps the parts apart; all in one block is hard to read when tired.
-        lines = (("tried", each.tried), ("answer", each.finding.message), ("mend", each.mend))
+        lines = (("tried", each.tried), ("answer", each.finding.message), ("fix", each.fix))
         for label, words in lines:
             if words:
                 table.add_row(Text(label, "dim"), Text(words))
@@ -155,13 +187,23 @@ def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> 
     if finding.status is Status.SKIPPED and finding.caused_by is None:
         # No other part says what is lacking.
         finding = finding.model_copy(update={"status": Status.WARN})
-    if part.key and not target.given(part.key):
-        tried = f"{part.key} in [targets.{target.name}] of {config.path or CONFIG_NAME}"
-        variable = "" if config.path else f", or {part.key.upper()} in the environment"
-        mend = f"Set {tried}{variable}."
-    else:
-        tried, mend = part.tried(target), part.mend
-    return Diagnosis(finding, tried, "" if finding.status in (Status.OK, Status.SKIPPED) else mend)
+    named = not part.key or target.given(part.key)
+    tried = part.tried(target) if named else _place(part.key, target, config)
+    return Diagnosis(finding, tried, part.fix(finding, target, config).format(target=target.name))
+
+
+def _unverified(target: Target, config: Config) -> list[Diagnosis]:
+    """Return a warning where the API's certificate is not verified."""
+    if target.api.verify or not target.api.url.startswith("https:"):
+        return []
+    finding = Finding(
+        name="api.certificate",
+        title="API certificate",
+        status=Status.WARN,
+        message="It is not verified, so anyone in between can read and answer the requests.",
+    )
+    fix = "Name the certificate authority's file as api.ca, and leave api.verify out."
+    return [Diagnosis(finding, _place("api.verify", target, config), fix)]
 
 
 def _redacted(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
@@ -169,7 +211,7 @@ def _redacted(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
     return Diagnosis(
         Finding.model_validate(finding),
         redactor.text(diagnosis.tried),
-        redactor.text(diagnosis.mend),
+        redactor.text(diagnosis.fix),
     )
 
 

@@ -60,7 +60,8 @@ class _Down:
     def why(self, system: str) -> str:
         """Return it for a check that needs `system`; of what was never asked, only that."""
         if isinstance(self.error, NotConfigured | Misconfigured):
-            return str(self.error)
+            sentence = str(self.error)
+            return f"target{sentence[6:]}" if sentence.startswith("Target ") else sentence
         name = _WORDS.get(system, system)
         if isinstance(self.error, BadAnswer):
             return f"{name} does not answer as it should, see {self.finding}."

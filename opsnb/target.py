@@ -181,11 +181,9 @@ class Target(Table):
         return found
 
     def given(self, key: str) -> Any:
-        """Return the value of a key, or of a shorthand such as `redis_url`."""
-        if key not in SHORTHANDS:
-            return getattr(self, key)
-        system, name = SHORTHANDS[key]
-        return getattr(getattr(self, system), name)
+        """Return the value of a key such as `logs`, `queues.url`, or the shorthand `redis_url`."""
+        system, _, name = ".".join(SHORTHANDS.get(key, (key,))).partition(".")
+        return getattr(getattr(self, system), name) if name else getattr(self, system)
 
     def threshold(self, metric: str) -> Threshold:
         """Return the limits of `metric` for this target: its own, else the handbook's."""
@@ -597,13 +595,13 @@ def _check_redis(parts: SplitResult, place: str) -> None:
     has_tls = parts.scheme.startswith("rediss")
     known = _REDIS_OPTIONS + (_TLS_OPTIONS if has_tls else ())
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for option in options:
+    for option, value in options.items():
         if option not in known:
             raise ConfigError(
                 f"{place} has the option '{option}', which is not known."
                 + did_you_mean(option, known)
             )
-        if option in _REDIS_NUMBERS and not _NUMBER.fullmatch(options[option]):
+        if option in _REDIS_NUMBERS and not _NUMBER.fullmatch(value):
             raise ConfigError(f"{place} has the option '{option}', which must be a number.")
     path = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
     if parts.scheme.endswith("+sentinel"):

@@ -163,7 +163,7 @@ def test_the_doctor_tells_what_is_lacking(demo: Target) -> None:
     assert parts["database.statements"]["status"] == "ok"
     assert parts["contacts"]["status"] == "warn"
     assert "On-Call Engineer" in parts["contacts"]["message"]
-    assert "[[contacts]]" in parts["contacts"]["mend"]
+    assert "[[contacts]]" in parts["contacts"]["fix"]
     assert all(entry["tried"] for entry in parts.values())
 
 

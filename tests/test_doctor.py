@@ -1,4 +1,4 @@
-"""The doctor: what it tried, what it says of it, and the mend."""
+"""The doctor: what it tried, the answer, and the fix."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_what_is_not_configured_is_told_with_the_key_to_set() -> None:
         ("logs.errors", "logs"),
     ):
         assert found[name].finding.status in (Status.WARN, Status.UNKNOWN)
-        assert found[name].mend == f"Set {key} in [targets.bare] of {Path.cwd() / 'opsnb.toml'}."
+        assert found[name].fix == f"Set {key} in [targets.bare] of {Path.cwd() / 'opsnb.toml'}."
 
 
 def test_without_a_file_the_variable_to_set_is_named() -> None:
-    mend = doctor("local")["database.ping"].mend
+    fix = doctor("local")["database.ping"].fix
     assert (
-        mend
+        fix
         == "Set database_url in [targets.local] of opsnb.toml, or DATABASE_URL in the environment."
     )
 
@@ -48,10 +48,12 @@ def test_without_a_file_the_variable_to_set_is_named() -> None:
         'database_url = "postgresql://127.0.0.1:9/x"\nprocesses.manager = "systemd"\n',
     ],
 )
-def test_whatever_is_wrong_has_a_mend(toml: str) -> None:
+def test_whatever_is_wrong_has_a_fix(toml: str) -> None:
     for name, each in doctor("a", toml).items():
         well = each.finding.status in (Status.OK, Status.SKIPPED)
-        assert bool(each.mend) is not well, name
+        # An answer that is an error says itself how to fix it.
+        says_it = each.finding.failure not in ("", "Unreachable", "TimedOut")
+        assert bool(each.fix) is not (well or says_it), name
         assert each.tried, name
         assert each.finding.status is not Status.SKIPPED or each.finding.caused_by, name
 
@@ -67,7 +69,7 @@ def test_no_secret_is_in_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["logs.errors"].tried == f"/nowhere/{MASK}.log"
     assert MASK in found["logs.errors"].finding.message
     shown = json.dumps(
-        [[e.finding.model_dump(mode="json"), e.tried, e.mend] for e in found.values()]
+        [[e.finding.model_dump(mode="json"), e.tried, e.fix] for e in found.values()]
     )
     assert "hunter2" not in shown
     assert "s3cret" not in shown
