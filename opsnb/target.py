@@ -549,6 +549,7 @@ _TLS_OPTIONS = (
     "ssl_keyfile",
     "ssl_password",
 )
+_SENTINEL_OPTIONS = ("sentinel_password", "sentinel_username")  # where they are not Redis' own
 _LONGEST_URL = 4096
 
 
@@ -594,6 +595,8 @@ def _split(url: str) -> SplitResult | None:
 def _check_redis(parts: SplitResult, place: str) -> None:
     has_tls = parts.scheme.startswith("rediss")
     known = _REDIS_OPTIONS + (_TLS_OPTIONS if has_tls else ())
+    if parts.scheme.endswith("+sentinel"):
+        known += _SENTINEL_OPTIONS
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for option, value in options.items():
         if option not in known:

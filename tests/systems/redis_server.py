@@ -56,15 +56,21 @@ def start(folder: Path, *settings: str, binary: str = BINARIES[0]) -> Server:
     words = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     words += ["--save", "", "--appendonly", "no", *settings]
     server = Server(subprocess.Popen(words, stdout=subprocess.DEVNULL), port)
+    wait_for(server)
+    return server
+
+
+def wait_for(server: Server) -> None:
+    """Wait until a server answers."""
     ends = time.monotonic() + 30
     while True:
         try:
             server.client().ping()
         except redis.AuthenticationError:
-            return server
+            return
         except redis.ConnectionError:
             assert server.process.poll() is None, "the server did not start"
             assert time.monotonic() < ends, "the server does not answer"
             time.sleep(0.02)
         else:
-            return server
+            return

@@ -27,6 +27,7 @@ from opsnb.systems.cache.wire import (
     PARSERS,
     Client,
     NotRedis,
+    Stranger,
     TooLarge,
     introduce,
     introduce_async,
@@ -165,6 +166,8 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
         raise
     except redis.TimeoutError as error:
         message = f"{where} did not answer within {server.time_limit_s:g} s."
+        if "handshake" in str(error.__context__):
+            message += f" It may not speak TLS there; then write redis:// in {setting}."
         raise TimedOut(system, message) from error
     except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
         message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
@@ -176,12 +179,12 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
         raise Unreachable(
             system, f"{where} cannot be reached: {_reason(error, setting)}."
         ) from error
+    except Stranger as error:
+        raise Unreachable(system, f"{where} {error} in {setting}.") from error
     except TooLarge as error:
-        message = f"{where} gave {error}, which is not read; check what runs there."
-        raise BadAnswer(system, message) from error
-    except (NotRedis, redis.exceptions.InvalidResponse) as error:
-        message = f"{where} is no Redis: it gave {error}. Correct {setting}."
-        raise BadAnswer(system, message) from error
+        raise BadAnswer(system, f"{where} gave {error}, which is not read.") from error
+    except NotRedis as error:
+        raise BadAnswer(system, f"{where} gave {error}.") from error
     except redis.RedisError as error:
         raise BadAnswer(system, f"{where} {_answer(server.login, error)}") from error
 

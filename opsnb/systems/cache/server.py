@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -22,6 +23,9 @@ QUEUES = "queues"
 _SENTINEL_PORT = 26379
 _SENTINEL_S = 1.0  # one that is down must not use up the time of the next
 _SERVICE = "mymaster"
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+_LOGIN = ("username", "password")
+_OURS = ("client_name", "max_connections")  # not what a URL says that the service uses as well
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,27 @@ class Server:
             raise Misconfigured(
                 self.system, f"{self.setting} of target {self.target} cannot be used: {error}."
             ) from error
+        self._demand_files(options)
         options.setdefault("protocol", 2)  # any server knows it, with or without HELLO
         return {
-            **options,
+            **{key: value for key, value in options.items() if key not in _OURS},
             "socket_timeout": self.time_limit_s,
             "socket_connect_timeout": self.time_limit_s,
             "encoding_errors": "replace",
             "driver_info": None,
             "retry": None,
         }
+
+    def _demand_files(self, options: dict[str, Any]) -> None:
+        """Raise Misconfigured when a file that the URL names is not there."""
+        for key in _FILES:
+            path = options.get(key)
+            if path and not Path(path).exists():
+                raise Misconfigured(
+                    self.system,
+                    f"{self.setting} of target {self.target} names {path} as {key}, which does "
+                    "not exist.",
+                )
 
     def _sentinel(self) -> dict[str, Any]:
         """Return the options for the master that Sentinel names."""
@@ -98,26 +114,28 @@ class Server:
         login: dict[str, Any],
     ) -> tuple[str, int]:
         """Return the address of the master of `service`, from the first Sentinel that responds."""
-        down = []
+        # Some protect Sentinel with the login of Redis, some with one of its own, some with none.
+        same: dict[str, Any] = {key: login[key] for key in _LOGIN if key in login}
+        failures, refused = [], False
         for host, port in places:
-            options = {"protocol": 2, **asking, "host": host, "port": port}
-            try:
-                return self._asked(options, service)
-            except redis.AuthenticationError:
-                # Some protect Sentinel with the same login as Redis, some with none.
-                same: dict[str, Any] = {
-                    key: login[key] for key in ("username", "password") if key in login
-                }
+            options: dict[str, Any] = {"protocol": 2, "host": host, "port": port}
+            logins: tuple[dict[str, Any], ...] = (asking, {**same, **asking})
+            for tried in logins:
                 try:
-                    return self._asked({**options, **same}, service)
-                except redis.RedisError as error:
-                    down.append(f"{host}:{port}: {error}")
-            except (redis.RedisError, OSError) as error:
-                down.append(f"{host}:{port}: {error}")
-        raise Unreachable(
-            self.system,
-            f"No Sentinel of {self.setting} responds ({'; '.join(down).rstrip('.')}).",
-        )
+                    return self._asked({**options, **tried}, service)
+                except redis.AuthenticationError as error:
+                    failure, refused = f"{host}:{port} refuses the login: {error}", True
+                except (redis.RedisError, OSError) as error:
+                    failure = f"{host}:{port}: {error}"
+                    break
+            failures.append(failure.rstrip("."))
+        why = "; ".join(failures)
+        if refused:
+            raise Misconfigured(
+                self.system,
+                f"Sentinel {why}. Add ?sentinel_password=... to {self.setting}.",
+            )
+        raise Unreachable(self.system, f"No Sentinel of {self.setting} responds ({why}).")
 
     def _asked(self, options: dict[str, Any], service: str) -> tuple[str, int]:
         limit_s = min(_SENTINEL_S, self.time_limit_s)
@@ -161,10 +179,10 @@ def _known(client: Any) -> str:
     """Return the names of the masters that a Sentinel knows, as the end of a sentence."""
     try:
         masters = client.execute_command("SENTINEL MASTERS")
-        names = [row["name"] if isinstance(row, dict) else row[1] for row in masters]
-    except (redis.RedisError, LookupError, TypeError):
+        names = list(map(str, masters))
+    except (redis.RedisError, TypeError):
         return ""
-    return f"; it knows {', '.join(map(str, names))}" if names else "; it knows none"
+    return f"; it knows {', '.join(names)}" if names else "; it knows none"
 
 
 def _parsed(url: str) -> dict[str, Any]:

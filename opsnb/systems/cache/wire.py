@@ -6,7 +6,8 @@ redis-py reads whatever is announced. Here an answer is refused as soon as it an
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
@@ -182,26 +183,42 @@ class Client(redis.Redis):
             raise NotRedis(f"something that is no answer to {command_name}") from error
 
 
+class Stranger(redis.RedisError):
+    """What answers at the address is no Redis, or one that has gone wrong."""
+
+
 def introduce(connection: Any) -> None:
-    """Log in, make sure that this is Redis, and tell it our name. Raises NotRedis."""
-    connection.on_connect()
-    connection.send_command("PING", check_health=False)
-    with suppress(redis.ResponseError):  # only Redis refuses so
-        _demand_pong(connection.read_response())
-    connection.send_command(*_OUR_NAME, check_health=False)
-    with suppress(redis.ResponseError):  # a limited user, or a server without CLIENT
-        connection.read_response()
+    """Log in, make sure that this is Redis, and tell it our name. Raises Stranger."""
+    with _greeting():
+        connection.on_connect()
+        connection.send_command("PING", check_health=False)
+        with suppress(redis.ResponseError):  # only Redis refuses so
+            _demand_pong(connection.read_response())
+        connection.send_command(*_OUR_NAME, check_health=False)
+        with suppress(redis.ResponseError):  # a limited user, or a server without CLIENT
+            connection.read_response()
 
 
 async def introduce_async(connection: Any) -> None:
     """Do the same on a connection of the asynchronous client."""
-    await connection.on_connect()
-    await connection.send_command("PING", check_health=False)
-    with suppress(redis.ResponseError):
-        _demand_pong(await connection.read_response())
-    await connection.send_command(*_OUR_NAME, check_health=False)
-    with suppress(redis.ResponseError):
-        await connection.read_response()
+    with _greeting():
+        await connection.on_connect()
+        await connection.send_command("PING", check_health=False)
+        with suppress(redis.ResponseError):
+            _demand_pong(await connection.read_response())
+        await connection.send_command(*_OUR_NAME, check_health=False)
+        with suppress(redis.ResponseError):
+            await connection.read_response()
+
+
+@contextmanager
+def _greeting() -> Iterator[None]:
+    try:
+        yield
+    except TooLarge as error:
+        raise Stranger(f"gave {error}, which is not read; check what runs there") from error
+    except NotRedis as error:
+        raise Stranger(f"is no Redis: it gave {error}; check the address and the port") from error
 
 
 _OUR_NAME = ("CLIENT", "SETNAME", "opsnb")
