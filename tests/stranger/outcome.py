@@ -1,0 +1,80 @@
+"""What came of a runbook on one combination, and what the page says of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from opsnb.model import ActionState, RunResult, Status
+from tests.stranger.combination import Combination
+
+_RESULTS = Path(__file__).with_name("results")
+
+RECORDING = "OPSNB_STRANGER_RECORD"
+"""With this in the environment the tests write what they found, in place of comparing it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one runbook."""
+
+    lacks: dict[str, str] = field(default_factory=dict)
+    """What could not be seen, by the check's name, and why."""
+    refused: str = ""
+    """Why nothing was done; empty when it was, or when there was nothing to do."""
+
+    @property
+    def facts(self) -> tuple[list[str], bool]:
+        """What must be so again: the words may change."""
+        return sorted(self.lacks), bool(self.refused)
+
+
+Outcomes = dict[str, Outcome]
+"""Of each runbook."""
+
+
+def outcome_of(result: RunResult, folder: Path) -> Outcome:
+    """Return what came of a run."""
+    lacks: dict[str, str] = {}
+    for finding in result.findings:
+        if finding.status is Status.UNKNOWN:
+            lacks[finding.name] = _plain(finding.message, folder)
+        elif finding.evidence.gaps:
+            lacks[finding.name] = _plain("; ".join(finding.evidence.gaps), folder)
+    stopped = (ActionState.FAILED, ActionState.REFUSED)
+    reasons = [
+        action.error or action.summary for action in result.actions if action.state in stopped
+    ]
+    return Outcome(lacks, _plain(" ".join(reasons), folder))
+
+
+def _plain(reason: str, folder: Path) -> str:
+    """Return a reason without what differs from run to run."""
+    reason = reason.replace(str(folder), "")
+    reason = re.sub(r"\w+://\S*[\w/]", "URL", reason)
+    return re.sub(r"\b\d{4}-\d\d-\d\d[T ][\d:]+(Z| UTC)?", "TIME", reason)
+
+
+def compare(of: Combination, kind: str, found: Outcomes) -> list[str]:
+    """Return where `found` differs from the committed results, which are written when recording."""
+    path = _RESULTS / f"{of.name}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if os.environ.get(RECORDING):
+        _RESULTS.mkdir(exist_ok=True)
+        known[kind] = {runbook: asdict(found[runbook]) for runbook in sorted(found)}
+        path.write_text(json.dumps(known, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+        return []
+    return [
+        f"{runbook}: found {outcome}, the page says {was}; if that is right: make compatibility"
+        for runbook, outcome in found.items()
+        if (was := Outcome(**known.get(kind, {}).get(runbook, {}))).facts != outcome.facts
+    ]
+
+
+def committed(of: Combination, kind: str) -> Outcomes:
+    """Return the committed results of one combination."""
+    known = json.loads((_RESULTS / f"{of.name}.json").read_text())
+    return {runbook: Outcome(**table) for runbook, table in known[kind].items()}
