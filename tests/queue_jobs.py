@@ -14,6 +14,9 @@ import redis
 from opsnb.demo import node
 from opsnb.target import Target
 
+META = {"opts.maxLenEvents": "10000", "version": "bullmq:6.7.0"}
+"""What BullMQ notes of a queue."""
+
 _PRELUDE = """
 const { Queue, Worker, FlowProducer } = require("bullmq");
 const { Redis } = require("ioredis");
@@ -84,7 +87,7 @@ def write(  # noqa: PLR0913
     ids = [str(number) for number in range(first, first + count)]
     with connected(target) as client:
         pipe = client.pipeline(transaction=False)
-        pipe.hset(key(target, queue, "meta"), "opts.maxLenEvents", "10000")
+        pipe.hset(key(target, queue, "meta"), mapping=META)
         pipe.set(key(target, queue, "id"), first + count)
         for number, job in enumerate(ids):
             pipe.hset(
@@ -115,7 +118,7 @@ def write_active(  # noqa: PLR0913
     taken = round((time.time() - age_s) * 1000)
     fields = {"name": "long", "data": "{}", "opts": "{}", "timestamp": taken, "ats": 1}
     with connected(target) as client:
-        client.hset(key(target, queue, "meta"), "opts.maxLenEvents", "10000")
+        client.hset(key(target, queue, "meta"), mapping=META)
         client.hset(key(target, queue, job), mapping={**fields, "processedOn": taken})
         if worker:
             client.hset(key(target, queue, job), "pb", worker)

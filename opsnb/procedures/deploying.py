@@ -19,7 +19,7 @@ from opsnb.procedures.releases import Change, changes, release_before, unfinishe
 from opsnb.procedures.steps import Step, Steps, words
 from opsnb.systems import api, deploy, queues
 from opsnb.systems.host import SYSTEM as HOST
-from opsnb.systems.queues.holding import held, holding, running, wait_until_idle
+from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
 from opsnb.systems.queues.words import and_list
 from opsnb.target import Target
 
@@ -157,7 +157,7 @@ class _Change:
         target, settings = self.target, self.target.deploy
         names = queues.queues_of(target)
         left = held(target, names, REASON)
-        hold = _Hold(target, [*left, *running(target, names)])
+        hold = _Hold(target, to_hold(target, names, left))
         steps = Steps(
             [
                 Step("pause the queues", "POST /api/queue/pause-all", hold.pause, anew=True),

@@ -22,7 +22,7 @@ from opsnb.systems.database.integrity import (
     repair,
     violations,
 )
-from opsnb.systems.queues.holding import held, holding, running, wait_until_idle
+from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
 from opsnb.systems.queues.words import and_list
 from opsnb.target import Target
 
@@ -108,7 +108,8 @@ def mend(
     By the repair of the check `name`, or of every check that finds something. The related queues
     are paused meanwhile, and `wait_s` seconds are given to the jobs that are active. A repair is
     committed only if its check then finds nothing. Queues that a killed run has left paused are
-    resumed as well. Raises UsageError when there is no such check.
+    resumed as well. Raises UsageError when there is no such check, Refused when a queue is of a
+    BullMQ that is not known.
     """
     found = {each.name: violations(target, each) for each in _chosen(target, name)}
     violated = [check_of(target, each) for each in found if found[each].count]
@@ -121,18 +122,30 @@ def mend(
     rehearsals = {each.name: rehearse(target, each) for each in todo}
     left = held(target, _queues(target.integrity), REASON)
     related = _queues(todo)
-    pausing = running(target, related)
-    ours = [*left, *pausing]
+    ours = to_hold(target, related, left)
+    pausing = ours[len(left) :]
+    sample = [row for each in todo for row in _before_after(each, found, rehearsals)]
     terms = former.terms if former else {"checks": [each.name for each in todo]}
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
+        done = 0
         with holding(target, permit, ours, REASON) if ours else nullcontext():
+            if pausing:
+                done = len(pausing)
+                yield done
             wait_until_idle(target, related, wait_s)
             for each in todo:
+                # Told before and after, so that a run that is killed shows what is committed, and
+                # of which one that is not known.
+                _mark(sample, each, "under way")
+                yield done
                 repair(target, permit, each)
-        # Not before all is put back: whoever stops here finds everything as it was.
-        yield len(pausing) + len(todo) + len(ours)
+                _mark(sample, each, "repaired")
+                done += 1
+                yield done
+        if ours:
+            yield done + len(ours)
 
     def verify() -> list[Finding]:
         return [_effect(target, [each for each in terms["checks"] if each in found], ours)]
@@ -145,9 +158,10 @@ def mend(
         undo="",
         work=work,
         verify=verify,
-        sample=[row for each in todo for row in _before_after(each, found, rehearsals)],
+        sample=sample,
         basis=[each.name for each in todo],
         warning=" ".join(_warnings(target, todo, rehearsals, by_hand)),
+        told_each=True,
         terms=terms,
     )
 
@@ -212,10 +226,17 @@ def _before_after(
         "would be deleted" if deletes else "would become": rehearsals[each.name].after,
     }
     return [
-        {"check": each.name, "what": what, "row": _words(row)}
+        {"check": each.name, "state": "to do", "what": what, "row": _words(row)}
         for what, rows in shown.items()
         for row in rows[:_MOST_ROWS]
     ]
+
+
+def _mark(sample: list[Row], check: Integrity, state: str) -> None:
+    """Note in the rows of `check` how far its repair has come."""
+    for row in sample:
+        if row["check"] == check.name:
+            row["state"] = state
 
 
 def _warnings(

@@ -348,17 +348,17 @@ def test_times_that_leave_nothing_are_refused(own: Target) -> None:
 def test_only_jobs_that_nobody_works_on_are_removed(own: Target) -> None:
     queue_jobs.write_active(own, QUEUE, "expired", age_s=7200)
     queue_jobs.write_active(own, QUEUE, "young", age_s=60)
-    queue_jobs.write_active(own, QUEUE, "gone", age_s=7200, lock_s=600, worker="host-3")
-    assert queues.stuck(own, QUEUE).value == 2
+    # Its worker is in no list of clients: its name may be one that Redis refuses.
+    queue_jobs.write_active(own, QUEUE, "locked", age_s=7200, lock_s=600, worker="host 3")
+    assert queues.stuck(own, QUEUE).value == 1
     record, _, _ = act(own, queues.remove_stuck, QUEUE)
-    assert (record.planned, record.applied, record.verified) == (2, 2, True)
+    assert (record.planned, record.applied, record.verified) == (1, 1, True)
     evidence = {row["job"]: row["evidence"] for row in record.sample}
-    assert evidence["expired"].startswith("its lock has expired")
-    assert evidence["gone"].endswith("worker host-3 is gone")
-    assert queue_jobs.ids_in(own, QUEUE, "active") == ["young"]
+    assert evidence == {"expired": "its lock has expired"}
+    assert sorted(queue_jobs.ids_in(own, QUEUE, "active")) == ["locked", "young"]
     with queue_jobs.connected(own) as client:
         left = set(client.scan_iter(match=queue_jobs.key(own, QUEUE, "*")))
-    assert not any("expired" in name or "gone" in name for name in left)
+    assert not any("expired" in name for name in left)
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ def test_a_stuck_job_that_a_worker_takes_after_the_plan_is_left_to_it(own: Targe
 
     record, (effect,), _ = act(own, queues.remove_stuck, QUEUE, between=take)
     assert (record.planned, record.applied) == (2, 1)
-    assert "1 moved meanwhile" in effect.message
+    assert "1 had a worker or had left meanwhile" in effect.message
     assert queue_jobs.ids_in(own, QUEUE, "active") == ["one"]
 
 
@@ -417,6 +417,7 @@ def test_a_parent_that_waits_for_a_stuck_child_is_told_and_starts(own: Target) -
     """
     family = queue_jobs.in_node(own, script, queue=QUEUE, parents=PARENTS)
     with queue_jobs.connected(own) as client:
+        client.hset(queue_jobs.key(own, QUEUE, "meta"), mapping=queue_jobs.META)
         client.hincrby(queue_jobs.key(own, QUEUE, family["child"]), "processedOn", -7_200_000)
         client.delete(queue_jobs.key(own, QUEUE, f"{family['child']}:lock"))
     record, _, _ = act(own, queues.remove_stuck, QUEUE)

@@ -1,4 +1,4 @@
-"""The jobs that are active, and who works on them."""
+"""The jobs that are active, and whether somebody works on them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session, reading
-from opsnb.systems.queues.counts import connected_workers
 from opsnb.systems.queues.words import clock, span
 from opsnb.target import Target
 
 _MOST_ACTIVE = 20_000
 _PAGE = 500
-_FIELDS = ("name", "processedOn", "pb", "ats", "stc", "parentKey")
+_MARKER = "0:"  # begins what BullMQ 4 moves there in place of a job
+_FIELDS = ("name", "processedOn", "ats", "attemptsMade", "stc", "stalledCounter", "parentKey")
 
 
 @dataclass(frozen=True)
@@ -30,36 +30,40 @@ class Active:
     """Of its lock; empty when the lock has expired."""
     lock_ms: int
     """How long the lock still holds; a worker at work renews it."""
-    worker: str
-    """The name of the worker that took it, where workers have names."""
-    worker_is_gone: bool
     attempts: int
     stalled: int
     """How often BullMQ found it stalled."""
     parent: str
     """The key of the parent that waits for it; empty for none."""
 
+    has_data: bool
+    """Whether its data are there: a job without them is only an entry in a list."""
+
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody works on it: its lock has expired, or its worker is gone."""
-        return not self.token or self.worker_is_gone
+        """Whether nobody works on it: whoever does holds its lock, and renews it."""
+        return not self.token
 
     def is_stuck(self, longer_than_min: float) -> bool:
-        """Whether it is abandoned and was taken longer ago than so many minutes."""
-        old_enough = self.since_ms is None or self.age_s > longer_than_min * 60
-        return old_enough and self.is_abandoned
+        """Whether it is abandoned and was taken longer ago than so many minutes.
+
+        A worker of BullMQ 4 moves a job first, then locks it and notes when: a job without that
+        time may just be taken.
+        """
+        taken = self.since_ms is not None and self.age_s > longer_than_min * 60
+        return self.is_abandoned and (taken or not self.has_data)
 
     @property
     def evidence(self) -> str:
         """Why it counts as stuck, or as running."""
+        if not self.has_data:
+            return "its data are gone, and no lock is held"
         if not self.token:
-            lock = "its lock has expired"
-        elif self.lock_ms >= 0:
-            lock = f"its lock holds for another {self.lock_ms / 1000:.0f} s"
-        else:
-            lock = "its lock never expires"
-        worker = f"worker {self.worker}" if self.worker else "every worker"
-        return f"{lock}, {worker} is gone" if self.worker_is_gone else lock
+            unknown = "" if self.since_ms else ", when it was taken is not noted"
+            return f"its lock has expired{unknown}"
+        if self.lock_ms >= 0:
+            return f"its lock holds for another {self.lock_ms / 1000:.0f} s"
+        return "its lock never expires"
 
     def row(self) -> Row:
         """Return what is shown of it."""
@@ -86,7 +90,6 @@ async def read_active(session: Session, queue: str) -> list[Active]:
     await connection.require(session, queue)
     at = session.queue(queue)
     ids = await session.client.lrange(at.keys["active"], -_MOST_ACTIVE, -1)
-    workers = await connected_workers(session, at)
     now = await connection.server_ms(session)
     found: list[Active] = []
     for start in range(0, len(ids), _PAGE):
@@ -99,16 +102,15 @@ async def read_active(session: Session, queue: str) -> list[Active]:
                 pipe.pttl(f"{key}:lock")
             told = iter(await pipe.execute())
         found += [
-            _read(job, fields, (token or "", int(lock_ms)), workers, now)
+            _read(job, fields, (token or "", int(lock_ms)), now)
             for job, fields, token, lock_ms in zip(page, told, told, told, strict=True)
+            if not job.startswith(_MARKER)
         ]
     return sorted(found, key=lambda job: -job.age_s)
 
 
-def _read(
-    job: str, fields: list[Any], lock: tuple[str, int], workers: list[str], now: int
-) -> Active:
-    name, since, worker, attempts, stalled, parent = fields
+def _read(job: str, fields: list[Any], lock: tuple[str, int], now: int) -> Active:
+    name, since, attempts, attempts_4, stalled, stalled_4, parent = fields
     return Active(
         id=job,
         name=name or "",
@@ -116,9 +118,8 @@ def _read(
         age_s=max(0.0, (now - int(since)) / 1000) if since else 0.0,
         token=lock[0],
         lock_ms=lock[1],
-        worker=worker or "",
-        worker_is_gone=worker not in workers if worker else not workers,
-        attempts=int(attempts or 0),
-        stalled=int(stalled or 0),
+        attempts=int(attempts or attempts_4 or 0),
+        stalled=int(stalled or stalled_4 or 0),
         parent=parent or "",
+        has_data=name is not None,
     )

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
-from opsnb.systems.queues import connection, jobs, route, scripts
+from opsnb.systems.queues import connection, jobs, layout, route, scripts
 from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writing
-from opsnb.systems.queues.each import Arguments, EachChosen
+from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.systems.queues.route import Route, Via
 from opsnb.systems.queues.words import clock
@@ -36,9 +36,10 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     """Clean finished jobs.
 
     Removes the failed or completed jobs that ended more than `older_than` hours ago; only those
-    named `name` and with `reason` in their failed reason, where these are given. Children that a
-    parent still waits for stay: BullMQ would remove or start the parent with the last of them.
-    Raises UsageError for an unknown queue.
+    named `name` and with `reason` in their failed reason, where these are given. Those that are
+    being worked on stay, and children that a parent still waits for: BullMQ would remove or start
+    the parent with the last of them. Raises UsageError for an unknown queue, Refused where the
+    version of BullMQ is not known.
     """
     asked = jobs.Asked(state, name, reason, older_than)
     with reading(target) as session:
@@ -48,9 +49,11 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         planned = chosen.count - chosen.held
         sample = session.run(jobs.rows(session, found, chosen.first))
         size = session.run(jobs.weight(session, found, chosen.first, planned))
-    taken = route.choose(target, queue, via, unless=_beyond_api(selection, chosen))
-    each = EachChosen(target, queue, selection, chosen, scripts.REMOVE, _arguments)
-    at_once = selection.is_by_time and not chosen.held
+        taken = route.choose(target, queue, via, unless=_beyond_api(selection, chosen))
+        if not taken.by_api:
+            session.run(layout.demand(session, found))
+    each = EachChosen(target, queue, selection, chosen, retries=False)
+    at_once = selection.is_by_time and not (chosen.held or chosen.running)
 
     def verify() -> list[Finding]:
         with reading(target) as session:
@@ -60,6 +63,8 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
             f"{remaining or 'None'} of the {selection.of(queue)} from before the limit "
             f"{'are' if remaining else 'is'} left.{taken.told}{each.words}"
         )
+        if left.running:
+            message += f" {left.running} are being worked on."
         return [Finding(status=Status.CRIT if remaining else Status.OK, message=message)]
 
     return Plan(
@@ -69,58 +74,57 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         unit="jobs",
         command=f"curl -X POST {target.api.url}/api/queue/{queue}/clean",
         undo="",
-        work=_AtOnce(target, queue, selection, taken).work if at_once else each.work,
+        work=_AtOnce(each, taken).work if at_once else each.work,
         verify=verify,
         sample=sample,
         bytes=size if planned else 0,
         basis=(server, queue),
-        warning=" ".join(filter(None, (_held_words(chosen), taken.warning))),
+        warning=" ".join(filter(None, (_held_words(chosen), running_words(chosen), taken.warning))),
         terms=selection.terms,
     )
 
 
 @dataclass
 class _AtOnce:
-    """Cleans by BullMQ's own `clean`, in batches, up to the fixed time."""
+    """Cleans by BullMQ's own `clean`, in batches, up to the fixed time.
 
-    target: Target
-    queue: str
-    selection: Selection
+    When a job turns up that must stay, the rest is done one by one.
+    """
+
+    each: EachChosen
     taken: Route
 
     def work(self, permit: Permit) -> Iterator[int]:
-        with writing(self.target, permit) as session:
-            queue, done, pace = session.queue(self.queue), 0, Pace(_BATCH)
+        selection = self.each.selection
+        with writing(self.each.target, permit) as session:
+            queue, done, pace = session.queue(self.each.queue), 0, Pace(_BATCH)
             if self.taken.by_api:
                 done = self._by_api(session, queue, permit)
                 yield done
-            keys, arguments = queue.scripts.cleanJobsInSetArgs(self.selection.state, 0)
-            arguments[1] = self.selection.until_ms
-            clean = session.client.register_script(scripts.CLEAN)
+            keys = [queue.keys["meta"], queue.toKey(selection.state)]
+            keys += [queue.keys["events"], queue.keys["repeat"]]
             while True:
-                arguments[2] = size = pace.start()
-                removed = session.run(clean(keys=keys, args=arguments))
+                size = pace.start()
+                arguments = [queue.toKey(""), selection.until_ms, size, selection.state]
+                there, removed = session.run(layout.run(session, scripts.CLEAN, keys, arguments))
                 pace.end()
+                if removed < there:
+                    yield from self.each.rest(session, done + removed)
+                    return
                 if removed:
                     done += removed
                     yield done
-                if removed < size:
+                if there < size:
                     return
 
     def _by_api(self, session: Session, queue: Any, permit: Permit) -> int:
         """Let the API clean; return how many are gone."""
-        before = session.run(jobs.count(session, queue, self.selection))
+        selection = self.each.selection
+        before = session.run(jobs.count(session, queue, selection))
         now = session.run(connection.server_ms(session))
-        grace = now - self.selection.until_ms + _API_SLACK_MS
-        self.taken.post(self.queue, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
-        return before - session.run(jobs.count(session, queue, self.selection))
-
-
-def _arguments(queue: Any, selection: Selection, job: str) -> Arguments:
-    """Return those of REMOVE: without the job's own children."""
-    base = queue.toKey("")
-    keys = [base + job, queue.keys["repeat"], queue.toKey(selection.state)]
-    return keys, [job, 0, base, selection.until_ms]
+        grace = now - selection.until_ms + _API_SLACK_MS
+        self.taken.post(self.each.queue, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
+        return before - session.run(jobs.count(session, queue, selection))
 
 
 def _beyond_api(selection: Selection, chosen: Chosen) -> str:
@@ -129,13 +133,18 @@ def _beyond_api(selection: Selection, chosen: Chosen) -> str:
         return "cleans failed jobs only"
     if not selection.is_by_time:
         return "cannot choose by name or reason"
+    if chosen.running:
+        return "would remove jobs that are being worked on"
     return "would take the waiting parents along" if chosen.held else ""
 
 
 def _held_words(chosen: Chosen) -> str:
-    if not chosen.held:
-        return ""
-    return (
-        f"{chosen.held} more are left alone: they are children that a parent still waits for. "
-        "Retry them instead (queues/retry_failed)."
-    )
+    words = ""
+    if awaited := chosen.held - chosen.scheduled:
+        words = (
+            f"{awaited} more are left alone: they are children that a parent still waits for. "
+            "Retry them instead (queues/retry_failed)."
+        )
+    if chosen.scheduled:
+        words += f" {chosen.scheduled} more are left alone: a job scheduler continues from them."
+    return words.strip()

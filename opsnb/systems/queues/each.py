@@ -1,62 +1,77 @@
-"""Work on chosen jobs, each by itself, in batches."""
+"""Work on chosen jobs, each judged by itself in the step that changes it, in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from opsnb.guard import Permit
-from opsnb.systems.queues import scripts
+from opsnb.systems.queues import layout, scripts
 from opsnb.systems.queues.connection import Pace, Session, writing
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.target import Target
 
-_BATCH = 200
-
-Arguments = tuple[list[str], list[Any]]
-"""The keys and the arguments of a script."""
+_BATCH = 500
+_RETRY_KEYS = ("events", "wait", "active", "marker", "prioritized", "pc")
 
 
 @dataclass
 class EachChosen:
-    """Does a script to each chosen job that still is as it was chosen."""
+    """Retries or removes each chosen job that still is as it was chosen."""
 
     target: Target
     queue: str
     selection: Selection
     chosen: Chosen
-    script: str
-    arguments: Callable[[Any, Selection, str], Arguments]
-    """Returns those of the script for one job."""
+    retries: bool
+    """Whether it retries them; else it removes them."""
     skipped: int = 0
     """How many had left their state meanwhile and were left alone."""
+    running: int = 0
+    """How many were being worked on meanwhile and were left alone."""
 
     def work(self, permit: Permit) -> Iterator[int]:
         """Do it; yields after each batch how many are done."""
         with writing(self.target, permit) as session:
-            queue, done, pace = session.queue(self.queue), 0, Pace(_BATCH)
-            ids = self.chosen.ids(with_held=self.script == scripts.RETRY)
-            while batch := list(islice(ids, pace.start())):
-                answers = session.run(self.each(session, queue, batch))
-                pace.end()
-                done += answers.count(scripts.DONE)
-                self.skipped += len(batch) - answers.count(scripts.DONE)
-                yield done
+            yield from self.rest(session)
 
-    async def each(self, session: Session, queue: Any, ids: list[str]) -> list[int]:
+    def rest(self, session: Session, done: int = 0) -> Iterator[int]:
+        """Do it to all but the first `done`, which are gone already."""
+        queue, pace = session.queue(self.queue), Pace(_BATCH)
+        ids = islice(self.chosen.ids(with_held=self.retries), done, None)
+        while batch := list(islice(ids, pace.start())):
+            answers = session.run(self._each(session, queue, batch))
+            pace.end()
+            done += answers.count(scripts.DONE)
+            self.running += answers.count(scripts.RUNNING)
+            self.skipped += sum(answer < 0 for answer in answers)
+            yield done
+
+    async def _each(self, session: Session, queue: Any, ids: Iterable[str]) -> list[int]:
         """Do it to `ids`, and return what the script answers for each."""
-        script = session.client.register_script(self.script)
-        async with session.client.pipeline(transaction=False) as pipe:
-            for job in ids:
-                keys, arguments = self.arguments(queue, self.selection, job)
-                await script(keys=keys, args=arguments, client=pipe)
-            return list(await pipe.execute())
+        keys = [queue.keys["meta"], queue.toKey(self.selection.state)]
+        keys += [queue.keys[name] for name in (_RETRY_KEYS if self.retries else ("repeat",))]
+        arguments = [queue.toKey(""), self.selection.until_ms, *ids]
+        script = scripts.RETRY if self.retries else scripts.REMOVE
+        return list(await layout.run(session, script, keys, arguments))
 
     @property
     def words(self) -> str:
         """What the measured effect must add: how many were left alone."""
-        if not self.skipped:
-            return ""
-        return f" {self.skipped} had left that state when their turn came and were left alone."
+        words = ""
+        if self.skipped:
+            words += (
+                f" {self.skipped} had left that state when their turn came and were left alone."
+            )
+        if self.running:
+            words += f" {self.running} were being worked on and were left alone."
+        return words
+
+
+def running_words(chosen: Chosen) -> str:
+    """Return how many more match and are left alone because they are being worked on."""
+    if not chosen.running:
+        return ""
+    return f"{chosen.running} more are left alone: their lock is held, so a worker is at them."

@@ -1,7 +1,7 @@
 """Hold queues still while something else is done, and let go of exactly those.
 
-Why a queue is held stands in BullMQ's own keys beside the pause, and is written first. So a run
-that is killed leaves behind what the next one needs to know which queues it paused.
+Why a queue is held is noted beside the pause, in one step with it. So a run that is killed leaves
+behind what the next one needs to know which queues it paused.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.guard import Permit
-from opsnb.systems.queues import connection
+from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.systems.queues.counts import MARK, counts_of, pause_of
-from opsnb.systems.queues.pausing import operator, resumed
+from opsnb.systems.queues.counts import counts_of, pause_of
+from opsnb.systems.queues.pausing import paused, resumed
 from opsnb.target import Target
 
 _POLL_S = 0.2
@@ -25,6 +25,22 @@ _POLL_S = 0.2
 def running(target: Target, queues: Sequence[str]) -> list[str]:
     """Return those of `queues` that are not paused. Raises UsageError for an unknown one."""
     return [row["queue"] for row in _pauses(target, queues) if not row["paused"]]
+
+
+def to_hold(target: Target, queues: Sequence[str], left: Sequence[str]) -> list[str]:
+    """Return those of `queues` that must be paused, after those that are `left` paused for us.
+
+    Raises UsageError for an unknown queue, Refused for one whose version of BullMQ is not known.
+    """
+    names = [*left, *running(target, queues)]
+
+    async def demand(session: Session) -> None:
+        for name in names:
+            await layout.demand(session, session.queue(name))
+
+    with reading(target) as session:
+        session.run(demand(session))
+    return names
 
 
 def held(target: Target, queues: Sequence[str], reason: str) -> list[str]:
@@ -43,7 +59,7 @@ def holding(target: Target, permit: Permit, queues: Sequence[str], reason: str) 
     try:
         with writing(target, permit) as session:
             for name in queues:
-                session.run(_hold(session, session.queue(name), reason))
+                session.run(paused(session, session.queue(name), reason))
         yield
     finally:
         _release(target, permit, queues, reason)
@@ -93,19 +109,6 @@ def _pauses(target: Target, queues: Sequence[str]) -> list[dict[str, Any]]:
         return []
     with reading(target) as session:
         return session.run(look(session))
-
-
-async def _hold(session: Session, queue: Any, reason: str) -> None:
-    if not (await pause_of(session, queue))["paused"]:
-        await _mark(session, queue, reason)
-        await queue.pause()
-        # Once more, behind the pause: a note that is older than it would be about another one.
-        await _mark(session, queue, reason)
-
-
-async def _mark(session: Session, queue: Any, reason: str) -> None:
-    moment = await connection.server_ms(session)
-    await session.client.hset(queue.keys["meta"], MARK, f"{moment} {operator()} {reason}")
 
 
 async def _let_go(session: Session, queue: Any, reason: str) -> None:

@@ -84,8 +84,12 @@ class Chosen:
     pages: list[str] = field(default_factory=list)
     """The ids, each page as JSON: a million of them takes 10 MB so."""
     held: int = 0
-    """How many of them are children that a parent still waits for."""
+    """How many of them must not be removed: a parent or a scheduler needs them."""
     held_pages: list[str] = field(default_factory=list)
+    scheduled: int = 0
+    """How many of those a scheduler needs."""
+    running: int = 0
+    """How many more match, and are being worked on: their lock is held."""
 
     def ids(self, *, with_held: bool) -> Iterator[str]:
         """Yield the chosen ids, the oldest first."""
@@ -124,11 +128,13 @@ def scan(session: Session, queue: Any, selection: Selection) -> Chosen:
         size = pace.start()
         arguments = [queue.toKey(""), first, selection.until_ms, offset, size]
         arguments += [selection.name, selection.reason]
-        read, last, ties, count, ids, held, held_ids = session.run(
-            script(keys=[queue.toKey(selection.state)], args=arguments)
+        read, last, ties, count, ids, held, held_ids, scheduled, running = session.run(
+            script(keys=[queue.toKey(selection.state), queue.keys["repeat"]], args=arguments)
         )
         pace.end()
         chosen.read += read
+        chosen.running += running
+        chosen.scheduled += scheduled
         if count:
             chosen.count += count
             chosen.held += held
@@ -147,15 +153,9 @@ async def count(session: Session, queue: Any, selection: Selection) -> int:
     return int(await session.client.zcount(key, selection.since_ms, selection.until_ms))
 
 
-async def first_ids(session: Session, queue: Any, selection: Selection) -> list[str]:
-    """Return a few of the oldest jobs in the selection's time."""
-    key, client = queue.toKey(selection.state), session.client
-    return list(await client.zrangebyscore(key, selection.since_ms, selection.until_ms, 0, _SAMPLE))
-
-
 async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
     """Return one row for each of `ids`: what an engineer asks about a finished job."""
-    fields = ["name", "finishedOn", "atm", "failedReason"]
+    fields = ["name", "finishedOn", "atm", "attemptsMade", "failedReason"]  # the 4th: BullMQ 4
     async with session.client.pipeline(transaction=False) as pipe:
         for job in ids:
             pipe.hmget(queue.toKey(job), fields)
@@ -165,10 +165,10 @@ async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
             "job": job,
             "name": name,
             "ended": clock(int(ended)) if ended else None,
-            "attempts": int(attempts or 0),
+            "attempts": int(attempts or attempts_4 or 0),
             "reason": shortened(reason or ""),
         }
-        for job, (name, ended, attempts, reason) in zip(ids, found, strict=True)
+        for job, (name, ended, attempts, attempts_4, reason) in zip(ids, found, strict=True)
     ]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opsnb.errors import Refused
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
-from opsnb.systems.queues import connection
+from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.flow import brakes
 from opsnb.target import Target
+
+_WITHOUT = 4  # the newest version of BullMQ without such a limit
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -17,9 +20,9 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
     """Limit a queue's concurrency.
 
     At most `concurrency` jobs are active at once, however many workers there are; 0 takes the limit
-    away. Raises UsageError for an unknown queue.
+    away. Raises UsageError for an unknown queue, Refused where its BullMQ has no such limit.
     """
-    before = brakes(target, queue).concurrency
+    server, before = _server(target, queue), brakes(target, queue).concurrency
     wanted = concurrency or None
     if wanted == before:
         summary = f"{queue}: {_words(before)} already: nothing to do."
@@ -51,15 +54,24 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
         f"-p limit={before or 'none'} --apply",
         work=work,
         verify=verify,
-        basis=(_server(target), before),
+        basis=(server, before),
         warning="A limit that is lower than what runs now slows the queue down."
         if wanted and before is None
         else "",
     )
 
 
-def _server(target: Target) -> str:
+def _server(target: Target, queue: str) -> str:
+    """Return the server's identity. Raises Refused where the queue's BullMQ has no such limit."""
+
     async def look(session: Session) -> str:
+        await connection.require(session, queue)
+        found = await layout.demand(session, session.queue(queue))
+        if found.major == _WITHOUT:
+            raise Refused(
+                f"Refused, nothing changed: {queue} is kept by {found.version}, and BullMQ "
+                f"{_WITHOUT} has no limit for a whole queue. Set `concurrency` of its workers."
+            )
         return await connection.identity(session)
 
     with reading(target) as session:

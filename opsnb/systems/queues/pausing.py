@@ -5,44 +5,44 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
-from opsnb.systems.queues import connection, route
+from opsnb.systems.queues import connection, layout, route
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.counts import MARK, paused_words, read_state
+from opsnb.systems.queues.layout import Layout
 from opsnb.systems.queues.route import Via
 from opsnb.target import Target
-
-_MOST_RESUMES = 10_000  # each brings back 7,000 jobs of a queue that an older BullMQ paused
 
 
 @action(needs=(SYSTEM,), resumable=True)
 def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Pause a queue.
 
-    Workers end what they have begun and take nothing new. Raises UsageError for an unknown queue.
+    Workers end what they have begun and take nothing new. Raises UsageError for an unknown queue,
+    Refused where the version of BullMQ is not known.
     """
-    taken = route.choose(target, queue, via)
-    server, row, now, _apart = _look(target, queue)
-    if now["paused"]:
-        summary = f"{queue} is {paused_words(now)} already: nothing to do."
+    seen, taken = _look(target, queue), _route(target, queue, via)
+    if seen.now["paused"]:
+        summary = f"{queue} is {paused_words(seen.now)} already: nothing to do."
     else:
         summary = (
-            f"Pause {queue}: {row['waiting']} waiting jobs stay where they are, and "
-            f"{row['active']} active ones run to their end."
+            f"Pause {queue}: {seen.row['waiting']} waiting jobs wait until it is resumed, and "
+            f"{seen.row['active']} active ones run to their end."
         )
     return Plan(
         summary=summary + taken.words,
-        planned=0 if now["paused"] else 1,
+        planned=0 if seen.now["paused"] else 1,
         unit="queues",
         command=f"curl -X POST {target.api.url}/api/queue/{queue}/pause",
         undo=f"opsnb run queues/resume -t {target.name} -p queue={queue} --apply",
-        work=_switch(target, queue, taken, "pause") if not now["paused"] else _nothing,
+        work=_switch(target, queue, taken, "pause") if not seen.now["paused"] else _nothing,
         verify=lambda: [_judge(target, queue, "paused", taken)],
-        sample=[{**row, **now}],
-        basis=(server, queue, now["paused"]),
+        sample=[{**seen.row, **seen.now}],
+        basis=(seen.server, queue, seen.now["paused"]),
         warning=taken.warning,
     )
 
@@ -51,21 +51,25 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
 def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Resume a queue.
 
-    Raises UsageError for an unknown queue.
+    Raises UsageError for an unknown queue, Refused where the version of BullMQ is not known.
     """
-    taken = route.choose(target, queue, via)
-    server, row, now, apart = _look(target, queue)
-    if now["paused"]:
+    seen, taken = _look(target, queue), _route(target, queue, via)
+    workers = seen.row["workers"]
+    if seen.now["paused"]:
+        by = "its" if workers is None else f"{workers}"
         summary = (
-            f"Resume {queue}, {paused_words(now)}: {row['workers']} workers take its "
-            f"{row['waiting']} waiting jobs."
+            f"Resume {queue}, {paused_words(seen.now)}: {by} workers take its "
+            f"{seen.row['waiting']} waiting jobs."
         )
-    elif apart:
-        summary = f"Give {queue} the {apart} jobs back that a resume which was cut off left apart."
+    elif seen.layout.stranded:
+        summary = (
+            f"Give {queue} the {seen.layout.stranded} jobs back that a resume which was "
+            "interrupted left apart."
+        )
     else:
         summary = f"{queue} is not paused: nothing to do."
-    needed = bool(now["paused"] or apart)
-    lonely = needed and not row["workers"]
+    needed = bool(seen.now["paused"] or seen.layout.stranded)
+    lonely = needed and workers == 0
     return Plan(
         summary=summary + taken.words,
         planned=1 if needed else 0,
@@ -74,8 +78,8 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
         undo=f"opsnb run queues/pause -t {target.name} -p queue={queue} --apply",
         work=_switch(target, queue, taken, "resume") if needed else _nothing,
         verify=lambda: [_judge(target, queue, "running", taken)],
-        sample=[{**row, **now}],
-        basis=(server, queue, now["paused"]),
+        sample=[{**seen.row, **seen.now}],
+        basis=(seen.server, queue, seen.now["paused"]),
         warning=" ".join(
             filter(None, (taken.warning, "No worker is connected to take them." if lonely else ""))
         ),
@@ -87,51 +91,77 @@ def operator() -> str:
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
-def _look(target: Target, queue: str) -> tuple[str, Row, Row, int]:
-    """Return the server's identity, the queue's row of counts, its pause, and the jobs set apart.
+@dataclass(frozen=True)
+class _Seen:
+    server: str
+    """The identity of the server's run."""
+    row: Row
+    """The counts of the queue."""
+    now: Row
+    """Whether it is paused, since when and by whom."""
+    layout: Layout
 
-    An older BullMQ sets the jobs of a paused queue apart; those of one that is not are stranded.
-    """
 
-    async def look(session: Session) -> tuple[str, Row, Row, int]:
+def _look(target: Target, queue: str) -> _Seen:
+    async def look(session: Session) -> _Seen:
         row, now = await read_state(session, queue)
-        key = session.queue(queue).keys["paused"]
-        apart = 0 if now["paused"] else await session.client.llen(key)
-        return await connection.identity(session), row, now, apart
+        found = await layout.read(session, session.queue(queue))
+        return _Seen(await connection.identity(session), row, now, found)
 
     with reading(target) as session:
         return session.run(look(session))
 
 
+def _route(target: Target, queue: str, via: Via) -> route.Route:
+    """Return the way to switch `queue`. Raises Refused when nobody knows how."""
+    with reading(target) as session:
+        found = session.run(layout.read(session, session.queue(queue)))
+        taken = route.choose(target, queue, via, unless=found.loses_by_service)
+        if not taken.by_api:
+            session.run(layout.demand(session, session.queue(queue)))
+    return taken
+
+
 def _switch(
     target: Target, queue: str, taken: route.Route, verb: Literal["pause", "resume"]
 ) -> Callable[[Permit], Iterator[int]]:
-    steps = {"pause": _pause, "resume": resumed}
+    steps = {"pause": paused, "resume": resumed}
 
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as session:
-            taken.post(queue, verb, permit)
-            session.run(steps[verb](session, session.queue(queue)))
+            at = session.queue(queue)
+            if not (taken.post(queue, verb, permit) and session.run(_is_done(session, at, verb))):
+                session.run(steps[verb](session, at))
+            elif verb == "pause":
+                session.run(_note(session, at))
             yield 1
 
     return work
 
 
-async def _pause(session: Session, queue: Any) -> None:
-    """Pause, and note who did it; to pause again what the API has paused changes nothing."""
-    meta, now = queue.keys["meta"], await connection.server_ms(session)
-    if not await queue.isPaused():
-        await queue.pause()
-    await session.client.hset(meta, MARK, f"{now} {operator()}")
+async def _is_done(session: Session, queue: Any, verb: Literal["pause", "resume"]) -> bool:
+    """Return whether the API has done what it says."""
+    found = await layout.read(session, queue)
+    return found.paused if verb == "pause" else not (found.paused or found.stranded)
+
+
+async def _text(session: Session, reason: str) -> str:
+    return f"{await connection.server_ms(session)} {operator()} {reason}".rstrip()
+
+
+async def _note(session: Session, queue: Any) -> None:
+    """Note who had it paused."""
+    await session.client.hset(queue.keys["meta"], MARK, await _text(session, ""))
+
+
+async def paused(session: Session, queue: Any, reason: str = "") -> None:
+    """Pause, and note in the same step who did it and why; nothing changes when it is paused."""
+    await layout.pause(session, queue, MARK, await _text(session, reason))
 
 
 async def resumed(session: Session, queue: Any) -> None:
-    """Resume; a queue that an older BullMQ paused gives its jobs back 7,000 at a time."""
-    for _ in range(_MOST_RESUMES):
-        left = await queue.resume()
-        if not left:
-            break
-    await session.client.hdel(queue.keys["meta"], MARK)
+    """Resume, with all its jobs, whichever version of BullMQ has paused it."""
+    await layout.resume(session, queue, MARK)
 
 
 def _nothing(_: Permit) -> Iterator[int]:
@@ -141,15 +171,28 @@ def _nothing(_: Permit) -> Iterator[int]:
 def _judge(
     target: Target, queue: str, wanted: Literal["paused", "running"], taken: route.Route
 ) -> Finding:
-    _, row, now, apart = _look(target, queue)
-    if bool(now["paused"]) != (wanted == "paused"):
-        message = f"{queue} is {'paused' if now['paused'] else 'not paused'} all the same."
-        return Finding(status=Status.CRIT, message=message + taken.told, rows=[row])
-    if apart:
-        message = f"{queue} runs, but {apart} of its jobs are still set apart; resume it again."
-        return Finding(status=Status.CRIT, message=message + taken.told, rows=[row])
-    if wanted == "paused":
-        message = f"{queue} is {paused_words(now)}; {row['active']} jobs still run to their end."
-    else:
-        message = f"{queue} runs: {row['waiting']} waiting, {row['workers']} workers."
-    return Finding(status=Status.OK, message=message + taken.told, rows=[row])
+    seen = _look(target, queue)
+    status, message = _effect(queue, wanted, seen)
+    return Finding(status=status, message=message + taken.told, rows=[seen.row])
+
+
+def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
+    found, row = seen.layout, seen.row
+    if found.paused != (wanted == "paused"):
+        return Status.CRIT, f"{queue} is {'paused' if found.paused else 'not paused'} all the same."
+    if found.stranded:
+        return Status.CRIT, (
+            f"{queue} runs, but {found.stranded} of its jobs are still set apart; resume it again."
+        )
+    if wanted == "running":
+        workers = "" if row["workers"] is None else f", {row['workers']} workers"
+        return Status.OK, f"{queue} runs: {row['waiting']} waiting{workers}."
+    message = f"{queue} is {paused_words(seen.now)}; {row['active']} jobs still run to their end."
+    if found.loses_by_service or (found.major in {4, 5} and found.in_wait):
+        return Status.WARN, (
+            f"{message} {found.in_wait} of its jobs are in `wait`, where a service with another "
+            f"version of BullMQ adds them: a worker of BullMQ 4 takes them all the same, and a "
+            f"resume by the service may lose them. Resume with: "
+            f"opsnb run queues/resume -p queue={queue} --apply"
+        )
+    return Status.OK, message

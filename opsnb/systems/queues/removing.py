@@ -8,7 +8,7 @@ from opsnb.check import check
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
-from opsnb.systems.queues import connection, scripts
+from opsnb.systems.queues import connection, layout, scripts
 from opsnb.systems.queues.active import Active, active_jobs, read_active
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.words import and_list, span
@@ -48,13 +48,14 @@ def remove_stuck(
 ) -> Plan:
     """Remove stuck jobs.
 
-    Those that are active for more than `longer_than_min` minutes and that nobody works on: the
-    lock has expired, or the worker that holds it is gone. Only `job` (an id) where one is given.
-    Their children stay. Raises UsageError for an unknown queue, a job that is not there or not
-    active, and Refused for one that is being worked on.
+    Those that are active for more than `longer_than_min` minutes and that nobody works on: their
+    lock has expired. Only `job` (an id) where one is given. Their children stay. Raises UsageError
+    for an unknown queue, a job that is not there or not active, and Refused for one that is being
+    worked on, and where the version of BullMQ is not known.
     """
     with reading(target) as session:
         active = session.run(read_active(session, queue))
+        session.run(layout.demand(session, session.queue(queue)))
         server = session.run(connection.identity(session))
         if former:
             meant = set(former.terms["jobs"])
@@ -69,14 +70,10 @@ def remove_stuck(
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as session:
             at, done = session.queue(queue), 0
-            script = session.client.register_script(scripts.REMOVE_STUCK)
-            gone = {one.id for one in session.run(read_active(session, queue)) if one.is_abandoned}
+            keys = [at.keys["meta"], at.keys["active"], at.keys["repeat"]]
             for one in found:
-                answer = 0
-                if one.id in gone:
-                    keys = [at.toKey(one.id), at.keys["repeat"], at.keys["active"]]
-                    arguments = [one.id, 0, at.keys[""], one.token]
-                    answer = session.run(script(keys=keys, args=arguments))
+                arguments = [at.keys[""], one.id, one.since_ms or ""]
+                answer = session.run(layout.run(session, scripts.REMOVE_STUCK, keys, arguments))
                 if answer == scripts.DONE:
                     done += 1
                 else:
@@ -85,14 +82,21 @@ def remove_stuck(
 
     def verify() -> list[Finding]:
         with reading(target) as session:
-            now = {one.id for one in session.run(read_active(session, queue)) if one.is_abandoned}
-        left = [one.id for one in found if one.id in now]
-        words = "None of them is active any more."
+            now = session.run(read_active(session, queue))
+        stuck_now = [one.id for one in now if one.is_stuck(longer_than_min) and job in ("", one.id)]
+        left = [one.id for one in found if one.id in stuck_now]
+        status, words = Status.OK, f"No job of {queue} is stuck, of {len(now)} active ones."
         if left:
+            status = Status.CRIT
             words = f"{len(left)} are still stuck: {and_list(left[:5])}."
+        elif stuck_now:
+            status = Status.WARN
+            words = f"{len(stuck_now)} more are stuck since: {and_list(stuck_now[:5])}."
+        elif job:
+            words = f"Job {job} of {queue} is not stuck any more."
         if skipped:
-            words += f" {len(skipped)} moved meanwhile and were left alone."
-        return [Finding(status=Status.CRIT if left else Status.OK, message=words)]
+            words += f" {len(skipped)} had a worker or had left meanwhile, and were left alone."
+        return [Finding(status=status, message=words)]
 
     return Plan(
         summary=f"Remove {len(found)} of the active jobs of {queue}: active for over {limit}, "
@@ -126,8 +130,9 @@ def _demand_stuck(
             "Wait until it ends, or end its worker first."
         )
     if not one.is_stuck(longer_than_min):
+        since = f"is active for {span(one.age_s)} only" if one.since_ms else "may just be taken"
         raise Refused(
-            f"Job {job} of {queue} is active for {span(one.age_s)} only: nothing was changed. "
+            f"Job {job} of {queue} {since}: nothing was changed. "
             "BullMQ gives such a job to another worker by itself; wait, or lower longer_than."
         )
 

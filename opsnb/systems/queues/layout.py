@@ -1,0 +1,134 @@
+"""Which version of BullMQ keeps a queue, and steps that act in that version's layout.
+
+Versions differ in where the waiting jobs of a paused queue are. A step in the wrong layout loses
+jobs: the service's next pause or resume renames one list over the other. Each queue's `meta` says
+which version keeps it; the scripts read it in the same step as they act.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import redis.exceptions
+
+from opsnb.errors import BadAnswer, Refused
+from opsnb.systems.queues import scripts
+from opsnb.systems.queues.connection import SYSTEM, Session
+
+_KNOWN = (4, 5, 6)
+_MOST_MOVED = 5000  # entries of a list by one call: about a millisecond
+_MOST_CALLS = 10_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the waiting jobs of a queue are."""
+
+    version: str
+    """As its `meta` has it, like `bullmq:5.81.5`; empty where it has none."""
+    paused: bool
+    in_wait: int
+    """Jobs in the list that workers take from."""
+    in_paused: int
+    """Jobs in the list that BullMQ 4 and 5 keep while the queue is paused."""
+
+    @property
+    def major(self) -> int | None:
+        """The major version, when it is one whose layout is known."""
+        match = re.match(r"bullmq:(\d+)\.", self.version)
+        return int(match[1]) if match and int(match[1]) in _KNOWN else None
+
+    @property
+    def stranded(self) -> int:
+        """How many jobs no worker takes, though the queue is not paused."""
+        return 0 if self.paused else self.in_paused
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether both lists have jobs: to rename one over the other, as BullMQ 4 and 5 do, loses.
+
+        That comes of services with different versions, and of a resume that was interrupted.
+        """
+        return bool(self.in_wait and self.in_paused)
+
+    @property
+    def loses_by_service(self) -> str:
+        """What the API, which leaves it to the service's own BullMQ, would do to it, or nothing."""
+        if not self.is_mixed or self.major == max(_KNOWN):
+            return ""
+        lost = min(self.in_wait, self.in_paused)
+        return f"might lose {lost} jobs: waiting jobs are in both lists, `wait` and `paused`"
+
+
+async def read(session: Session, queue: Any) -> Layout:
+    """Return where the waiting jobs of `queue` are."""
+    keys = queue.keys
+    async with session.client.pipeline(transaction=True) as pipe:
+        pipe.hmget(keys["meta"], ["version", "paused"])
+        for name in ("wait", "paused"):
+            pipe.llen(keys[name])
+            pipe.lindex(keys[name], -1)
+        (version, paused), *lists = await pipe.execute()
+    in_wait, in_paused = (
+        # BullMQ 4 marks there that there are delayed or prioritized jobs.
+        length - ((last or "").startswith("0:"))
+        for length, last in zip(lists[::2], lists[1::2], strict=True)
+    )
+    return Layout(version or "", paused is not None, in_wait, in_paused)
+
+
+async def demand(session: Session, queue: Any) -> Layout:
+    """Return where the waiting jobs of `queue` are. Raises Refused for an unknown version."""
+    found = await read(session, queue)
+    if found.major:
+        return found
+    meta = queue.keys["meta"]
+    if found.version:
+        raise Refused(
+            f"Refused, nothing changed: {queue.name} is kept by '{found.version}', and opsnb knows "
+            f"the layouts of BullMQ 4, 5 and 6. Let its service do this."
+        )
+    raise Refused(
+        f"Refused, nothing changed: {meta} does not say which version of BullMQ keeps "
+        f"{queue.name}, and in the wrong layout jobs get lost. Let its service do this, or say "
+        f"which version all its services run, 5 for example: "
+        f"redis-cli HSET '{meta}' version bullmq:5.0.0"
+    )
+
+
+async def run(session: Session, script: str, keys: list[str], arguments: list[Any]) -> Any:
+    """Return what `script` answers. Raises BadAnswer when the version is not known any more."""
+    try:
+        return await session.client.register_script(script)(keys=keys, args=arguments)
+    except redis.exceptions.ResponseError as error:
+        if str(error).startswith("LAYOUT"):
+            raise BadAnswer(
+                SYSTEM, f"{keys[0]} no longer says which version of BullMQ keeps the queue."
+            ) from error
+        raise
+
+
+async def pause(session: Session, queue: Any, field: str, note: str) -> bool:
+    """Pause `queue`, with `note` in that field of its `meta`; return False if it was paused."""
+    keys = [queue.keys[name] for name in ("meta", "wait", "paused", "marker", "events")]
+    return await _until_done(session, scripts.PAUSE, keys, [_MOST_MOVED, field, note]) == 0
+
+
+async def resume(session: Session, queue: Any, field: str) -> None:
+    """Resume `queue`, and take the note from that field of its `meta`."""
+    names = ("meta", "wait", "paused", "marker", "events", "prioritized", "delayed")
+    keys = [queue.keys[name] for name in names]
+    await _until_done(session, scripts.RESUME, keys, [_MOST_MOVED, field])
+
+
+async def _until_done(session: Session, script: str, keys: list[str], arguments: list[Any]) -> int:
+    """Call `script` until it has nothing left to move; return its last answer, 0 or less."""
+    for _ in range(_MOST_CALLS):
+        left = int(await run(session, script, keys, arguments))
+        if left <= 0:
+            return left
+    raise BadAnswer(
+        SYSTEM, f"Jobs are added to the queue faster than they can be moved; {left} left."
+    )
