@@ -349,12 +349,12 @@ class Guard:
         try:
             with evidence.collected() as gaps:
                 found = measure()
-            found = [evidence.judged(finding, gaps) for finding in found]
+            found = [_proving(record, evidence.judged(finding, gaps)) for finding in found]
         except OpsnbError as error:
             found = [_finding(record, Status.UNKNOWN, f"The effect could not be measured: {error}")]
-        record.verified = record.state is ActionState.APPLIED and all(
-            finding.status is Status.OK for finding in found
-        )
+        if record.planned or record.continues:  # where nothing was to do, nothing is verified
+            shown = bool(found) and all(finding.status is Status.OK for finding in found)
+            record.verified = record.state is ActionState.APPLIED and shown
         self._journal(record)
         return [
             finding.model_copy(
@@ -385,6 +385,17 @@ class Guard:
 
     def _safe(self, record: ActionRecord) -> ActionRecord:
         return ActionRecord.model_validate(self.redactor.tree(record.model_dump(mode="json")))
+
+
+def _proving(record: ActionRecord, finding: Finding) -> Finding:
+    """Return a finding of the verification; after an action that did not end, none is ok.
+
+    What is measured then may be as it should be, but not by what the action did.
+    """
+    if record.state is ActionState.APPLIED or finding.status is not Status.OK:
+        return finding
+    message = f"{finding.message} This proves nothing: {record.title} did not complete."
+    return finding.model_copy(update={"status": Status.UNKNOWN, "message": message})
 
 
 _UNWRITTEN = "The journal could not be written: were this killed, nobody would know how far it came"

@@ -143,5 +143,5 @@ def test_a_runbook_plans_without_changing_anything_and_applies_exactly_its_plan(
     for action in result.actions:
         assert action.state is ActionState.APPLIED, json.dumps(action.model_dump(mode="json"))
         assert action.applied == action.planned
-        assert action.verified
+        assert action.verified or not action.planned
     scenario.effect(quiet, result)

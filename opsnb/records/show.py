@@ -252,7 +252,7 @@ def _actions(result: RunResult) -> Iterator[RenderableType]:
             sample = Rows(action.sample, max(action.planned, len(action.sample)))
             yield Padding(sample, (0, 0, 0, 2))
     if any(action.state is ActionState.PLANNED and action.planned for action in result.actions):
-        yield Text("\nNothing of that was done. The same command with --apply does it.")
+        yield Text("\nDry run: nothing was changed. To apply, add --apply.")
 
 
 def done(action: ActionRecord) -> str:
@@ -264,6 +264,8 @@ def done(action: ActionRecord) -> str:
     if action.cut_off:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
         return f"Cut off, when it was being applied; {known}: {action.summary}"
+    if not action.planned and not action.continues:
+        return f"Nothing to do: {action.summary}"
     effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
     count = f"{action.applied} of {action.planned} {action.unit}"
     return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"

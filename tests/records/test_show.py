@@ -84,7 +84,7 @@ def test_a_plan_says_what_and_whether_it_can_be_undone() -> None:
     )
     text = printed(show.record(make_result(actions=[plan]), "x"))
     for part in ("undo        cannot be undone", "warning     Jobs of others", "  9    timeout",
-                 "... and 30 more", "The same command with --apply does it."):  # fmt: skip
+                 "... and 30 more", "To apply, add --apply."):  # fmt: skip
         assert part in text
     assert "10   timeout" not in text
     done = step("queues.clean", ActionState.APPLIED, planned=1, applied=1, undo="put it back")
