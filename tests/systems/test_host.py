@@ -407,7 +407,7 @@ def test_processes_over_ssh(far: Target, tmp_path: Path) -> None:
     settings = Processes(names=("app",), command=str(command))
     assert processes.up(far.model_copy(update={"processes": settings})).status is Status.OK
     missing = Processes(names=("app",), command=str(tmp_path / "none"))
-    with pytest.raises(BadAnswer, match=re.escape("[targets.far.processes]")):
+    with pytest.raises(Misconfigured, match=re.escape("[targets.far.processes]")):
         processes.up(far.model_copy(update={"processes": missing}))
 
 

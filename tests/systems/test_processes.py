@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from opsnb.errors import BadAnswer, NotConfigured, TimedOut
+from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
 from opsnb.settings import Processes
 from opsnb.systems import processes
@@ -150,7 +150,7 @@ def test_nothing_named_and_nothing_listed(manager: Path) -> None:
 
 @pytest.mark.parametrize("output", ["", "nonsense", "[1, 2]", '[{"name": "app"', "{}"])
 def test_what_is_not_a_list(manager: Path, output: str) -> None:
-    with pytest.raises(BadAnswer, match="did not list its processes"):
+    with pytest.raises(BadAnswer, match="did not list its processes|is no whole JSON"):
         check(manager, printing(output), "app")
 
 
@@ -167,7 +167,9 @@ def test_a_manager_that_hangs(manager: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_manager_that_is_not_installed(tmp_path: Path) -> None:
     settings = Processes(names=("app",), command=str(tmp_path / "none"))
-    with pytest.raises(BadAnswer, match=r"Set manager and command in \[targets\.t\.processes\]"):
+    with pytest.raises(
+        Misconfigured, match=r"Set manager and command in \[targets\.t\.processes\]"
+    ):
         processes.up(Target(name="t", processes=settings))
 
 

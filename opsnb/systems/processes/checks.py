@@ -10,11 +10,14 @@ from opsnb.model import Finding, Row, Status, worst
 from opsnb.settings import Processes
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
-from opsnb.systems.processes.listing import SYSTEM, DaemonGone, Process, groups_of, listed
+from opsnb.systems.processes.listing import groups_of, listed
+from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
 from opsnb.target import Target
 
+_MOST_DONE = 3
 
-@check(needs=(HOST,))
+
+@check(needs=(HOST,), limit_s=20.0)
 def up(target: Target) -> Finding:
     """Processes are up.
 
@@ -47,7 +50,7 @@ def judge(found: Sequence[Process], settings: Processes) -> Finding:
         for sentence in [_trouble(name, members, settings.manager)]
     ]
     judged = [process for members in groups.values() for process in members]
-    down = sum(not p.is_up for p in judged) + sum(not members for members in groups.values())
+    down = sum(p.is_down for p in judged) + sum(not members for members in groups.values())
     missing = [Process(name, "missing", is_up=False) for name in groups if not groups[name]]
     rows = [row_of(process) for process in (*missing, *found)]
     message = " ".join(sentence for _, sentence in troubles) or _all_well(groups)
@@ -56,8 +59,8 @@ def judge(found: Sequence[Process], settings: Processes) -> Finding:
 
 
 def _group_status(members: Sequence[Process]) -> Status:
-    """Return crit when none of `members` is up, warn when they are up, but not as they should."""
-    if not any(process.is_up for process in members):
+    """Return crit when all of `members` are down, warn when some are, or not as they should be."""
+    if all(process.is_down for process in members):
         return Status.CRIT
     return Status.OK if all(process.status is Status.OK for process in members) else Status.WARN
 
@@ -65,12 +68,15 @@ def _group_status(members: Sequence[Process]) -> Status:
 def _trouble(name: str, members: Sequence[Process], manager: str) -> str:
     if not members:
         return f"{name} is not known to {manager}: start it, or correct its name."
-    down = [process for process in members if not process.is_up]
+    down = [process for process in members if process.is_down]
     if down:
         who = name if len(members) == 1 else f"{len(down)} of {len(members)} instances of {name}"
         verb = "is" if len(down) == 1 else "are"
         states = ", ".join(sorted({process.state for process in down}))
         return f"{who} {verb} not up ({states}{_restarts(down)}): see its log, then start it."
+    failed = [process for process in members if process.is_job and process.status is Status.WARN]
+    if failed:
+        return f"{name} failed when it last ran ({failed[0].state}): see its log."
     if any(process.is_unhealthy for process in members):
         return f"{name} is up, but its own health check fails."
     failures = max(process.failures for process in members)
@@ -83,11 +89,17 @@ def _restarts(processes: Iterable[Process]) -> str:
 
 
 def _all_well(groups: dict[str, list[Process]]) -> str:
-    names = [
-        name if len(members) == 1 else f"{name} ({len(members)} instances)"
-        for name, members in groups.items()
-    ]
-    return f"{_listing(names)} {'is' if len(names) == 1 else 'are'} up."
+    """Say what is up, and how what is done has ended."""
+    up, done = [], []
+    for name, members in groups.items():
+        if any(process.is_up for process in members):
+            up.append(name if len(members) == 1 else f"{name} ({len(members)} instances)")
+        else:
+            done.append(f"{name} {members[0].says or 'has ended well'}")
+    more = len(done) - _MOST_DONE
+    shown = [*done[:_MOST_DONE], *([f"{more} more have ended well"] if more > 0 else [])]
+    said = [f"{_listing(up)} {'is' if len(up) == 1 else 'are'} up"] if up else []
+    return f"{', '.join([*said, *shown])}."
 
 
 def _all_down(names: Sequence[str], why: str) -> Finding:
@@ -115,5 +127,5 @@ def row_of(process: Process) -> Row:
         "uptime_s": None if process.uptime_s is None else round(process.uptime_s),
         "memory_bytes": process.memory_bytes,
         "cpu_percent": process.cpu_percent,
-        "status": Status.OK if process.is_finished else process.status,
+        "status": process.status,
     }

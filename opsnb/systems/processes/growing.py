@@ -6,7 +6,8 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
-from opsnb.systems.processes.listing import Process, listed
+from opsnb.systems.processes.listing import listed
+from opsnb.systems.processes.process import Process
 from opsnb.target import Target
 from opsnb.trend import Trend, trend
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from opsnb.errors import UsageError, did_you_mean
+from opsnb import evidence
+from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Status, now
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
-from opsnb.systems.processes.listing import (
-    SYSTEM,
-    DaemonGone,
-    Process,
-    groups_of,
-    listed,
-    program_of,
-)
+from opsnb.systems.processes.listing import groups_of, listed
+from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
+from opsnb.systems.queues.words import and_list
 from opsnb.target import Target
 
 _COMMAND_S = 60.0
@@ -27,17 +23,21 @@ _SETTLE_S = 5.0  # for so long a process stays up before it counts as started
 _PATIENCE_S = 30.0
 _POLL_S = 1.0
 
+Groups = dict[str, list[Process]]
+Starts = Mapping[str, frozenset[tuple[str, int | None]]]
+"""By process: when its instances were started, and their process ids."""
+
 
 @action(needs=(HOST,), resumable=True)
 def restart(target: Target, former: ActionRecord | None, also: str = "") -> Plan:
     """Restart what is not up.
 
-    Only the processes that are not up, and `also`, which its manager may take for up. Raises
-    UsageError when there is no such process, BadAnswer when the manager cannot be asked.
+    Only the processes that are not up, and `also`, which its manager may take for up. What has
+    done its work is never started. Raises UsageError when there is no such process, BadAnswer when
+    the manager cannot be asked.
     """
     is_gone, groups = _look(target)
-    if also and also not in groups:
-        raise UsageError(f"There is no process '{also}'." + did_you_mean(also, groups))
+    _demand_known(target, groups, also)
     down = _down(groups)
     names = [name for name in groups if name in down or name == also]
     if former:
@@ -48,32 +48,45 @@ def restart(target: Target, former: ActionRecord | None, also: str = "") -> Plan
         ]
     unknown = [] if is_gone else [name for name in names if not groups[name]]
     known = [name for name in names if name not in unknown]
-    commands = _commands(target, groups, known, is_gone=is_gone)
+    commands = _commands(target, groups, known, also, is_gone=is_gone)
+    planned = len(known) or len(commands)
+    before = {} if former else {name: _starts(groups[name]) for name in known}
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
         for done, argv in enumerate(commands, 1):
-            host_of(target, SYSTEM, _COMMAND_S).run(argv, _COMMAND_S)
-            yield len(known) if is_gone else done
+            host = host_of(target, SYSTEM, _COMMAND_S)
+            host.do(argv, _COMMAND_S, environment(host, target.processes))
+            yield planned if is_gone else done
 
+    stem = shlex.join(program(target.processes))
     return Plan(
-        summary=_summary(groups, known),
-        planned=len(known),
+        summary=_summary(groups, known, is_gone=is_gone),
+        planned=planned,
         unit="processes",
-        command="; ".join(map(shlex.join, commands)) or f"{program_of(target)} restart NAME",
+        command="; ".join(map(shlex.join, commands)) or f"{stem} restart NAME",
         undo="",
         work=work,
-        verify=lambda: [_steady(target, former.terms["names"] if former else names)],
+        verify=lambda: [_steady(target, former.terms["names"] if former else names, before)],
         sample=[row_of(process) for name in known for process in groups[name]],
-        warning=f"{target.processes.manager} does not know {' and '.join(unknown)}: start it the "
-        "way it was first started."
-        if unknown
-        else "",
+        warning=" ".join(_warnings(target, groups, unknown)),
         terms={"names": names},
     )
 
 
-def _look(target: Target) -> tuple[bool, dict[str, list[Process]]]:
+def _demand_known(target: Target, groups: Groups, also: str) -> None:
+    if also and also not in groups:
+        raise UsageError(f"There is no process '{also}'." + did_you_mean(also, groups))
+    members = groups.get(also, [])
+    if members and all(process.is_finished or process.is_job for process in members):
+        says = members[0].says or f"is {members[0].state}"
+        raise UsageError(
+            f"{also} {says}: it runs when it is due. If it is to run now, start it by hand: "
+            f"{shlex.join([*program(target.processes), 'start', also])}"
+        )
+
+
+def _look(target: Target) -> tuple[bool, Groups]:
     """Return whether the manager itself is gone, and the instances of each process."""
     try:
         return False, groups_of(listed(target), target.processes)
@@ -81,12 +94,17 @@ def _look(target: Target) -> tuple[bool, dict[str, list[Process]]]:
         return True, {name: [] for name in target.processes.names}
 
 
-def _down(groups: dict[str, list[Process]]) -> set[str]:
+def _down(groups: Groups) -> set[str]:
+    """Return the names of those of which something is down that is not on its way up."""
     return {
         name
         for name, members in groups.items()
-        if not members or any(not process.is_up for process in members)
+        if not members or any(each.is_down and not each.is_starting for each in members)
     }
+
+
+def _starts(members: Sequence[Process]) -> frozenset[tuple[str, int | None]]:
+    return frozenset((member.started, member.pid) for member in members)
 
 
 def _is_newer(members: Sequence[Process], former: ActionRecord) -> bool:
@@ -97,45 +115,91 @@ def _is_newer(members: Sequence[Process], former: ActionRecord) -> bool:
 
 
 def _commands(
-    target: Target, groups: dict[str, list[Process]], names: Sequence[str], *, is_gone: bool
+    target: Target, groups: Groups, names: Sequence[str], also: str, *, is_gone: bool
 ) -> list[list[str]]:
     """Return the manager's command for each of `names`, or the one that brings all back."""
-    program = program_of(target)
+    argv = program(target.processes)
     if is_gone:
-        return [[program, "resurrect"]] if names else []
-    # By the name that the manager itself lists: docker knows no names of compose services.
-    called = {name: list(dict.fromkeys(p.name for p in groups[name])) for name in names}
-    return [[program, "restart", *called[name]] for name in names]
+        return [[*argv, "resurrect"]]
+    found = []
+    for name in names:
+        members = groups[name]
+        down = [process for process in members if process.is_down]
+        if name != also and len(down) < len(members):
+            # Those that are up go on: each of the others is called by what names it alone.
+            called = [process.handle or process.name for process in down]
+        else:
+            # By the name that the manager itself lists: docker knows no names of compose services.
+            called = [process.name for process in members]
+        word = "unpause" if any("(Paused)" in each.state for each in down) else "restart"
+        found.append([*argv, word, *dict.fromkeys(called)])
+    return found
 
 
-def _summary(groups: dict[str, list[Process]], names: Sequence[str]) -> str:
-    if not names:
-        return f"Nothing to restart: {' and '.join(groups) or 'everything'} up."
-    states = [f"{name} ({_state(groups[name])})" for name in names]
-    return f"Restart {' and '.join(states)}; nothing else is touched."
+def _summary(groups: Groups, names: Sequence[str], *, is_gone: bool) -> str:
+    if is_gone and not names:
+        return "Bring back what pm2 has saved, for its daemon is not running."
+    if names:
+        states = [f"{name} ({_state(groups[name])})" for name in names]
+        return f"Restart {and_list(states)}; nothing else is touched."
+    up = [name for name, members in groups.items() if any(each.is_up for each in members)]
+    if not up:
+        return "Nothing to restart."
+    return f"Nothing to restart: {and_list(up)} {'is' if len(up) == 1 else 'are'} up."
+
+
+def _warnings(target: Target, groups: Groups, unknown: Sequence[str]) -> Iterator[str]:
+    if unknown:
+        yield (
+            f"{target.processes.manager} does not know {and_list(unknown)}: start it the way it "
+            "was first started, or correct its name."
+        )
+    for name, members in groups.items():
+        if any(each.is_job and each.status is Status.WARN for each in members):
+            yield f"{name} failed when it last ran ({members[0].state}); it runs when it is due."
+        if any(each.is_starting for each in members):
+            yield f"{name} is starting, so it is left alone."
 
 
 def _state(members: Sequence[Process]) -> str:
     return ", ".join(dict.fromkeys(process.state for process in members)) or "not running"
 
 
-def _steady(target: Target, names: Sequence[str]) -> Finding:
+def _steady(target: Target, names: Sequence[str], before: Starts) -> Finding:
     """Wait until all of `names` have been up for a while, and say whether they are."""
     ends = time.monotonic() + _PATIENCE_S
     while True:
-        _, groups = _look(target)
+        is_gone, groups = _look(target)
         members = {name: groups.get(name, []) for name in names or groups}
-        if all(found and all(map(_is_steady, found)) for found in members.values()):
+        if not members and not is_gone:
+            raise BadAnswer(SYSTEM, f"{target.processes.manager} lists no process to be verified.")
+        unsteady = [name for name, found in members.items() if not _all_steady(found)]
+        same = [name for name, found in members.items() if _is_as_before(found, before.get(name))]
+        if members and not unsteady and not same:
             break
         if time.monotonic() > ends:
-            return _unsteady(members)
+            return _unsteady(members, unsteady, same)
         time.sleep(max(_POLL_S, _steady_in_s(members)))
+    for name in names:
+        if all(not each.started and each.pid is None for each in members[name]):
+            evidence.partial(f"whether {name} was started again, for its manager does not say when")
     rows = [row_of(process) for found in members.values() for process in found]
-    message = f"Up for more than {_SETTLE_S:.0f} s: {' and '.join(members)}."
-    return Finding(status=Status.OK, message=message, rows=rows)
+    up = [name for name, found in members.items() if any(each.is_up for each in found)]
+    done = [name for name in members if name not in up]
+    message = f"Up for more than {_SETTLE_S:.0f} s: {and_list(up)}." if up else ""
+    message += f" Done: {and_list(done)}." if done else ""
+    return Finding(status=Status.OK, message=message.strip(), rows=rows)
 
 
-def _steady_in_s(members: dict[str, list[Process]]) -> float:
+def _is_as_before(
+    found: Sequence[Process], before: frozenset[tuple[str, int | None]] | None
+) -> bool:
+    """Say whether something is still the one that was to be restarted, and it can be told."""
+    known = {start for start in before or () if start[0] or start[1]}
+    return bool(known) and bool(found) and _starts(found) == before
+
+
+def _steady_in_s(members: Mapping[str, Sequence[Process]]) -> float:
     """Return in how many seconds all can be steady, 0 when one is yet to come up.
 
     To ask its manager before that would only load the machine on which they start.
@@ -149,19 +213,36 @@ def _steady_in_s(members: dict[str, list[Process]]) -> float:
     )
 
 
+def _all_steady(found: Sequence[Process]) -> bool:
+    return bool(found) and all(map(_is_steady, found))
+
+
 def _is_steady(process: Process) -> bool:
+    if process.is_finished or (process.is_job and not process.is_up):
+        return True
     return process.is_up and (process.uptime_s is None or process.uptime_s >= _SETTLE_S)
 
 
-def _unsteady(members: dict[str, list[Process]]) -> Finding:
+def _unsteady(
+    members: Mapping[str, Sequence[Process]], unsteady: Sequence[str], same: Sequence[str]
+) -> Finding:
     failing = [
-        f"{name} ({_state(found)}, {max((p.restarts or 0 for p in found), default=0)} restarts)"
-        for name, found in members.items()
-        if not found or not all(map(_is_steady, found))
+        f"{name} ({_state(members[name])}, "
+        f"{max((p.restarts or 0 for p in members[name]), default=0)} restarts)"
+        for name in unsteady
     ]
+    words = []
+    if failing:
+        words.append(
+            f"{and_list(failing)} did not stay up for {_SETTLE_S:.0f} s within "
+            f"{_PATIENCE_S:.0f} s: its log says why."
+        )
+    if rest := [name for name in same if name not in unsteady]:
+        words.append(f"{and_list(rest)} still runs since before: it was not restarted.")
+    if not words:
+        words.append("Nothing is listed: the manager does not run.")
     return Finding(
         status=Status.CRIT,
-        message=f"{' and '.join(failing)} did not stay up for {_SETTLE_S:.0f} s within "
-        f"{_PATIENCE_S:.0f} s: its log says why.",
+        message=" ".join(words),
         rows=[row_of(process) for found in members.values() for process in found],
     )

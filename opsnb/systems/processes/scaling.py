@@ -6,13 +6,14 @@ import shlex
 import time
 from collections.abc import Iterator
 
-from opsnb.errors import UsageError, did_you_mean
+from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
-from opsnb.systems.processes.listing import SYSTEM, Process, groups_of, listed, program_of
+from opsnb.systems.processes.listing import groups_of, listed
+from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
 from opsnb.target import Target
 
 _COMMAND_S = 120.0  # a worker that is taken away ends its jobs first
@@ -39,11 +40,12 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
         raise UsageError(f"Name the process to run {instances} instances of: -p process=NAME.")
     members = _members(target, process)
     now = former.terms["instances"] if former else len(members)
-    argv = [program_of(target), "scale", process, str(instances)]
+    argv = [*program(target.processes), "scale", process, str(instances)]
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
-        host_of(target, SYSTEM, _COMMAND_S).run(argv, _COMMAND_S)
+        host = host_of(target, SYSTEM, _COMMAND_S)
+        host.do(argv, _COMMAND_S, environment(host, target.processes))
         yield abs(instances - len(members))
 
     summary = f"Run {instances} instances of {process} instead of {now}."
@@ -78,7 +80,13 @@ def _as_it_is(process: str) -> Plan:
 
 
 def _members(target: Target, name: str) -> list[Process]:
-    groups = groups_of(listed(target), target.processes)
+    try:
+        groups = groups_of(listed(target), target.processes)
+    except DaemonGone as gone:
+        message = (
+            f"{gone} Start it first: opsnb run incidents/service_down -t {target.name} --apply"
+        )
+        raise BadAnswer(SYSTEM, message) from gone
     if not groups.get(name):
         raise UsageError(f"There is no process '{name}'." + did_you_mean(name, groups))
     return groups[name]

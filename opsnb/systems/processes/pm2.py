@@ -1,0 +1,206 @@
+"""What pm2 says of its processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psutil
+
+from opsnb import evidence
+from opsnb.errors import BadAnswer, Misconfigured
+from opsnb.settings import Processes
+from opsnb.systems.host import Host, ProgramFailed
+from opsnb.systems.processes.process import (
+    SYSTEM,
+    DaemonGone,
+    Process,
+    cut_off,
+    environment,
+    flag,
+    no_list,
+    program,
+    whole,
+)
+
+_MIB = 2**20
+_HOME = 'printf "%s" "${PM2_HOME:-$HOME/.pm2}"'
+_DAEMON = re.compile(r"PM2 v\S+: God Daemon \((?P<home>.+?)\)")
+
+
+def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> list[Process]:
+    """Return what `pm2 jlist` lists. Raises DaemonGone, BadAnswer."""
+    argv, env = program(settings), environment(host, settings)
+    if ("PM2_HOME" in env or not settings.command) and host.has(argv[0]):
+        _demand_daemon(host, env)
+    try:
+        text = host.run([*argv, "jlist"], limit_s, env)
+    except ProgramFailed as error:
+        if "daemon" in error.said:
+            raise DaemonGone(f"{error.said}.") from error
+        raise
+    if "Spawning PM2 daemon" in text:
+        raise DaemonGone(f"pm2's daemon was not running on {host.name}.")
+    return parse_pm2(text, at)
+
+
+def _demand_daemon(host: Host, env: dict[str, str]) -> None:
+    """Raise when no daemon runs: whatever is asked of pm2 itself would start one."""
+    home = env.get("PM2_HOME") or _home(host)
+    if _runs(host, home):
+        return
+    given = "PM2_HOME" in env or (host.is_local and "PM2_HOME" in os.environ)
+    others = [] if given else [other for other in _daemons(host) if other != home]
+    if others or not _is_folder(host, home):
+        elsewhere = f"one runs with {' and '.join(sorted(set(others)))}" if others else ""
+        missing = "" if _is_folder(host, home) else f"there is no {home} on {host.name}"
+        raise Misconfigured(
+            SYSTEM,
+            f"pm2's daemon is not the one of this user: {missing or elsewhere}"
+            f"{f', and {elsewhere}' if missing and elsewhere else ''}. Set PM2_HOME in the env of "
+            "the target's processes, or log in as the user who runs pm2.",
+        )
+    raise DaemonGone(f"pm2's daemon is not running on {host.name} as this user.")
+
+
+def _home(host: Host) -> str:
+    if host.is_local:
+        return os.environ.get("PM2_HOME") or host.expand("~/.pm2")
+    return host.run(["sh", "-c", _HOME]).strip()
+
+
+def _runs(host: Host, home: str) -> bool:
+    try:
+        text = host.head(f"{home}/pm2.pid", 20).decode(errors="replace").strip()
+    except BadAnswer as error:
+        if "No such file" in str(error):
+            return False
+        raise  # whether it runs cannot be seen
+    return text.isdecimal() and host.has_process(int(text))
+
+
+def _is_folder(host: Host, path: str) -> bool:
+    try:
+        host.run(["test", "-d", path])
+    except ProgramFailed:
+        return False
+    return True
+
+
+def _daemons(host: Host) -> list[str]:
+    """Return the homes of the daemons of pm2 that run there, whoever's they are."""
+    if host.is_local:
+        titles = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    else:
+        try:
+            titles = host.run(["ps", "-eo", "args="]).splitlines()
+        except BadAnswer:
+            return []
+    return [match["home"] for title in titles if (match := _DAEMON.search(title))]
+
+
+_LIST_START = re.compile(r"\[\s*(?:\{\s*\"|(?P<empty>\]))")
+
+
+def parse_pm2(text: str, at: datetime) -> list[Process]:
+    """Return what `pm2 jlist` prints, whatever it prints before and after it. Raises BadAnswer."""
+    decoder, is_cut = json.JSONDecoder(), False
+    for match in _LIST_START.finditer(text):
+        alone = match.start() == 0 or text[match.start() - 1] == "\n"
+        if match["empty"] and (is_cut or not alone):
+            continue  # a list inside of one that has no end, or of a banner
+        try:
+            entries, _ = decoder.raw_decode(text, match.start())
+        except ValueError:
+            is_cut = True
+            continue
+        if all(isinstance(entry, dict) and "pm2_env" in entry for entry in entries):
+            return _processes(text, entries, at)
+    raise cut_off("pm2", text) if is_cut else no_list("pm2", text)
+
+
+def _processes(text: str, entries: list[dict[str, Any]], at: datetime) -> list[Process]:
+    try:
+        return [_process(entry, at) for entry in entries if not _is_module(entry)]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise no_list("pm2", text) from error
+
+
+def _is_module(entry: dict[str, Any]) -> bool:
+    """Say whether it is a part of pm2 itself, such as pm2-logrotate."""
+    env = entry["pm2_env"]
+    options = env.get("axm_options") or {}
+    return flag(env.get("pmx_module")) or flag(options.get("isModule"))
+
+
+def _process(entry: dict[str, Any], at: datetime) -> Process:
+    env, monit = entry["pm2_env"], entry.get("monit") or {}
+    state = str(env["status"])
+    is_up = state == "online"
+    started_ms = env.get("pm_uptime")
+    is_finished = _is_finished(entry["name"], env)
+    due = env.get("cron_restart") or ""
+    is_once = _is_off(env.get("autorestart"))
+    code = whole(env.get("exit_code"))
+    ended = state in ("stopped", "errored") and code is not None and is_once
+    return Process(
+        name=entry["name"],
+        state=f"{state}, exit code {code}" if ended and code else state,
+        is_up=is_up,
+        restarts=env.get("restart_time"),
+        failures=env.get("unstable_restarts") or 0,
+        uptime_s=max(0.0, at.timestamp() - started_ms / 1000) if is_up and started_ms else None,
+        started=str(started_ms or ""),
+        memory_bytes=monit.get("memory"),
+        cpu_percent=monit.get("cpu"),
+        pid=entry.get("pid") or None,
+        handle=str(entry.get("pm_id", "")),
+        heap_bytes=_heap_bytes(env.get("axm_monitor") or {}),
+        heap_limit_bytes=_heap_limit(env.get("node_args") or []),
+        is_finished=is_finished,
+        is_job=bool(due) and is_once and not is_up,
+        is_starting=state in ("launching", "one-launch-status"),
+        says=_says(code, due) if is_finished or (due and is_once and not is_up) else "",
+    )
+
+
+def _is_finished(name: str, env: dict[str, Any]) -> bool:
+    """Say whether it ended as it should and is not to be started again by itself."""
+    if env["status"] != "stopped":
+        return False
+    code = whole(env.get("exit_code"))
+    if code is not None and code in (env.get("stop_exit_codes") or ()):
+        return True
+    if not _is_off(env.get("autorestart")):
+        return False
+    if code is None:
+        evidence.partial(f"how {name} ended, for this pm2 does not say")
+        return True
+    return code == 0
+
+
+def _is_off(setting: object) -> bool:
+    return setting is not None and not flag(setting)
+
+
+def _says(code: int | None, due: str) -> str:
+    ended = "has ended" if code is None else f"ended with exit code {code}"
+    return f"{ended} and waits for its time ({due})" if due else ended
+
+
+def _heap_bytes(metrics: dict[str, Any]) -> int | None:
+    """Return what pm2 shows as "Used Heap Size", in MiB."""
+    try:
+        return int(float(metrics["Used Heap Size"]["value"]) * _MIB)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _heap_limit(options: Sequence[str]) -> int | None:
+    """Return the limit among Node's own options, which is given in MiB."""
+    found = re.search(r"--max[-_]old[-_]space[-_]size[= ](\d+)", " ".join(options))
+    return int(found[1]) * _MIB if found else None
