@@ -30,7 +30,15 @@ from pydantic_core import to_jsonable_python
 
 from opsnb import evidence
 from opsnb.check import name_of, title_of
-from opsnb.errors import OpsnbError, Refused, ServiceError
+from opsnb.errors import (
+    Misconfigured,
+    NotConfigured,
+    OpsnbError,
+    Refused,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+)
 from opsnb.journal import Continued, Journal
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.redaction import MASK, Redactor
@@ -285,7 +293,12 @@ class Guard:
     ) -> tuple[ActionRecord, list[Finding]]:
         record.state, record.error = ActionState.FAILED, str(error)
         self._journal(record)
-        return record, [_finding(record, Status.CRIT, f"Nothing was changed: {error}")]
+        # That it could not be planned is an alarm when it was to be done, or when a system is down.
+        is_alarm = isinstance(error, Unreachable | TimedOut) or (
+            self.apply and not isinstance(error, NotConfigured | Misconfigured)
+        )
+        status = Status.CRIT if is_alarm else Status.UNKNOWN
+        return record, [_finding(record, status, f"Nothing was changed: {error}")]
 
     def _demand_confirmation(self, record: ActionRecord) -> None:
         if not self.target.protected or self.confirm == self.target.name:

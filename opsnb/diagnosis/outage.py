@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from opsnb import evidence
 from opsnb.check import check
-from opsnb.errors import NotConfigured, ServiceError
+from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
 from opsnb.systems.dependencies import Name
@@ -24,6 +25,7 @@ CLEAR = Remedy(
 )
 """What makes room on a disk."""
 
+_KEYS: dict[Name, str] = {"redis": "redis_url", "postgres": "database_url"}
 _WELL = frozenset(("ok", "up", "healthy", "pass", "passing", "true"))
 _FULL_PERCENT = 99.0
 _EVERY_S = 2.0
@@ -50,7 +52,7 @@ def service(target: Target, wait_s: float = 0) -> Finding:
 def _answer(target: Target) -> Finding:
     try:
         found = api.health(target)
-    except NotConfigured:
+    except (NotConfigured, Misconfigured):
         raise
     except ServiceError as error:
         return Finding(status=Status.CRIT, message=str(error))
@@ -64,25 +66,27 @@ def _answer(target: Target) -> Finding:
 
 @check(limit_s=20.0)
 def redis(target: Target) -> Finding:
-    """Redis is away"""
+    """Redis down"""
     return _dependency(target, "redis")
 
 
 @check(limit_s=20.0)
 def postgres(target: Target) -> Finding:
-    """PostgreSQL is away"""
+    """PostgreSQL down"""
     return _dependency(target, "postgres")
 
 
 def _dependency(target: Target, name: Name) -> Finding:
     known = dependencies.dependency(target, name)
     if known is None:
-        return Finding(status=Status.OK, message=f"The target names no {name}.")
+        return Finding(status=Status.OK, message=f"Target {target.name} names no {_KEYS[name]}.")
     if known.state == "up":
         return Finding(status=Status.OK, message=known.said)
+    if known.state == "unknown":
+        raise BadAnswer(name, known.said)
     message, remedies = known.said, []
     if not known.is_away:
-        message += f" {known.title} runs, so a restart would not mend it."
+        message += f" {known.title} runs, so a restart would not fix it."
     elif known.command:
         remedies = [_start(f"starts {known.title}, then what else is down")]
     else:
@@ -94,11 +98,11 @@ def _dependency(target: Target, name: Name) -> Finding:
 
 @check(needs=(host.SYSTEM,), limit_s=20.0)
 def not_up(target: Target) -> Finding:
-    """Processes are not up"""
+    """Processes down"""
     found = processes.up(target)
-    if found.status is Status.OK:
-        return Finding(status=Status.OK, message=found.message, rows=found.rows)
-    down = found.status is Status.CRIT
+    if found.status not in (Status.WARN, Status.CRIT):
+        return Finding(status=found.status, message=found.message, rows=found.rows)
+    down = bool(found.value)
     return Finding(
         status=found.status,
         message=found.message,
@@ -107,7 +111,7 @@ def not_up(target: Target) -> Finding:
         rows=found.rows,
         share=_PROCESS,
         remedies=[
-            _start("starts only what is not up")
+            _start("starts what is down, and only that")
             if down
             else Remedy(runbook="incidents/high_error_rate", why="shows why it keeps failing")
         ],
@@ -116,21 +120,21 @@ def not_up(target: Target) -> Finding:
 
 @check(needs=(host.SYSTEM,), limit_s=20.0)
 def silent(target: Target) -> Finding:
-    """The API hangs though its process is up"""
+    """API not responding, its process up"""
     try:
         return Finding(status=Status.OK, message=api.health(target).message)
-    except NotConfigured:
+    except (NotConfigured, Misconfigured):
         raise
     except ServiceError as error:
         answered = str(error)
     found = processes.up(target)
     if found.value:
-        message = "What does not answer is not up, which is a cause of its own."
+        message = "Processes are down, which is a cause of its own."
         return Finding(status=Status.OK, message=message)
     names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
     return Finding(
         status=Status.CRIT,
-        message=f"{answered} Yet {target.processes.manager} takes all processes for up.",
+        message=f"{answered} Yet {target.processes.manager} reports all processes as up.",
         rows=found.rows,
         share=_SILENT,
         remedies=[
@@ -147,14 +151,14 @@ def silent(target: Target) -> Finding:
 
 @check(needs=(host.SYSTEM,))
 def disk_full(target: Target) -> Finding:
-    """A disk is full"""
+    """Disk full"""
     found = host.disk(target)
     full = [row for row in found.rows if _is_full(row)]
     if not full:
         return Finding(status=Status.OK, message=found.message, rows=found.rows)
     return Finding(
         status=Status.CRIT,
-        message=f"{found.message} What has to write there fails.",
+        message=f"{found.message} Whatever writes there fails.",
         value=found.value,
         unit=found.unit,
         rows=full,
@@ -174,21 +178,21 @@ def stable(target: Target, minutes: float) -> Finding:
 
     Asks every two seconds for `minutes`, or just once when that is 0.
     """
-    before = _restarts(target) if minutes else {}
+    before = _restarts(target) if minutes else None
     began = time.monotonic()
     rows = [_sample(target, began)]
     while (left_s := began + minutes * 60 - time.monotonic()) > 0:
         time.sleep(min(_EVERY_S, left_s))
         rows.append(_sample(target, began))
     failed = [row for row in rows if not row["answered"]]
-    restarted = _restarted(before, _restarts(target)) if minutes else []
-    watched = f"for {span(minutes * 60)}" if minutes else "once"
-    words = [
-        f"Asked {watched}: GET /health was well {len(rows) - len(failed)} of {len(rows)} times"
-    ]
+    after = _restarts(target) if minutes else None
+    restarted = _restarted(before, after)
+    over = f" over {span(minutes * 60)}" if minutes else ""
+    words = [f"The service answered {len(rows) - len(failed)} of {len(rows)} times{over}"]
     if failed:
-        words.append(f"the last failure said: {failed[-1]['said']}")
-    if minutes:
+        words = [f"The service failed {len(failed)} of {len(rows)} times{over}"]
+        words.append(f"the last failure: {failed[-1]['said'].rstrip('.')}")
+    if before is not None and after is not None:
         words.append(f"restarted meanwhile: {', '.join(restarted)}" if restarted else "no restart")
     return Finding(
         status=Status.CRIT if failed or restarted else Status.OK,
@@ -210,16 +214,19 @@ def _sample(target: Target, began: float) -> Row:
     }
 
 
-def _restarts(target: Target) -> dict[str, int]:
-    """Return how often each process was restarted; nothing when its manager cannot be asked."""
+def _restarts(target: Target) -> dict[str, int] | None:
+    """Return how often each process was restarted; None when its manager cannot be asked."""
     try:
         groups = processes.groups_of(processes.listed(target), target.processes)
-    except (ServiceError, processes.DaemonGone):
-        return {}
+    except (ServiceError, processes.DaemonGone) as error:
+        evidence.without(f"restarts of the processes, for {str(error).rstrip('.')}")
+        return None
     return {name: sum(each.restarts or 0 for each in found) for name, found in groups.items()}
 
 
-def _restarted(before: dict[str, int], after: dict[str, int]) -> Sequence[str]:
+def _restarted(before: dict[str, int] | None, after: dict[str, int] | None) -> Sequence[str]:
+    if before is None or after is None:
+        return []
     return [name for name, count in after.items() if count > before.get(name, count)]
 
 

@@ -150,7 +150,7 @@ def test_nothing_named_and_nothing_listed(manager: Path) -> None:
 
 @pytest.mark.parametrize("output", ["", "nonsense", "[1, 2]", '[{"name": "app"', "{}"])
 def test_what_is_not_a_list(manager: Path, output: str) -> None:
-    with pytest.raises(BadAnswer, match="did not list its processes|is no whole JSON"):
+    with pytest.raises(BadAnswer, match=r"did not list its processes|is no whole JSON"):
         check(manager, printing(output), "app")
 
 
