@@ -5,6 +5,7 @@ papermill finds it by its entry point; nothing imports it, as papermill imports 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,9 @@ from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.manager import Manager
 from opsnb.headless.kernels.provisioner import shared
 from opsnb.headless.progress import Progress
+
+_LOST_AFTER_S = 5.0
+"""How long after a cell's last output its reply may come."""
 
 
 class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
@@ -154,3 +158,36 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc] # papermill is unt
             self.progress.kernel(pid)
 
     start_new_kernel = run_sync(async_start_new_kernel)
+
+    async def _async_poll_for_reply(
+        self, msg_id: str, cell: Any, timeout: int | None, output: Any, alive: Any
+    ) -> Any:
+        """Wait for the kernel's reply to a cell, but not long once it is idle again.
+
+        A reply that is lost ends the cell by what its outputs say.
+        """
+        poll = super()._async_poll_for_reply(msg_id, cell, timeout, output, alive)
+        reply = asyncio.ensure_future(poll)
+        try:
+            await asyncio.wait({reply, output}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reply}, timeout=_LOST_AFTER_S if _has_ended(output) else None)
+            if reply.done():
+                return reply.result()
+            alive.cancel()
+            return _reply_of(cell)
+        finally:
+            reply.cancel()
+
+
+def _has_ended(output: Any) -> bool:
+    """Say whether the kernel has reported that it is idle again."""
+    return bool(output.done() and not output.cancelled() and output.exception() is None)
+
+
+def _reply_of(cell: Any) -> dict[str, Any]:
+    """Return the reply that the outputs of an executed cell stand for."""
+    errors = [output for output in cell.outputs if output["output_type"] == "error"]
+    if not errors:
+        return {"content": {"status": "ok", "payload": []}}
+    said = {name: errors[-1][name] for name in ("ename", "evalue", "traceback")}
+    return {"content": {"status": "error", **said}}

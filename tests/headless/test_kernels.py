@@ -198,3 +198,20 @@ def test_papermill_alone_takes_the_engine(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     assert '"b\\n"' in output.read_text()
+
+
+def test_a_cell_that_prints_inside_a_widget_ends_with_all_its_outputs(
+    tmp_path: Path, server: ForkServer
+) -> None:
+    cells = ["import ipywidgets as widgets\nout = widgets.Output()\nout"]
+    cells += [f"with out:\n    print({number})" for number in range(60)]
+    executed = execute(notebook.write(tmp_path / "in.ipynb", *cells), server)
+    (state,) = (
+        each["state"]
+        for each in executed.metadata.widgets["application/vnd.jupyter.widget-state+json"][
+            "state"
+        ].values()
+        if each["model_name"] == "OutputModel"
+    )
+    printed = "".join(output["text"] for output in state["outputs"])
+    assert printed.split() == [str(number) for number in range(60)]

@@ -10,17 +10,45 @@ from queue import Empty
 from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Any as AnyTrait
+from traitlets import Type
 
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.provisioner import LOOK_EVERY_S, ForkProvisioner
 
 _ASK_AGAIN_AFTER_S = 0.1
+_POLL_S = 0.1
+
+
+class Channel(AsyncZMQSocketChannel):
+    """A channel that polls its socket at short intervals.
+
+    The socket's file descriptor signals each change once. When somebody sends on the socket while
+    another waits for it, as a widget of the cell does, the sender takes that signal and a wait
+    without end would never return.
+    """
+
+    async def get_msg(  # type: ignore[override] # typed as if it were not asynchronous
+        self, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Return the next message. Raises Empty when none has come within `timeout` seconds."""
+        ends = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while True:
+            left = max(0.0, ends - time.monotonic())
+            if await self.socket.poll(int(1000 * min(left, _POLL_S))):
+                return await self._recv()
+            if left <= _POLL_S:
+                raise Empty
 
 
 class Client(AsyncKernelClient):
     """A client that is ready as soon as both of its channels are, without fixed waits."""
+
+    shell_channel_class = Type(Channel)
+    iopub_channel_class = Type(Channel)
+    control_channel_class = Type(Channel)
 
     def start_channels(
         self,
