@@ -133,10 +133,12 @@ FinishedState = Annotated[
 
 Pattern = Annotated[
     str,
-    StringConstraints(min_length=1),
-    Field(title="pattern", description="a glob of Redis keys, such as gemini:*"),
+    Field(
+        title="pattern",
+        description="a glob of Redis keys, such as page:*; empty for what counts as cache",
+    ),
 ]
-"""Which keys of the cache, as Redis' own glob."""
+"""Which keys, as Redis' own glob; empty: the patterns of the target's cache."""
 
 KeyName = Annotated[
     str,
@@ -166,9 +168,9 @@ WarmVia = Annotated[
 
 QueueKeys = Annotated[
     bool,
-    Field(title="queue keys", description="true clears the keys of BullMQ queues as well"),
+    Field(title="queue keys", description="true clears the keys of the target's queues as well"),
 ]
-"""Whether the keys of BullMQ queues may be cleared."""
+"""Whether the keys of the target's own queues may be cleared."""
 
 Concurrency = Annotated[
     Annotated[int, Field(ge=1, le=10_000)] | Literal["keep", "none"],

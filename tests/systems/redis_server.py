@@ -42,7 +42,8 @@ class Server:
     def target(self, login: str = "", db: int | None = None) -> Target:
         at = f"{login}@" if login else ""
         path = "" if db is None else f"/{db}"
-        return Target(name="shelf").changed(redis_url=f"redis://{at}127.0.0.1:{self.port}{path}")
+        url = f"redis://{at}127.0.0.1:{self.port}{path}"
+        return Target(name="shelf").changed(cache={"url": url, "patterns": ("gemini:*",)})
 
     def kill(self) -> None:
         self.process.kill()

@@ -13,8 +13,9 @@ from opsnb.systems.cache.checks import (
 from opsnb.systems.cache.clearing import clear
 from opsnb.systems.cache.connection import asynchronous, connection, errors, writing
 from opsnb.systems.cache.families import families, family_rows
-from opsnb.systems.cache.keyspace import count, family
+from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
+from opsnb.systems.cache.tallies import count
 from opsnb.systems.cache.traffic import (
     Losses,
     commands,

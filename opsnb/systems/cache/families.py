@@ -15,15 +15,16 @@ from opsnb.systems.cache.connection import (
     read_info,
 )
 from opsnb.systems.cache.keyspace import (
-    SCAN_COUNT,
     KeyFacts,
+    chosen_patterns,
     describe,
     family,
+    matching,
     queue_prefix,
-    scan,
     span,
 )
 from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.tallies import scan_all
 from opsnb.target import Target
 
 _SAMPLE = 5000
@@ -37,15 +38,23 @@ def families(target: Target, pattern: str = "*", *, sample: int = _SAMPLE, db: s
     """Families of keys.
 
     Found by looking at `sample` keys that match the glob, in the order of the server's hash table,
-    which is as good as at random. Counts and sizes of all keys are concluded from them. Keys of
-    the cache that never expire are a leak; those of queues are not judged. `db` is the number of
-    the database; empty is the one of redis_url.
+    which is as good as at random. Counts and sizes of all keys are concluded from them. An empty
+    glob stands for the cache's own. Keys of the cache that never expire are a leak; those of
+    queues, and those that `[targets.NAME.cache] patterns` leaves out where it is set, are not
+    judged. `db` is the number of the database; empty is the one of redis_url.
     """
     drawn = _draw(target, pattern, sample, db)
     rows = _rows(drawn, target)
     if not rows:
-        return Finding(status=Status.OK, message=f"No key matches {pattern}.", value=0, unit="keys")
-    cached = [row for row in rows if not row["of_queues"]]
+        globs = " or ".join(_globs(target, pattern))
+        return Finding(status=Status.OK, message=f"No key matches {globs}.", value=0, unit="keys")
+    ours = [matching(glob.encode()) for glob in chosen_patterns(target)]
+    cached = [
+        row
+        for row in rows
+        if not row["of_queues"]
+        and (not ours or any(one.match(row["family"].encode()) for one in ours))
+    ]
     lasting = sum(row["without_ttl"] for row in cached)
     count = sum(row["keys"] for row in rows)
     about = "" if drawn.factor == 1 else "about "
@@ -89,20 +98,27 @@ def _draw(target: Target, pattern: str, sample: int, db: str) -> _Drawn:
     with connection(target) as client:
         read_info(client)
         number = chosen_database(target, client, db)
-    everything = pattern == "*"
+    globs = _globs(target, pattern)
+    everything = "*" in globs
     keys: dict[bytes, None] = {}  # a SCAN may return a key twice
     looked_at, whole = 0, True
     ends = time.monotonic() + _SAMPLING_S
     with connection(target, db=number, decode=False) as client:
         total = int(client.dbsize())
-        for batch in scan(client, None if everything else pattern.encode()):
+        encoded = [glob.encode() for glob in globs]
+        for batch, count in scan_all(client, None if everything else encoded):
             keys.update(dict.fromkeys(batch))
-            looked_at += len(batch) if everything else SCAN_COUNT
+            looked_at += len(batch) if everything else count
             if len(keys) >= sample or time.monotonic() > ends:
                 whole = False
                 break
         facts = describe(client, list(keys))
     return _Drawn(facts, 1.0 if whole else max(1.0, total / looked_at))
+
+
+def _globs(target: Target, pattern: str) -> tuple[str, ...]:
+    """Return the globs that are meant."""
+    return (pattern,) if pattern else target.cache.patterns or ("*",)
 
 
 def _rows(drawn: _Drawn, target: Target) -> list[Row]:

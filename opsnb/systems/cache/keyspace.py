@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +10,14 @@ from typing import Any
 import redis
 
 from opsnb.model import Row
-from opsnb.systems.cache.connection import connection, execute
+from opsnb.settings import Cache
+from opsnb.systems.cache.connection import execute
 from opsnb.target import Target
 
 SCAN_COUNT = 1000
 """How many keys one SCAN looks at: about half a millisecond of the server's time."""
 
 _DESCRIBED_AT_ONCE = 200
-_SAMPLE = 200
 
 _IDS = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
@@ -52,6 +51,54 @@ def queue_prefix(target: Target) -> bytes:
     return f"{target.queues.prefix}:".encode()
 
 
+def chosen_patterns(target: Target) -> tuple[str, ...]:
+    """Return the globs of the cache's keys where `opsnb.toml` sets them, else nothing."""
+    patterns = target.cache.patterns
+    return () if patterns == Cache().patterns else patterns
+
+
+def matching(pattern: bytes) -> re.Pattern[bytes]:
+    """Return the expression that matches what the server's glob `pattern` matches."""
+    found, at = b"", 0
+    while at < len(pattern):
+        char = pattern[at : at + 1]
+        at += 1
+        if char == b"*":
+            found += b".*"
+        elif char == b"?":
+            found += b"."
+        elif char == b"\\" and at < len(pattern):
+            found += re.escape(pattern[at : at + 1])
+            at += 1
+        elif char == b"[":
+            inside, at = _class_of(pattern, at)
+            found += inside
+        else:
+            found += re.escape(char)
+    return re.compile(found + rb"\Z", re.DOTALL)
+
+
+def _class_of(pattern: bytes, at: int) -> tuple[bytes, int]:
+    """Return the expression for the set of characters from `at` on, and where it ends."""
+    negated = pattern[at : at + 1] == b"^"
+    at += negated
+    parts = []
+    while at < len(pattern) and pattern[at : at + 1] != b"]":
+        if pattern[at : at + 1] == b"\\" and at + 1 < len(pattern):
+            at += 1
+            parts.append(re.escape(pattern[at : at + 1]))
+        elif pattern[at + 1 : at + 2] == b"-" and at + 2 < len(pattern):
+            low, high = sorted((pattern[at : at + 1], pattern[at + 2 : at + 3]))
+            parts.append(re.escape(low) + b"-" + re.escape(high))
+            at += 2
+        else:
+            parts.append(re.escape(pattern[at : at + 1]))
+        at += 1
+    if not parts:
+        return (b"." if negated else b"(?!)"), at + 1
+    return b"[" + b"^" * negated + b"".join(parts) + b"]", at + 1
+
+
 def scan(
     client: redis.Redis, pattern: bytes | None = None, count: int = SCAN_COUNT
 ) -> Iterator[list[bytes]]:
@@ -66,50 +113,6 @@ def scan(
         yield keys
         if not cursor:
             return
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many keys match."""
-
-    matching: int
-    spared: int
-    """How many match and are left alone, as they belong to queues."""
-    looked_at: int
-    total: int
-    """How many keys the database holds."""
-    complete: bool
-    """False when the time ended before the keys did."""
-    sample: list[bytes]
-
-    @property
-    def estimate(self) -> int:
-        """How many keys match in the whole database: counted, or concluded from a part of it."""
-        if self.complete or not self.looked_at:
-            return self.matching
-        return round(self.matching * self.total / self.looked_at)
-
-
-def tally(client: redis.Redis, pattern: bytes | None, spare: bytes | None, ends: float) -> Tally:
-    """Count the keys that match and do not start with `spare`, until the monotonic time `ends`."""
-    matching = spared = looked_at = 0
-    complete, sample = True, list[bytes]()
-    total = int(client.dbsize())
-    for keys in scan(client, pattern):
-        ours = [key for key in keys if not (spare and key.startswith(spare))]
-        matching, spared = matching + len(ours), spared + len(keys) - len(ours)
-        looked_at += SCAN_COUNT
-        sample += ours[: _SAMPLE - len(sample)]
-        if time.monotonic() > ends:
-            complete = False
-            break
-    return Tally(matching, spared, min(looked_at, total), total, complete, sample)
-
-
-def count(target: Target, seconds: float = 1.0) -> int:
-    """Return how many keys there are that belong to no queue, by a scan of so many seconds."""
-    with connection(target, decode=False) as client:
-        return tally(client, None, queue_prefix(target), time.monotonic() + seconds).estimate
 
 
 @dataclass(frozen=True)

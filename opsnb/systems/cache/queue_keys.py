@@ -1,0 +1,280 @@
+"""Keys that are no cache: those of queues, whatever library keeps them and whoever owns them.
+
+A queue is told by its bookkeeping: for BullMQ the hash `PREFIX:NAME:meta`, for other libraries the
+keys that they all have. The whole key space is looked through, as a prefix may be anything.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import redis
+
+from opsnb.systems.cache.keyspace import SCAN_COUNT, scan
+
+_AT_ONCE = 500
+_MOST_QUEUES = 2000  # more are spared by their prefixes alone
+_LONGEST_VERSION = 200
+
+# A queue's bookkeeping: the last part of the key, and the types that it may have.
+_SURE = {
+    b"completed": (b"zset", b"set"),
+    b"delayed": (b"zset",),
+    b"events": (b"stream",),
+    b"failed": (b"zset", b"set"),
+    b"prioritized": (b"zset",),
+    b"repeat": (b"zset",),
+    b"reserved": (b"zset",),
+    b"stalled-check": (b"string",),
+    b"succeeded": (b"set",),
+    b"wait": (b"list",),
+    b"waiting": (b"list",),
+    b"waiting-children": (b"zset",),
+}
+_USUAL = {
+    b"active": (b"list", b"set"),
+    b"id": (b"string",),
+    b"jobs": (b"hash", b"zset"),
+    b"marker": (b"zset",),
+    b"meta": (b"hash",),
+    b"meta-paused": (b"string",),
+    b"paused": (b"list",),
+    b"pc": (b"string",),
+    b"priority": (b"zset",),
+    b"stalled": (b"set",),
+}
+_PARTS = {**_SURE, **_USUAL}
+_FORBIDDEN = b"forbidden"  # the type of a key that this login may not see
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A key by which a library's queues are known, and what belongs to them."""
+
+    pattern: re.Pattern[bytes]
+    """Its first group is the namespace."""
+    kind: bytes
+    heads: tuple[bytes, ...]
+    """What begins the keys of queues, after the namespace."""
+    exact: tuple[bytes, ...] = ()
+    """Whole keys, after the namespace."""
+    beside: tuple[bytes, ...] = ()
+    """Of these at least one must be there too."""
+
+
+_MARKS = (
+    _Mark(
+        re.compile(rb"((?:.*:)?)queues\Z"),  # Sidekiq, Resque
+        b"set",
+        (b"queue:", b"stat:", b"worker:", b"workers:", b"delayed:"),
+        (b"queues", b"retry", b"schedule", b"dead", b"processes", b"failed", b"workers"),
+        (b"stat:processed", b"stat:failed", b"processes", b"workers", b"retry", b"schedule"),
+    ),
+    _Mark(
+        re.compile(rb"()_kombu\.binding\..*"),  # Celery
+        b"set",
+        (b"_kombu.", b"celery-task-meta-"),
+        (b"unacked", b"unacked_index", b"unacked_mutex"),
+    ),
+    _Mark(re.compile(rb"()rq:queues\Z"), b"set", (b"rq:",)),
+    _Mark(re.compile(rb"()q:job:types\Z"), b"set", (b"q:",)),  # Kue
+    _Mark(re.compile(rb"()asynq:queues\Z"), b"set", (b"asynq:",)),
+    _Mark(re.compile(rb"()arq:queue"), b"zset", (b"arq:",)),
+    _Mark(re.compile(rb"()dramatiq:"), b"list", (b"dramatiq:",)),
+    _Mark(re.compile(rb"(.*?)queues:[^:]+\Z"), b"list", (b"queues:",)),  # Laravel
+)
+_BINDING = b"_kombu.binding."
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The queues that a database holds."""
+
+    names: frozenset[bytes] = frozenset()
+    """What each queue's keys begin with, up to and with a colon: `bull:mail:`."""
+    heads: tuple[bytes, ...] = ()
+    """What else begins keys of queues."""
+    exact: frozenset[bytes] = frozenset()
+    """Keys of queues, whole."""
+    complete: bool = True
+    """False when the time ended before the keys did."""
+    looked_at: int = 0
+
+    def owner(self, key: bytes) -> bytes | None:
+        """Return by what a key is known to belong to a queue; None when it belongs to none."""
+        if key in self.exact:
+            return key
+        for head in self.heads:
+            if key.startswith(head):
+                return head
+        at = key.find(b":")
+        while at >= 0:
+            if key[: at + 1] in self.names:
+                return key[: at + 1]
+            at = key.find(b":", at + 1)
+        return None
+
+    def without(self, prefixes: Iterable[str]) -> Queues:
+        """Return these without the queues of some prefixes."""
+        gone = tuple(f"{prefix.rstrip(':')}:".encode() for prefix in prefixes)
+        kept = [name for name in self.names if not name.startswith(gone)]
+        heads = [head for head in self.heads if not head.startswith(gone)]
+        return replace(self, names=frozenset(kept), heads=tuple(heads)) if gone else self
+
+    def arguments(self) -> list[bytes | int]:
+        """Return these for a script: each kind, with its number before it."""
+        found: list[bytes | int] = []
+        for kind in (sorted(self.names), self.heads, sorted(self.exact)):
+            found += [len(kind), *kind]
+        return found
+
+
+def prefix_of(owner: bytes) -> str:
+    """Return what a queue's owner is called by: the prefix of a BullMQ queue, without its name."""
+    whole = owner.rstrip(b":")
+    return (whole.rpartition(b":")[0] or whole).decode(errors="replace")
+
+
+def find_queues(client: redis.Redis, ends: float) -> Queues:
+    """Look through all keys for the bookkeeping of queues, until the monotonic time `ends`."""
+    parts: dict[bytes, set[bytes]] = {}
+    marks: set[bytes] = set()
+    complete, looked_at = True, 0
+    for batch in _candidates(client):
+        for key in batch:
+            base, _, last = key.rpartition(b":")
+            if base and last in _PARTS:
+                parts.setdefault(base, set()).add(last)
+            if any(mark.pattern.match(key) for mark in _MARKS):
+                marks.add(key)
+        looked_at += SCAN_COUNT
+        if time.monotonic() > ends:
+            complete = False
+            break
+    names = frozenset(base + b":" for base in _confirmed(client, parts))
+    heads, exact = _marked(client, sorted(marks))
+    if len(names) > _MOST_QUEUES:
+        names = frozenset(name[: name.index(b":") + 1] for name in names)
+    return Queues(names, heads, exact, complete, looked_at)
+
+
+_CANDIDATES = """
+local found = redis.call('SCAN', ARGV[1], 'COUNT', ARGV[2])
+local parts, near = {}, {}
+for at = 3, #ARGV do parts[ARGV[at]] = true end
+for _, key in ipairs(found[2]) do
+  local last = string.match(key, '([^:]*)$')
+  if parts[last] or string.find(key, 'queue', 1, true) or key == 'q:job:types'
+    or string.sub(key, 1, 7) == '_kombu.' or string.sub(key, 1, 9) == 'dramatiq:' then
+    near[#near + 1] = key
+  end
+end
+return {found[1], near}
+"""
+"""Looks at some keys from a cursor on and returns those that may be the bookkeeping of a queue.
+
+In the server, because carrying a million names here takes longer than looking at them.
+"""
+
+
+def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
+    """Yield the keys that may tell of a queue, for each `SCAN_COUNT` that are looked at."""
+    cursor = b"0"
+    while True:
+        try:
+            answer: Any = client.eval(_CANDIDATES, 0, cursor, SCAN_COUNT, *_PARTS)
+        except redis.ResponseError:
+            if cursor != b"0":
+                raise
+            yield from scan(client)  # where EVAL is not permitted
+            return
+        cursor, keys = answer
+        yield keys
+        if cursor == b"0":
+            return
+
+
+def _confirmed(client: redis.Redis, parts: dict[bytes, set[bytes]]) -> Iterator[bytes]:
+    """Yield the bases that are queues: by BullMQ's own fields, or by several parts of theirs."""
+    asked = [(base, last) for base, lasts in parts.items() for last in sorted(lasts)]
+    kinds = _types(client, [base + b":" + last for base, last in asked])
+    fitting: dict[bytes, set[bytes]] = {}
+    for (base, last), kind in zip(asked, kinds, strict=True):
+        if kind in (*_PARTS[last], _FORBIDDEN):
+            fitting.setdefault(base, set()).add(last)
+    metas = [base for base, lasts in fitting.items() if b"meta" in lasts]
+    own = set(_of_bullmq(client, metas))
+    for base, lasts in fitting.items():
+        if base in own or (len(lasts) > 1 and not lasts.isdisjoint(_SURE)):
+            yield base
+
+
+def _of_bullmq(client: redis.Redis, bases: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield the bases whose `meta` has fields that BullMQ writes, or may not be read."""
+    asking: Any = client  # redis-py's types know no key of bytes here
+    for start in range(0, len(bases), _AT_ONCE):
+        some = bases[start : start + _AT_ONCE]
+        pipeline = client.pipeline(transaction=False)
+        for base in some:
+            # A value may be of any length, so first how long it is.
+            pipeline.hstrlen(base + b":meta", "version")
+            pipeline.hexists(base + b":meta", "opts.maxLenEvents")
+        replies = _permitted(pipeline)
+        for base, version, is_old in zip(some, replies[::2], replies[1::2], strict=True):
+            if _FORBIDDEN in (version, is_old) or is_old:
+                yield base
+            elif 0 < version <= _LONGEST_VERSION:
+                found: Any = asking.hget(base + b":meta", "version")
+                if isinstance(found, bytes) and found.startswith(b"bullmq"):
+                    yield base
+
+
+def _marked(
+    client: redis.Redis, keys: Sequence[bytes]
+) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    """Return what begins the keys of those libraries whose marks are there, and whole keys."""
+    heads, exact = dict[bytes, None](), set[bytes]()
+    for key, kind in zip(keys, _types(client, keys), strict=True):
+        for mark in _MARKS:
+            found = mark.pattern.match(key)
+            if not found or kind != mark.kind:
+                continue
+            space = found[1]
+            if mark.beside and not client.exists(*(space + other for other in mark.beside)):
+                continue
+            heads.update((space + head, None) for head in mark.heads)
+            exact.update(space + other for other in mark.exact)
+            if key.startswith(_BINDING):
+                name = key.removeprefix(_BINDING)
+                exact.add(name)
+                heads[name + b"\x06"] = None  # with priorities
+    return tuple(heads), frozenset(exact)
+
+
+def _types(client: redis.Redis, keys: Sequence[bytes]) -> list[bytes]:
+    """Return the type of each key."""
+    found: list[bytes] = []
+    for start in range(0, len(keys), _AT_ONCE):
+        pipeline = client.pipeline(transaction=False)
+        for key in keys[start : start + _AT_ONCE]:
+            pipeline.type(key)
+        found += _permitted(pipeline)
+    return found
+
+
+def _permitted(pipeline: Any) -> list[Any]:
+    """Return the replies of a pipeline; what this login may not see of a key is `_FORBIDDEN`.
+
+    Raises when it may not run the command at all.
+    """
+    replies = pipeline.execute(raise_on_error=False)
+    for at, reply in enumerate(replies):
+        if isinstance(reply, redis.exceptions.NoPermissionError) and "command" not in str(reply):
+            replies[at] = _FORBIDDEN
+        elif isinstance(reply, Exception):
+            raise reply
+    return list(replies)
