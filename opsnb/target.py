@@ -12,7 +12,7 @@ import fnmatch
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -497,9 +497,15 @@ def _check_names(named: Iterable[Schedule | Integrity], what: str, where: str) -
         seen.add(item.name)
 
 
-def variables(path: Path) -> list[str]:
-    """Return the environment variables that the file at `path` uses, by name."""
-    return sorted(set(_used(tomllib.loads(path.read_text(encoding="utf-8-sig")))))
+def variables(path: Path, names: Container[str] | None = None) -> list[str]:
+    """Return the environment variables that the file at `path` uses.
+
+    Of its targets those of `names` count, all by default.
+    """
+    tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    targets = tables.pop("targets", {})
+    wanted = {name: each for name, each in targets.items() if names is None or name in names}
+    return sorted({*_used(tables), *_used(wanted)})
 
 
 def _used(value: Any) -> Iterator[str]:

@@ -6,15 +6,29 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from opsnb.errors import ConfigError
 from opsnb.schedule.running import job, read_environment
 from opsnb.schedule.times import in_words
-from opsnb.target import Config, Schedule, variables
+from opsnb.target import LOCAL, Config, Schedule, variables
 
 # What moves opsnb's own files: cron is to find them where whoever installs the block has them.
 _OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+# What moves the files of those that opsnb asks, and how it reads the clock; none of it is secret.
+_ASKED = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "TZ"),
+    *("PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
+)
+# How the programs of a process manager find what they ask, on this machine.
+_MANAGERS = {
+    "pm2": ("PM2_HOME",),
+    "docker": ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST"),
+    "systemd": ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+}
+# These are no places on a disk.
+_WORDS = ("TZ", "DOCKER_CONTEXT", "DBUS_SESSION_BUS_ADDRESS")
 _AS_IS = ("utf-8", "surrogateescape")
 _LONGEST = 990  # Debian's cron cuts a command of 1,000 characters
 
@@ -27,11 +41,15 @@ def block(config: Config, environment: Path | None) -> str:
     path = _path(config)
     if not config.schedules:
         raise ConfigError(f"{path} has no schedules; write a [[schedules]] table.")
-    _demand_variables(path, environment)
+    jobs = [job(schedule, config) for schedule in config.schedules]
+    _demand_variables(path, environment, {name for each in jobs for name in each.targets})
     lines = [_begin(path)]
-    for schedule in config.schedules:
-        job(schedule, config)
-        lines += [f"# {schedule.name}: {in_words(schedule)}", _line(schedule, path, environment)]
+    for each in jobs:
+        needs = _needs(config, each.targets)
+        lines += [
+            f"# {each.schedule.name}: {in_words(each.schedule)}",
+            _line(each.schedule, path, environment, needs),
+        ]
     return "\n".join([*lines, _end(path), ""])
 
 
@@ -67,10 +85,26 @@ def _end(path: Path) -> str:
     return f"# END opsnb {path}"
 
 
-def _line(schedule: Schedule, path: Path, environment: Path | None) -> str:
+def _needs(config: Config, targets: Iterable[str]) -> list[str]:
+    """Return the variables that a run on these targets needs, besides those of opsnb.toml."""
+    tables = [config.tables[name] for name in targets]
+    managers = {
+        str(table.get("processes", {}).get("manager", "pm2"))
+        for table in tables
+        if table.get("host", LOCAL) == LOCAL
+    }
+    found = [*_OWN, *_ASKED]
+    for manager in sorted(managers):
+        found += _MANAGERS.get(manager, ())
+    return [name for name in found if os.environ.get(name)]
+
+
+def _line(schedule: Schedule, path: Path, environment: Path | None, needs: Iterable[str]) -> str:
     # Cron gives a command next to nothing, so it brings its own.
     given = {"PATH": _search_path(), "OPSNB_CONFIG": str(path)}
-    given |= {name: _absolute(os.environ[name]) for name in _OWN if name in os.environ}
+    given |= {
+        name: os.environ[name] if name in _WORDS else _absolute(os.environ[name]) for name in needs
+    }
     words = [*(f"{name}={value}" for name, value in given.items())]
     words += [sys.executable, "-P", "-m", "opsnb", "schedule", "run", schedule.name]
     if environment:
@@ -96,9 +130,9 @@ def _search_path() -> str:
     return os.pathsep.join(dict.fromkeys(each for each in folders if Path(each).is_dir()))
 
 
-def _demand_variables(path: Path, environment: Path | None) -> None:
+def _demand_variables(path: Path, environment: Path | None, targets: Container[str]) -> None:
     given = read_environment(environment) if environment else {}
-    missing = [name for name in variables(path) if name not in given]
+    missing = [name for name in variables(path, targets) if name not in given]
     if missing:
         where = f"add them to {environment}" if environment else "name a file: --environment FILE"
         raise ConfigError(

@@ -209,7 +209,7 @@ def test_a_schedule_acts_only_where_it_says_so() -> None:
 def test_variables_that_cron_lacks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_PASSWORD", "hunter2")
     more = '[targets.cache]\nredis_url = "redis://:${SHOP_PASSWORD}@127.0.0.1:1"\n'
-    found = config(more, DAILY)
+    found = config(more, DAILY.replace('"shop"', '"shop", "ca*"'))
     with pytest.raises(ConfigError, match="uses SHOP_PASSWORD, which cron does not have"):
         crontab.block(found, None)
     secrets = Path("secrets.env")
@@ -221,6 +221,31 @@ def test_variables_that_cron_lacks_are_asked_for(monkeypatch: pytest.MonkeyPatch
     assert f"--environment {secrets.resolve()}" in crontab.block(found, secrets)
     assert running.read_environment(secrets) == {"SHOP_PASSWORD": "it is 100%"}
     assert "hunter2" not in crontab.block(found, secrets)
+
+
+def test_variables_of_targets_that_no_schedule_names_are_not_asked_for() -> None:
+    more = '[targets.other]\nredis_url = "${OTHER_REDIS_URL}"\n'
+    assert "schedule run daily" in crontab.block(config(more, DAILY), None)
+    with pytest.raises(ConfigError, match="uses OTHER_REDIS_URL"):
+        crontab.block(config(more, DAILY.replace('["shop"]', '["all"]')), None)
+    own = '[records]\nstore = "s3://${BUCKET}/records"\n'
+    Path("opsnb.toml").write_text(TARGETS + own + DAILY)
+    assert variables(Path("opsnb.toml"), ()) == ["BUCKET"]
+
+
+def test_cron_is_given_what_a_manager_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PM2_HOME", "/srv/app/.pm2")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    block = crontab.block(config(DAILY), None)
+    assert "PM2_HOME=/srv/app/.pm2" in block
+    assert "TZ=Europe/Berlin" in block
+    assert "DOCKER_HOST" not in block
+    docker = '[targets.boxes]\nprocesses = { manager = "docker" }\n'
+    far = '[targets.far]\nhost = "ssh://ops@far"\n'
+    block = crontab.block(config(docker, DAILY.replace('"shop"', '"boxes"')), None)
+    assert "DOCKER_HOST=unix:///run/user/1000/docker.sock" in block
+    assert "PM2_HOME" not in crontab.block(config(far, DAILY.replace('"shop"', '"far"')), None)
 
 
 def test_variables_in_comments_are_not_asked_for() -> None:
