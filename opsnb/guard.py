@@ -366,7 +366,7 @@ class Guard:
         except OpsnbError as error:
             found = [_finding(record, Status.UNKNOWN, f"The effect could not be measured: {error}")]
         if record.planned or record.continues:  # where nothing was to do, nothing is verified
-            shown = bool(found) and all(finding.status is Status.OK for finding in found)
+            shown = bool(found) and all(_is_good(finding) for finding in found)
             record.verified = record.state is ActionState.APPLIED and shown
         self._journal(record)
         return [
@@ -448,6 +448,11 @@ def _cut_off(former: ActionRecord) -> str:
 def _at(former: ActionRecord) -> str:
     at = former.finished or former.started
     return f" at {at:%F %T} UTC" if at else ""
+
+
+def _is_good(finding: Finding) -> bool:
+    """Whether a verification found the effect; a warning that is settled is about something else."""
+    return finding.status is Status.OK or (finding.settled and finding.status is Status.WARN)
 
 
 def _finding(record: ActionRecord, status: Status, message: str) -> Finding:

@@ -298,12 +298,12 @@ def test_a_backup_that_does_not_match_its_checksum_is_not_restored(
 
 def test_what_cannot_be_restored_leaves_nothing(own: Target, folder: Path) -> None:
     path = back_up(own, folder, format="plain")
-    text = gzip.decompress(path.read_bytes()).replace(b"CREATE TABLE", b"CREATE TABEL", 1)
+    text = gzip.decompress(path.read_bytes()).replace(b"n integer", b"n integre", 1)
     broken = folder / "broken.sql.gz"
     broken.write_bytes(gzip.compress(text))
     record, found = act(own, database.restore, str(broken), swap=True)
     assert record.state is ActionState.FAILED
-    assert "syntax error" in found[0].message
+    assert "integre" in found[0].message
     assert databases_like(own, base(own)) == [base(own)]
 
 
@@ -311,12 +311,7 @@ def test_a_restore_that_lacks_rows_is_not_swapped_in(
     own: Target, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = back_up(own, folder)
-    real = archives.rows_in
-
-    def more(*args: Any) -> Any:
-        return {key: count + 1 for key, count in real(*args).items()}
-
-    monkeypatch.setattr(restoring, "rows_in", more)
+    monkeypatch.setattr(restoring, "counts", lambda *_: {})
     _, found = act(own, database.restore, str(path), swap=True)
     assert "is not what the backup holds" in found[0].message
     assert databases_like(own, base(own)) == [base(own)]

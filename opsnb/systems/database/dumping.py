@@ -24,6 +24,7 @@ from opsnb.systems.database.archives import (
     ours,
     taken,
 )
+from opsnb.systems.database.direct import direct
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
@@ -73,6 +74,7 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
     begun = Archive(Path(former.terms["file"])) if former else None
     if begun and (begun.path.exists() or (former and former.state is ActionState.APPLIED)):
         return _made(target, begun)  # what has its name is whole
+    target = direct(target)
     programs.demand_program(target, "pg_dump")
     place = folder_of(folder)
     with connection(target) as database:

@@ -23,15 +23,18 @@ from opsnb.target import Target
 
 _POLL_S = 0.2
 _END_S = 10.0
+_CHUNK = 2**20
 _MEND = "install PostgreSQL's client programs, or name their folder as pg_bin in opsnb.toml"
 
 
-def demand_program(target: Target, name: str) -> None:
-    """Raise Refused when a client program is missing or older than the server."""
+def demand_program(target: Target, name: str, *, of_server: bool = True) -> None:
+    """Raise Refused when a client program is missing or, `of_server`, older than the server."""
     try:
         major = program_version(target, name)
     except OSError as error:
         raise Refused(f"{error}; {_MEND}.") from error
+    if not of_server:
+        return
     with connection(target) as database:
         server = database.info.server_version // 10_000
     if major < server:
@@ -68,6 +71,15 @@ def run(
             except subprocess.TimeoutExpired:
                 yield
         _demand_success(target, name, process.returncode, said)
+
+
+def chunks(target: Target, name: str, arguments: Iterable[str | Path]) -> Iterator[bytes]:
+    """Yield what a client program prints, piece by piece. Raises ServiceError with its complaint."""
+    with _started(target, name, arguments, stdout=subprocess.PIPE) as (process, said):
+        assert process.stdout is not None
+        while chunk := process.stdout.read(_CHUNK):
+            yield chunk
+        _demand_success(target, name, process.wait(_END_S), said)
 
 
 def lines(target: Target, name: str, arguments: Iterable[str | Path]) -> Iterator[bytes]:

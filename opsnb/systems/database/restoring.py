@@ -4,53 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from psycopg import sql
 
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
-from opsnb.systems.database.access import (
-    LOCK_WAIT_S,
-    SYSTEM,
-    Connection,
-    connection,
-    demand_primary,
-    identity,
-    session,
-)
+from opsnb.systems.database.access import SYSTEM, Connection, connection, demand_primary, identity
 from opsnb.systems.database.archives import (
     STAMP,
     Archive,
+    contents_of,
+    demand_checksum,
     demand_readable,
-    demand_whole,
-    file_errors,
     folder_of,
     ours,
-    rows_in,
 )
-from opsnb.systems.database.commands import run_while
+from opsnb.systems.database.contents import LARGE_OBJECTS, Contents
+from opsnb.systems.database.direct import direct
 from opsnb.systems.database.dumping import FOLDER
+from opsnb.systems.database.filling import LeftOut, filled
+from opsnb.systems.database.omissions import demand_complete, demand_restorable, foreseen
 from opsnb.systems.database.relations import nearest
+from opsnb.systems.database.room import demand_room, free_bytes
 from opsnb.systems.database.scratch import (
-    Rows,
     counts,
     demand_equal,
+    demand_tablespace,
     drop,
-    filled,
+    is_marked,
     likeness,
+    likened,
+    missing_tables,
     named,
     quoted,
     scratch,
 )
+from opsnb.systems.database.swapping import consequences, demand_swappable, swapped
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 _MIB = 2**20
-_MAINTENANCE = ("postgres", "template1")
 
 
 @dataclass(frozen=True)
@@ -60,6 +55,17 @@ class _Names:
     live: str
     scratch: str
     before: str
+
+
+@dataclass
+class _Restored:
+    """What the work has seen, for the effect to tell of."""
+
+    contents: Contents | None = None
+    """What was compared; None as long as nothing was."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    refused: list[str] = field(default_factory=list)
+    """Settings of the live database that the restored one lacks."""
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -76,62 +82,75 @@ def restore(
     Without `file` the newest full backup in `folder`. It goes into a scratch database, which stays
     there to be looked at; with `swap` it takes the live one's place by renaming, and the live one
     stays under another name. Raises UsageError when there is no such file, BadAnswer when it is
-    damaged or this login may not make databases.
+    damaged, says more than data, or this login may not make databases.
     """
+    target = direct(target)
     with connection(target) as database:
         demand_primary(target, database)
         live = database.info.dbname
-        demand_rights(database, live, swap=swap)
-        copied = likeness(database)
+        demand_rights(database)
+        if swap:
+            demand_swappable(target, database)
+        like = likeness(database)
+        demand_tablespace(like)
         basis: list[object] = [identity(database), swap]
         facts = _facts(database)
-    left = ""
+        free = free_bytes(target, database)
+        after_swap = consequences(database, like) if swap else ""
+    left = kept = ""
     if former:
         if _is_done(former, facts, swap=swap):
             return _made(target, former, swap=swap)
         names = _Names(*former.terms["names"])
-        left = names.scratch if names.scratch in _there(target, names) else ""
+        left, kept = _leftover(target, names)
         file = former.terms["file"]
     path = chosen(target, live, file, folder)
     if path is None:
         return _nothing(target, folder)
     archive = Archive(path)
-    programs.demand_program(target, "pg_restore" if archive.format == "custom" else "psql")
-    entries = demand_readable(target, archive)
-    with file_errors(path):
-        basis += [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+    contents, entries = _usable(target, archive, live, swap=swap)
+    demand_room(free, max(facts["bytes"], archive.size), f"restore {path.name}")
+    with connection(target) as database:
+        expected = foreseen(database, contents)
+        if swap:
+            demand_complete(target, database, archive, expected, live)
+        login = database.info.user
+    basis += archive.signature()
     names = _unused(target, live)
-    compared: list[Rows] = []
+    seen = _Restored()
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
         if left:
             drop(target, permit, left)
-        demand_whole(target, archive)
+        demand_checksum(archive)
         yield 0
-        held = rows_in(target, archive)
-        if swap and not held:
-            raise BadAnswer(SYSTEM, f"{path} holds no rows; swapped in it would empty {live}.")
-        with scratch(target, permit, names.scratch, copied):
-            for _ in filled(target, permit, archive, names.scratch):
+        with scratch(target, permit, names.scratch, like):
+            for _ in filled(target, permit, archive, names.scratch, seen.left_out):
                 yield 0
-            compared.append(held)
-            demand_equal(held, counts(target, names.scratch))
+            missing = missing_tables(target, names.scratch, contents)
+            demand_equal(contents, counts(target, names.scratch, contents.rows), missing)
+            seen.contents = contents
+            seen.refused = likened(target, permit, names.scratch, like)
             if swap:
-                for _ in _swapped(target, permit, names):
+                _demand_nothing_left_out(seen, names, login)
+                pairs = [(names.live, names.before), (names.scratch, names.live)]
+                for _ in swapped(target, permit, pairs, like):
                     yield 0
         yield 1
 
     def verify() -> list[Finding]:
-        return [_effect(target, names, compared[0] if compared else {}, swap=swap)]
+        return _effects(target, names, seen, facts["oid"], login, swap=swap)
 
     goes = (
         f"then rename {live} to {names.before} and {names.scratch} to {live}."
         if swap
         else f"and leave it there; {live} stays as it is."
     )
+    warnings = [after_swap] + [f"{expected.sentence(login)}."] * bool(expected)
     return Plan(
         summary=(f"Drop {left}, which is half-made. " if left else "")
+        + (f"{kept} stays: it has no mark of opsnb's. " if kept else "")
         + f"Restore {path} into the new database {names.scratch}, compare it, {goes}",
         planned=1,
         unit="databases",
@@ -142,22 +161,54 @@ def restore(
         sample=[
             {"fact": "file", "value": str(path)},
             {"fact": "format", "value": archive.format},
-            {"fact": "MiB", "value": path.stat().st_size / _MIB},
+            {"fact": "MiB", "value": archive.size / _MIB},
             *([{"fact": "entries", "value": entries}] if entries else []),
+            {"fact": "rows", "value": contents.total},
             {"fact": "the live database, MiB", "value": facts["bytes"] / _MIB},
         ],
-        bytes=path.stat().st_size,
+        bytes=archive.size,
         basis=basis,
-        warning="Every session of the live database is ended and requests fail for a moment; what "
-        "was written since the backup is in the old database alone."
-        if swap
-        else "",
+        warning=" ".join(warning for warning in warnings if warning),
         terms={
             "file": str(path),
             "names": [names.live, names.scratch, names.before],
             "oid": facts["oid"],
         },
     )
+
+
+def _usable(target: Target, archive: Archive, live: str, *, swap: bool) -> tuple[Contents, int]:
+    """Return what a dump holds, and how many entries it lists. Raises BadAnswer, UsageError."""
+    if archive.format != "plain":
+        programs.demand_program(target, "pg_restore", of_server=False)
+    entries = demand_readable(target, archive)
+    contents = contents_of(target, archive)
+    with connection(target) as database:
+        demand_restorable(database, archive, contents)
+    if swap and not contents.total:
+        message = f"{archive.path} holds no rows; swapped in it would empty {live}."
+        raise BadAnswer(SYSTEM, message)
+    return contents, entries
+
+
+def _leftover(target: Target, names: _Names) -> tuple[str, str]:
+    """Return the half-made database of a former attempt: to be dropped, or else to be kept."""
+    with connection(target) as database:
+        if names.scratch not in _there(database, names):
+            return "", ""
+        is_ours = is_marked(database, names.scratch)
+    return (names.scratch, "") if is_ours else ("", names.scratch)
+
+
+def _demand_nothing_left_out(seen: _Restored, names: _Names, login: str) -> None:
+    parts = [seen.left_out.sentence(login)] if seen.left_out else []
+    parts += [f"not carried over: {', '.join(seen.refused)}"] if seen.refused else []
+    if parts:
+        raise BadAnswer(
+            SYSTEM,
+            f"Restored, {names.live} would not be whole ({'; '.join(parts)}), so it is not "
+            "swapped in. Use a login that may, a superuser, in the target's database url.",
+        )
 
 
 def _is_done(former: ActionRecord, facts: Row, *, swap: bool) -> bool:
@@ -176,8 +227,8 @@ def _made(target: Target, former: ActionRecord, *, swap: bool) -> Plan:
         if not former.terms:  # there was no backup
             return []
         names = _Names(*former.terms["names"])
-        held = rows_in(target, Archive(Path(former.terms["file"])))
-        return [_effect(target, names, held, swap=swap)]
+        seen = _Restored(contents_of(target, Archive(Path(former.terms["file"]))))
+        return _effects(target, names, seen, former.terms["oid"], "", swap=swap)
 
     return Plan(
         summary=former.summary,
@@ -221,7 +272,7 @@ def chosen(target: Target, database: str, file: str, folder: str) -> Path | None
         return next(iter(ours(place, target, database, "full")), None)
     given = Path(file).expanduser()
     for path in (given, folder_of(file), place / file):
-        if path.is_file():
+        if path.is_file() or (path / "toc.dat").is_file():
             return path.resolve()
     beside = (given if given.is_absolute() else place / given).parent
     known = [path.name for path in beside.iterdir()] if beside.is_dir() else []
@@ -229,12 +280,10 @@ def chosen(target: Target, database: str, file: str, folder: str) -> Path | None
     raise UsageError(f"There is no file '{file}' in {beside}." + nearest(given.name, known))
 
 
-def demand_rights(database: Connection, live: str, *, swap: bool = False) -> None:
-    """Raise BadAnswer when this login may not make databases, or with `swap` not rename `live`."""
+def demand_rights(database: Connection) -> None:
+    """Raise BadAnswer when this login may not make databases, or only reads."""
     row = database.execute(
-        "SELECT current_user AS user, (rolcreatedb OR rolsuper) AS creates,"
-        " (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database"
-        " WHERE datname = current_database()) AS owns"
+        "SELECT current_user AS user, (rolcreatedb OR rolsuper) AS creates"
         " FROM pg_roles WHERE rolname = current_user"
     ).fetchone()
     assert row is not None  # whoever asks has a role
@@ -242,13 +291,8 @@ def demand_rights(database: Connection, live: str, *, swap: bool = False) -> Non
         raise BadAnswer(
             SYSTEM,
             f"Login {row['user']} may not make databases, which a restore needs: as superuser, "
-            f"ALTER ROLE {row['user']} CREATEDB; or use another login in the target's URL.",
+            f"ALTER ROLE {quoted(row['user'])} CREATEDB; or use another login in the target's URL.",
         )
-    if swap and not row["owns"]:
-        message = f"Login {row['user']} does not own {live}, so it cannot rename it; use its owner."
-        raise BadAnswer(SYSTEM, message)
-    if swap and live in _MAINTENANCE:
-        raise UsageError(f"{live} is PostgreSQL's own database and is not swapped.")
 
 
 def _facts(database: Connection) -> Row:
@@ -261,96 +305,96 @@ def _facts(database: Connection) -> Row:
     return row
 
 
-def _swapped(target: Target, permit: Permit, names: _Names) -> Iterator[None]:
-    """Rename the live database away and the scratch one to its name, both or neither.
-
-    The rename locks the live database, so that newcomers wait, and goes on when the last session
-    has ended; these are ended from a second connection. The service then connects to the new one.
-    """
-    steps = ((names.live, names.before), (names.scratch, names.live))
-    with (
-        session(target, permit, database=_maintenance(target), lock_wait_s=LOCK_WAIT_S) as server,
-        session(target, permit, database=_maintenance(target)) as ending,
-    ):
-
-        def end_sessions() -> None:
-            ending.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
-                [[names.live, names.scratch]],
-            )
-
-        server.execute("BEGIN")
-        for old, new in steps:
-            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-                sql.Identifier(old), sql.Identifier(new)
-            )
-            yield from run_while(server, rename, end_sessions)
-        server.execute("COMMIT")
+def _effects(  # noqa: PLR0913 - each is part of what was to come about
+    target: Target, names: _Names, seen: _Restored, live_oid: int, login: str, *, swap: bool
+) -> list[Finding]:
+    """Compare the restored database with the backup, and say what it lacks."""
+    found = [_effect(target, names, seen, live_oid, swap=swap)]
+    parts = [seen.left_out.sentence(login)] if seen.left_out else []
+    parts += [f"not carried over: {', '.join(seen.refused)}"] if seen.refused else []
+    if parts and found[0].status is not Status.CRIT:
+        message = f"{names.scratch} is not in all like {names.live}: {'; '.join(parts)}."
+        # The data came back all the same.
+        found.append(Finding(status=Status.WARN, message=message, settled=True))
+    return found
 
 
-def _maintenance(target: Target) -> str:
-    """Return a database to be in while the live one is renamed."""
+def _effect(
+    target: Target, names: _Names, seen: _Restored, live_oid: int, *, swap: bool
+) -> Finding:
     with connection(target) as database:
-        rows = database.execute(
-            "SELECT datname FROM pg_database WHERE datallowconn AND datname = ANY(%s)"
-            " AND has_database_privilege(oid, 'CONNECT') ORDER BY 1",
-            [list(_MAINTENANCE)],
-        ).fetchall()
-    if not rows:
-        raise BadAnswer(SYSTEM, "There is no database postgres or template1 to rename from.")
-    return str(rows[0]["datname"])
-
-
-def _effect(target: Target, names: _Names, held: Rows, *, swap: bool) -> Finding:
-    """Compare the restored database with the backup, and show the live one beside it."""
-    place, other = (names.live, names.before) if swap else (names.scratch, names.live)
-    there = _there(target, names)
+        there = _there(database, names)
+        former = _named_now(database, live_oid)
+    place, other = (names.live, former) if swap else (names.scratch, names.live)
+    if swap and former == names.live:
+        message = f"{names.live} is the database that it was: nothing was swapped."
+        return Finding(status=Status.CRIT, message=message)
     if place not in there:
         message = f"There is no database {place}: the restore did not come to its end."
         return Finding(status=Status.CRIT, message=message)
-    restored = counts(target, place)
-    beside = counts(target, other) if other in there else {}
+    if seen.contents is None:
+        message = f"{place} was not compared with the backup: the restore did not come to its end."
+        return Finding(status=Status.CRIT, message=message)
+    held = seen.contents.rows
+    restored = counts(target, place, held)
+    beside = counts(target, other) if other else {}
     rows: list[Row] = [
         {
-            "table": f"{schema}.{name}",
-            "in_the_backup": held.get((schema, name)),
-            "restored": restored.get((schema, name)),
-            "old_database" if swap else "live_now": beside.get((schema, name)),
+            "table": "large objects" if key == LARGE_OBJECTS else ".".join(key),
+            "in_the_backup": held.get(key),
+            "restored": restored.get(key),
+            "old_database" if swap else "live_now": beside.get(key),
         }
-        for schema, name in sorted({*held, *restored, *beside})
+        for key in sorted({*held, *restored, *beside})
     ]
+    missing = missing_tables(target, place, seen.contents)
     if swap:
-        message = (
-            f"{names.live} is the restored database now, with {counted(len(restored), 'table')}; "
-            + (
-                f"the old one is kept as {names.before}. When all is well: "
-                f"DROP DATABASE {quoted(names.before)};"
-                if other in there
-                else f"the old one, {names.before}, is gone."
-            )
-        )
         # The service writes to it already, so that its numbers move on from the backup's.
-        good = names.scratch not in there and set(held) <= set(restored)
+        good = names.scratch not in there and set(held) <= set(restored) and not missing
     else:
-        message = (
-            f"{names.scratch} holds the backup's {counted(sum(held.values()), 'row')} in "
-            f"{counted(len(held), 'table')}; {names.live} was left alone. "
-            "Swap it in with -p swap=true, or drop it."
-        )
-        good = all(restored.get(key) == count for key, count in held.items())
+        good = all(restored.get(key, count) == count for key, count in held.items()) and not missing
     if not good:
         message = f"{place} does not hold what the backup holds; look at the rows that differ."
-    return Finding(status=Status.OK if good else Status.CRIT, message=message, rows=rows)
+        return Finding(status=Status.CRIT, message=message, rows=rows)
+    return _told(names, seen.contents, former, rows, swap=swap)
 
 
-def _there(target: Target, names: _Names) -> set[str]:
-    with connection(target) as database:
-        rows = database.execute(
-            "SELECT datname FROM pg_database WHERE datname = ANY(%s)",
-            [[names.live, names.scratch, names.before]],
+def _told(
+    names: _Names, contents: Contents, former: str, rows: list[Row], *, swap: bool
+) -> Finding:
+    """Return the finding for a restored database that holds what the backup does."""
+    if swap:
+        old = (
+            f"the old one is kept as {former}. When all is well: DROP DATABASE {quoted(former)};"
+            if former
+            else "the old one is gone."
         )
-        return {row["datname"] for row in rows}
+        message = f"{names.live} is the restored database now, with {contents.words}; {old}"
+        return Finding(status=Status.OK, message=message, rows=rows)
+    end = f"{names.live} was left alone. Swap it in with -p swap=true, or drop it."
+    if contents.total:
+        message = f"{names.scratch} holds the backup's {contents.words}; {end}"
+        return Finding(status=Status.OK, message=message, rows=rows)
+    if contents.tables and not contents.rows:
+        tables = counted(len(contents.tables), "table")
+        message = f"{names.scratch} has the {tables} of a backup of the schema alone; {end}"
+        return Finding(status=Status.OK, message=message, rows=rows)
+    message = f"The backup holds no rows, so nothing was compared; {end}"
+    return Finding(status=Status.UNKNOWN, message=message, rows=rows)
+
+
+def _named_now(database: Connection, oid: int) -> str:
+    """Return the name that a database has now, empty when it is gone."""
+    row = database.execute("SELECT datname FROM pg_database WHERE oid = %s", [oid]).fetchone()
+    return str(row["datname"]) if row else ""
+
+
+def _there(database: Connection, names: _Names) -> set[str]:
+    rows = database.execute(
+        "SELECT datname FROM pg_database WHERE datname = ANY(%s)",
+        [[names.live, names.scratch, names.before]],
+    )
+    return {row["datname"] for row in rows}
 
 
 def _unused(target: Target, live: str) -> _Names:
@@ -358,6 +402,7 @@ def _unused(target: Target, live: str) -> _Names:
     while True:
         stamp = now().strftime(STAMP)
         names = _Names(live, named(live, "restore", stamp), named(live, "before", stamp))
-        if _there(target, names) <= {live}:
-            return names
+        with connection(target) as database:
+            if _there(database, names) <= {live}:
+                return names
         time.sleep(0.2)

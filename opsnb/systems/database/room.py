@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from opsnb.check import check
+from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection
 from opsnb.target import LOCAL, Target
@@ -54,3 +55,13 @@ def free_bytes(target: Target, database: Connection) -> int | None:
         return shutil.disk_usage(Path(row["path"], "base")).free if row else None
     except OSError:
         return None
+
+
+def demand_room(free: int | None, needed: int, purpose: str) -> None:
+    """Raise BadAnswer when there is less space free than another copy of the database takes."""
+    if free is not None and free < needed:
+        raise BadAnswer(
+            SYSTEM,
+            f"To {purpose} takes about {needed / _MIB:,.0f} MiB, and the database's disk has "
+            f"{free / _MIB:,.0f} MiB free: make room, or do it on another server.",
+        )

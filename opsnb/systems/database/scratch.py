@@ -1,6 +1,6 @@
 """A scratch database: made beside the live one and like it, filled from a dump, and counted.
 
-What fails within drops it again.
+What fails within drops it again. A comment marks it as opsnb's, and nothing without it is dropped.
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
+from opsnb import evidence
 from opsnb.errors import BadAnswer, ServiceError
 from opsnb.guard import Permit
-from opsnb.systems.database import programs
-from opsnb.systems.database.access import SYSTEM, Connection, connection, session
-from opsnb.systems.database.archives import Archive
+from opsnb.systems.database.access import SYSTEM, Connection, connection, reason, session
 from opsnb.systems.database.commands import run
+from opsnb.systems.database.contents import LARGE_OBJECTS, Contents, Rows
 from opsnb.target import Target
 
 _COUNT_S = 3600.0
 _NAME_BYTES = 63
-
-Rows = dict[tuple[str, str], int]
-"""How many rows each (schema, table) has."""
+_MARK = "opsnb: scratch database of "
 
 
 def named(live: str, what: str, stamp: str) -> str:
@@ -39,9 +37,13 @@ def likeness(database: Connection) -> dict[str, Any]:
     row = database.execute(
         # As JSON, because what columns there are differs from version to version.
         "SELECT to_jsonb(d) - 'datacl' AS facts, pg_encoding_to_char(encoding) AS encoding,"
-        " datdba::regrole::text AS quoted_owner, pg_get_userbyid(datdba) AS owner,"
-        " current_user AS user, datacl IS NOT NULL AS has_grants,"
-        " (SELECT spcname FROM pg_tablespace WHERE oid = dattablespace) AS tablespace,"
+        " pg_get_userbyid(datdba) AS owner, current_user AS user, datacl IS NOT NULL AS has_grants,"
+        " shobj_description(oid, 'pg_database') AS comment,"
+        " (SELECT spcname FROM pg_tablespace WHERE oid = dattablespace AND oid <>"
+        " (SELECT dattablespace FROM pg_database WHERE datname = 'template0')) AS tablespace,"
+        " has_tablespace_privilege(dattablespace, 'CREATE') AS may_use_tablespace,"
+        " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+        " OR pg_has_role(datdba, 'MEMBER') AS may_give,"
         " ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting"
         " WHERE setdatabase = d.oid AND setrole = 0) AS settings"
         " FROM pg_database d WHERE datname = current_database()"
@@ -52,7 +54,24 @@ def likeness(database: Connection) -> dict[str, Any]:
         " privilege_type AS privilege, is_grantable AS grantable"
         " FROM pg_database d, aclexplode(datacl) WHERE datname = current_database()"
     ).fetchall()
-    return {**row, "grants": grants}
+    of_roles = database.execute(
+        "SELECT pg_get_userbyid(setrole) AS role, unnest(setconfig) AS setting"
+        " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase"
+        " WHERE datname = current_database() AND setrole <> 0"
+    ).fetchall()
+    return {**row, "grants": grants, "of_roles": of_roles}
+
+
+def demand_tablespace(like: dict[str, Any]) -> None:
+    """Raise BadAnswer when this login may not make databases where the live one lies."""
+    if like["tablespace"] and not like["may_use_tablespace"]:
+        place = quoted(like["tablespace"])
+        raise BadAnswer(
+            SYSTEM,
+            f"The database lies in tablespace {place}, where login {like['user']} may not make "
+            f"databases: as superuser, GRANT CREATE ON TABLESPACE {place} TO "
+            f"{quoted(like['user'])}; or use another login.",
+        )
 
 
 @contextmanager
@@ -62,8 +81,12 @@ def scratch(target: Target, permit: Permit, name: str, like: dict[str, Any]) -> 
         for _ in run(target, server, _creation(name, like)):
             pass
     try:
-        with session(target, permit, database=name) as server:
-            for statement in _likenesses(name, like):
+        with session(target, permit) as server:
+            mark = f"{_MARK}{like['facts']['datname']}"
+            server.execute(
+                sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), mark)
+            )
+            for statement in _grants(name, like):
                 server.execute(statement)
         yield
     except BaseException as error:
@@ -86,37 +109,41 @@ def drop(target: Target, permit: Permit, scratch: str) -> None:
         )
 
 
+def is_marked(database: Connection, name: str) -> bool:
+    """Whether a database is a scratch one of ours, which this login may drop."""
+    row = database.execute(
+        "SELECT coalesce(shobj_description(oid, 'pg_database'), '') AS comment,"
+        " pg_has_role(datdba, 'USAGE') AS owns FROM pg_database WHERE datname = %s",
+        [name],
+    ).fetchone()
+    return bool(row and row["owns"] and row["comment"].startswith(_MARK))
+
+
 def _creation(name: str, like: dict[str, Any]) -> sql.Composed:
     facts = like["facts"]
     parts = [
         sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)),
         sql.SQL("ENCODING {}").format(like["encoding"]),
         sql.SQL("LC_COLLATE {} LC_CTYPE {}").format(facts["datcollate"], facts["datctype"]),
-        sql.SQL("TABLESPACE {}").format(sql.Identifier(like["tablespace"])),
-        sql.SQL("CONNECTION LIMIT {}").format(facts["datconnlimit"]),
     ]
+    if like["tablespace"]:
+        parts.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(like["tablespace"])))
     # Since versions 15 and 17.
     locale = facts.get("datlocale") or facts.get("daticulocale")
     match facts.get("datlocprovider"):
         case "i":
             parts.append(sql.SQL("LOCALE_PROVIDER icu ICU_LOCALE {}").format(locale))
+            if facts.get("daticurules"):
+                parts.append(sql.SQL("ICU_RULES {}").format(facts["daticurules"]))
         case "b":
             parts.append(sql.SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(locale))
-    if like["owner"] != like["user"]:
+    if like["owner"] != like["user"] and like["may_give"]:
         parts.append(sql.SQL("OWNER {}").format(sql.Identifier(like["owner"])))
     return sql.SQL(" ").join(parts)
 
 
-def _likenesses(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
-    """Yield what gives the database the settings and grants of the live one."""
+def _grants(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
     database = sql.Identifier(name)
-    for setting in like["settings"]:
-        key, _, value = setting.partition("=")
-        # Stored values are in the form that this function takes; ALTER's own syntax is another.
-        yield sql.SQL("SELECT set_config({}, {}, false)").format(key, value)
-        yield sql.SQL("ALTER DATABASE {} SET {} FROM CURRENT").format(
-            database, sql.Identifier(*key.split("."))
-        )
     if like["has_grants"]:
         yield sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database)
     for grant in like["grants"]:
@@ -127,43 +154,118 @@ def _likenesses(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
         )
 
 
-def filled(target: Target, permit: Permit, archive: Archive, name: str) -> Iterator[None]:
-    """Restore the dump into database `name`, and give the planner its statistics."""
-    # A connection string, because a bare name with `=` in it would be taken for one.
-    place = f"--dbname={make_conninfo(dbname=name)}"
-    if archive.format == "custom":
-        arguments = ["--exit-on-error", "--no-password", place, str(archive.path)]
-        yield from programs.run(target, "pg_restore", arguments)
-    else:
-        arguments = ["--no-psqlrc", "--quiet", "--no-password", "--single-transaction"]
-        arguments += ["--set=ON_ERROR_STOP=1", place, "--file=-"]
-        yield from programs.run(target, "psql", arguments, feed=archive.chunks())
-    with session(target, permit, database=name) as server:
-        yield from run(target, server, sql.SQL("ANALYZE"))
+def likened(target: Target, permit: Permit, name: str, like: dict[str, Any]) -> list[str]:
+    """Give a filled scratch database the live one's settings; return those that were refused.
+
+    After it was filled: a database may be set to read only.
+    """
+    database, refused = sql.Identifier(name), []
+    settings = [(None, setting) for setting in like["settings"]]
+    settings += [(row["role"], row["setting"]) for row in like["of_roles"]]
+    for role, setting in settings:
+        key, _, value = setting.partition("=")
+        whom = sql.SQL("DATABASE {}").format(database)
+        if role:
+            whom = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) + whom
+        alter = sql.SQL("ALTER {} SET {} FROM CURRENT").format(
+            whom, sql.Identifier(*key.split("."))
+        )
+        # A session for each: what is set here would act on what follows.
+        with session(target, permit, database=name) as server:
+            try:
+                server.execute("BEGIN READ WRITE")
+                # Stored values are in the form that this function takes; ALTER's is another.
+                server.execute("SELECT set_config(%s, %s, false)", [key, value])
+                server.execute(alter)
+                server.execute("COMMIT")
+            except psycopg.Error as error:
+                if error.sqlstate is None:
+                    raise
+                of = f" of login {role}" if role else ""
+                refused.append(f"setting {key}{of} ({reason(error)})")
+    return refused
 
 
-def counts(target: Target, database: str) -> Rows:
-    """Count the rows of all tables, one after another."""
+def dress(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
+    """Yield what gives the database the last that it lacks to take the live one's place."""
+    facts, database = like["facts"], sql.Identifier(name)
+    yield sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, like["comment"])
+    yield sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, facts["datconnlimit"])
+    if facts["datistemplate"]:
+        yield sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(database)
+
+
+def counts(target: Target, database: str, held: Rows | None = None) -> Rows:
+    """Count the rows of all tables, one after another.
+
+    The rows of a partitioned table count as its own where `held` has them so. A table that this
+    login may not count is left out, and that is reported.
+    """
     with connection(target, database, limit_s=_COUNT_S) as server:
+        # Else a policy would hide rows from the count.
+        server.execute("SELECT set_config('row_security', 'off', true)")
         tables = server.execute(
-            "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
+            "SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS is_root"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"
             " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-            " ORDER BY 1, 2"
+            " ORDER BY 2, 3"
         ).fetchall()
         counts: Rows = {}
         for table in tables:
-            place = sql.Identifier(table["schema"], table["name"])
-            row = server.execute(
-                sql.SQL("SELECT count(*) AS n FROM ONLY {}").format(place)
-            ).fetchone()
-            counts[table["schema"], table["name"]] = row["n"] if row else 0
+            key = (table["schema"], table["name"])
+            if table["is_root"] and key not in (held or {}):
+                continue
+            count = _count(server, key, is_root=table["is_root"])
+            if count is None:
+                continue
+            if table["is_root"]:
+                count -= sum((held or {}).get(leaf, 0) for leaf in _leaves(server, table["oid"]))
+            counts[key] = count
+        if LARGE_OBJECTS in (held or {}):
+            counts[LARGE_OBJECTS] = _count(server, LARGE_OBJECTS) or 0
     return counts
 
 
-def demand_equal(held: Rows, restored: Rows) -> None:
+def _count(server: Connection, table: tuple[str, str], *, is_root: bool = False) -> int | None:
+    only = sql.SQL("" if is_root else "ONLY ")
+    statement = sql.SQL("SELECT count(*) AS n FROM {}{}").format(only, sql.Identifier(*table))
+    try:
+        with server.transaction():
+            row = server.execute(statement).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        evidence.partial(f"the rows of {'.'.join(table)}, because {reason(error)}")
+        return None
+    return int(row["n"]) if row else 0
+
+
+def _leaves(server: Connection, root: int) -> list[tuple[str, str]]:
+    rows = server.execute(
+        "SELECT n.nspname AS schema, c.relname AS name FROM pg_partition_tree(%s::regclass) t"
+        " JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE t.isleaf",
+        [root],
+    ).fetchall()
+    return [(row["schema"], row["name"]) for row in rows]
+
+
+def missing_tables(target: Target, database: str, contents: Contents) -> list[str]:
+    """Return the tables of a dump that a database does not have."""
+    with connection(target, database) as server:
+        rows = server.execute(
+            "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')"
+        ).fetchall()
+    there = {(row["schema"], row["name"]) for row in rows}
+    return sorted(".".join(key) for key in contents.tables - there)
+
+
+def demand_equal(contents: Contents, restored: Rows, missing: list[str]) -> None:
     """Raise BadAnswer when a table was not restored with the rows that the dump holds."""
+    if missing:
+        message = f"The restored database lacks a table of the backup: {', '.join(missing[:8])}."
+        raise BadAnswer(SYSTEM, message)
+    held = contents.rows
     wrong = [key for key, count in held.items() if restored.get(key) != count]
     if wrong:
         schema, name = wrong[0]
