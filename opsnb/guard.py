@@ -451,7 +451,7 @@ def _at(former: ActionRecord) -> str:
 
 
 def _is_good(finding: Finding) -> bool:
-    """Whether a verification found the effect; a warning that is settled is about something else."""
+    """Whether a verification found the effect; a settled warning is about something else."""
     return finding.status is Status.OK or (finding.settled and finding.status is Status.WARN)
 
 

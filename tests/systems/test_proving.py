@@ -19,7 +19,7 @@ from opsnb import guard
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.systems.database import archives, proving
+from opsnb.systems.database import proving
 from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
@@ -177,12 +177,15 @@ def test_what_a_kill_left_is_dropped_by_the_next_run(slow: Target, folder: Path)
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
-        wait_for(lambda: bool(scratch(slow)), 30)
+        marked = "SELECT 1 FROM pg_shdescription WHERE description = %s"
+        wait_for(
+            lambda: bool(query(slow, marked, f"opsnb: scratch database of {name_of(slow)}")), 30
+        )
     finally:
         child.kill()
         child.wait()
     (left,) = scratch(slow)
-    # The pg_restore that it had started lives on to its end.
+    # Its session ends when the server notices.
     used = "SELECT 1 FROM pg_stat_activity WHERE datname = %s"
     wait_for(lambda: not query(slow, used, left), 30)
     plan = database.prove(slow, folder=str(folder))
@@ -199,9 +202,14 @@ def test_one_in_use_and_what_others_made_stay(own: Target, folder: Path) -> None
     others = [f"{name}_restore_20261101t020000z", f"{name}_proof_of_concept"]
     for each in (mine, busy, *others):
         query(own, f"CREATE DATABASE {each}")
+    for each in (mine, busy):
+        query(own, f"COMMENT ON DATABASE {each} IS 'opsnb: scratch database of {name}'")
+    others.append(f"{name}_proof_20261101t040000z")  # named like ours, without our mark
+    query(own, f"CREATE DATABASE {others[-1]}")
     with psycopg.connect(make_conninfo(own.database.url, dbname=busy)):
         plan = database.prove(own, folder=str(folder))
         assert f"{busy} is of another proof and in use" in plan.summary
+        assert f"{others[-1]} has a proof's name and no mark" in plan.summary
         assert (plan.planned, act(own, database.prove, folder=str(folder))[0].verified) == (1, True)
         assert set(scratch(own)) == {busy, *others}
     act(own, database.prove, folder=str(folder))

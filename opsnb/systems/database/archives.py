@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,11 +36,7 @@ _SUFFIX = {"custom": ".dump", "plain": ".sql.gz"}
 _CUSTOM_MAGIC = b"PGDMP"
 _TAR_FIRST = b"toc.dat"
 _PROGRAMS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
-_OPENERS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda path: cast(IO[bytes], gzip.open(path)),
-    b"BZh": lambda path: cast(IO[bytes], bz2.open(path)),
-    b"\xfd7zXZ": lambda path: cast(IO[bytes], lzma.open(path)),
-}
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _HEADER = re.compile(rb"PostgreSQL database (?:cluster )?dump")
 _COMPLETE = re.compile(rb"PostgreSQL database (?:cluster )?dump complete")
 _TAIL = 4096
@@ -108,10 +104,17 @@ class Archive:
         if program:
             yield from _unpacked(program, self.path)
             return
-        opener = next((opener for magic, opener in _OPENERS.items() if self._has(magic)), None)
-        with file_errors(self.path), opener(self.path) if opener else self.path.open("rb") as file:
+        with file_errors(self.path), self._opened() as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
+
+    def _opened(self) -> IO[bytes]:
+        gzipped, bzipped, xzipped = (self._has(magic) for magic in _PACKED)
+        if gzipped:
+            return cast(IO[bytes], gzip.open(self.path))
+        if bzipped:
+            return cast(IO[bytes], bz2.open(self.path))
+        return cast(IO[bytes], lzma.open(self.path)) if xzipped else self.path.open("rb")
 
     def _has(self, magic: bytes) -> bool:
         return self._head.startswith(magic)

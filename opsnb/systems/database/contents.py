@@ -7,8 +7,9 @@ anything is done: a command to psql, a statement about the server or another dat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, NotSql, Script, Statement, Token
@@ -40,7 +41,6 @@ class Meaning:
     """The login that it gives it to."""
     table: tuple[str, str] | None = None
     """Where its rows go."""
-    needs_superuser: bool = False
 
 
 class Unsafe(Exception):
@@ -85,24 +85,28 @@ class Contents:
         return told + (f" and {objects:,} large object{'s' * (objects != 1)}" if objects else "")
 
 
-_SETTINGS = frozenset(
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SETTINGS = _words(
     "statement_timeout lock_timeout idle_in_transaction_session_timeout transaction_timeout"
     " idle_session_timeout client_encoding standard_conforming_strings check_function_bodies"
     " xmloption client_min_messages row_security default_tablespace default_table_access_method"
     " default_with_oids search_path escape_string_warning datestyle intervalstyle timezone"
     " extra_float_digits synchronize_seqscans quote_all_identifiers bytea_output"
-    " restrict_nonsystem_relation_kind default_toast_compression session_replication_role".split()
+    " restrict_nonsystem_relation_kind default_toast_compression session_replication_role"
 )
-_UNSAFE_ENCODINGS = frozenset(
+_UNSAFE_ENCODINGS = _words(
     "sjis shiftjis big5 gbk uhc gb18030 johab shiftjis2004 mskanji win932 win936 win949 win950"
-    " windows932 windows936 windows949 windows950".split()
+    " windows932 windows936 windows949 windows950"
 )
-_TWO_WORDS = frozenset("materialized foreign event access text user large default".split())
-_MODIFIERS = frozenset("or replace unlogged unique constraint trusted procedural recursive".split())
-_MAKES = frozenset(
+_TWO_WORDS = _words("materialized foreign event access text user large default")
+_MODIFIERS = _words("or replace unlogged unique constraint trusted procedural recursive")
+_MAKES = _words(
     "schema table sequence view index function procedure aggregate type domain extension operator"
     " collation conversion cast transform trigger rule policy statistics language publication"
-    " subscription".split()
+    " subscription"
 ) | {"materialized view", "event trigger", "text search", "access method", "default conversion"}
 _ALTERS = (_MAKES - {"extension"}) | {"large object", "default privileges", "routine"}
 _DROPS = (_MAKES - {"subscription"}) | {"routine"}
@@ -111,11 +115,11 @@ _EXTRA_AFTER_OTHERS = frozenset(
     {"view", "function", "procedure", "aggregate", "operator", "rule", "trigger", "cast"}
     | {"materialized view", "statistics", "text search"}
 )
-_DATA_CALLS = frozenset(
+_DATA_CALLS = _words(
     "set_config setval lo_create lo_open lowrite lo_close pg_restore_relation_stats"
-    " pg_restore_attribute_stats pg_restore_extended_stats".split()
+    " pg_restore_attribute_stats pg_restore_extended_stats"
 )
-_LANGUAGES = frozenset("sql plpgsql plperl pltcl plv8 plcoffee plls pllua pljs plrust".split())
+_LANGUAGES = _words("sql plpgsql plperl pltcl plv8 plcoffee plls pllua pljs plrust")
 _REACHING = re.compile(
     r"pg_(read|ls|stat|write)_\w*(file|dir)\w*|pg_ls_\w+|pg_file_\w+|pg_logdir_ls|pg_sync_\w+"
     r"|lo_(import|export)|dblink\w*|pg_(terminate|cancel)_backend|pg_reload_conf"
@@ -154,38 +158,20 @@ class Reader:
         if not tokens:
             return Meaning("skip")
         self._demand_no_commands(statement)
-        match tokens[0].text if tokens[0].kind == "word" else "":
-            case "":
-                if tokens[0].kind == "command":
-                    return Meaning("skip")
-                raise self._unsafe(statement, tokens[0], _NOT_DATA)
-            case "set":
-                return self._set(statement)
-            case "select":
-                return self._select(statement)
-            case "insert":
-                return self._insert(statement)
-            case "copy":
-                return self._copy(statement)
-            case "create":
-                return self._create(statement)
-            case "alter":
-                return self._alter(statement)
-            case "drop" | "truncate":
-                return self._drop(statement)
-            case "comment":
-                return self._about(statement, after="on", extra="comment on ")
-            case "grant" | "revoke":
-                return self._about(statement, after="on", extra="privileges on ")
-            case "security":
-                return self._about(statement, after="on", extra="security label on ")
-            case "refresh":
-                subject = " ".join(token.text for token in tokens[3:6] if token.text != "with")
-                return Meaning("extra", f"rows of materialized view {subject}")
-            case "begin" | "commit":
-                return Meaning("transaction")
-            case _:
-                raise self._unsafe(statement, tokens[0], _NOT_DATA)
+        if tokens[0].kind == "command":
+            return Meaning("skip")
+        if tokens[0].kind != "word" or tokens[0].text not in _STATEMENTS:
+            raise self._unsafe(statement, tokens[0], _NOT_DATA)
+        return _STATEMENTS[tokens[0].text](self, statement)
+
+    def _refresh(self, statement: Statement) -> Meaning:
+        table, _ = self._relation(statement.tokens, 3)
+        return Meaning("extra", f"rows of materialized view {'.'.join(table)}")
+
+    def _transaction(self, statement: Statement) -> Meaning:
+        if len(statement.tokens) > 1:
+            raise self._unsafe(statement, statement.tokens[0], _NOT_DATA)
+        return Meaning("transaction")
 
     def rows(self, table: tuple[str, str], count: int) -> None:
         """Count rows of a COPY."""
@@ -224,10 +210,10 @@ class Reader:
                 raise Unsafe(line, word, f"is a variable of psql and {_NOT_DATA}")
 
     def _demand_no_reaching(self, statement: Statement) -> None:
-        for name, after in zip(statement.tokens, statement.tokens[1:], strict=False):
-            if after.text == "(" and name.kind in ("word", "name"):
-                if _REACHING.fullmatch(name.text.lower()):
-                    raise self._unsafe(statement, name, _LEAVES)
+        for name, after in pairwise(statement.tokens):
+            called = after.text == "(" and name.kind in ("word", "name")
+            if called and _REACHING.fullmatch(name.text.lower()):
+                raise self._unsafe(statement, name, _LEAVES)
 
     def _relation(self, tokens: list[Token], at: int) -> tuple[tuple[str, str], int]:
         """Return (schema, name) of the relation named at `at`, and what comes behind it."""
@@ -262,6 +248,8 @@ class Reader:
         if name in ("authorization", "role", "characteristics"):
             raise self._unsafe(statement, tokens[0], _LEAVES, upto=at + 1)
         value = tokens[-1].text.strip("'")
+        if name == "default_transaction_read_only" and value == "off":
+            return Meaning("skip")  # as pg_dumpall writes; it is so already
         self._demand_setting(statement, tokens[at], name, value)
         if name == "search_path":
             self._schema = tokens[at + 2].text.strip("'") or "public"
@@ -284,7 +272,7 @@ class Reader:
         tokens = statement.tokens
         calls = [
             (at, name)
-            for at, (name, after) in enumerate(zip(tokens, tokens[1:], strict=False))
+            for at, (name, after) in enumerate(pairwise(tokens))
             if after.text == "(" and name.kind in ("word", "name")
         ]
         self._demand_no_reaching(statement)
@@ -397,45 +385,53 @@ class Reader:
         texts = [token.text for token in tokens if token.kind != "string"]
         if kind not in ("view", "function", "procedure", "rule"):
             self._demand_no_reaching(statement)
-        match kind:
-            case "extension":
-                return self._extension(statement, at)
-            case "function" | "procedure" | "language" | "transform":
-                return self._function(statement, kind, subject, at)
-            case "schema":
-                return self._new_schema(statement, subject, at)
-            case "table":
-                self._demand_plain_table(statement)
-                self.contents.tables.add(self._relation(tokens, at)[0])
-            case "materialized view":
-                if texts[-3:] != ["with", "no", "data"]:
-                    raise self._unsafe(statement, tokens[0], _NOT_DATA, upto=3)
-            case "operator" | "cast" | "aggregate":
-                self._has_own_operators = True
-            case "trigger" | "rule":
-                self._runs_on_rows = self._runs_on_rows or subject
-            case "subscription":
-                if " ".join(texts).find("connect = false") < 0:
-                    raise self._unsafe(statement, tokens[0], "would start to replicate", upto=2)
-                self.contents.last.append(subject)
-                return Meaning("skip", subject)
-            case "event trigger":
-                if "login" in texts:
-                    raise self._unsafe(statement, tokens[0], "would run at each login", upto=3)
-                self.contents.last.append(subject)
-                return Meaning("last", subject, needs_superuser=True)
-        if kind == "publication" and ("all" in texts or "schema" in texts):
+        special = _CREATES.get(kind)
+        if special:
+            return special(self, statement, kind, subject, at)
+        if kind in ("operator", "cast", "aggregate"):
+            self._has_own_operators = True
+        elif kind in ("trigger", "rule"):
+            self._runs_on_rows = self._runs_on_rows or subject
+        elif kind == "publication" and ("all" in texts or "schema" in texts):
             self.contents.superusers_only.append(subject)
         role: Role = "extra" if kind in _ALWAYS_EXTRA else "needed"
         return Meaning("tail" if kind in _EXTRA_AFTER_OTHERS else role, subject)
 
-    def _extension(self, statement: Statement, at: int) -> Meaning:
-        (_, name), _ = self._relation(statement.tokens, at)
+    def _table(self, statement: Statement, _: str, subject: str, at: int) -> Meaning:
+        depth = 0
+        for token in statement.tokens:
+            if token.kind == "sign":
+                depth += {"(": 1, ")": -1}.get(token.text, 0)
+            elif token.kind == "word" and depth == 0 and token.text in ("as", "select"):
+                raise self._unsafe(statement, token, "adds rows that cannot be counted")
+        self.contents.tables.add(self._relation(statement.tokens, at)[0])
+        return Meaning("needed", subject)
+
+    def _materialized_view(self, statement: Statement, _: str, subject: str, __: int) -> Meaning:
+        if [token.text for token in statement.tokens[-3:]] != ["with", "no", "data"]:
+            raise self._unsafe(statement, statement.tokens[0], _NOT_DATA, upto=3)
+        return Meaning("tail", subject)
+
+    def _subscription(self, statement: Statement, _: str, subject: str, __: int) -> Meaning:
+        texts = [token.text for token in statement.tokens]
+        if "connect = false" not in " ".join(texts):
+            raise self._unsafe(statement, statement.tokens[0], "would start to replicate", upto=2)
+        self.contents.last.append(subject)
+        return Meaning("skip", subject)
+
+    def _event_trigger(self, statement: Statement, _: str, subject: str, __: int) -> Meaning:
+        if any(token.text == "login" for token in statement.tokens):
+            raise self._unsafe(statement, statement.tokens[0], "would run at each login", upto=3)
+        self.contents.last.append(subject)
+        return Meaning("last", subject)
+
+    def _extension(self, statement: Statement, _: str, subject: str, at: int) -> Meaning:
+        name = self._relation(statement.tokens, at)[0][1]
         if _UNSAFE_EXTENSION.fullmatch(name.lower()):
             raise self._unsafe(statement, statement.tokens[0], f"{name} {_LEAVES}", upto=2)
         self.contents.extensions.add(name)
         self._has_own_operators = True
-        return Meaning("extension", f"extension {name}")
+        return Meaning("extension", subject)
 
     def _function(self, statement: Statement, kind: str, subject: str, at: int) -> Meaning:
         tokens = statement.tokens
@@ -445,7 +441,7 @@ class Reader:
             self._functions.add(self._relation(tokens, at)[0][1])
             names = [
                 (name, name.text.strip("'"))
-                for word, name in zip(tokens, tokens[1:], strict=False)
+                for word, name in pairwise(tokens)
                 if word.kind == "word" and word.text == "language"
             ]
         for token, name in names:
@@ -454,7 +450,7 @@ class Reader:
                 raise Unsafe(statement.line_at(token.offset), word, "can do anything on the server")
         return Meaning("tail" if kind != "language" else "extra", subject)
 
-    def _new_schema(self, statement: Statement, subject: str, at: int) -> Meaning:
+    def _new_schema(self, statement: Statement, _: str, subject: str, at: int) -> Meaning:
         tokens = statement.tokens
         (_, name), after = self._relation(tokens, at)
         owner = ""
@@ -468,14 +464,6 @@ class Reader:
         if owner:
             self.contents.owners.setdefault(owner, []).append(subject)
         return Meaning("needed", subject, owner=owner)
-
-    def _demand_plain_table(self, statement: Statement) -> None:
-        depth = 0
-        for token in statement.tokens:
-            if token.kind == "sign":
-                depth += {"(": 1, ")": -1}.get(token.text, 0)
-            elif token.kind == "word" and depth == 0 and token.text in ("as", "select"):
-                raise self._unsafe(statement, token, "adds rows that cannot be counted")
 
     def _alter(self, statement: Statement) -> Meaning:
         tokens = statement.tokens
@@ -495,7 +483,7 @@ class Reader:
             case "subscription":
                 raise self._unsafe(statement, tokens[0], _LEAVES, upto=2)
             case "event trigger":
-                return Meaning("last", subject, needs_superuser=True)
+                return Meaning("last", subject)
             case "default privileges":
                 place = texts.index("role") + 1 if "role" in texts else 0
                 owner = tokens[place].text if place else ""
@@ -517,11 +505,11 @@ class Reader:
         # The database is new: there is nothing to drop, and nothing that is emptied.
         return Meaning("skip")
 
-    def _about(self, statement: Statement, *, after: str, extra: str) -> Meaning:
+    def _about(self, statement: Statement) -> Meaning:
         """Return what a comment, a grant or a label is about: never the server's own objects."""
         tokens = statement.tokens
         on = next(
-            (i for i, each in enumerate(tokens) if each.kind == "word" and each.text == after), 0
+            (i for i, each in enumerate(tokens) if each.kind == "word" and each.text == "on"), 0
         )
         if not on or on + 1 >= len(tokens):
             why = "gives a login what another has, on the whole server"
@@ -538,7 +526,40 @@ class Reader:
         if subject == "extension plpgsql":  # it is there, with this comment
             return Meaning("skip")
         role: Role = "last" if kind == "event trigger" else "extra"
-        return Meaning(role, extra + subject)
+        return Meaning(role, f"{_ABOUT[tokens[0].text]} {subject}")
+
+
+_CREATES: dict[str, Callable[[Reader, Statement, str, str, int], Meaning]] = {
+    "extension": Reader._extension,
+    "function": Reader._function,
+    "procedure": Reader._function,
+    "language": Reader._function,
+    "schema": Reader._new_schema,
+    "table": Reader._table,
+    "materialized view": Reader._materialized_view,
+    "subscription": Reader._subscription,
+    "event trigger": Reader._event_trigger,
+}
+_ABOUT = {
+    "comment": "comment on",
+    "grant": "privileges on",
+    "revoke": "privileges on",
+    "security": "security label on",
+}
+_STATEMENTS: dict[str, Callable[[Reader, Statement], Meaning]] = {
+    "set": Reader._set,
+    "select": Reader._select,
+    "insert": Reader._insert,
+    "copy": Reader._copy,
+    "create": Reader._create,
+    "alter": Reader._alter,
+    "drop": Reader._drop,
+    "truncate": Reader._drop,
+    "refresh": Reader._refresh,
+    "begin": Reader._transaction,
+    "commit": Reader._transaction,
+    **dict.fromkeys(_ABOUT, Reader._about),
+}
 
 
 Step = tuple[Statement, Meaning] | CopyRows | CopyEnd
@@ -570,7 +591,10 @@ def inspect(chunks: Iterable[bytes]) -> tuple[Contents, list[Unsafe]]:
 
 
 def steps(chunks: Iterable[bytes]) -> Iterator[Step]:
-    """Yield what there is to be done, in its order. Raises Unsafe and NotSql before it is yielded."""
+    """Yield what there is to be done, in its order.
+
+    Raises Unsafe and NotSql before what is refused is yielded.
+    """
     reader = Reader()
     for item in Script(chunks):
         yield (item, reader.take(item)) if isinstance(item, Statement) else item

@@ -74,7 +74,7 @@ def run(
 
 
 def chunks(target: Target, name: str, arguments: Iterable[str | Path]) -> Iterator[bytes]:
-    """Yield what a client program prints, piece by piece. Raises ServiceError with its complaint."""
+    """Yield what a client program prints, in pieces. Raises ServiceError with its complaint."""
     with _started(target, name, arguments, stdout=subprocess.PIPE) as (process, said):
         assert process.stdout is not None
         while chunk := process.stdout.read(_CHUNK):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.guard import Permit, Plan, action, require
@@ -34,8 +35,8 @@ from opsnb.systems.database.scratch import (
     demand_tablespace,
     drop,
     is_marked,
-    likeness,
     likened,
+    likeness,
     missing_tables,
     named,
     quoted,
@@ -68,6 +69,40 @@ class _Restored:
     """Settings of the live database that the restored one lacks."""
 
 
+@dataclass(frozen=True)
+class _Live:
+    """The live database as it is now."""
+
+    name: str
+    login: str
+    like: dict[str, Any]
+    facts: Row
+    free: int | None
+    identity: tuple[str, ...]
+    after_swap: str
+    """What a swap does to others."""
+
+
+def _live(target: Target, *, swap: bool) -> _Live:
+    """Read the live database. Raises an error when this login may not do what is to be done."""
+    with connection(target) as database:
+        demand_primary(target, database)
+        demand_rights(database)
+        if swap:
+            demand_swappable(target, database)
+        like = likeness(database)
+        demand_tablespace(like)
+        return _Live(
+            name=database.info.dbname,
+            login=database.info.user,
+            like=like,
+            facts=_facts(database),
+            free=free_bytes(target, database),
+            identity=identity(database),
+            after_swap=consequences(database, like) if swap else "",
+        )
+
+
 @action(needs=(SYSTEM,), resumable=True)
 def restore(
     target: Target,
@@ -85,18 +120,10 @@ def restore(
     damaged, says more than data, or this login may not make databases.
     """
     target = direct(target)
-    with connection(target) as database:
-        demand_primary(target, database)
-        live = database.info.dbname
-        demand_rights(database)
-        if swap:
-            demand_swappable(target, database)
-        like = likeness(database)
-        demand_tablespace(like)
-        basis: list[object] = [identity(database), swap]
-        facts = _facts(database)
-        free = free_bytes(target, database)
-        after_swap = consequences(database, like) if swap else ""
+    now_there = _live(target, swap=swap)
+    live, like, login = now_there.name, now_there.like, now_there.login
+    facts = now_there.facts
+    basis: list[object] = [now_there.identity, swap]
     left = kept = ""
     if former:
         if _is_done(former, facts, swap=swap):
@@ -109,12 +136,11 @@ def restore(
         return _nothing(target, folder)
     archive = Archive(path)
     contents, entries = _usable(target, archive, live, swap=swap)
-    demand_room(free, max(facts["bytes"], archive.size), f"restore {path.name}")
+    demand_room(now_there.free, max(facts["bytes"], archive.size), f"restore {path.name}")
     with connection(target) as database:
         expected = foreseen(database, contents)
         if swap:
             demand_complete(target, database, archive, expected, live)
-        login = database.info.user
     basis += archive.signature()
     names = _unused(target, live)
     seen = _Restored()
@@ -147,7 +173,7 @@ def restore(
         if swap
         else f"and leave it there; {live} stays as it is."
     )
-    warnings = [after_swap] + [f"{expected.sentence(login)}."] * bool(expected)
+    warnings = [now_there.after_swap] + [f"{expected.sentence(login)}."] * bool(expected)
     return Plan(
         summary=(f"Drop {left}, which is half-made. " if left else "")
         + (f"{kept} stays: it has no mark of opsnb's. " if kept else "")

@@ -80,12 +80,10 @@ def scratch(target: Target, permit: Permit, name: str, like: dict[str, Any]) -> 
     with session(target, permit) as server:
         for _ in run(target, server, _creation(name, like)):
             pass
+        mark = f"{_MARK}{like['facts']['datname']}"
+        server.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), mark))
     try:
         with session(target, permit) as server:
-            mark = f"{_MARK}{like['facts']['datname']}"
-            server.execute(
-                sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), mark)
-            )
             for statement in _grants(name, like):
                 server.execute(statement)
         yield
