@@ -6,33 +6,39 @@ group began is compared with when processes were started and when Redis or Postg
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections import Counter
 
 from opsnb.check import check
-from opsnb.diagnosis.causes import LOST, REDIS_IS_FULL, Cause, Places, cause_of
-from opsnb.diagnosis.deployments import Deployment, deployments
-from opsnb.diagnosis.reading import Reading
-from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
+from opsnb.diagnosis.causes import REDIS_IS_FULL, Cause
+from opsnb.diagnosis.deployments import Deployment
+from opsnb.diagnosis.error_window import Alike, Seen, Window, errors_of
+from opsnb.errors import BadAnswer, NotConfigured, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
-from opsnb.systems import dependencies, host, logs, processes, queues
+from opsnb.systems import dependencies, host, logs, queues
 from opsnb.systems.dependencies import Name
-from opsnb.systems.logs.lines import ErrorEntry, pattern
 from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.target import Target
 
+__all__ = [
+    "Window",
+    "code",
+    "course",
+    "deployed",
+    "events",
+    "failed_requests",
+    "failing_jobs",
+    "postgres",
+    "rate",
+    "redis",
+    "started",
+    "upstream",
+]
+
 _LIMIT_S = 60.0
-_PAUSE_S = 300.0  # without an error, behind which others have begun anew
-_QUIET_S = 30.0  # without an error, when they came one upon another, they have ended
-_QUIET_GAPS = 3.0  # times as long as the longest pause between them
-_COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expected
 _PRECEDES_S = 120.0  # what happened so long before the errors began may have caused them
 _BINS = 60
 _MOST_ROWS = 10
 _LOST_MOST = 5
-_QUOTE_LENGTH = 120
 _REQUESTS_MIN = 15.0  # whose failed requests are counted, at most
 _NO_FAILED_MIN = 1.0  # without a failed request, when they have ended
 _AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
@@ -40,87 +46,11 @@ _ALSO = 0.2  # a second symptom, which stands behind what explains the first
 _MOST_SHARE = 0.95  # of what is known by words alone
 
 _SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
+_OWN: tuple[Cause, ...] = ("code", "worker")
 _MAKE_ROOM = (
     Remedy(runbook="cache/health", why="tells how full it is, and what it does when it is"),
     Remedy(runbook="cache/key_patterns", why="shows which keys take the memory"),
 )
-
-
-Errors = list[tuple[str, ErrorEntry]]
-
-
-@dataclass(frozen=True)
-class Alike:
-    """Errors that say the same, or the rest of them, each of which is said a few times only."""
-
-    errors: Errors
-    """Each with its log, the oldest first; at least one."""
-    begun: float
-    """When those that go on, or ended last, began."""
-    ended: float | None
-    """When they ended; None while they go on."""
-
-    @property
-    def sample(self) -> str:
-        """What the newest of them says."""
-        return self.errors[-1][1].message[:_QUOTE_LENGTH].rstrip(".")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the logs and the process manager tell of one window of time."""
-
-    window: logs.Window
-    alike: list[Alike]
-    """The errors worth a cause, those that say the same together, the most first."""
-    lost: dict[Name, list[tuple[float, str]]]
-    """When lines told that Redis or PostgreSQL was lost, and the lines."""
-    started: dict[str, float]
-    """When each process was started, where its manager says so."""
-    deployed: list[Deployment]
-    """The deployments that records tell of, the oldest first."""
-
-    @property
-    def count(self) -> int:
-        """How many errors there are."""
-        return len(self.window.errors)
-
-    @property
-    def going_on(self) -> list[Alike]:
-        """Those of `alike` that have not ended."""
-        return [each for each in self.alike if each.ended is None]
-
-    @property
-    def current(self) -> Errors:
-        """The errors that go on, which are those to be explained."""
-        return _errors_of(self.going_on)
-
-    @property
-    def ended(self) -> float | None:
-        """When the last of them ended; None while some go on, or when there are none."""
-        if self.going_on:
-            return None
-        return max((each.ended for each in self.alike if each.ended is not None), default=None)
-
-    def such(self, some: Sequence[Alike]) -> str:
-        """Return the subject of a sentence about `some` of them, which tells which they are."""
-        count = len(_errors_of(some))
-        if count == self.count:
-            return "They"
-        return f'{count} of {self.count} errors, most of all "{some[0].sample}",'
-
-    def counted(self, some: Errors) -> str:
-        """Return how many of the errors that go on are `some`, in words."""
-        total = len(self.current)
-        return f"{len(some)} of {total} errors" + (" that go on" if total < self.count else "")
-
-
-class Window(Reading[Seen]):
-    """The last `hours` of a target, read once for all checks that are given it."""
-
-    def __init__(self, hours: float) -> None:
-        super().__init__(lambda target: _look(target, hours))
-        self.hours = hours
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
@@ -131,7 +61,7 @@ def rate(target: Target, window: Window) -> Finding:
     words = [logs.sentence(rows, seen.count, window.hours)]
     if seen.alike:
         words.append(_when(seen))
-    message = " ".join([*words, *seen.window.unread, *seen.window.notes])
+    message = " ".join([*words, *seen.window.notes])
     found = Finding.measured(
         seen.count, target.threshold("log_errors"), message, rows=rows[:_MOST_ROWS]
     )
@@ -166,7 +96,7 @@ def deployed(target: Target, window: Window) -> Finding:
         message=f"{seen.such(ours)} began {span(first.begun - last.began)} after the deployment "
         f"{last.run_id} had begun.",
         rows=rows,
-        share=_STARTED * len(_errors_of(ours)) / len(seen.current),
+        share=_STARTED * len(errors_of(ours)) / len(seen.current),
         remedies=[Remedy(runbook="deployment/rollback", why="goes back to the release before")],
     )
 
@@ -188,8 +118,8 @@ def started(target: Target, window: Window) -> Finding:
         message = f"No process was started within {span(_PRECEDES_S)} before they began."
         return Finding(status=Status.OK, message=message, rows=rows)
     before = _starts_before(seen, ours[0])
-    after, begun = max(0.0, min(before.values())), _errors_of(ours)
-    own = len(_own(target, begun, is_upstream=False))
+    after, begun = max(0.0, min(before.values())), errors_of(ours)
+    own = sum(seen.cause(entry) in _OWN for _, entry in begun)
     return Finding(
         status=Status.WARN,
         message=f"{seen.such(ours)} began {span(after)} after the start of "
@@ -232,8 +162,7 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
                 Remedy(runbook="incidents/service_down", apply=True, why=f"starts {known.title}")
             ],
         )
-    places = Places.of(target)
-    ours = [each for each in seen.current if _is_about(places, each[1].message, name)]
+    ours = seen.about(_SPEAKS_OF[name])
     few = _few(target, seen)
     if few or not ours:
         message = few or f"{seen.counted(ours)} speak of it."
@@ -274,15 +203,15 @@ def upstream(target: Target, window: Window) -> Finding:
         target,
         window,
         "speak of a service that this one calls",
+        ("upstream", "connection"),
         Remedy(runbook="troubleshooting/failed_jobs", why="shows which jobs fail over it"),
-        is_upstream=True,
     )
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def code(target: Target, window: Window) -> Finding:
     """The service's own code fails"""
-    return _worded(target, window, "speak of nothing but the service itself", is_upstream=False)
+    return _worded(target, window, "speak of nothing but the service itself", _OWN)
 
 
 @check()
@@ -376,73 +305,6 @@ def events(target: Target, window: Window) -> Finding:
     return Finding(status=Status.OK, message=message, rows=rows)
 
 
-def _look(target: Target, hours: float) -> Seen:
-    window, places = logs.read(target, hours, LOST), Places.of(target)
-    lost: dict[Name, list[tuple[float, str]]] = {
-        name: sorted((at, line) for at, line in window.marked if _is_about(places, line, name))
-        for name in _SPEAKS_OF
-    }
-    return Seen(
-        window,
-        _alike(target, window.errors, window.since + hours * 3600),
-        lost,
-        _started(target),
-        deployments(target, window.since),
-    )
-
-
-def _alike(target: Target, errors: Errors, now: float) -> list[Alike]:
-    """Return the errors that say the same together, the most first.
-
-    What is said a few times only is taken together, so that errors that differ from each other are
-    seen; when even that is few, it is left out beside others that are many.
-    """
-    by_pattern: dict[str, Errors] = defaultdict(list)
-    for path, entry in errors:
-        by_pattern[pattern(entry.message)].append((path, entry))
-    limit = target.threshold("log_errors")
-    many: list[Errors] = []
-    rest: Errors = []
-    for said in by_pattern.values():
-        if limit.judge(len(said)) is Status.OK:
-            rest += said
-        else:
-            many.append(said)
-    if rest and (not many or limit.judge(len(rest)) is not Status.OK):
-        many.append(rest)
-    return [_course(said, now) for said in sorted(many, key=len, reverse=True)]
-
-
-def _course(errors: Errors, now: float) -> Alike:
-    """Return errors with when they began and ended."""
-    ordered = sorted(errors, key=lambda item: item[1].at)
-    moments = [entry.at for _, entry in ordered]
-    return Alike(ordered, _begun(moments), _ended(moments, now))
-
-
-def _errors_of(some: Iterable[Alike]) -> Errors:
-    return [error for each in some for error in each.errors]
-
-
-def _begun(moments: list[float]) -> float:
-    """Return when the last errors without a long pause between them began."""
-    begun = moments[-1]
-    for at in reversed(moments):
-        if begun - at > _PAUSE_S:
-            break
-        begun = at
-    return begun
-
-
-def _ended(moments: list[float], now: float) -> float | None:
-    """Return when these errors ended; None when the next may come as the others did."""
-    gaps = [later - at for at, later in pairwise(moments)]
-    long = [gap for gap in gaps if gap > _PAUSE_S]
-    usual = gaps if len(long) >= _COME_AGAIN else [gap for gap in gaps if gap <= _PAUSE_S]
-    quiet = now - moments[-1] > max(_QUIET_S, _QUIET_GAPS * max(usual, default=_PAUSE_S))
-    return moments[-1] if quiet else None
-
-
 def _when(seen: Seen) -> str:
     """Return when the errors began: the most of those that go on, or all when none does."""
     if seen.ended is not None:
@@ -476,25 +338,6 @@ def _starts_before(seen: Seen, alike: Alike) -> dict[str, float]:
     }
 
 
-def _started(target: Target) -> dict[str, float]:
-    """Return when each process was started last; nothing when its manager cannot be asked."""
-    try:
-        now, _ = host.host_of(target).clock()
-        listed = processes.listed(target)
-    except (ServiceError, processes.DaemonGone):
-        return {}
-    return {
-        process.name: now.timestamp() - process.uptime_s
-        for process in listed
-        if process.uptime_s is not None
-    }
-
-
-def _is_about(places: Places, line: str, name: Name) -> bool:
-    """Say whether `line` speaks of trouble with Redis or PostgreSQL."""
-    return cause_of(line, places=places) == _SPEAKS_OF[name]
-
-
 def _few(target: Target, seen: Seen) -> str:
     """Return why nothing has to be explained, or nothing when there are many errors."""
     if target.threshold("log_errors").judge(seen.count) is Status.OK:
@@ -504,23 +347,14 @@ def _few(target: Target, seen: Seen) -> str:
     return ""
 
 
-def _own(target: Target, errors: Errors, *, is_upstream: bool) -> Errors:
-    """Return those of `errors` that speak of another's service, or of nothing known."""
-    places = Places.of(target)
-    wanted = ("upstream", "connection") if is_upstream else ("code", "worker")
-    return [
-        (path, entry) for path, entry in errors if cause_of(entry.message, places=places) in wanted
-    ]
-
-
 def _worded(
-    target: Target, window: Window, words: str, *remedies: Remedy, is_upstream: bool
+    target: Target, window: Window, words: str, causes: tuple[Cause, ...], *remedies: Remedy
 ) -> Finding:
     """Judge the errors that speak of another's service, or of nothing known."""
     seen = window.of(target)
     if few := _few(target, seen):
         return Finding(status=Status.OK, message=few)
-    ours = _own(target, seen.current, is_upstream=is_upstream)
+    ours = seen.about(*causes)
     message = f"{seen.counted(ours)} {words}."
     if not ours:
         return Finding(status=Status.OK, message=message)

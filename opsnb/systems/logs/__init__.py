@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.errors import BadAnswer, NotConfigured
-from opsnb.model import Finding, Row, Status, worst
+from opsnb.model import Finding, Row
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.access import error_rate, requests
 from opsnb.systems.logs.clearing import clear
+from opsnb.systems.logs.entries import ErrorEntry, Finder
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock, ErrorEntry, errors_in, parse, pattern
+from opsnb.systems.logs.lines import Clock, pattern
 from opsnb.target import Target
 
 __all__ = [
@@ -50,43 +52,44 @@ class Window:
     """The errors of all logs, each with its log."""
     marked: list[tuple[float, str]]
     """When lines were written that were looked for, and the lines."""
-    unread: list[str]
-    """Which logs could not be read, and the mend."""
     notes: list[str]
-    """What of them was not read."""
+    """What else is to know of the logs."""
 
 
 def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> Window:
     """Return the errors of the last `hours`, and the lines of any level in which `marks` is found.
 
-    Raises BadAnswer when no log can be read.
+    What could not be read is reported as evidence. Raises BadAnswer when no log can be read.
     """
     if not target.logs:
         raise NotConfigured(SYSTEM, f"Target {target.name} names no logs in opsnb.toml.")
     reader = WindowReader.back(host_of(target, SYSTEM), hours * 3600)
-    clock, since = reader.clock, reader.since
     found: list[tuple[str, ErrorEntry]] = []
     marked: list[tuple[float, str]] = []
     unread: list[str] = []
-
-    def look(lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            if marks and marks.search(line) and (head := parse(line, clock)) and head.at >= since:
-                marked.append((head.at, line.strip()))
-            yield line
-
-    for path in target.logs:
+    # The names of grep's language, which has no groups without a number and no word borders.
+    extra = marks.pattern.replace("(?:", "(").replace(r"\b", "") if marks else ""
+    paths = reader.paths(target.logs)
+    for path in paths:
+        finder = Finder(reader.clock, reader.since, marks)
         try:
-            lines = reader.lines(path)
+            found += [(path, entry) for entry in finder.errors(reader.signs(path, extra))]
         except BadAnswer as error:
             unread.append(str(error))
-        else:
-            found += [(path, entry) for entry in errors_in(look(lines), clock, since)]
-    if unread:
-        unread.append(f"Correct `logs` of target {target.name}, or let this user read the file.")
-    if len(unread) > len(target.logs):
-        raise BadAnswer(SYSTEM, " ".join(unread))
-    return Window(clock, since, found, marked, unread, reader.notes)
+        marked += finder.marked
+    fix = f"Correct `logs` of target {target.name}, or let this user read the file."
+    if len(unread) == len(paths):
+        raise BadAnswer(SYSTEM, " ".join([*unread, fix]))
+    for each in unread:
+        evidence.partial(f"{each.rstrip('.')}; {fix[0].lower()}{fix[1:].rstrip('.')}")
+    return Window(reader.clock, reader.since, found, marked, _notes(reader))
+
+
+def _notes(reader: WindowReader) -> list[str]:
+    share = reader.understood.share
+    if share == 1:
+        return reader.notes
+    return [*reader.notes, f"{share:.0%} of the lines sampled have a time that is understood."]
 
 
 @check(needs=(HOST,))
@@ -94,18 +97,15 @@ def errors(target: Target, hours: float = 1) -> Finding:
     """Errors in the log.
 
     Counts, over all logs of the target, the entries of the last `hours` whose level is error or
-    worse, or which have no level and the word error in them. The limit is the handbook's for one
+    worse, or which have no level and speak of an error. The limit is the handbook's for one
     hour, whatever `hours` is. Raises BadAnswer when no log can be read.
     """
     seen = read(target, hours)
     rows = groups(seen.errors)
-    message = " ".join([sentence(rows, len(seen.errors), hours), *seen.unread, *seen.notes])
-    finding = Finding.measured(
+    message = " ".join([sentence(rows, len(seen.errors), hours), *seen.notes])
+    return Finding.measured(
         len(seen.errors), target.threshold("log_errors"), message, rows=rows[:_MOST_PATTERNS]
     )
-    if seen.unread:
-        finding.status = worst([finding.status, Status.UNKNOWN])
-    return finding
 
 
 def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:

@@ -1,52 +1,121 @@
 """The part of a log that reaches into a window of time: the live file and its rotated siblings.
 
-Files are read from their ends, a block at first and more when the block does not reach back far
-enough, so that a huge log costs no more than what was written within the window.
+The files that were written to within the window are read, each once, whatever its names. In a big
+file the window is looked for by samples first. Where only errors are wanted the host's `grep`
+reads, so that what crosses the network, and what is parsed, are the lines around an error.
 """
 
 from __future__ import annotations
 
-import gzip
+import codecs
+import fnmatch
 import io
+import json
+import os
 import posixpath
 import re
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
 
-from opsnb.errors import BadAnswer
-from opsnb.systems.host import Host
-from opsnb.systems.logs.lines import Clock, first_stamp
+from opsnb import evidence
+from opsnb.errors import BadAnswer, TimedOut
+from opsnb.systems.host import Host, ProgramFailed, ProgramMissing
+from opsnb.systems.logs.archives import PROGRAMS, Damaged, unpacked
+from opsnb.systems.logs.entries import GAP, SIGNS, continues, signed
+from opsnb.systems.logs.lines import Clock, parse
+from opsnb.systems.logs.rotation import PACKED, UNREADABLE, siblings
+from opsnb.systems.logs.stamps import TIME_OF_DAY
 
 _MIB = 2**20
-_FIRST_BLOCK = _MIB
-_GROWTH = 8
-_MOST_LOCAL = 64 * _MIB
+_MOST_SCANNED = 1024 * _MIB  # by grep, where the file is
+_MOST_MATCHED = 16 * _MIB  # of lines around what was looked for
+_MOST_LOCAL = 64 * _MIB  # read line by line
 _MOST_REMOTE = 16 * _MIB  # it has to cross the network
 _MOST_UNPACKED = 512 * _MIB
+_SMALL = 16 * _MIB  # what is read without looking for the window
+_SAMPLES = 64
+_SAMPLE = 8192
+_GRACE_S = 120.0  # by which a file's time of writing and the times in it may differ
+_STRANGE_SHARE = 0.2  # of the lines, from which on what is in them is not known
+_SHOWN = 120
+_MOST_LAST = 5
+_SCAN_S = 7.0
+_LAST_S = 1.0  # kept for the newest part, when all of a file takes too long
+_GLOB = re.compile(r"[*?\[]")
+_MATCHED = re.compile(r"\(standard input\)([:-])")
+_EXPORT = re.compile(r"^__REALTIME_TIMESTAMP=\d+$", re.MULTILINE)
+_STATS = 'for f; do if [ -e "$f" ]; then stat -Lc "%F|%d:%i|%s|%Y|%n" -- "$f"; fi; done'
+# `dd` moves the place where grep begins to read; what grep found at last is kept.
+_GREP = (
+    '[ -r "$1" ] || { echo "$1: Permission denied" >&2; exit 1; }; '
+    "command -v grep >/dev/null || exit 127; "
+    '{ dd bs=1048576 skip="$2" count=0 2>/dev/null; '
+    'grep -aiHE -B 20 -A 6 -e "$4"; printf "\\n%s %s\\n" "$3" "$?"; } <"$1" '
+    '| tr -d "\\000" | cut -b 1-65536 | tail -c "$5"'
+)
+_DD = (
+    'f=$1; m=$2; shift 2; for o; do dd if="$f" bs=4096 skip="$o" count=2 2>/dev/null; '
+    'printf "\\n%s\\n" "$m"; done'
+)
+_UNPACK = (
+    'command -v "$2" >/dev/null || { echo "$2 is not installed" >&2; exit 3; }; '
+    '{ "$2" -dc <"$1" 2>/dev/null; printf "\\n%s %s\\n" "$3" "$?"; } | tail -c "$4"'
+)
+_MARK = "opsnb-end-of-log"
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The end of one file."""
+class LogFile:
+    """A file on the host."""
 
-    lines: list[str]
-    is_whole: bool
+    path: str
+    identity: str
+    size: int
+    written: float
+    """When it was last written to, in seconds since 1970."""
+
+    @property
+    def packing(self) -> str:
+        """The ending of its name that tells how it is packed, or nothing."""
+        ending = posixpath.splitext(self.path)[1]
+        return ending if ending in (*PACKED, *UNREADABLE) else ""
 
 
+@dataclass
+class Understood:
+    """How many of the sampled lines within the window have a time that is understood."""
+
+    known: int = 0
+    strange: int = 0
+    example: str = ""
+
+    @property
+    def share(self) -> float:
+        """Return the share of the lines that are understood, 1 when there are none."""
+        total = self.known + self.strange
+        return self.known / total if total else 1.0
+
+
+@dataclass
 class WindowReader:
-    """Reads logs of `host` back to `since` (seconds since 1970), within a bound in bytes.
+    """Reads logs of `host` back to `since` (seconds since 1970), within bounds.
 
-    `notes` are sentences on what could not be read.
+    What could not be read is reported as evidence; `notes` are sentences on what else is to know.
     """
 
-    def __init__(self, host: Host, clock: Clock, since: float) -> None:
-        self._host = host
-        self.clock = clock
-        self.since = since
-        self._most = self._left = _MOST_LOCAL if host.is_local else _MOST_REMOTE
-        self._is_cut = False
-        self._notes: list[str] = []
+    host: Host
+    clock: Clock
+    since: float
+    understood: Understood = field(default_factory=Understood)
+    notes: list[str] = field(default_factory=list)
+    _read: set[str] = field(default_factory=set)
+    _first: dict[str, bytes] = field(default_factory=dict)
+    _last: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def back(cls, host: Host, seconds: float) -> WindowReader:
@@ -55,125 +124,526 @@ class WindowReader:
         clock = Clock(moment.timestamp(), zone)
         return cls(host, clock, clock.now - seconds)
 
-    @property
-    def notes(self) -> list[str]:
-        """What was not read, a sentence each."""
-        cut = f"Only the newest {self._most // _MIB} MiB were read, so there may be more."
-        return [*self._notes, cut] if self._is_cut else self._notes
+    # ---- which files --------------------------------------------------------------------------
+
+    def paths(self, configured: Iterable[str]) -> list[str]:
+        """Return the logs that are configured, with the files that a pattern such as *.log names.
+
+        Raises BadAnswer when the pattern matches nothing.
+        """
+        found: dict[str, None] = {}
+        for path in configured:
+            expanded = self.host.expand(path)
+            if not _GLOB.search(expanded) or self._files([expanded]):
+                found[expanded] = None
+                continue
+            matches = self._matching(expanded)
+            if not matches:
+                evidence.partial(f"{path} matches no file on {self.host.name}; correct `logs`")
+            found.update(dict.fromkeys(matches))
+        if not found:
+            raise BadAnswer(
+                self.host.system,
+                f"{', '.join(configured)} matches no file on {self.host.name}; correct `logs`.",
+            )
+        return list(found)
+
+    def _matching(self, path: str) -> list[str]:
+        """Return what a pattern of the shell names, folder by folder."""
+        folders = ["/" if path.startswith("/") else ""]
+        for part in path.strip("/").split("/"):
+            if not _GLOB.search(part):
+                folders = [posixpath.join(folder, part) for folder in folders]
+                continue
+            deeper = []
+            for folder in folders:
+                try:
+                    names = self.host.names_in(folder or ".")
+                except BadAnswer:
+                    continue
+                chosen = fnmatch.filter(names, part)
+                deeper += [
+                    posixpath.join(folder, name)
+                    for name in sorted(chosen)
+                    if part.startswith(".") or not name.startswith(".")
+                ]
+            folders = deeper
+        return [each.path for each in self._files(folders)]
+
+    def _files(self, paths: Sequence[str]) -> list[LogFile]:
+        """Return those of `paths` that are regular files, or lead to one."""
+        if not self.host.is_local:
+            return self._remote_files(paths)
+        found = []
+        for path in paths:
+            try:
+                seen = Path(path).stat()
+            except (OSError, ValueError):
+                continue
+            if stat.S_ISREG(seen.st_mode):
+                identity = f"{seen.st_dev}:{seen.st_ino}"
+                found.append(LogFile(path, identity, seen.st_size, seen.st_mtime))
+        return found
+
+    def _remote_files(self, paths: Sequence[str]) -> list[LogFile]:
+        if not paths:
+            return []
+        found = []
+        for line in self.host.run(["sh", "-c", _STATS, "sh", *paths]).splitlines():
+            kind, _, rest = line.partition("|")
+            if kind.startswith("regular"):
+                identity, size, written, path = rest.split("|", 3)
+                found.append(LogFile(path, identity, int(size), float(written)))
+        return found
+
+    def _of_window(self, path: str) -> list[LogFile]:
+        """Return the log at `path` and its siblings that reach into the window, oldest first."""
+        live = self._files([path])
+        names = self._sibling_names(path)
+        rotated = self._files(names)
+        if not live and not rotated:
+            self.host.head(path, 1)  # says why it cannot be read
+            raise BadAnswer(
+                self.host.system,
+                f"{path} on {self.host.name} cannot be read: not a regular file.",
+            )
+        self._say_silent(path, live, rotated)
+        wanted = [each for each in rotated if each.written >= self.since - _GRACE_S]
+        order = {name: place for place, name in enumerate(names)}
+        wanted.sort(key=lambda each: order[each.path], reverse=True)
+        if live and live[0].written < self.since - _GRACE_S:
+            live = []
+        return [*wanted, *live]
+
+    def _say_silent(self, path: str, live: list[LogFile], rotated: list[LogFile]) -> None:
+        newest = max((each.written for each in (*live, *rotated)), default=0.0)
+        written = f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        if not live:
+            self.notes.append(f"{path} does not exist now; its rotated files were read.")
+            if newest < self.since:
+                evidence.partial(
+                    f"what was written to {path} since {written}: there is no such file now; "
+                    "correct `logs`, or start the service"
+                )
+        elif not live[0].size and newest < self.since:
+            self.notes.append(f"{path} is empty.")
+        elif newest < self.since:
+            self.notes.append(f"{path} is silent: its last line was written at {written}.")
+
+    def _sibling_names(self, path: str) -> list[str]:
+        places = [path]
+        if self.host.is_local and (real := os.path.realpath(path)) != path:
+            places.append(real)
+        found: dict[str, None] = {}
+        for place in places:
+            folder, name = posixpath.split(place)
+            try:
+                names = self.host.names_in(folder or ".")
+            except BadAnswer as error:
+                if self.host.is_local and not Path(folder or ".").is_dir():
+                    raise BadAnswer(
+                        self.host.system,
+                        f"{path} on {self.host.name} cannot be read: No such file or directory.",
+                    ) from error
+                evidence.partial(f"rotated files of {path}: {str(error).rstrip('.')}")
+                continue
+            found.update((posixpath.join(folder, each), None) for each in siblings(name, names))
+        return list(found)
+
+    def _unread(self, path: str) -> list[LogFile]:
+        """Return the files of a log that have not been read, by any of their names."""
+        files = []
+        for each in self._of_window(path):
+            if each.identity not in self._read:
+                self._read.add(each.identity)
+                files.append(each)
+        return files
+
+    # ---- their lines --------------------------------------------------------------------------
 
     def lines(self, path: str) -> Iterator[str]:
         """Return the lines of the log at `path`, the oldest first; some are before the window.
 
         Raises BadAnswer when it cannot be read, or when no line of it has a stamp.
         """
-        path = self._host.expand(path)
-        parts = [self._tail(path)]
-        stamp = first_stamp(parts[0].lines, self.clock)
-        if parts[0].is_whole and not self._reaches(stamp):
-            for sibling in self._siblings(path):
-                parts.append(self._part(sibling))
-                older = first_stamp(parts[-1].lines, self.clock)
-                stamp = stamp if older is None else older
-                if self._reaches(older) or not parts[-1].is_whole:
-                    break
-        if stamp is None and any(line.strip() for part in parts for line in part.lines):
-            raise BadAnswer(
-                self._host.system,
-                f"No line of {path} on {self._host.name} begins with a time that is understood; "
-                "let the service or pm2 (log_date_format) write ISO 8601 times.",
-            )
-        return (line for part in reversed(parts) for line in part.lines)
+        for file in self._readable(path):
+            for _, line in self._all(file, self._start(file)):
+                yield line
 
-    def _reaches(self, stamp: float | None) -> bool:
-        return stamp is not None and stamp < self.since
+    def signs(self, path: str, extra: str = "") -> Iterator[tuple[bool, str]]:
+        """Return the lines that may be errors or have what `extra` says, and those around them.
 
-    def _siblings(self, path: str) -> list[str]:
-        folder, name = posixpath.split(path)
+        `extra` is understood as grep -iE and Python understand it. Raises as `lines`.
+        """
+        for file in self._readable(path):
+            yield from self._signs(file, extra)
+
+    def _signs(self, file: LogFile, extra: str) -> Iterator[tuple[bool, str]]:
+        if file.packing or self._is_own_kind(file):
+            yield from self._all(file, 0 if file.packing else self._start(file), extra)
+            return
+        start = self._start(file)
         try:
-            names = self._host.names_in(folder or ".")
-        except BadAnswer as error:
-            self._notes.append(f"Rotated logs were not looked for: {error}")
-            return []
-        return [posixpath.join(folder, sibling) for sibling in siblings(name, names)]
+            text = self._grep(file, start, extra)
+        except ProgramMissing:
+            yield from self._all(file, start, extra)
+            return
+        yield from _matched(text)
+        # What the next file begins with may belong to the last entry of this one.
+        yield GAP
+        yield from ((False, line) for line in self._last.get(file.identity, ()))
 
-    def _part(self, path: str) -> _Part:
-        return self._unpacked(path) if path.endswith(".gz") else self._tail(path)
+    def _readable(self, path: str) -> Iterator[LogFile]:
+        """Yield the files of a log, once it is known that their lines have times."""
+        files = self._unread(path)
+        before = self.understood
+        self.understood = here = Understood()
+        for file in files:
+            if not file.packing and file.size:
+                self._sample(file)
+        if here.strange and not here.known:
+            raise BadAnswer(
+                self.host.system,
+                f"No line of {path} on {self.host.name} begins with a time that is understood, "
+                f"such as this one: {here.example} - let the service or pm2 (log_date_format) "
+                "write ISO 8601 times.",
+            )
+        if 1 - here.share > _STRANGE_SHARE:
+            evidence.partial(
+                f"{1 - here.share:.0%} of the lines of {path}, whose time is not understood, such "
+                f"as: {here.example} - let all that write there begin with an ISO 8601 time"
+            )
+        here.known += before.known
+        here.strange += before.strange
+        here.example = here.example or before.example
+        yield from files
 
-    def _tail(self, path: str) -> _Part:
-        size = min(_FIRST_BLOCK, self._left)
-        while True:
-            # One byte more than wanted tells whether this is the whole file.
-            part = _part(self._host.tail(path, size + 1), size)
-            enough = part.is_whole or self._reaches(first_stamp(part.lines, self.clock))
-            if enough or size == self._left:
+    def _sample(self, file: LogFile) -> None:
+        """Count what is understood of some of the file's lines within the window."""
+        span = min(file.size, _MOST_SCANNED)
+        count = max(1, min(_SAMPLES, span // _SAMPLE))
+        first = file.size - span
+        offsets = [first + place * span // count for place in range(count)]
+        offsets.append(max(0, file.size - _SAMPLE))
+        for offset, block in self._blocks(file, offsets):
+            if offset == 0:
+                self._first[file.identity] = block
+            lines = _lines_of(block, is_first=offset == 0)
+            self._last[file.identity] = lines[-_MOST_LAST:]
+            self._count(lines)
+
+    def _count(self, lines: list[str]) -> None:
+        """Count the lines of a block, unless all that has a time in it is before the window."""
+        known, example, strange, is_before = 0, "", 0, False
+        for line in lines:
+            if not line.strip("\0 \t\r") or continues(line):
+                continue
+            head = parse(line, self.clock)
+            if head is None and not TIME_OF_DAY.match(_plain(line)):
+                strange, example = strange + 1, line.strip()
+            elif head is None or head.at >= self.since:
+                known += 1
+            else:
+                is_before = True
+        if known or not is_before:
+            self.understood.known += known
+            self.understood.strange += strange
+        if example:
+            cut = f"{example[:_SHOWN]}…" if len(example) > _SHOWN else example
+            self.understood.example = cut
+
+    def _start(self, file: LogFile) -> int:
+        """Return from which byte on a file has to be read.
+
+        Its lines need not be in order: what is before is sampled, and a margin is kept.
+        """
+        if file.packing or file.size <= _SMALL:
+            return 0
+        first = max(0, file.size - _MOST_SCANNED)
+        step = max(_MIB, (file.size - first) // _SAMPLES)
+        offsets = list(range(first, file.size, step))
+        within = []
+        for place, (offset, block) in enumerate(self._blocks(file, offsets)):
+            lines = _lines_of(block, is_first=offset == 0)
+            moments = [head.at for line in lines if (head := parse(line, self.clock))]
+            if moments and max(moments) >= self.since:
+                within.append(place)
+            elif not moments and block.strip(b"\0"):
+                within.append(place)  # a huge line, or one that is not understood
+        start = offsets[max(0, min(within, default=len(offsets)) - 2)]
+        if start == first > 0 and within and within[0] == 0:
+            self._say_cut(file, _MOST_SCANNED)
+        return start // _MIB * _MIB
+
+    def _say_cut(self, file: LogFile, size: int) -> None:
+        evidence.partial(
+            f"what is before the newest {size // _MIB} MiB of {file.path}; ask for fewer hours"
+        )
+
+    def _blocks(self, file: LogFile, offsets: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield some bytes of a file from each of `offsets` on."""
+        if self.host.is_local:
+            with self._opened(file) as stream:
+                for offset in offsets:
+                    stream.seek(offset)
+                    yield offset, stream.read(_SAMPLE)
+            return
+        places = [offset // 4096 for offset in offsets]
+        argv = ["sh", "-c", _DD, "sh", file.path, _MARK, *map(str, places)]
+        text = self._asked(file, argv)
+        for place, block in zip(places, text.split(f"\n{_MARK}\n"), strict=False):
+            yield place * 4096, block.encode()
+
+    def _opened(self, file: LogFile) -> BinaryIO:
+        try:
+            return Path(file.path).open("rb")
+        except OSError as error:
+            raise BadAnswer(
+                self.host.system,
+                f"{file.path} on {self.host.name} cannot be read: {error.strerror}.",
+            ) from error
+
+    def _asked(self, file: LogFile, argv: Sequence[str], limit_s: float = _SCAN_S) -> str:
+        try:
+            return self.host.run(argv, limit_s)
+        except ProgramFailed as error:
+            raise BadAnswer(
+                self.host.system,
+                f"{file.path} on {self.host.name} cannot be read: "
+                f"{error.said.rpartition(': ')[2]}.",
+            ) from error
+
+    def _left_s(self) -> float:
+        return self.host.ends - time.monotonic()
+
+    # ---- with grep ----------------------------------------------------------------------------
+
+    def _grep(self, file: LogFile, start: int, extra: str) -> str:
+        try:
+            return self._grepped(file, start, extra, min(_SCAN_S, self._left_s() - _LAST_S))
+        except TimedOut:
+            newest = max(start, (file.size - _SMALL) // _MIB * _MIB)
+            evidence.partial(
+                f"what is before the newest {(file.size - newest) / _MIB:.0f} MiB of {file.path}, "
+                "which takes too long to read; ask for fewer hours"
+            )
+            return self._grepped(file, newest, extra, _LAST_S)
+
+    def _grepped(self, file: LogFile, start: int, extra: str, limit_s: float) -> str:
+        signs = f"{SIGNS}|{extra}" if extra else SIGNS
+        most = str(_MOST_MATCHED)
+        argv = ["sh", "-c", _GREP, "sh", file.path, str(start // _MIB), _MARK, signs, most]
+        text = self._asked(file, argv, limit_s)
+        body, _, code = text.rpartition(f"\n{_MARK} ")
+        if code.strip() not in ("0", "1"):
+            raise BadAnswer(
+                self.host.system, f"`grep` on {self.host.name} could not read {file.path}."
+            )
+        if len(text) >= _MOST_MATCHED - 4:
+            body = body.partition("\n")[2]
+            first = next(_matched(body), GAP)[1]
+            head = parse(first, self.clock)
+            if head is None or head.at >= self.since:
+                evidence.partial(
+                    f"all but the newest {_MOST_MATCHED // _MIB} MiB of the lines of {file.path} "
+                    "that may be errors; ask for fewer hours"
+                )
+        return body
+
+    # ---- line by line -------------------------------------------------------------------------
+
+    def _all(self, file: LogFile, start: int, extra: str = "") -> Iterator[tuple[bool, str]]:
+        """Yield all lines of a file from `start` on, with whether they may be errors."""
+        pattern = re.compile(extra, re.IGNORECASE) if extra else None
+        blocks = self._unpacked(file) if file.packing else self._plain(file, start)
+        return signed(self._dated(file, _decoded(blocks)), pattern)
+
+    def _plain(self, file: LogFile, start: int) -> Iterator[bytes]:
+        most = _MOST_LOCAL if self.host.is_local else _MOST_REMOTE
+        size = file.size - start
+        if size > most:
+            size = most
+            self._say_bound(file, most)
+        if not self.host.is_local:
+            yield self.host.tail(file.path, size)
+            return
+        with self._opened(file) as stream:
+            stream.seek(file.size - size)
+            is_cut = file.size - size > start
+            while size > 0 and (block := stream.read(min(_MIB, size))):
+                size -= len(block)
+                yield block.partition(b"\n")[2] if is_cut else block
+                is_cut = False
+
+    def _say_bound(self, file: LogFile, most: int) -> None:
+        """Say that a file is cut, unless what is left out is before the window."""
+        ((offset, block),) = self._blocks(file, [(file.size - most) // 4096 * 4096])
+        lines = _lines_of(block, is_first=offset == 0)
+        moments = [head.at for line in lines if (head := parse(line, self.clock))]
+        if not moments or max(moments) >= self.since:
+            self._say_cut(file, most)
+
+    def _unpacked(self, file: LogFile) -> Iterator[bytes]:
+        if file.packing in UNREADABLE:
+            evidence.partial(
+                f"{file.path}, which is packed as {file.packing}; let logrotate use gzip, zstd "
+                "or xz"
+            )
+            return
+        if not self.host.is_local:
+            yield from self._unpacked_there(file)
+            return
+        size = 0
+        with self._opened(file) as stream:
+            try:
+                for block in unpacked(stream):
+                    size += len(block)
+                    if size > _MOST_UNPACKED or self._left_s() < _LAST_S:
+                        evidence.partial(
+                            f"the end of {file.path}, which is too big to be unpacked to its end; "
+                            "ask for fewer hours"
+                        )
+                        return
+                    yield block
+            except Damaged as error:
+                evidence.partial(f"all of {file.path}: it {error}")
+
+    def _unpacked_there(self, file: LogFile) -> Iterator[bytes]:
+        program = PROGRAMS[file.packing]
+        argv = ["sh", "-c", _UNPACK, "sh", file.path, program, _MARK, str(_MOST_REMOTE)]
+        try:
+            text = self.host.run(argv, _SCAN_S)
+        except TimedOut:
+            evidence.partial(f"{file.path}, which takes too long to unpack; ask for fewer hours")
+            return
+        except ProgramFailed as error:
+            fix = f"; install {program} there" if "not installed" in error.said else ""
+            evidence.partial(f"{file.path}: {error.said} on {self.host.name}{fix}")
+            return
+        body, _, code = text.rpartition(f"\n{_MARK} ")
+        if code.strip() != "0":
+            evidence.partial(f"all of {file.path}: it is damaged, or ends early")
+        if len(text) >= _MOST_REMOTE - 4:
+            evidence.partial(
+                f"what is before the newest {_MOST_REMOTE // _MIB} MiB of {file.path}; ask for "
+                "fewer hours"
+            )
+        yield body.encode()
+
+    # ---- logs of a kind of their own ----------------------------------------------------------
+
+    def _is_own_kind(self, file: LogFile) -> bool:
+        """Say whether grep cannot read it, or what belongs together stands on several lines."""
+        if not file.size:
+            return False
+        block = self._first.get(file.identity) or next(self._blocks(file, [0]))[1]
+        text = block.decode(errors="replace")
+        return (
+            bool(_wide(block))
+            or bool(_EXPORT.search(text))
+            or _is_time_of_day(text.split("\n"), self.clock)
+        )
+
+    def _dated(self, file: LogFile, lines: Iterator[str]) -> Iterator[str]:
+        """Yield the lines, with what some kinds of logs lack."""
+        first: list[str] = []
+        for line in lines:
+            first.append(line)
+            if len(first) == 40:
                 break
-            size = min(size * _GROWTH, self._left)
-        return self._counted(part, size, is_cut=not enough)
-
-    def _unpacked(self, path: str) -> _Part:
-        packed = self._host.head(path, self._left + 1)
-        data, is_sound = gunzip_tail(packed, self._left + 1)
-        if not is_sound:
-            self._notes.append(f"{path} is damaged or too big to be unpacked to its end.")
-        part = _part(data, self._left)
-        return self._counted(part, len(data), is_cut=not part.is_whole)
-
-    def _counted(self, part: _Part, size: int, *, is_cut: bool) -> _Part:
-        self._left = max(0, self._left - size)
-        self._is_cut = self._is_cut or is_cut
-        return part
+        everything = _joined(first, lines)
+        if any(_EXPORT.match(line) for line in first):
+            return journal_lines(everything)
+        if _is_time_of_day(first, self.clock):
+            return iter(dated(list(everything), file.written, self.clock))
+        return everything
 
 
-def _part(data: bytes, size: int) -> _Part:
-    """Return the lines in `data`, which is the whole file when it is not longer than `size`."""
-    is_whole = len(data) <= size
-    if data.startswith(b"\0"):
-        # Truncating a log under a writer leaves a hole before what is written next.
-        data, is_whole = data.lstrip(b"\0"), True
-    lines = data.decode("utf-8-sig", errors="replace").split("\n")
-    return _Part(lines if is_whole else lines[1:], is_whole)
+def _joined(first: list[str], rest: Iterator[str]) -> Iterator[str]:
+    yield from first
+    yield from rest
 
 
-def gunzip_tail(packed: bytes, most: int) -> tuple[bytes, bool]:
-    """Return the last `most` bytes of what is packed, and whether it could be read to its end."""
-    data = bytearray()
-    unpacked = 0
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-            while block := file.read1(_MIB):
-                data += block
-                unpacked += len(block)
-                if len(data) > 2 * most + _MIB:
-                    del data[:-most]
-                if unpacked > _MOST_UNPACKED:
-                    return bytes(data[-most:]), False
-    except (OSError, EOFError, zlib.error):
-        return bytes(data[-most:]), False
-    return bytes(data[-most:]), True
+def _lines_of(block: bytes, *, is_first: bool) -> list[str]:
+    """Return the whole lines in a block from the middle of a file."""
+    encoding = _wide(block)
+    lines = block.decode(encoding or "utf-8", errors="replace").split("\n")
+    if not is_first:
+        lines = lines[1:]
+    return lines[:-1] if len(lines) > 1 else lines
 
 
-_DATE = r"\d{4}-?\d\d-?\d\d[\d_T:.-]*"
+def _wide(block: bytes) -> str:
+    """Return the encoding when each character takes two bytes, else nothing."""
+    sample = block.lstrip(b"\0")[:_SAMPLE]
+    for name, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[::2])):
+        if zeros.count(0) > len(sample) // 4:
+            return name
+    return ""
 
 
-def siblings(name: str, names: list[str]) -> list[str]:
-    """Return those of `names` that are rotated files of the log `name`, the newest first.
+def _decoded(blocks: Iterator[bytes]) -> Iterator[str]:
+    """Yield the lines in `blocks`, whose encoding the first one tells."""
+    rest = ""
+    decoder: codecs.IncrementalDecoder | None = None
+    for block in blocks:
+        if decoder is None:
+            decoder = codecs.getincrementaldecoder(_wide(block[:_SAMPLE]) or "utf-8")(
+                errors="replace"
+            )
+        *lines, rest = (rest + decoder.decode(block)).split("\n")
+        yield from lines
+    if rest:
+        yield rest
 
-    For `app.log` these are such as `app.log.1`, `app.log.2.gz`, `app.log-20261123.gz`,
-    `app-20261123.log` and `app__2026-11-23_00-00-00.log`.
-    """
-    stem, suffix = posixpath.splitext(name)
-    rotated = re.compile(
-        rf"{re.escape(name)}[.-](?P<after>{_DATE}|\d+)(?:\.gz)?"
-        rf"|{re.escape(stem)}(?:[._-]{{1,2}}(?P<date>{_DATE})|\.(?P<number>\d+))"
-        rf"{re.escape(suffix)}(?:\.gz)?"
-    )
-    found = [match for other in names if other != name and (match := rotated.fullmatch(other))]
-    return [match[0] for match in sorted(found, key=_age)]
+
+def _matched(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the lines that grep printed, with whether each matched; GAP where it left some out."""
+    for line in io.StringIO(text, newline="\n"):
+        found = _MATCHED.match(line)
+        if found:
+            yield found[1] == ":", line[found.end() : found.end() + 2**16].rstrip("\r\n")
+        elif line == "--\n":
+            yield GAP
 
 
-def _age(match: re.Match[str]) -> tuple[int, int]:
-    """Return the rank of a rotated file: numbers grow with age, dates shrink."""
-    digits = re.sub(r"\D", "", match["after"] or match["date"] or match["number"])
-    if len(digits) < 8:
-        return 0, int(digits)
-    return 1, -int(digits[:14].ljust(14, "0"))
+def _is_time_of_day(lines: Sequence[str], clock: Clock) -> bool:
+    """Say whether lines have a time without a day, as pino-pretty writes them."""
+    known = [line for line in lines if parse(line, clock)]
+    return not known and any(TIME_OF_DAY.match(_plain(line)) for line in lines)
+
+
+def _plain(line: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line)
+
+
+def dated(lines: list[str], written: float, clock: Clock) -> list[str]:
+    """Return `lines`, whose stamps have no day, with days, of which the last was at `written`."""
+    day = datetime.fromtimestamp(min(written, clock.now) + 1, clock.zone)
+    later = f"{day:%H:%M:%S}"
+    found = []
+    for line in reversed(lines):
+        plain = _plain(line)
+        match = TIME_OF_DAY.match(plain)
+        if match:
+            at = f"{match['time']}:{match['seconds']}"
+            if at > later and at[:2] > later[:2]:  # the evening before
+                day -= timedelta(days=1)
+            later = at
+            plain = f"{day:%Y-%m-%d} {at}{plain[match.end() :]}"
+        found.append(plain)
+    return found[::-1]
+
+
+def journal_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield a line of JSON for each entry of a journal that was exported as text."""
+    entry: dict[str, str] = {}
+    for line in lines:
+        name, equals, value = line.rstrip("\r").partition("=")
+        if equals:
+            entry[name] = value
+        elif not name and entry:
+            yield json.dumps(entry)
+            entry = {}
+    if entry:
+        yield json.dumps(entry)

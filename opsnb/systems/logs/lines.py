@@ -1,35 +1,32 @@
-"""What a line of a log says: when it was written, how bad it is, and its message.
+"""What a line of a log says: when it was written, how bad it is, its message, and its cause.
 
-Pure functions, which know the shapes that services, pm2 and syslog write; they read nothing.
+Pure functions, which know the shapes that services, pm2, containers and syslog write; they read
+nothing. A line may be wrapped in another's: a container's, the journal's, syslog's.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from opsnb.systems.logs.levels import (
+    Verdict,
+    joined,
+    level_of,
+    severe_field,
+    severe_opentelemetry,
+)
+from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
-@dataclass(frozen=True)
-class Clock:
-    """The host's time, in seconds since 1970, and its zone; None is this process's own."""
+__all__ = ["Clock", "Head", "Verdict", "is_part", "parse", "pattern", "raw"]
 
-    now: float
-    zone: tzinfo | None = None
-    minutes: dict[tuple[str, str], float | None] = field(default_factory=dict, compare=False)
-    """Minutes that have been converted before: neighbouring lines are of the same one."""
-
-
-class Verdict(NamedTuple):
-    """How bad an entry is, and its message without stamp and level."""
-
-    severe: bool | None
-    """Whether its level is error or worse; None when it has no level."""
-    message: str
+_MOST_JSON = 2**18
+"""Characters of a line that are read as JSON; a longer one is read by its beginning."""
+_MOST_STACK = 4000
+_DEPTH = 3
 
 
 class Head(NamedTuple):
@@ -42,176 +39,299 @@ class Head(NamedTuple):
     level: str = ""
     """The level, where it stands before the stamp."""
     priority: str = ""
-    """Syslog's priority, where it is written."""
+    """Syslog's or the journal's priority, where it is written."""
     fields: dict[str, Any] | None = None
-    """Those of a JSON line that has its stamp in one of them."""
+    """Those of a JSON line."""
+    is_bare: bool = False
+    """Whether only what wraps the line has a time, so that it may belong to the entry before."""
 
     def verdict(self) -> Verdict:
         """Return how bad it is and what it says."""
-        fields = self.fields or _fields(self.rest)
-        if fields:
-            return _json_verdict(fields)
-        found = level_of(self.level + self.rest)
-        if self.priority:
+        found = _json_verdict(self.fields) if self.fields else level_of(self.level + self.rest)
+        if found.severe is None and self.priority:
             return found._replace(severe=int(self.priority) % 8 <= 3)
         return found
 
-
-class ErrorEntry(NamedTuple):
-    """One error: a line, and the lines without a stamp that belong to it."""
-
-    at: float
-    message: str
+    @property
+    def stack(self) -> str:
+        """Return the stack of the error in a JSON line."""
+        return _stack(self.fields) if self.fields else ""
 
 
-_SEVERE = "err|error|fatal|crit|critical|alert|emerg|emergency|panic|severe"
-_MILD = "trace|debug|verbose|silly|info|information|notice|warn|warning"
-# Words that are a level wherever a message begins with them; the others may begin a sentence.
-_PLAIN = "trace|debug|verbose|info|warn|warning|err|error|fatal"
-_ANY = f"{_SEVERE}|{_MILD}"
-_SEVERE_WORDS = frozenset(_SEVERE.split("|"))
-_KNOWN_WORDS = frozenset(_ANY.split("|"))
-
-_TRACES = ("err", "fatal", "crit", "alert", "emerg", "panic", "severe")
-
-_PM2_NAME = r"(?:\d+\|[^|]{1,64}\|[ ]?)?"
-_STAMP = re.compile(
-    rf"""
-    {_PM2_NAME}
-    (?:<(?P<pri>\d{{1,3}})>(?P<rfc5424>1\ )?)?
-    (?:
-        (?P<level>(?:level=\w+|\[?(?i:{_ANY})\]?:?)\s+)?
-        (?:(?:ts|t|time|timestamp|at|date)=)?
-        ["'\[(]?
-        (?P<date>\d{{4}}[-/]\d\d[-/]\d\d)[T\ ](?P<time>\d\d:\d\d)
-        (?::(?P<seconds>(?:[0-5]\d|60)(?:[.,]\d+)?))?
-        (?:\ ?(?P<zone>[Zz]\b|(?:UTC|GMT)\b|[+-]\d\d:?\d\d(?!\d))|(?P<hours>[+-]\d\d)(?![\d:]))?
-        ["'\])]?
-    |
-        (?P<minute>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
-        \ {{1,2}}\d{{1,2}}\ \d\d:\d\d):(?P<second>(?:[0-5]\d|60)(?:\.\d+)?)(?=\ )
-    )
-    """,
-    re.VERBOSE,
-)
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-# The formats of web servers: who asked stands before the stamp.
-_COMBINED = re.compile(
-    r"\S+ \S+ [^\[\]]{1,64} \["
-    rf"(\d\d/(?:{'|'.join(_MONTHS)})/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}})\] "
-)
+_ANSI = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+# pm2 writes `0|api  | `, docker compose `api-1  | `.
+_PREFIX = re.compile(r"(?:\d+\|[^|]{1,64}\|[ ]?|[\w.-]{1,64}-\d+ +\| )")
+_PRIORITY = re.compile(r"<(?P<pri>\d{1,3})>(?P<rfc5424>1 )?")
+_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (?:stdout|stderr) ([FP])\S* ?")
 _SYSLOG_TAG = re.compile(r" \S+ [^\s:\[\]]{1,64}(?:\[\d+\]: ?|: )")
 # Behind an ISO stamp, where other words stand at the same place, only a process id tells.
-_ISO_SYSLOG_TAG = re.compile(rf" (?!\W?(?i:{_ANY})\b)\S+ [^\s:\[\]]{{1,64}}\[\d+\]: ?")
-_RFC5424_HEAD = re.compile(r" \S+ \S+ \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?")
-_ANSI = re.compile(r"\x1b\[[\d;]*m")
-_STACK_FRAME = re.compile(r":?\s{3,}at\s\S")
-
-_LEVEL = re.compile(
-    rf"""
-    ^[\s:|\[(<*-]*(?:(?P<lead>(?i:{_PLAIN}))(?![\w/.-])|(?P<titled>(?i:{_ANY}))(?=\]?:))
-    | \b(?:level|lvl|severity)=["']?(?P<key>(?i:{_ANY}))\b
-    | [\[(<](?P<box>(?i:{_ANY}))[\])>]
-    | (?<![\w/.=-])(?P<shout>{_ANY.upper()})(?![\w/.-])
-    | (?<!\w)(?P<postgres>LOG|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)(?=:\ \ )
-    """,
-    re.VERBOSE,
+_ISO_SYSLOG_TAG = re.compile(
+    r" (?!\W?(?i:error|warn|info|debug|fatal|trace)\b)\S+ [^\s:\[\]]{1,64}\[\d+\]: ?"
 )
-_LEVEL_WITHIN = 200  # characters of a line in which its level stands
-_ERROR = re.compile("error", re.IGNORECASE)
-_NOT_AN_ERROR = re.compile(
-    r"\b(?:no|0|zero|without(?: any)?) errors?\b|/[\w./-]*error\w*", re.IGNORECASE
+_RFC5424_HEAD = re.compile(r" \S+ \S+ \S+ \S+ (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\ufeff)?")
+_FRAME = re.compile(r":?\s{2,}(?:at\s\S|\.\.\. \d+ more)|:?\tat\s")
+_NEST = re.compile(r"\[Nest\] \d+ +- ")
+_WITHIN = re.compile(r"[\s:\-|]*(?=[\d\[])")
+
+_TIME_KEYS = (
+    "time",
+    "timestamp",
+    "ts",
+    "@timestamp",
+    "datetime",
+    "date",
+    "@t",
+    "eventTime",
+    "t",
+    "asctime",
 )
-_LOGFMT_MESSAGE = re.compile(r'\bmsg=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
-
-_TIME_KEYS = ("time", "timestamp", "ts", "@timestamp", "datetime", "date")
-_LEVEL_KEYS = ("level", "severity", "lvl", "levelname", "log.level", "level_name", "loglevel")
-_MESSAGE_KEYS = ("msg", "message", "error", "err", "event", "log", "text")
-_JSON_START = re.compile(rf"{_PM2_NAME}:?\s*\{{")
-_PINO_ERROR = 50
-_YEAR_5138 = 1e11
-_DAY_S = 86400
-
-
-def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[ErrorEntry]:
-    """Yield the errors among `lines`, the oldest first, that are not older than `since`.
-
-    A line without a stamp belongs to the entry before it, so that a stack trace is one error.
-    """
-    entry: Head | None = None  # the one that the lines without a stamp could make an error
-    for line in lines:
-        head = parse(line, clock)
-        if head is None:
-            if entry and says_error(line) and entry.verdict().severe is None:
-                yield ErrorEntry(entry.at, line.strip())
-                entry = None
-            continue
-        entry = head if head.at >= since else None
-        if entry and _may_be_error(line):
-            severe, message = entry.verdict()
-            if says_error(message) if severe is None else severe:
-                yield ErrorEntry(entry.at, message or line.strip())
-                entry = None
+_LEVEL_KEYS = (
+    *("level", "severity", "lvl", "levelname", "log.level", "level_name", "loglevel", "logLevel"),
+    *("severity_text", "severityText", "SeverityText", "@l"),
+)
+_MESSAGE_KEYS = (
+    *("msg", "message", "short_message", "MESSAGE", "@m", "@mt", "body", "event", "log", "text"),
+)
+_ERROR_KEYS = ("err", "error", "exception", "cause", "reason", "@x")
+_STACK_KEYS = ("stack", "stack_trace", "stacktrace", "error.stack_trace", "full_message")
+_CUT_LEVEL = re.compile(r'"(?:level|severity|lvl|levelname)":\s*(?:"(\w+)"|(\d+))')
+_CUT_TIME = re.compile(r'"(?:time|timestamp|ts|@timestamp)":\s*(?:"([^"]+)"|([\d.]+))')
+_CUT_MESSAGE = re.compile(r'"(?:msg|message)":\s*"((?:[^"\\]|\\.){0,300})')
 
 
-def first_stamp(lines: Iterable[str], clock: Clock) -> float | None:
-    """Return when the first line that has a stamp was written, in seconds since 1970."""
-    return next((head.at for line in lines if (head := parse(line, clock))), None)
-
-
-def parse(line: str, clock: Clock) -> Head | None:
+def parse(line: str, clock: Clock, depth: int = 0) -> Head | None:
     """Return what `line` says, or None when it has no stamp. A time to come counts as now."""
     if "\x1b" in line:
         line = _ANSI.sub("", line)
-    match = _STAMP.match(line)
-    if match is None:
-        return _parse_json(line, clock) if "{" in line[:80] else _parse_combined(line, clock)
-    at = _moment(match, clock)
+    line = line.lstrip("\ufeff\0")
+    if "|" in line[:100] and (prefix := _PREFIX.match(line)):
+        line = line[prefix.end() :]
+    if line.startswith("{"):
+        return _of_json(line, clock, depth)
+    if " std" in line[:48] and (cri := _CRI.match(line)):
+        at = moment_of(cri[1], clock)
+        return None if at is None else _within(line[cri.end() :], at, clock, depth)
+    priority = _PRIORITY.match(line) if line.startswith("<") else None
+    start = priority.end() if priority else 0
+    if line.startswith("[Nest]") and (nest := _NEST.match(line)):
+        start = nest.end()
+    text = line[start:] if start else line
+    stamp = stamp_of(text, clock)
+    if stamp is None:
+        return None
+    return _behind(
+        text,
+        Head(stamp.at, text[stamp.end :], stamp.level, priority["pri"] if priority else ""),
+        _header(stamp.is_syslog, bool(priority and priority["rfc5424"])),
+        clock,
+        depth,
+    )
+
+
+def _header(is_syslog: bool, is_rfc5424: bool) -> re.Pattern[str]:
+    """Return what may stand between the stamp and the message."""
+    if is_rfc5424:
+        return _RFC5424_HEAD
+    return _SYSLOG_TAG if is_syslog else _ISO_SYSLOG_TAG
+
+
+def _behind(
+    text: str, head: Head, header: re.Pattern[str], clock: Clock, depth: int
+) -> Head | None:
+    """Return the head of a line of text, by what stands behind its stamp."""
+    rest = head.rest
+    found = header.match(rest)
+    if found:
+        rest = rest[found.end() :]
+    if (" at " in text or "\tat " in text) and _FRAME.match(rest):
+        return head._replace(rest=rest.lstrip(": "), is_bare=True) if found else None
+    inner = rest.lstrip(" :\t|-")
+    if inner.startswith("{") and (fields := _fields(inner)):
+        return head._replace(rest=rest, fields=fields)
+    if depth < _DEPTH and (within := _WITHIN.match(rest)) and rest is not text:
+        stamp = stamp_of(rest[within.end() :], clock)
+        if stamp and stamp.end:
+            return head._replace(
+                rest=rest[within.end() + stamp.end :], level=head.level or stamp.level
+            )
+    return head._replace(rest=rest, is_bare=bool(found))
+
+
+def _of_json(line: str, clock: Clock, depth: int) -> Head | None:
+    fields = _fields(line)
+    if fields is None:
+        return _of_cut_json(line, clock)
+    written = fields.get("log")
+    if isinstance(written, str) and isinstance(fields.get("time"), str) and "level" not in fields:
+        at = moment_of(fields["time"], clock)  # Docker's json-file driver
+        return None if at is None else _within(written.rstrip("\r\n"), at, clock, depth)
+    if "__REALTIME_TIMESTAMP" in fields:
+        return _of_journal(fields, clock, depth)
+    value = _first(fields, _TIME_KEYS)
+    if value is None and isinstance(fields.get("meta"), dict):
+        value = _first(fields["meta"], _TIME_KEYS)
+    at = moment_of(value, clock)
+    return None if at is None else Head(at, "", fields=fields)
+
+
+def _of_journal(fields: dict[str, Any], clock: Clock, depth: int) -> Head | None:
+    at = moment_of(fields["__REALTIME_TIMESTAMP"], clock)
     if at is None:
         return None
-    rest = line[match.end() :]
-    if header := _syslog_header(match).match(rest):
-        rest = rest[header.end() :]
-    if "   at " in line and _STACK_FRAME.match(rest):
+    message = fields.get("MESSAGE")
+    if isinstance(message, list):  # it is not all text, so each byte is a number
+        message = bytes(
+            byte for byte in message if isinstance(byte, int) and 0 <= byte < 256
+        ).decode(errors="replace")
+    head = _within(str(message or ""), at, clock, depth)
+    priority = str(fields.get("PRIORITY", ""))
+    # What a service prints has 6, whatever it says: that alone is no level.
+    return head._replace(priority=priority) if priority in "0123" else head
+
+
+def _within(text: str, at: float, clock: Clock, depth: int) -> Head:
+    """Return the head of a line that something wraps, written at `at`."""
+    head = parse(text, clock, depth + 1) if depth < _DEPTH else None
+    if head:
+        return head._replace(at=at)
+    plain = _ANSI.sub("", text)
+    return Head(at, plain, fields=_fields(plain), is_bare=True)
+
+
+def _of_cut_json(line: str, clock: Clock) -> Head | None:
+    """Return what the beginning of a line says whose end is missing, or that is huge."""
+    head = line[: 2**16].replace('\\"', '"')
+    written = _CUT_TIME.search(head)
+    at = moment_of(written[1] or written[2], clock) if written else None
+    level, message = _CUT_LEVEL.search(head), _CUT_MESSAGE.search(head)
+    if at is None or level is None:
         return None
-    return Head(at, rest, match["level"] or "", match["pri"] or "")
+    return Head(
+        at, "", fields={"level": level[1] or level[2], "msg": message[1] if message else head[:300]}
+    )
 
 
-def _syslog_header(match: re.Match[str]) -> re.Pattern[str]:
-    """Return what may stand between the stamp and the message."""
-    if match["rfc5424"]:
-        return _RFC5424_HEAD
-    return _SYSLOG_TAG if match["minute"] else _ISO_SYSLOG_TAG
+def _first(fields: dict[str, Any], keys: Iterable[str]) -> Any:
+    for key in keys:
+        if key in fields:
+            return fields[key]
+    return None
 
 
-def _may_be_error(line: str) -> bool:
-    """Say quickly of most lines that they are none."""
-    lower = line.lower()
-    return any(word in lower for word in _TRACES) or "{" in line or "<" in line[:80]
+def _fields(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{") or len(text) > _MOST_JSON:
+        return None
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
-def level_of(text: str) -> Verdict:
-    """Return whether the level in `text` is error or worse, and the message without it.
+def _json_verdict(fields: dict[str, Any]) -> Verdict:
+    message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
+    said = joined(message, _cause(fields))
+    level = _first(fields, _LEVEL_KEYS)
+    if level is None and isinstance(fields.get("log"), dict):
+        level = fields["log"].get("level")
+    severe = severe_field(level, is_syslog="short_message" in fields)
+    if severe is None:
+        severe = severe_opentelemetry(fields.get("severityNumber", fields.get("SeverityNumber")))
+    if severe is not None:
+        return Verdict(severe, said)
+    found = level_of(message)
+    if found.severe is None and any(_is_error(fields.get(key)) for key in ("err", "error", "@x")):
+        return Verdict(True, said)
+    return found
 
-    None when there is no level.
-    """
-    match = _LEVEL.search(text, 0, _LEVEL_WITHIN)
-    if match is None:
-        return Verdict(None, text.strip(" \t\r:"))
-    word = match[match.lastgroup or 0].lower()
-    if logfmt := _LOGFMT_MESSAGE.search(text):
-        message = logfmt[1] or logfmt[2] or ""
-    else:
-        message = text[match.end() :]
-    return Verdict(word in _SEVERE_WORDS, message.strip(" \t\r:|])>-"))
+
+def _is_error(value: Any) -> bool:
+    """Say whether a field holds an error, not that there was none."""
+    if isinstance(value, dict):
+        return bool(value)
+    return isinstance(value, str) and bool(value) and severe_word(value)
 
 
-def says_error(text: str) -> bool:
-    """Say whether the word error is in `text`, as `grep -i error` has it.
+def severe_word(value: str) -> bool:
+    """Say whether the text in the field of an error is one."""
+    return value.strip().lower() not in ("none", "null", "false", "no", "0", "ok", "-", "undefined")
 
-    "no errors" and paths like `/errors` do not count.
-    """
-    return bool(_ERROR.search(text) and _ERROR.search(_NOT_AN_ERROR.sub("", text)))
+
+def _cause(fields: dict[str, Any]) -> str:
+    """Return what the error in the fields says, with what caused it."""
+    said = ""
+    for key in _ERROR_KEYS:
+        said = joined(said, _error_text(fields.get(key)))
+    for key in ("error.message", "exception.message", "err.message"):
+        said = joined(said, _text(fields.get(key)))
+    return said
+
+
+def _error_text(value: Any, depth: int = 0) -> str:
+    """Return the messages of an error object: its own, its causes', those that it collects."""
+    if isinstance(value, str):
+        return value.strip().partition("\n")[0] if severe_word(value) else ""
+    if not isinstance(value, dict) or depth > 4:
+        return ""
+    said = _text(value.get("message")) or _text(value.get("msg"))
+    code = value.get("code")
+    within = value.get("errors") or value.get("aggregateErrors")
+    if isinstance(within, list):
+        for each in within[:3]:
+            said = joined(said, _error_text(each, depth + 1))
+    for key in ("cause", "original", "parent", "error"):
+        said = joined(said, _error_text(value.get(key), depth + 1))
+    if not said:
+        said = (_text(value.get("type")) or _text(value.get("name"))).removesuffix("Object")
+        said = "" if said == "Error" else said
+    if isinstance(code, str) and re.fullmatch(r"[A-Z][A-Z0-9_]{2,40}", code) and code not in said:
+        return f"{said} ({code})" if said else code
+    return said
+
+
+def _stack(fields: dict[str, Any]) -> str:
+    for holder in (fields, *(fields.get(key) for key in _ERROR_KEYS)):
+        if isinstance(holder, dict):
+            for key in _STACK_KEYS:
+                value = holder.get(key)
+                if isinstance(value, str) and value:
+                    return value[:_MOST_STACK]
+                if isinstance(value, list):
+                    return "\n".join(map(str, value))[:_MOST_STACK]
+    return ""
+
+
+def _text(value: Any) -> str:
+    """Return the message in a JSON field: text, or an error object's own message."""
+    if isinstance(value, dict):
+        value = value.get("message")
+    return value if isinstance(value, str) else ""
+
+
+# ---- lines that something else has cut into parts ----------------------------------------------
+
+
+def is_part(line: str) -> bool:
+    """Say whether the rest of what a container wrote stands in the next of its lines."""
+    if line.startswith('{"log":"'):
+        end = line.rfind('","stream":')
+        return end > 0 and not line.endswith("\\n", 0, end)
+    cri = _CRI.match(line) if " std" in line[:48] else None
+    return bool(cri and cri[2] == "P")
+
+
+def raw(parts: list[str], clock: Clock) -> Head | None:
+    """Return the head of a line that stands in several parts, at the time of the first."""
+    texts = [_written(part) for part in parts]
+    first = parse(parts[0], clock)
+    return _within("".join(texts), first.at, clock, 0) if first else parse(parts[-1], clock)
+
+
+def _written(line: str) -> str:
+    if cri := _CRI.match(line):
+        return line[cri.end() :]
+    fields = _fields(line)
+    return str((fields or {}).get("log", "")).rstrip("\r\n")
 
 
 _VARYING = re.compile(
@@ -224,134 +344,7 @@ _VARYING = re.compile(
 )
 
 
+@lru_cache(maxsize=50_000)  # several checks group the same messages
 def pattern(message: str) -> str:
     """Return `message` with numbers, ids and addresses as `#`, so that alike ones are equal."""
     return _VARYING.sub("#", message[:300])
-
-
-def _moment(match: re.Match[str], clock: Clock) -> float | None:
-    """Return the time of a stamp, in seconds since 1970; None when there is no such day."""
-    if match["minute"]:
-        key, seconds = (match["minute"], ""), match["second"]
-    else:
-        key = f"{match['date']}T{match['time']}", match["zone"] or match["hours"] or ""
-        seconds = match["seconds"] or "0"
-    if key not in clock.minutes:
-        clock.minutes[key] = _iso_minute(*key, clock) if match["date"] else _minute(key[0], clock)
-    minute = clock.minutes[key]
-    if minute is None:
-        return None
-    return min(minute + float(seconds.replace(",", ".")), clock.now)
-
-
-def _iso_minute(text: str, zone: str, clock: Clock) -> float | None:
-    zone = "Z" if zone in ("z", "UTC", "GMT") else zone
-    try:
-        return _epoch(datetime.fromisoformat(text.replace("/", "-") + zone), clock)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _minute(text: str, clock: Clock) -> float | None:
-    """Return the minute of a stamp without a year: the last such day that is not yet to come."""
-    month, day, time = text.split()
-    now = datetime.fromtimestamp(clock.now, clock.zone)
-    for year in (now.year + 1, now.year, now.year - 1):
-        moment = _iso_minute(
-            f"{year}-{_MONTHS.index(month) + 1:02}-{int(day):02}T{time}", "", clock
-        )
-        # A day of grace for clocks that disagree; 29 February is not in every year.
-        if moment is not None and moment <= clock.now + _DAY_S:
-            return moment
-    return None
-
-
-def _epoch(moment: datetime, clock: Clock) -> float:
-    if moment.tzinfo is not None:
-        return moment.timestamp()
-    # The hour that summer time's end repeats has two readings; the later that has come is right
-    # for a log that is read as it is written.
-    late, early = (moment.replace(tzinfo=clock.zone, fold=fold).timestamp() for fold in (1, 0))
-    return late if late <= clock.now else early
-
-
-def _parse_combined(line: str, clock: Clock) -> Head | None:
-    match = _COMBINED.match(line)
-    if match is None:
-        return None
-    day, month, rest = match[1].split("/")
-    year, hour, minute, second = rest.partition(" ")[0].split(":")
-    key = f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{hour}:{minute}", rest[-5:]
-    if key not in clock.minutes:
-        clock.minutes[key] = _iso_minute(*key, clock)
-    at = clock.minutes[key]
-    return None if at is None else Head(min(at + int(second), clock.now), line[match.end() :])
-
-
-def _parse_json(line: str, clock: Clock) -> Head | None:
-    fields = _fields(line)
-    if fields is None:
-        return None
-    at = _json_moment(_first(fields, _TIME_KEYS), clock)
-    return None if at is None else Head(at, "", fields=fields)
-
-
-def _first(fields: dict[str, Any], keys: Iterable[str]) -> Any:
-    for key in keys:
-        if key in fields:
-            return fields[key]
-    return None
-
-
-def _fields(line: str) -> dict[str, Any] | None:
-    """Return the fields of a JSON line, which pm2 may have put a name or a stamp before."""
-    start = _JSON_START.match(line)
-    if start is None:
-        return None
-    try:
-        fields = json.loads(line[start.end() - 1 :])
-    except (ValueError, RecursionError):
-        return None
-    return fields if isinstance(fields, dict) else None
-
-
-def _json_verdict(fields: dict[str, Any]) -> Verdict:
-    message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
-    severe = _json_severe(_first(fields, _LEVEL_KEYS))
-    if severe is not None:
-        return Verdict(severe, message)
-    found = level_of(message)
-    if found.severe is None and (fields.get("error") or fields.get("err")):
-        return Verdict(True, message)
-    return found
-
-
-def _json_severe(level: Any) -> bool | None:
-    word = str(level).lower()
-    if word in _KNOWN_WORDS:
-        return word in _SEVERE_WORDS
-    return int(word) >= _PINO_ERROR if word.isdecimal() else None
-
-
-def _json_moment(value: Any, clock: Clock) -> float | None:
-    if isinstance(value, str) and not re.fullmatch(r"\d+(?:\.\d+)?", value):
-        match = _STAMP.match(value)
-        return _moment(match, clock) if match else None
-    if value is None or isinstance(value, bool | dict | list):
-        return None
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
-    if not math.isfinite(seconds):
-        return None
-    while seconds > _YEAR_5138:  # milli-, micro- or nanoseconds
-        seconds /= 1000
-    return min(seconds, clock.now)
-
-
-def _text(value: Any) -> str:
-    """Return the message in a JSON field: text, or an error object's own message."""
-    if isinstance(value, dict):
-        value = value.get("message")
-    return value if isinstance(value, str) else ""
