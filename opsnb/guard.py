@@ -248,7 +248,7 @@ class Guard:
         self._journal(record)
         if not self.apply:
             return record, []
-        if former and not plan.planned:
+        if not plan.planned:  # nothing is sent to the system, and nothing has to be confirmed
             record.state, record.started, record.finished = ActionState.APPLIED, now(), now()
             self._journal(record)
             return record, self._verify(record, plan.verify)
