@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import socket
 from pathlib import Path
 from typing import Self
 
 import psutil
 from pydantic import BaseModel, ConfigDict
+
+
+def operator() -> str:
+    """Return who runs this, by name; by number in a container whose user has no entry in passwd."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 class Holder(BaseModel):

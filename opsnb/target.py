@@ -315,7 +315,7 @@ class Config:
         if "://" in store:
             return store
         base = self.path.parent if self.path and not named else Path()
-        return str(_resolved(base / Path(store).expanduser()))
+        return str(_resolved(base / at_home(store)))
 
     @property
     def names(self) -> list[str]:
@@ -395,20 +395,30 @@ class Config:
 def demo_home() -> Path:
     """Return the folder that holds the demo stack's state, whether it is up or not."""
     if home := os.environ.get("OPSNB_DEMO_HOME"):
-        return _resolved(Path(home).expanduser())
+        return _resolved(at_home(home))
     return state_home() / "demo"
+
+
+def at_home(path: str) -> Path:
+    """Return `path` with `~` replaced. Raises ConfigError for a user without a home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            "This user has no home folder: set HOME, or XDG_STATE_HOME to a folder of its own."
+        ) from None
 
 
 def state_home() -> Path:
     """Return the folder for what opsnb keeps on this machine besides records."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return (Path(state) / "opsnb").expanduser()
+    return at_home(state) / "opsnb"
 
 
 def find_config(start: Path | None = None) -> Path | None:
     """Return the path of the `opsnb.toml` that is in force, or None when there is none."""
     if named := os.environ.get("OPSNB_CONFIG"):
-        path = _resolved(Path(named).expanduser())
+        path = _resolved(at_home(named))
         if not path.is_file():
             raise ConfigError(
                 f"$OPSNB_CONFIG names {path}, which is not a file; correct or unset it."

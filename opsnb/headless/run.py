@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -26,6 +24,7 @@ from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
 from opsnb.headless.progress import Progress
+from opsnb.holder import operator
 from opsnb.journal import JOURNAL, RESUME
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
@@ -219,7 +218,7 @@ def begin(order: Order, source: bytes) -> RunResult:
         runbook_sha256=sha256,
         commit=_commit(order.runbook.path, sha256),
         target=order.target.name,
-        operator=os.environ.get("SUDO_USER") or getpass.getuser(),
+        operator=operator(),
         host=socket.gethostname(),
         trigger=order.trigger,
         incident=order.incident,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from opsnb.guard import Permit, Plan, action
+from opsnb.holder import operator
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, layout, route
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
@@ -84,11 +83,6 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
             filter(None, (taken.warning, "No worker is connected to take them." if lonely else ""))
         ),
     )
-
-
-def operator() -> str:
-    """Return who operates, as records name them."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 @dataclass(frozen=True)
