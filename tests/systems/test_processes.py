@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,17 @@ from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
 from opsnb.settings import Processes
 from opsnb.systems import processes
-from opsnb.systems.processes import listing, parse_docker, parse_pm2, parse_systemd, programs
+from opsnb.systems.processes import (
+    docker,
+    judge,
+    listing,
+    parse_docker,
+    parse_pm2,
+    parse_systemd,
+    programs,
+)
 from opsnb.target import Target
+from tests.systems.ssh_stand_in import stand_in
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
 
@@ -129,6 +139,121 @@ def test_pm2_tells_the_heap_of_v8() -> None:
     assert process.heap_limit_bytes == 256 * 2**20
     (without,) = parse_pm2(json.dumps([APP]), AT)
     assert (without.heap_bytes, without.heap_limit_bytes) == (None, None)
+
+
+def test_what_has_done_its_work_is_not_down(manager: Path) -> None:
+    """As pm2 6.0.14 prints a script with cron_restart and autorestart: false."""
+    at_night = {"autorestart": False, "cron_restart": "0 3 * * *"}
+    nightly = pm2_entry("nightly", "stopped", exit_code=0, **at_night)
+    finding = pm2(manager, [APP, nightly])
+    assert (finding.status, finding.value) == (Status.OK, 0)
+    assert finding.message == (
+        "app is up, nightly ended with exit code 0 and waits for its time (0 3 * * *)."
+    )
+    assert pm2(manager, [APP, nightly], "app", "nightly").status is Status.OK
+    failed = pm2(manager, [APP, pm2_entry("nightly", "stopped", exit_code=3, **at_night)])
+    assert (failed.status, failed.value) == (Status.WARN, 0)
+    assert failed.message == (
+        "nightly failed when it last ran (stopped, exit code 3): see its log."
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "status"),
+    [
+        ({"autorestart": False, "exit_code": 0}, Status.OK),
+        ({"autorestart": False, "exit_code": 1}, Status.CRIT),
+        ({"autorestart": True, "exit_code": 0}, Status.CRIT),  # stopped by hand
+        ({"autorestart": True, "exit_code": 4, "stop_exit_codes": [4]}, Status.OK),
+        ({"autorestart": "false", "exit_code": "0"}, Status.OK),
+        ({"autorestart": False}, Status.UNKNOWN),  # an old pm2 does not say how it ended
+    ],
+)
+def test_a_stopped_one_is_down_unless_it_has_ended_well(
+    manager: Path, env: dict[str, Any], status: Status
+) -> None:
+    assert pm2(manager, [APP, pm2_entry("job", "stopped", **env)], "app", "job").status is status
+
+
+@pytest.mark.parametrize("state", ["waiting restart", "errored", "launching", "stopping"])
+def test_states_that_are_not_up(manager: Path, state: str) -> None:
+    finding = pm2(manager, [APP, pm2_entry("worker", state)], "app", "worker")
+    assert (finding.status, finding.value) == (Status.CRIT, 1)
+    assert f"worker is not up ({state})" in finding.message
+
+
+def test_a_module_of_pm2_is_not_the_service(manager: Path) -> None:
+    module = pm2_entry("pm2-logrotate", "errored", axm_options={"isModule": True}, pmx_module=True)
+    assert pm2(manager, [APP, module]).message == "app is up."
+
+
+def test_a_list_that_was_cut_is_no_list(manager: Path) -> None:
+    """pm2 may end before a pipe has taken all that it printed: after 64 KiB, mostly."""
+    entries = [
+        pm2_entry(f"app-{n}", "online", axm_actions=[], env={"X": "y" * 5000}) for n in range(20)
+    ]
+    text = json.dumps(entries)[:65_536]
+    for banner in ("", ">>>> In-memory PM2 is out-of-date\n", "[PM2] [WARN] x\n"):
+        with pytest.raises(BadAnswer, match=r"ends after 65,\d+ bytes and is no whole JSON"):
+            parse_pm2(banner + text, AT)
+    for names in ((), ("app-1", "worker")):
+        with pytest.raises(BadAnswer, match="no whole JSON"):
+            check(manager, printing(text), *names)
+
+
+def test_a_long_list_is_read_whole(manager: Path) -> None:
+    """Node ends before a pipe has taken all, but not before a file has."""
+    script = (
+        "const one = { name: 'app', pm2_env: { status: 'online', filler: 'x'.repeat(9000) } };"
+        "process.stdout.write(JSON.stringify(Array(40).fill(one))); process.exit(0);"
+    )
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not on the PATH")
+    finding = check(manager, f'exec {node} -e "{script}"', "app")
+    assert finding.message == "app (40 instances) is up."
+
+
+@pytest.mark.parametrize("after", ["\n[PM2] update available\n", " \x1b[33m>> hi\x1b[0m", "\n[]\n"])
+def test_words_after_the_list(after: str) -> None:
+    (process,) = parse_pm2("[PM2][WARN] hello [{}]\n" + json.dumps([APP]) + after, AT)
+    assert process.name == "app"
+
+
+def test_the_environment_of_the_manager_is_given_to_it(
+    manager: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "pm2 home"
+    home.mkdir()
+    (home / "pm2.pid").write_text(str(os.getpid()))
+    manager.write_text(
+        f"#!/bin/sh\n[ \"$PM2_HOME\" = '{home}' ] || exit 7\necho '{json.dumps([APP])}'\n"
+    )
+    manager.chmod(0o755)
+    settings = Processes(names=("app",), command=str(manager), env={"PM2_HOME": str(home)})
+    assert processes.up(Target(name="t", processes=settings)).status is Status.OK
+    far = stand_in(tmp_path / "bin", monkeypatch, before="echo Welcome")
+    assert processes.up(far.changed(processes=settings)).status is Status.OK
+
+
+def test_a_home_that_is_not_there_is_a_matter_of_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "pm2"
+    far = stand_in(tmp_path / "bin", monkeypatch)
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PM2_HOME", raising=False)
+    for target in (Target(name="t"), far):
+        named = target.changed(processes=Processes(names=("app",)))
+        with pytest.raises(Misconfigured, match="Set PM2_HOME in the env"):
+            processes.up(named)
+        with pytest.raises(Misconfigured):
+            processes.restart(named)
+        with pytest.raises(Misconfigured):
+            processes.scale(named, "app", 2)
+    assert not (tmp_path / "started").exists()
 
 
 def test_ps_lists_the_machine() -> None:
@@ -271,6 +396,65 @@ def test_containers_are_judged(manager: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("status", "policy", "expected"),
+    [
+        ("Exited (0) 2 hours ago", "no", Status.OK),
+        ("Exited (0) 2 hours ago", "on-failure", Status.OK),
+        ("Exited (0) 2 hours ago", "unless-stopped", Status.CRIT),  # stopped by hand
+        ("Exited (0) 2 hours ago", "always", Status.CRIT),
+        ("Exited (1) 2 hours ago", "no", Status.CRIT),
+        ("Exited (137) 2 hours ago", "no", Status.CRIT),
+    ],
+)
+def test_a_container_that_has_exited(status: str, policy: str, expected: Status) -> None:
+    listed = [container("job", "exited", status)]
+    details = [{"id": "id-job", "restarts": 0, "started": "", "policy": policy, "code": 0}]
+    found = parse_docker(listed, details, [], AT)
+    for names in ((), ("job",)):
+        assert judge(found, Processes(manager="docker", names=names)).status is expected
+
+
+def test_names_of_compose() -> None:
+    labels = f"{SHOP},com.docker.compose.container-number=1"
+    one_off = f"{SHOP},com.docker.compose.oneoff=True"
+    found = parse_docker(
+        [
+            container("shop_app_1", "running", "Up 2 hours", labels),
+            container("shop_app_run_1f", "exited", "Exited (1) 2 hours ago", one_off),
+            container("old_mailer_2", "running", "Up 2 hours"),
+        ],
+        [],
+        [],
+        AT,
+    )
+    names = ("app", "shop-app", "shop-app-1", "shop_app_1", "old-mailer-2")
+    finding = judge(found, Processes(manager="docker", names=names))
+    assert (finding.status, finding.value) == (Status.OK, 0)
+
+
+# As Podman 4.3 prints `podman ps -a --format json` and `podman stats`.
+PODMAN = """[
+  {"Command": ["node"], "Exited": false, "ExitCode": 0, "Id": "f00", "Image": "app:1",
+   "Labels": {"com.docker.compose.project": "shop", "com.docker.compose.service": "app"},
+   "Names": ["shop_app_1"], "State": "running", "Status": "Up 2 hours"},
+  {"Exited": true, "ExitCode": 0, "Id": "f01", "Labels": null, "Names": ["shop_migrate_1"],
+   "State": "exited", "Status": "Exited (0) 2 hours ago"}
+]"""
+
+
+def test_podman_in_the_place_of_docker() -> None:
+    usage = [{"ContainerID": "f00", "MemUsage": "54.9MB / 1.07GB", "CPU": "0.25%"}]
+    app, migrate = parse_docker(docker.json_lines("docker", PODMAN), [], usage, AT)
+    assert (app.name, app.is_up, app.memory_bytes) == ("shop_app_1", True, 54_900_000)
+    assert "app" in app.aliases
+    assert migrate.is_finished
+    with pytest.raises(BadAnswer, match="no whole JSON"):
+        docker.json_lines("docker", PODMAN[:200])
+    with pytest.raises(BadAnswer, match="no whole JSON"):
+        docker.json_lines("docker", json.dumps(LISTED[0]) + "\n" + json.dumps(LISTED[1])[:50])
+
+
 def test_a_docker_whose_daemon_is_gone(manager: Path) -> None:
     said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?"
     with pytest.raises(BadAnswer, match="Cannot connect to the Docker daemon"):
@@ -311,6 +495,77 @@ def test_what_systemctl_prints(manager: Path) -> None:
     assert (finding.status, finding.value) == (Status.CRIT, 2)
     assert "worker.service is not up (activating (auto-restart), 5 restarts)" in finding.message
     assert "mailer is not known to systemd" in finding.message
+
+
+def unit(**properties: str) -> str:
+    """Return a block of `systemctl show` as systemd 252 prints it."""
+    known = {
+        "Type": "simple", "Result": "success", "NRestarts": "0", "ExecMainStatus": "0",
+        "MemoryCurrent": "[not set]", "Id": "job.service", "Names": "job.service",
+        "LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead",
+        "ActiveEnterTimestamp": "",
+    }  # fmt: skip
+    return "\n".join(f"{name}={value}" for name, value in (known | properties).items()) + "\n"
+
+
+RUNNING = {"ActiveState": "active", "SubState": "running"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "status"),
+    [
+        ({"Type": "oneshot"}, Status.OK),
+        ({"Type": "oneshot", "ActiveState": "active", "SubState": "exited"}, Status.OK),
+        ({"TriggeredBy": "job.timer"}, Status.OK),
+        ({"TriggeredBy": "job.socket"}, Status.OK),
+        ({"ActiveState": "active", "SubState": "waiting", "Id": "job.timer"}, Status.OK),
+        (RUNNING, Status.OK),
+        ({}, Status.CRIT),  # stopped by hand
+        ({"ActiveState": "activating", "SubState": "auto-restart"}, Status.CRIT),
+        ({"ActiveState": "failed", "SubState": "failed", "ExecMainStatus": "1"}, Status.CRIT),
+        (
+            {
+                "Type": "oneshot",
+                "ActiveState": "failed",
+                "SubState": "failed",
+                "Result": "exit-code",
+            },
+            Status.WARN,
+        ),
+    ],
+)
+def test_units_that_do_not_run(properties: dict[str, str], status: Status) -> None:
+    name = properties.get("Id", "job")
+    (found,) = parse_systemd([name], unit(**properties), AT)
+    assert judge([found], Processes(manager="systemd", names=(name,))).status is status
+
+
+def test_instances_and_aliases_of_units() -> None:
+    text = "\n".join(
+        [
+            unit(Id="worker@1.service", Names="worker@1.service", **RUNNING),
+            unit(Id="worker@2.service", Names="worker@2.service"),
+            unit(Id="shop.service", Names="shop.service api.service", **RUNNING),
+        ]
+    )
+    names = ("worker@*", "api", "shop.service")
+    found = parse_systemd(names, text, AT)
+    finding = judge(found, Processes(manager="systemd", names=names))
+    assert (finding.status, finding.value) == (Status.WARN, 1)
+    assert finding.message.startswith("1 of 2 instances of worker@* is not up (inactive (dead))")
+    with pytest.raises(BadAnswer, match="did not list"):
+        parse_systemd(("api", "gone"), text, AT)
+
+
+def test_units_of_a_user(manager: Path) -> None:
+    manager.write_text(
+        '#!/bin/sh\n[ "$1 $2 $XDG_RUNTIME_DIR" = "--user show /run/user/7" ] || exit 7\n'
+        + printing(unit(**RUNNING))
+    )
+    manager.chmod(0o755)
+    env = {"XDG_RUNTIME_DIR": "/run/user/7"}
+    settings = Processes(manager="systemd", names=("job",), command=f"{manager} --user", env=env)
+    assert processes.up(Target(name="t", processes=settings)).status is Status.OK
 
 
 def test_systemd_without_units_named(manager: Path) -> None:

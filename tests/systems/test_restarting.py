@@ -95,6 +95,90 @@ def test_one_that_was_to_be_restarted_though_it_is_up_is_not_forgotten(command: 
     assert processes.restart.again(at, former, "app").planned == 1
 
 
+def test_what_has_done_its_work_is_never_started(command: Path) -> None:
+    due = {"autorestart": False, "cron_restart": "0 3 * * *"}
+    done = pm2_entry("nightly", "stopped", exit_code=0, **due)
+    failed = pm2_entry("hourly", "stopped", exit_code=2, **due)
+    at = target(command, listing(APP, done, failed))
+    plan = processes.restart(at)
+    assert (plan.planned, plan.summary) == (0, "Nothing to restart: app is up.")
+    assert plan.warning == (
+        "hourly failed when it last ran (stopped, exit code 2); it runs when it is due."
+    )
+    for name in ("nightly", "hourly"):
+        with pytest.raises(UsageError, match="it runs when it is due"):
+            processes.restart(at, name)
+
+
+def test_instances_that_are_up_go_on(command: Path) -> None:
+    down = pm2_entry("app", "errored") | {"pm_id": 3}
+    at = target(command, listing(APP, down), "app")
+    assert shown(processes.restart(at), command) == "MANAGER restart 3"
+    assert shown(processes.restart(at, "app"), command) == "MANAGER restart app"
+
+
+def test_one_that_is_starting_is_left_alone(command: Path) -> None:
+    plan = processes.restart(target(command, listing(pm2_entry("app", "launching")), "app"))
+    assert (plan.planned, plan.warning) == (0, "app is starting, so it is left alone.")
+
+
+def test_a_daemon_that_is_gone_brings_back_what_it_saved(command: Path) -> None:
+    script = "echo 'The pm2 daemon of /home/x does not run.' >&2; exit 1"
+    plan = processes.restart(target(command, script))
+    assert (shown(plan, command), plan.planned) == ("MANAGER resurrect", 1)
+    assert plan.summary == "Bring back what pm2 has saved, for its daemon is not running."
+
+
+@pytest.mark.parametrize("script", ['echo \'[{"name":"app","pm2_\'', "exit 127", "echo oh"])
+def test_a_list_that_is_not_known_starts_nothing(command: Path, script: str) -> None:
+    at = target(command, script, "app")
+    record, (found,) = Guard(at, False, "", lambda _: None).act(processes.restart)
+    assert (record.state, found.status) == (ActionState.FAILED, Status.UNKNOWN)
+    assert "is up" not in f"{record.summary} {found.message}"
+
+
+def docker_that_restarts(folder: Path, *, truly: bool) -> str:
+    """Return a script: a docker of one container, which it starts again, or only says so."""
+    before = (
+        '{"id":"id-api","restarts":0,"started":"2026-11-23T14:00:00Z","policy":"always","code":0}'
+    )
+    line = json.dumps(container("api", "running", "Up 2 hours"))
+    act = f"sed -i s/14:00/14:05/ {folder}/inspect" if truly else ":"
+    (folder / "inspect").write_text(before)
+    return (
+        f'case "$1" in\nps) {printing(line)}\n;;\ninspect) cat {folder}/inspect;;\n'
+        f"restart) {act};;\nesac"
+    )
+
+
+@pytest.mark.parametrize("truly", [True, False])
+def test_a_restart_is_one_only_with_another_start(
+    command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truly: bool
+) -> None:
+    monkeypatch.setattr("opsnb.systems.processes.restarting._PATIENCE_S", 0.0)
+    at = target(command, docker_that_restarts(tmp_path, truly=truly), "api", manager="docker")
+    record, (found,) = Guard(at, True, "", lambda _: None).act(processes.restart, "api")
+    assert record.state is ActionState.APPLIED
+    assert record.verified is truly
+    if not truly:
+        assert found.message == "api still runs since before: it was not restarted."
+
+
+def test_nothing_that_is_listed_verifies_nothing(command: Path) -> None:
+    record, (found,) = Guard(target(command, listing()), True, "", lambda _: None).act(
+        processes.restart
+    )
+    assert (record.planned, bool(record.verified), found.status) == (0, False, Status.UNKNOWN)
+    assert "lists no process" in found.message
+
+
+def test_a_paused_container_goes_on(command: Path) -> None:
+    line = json.dumps(container("api", "paused", "Up 2 hours (Paused)"))
+    script = f'if [ "$1" = ps ]; then {printing(line)}\nfi'
+    plan = processes.restart(target(command, script, "api", manager="docker"))
+    assert shown(plan, command) == "MANAGER unpause api"
+
+
 def test_one_that_does_not_stay_up_is_told(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opsnb.systems.processes.restarting._PATIENCE_S", 0.0)
     at = target(command, listing(pm2_entry("app", "errored", restart_time=16)), "app")

@@ -54,17 +54,19 @@ def _demand_daemon(host: Host, env: dict[str, str]) -> None:
     if _runs(host, home):
         return
     given = "PM2_HOME" in env or (host.is_local and "PM2_HOME" in os.environ)
-    others = [] if given else [other for other in _daemons(host) if other != home]
-    if others or not _is_folder(host, home):
-        elsewhere = f"one runs with {' and '.join(sorted(set(others)))}" if others else ""
-        missing = "" if _is_folder(host, home) else f"there is no {home} on {host.name}"
-        raise Misconfigured(
-            SYSTEM,
-            f"pm2's daemon is not the one of this user: {missing or elsewhere}"
-            f"{f', and {elsewhere}' if missing and elsewhere else ''}. Set PM2_HOME in the env of "
-            "the target's processes, or log in as the user who runs pm2.",
-        )
-    raise DaemonGone(f"pm2's daemon is not running on {host.name} as this user.")
+    others = [] if given else sorted(set(_daemons(host)) - {home})
+    is_there = _is_folder(host, home)
+    if is_there and not others:
+        raise DaemonGone(f"pm2's daemon is not running on {host.name} as this user.")
+    words = [f"pm2 runs nothing on {host.name} for this user, whose home of pm2 would be {home}"]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        words.append(f"a daemon of pm2 runs with PM2_HOME={others[0]}{more}")
+    raise Misconfigured(
+        SYSTEM,
+        f"{'; '.join(words)}. Set PM2_HOME in the env of the target's processes, or log in as the "
+        "user who runs pm2.",
+    )
 
 
 def _home(host: Host) -> str:
