@@ -13,6 +13,7 @@ from opsnb.systems import queues
 from opsnb.systems.queues import Active, Durations, Flow
 from opsnb.systems.queues.counts import paused_words
 from opsnb.systems.queues.words import span
+from opsnb.systems.queues.workers import in_words
 from opsnb.target import Target
 
 _SYSTEMS = (queues.SYSTEM,)
@@ -34,7 +35,7 @@ def length(target: Target, queue: str) -> Finding:
     row = queues.counts_of(target, queue)
     message = (
         f"{queue}: {row['waiting']} jobs wait, {row['active']} are active, {row['delayed']} "
-        f"delayed; workers: {row['workers']}."
+        f"delayed; {in_words(row)}."
     )
     return Finding.measured(row["waiting"], target.threshold("queue_waiting"), message, rows=[row])
 
@@ -57,6 +58,13 @@ def paused(target: Target, queue: str) -> Finding:
 def no_worker(target: Target, queue: str) -> Finding:
     """No worker takes jobs"""
     row = queues.counts_of(target, queue)
+    if row["workers"] is None:
+        held = queues.locked(target, queue)
+        if held:
+            message = f"Active jobs of {queue} that a worker holds: {held}."
+            return Finding(status=Status.OK, message=message, settled=True)
+        message = f"Whether a worker of {queue} is connected is not known."
+        return Finding(status=Status.UNKNOWN, message=message)
     if row["workers"]:
         message = f"Workers of {queue} that are connected to Redis: {row['workers']}."
         return Finding(status=Status.OK, message=message)
@@ -239,7 +247,7 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
         message = f"{rates}; {seen.waiting} wait."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
     row, found = queues.counts_of(target, queue), queues.durations(target, queue)
-    if seen.pause["paused"] or not seen.workers or _is_held(found) or _stalls(seen, found, row):
+    if seen.pause["paused"] or seen.workers == 0 or _is_held(found) or _stalls(seen, found, row):
         message = f"{rates}; that nothing leaves has another cause, so this is not one."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
     drains = seen.drains_in_s
@@ -297,8 +305,8 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
         )
     return Finding(
         status=Status.CRIT,
-        message=f"Workers of {queue} that are connected: {seen.workers}; yet none took one of the "
-        f"{seen.waiting} jobs that wait, {watched}.",
+        message=f"{queue} has {in_words(row)}; yet none took one of the {seen.waiting} jobs that "
+        f"wait, {watched}.",
         rows=[row],
         share=0.95,
         remedies=[restart, slowed],
@@ -321,8 +329,10 @@ def _stalls(seen: Flow, found: Durations, row: Row) -> bool:
 
     Where jobs take long, that none ends in a few seconds tells nothing.
     """
-    if seen.left or not seen.waiting or not seen.workers or seen.pause["paused"]:
+    if seen.left or not seen.waiting or seen.workers == 0 or seen.pause["paused"]:
         return False
+    if seen.workers is None and not found.running:
+        return False  # whether anyone could take them is not known
     if not row["active"]:
         return True
     return bool(found.usual_long_s) and (
@@ -343,7 +353,7 @@ def _more_workers(row: Row, each_s: float, arriving: float = 0.0) -> Remedy:
 
     `each_s` is how long a job takes; `arriving` is in jobs a second.
     """
-    now = max(1, int(row["workers"]))
+    now = max(1, row["workers"] or 0)
     at_once = max(1.0, row["active"] / now)
     wanted = (arriving + row["waiting"] / _DRAIN_S) * each_s / at_once
     workers = min(max(2 * now, math.ceil(wanted)), _MOST_WORKERS * now)

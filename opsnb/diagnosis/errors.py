@@ -224,10 +224,14 @@ def failing_jobs(target: Target) -> Finding:
         raise BadAnswer(queues.SYSTEM, f"The queues could not be asked: {error}") from error
     limit = found.threshold
     bad = [
-        row for row in found.rows if limit and limit.judge(row["failed_percent"]) is not Status.OK
+        row
+        for row in found.rows
+        if limit
+        and row["failed_percent"] is not None
+        and limit.judge(row["failed_percent"]) is not Status.OK
     ]
     if not bad:
-        return Finding(status=Status.OK, message=found.message, rows=found.rows)
+        return found
     return Finding(
         status=Status.WARN,
         message=found.message,

@@ -6,18 +6,21 @@ the top frame of their stack; each group has one kind of cause.
 
 from __future__ import annotations
 
+from opsnb import evidence
 from opsnb.check import check
-from opsnb.diagnosis.causes import Cause, cause_of
+from opsnb.diagnosis.causes import Cause, Places, cause_of
+from opsnb.diagnosis.reading import Reading
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Failure, Failures
-from opsnb.systems.queues.words import span
+from opsnb.systems.queues.words import and_list, span
 from opsnb.target import Target
 
 _SYSTEMS = (queues.SYSTEM,)
 _NOTEWORTHY_PERCENT = 1.0  # of a queue's jobs
 _STILL_S = 60.0  # a failure that is younger says that it still happens
 _MOST_ROWS = 10
+_MOST_NAMES = 5
 
 _KINDS: dict[Cause, str] = {
     "worker": "worker",
@@ -29,80 +32,102 @@ _KINDS: dict[Cause, str] = {
 }
 """The check to which each cause belongs."""
 
+_NAMES: dict[Cause, str] = {
+    "redis": "Redis",
+    "database": "the database",
+    "connection": "a lost connection",
+}
+
+
+class Failed(Reading[Failures]):
+    """The newest failed jobs of a queue, read once for all checks that are given them."""
+
+    def __init__(self, queue: str, newest: int = 1000) -> None:
+        super().__init__(lambda target: queues.failures_of(target, queue, newest))
+        self.queue = queue
+
 
 @check(needs=_SYSTEMS)
-def rate(target: Target, queue: str) -> Finding:
+def rate(target: Target, jobs: Failed) -> Finding:
     """Failed share of the queue's jobs"""
-    row = queues.counts_of(target, queue)
-    percent = round(100 * row["failed"] / row["total"], 2) if row["total"] else 0.0
-    message = f"{queue}: {row['failed']} of {row['total']} jobs have failed."
-    return Finding.measured(percent, target.threshold("queue_failed_percent"), message)
+    found = jobs.of(target).rate
+    if found.percent is None:
+        evidence.partial(found.why)
+        return Finding(status=Status.UNKNOWN, message=f"{found.words}.", rows=[found.row()])
+    threshold = target.threshold("queue_failed_percent")
+    return Finding.measured(found.percent, threshold, f"{found.words}.")
 
 
-def patterns(target: Target, queue: str, newest: int = 1000) -> list[Row]:
+def patterns(target: Target, jobs: Failed) -> list[Row]:
     """Failures by reason and place"""
-    found = queues.failures_of(target, queue, newest)
-    return [_group_row(group, found) for group in found.groups[:_MOST_ROWS]]
+    found = jobs.of(target)
+    return [_group_row(target, group, found) for group in found.groups[:_MOST_ROWS]]
 
 
 @check(needs=_SYSTEMS)
-def dependency(target: Target, queue: str) -> Finding:
-    """A dependency does not answer the jobs"""
+def dependency(target: Target, jobs: Failed) -> Finding:
+    """Redis or a database fails the jobs"""
     remedy = Remedy(
         runbook="incidents/service_down", why="tells which one is down, and starts what is not up"
     )
-    return _judge(target, queue, "dependency", "speak of a dependency that is lost or slow", remedy)
+    return _judge(target, jobs, "dependency", "speak of {}", remedy)
 
 
 @check(needs=_SYSTEMS)
-def worker_died(target: Target, queue: str) -> Finding:
+def worker_died(target: Target, jobs: Failed) -> Finding:
     """Workers die over their jobs"""
     remedy = Remedy(runbook="troubleshooting/memory", why="tells whether they ran out of memory")
-    return _judge(target, queue, "worker", "were lost by a worker that died or hung", remedy)
+    return _judge(target, jobs, "worker", "were lost by a worker that died or hung", remedy)
 
 
 @check(needs=_SYSTEMS)
-def upstream(target: Target, queue: str) -> Finding:
+def upstream(target: Target, jobs: Failed) -> Finding:
     """An upstream is slow or refuses"""
     remedy = Remedy(
-        runbook="queues/pause", parameters={"queue": queue}, why="spares it until it is well"
+        runbook="queues/pause", parameters={"queue": jobs.queue}, why="spares it until it is well"
     )
-    return _judge(target, queue, "upstream", "timed out or were refused by an upstream", remedy)
+    return _judge(target, jobs, "upstream", "timed out or were refused by an upstream", remedy)
 
 
 @check(needs=_SYSTEMS)
-def defect(target: Target, queue: str) -> Finding:
+def defect(target: Target, jobs: Failed) -> Finding:
     """The jobs' own code or data fails"""
-    return _judge(target, queue, "defect", "failed in the code or over what they were given")
+    return _judge(target, jobs, "defect", "failed in the code or over what they were given")
 
 
-def _judge(target: Target, queue: str, kind: str, words: str, *before: Remedy) -> Finding:
-    """Judge the failed jobs of one kind; `words` say what they did, `before` what mends that."""
-    found = queues.failures_of(target, queue)
-    groups = [group for group in found.groups if _kind(group) == kind]
+def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy) -> Finding:
+    """Judge the failed jobs of one kind; `words` say what they did, `before` what fixes that."""
+    found, places = jobs.of(target), Places.of(target)
+    causes = {id(group): _cause(group, places) for group in found.groups}
+    groups = [group for group in found.groups if _KINDS[causes[id(group)]] == kind]
     if not groups:
-        message = f"Of {found.read} failed jobs of {queue} none {words}."
+        none = words.format("Redis or a database")
+        message = f"Of {found.read} failed jobs of {jobs.queue} none {none}."
         return Finding(status=Status.OK, message=message)
-    jobs, first = sum(len(group.jobs) for group in groups), groups[0]
-    status = _status(target, jobs, found)
+    count, first = sum(len(group.jobs) for group in groups), groups[0]
+    named = dict.fromkeys(_NAMES.get(causes[id(group)], "") for group in groups)
+    status = _status(target, count, found)
     since = found.now_ms - max(group.last_ms for group in groups)
     recent = since < _STILL_S * 1000
     lately = "it still happens" if recent else f"the last {span(since / 1000)} ago"
     place = f" in {first.frame}" if first.frame else ""
     return Finding(
         status=status,
-        message=f"{jobs} of {found.read} failed jobs {words}, most: {first.example}{place}; "
-        f"{lately}.",
-        value=jobs,
+        message=f"{count} of {found.read} failed jobs {words.format(and_list(named))}, most: "
+        f"{first.example}{place}; {lately}.",
+        value=count,
         unit="jobs",
-        rows=[_group_row(group, found) for group in groups[:_MOST_ROWS]],
-        share=jobs / found.read,
-        remedies=[] if status is Status.OK else [*before, _retry(queue, first)],
+        rows=[_group_row(target, group, found) for group in groups[:_MOST_ROWS]],
+        share=count / found.read,
+        remedies=[] if status is Status.OK else [*before, _retry(jobs.queue, first)],
     )
 
 
 def _status(target: Target, jobs: int, found: Failures) -> Status:
-    percent = 100 * jobs / found.total
+    """Return how bad it is that so many of the failed jobs have one kind of cause."""
+    if found.rate.percent is None:
+        return Status.WARN
+    percent = found.rate.percent * jobs / found.read
     status = target.threshold("queue_failed_percent").judge(percent)
     return Status.WARN if status is Status.OK and percent > _NOTEWORTHY_PERCENT else status
 
@@ -116,17 +141,17 @@ def _retry(queue: str, group: Failure) -> Remedy:
     )
 
 
-def _kind(group: Failure) -> str:
-    return _KINDS[cause_of(group.text, group.stack)]
+def _cause(group: Failure, places: Places) -> Cause:
+    return cause_of(group.text, group.stack, places)
 
 
-def _group_row(group: Failure, found: Failures) -> Row:
+def _group_row(target: Target, group: Failure, found: Failures) -> Row:
     return {
         "jobs": len(group.jobs),
         "reason": group.reason,
         "where": group.frame or None,
-        "kind": _kind(group),
-        "job names": ", ".join(sorted(filter(None, group.names))),
+        "kind": _cause(group, Places.of(target)),
+        "job names": ", ".join(sorted(filter(None, group.names))[:_MOST_NAMES]),
         "attempts": group.attempts,
         "first": f"{span((found.now_ms - group.first_ms) / 1000)} ago",
         "last": f"{span((found.now_ms - group.last_ms) / 1000)} ago",

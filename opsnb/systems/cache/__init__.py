@@ -11,7 +11,7 @@ from opsnb.systems.cache.checks import (
     ping,
 )
 from opsnb.systems.cache.clearing import clear
-from opsnb.systems.cache.connection import asynchronous, connection, errors, writing
+from opsnb.systems.cache.connection import asynchronous, connection, errors, refusal, writing
 from opsnb.systems.cache.families import families, family_rows
 from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
@@ -53,6 +53,7 @@ __all__ = [
     "memory",
     "persistence",
     "ping",
+    "refusal",
     "server_of",
     "slow_log",
     "throughput",

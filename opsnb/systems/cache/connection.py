@@ -186,10 +186,10 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
     except NotRedis as error:
         raise BadAnswer(system, f"{where} gave {error}.") from error
     except redis.RedisError as error:
-        raise BadAnswer(system, f"{where} {_answer(server.login, error)}") from error
+        raise BadAnswer(system, f"{where} {refusal(server.login, error)}") from error
 
 
-def _answer(user: str, error: redis.RedisError) -> str:
+def refusal(user: str, error: Exception) -> str:
     """Return what the server refused, and how to fix it."""
     text = str(error).rstrip(".")
     if isinstance(error, redis.exceptions.NoPermissionError):

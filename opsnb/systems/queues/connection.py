@@ -9,23 +9,43 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import bullmq
+import redis.exceptions
 
-from opsnb import guard
+from opsnb import evidence, guard
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.guard import Permit
 from opsnb.systems import cache
+from opsnb.systems.queues import discovery
 from opsnb.target import Target
 
 T = TypeVar("T")
 
 SYSTEM = "queues"
 
-_MOST_QUEUES = 200
-_MOST_SCANS = 2000  # of 1,000 keys each
-_GLOB = str.maketrans({char: f"\\{char}" for char in "*?[]\\"})
+
+@dataclass(frozen=True)
+class Keys:
+    """A queue's name, and those of its keys."""
+
+    name: str
+    prefix: str
+
+    def __getitem__(self, part: str) -> str:
+        """Return the key of a part: a state, `meta`, or a job by its id."""
+        return f"{self.prefix}:{self.name}:{part}"
+
+    def toKey(self, part: str) -> str:  # noqa: N802 - as BullMQ's own queue has it
+        """Return the key of a part."""
+        return self[part]
+
+    @property
+    def keys(self) -> Keys:
+        """The keys by their parts, as BullMQ's own queue has them."""
+        return self
 
 
 class Session:
@@ -37,7 +57,11 @@ class Session:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.client = cache.asynchronous(cache.server_of(target, SYSTEM))
+        server = cache.server_of(target, SYSTEM)
+        self.login = server.login
+        self.client = cache.asynchronous(server)
+        self.script_commands: tuple[str, ...] = ("EVAL_RO", "EVAL")
+        """Those by which a script that only reads may still be run."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queues")
         self._runner = asyncio.Runner()
         self._interrupted = False
@@ -63,6 +87,14 @@ class Session:
         """Return BullMQ's own queue object on this connection."""
         options = {"connection": self.client, "prefix": self.target.queues.prefix}
         return bullmq.Queue(name, options)
+
+    def at(self, name: str) -> Keys:
+        """Return the names of a queue's keys, for those who only read."""
+        return Keys(name, self.target.queues.prefix)
+
+    def refusal(self, error: Exception) -> str:
+        """Return what the server refused by `error`, and how to fix it."""
+        return cache.refusal(self.login, error)
 
     def close(self) -> None:
         """End the connection and its thread; raises a KeyboardInterrupt that is still to come."""
@@ -125,26 +157,32 @@ class Pace:
 
 
 async def identity(session: Session) -> str:
-    """Return what tells this server's run from another's."""
-    return str((await session.client.info("server"))["run_id"])
+    """Return what tells this server's run from another's; nothing where INFO is refused."""
+    try:
+        return str((await session.client.info("server"))["run_id"])
+    except (redis.exceptions.ResponseError, KeyError):
+        return ""
 
 
 async def server_ms(session: Session) -> int:
     """Return the server's clock, in ms: the one that all clients share."""
-    seconds, micros = await session.client.time()
+    try:
+        seconds, micros = await session.client.time()
+    except redis.exceptions.ResponseError as error:
+        evidence.without(f"the clock of Redis, which {session.refusal(error).rstrip('.')}")
+        return int(time.time() * 1000)
     return int(seconds) * 1000 + int(micros) // 1000
 
 
 async def names(session: Session) -> list[str]:
     """Return the target's queues: those of opsnb.toml, else those that are found."""
-    return list(session.target.queues.names) or await _discover(session)
+    return list(session.target.queues.names) or await discovery.find(session)
 
 
 async def require(session: Session, queue: str) -> None:
     """Raise UsageError, with the nearest name, unless the target has `queue`."""
-    target = session.target
-    base = f"{target.queues.prefix}:{queue}:"
-    if queue in target.queues.names or await session.client.exists(base + "meta", base + "id"):
+    target, keys = session.target, session.at(queue)
+    if queue in target.queues.names or await session.client.exists(keys["meta"], keys["id"]):
         return
     try:
         known = await names(session)
@@ -153,27 +191,3 @@ async def require(session: Session, queue: str) -> None:
     raise UsageError(
         f"There is no queue '{queue}' on target {target.name}." + did_you_mean(queue, known)
     )
-
-
-async def _discover(session: Session) -> list[str]:
-    """Return the names of the queues that have a `meta` key in Redis, by a bounded scan."""
-    prefix = session.target.queues.prefix
-    head, tail = f"{prefix}:", ":meta"
-    found: set[str] = set()
-    cursor: int = 0
-    for _ in range(_MOST_SCANS):
-        cursor, keys = await session.client.scan(
-            cursor, match=f"{prefix.translate(_GLOB)}:*{tail}", count=1000, _type="hash"
-        )
-        found.update(key[len(head) : -len(tail)] for key in keys)
-        if not cursor or len(found) >= _MOST_QUEUES:
-            break
-    # A job whose custom id ends so would look like a queue with a colon, which BullMQ forbids.
-    queues = sorted(name for name in found if ":" not in name)
-    if not queues:
-        raise BadAnswer(
-            SYSTEM,
-            f"There is no BullMQ queue under the prefix '{prefix}'; "
-            f"set queues or queue_prefix of target {session.target.name} in opsnb.toml.",
-        )
-    return queues

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import redis.exceptions
+
+from opsnb import evidence
 from opsnb.check import check
+from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.queues import connection
-from opsnb.systems.queues.connection import SYSTEM, Session, reading
+from opsnb.systems.queues import connection, rates
+from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
+from opsnb.systems.queues.values import last_event_ms, read_fields
 from opsnb.systems.queues.words import and_list, clock, span
+from opsnb.systems.queues.workers import clients, held_locks, in_words, number, why_unknown
 from opsnb.target import Target
 
 STATES = (
@@ -29,6 +35,9 @@ MARK = "opsnb:paused"
 
 _HEAD = 100  # jobs next in line that are looked at
 _EVENTS = 1000  # of the newest, searched for the last pause
+_QUEUES_AT_ONCE = 50
+_MOST_NAMED = 3
+_NAME_BYTES = 200
 _TOLERANCE_MS = 2000  # between BullMQ's event of a pause and our note of it
 
 
@@ -44,7 +53,7 @@ def depth(target: Target) -> Finding:
         message = f"No job waits in any of {len(rows)} queues"
     elif longest["paused"]:
         message += " and is paused"
-    elif not longest["workers"]:
+    elif longest["workers"] == 0:
         message += " and no worker"
     elif others > 1:
         message += f"; {others} queues are too long"
@@ -54,28 +63,34 @@ def depth(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def failures(target: Target) -> Finding:
     """Failed jobs"""
-    rows = [
-        {
-            "queue": row["queue"],
-            "failed": row["failed"],
-            "total": row["total"],
-            "failed_percent": round(100 * row["failed"] / row["total"], 2) if row["total"] else 0.0,
-        }
-        for row in counts(target)
-    ]
-    high = max(rows, key=lambda row: float(row["failed_percent"]))
-    message = f"{high['queue']}: {high['failed']} of {high['total']} jobs have failed."
-    if not any(row["failed"] for row in rows):
-        message = "No failed job in any queue."
+
+    async def look(session: Session) -> list[rates.Rate]:
+        return [
+            await rates.read(session, row) for row in await read_counts(session, with_workers=False)
+        ]
+
+    with reading(target) as session:
+        found = session.run(look(session))
+    rows = [rate.row() for rate in found]
     threshold = target.threshold("queue_failed_percent")
-    return Finding.measured(high["failed_percent"], threshold, message, rows=rows)
+    unknown = [rate for rate in found if rate.percent is None]
+    for rate in unknown:
+        evidence.partial(rate.why)
+    known = [rate for rate in found if rate.percent is not None]
+    if not known:
+        failed = "; ".join(rate.words for rate in unknown[:_MOST_NAMED])
+        return Finding(status=Status.UNKNOWN, message=f"{failed}.", rows=rows)
+    high = max(known, key=lambda rate: rate.percent or 0.0)
+    words = [rate.words for rate in [high, *unknown[:_MOST_NAMED]] if rate.failed]
+    message = f"{'; '.join(words)}." if words else "No failed job in any queue."
+    return Finding.measured(high.percent or 0.0, threshold, message, rows=rows)
 
 
 @check(needs=(SYSTEM,))
 def oldest(target: Target) -> Finding:
     """Oldest waiting job"""
     with reading(target) as session:
-        rows = session.run(_each(session, _next_in_line))
+        rows = session.run(each_queue(session, _next_in_line))
     waiting = [row for row in rows if row["age_s"] is not None]
     if not waiting:
         message = f"No job waits in any of {len(rows)} queues."
@@ -91,19 +106,22 @@ def oldest(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def workers(target: Target) -> Finding:
     """Workers of the queues"""
-    rows = [
-        {key: row[key] for key in ("queue", "workers", "waiting", "active", "paused")}
-        for row in counts(target)
-    ]
-    idle = [row for row in rows if not row["workers"]]
+    shown = ("queue", "workers", "waiting", "active", "paused")
+    rows = [{key: row[key] for key in shown} for row in counts(target)]
+    unknown = [str(row["queue"]) for row in rows if row["workers"] is None]
+    idle = [row for row in rows if row["workers"] == 0]
     stranded = [row for row in idle if row["waiting"] and not row["paused"]]
+    rows = [{**row, "workers": _shown(row["workers"])} for row in rows]
     if stranded:
         row = stranded[0]
         message = f"{row['queue']} has {row['waiting']} waiting jobs and no worker."
         return Finding(status=Status.CRIT, message=message, rows=rows)
     if idle:
-        message = f"No worker is connected for {and_list(str(row['queue']) for row in idle)}."
+        message = f"No worker is connected for {_named([str(row['queue']) for row in idle])}."
         return Finding(status=Status.WARN, message=message, rows=rows)
+    if unknown:
+        message = f"How many workers serve {_named(unknown)} is not known."
+        return Finding(status=Status.UNKNOWN, message=message, rows=rows)
     total = sum(int(row["workers"]) for row in rows)
     message = f"All {len(rows)} queues are served, by {total} workers."
     return Finding(status=Status.OK, message=message, value=total, unit="workers", rows=rows)
@@ -113,10 +131,12 @@ def workers(target: Target) -> Finding:
 def pauses(target: Target) -> Finding:
     """Paused queues"""
     with reading(target) as session:
-        rows = [row for row in session.run(_each(session, pause_of)) if row["paused"]]
+        rows = [row for row in session.run(each_queue(session, pause_of)) if row["paused"]]
     if not rows:
         return Finding(status=Status.OK, message="No queue is paused.")
-    message = "; ".join(f"{row['queue']} is {paused_words(row)}" for row in rows)
+    message = "; ".join(f"{row['queue']} is {paused_words(row)}" for row in rows[:_MOST_NAMED])
+    if len(rows) > _MOST_NAMED:
+        message += f"; {len(rows) - _MOST_NAMED} more are paused"
     return Finding(status=Status.WARN, message=message + ".", rows=rows)
 
 
@@ -128,8 +148,9 @@ def state(target: Target, queue: str) -> Finding:
     message = (
         f"{queue}: {words}{row['waiting']} waiting, {row['active']} active, "
         f"{row['delayed']} delayed, {row['failed']} failed, {row['completed']} completed, "
-        f"{row['workers']} workers."
+        f"{in_words(row)}."
     )
+    row = {**row, "workers": _shown(row["workers"])}
     facts = [{"fact": name, "value": value} for name, value in {**row, **pause}.items()]
     return Finding(status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts)
 
@@ -155,7 +176,7 @@ def counts(target: Target) -> list[Row]:
     paused queue are in it.
     """
     with reading(target) as session:
-        return session.run(_counts(session))
+        return session.run(read_counts(session))
 
 
 def counts_of(target: Target, queue: str) -> Row:
@@ -169,46 +190,180 @@ def state_of(target: Target, queue: str) -> tuple[Row, Row]:
         return session.run(read_state(session, queue))
 
 
-async def _counts(session: Session) -> list[Row]:
-    queues = [session.queue(name) for name in await connection.names(session)]
-    clients = await session.client.client_list()
-    return [await count(queue, clients) for queue in queues]
+def locked(target: Target, queue: str) -> int:
+    """Return how many active jobs of `queue` a worker holds the lock of, of the newest."""
+    with reading(target) as session:
+        return session.run(held_locks(session, session.at(queue)))
 
 
-async def count(queue: Any, clients: list[dict[str, str]]) -> Row:
-    """Return the row of one queue. `clients` is what CLIENT LIST says."""
-    jobs = await queue.getJobCounts(*STATES)
-    return {
-        "queue": queue.name,
-        "waiting": jobs["waiting"] + jobs["prioritized"] + jobs["paused"],
-        "active": jobs["active"],
-        "delayed": jobs["delayed"],
-        "failed": jobs["failed"],
-        "completed": jobs["completed"],
-        "waiting_children": jobs["waiting-children"],
-        "total": sum(jobs.values()),
-        "prioritized": jobs["prioritized"],
-        "schedulers": await queue.getJobSchedulersCount(),
-        "paused": bool(await queue.isPaused()),
-        "workers": len(worker_names(queue, clients)),
-    }
+async def read_counts(session: Session, *, with_workers: bool = True) -> list[Row]:
+    """Return one row a queue. What cannot be read of one is said; the others are counted.
+
+    Without workers, those are not asked for, and unknown.
+    """
+    names = await connection.names(session)
+    levels: dict[str, Levels] = {}
+    refused: dict[str, Exception] = {}
+    for start in range(0, len(names), _QUEUES_AT_ONCE):
+        for name, found in (await _levels(session, names[start : start + _QUEUES_AT_ONCE])).items():
+            if isinstance(found, Exception):
+                refused[name] = found
+            else:
+                levels[name] = found
+    if not levels:
+        raise next(iter(refused.values()))
+    for name, error in list(refused.items())[:_MOST_NAMED]:
+        evidence.partial(f"queue {name}: Redis {_why(session, name, error)}")
+    if len(refused) > _MOST_NAMED:
+        evidence.partial(f"{len(refused) - _MOST_NAMED} more queues, for the same reason")
+    there = _existing(session, levels)
+    if not with_workers:
+        return [_row(name, levels[name], None) for name in there]
+    known = await clients(session)
+    rows = [
+        _row(name, levels[name], await number(session, session.at(name), known)) for name in there
+    ]
+    if nameless := [str(row["queue"]) for row in rows if row["workers"] is None]:
+        evidence.without(why_unknown(known, nameless))
+    return rows
 
 
-def worker_names(queue: Any, clients: list[dict[str, str]]) -> list[str]:
-    """Return the name of each connected worker of `queue`, empty for one that has none."""
-    # Node's client names its connection after the queue in base64, Python's in plain.
-    encoded = base64.b64encode(queue.name.encode()).decode()
-    found = []
-    for ours in (f"{queue.prefix}:{encoded}", f"{queue.prefix}:{queue.name}"):
-        for name in (client.get("name", "") for client in clients):
-            if name == ours or name.startswith(f"{ours}:w:"):
-                found.append(name[len(ours) + len(":w:") :])
+Levels = dict[str, int]
+"""How many jobs are in each state of a queue, and other numbers of it."""
+
+
+async def _levels(session: Session, names: Sequence[str]) -> dict[str, Levels | Exception]:
+    """Return the numbers of each queue, or why they cannot be read. Nothing is written.
+
+    BullMQ's own count drops a marker from the list of waiting jobs, and is a script.
+    """
+    async with session.client.pipeline(transaction=False) as pipe:
+        for name in names:
+            keys = session.at(name)
+            for part in ("wait", "paused", "active"):
+                pipe.llen(keys[part])
+            for part in ("wait", "paused"):
+                pipe.lindex(keys[part], -1)
+            for part in _SETS:
+                pipe.zcard(keys[part])
+            pipe.hexists(keys["meta"], "paused")
+            pipe.get(keys["id"])
+            pipe.exists(keys["meta"], keys["id"], keys["events"])
+        told = iter(await pipe.execute(raise_on_error=False))
+    found: dict[str, Levels | Exception] = {}
+    for name in names:
+        answers = [next(told) for _ in range(_ANSWERS)]
+        broken = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        found[name] = broken or _sorted_out(answers)
     return found
 
 
-async def connected_workers(session: Session, queue: Any) -> list[str]:
-    """Return the name of each worker of `queue` that is connected now."""
-    return worker_names(queue, await session.client.client_list())
+_SETS = (
+    "completed",
+    "failed",
+    "delayed",
+    "prioritized",
+    "waiting-children",
+    "repeat",
+)
+_ANSWERS = 5 + len(_SETS) + 3
+
+
+def _sorted_out(answers: list[Any]) -> Levels:
+    waiting, apart, active, *rest = answers
+    last = dict(zip(("wait", "paused"), rest[:2], strict=True))
+    # BullMQ 4 wakes workers by a marker at the end of a list, which is no job.
+    markers = {part: str(job or "").startswith("0:") for part, job in last.items()}
+    levels = {
+        "waiting": waiting - markers["wait"],
+        "paused": apart - markers["paused"],
+        "active": active,
+        **dict(zip(_SETS, map(int, rest[2 : 2 + len(_SETS)]), strict=True)),
+    }
+    is_paused, added, exists = rest[2 + len(_SETS) :]
+    text = str(added or "")
+    levels.update(
+        is_paused=int(is_paused), added=int(text) if text.isdigit() else 0, exists=int(exists)
+    )
+    return levels
+
+
+def _existing(session: Session, levels: dict[str, Levels]) -> list[str]:
+    """Return the queues that are in Redis; of opsnb.toml's names the others are said."""
+    there = [name for name, found in levels.items() if found["exists"] or _total(found)]
+    missing = [name for name in levels if name not in there]
+    if not missing:
+        return there
+    prefix, target = session.target.queues.prefix, session.target.name
+    words = (
+        f"{_named(missing)} of opsnb.toml: not in Redis under the prefix '{prefix}'; "
+        f"correct queues or queue_prefix of target {target}"
+    )
+    if not there:
+        raise BadAnswer(SYSTEM, f"There is no BullMQ queue {words}.")
+    evidence.partial(f"queue {words}")
+    return there
+
+
+def _total(found: Levels) -> int:
+    return sum(found[state] for state in STATES)
+
+
+def _why(session: Session, name: str, error: Exception) -> str:
+    """Return why a queue's keys cannot be read."""
+    if isinstance(error, redis.exceptions.MovedError):
+        return "Cluster keeps it on another node, which was not asked"
+    if isinstance(error, redis.exceptions.NoPermissionError) and "command" not in str(error):
+        keys = session.at(name)[""]
+        return (
+            f"does not let user '{session.login}' read its keys; "
+            f"let it: ACL SETUSER {session.login} ~{keys}*"
+        )
+    return session.refusal(error).rstrip(".")
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the names, or the first of them and how many more there are."""
+    if len(names) <= _MOST_NAMED:
+        return and_list(names)
+    return f"{', '.join(names[: _MOST_NAMED - 1])} and {len(names) - _MOST_NAMED + 1} more"
+
+
+def _shown(workers: int | None) -> int | str:
+    return "unknown" if workers is None else workers
+
+
+def _row(name: str, found: Levels, workers: int | None) -> Row:
+    """Return the row of one queue."""
+    return {
+        "queue": name,
+        "waiting": found["waiting"] + found["prioritized"] + found["paused"],
+        "active": found["active"],
+        "delayed": found["delayed"],
+        "failed": found["failed"],
+        "completed": found["completed"],
+        "waiting_children": found["waiting-children"],
+        "total": _total(found),
+        "prioritized": found["prioritized"],
+        "schedulers": found["repeat"],
+        "paused": bool(found["is_paused"]),
+        "workers": workers,
+        "added": found["added"],
+    }
+
+
+async def count(session: Session, name: str, *, with_workers: bool = True) -> Row:
+    """Return the row of one queue, as `counts` has it."""
+    (found,) = (await _levels(session, [name])).values()
+    if isinstance(found, Exception):
+        raise found
+    if not with_workers:
+        return _row(name, found, None)
+    known = await clients(session)
+    row = _row(name, found, await number(session, session.at(name), known))
+    if row["workers"] is None:
+        evidence.without(why_unknown(known, [name]))
+    return row
 
 
 async def pause_of(session: Session, queue: Any) -> Row:
@@ -218,7 +373,7 @@ async def pause_of(session: Session, queue: Any) -> Row:
     row: Row = {"queue": queue.name, "paused": paused is not None, "since": None, "by": None}
     if paused is None:
         return row
-    last_ms = await _last_pause_ms(session, queue)
+    last_ms = await last_event_ms(session, queue.keys["events"], "paused", _EVENTS)
     since_ms, _, by = (mark or "").partition(" ")
     if since_ms.isdigit() and (last_ms is None or last_ms <= int(since_ms) + _TOLERANCE_MS):
         return {**row, "since": clock(int(since_ms)), "by": by}
@@ -233,25 +388,28 @@ def paused_words(row: Row) -> str:
     return f"paused{since}{by}"
 
 
-async def _last_pause_ms(session: Session, queue: Any) -> int | None:
-    """Return when BullMQ last told of a pause, in ms, as far back as a bounded look goes."""
-    events = await session.client.xrevrange(queue.keys["events"], count=_EVENTS)
-    for name, fields in events:
-        if fields.get("event") == "paused":
-            return int(name.partition("-")[0])
-    return None
-
-
 async def read_state(session: Session, name: str) -> tuple[Row, Row]:
     """Return the counts of one queue, and whether it is paused. Raises UsageError."""
     await connection.require(session, name)
-    queue = session.queue(name)
-    row = await count(queue, await session.client.client_list())
-    return row, await pause_of(session, queue)
+    return await count(session, name), await pause_of(session, session.at(name))
 
 
-async def _each(session: Session, look: Any) -> list[Row]:
-    return [await look(session, session.queue(name)) for name in await connection.names(session)]
+async def each_queue(
+    session: Session, look: Callable[[Session, Keys], Awaitable[Row]]
+) -> list[Row]:
+    """Return what is found of each queue; of those that cannot be read it is said."""
+    rows: list[Row] = []
+    refused: list[Exception] = []
+    for name in await connection.names(session):
+        try:
+            rows.append(await look(session, session.at(name)))
+        except redis.exceptions.ResponseError as error:
+            refused.append(error)
+            if len(refused) <= _MOST_NAMED:
+                evidence.partial(f"queue {name}: Redis {_why(session, name, error)}")
+    if not rows:
+        raise refused[0]
+    return rows
 
 
 async def _next_in_line(session: Session, queue: Any) -> Row:
@@ -262,11 +420,13 @@ async def _next_in_line(session: Session, queue: Any) -> Row:
         pipe.lrange(keys["paused"], -_HEAD, -1)
         pipe.zrange(keys["prioritized"], 0, _HEAD - 1)
         jobs = [job for part in await pipe.execute() for job in part]
-        for job in jobs:
-            pipe.hmget(queue.toKey(job), ["timestamp", "name"])
-        stamps = await pipe.execute()
+    stamps = await read_fields(
+        session, [queue.toKey(job) for job in jobs], ["timestamp", "name"], most=_NAME_BYTES
+    )
     known = [
-        (int(added), job, name) for job, (added, name) in zip(jobs, stamps, strict=True) if added
+        (int(added), job, name or "")
+        for job, (added, name) in zip(jobs, stamps, strict=True)
+        if added and added.isdigit()
     ]
     if not known:
         return {"queue": queue.name, "job": None, "name": None, "age_s": None, "added": None}

@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from opsnb.systems.logs.lines import pattern
-from opsnb.systems.queues import connection
-from opsnb.systems.queues.connection import Session, reading
+from opsnb.systems.queues import connection, rates
+from opsnb.systems.queues.connection import Keys, Session, reading
+from opsnb.systems.queues.counts import count
 from opsnb.systems.queues.jobs import shortened
+from opsnb.systems.queues.rates import Rate
+from opsnb.systems.queues.values import read_fields
 from opsnb.target import Target
 
-_PAGE = 500
+_LONGEST_NAME = 60
 _FRAME = re.compile(r"^\s*at (?P<place>.+)$", re.MULTILINE)
 _FOREIGN = ("node_modules", "node:internal", "(internal", "<anonymous>")
 _POSITION = re.compile(r":\d+(?::\d+)?\)?$")
@@ -56,10 +58,7 @@ class Failures:
     groups: list[Failure]
     """The greatest first."""
     read: int
-    failed: int
-    """All that are there."""
-    total: int
-    """All jobs of the queue, whatever their state."""
+    rate: Rate
     now_ms: int
 
 
@@ -68,14 +67,12 @@ def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
 
     async def look(session: Session) -> Failures:
         await connection.require(session, queue)
-        at = session.queue(queue)
-        counts = await at.getJobCounts()
-        jobs = await _read(session, at, newest)
+        rate = await rates.read(session, await count(session, queue, with_workers=False))
+        jobs = await _read(session, session.at(queue), newest)
         return Failures(
             sorted(_grouped(jobs), key=lambda group: -len(group.jobs)),
             len(jobs),
-            counts["failed"],
-            sum(counts.values()),
+            rate,
             await connection.server_ms(session),
         )
 
@@ -83,44 +80,56 @@ def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
         return session.run(look(session))
 
 
-async def _read(session: Session, queue: Any, newest: int) -> list[tuple[str, list[str | None]]]:
-    """Return the newest failed jobs with their fields."""
+async def _read(session: Session, queue: Keys, newest: int) -> list[tuple[str, list[str | None]]]:
+    """Return the newest failed jobs with their fields, none longer than some kilobytes."""
     fields = ["failedReason", "stacktrace", "name", "finishedOn", "atm"]
-    ids = await session.client.zrevrange(queue.keys["failed"], 0, newest - 1)
-    found: list[tuple[str, list[str | None]]] = []
-    for start in range(0, len(ids), _PAGE):
-        page = ids[start : start + _PAGE]
-        async with session.client.pipeline(transaction=False) as pipe:
-            for job in page:
-                pipe.hmget(queue.toKey(job), fields)
-            found += zip(page, await pipe.execute(), strict=True)
-    return found
+    ids = await session.client.zrevrange(queue["failed"], 0, newest - 1)
+    # The newest attempt's stack is the last of a list, and its frames stand at the end of it.
+    found = await read_fields(session, [queue[job] for job in ids], fields, tail="stacktrace")
+    return list(zip(ids, found, strict=True))
 
 
 def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
     groups: dict[tuple[str, str], Failure] = {}
     for job, (reason, stack, name, ended, attempts) in jobs:
         text = reason or "(no reason)"
-        last, ended_ms = last_stack(stack or ""), int(ended or 0)
+        last, ended_ms = last_stack(stack or ""), _number(ended)
         alike, frame = shortened(pattern(text)), top_frame(last)
         group = groups.setdefault(
             (alike, frame), Failure(alike, frame, shortened(text), ended_ms, ended_ms, text, last)
         )
         group.jobs.append(job)
-        group.names.add(name or "")
+        group.names.add(shortened(name or "", _LONGEST_NAME))
         group.first_ms = min(group.first_ms, ended_ms)
         group.last_ms = max(group.last_ms, ended_ms)
-        group.attempts = max(group.attempts, int(attempts or 0))
+        group.attempts = max(group.attempts, _number(attempts))
     return list(groups.values())
 
 
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
 def last_stack(stacktrace: str) -> str:
-    """Return the stack of the last attempt, of BullMQ's list of stacks as JSON; empty for none."""
+    """Return the stack of the last attempt, of BullMQ's list of stacks as JSON; empty for none.
+
+    Of a long list only the end is there.
+    """
     try:
         stacks = json.loads(stacktrace or "[]")
     except ValueError:
-        return ""
+        return _end_of_stack(stacktrace)
     return str(stacks[-1]) if isinstance(stacks, list) and stacks else ""
+
+
+def _end_of_stack(text: str) -> str:
+    """Return the frames of the last stack, of a JSON list whose beginning is missing."""
+    last = re.split(r'(?<!\\)",\s*"', text)[-1].removesuffix("]").rstrip().removesuffix('"')
+    _, newline, frames = last.partition("\\n")
+    try:
+        return str(json.loads(f'"{frames}"', strict=False)) if newline else ""
+    except ValueError:
+        return ""
 
 
 def top_frame(stack: str) -> str:

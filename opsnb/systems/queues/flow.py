@@ -35,7 +35,8 @@ class Flow:
     """At the end."""
     pause: Row
     """Whether it is paused, since when and by whom."""
-    workers: int
+    workers: int | None
+    """None when it is not known."""
 
     @property
     def arriving(self) -> float:
@@ -59,7 +60,7 @@ def flow(target: Target, queue: str, seconds: float) -> Flow:
 
     async def look(session: Session) -> Flow:
         await connection.require(session, queue)
-        at = session.queue(queue)
+        at = session.at(queue)
         began_ms, added, unfinished, _ = await _levels(session, at)
         await asyncio.sleep(seconds)
         ended_ms, added_then, unfinished_then, row = await _levels(session, at)
@@ -80,7 +81,7 @@ def flow(target: Target, queue: str, seconds: float) -> Flow:
 
 async def _levels(session: Session, queue: Any) -> tuple[int, int, int, dict[str, Any]]:
     """Return the server's time in ms, the jobs ever added, those not finished, and the counts."""
-    row = await count(queue, await session.client.client_list())
+    row = await count(session, queue.name)
     added = int(await session.client.get(queue.keys["id"]) or 0)
     names = ("waiting", "active", "delayed", "waiting_children")
     return await connection.server_ms(session), added, sum(int(row[name]) for name in names), row
@@ -149,7 +150,7 @@ def brakes(target: Target, queue: str) -> Brakes:
 
     async def look(session: Session) -> Brakes:
         await connection.require(session, queue)
-        keys = session.queue(queue).keys
+        keys = session.at(queue).keys
         fields = ["concurrency", "max", "duration"]
         most, jobs, span_ms = await session.client.hmget(keys["meta"], fields)
         return Brakes(

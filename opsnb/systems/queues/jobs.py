@@ -14,6 +14,7 @@ from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.values import read_fields
 from opsnb.systems.queues.words import clock
 from opsnb.target import Target
 
@@ -21,6 +22,7 @@ _HOUR_MS = 3_600_000
 _PAGE = 500
 _SAMPLE = 5
 _WEIGHED = 20
+_SHOWN_BYTES = 1000
 
 
 @dataclass(frozen=True)
@@ -155,15 +157,13 @@ async def count(session: Session, queue: Any, selection: Selection) -> int:
 
 async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
     """Return one row for each of `ids`: what an engineer asks about a finished job."""
-    fields = ["name", "finishedOn", "atm", "attemptsMade", "failedReason"]  # the 4th: BullMQ 4
-    async with session.client.pipeline(transaction=False) as pipe:
-        for job in ids:
-            pipe.hmget(queue.toKey(job), fields)
-        found = await pipe.execute()
+    # The 4th is BullMQ 4's.
+    fields = ["name", "finishedOn", "atm", "attemptsMade", "failedReason"]
+    found = await read_fields(session, [queue.toKey(job) for job in ids], fields, most=_SHOWN_BYTES)
     return [
         {
             "job": job,
-            "name": name,
+            "name": shortened(name or ""),
             "ended": clock(int(ended)) if ended else None,
             "attempts": int(attempts or attempts_4 or 0),
             "reason": shortened(reason or ""),
@@ -191,8 +191,8 @@ def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
 
     async def newest(session: Session) -> list[Row]:
         await connection.require(session, queue)
-        found = session.queue(queue)
-        ids = await session.client.zrevrange(found.keys["failed"], 0, limit - 1)
+        found = session.at(queue)
+        ids = await session.client.zrevrange(found["failed"], 0, limit - 1)
         return await rows(session, found, list(ids))
 
     with connection.reading(target) as session:

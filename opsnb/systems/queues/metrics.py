@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
 from opsnb.systems.logs.lines import pattern
 from opsnb.systems.queues import connection
-from opsnb.systems.queues.connection import SYSTEM, Session, reading
-from opsnb.systems.queues.counts import STATES, queues_of
+from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
+from opsnb.systems.queues.counts import each_queue, state_of
 from opsnb.systems.queues.jobs import shortened
+from opsnb.systems.queues.values import read_fields
 from opsnb.systems.queues.words import span
 from opsnb.target import Target
 
-_PAGE = 500
+_REASON_BYTES = 1000
+_NUMBER = re.compile(r"\d{1,18}(?:\.\d+)?")
 _BARS = 12  # of the chart of throughput
 _MOST_REASONS = 15
 _LABEL = 40  # of a reason beside its bar
@@ -54,14 +56,8 @@ class Ended:
 def states(target: Target, queue: str) -> Finding:
     """Jobs by state"""
 
-    async def look(session: Session) -> dict[str, int]:
-        await connection.require(session, queue)
-        counted: dict[str, int] = await session.queue(queue).getJobCounts(*STATES)
-        return counted
-
-    with reading(target) as session:
-        counted = session.run(look(session))
-    waiting = counted["waiting"] + counted["paused"]
+    counted = state_of(target, queue)[0]
+    waiting = counted["waiting"] - counted["prioritized"]
     rows: list[Row] = [
         {"state": name, "jobs": jobs}
         for name, jobs in (
@@ -69,14 +65,14 @@ def states(target: Target, queue: str) -> Finding:
             ("prioritized", counted["prioritized"]),
             ("active", counted["active"]),
             ("delayed", counted["delayed"]),
-            ("waiting for children", counted["waiting-children"]),
+            ("waiting for children", counted["waiting_children"]),
             ("completed", counted["completed"]),
             ("failed", counted["failed"]),
         )
     ]
-    total = sum(counted.values())
+    total = counted["total"]
     message = (
-        f"{queue}: {waiting + counted['prioritized']} waiting, {counted['active']} active, "
+        f"{queue}: {counted['waiting']} waiting, {counted['active']} active, "
         f"{counted['completed']} completed, {counted['failed']} failed, "
         f"{counted['delayed']} delayed, {total} in total."
     )
@@ -161,15 +157,19 @@ def processing(target: Target, newest: int = 200) -> Finding:
 
     Of the `newest` completed jobs of each.
     """
-    rows: list[Row] = []
-    for queue in queues_of(target):
-        completed, _, _ = newest_ended(target, queue, newest)
+
+    async def look(session: Session, queue: Keys) -> Row:
+        completed = await _newest(session, queue, "completed", newest)
         worked = [float(job.worked_ms) for job in completed]
-        if worked:
-            shares = {
-                f"p{percent}_ms": round(percentile(worked, percent), 1) for percent in (50, 95)
-            }
-            rows.append({"queue": queue, "jobs": len(worked), **shares})
+        shares = {
+            f"p{percent}_ms": round(percentile(worked, percent), 1)
+            for percent in (50, 95)
+            if worked
+        }
+        return {"queue": queue.name, "jobs": len(worked), **shares}
+
+    with reading(target) as session:
+        rows = [row for row in session.run(each_queue(session, look)) if row["jobs"]]
     if not rows:
         message = "Redis has no completed job of any queue, so their times are not known."
         return Finding(status=Status.OK, message=message)
@@ -235,7 +235,7 @@ def newest_ended(target: Target, queue: str, newest: int) -> tuple[list[Ended], 
 
     async def look(session: Session) -> tuple[list[Ended], list[Ended], float]:
         await connection.require(session, queue)
-        at = session.queue(queue)
+        at = session.at(queue)
         completed = await _newest(session, at, "completed", newest)
         failed = await _newest(session, at, "failed", newest)
         return completed, failed, await connection.server_ms(session) / 1000
@@ -244,21 +244,24 @@ def newest_ended(target: Target, queue: str, newest: int) -> tuple[list[Ended], 
         return session.run(look(session))
 
 
-async def _newest(session: Session, queue: Any, state: str, newest: int) -> list[Ended]:
-    fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats", "failedReason"]
-    ids = await session.client.zrevrange(queue.keys[state], 0, newest - 1)
-    found: list[Ended] = []
-    for start in range(0, len(ids), _PAGE):
-        async with session.client.pipeline(transaction=False) as pipe:
-            for job in ids[start : start + _PAGE]:
-                pipe.hmget(queue.toKey(job), fields)
-            told = await pipe.execute()
-        found += [
-            Ended(int(added), int(taken), int(ended), int(delay or 0), int(ats or 0), reason or "")
-            for added, taken, ended, delay, ats, reason in told
-            if added and taken and ended
-        ]
+async def _newest(session: Session, queue: Keys, state: str, newest: int) -> list[Ended]:
+    fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats"]
+    if state == "failed":
+        fields.append("failedReason")
+    ids = await session.client.zrevrange(queue[state], 0, newest - 1)
+    told = await read_fields(session, [queue[job] for job in ids], fields, most=_REASON_BYTES)
+    found = []
+    for stamps in told:
+        added, taken, ended, delay, attempts = map(_whole, stamps[:5])
+        if added and taken and ended:
+            reason = (stamps[5] or "") if state == "failed" else ""
+            found.append(Ended(added, taken, ended, delay, attempts, reason))
     return found
+
+
+def _whole(text: str | None) -> int:
+    """Return a number as a job's hash has it; 0 where it has none."""
+    return int(float(text)) if text and _NUMBER.fullmatch(text) else 0
 
 
 def _moment(at_s: float, step_s: float) -> str:

@@ -1,0 +1,167 @@
+"""Fields of jobs, each cut in Redis: a reason, a stack or a name may have any length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis.exceptions
+
+from opsnb import evidence
+from opsnb.systems.queues.connection import Session
+
+MOST_BYTES = 4096
+"""How much is read of one value."""
+
+_PAGE = 100
+_READ_WHOLE = 65_536  # bytes of a value that is read as it is where no script may cut it
+
+# Nothing is written, so a replica and a login that may only read run it too.
+_CUT = """
+local most, tail = tonumber(ARGV[1]), ARGV[2]
+local rows = {}
+for i, key in ipairs(KEYS) do
+  local row = {}
+  for field = 3, #ARGV do
+    local value = redis.call('HGET', key, ARGV[field])
+    if value and #value > most then
+      value = ARGV[field] == tail and string.sub(value, -most) or string.sub(value, 1, most)
+    end
+    row[field - 2] = value
+  end
+  rows[i] = row
+end
+return rows
+"""
+
+_EVENTS = """
+-- How many jobs completed and failed by the newest events of a queue, how many events those are,
+-- and the id of the newest of one kind, at which it ends. One event may have megabytes, so that few
+-- are read at a time.
+local before, left, bytes, kind = '+', tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local completed, failed, seen = 0, 0, 0
+while left > 0 and bytes > 0 do
+  local page = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', math.min(left, 20))
+  for _, event in ipairs(page) do
+    for i = 1, #event[2], 2 do
+      local value = event[2][i + 1]
+      bytes = bytes - #value
+      if event[2][i] == 'event' then
+        if value == 'completed' then completed = completed + 1 end
+        if value == 'failed' then failed = failed + 1 end
+        if value == kind then return {completed, failed, seen, event[1]} end
+      end
+    end
+    before, seen = event[1], seen + 1
+  end
+  if #page < 20 then break end
+  local ms, seq = string.match(before, '(%d+)-(%d+)')
+  if seq == '0' then before = string.format('%.0f', tonumber(ms) - 1)
+  else before = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1) end
+  left = left - #page
+end
+return {completed, failed, seen, ''}
+"""
+_MOST_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class NoScripts(redis.exceptions.ResponseError):
+    """The server or the login allows no script."""
+
+
+async def script(session: Session, lua: str, keys: Sequence[str], *arguments: Any) -> Any:
+    """Return what a script that only reads answers. Raises NoScripts where none may run."""
+    for command in session.script_commands:
+        try:
+            answer = await session.client.execute_command(
+                command, lua, len(keys), *keys, *arguments
+            )
+        except redis.exceptions.ResponseError as error:
+            if not _is_refusal(command, error):
+                raise
+            session.script_commands = session.script_commands[1:]
+        else:
+            return answer
+    raise NoScripts("no script may run")
+
+
+def _is_refusal(command: str, error: redis.exceptions.ResponseError) -> bool:
+    """Whether `command` itself is what the server does not know or the login may not run."""
+    text = str(error).lower()
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return f"'{command.lower()}' command" in text
+    return "unknown command" in text and "script" not in text
+
+
+async def read_fields(
+    session: Session,
+    keys: Sequence[str],
+    fields: Sequence[str],
+    *,
+    most: int = MOST_BYTES,
+    tail: str = "",
+) -> list[list[str | None]]:
+    """Return `fields` of each hash, no value longer than `most` bytes.
+
+    Of `tail` the end is kept instead of the beginning. Where no script may cut a value, one that is
+    long is left out, and said to be.
+    """
+    rows: list[list[str | None]] = []
+    for start in range(0, len(keys), _PAGE):
+        page = keys[start : start + _PAGE]
+        try:
+            rows += await script(session, _CUT, page, most, tail, *fields)
+        except NoScripts:
+            rows += await _whole(session, page, fields, most, tail)
+    return rows
+
+
+async def _whole(
+    session: Session, keys: Sequence[str], fields: Sequence[str], most: int, tail: str
+) -> list[list[str | None]]:
+    """Read the values that are not too long as they are, and cut them here."""
+    async with session.client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            for field in fields:
+                pipe.hstrlen(key, field)
+        sizes = iter(await pipe.execute())
+        asked = [[field for field in fields if next(sizes) <= _READ_WHOLE] for _ in keys]
+        for key, some in zip(keys, asked, strict=True):
+            pipe.hmget(key, some or ["-"])  # a name is needed: no job has this one
+        told = await pipe.execute()
+    if any(len(some) < len(fields) for some in asked):
+        evidence.partial(
+            "values of jobs longer than 64 kB, which the login may not cut on the server; "
+            f"let it: ACL SETUSER {session.login} +eval +eval_ro"
+        )
+    found: list[list[str | None]] = []
+    for some, values in zip(asked, told, strict=True):
+        known = dict(zip(some, values, strict=False))
+        row = [known.get(field) for field in fields]
+        found.append(
+            [
+                value and (value[-most:] if field == tail else value[:most])
+                for field, value in zip(fields, row, strict=True)
+            ]
+        )
+    return found
+
+
+async def last_event_ms(session: Session, events: str, kind: str, newest: int) -> int | None:
+    """Return when BullMQ last told of an event of this kind, in ms, as far back as is looked."""
+    try:
+        _, _, _, found = await script(session, _EVENTS, [events], newest, _MOST_EVENT_BYTES, kind)
+    except NoScripts:
+        return None
+    return int(found.partition("-")[0]) if found else None
+
+
+async def ended_by_events(session: Session, events: str, newest: int) -> tuple[int, int] | None:
+    """Return how many jobs completed and failed by the newest events; None where there are none."""
+    try:
+        completed, failed, seen, _ = await script(
+            session, _EVENTS, [events], newest, _MOST_EVENT_BYTES, ""
+        )
+    except redis.exceptions.ResponseError:
+        return None
+    return (int(completed), int(failed)) if seen else None
