@@ -82,7 +82,7 @@ def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
 
 async def _read(session: Session, queue: Keys, newest: int) -> list[tuple[str, list[str | None]]]:
     """Return the newest failed jobs with their fields, none longer than some kilobytes."""
-    fields = ["failedReason", "stacktrace", "name", "finishedOn", "atm"]
+    fields = ["failedReason", "stacktrace", "name", "finishedOn", "atm", "attemptsMade"]
     ids = await session.client.zrevrange(queue["failed"], 0, newest - 1)
     # The newest attempt's stack is the last of a list, and its frames stand at the end of it.
     found = await read_fields(session, [queue[job] for job in ids], fields, tail="stacktrace")
@@ -91,7 +91,7 @@ async def _read(session: Session, queue: Keys, newest: int) -> list[tuple[str, l
 
 def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
     groups: dict[tuple[str, str], Failure] = {}
-    for job, (reason, stack, name, ended, attempts) in jobs:
+    for job, (reason, stack, name, ended, attempts, attempts_4) in jobs:
         text = reason or "(no reason)"
         last, ended_ms = last_stack(stack or ""), _number(ended)
         alike, frame = shortened(pattern(text)), top_frame(last)
@@ -102,7 +102,7 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
         group.names.add(shortened(name or "", _LONGEST_NAME))
         group.first_ms = min(group.first_ms, ended_ms)
         group.last_ms = max(group.last_ms, ended_ms)
-        group.attempts = max(group.attempts, _number(attempts))
+        group.attempts = max(group.attempts, _number(attempts or attempts_4))
     return list(groups.values())
 
 

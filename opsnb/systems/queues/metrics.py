@@ -245,17 +245,17 @@ def newest_ended(target: Target, queue: str, newest: int) -> tuple[list[Ended], 
 
 
 async def _newest(session: Session, queue: Keys, state: str, newest: int) -> list[Ended]:
-    fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats"]
+    fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats", "attemptsMade"]
     if state == "failed":
         fields.append("failedReason")
     ids = await session.client.zrevrange(queue[state], 0, newest - 1)
     told = await read_fields(session, [queue[job] for job in ids], fields, most=_REASON_BYTES)
     found = []
     for stamps in told:
-        added, taken, ended, delay, attempts = map(_whole, stamps[:5])
+        added, taken, ended, delay, started, made = map(_whole, stamps[:6])
         if added and taken and ended:
-            reason = (stamps[5] or "") if state == "failed" else ""
-            found.append(Ended(added, taken, ended, delay, attempts, reason))
+            reason = (stamps[6] or "") if state == "failed" else ""
+            found.append(Ended(added, taken, ended, delay, started or made, reason))
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import redis.exceptions
 
-from opsnb import evidence
 from opsnb.model import Row
 from opsnb.systems.queues.connection import Session
 
@@ -85,16 +84,6 @@ async def held_locks(session: Session, queue: Any) -> int:
             return sum(await pipe.execute()) if ids else 0
     except redis.exceptions.ResponseError:
         return 0
-
-
-async def connected(session: Session, queue: Any) -> list[str] | None:
-    """Return the name of each connected worker of `queue`; None when they are not known."""
-    known = await clients(session)
-    if known.why:
-        evidence.without(known.why)
-        return None
-    found = known.of(queue)
-    return found if found or await number(session, queue, known) == 0 else None
 
 
 def in_words(row: Row) -> str:
