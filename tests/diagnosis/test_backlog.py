@@ -20,9 +20,7 @@ CAUSES = (
     backlog.paused,
     backlog.no_worker,
     backlog.held_back,
-    backlog.hung,
     backlog.stuck,
-    backlog.standstill,
     backlog.slow_jobs,
     backlog.too_much_work,
 )
@@ -49,7 +47,11 @@ def test_a_worker_that_is_frozen_is_found_and_restarted(
     worker.suspend()
     queue_jobs.in_node(demo, ADD, jobs=150)
     found = incident.diagnosed(
-        demo, backlog.length.given("exports"), *(cause.given("exports") for cause in CAUSES)
+        demo,
+        backlog.length.given("exports"),
+        *(cause.given("exports") for cause in CAUSES),
+        backlog.hung.given("exports", process="worker"),
+        backlog.standstill.given("exports", process="worker"),
     )
     first = found.causes[0]
     assert (first.name, first.status) == ("backlog.standstill", Status.CRIT)
