@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, field_validator
 
+from opsnb.postgres_url import usable
+
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$")
 ]
@@ -79,6 +81,29 @@ class Database(Table):
     programs: str = Field(
         "", description="Folder of pg_dump and psql on this machine, when not on the PATH."
     )
+
+    @field_validator("url", "direct_url")
+    @classmethod
+    def _is_usable(cls, url: str) -> str:
+        if url:
+            usable(url)
+        return url
+
+    @property
+    def conninfo(self) -> str:
+        """What libpq takes of the URL: without what only an ORM or a driver knows."""
+        return usable(self.url).conninfo if self.url else ""
+
+    @property
+    def direct_conninfo(self) -> str:
+        """The same past a pooler, where that is configured."""
+        return usable(self.direct_url).conninfo if self.direct_url else self.conninfo
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parameters of both URLs that only an ORM or a driver knows."""
+        urls = filter(None, (self.url, self.direct_url))
+        return tuple(dict.fromkeys(name for url in urls for name in usable(url).left_out))
 
 
 class Processes(Table):

@@ -84,18 +84,17 @@ def _written(table: Mapping[str, Any], system: str, key: str) -> str:
     return short if short in table else f"{system}.{key}"
 
 
-_HTTP, _REDIS, _POSTGRES = (
-    ("http", "https"),
-    ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"),
-    ("postgres", "postgresql"),
-)
+_HTTP = ("http", "https")
+_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_CHECKED: tuple[str, ...] = ()
+"""The schemes of a URL that its own table checks."""
 _URLS = {
     ("api", "url"): _HTTP,
     ("queues", "dashboard"): _HTTP,
     ("cache", "url"): _REDIS,
     ("queues", "url"): _REDIS,
-    ("database", "url"): _POSTGRES,
-    ("database", "direct_url"): _POSTGRES,
+    ("database", "url"): _CHECKED,
+    ("database", "direct_url"): _CHECKED,
 }
 """Each URL's key, and the schemes that it may have."""
 
@@ -578,6 +577,8 @@ def _check_urls(target: Target, table: Mapping[str, Any], where: str) -> None:
             continue
         if len(url) > _LONGEST_URL:
             raise ConfigError(f"{place} is longer than {_LONGEST_URL:,} characters; correct it.")
+        if schemes is _CHECKED:
+            continue
         parts = _split(url)
         if parts is None:
             raise ConfigError(

@@ -50,8 +50,8 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
         return Finding(status=Status.OK, message=message)
     advice = database.missing_for(target, slow[:_MOST_EXPLAINED])
     if not advice:
-        message = f"The plans of {len(slow)} slow statements read no great table that an index "
-        return Finding(status=Status.OK, message=message + "would spare.")
+        message = f"The plans of {len(slow)} slow statements show no index that is missing."
+        return Finding(status=Status.OK, message=message)
     first = advice[0]
     return Finding(
         status=Status.WARN,
@@ -77,6 +77,8 @@ def blocked(target: Target, seconds: float = 3) -> Finding:
         if time.monotonic() > ends:
             return found
         time.sleep(_LOOK_AGAIN_S)
+    if found.status is Status.UNKNOWN:
+        return found
     blocker = int(found.rows[0]["session"])
     return found.model_copy(
         update={
@@ -96,20 +98,24 @@ def blocked(target: Target, seconds: float = 3) -> Finding:
 def flooded(target: Target) -> Finding:
     """Connections run out"""
     found = database.connections(target)
-    if found.status is Status.OK:
+    if found.status in (Status.OK, Status.UNKNOWN):
         return found
+    shown = Remedy(runbook="database/connections", why="shows all clients")
     most = max(found.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
+    share = min(1.0, (found.value or 0.0) / 100)
+    if not most["idle"] + most["idle_in_transaction"]:
+        return found.model_copy(update={"share": share, "remedies": [shown]})
     return found.model_copy(
         update={
             "message": f"{found.message} Most are idle ones of {most['application']}.",
-            "share": min(1.0, (found.value or 0.0) / 100),
+            "share": share,
             "remedies": [
                 Remedy(
                     runbook=_RUNBOOK,
                     parameters={"end_idle_of": most["application"], "idle_longer_than": "5s"},
                     why="shows its idle sessions; with --apply they are ended",
                 ),
-                Remedy(runbook="database/connections", why="shows all clients"),
+                shown,
             ],
         }
     )
@@ -119,7 +125,7 @@ def flooded(target: Target) -> Finding:
 def running_long(target: Target) -> Finding:
     """Queries run for minutes"""
     found = database.long_queries(target)
-    if found.status is Status.OK:
+    if found.status in (Status.OK, Status.UNKNOWN):
         return found
     remedy = Remedy(runbook="database/connections", why="shows them; with --apply it ends them")
     return found.model_copy(update={"share": 0.7, "remedies": [remedy]})
@@ -129,7 +135,7 @@ def running_long(target: Target) -> Finding:
 def unvacuumed(target: Target) -> Finding:
     """Tables were not vacuumed"""
     found = database.vacuum_state(target)
-    if found.status is Status.OK:
+    if found.status in (Status.OK, Status.UNKNOWN):
         return found
     remedy = Remedy(runbook="database/analyze", why="shows what VACUUM ANALYZE would do")
     return found.model_copy(update={"share": 0.3, "remedies": [remedy]})

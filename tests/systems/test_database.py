@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -88,8 +87,8 @@ def test_checks_are_read_only(own: Target) -> None:
 
 def test_without_statistics_what_runs_is_shown_with_the_mend(own: Target) -> None:
     finding = database.slow_statements(own)
-    assert finding.status is Status.WARN
-    assert finding.message.endswith("CREATE EXTENSION pg_stat_statements;")
+    assert finding.status is Status.UNKNOWN
+    assert "there: CREATE EXTENSION pg_stat_statements;" in finding.message
 
 
 def test_a_slow_statement_is_told_and_ours_are_not(own: Target) -> None:
@@ -175,7 +174,7 @@ def test_names_are_quoted_and_may_have_a_schema(own: Target) -> None:
     query(own, "DROP TABLE public.b")
     query(own, "CREATE SCHEMA third")
     query(own, "CREATE TABLE third.b (n int)")
-    with pytest.raises(UsageError, match=r"Other\.Schema\.b, third\.b"):
+    with pytest.raises(UsageError, match=r'"Other\.Schema"\.b, third\.b'):
         database.analyze(own, "b")
 
 
@@ -196,7 +195,7 @@ def test_what_one_may_not_do_is_told_in_one_sentence(stranger: Target) -> None:
     assert "did not do it" in found[0].message
     assert database.analyze(stranger).planned == 0
     record, found = act(stranger, database.reindex, "projects_id")
-    assert re.search("does not allow it: (must be owner|permission denied)", found[0].message)
+    assert "may not rebuild public.projects_id: only the owner of projects may" in found[0].message
 
 
 def test_a_lock_that_is_not_given_is_waited_for_no_longer_than_told(own: Target) -> None:

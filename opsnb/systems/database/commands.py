@@ -10,9 +10,12 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus
 
+from opsnb import evidence
 from opsnb.errors import ServiceError, TimedOut
 from opsnb.model import Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection, place
+from opsnb.systems.database.sight import granted, login
+from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
 _POLL_S = 0.1
@@ -42,7 +45,14 @@ _UNDER_WAY = """
 def progress(target: Target) -> list[Row]:
     """Maintenance that is under way"""
     with connection(target) as database:
-        return database.execute(_UNDER_WAY).fetchall()
+        rows = database.execute(_UNDER_WAY).fetchall()
+        hidden = [row for row in rows if row["phase"] is None]
+        if hidden:
+            evidence.partial(
+                f"login {login(database)} may not see how far the maintenance of other roles is "
+                f"({counted(len(hidden), 'command')}); {granted(database)}"
+            )
+    return [row for row in rows if row["phase"] is not None]
 
 
 def run(target: Target, database: Connection, statement: sql.Composable) -> Iterator[None]:
@@ -52,7 +62,8 @@ def run(target: Target, database: Connection, statement: sql.Composable) -> Iter
     statement is cancelled on the server. Raises psycopg.Error, and TimedOut when the server says
     nothing for half a minute.
     """
-    return run_while(database, statement, _Watch(target, database.info.backend_pid).look)
+    row = database.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    return run_while(database, statement, _Watch(target, row["pid"] if row else 0).look)
 
 
 def run_while(
@@ -117,7 +128,9 @@ class _Watch:
         if time.monotonic() - self._looked < _LOOK_EVERY_S:
             return
         try:
-            rows = [row for row in progress(self._target) if row["pid"] == self._pid]
+            with connection(self._target) as database:
+                under_way = database.execute(_UNDER_WAY).fetchall()
+            rows = [row for row in under_way if row["pid"] == self._pid and row["phase"]]
             self._heard = time.monotonic()
         except ServiceError:
             rows = []  # the command's own connection will tell when it is lost

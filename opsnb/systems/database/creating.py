@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from opsnb.errors import ServiceError, UsageError, did_you_mean
+from opsnb.errors import BadAnswer, ServiceError, UsageError, did_you_mean
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.database import relations
@@ -19,14 +20,18 @@ from opsnb.systems.database.access import (
     Connection,
     connection,
     demand_primary,
+    demand_session,
     identity,
     session,
 )
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import Relation
+from opsnb.systems.database.sight import login
+from opsnb.systems.database.words import quoted
 from opsnb.target import Target
 
-_LONGEST_NAME = 63
+_COLUMN = re.compile(r'\s*"(?:[^"]|"")+"\s*|[^,]+')
+_LONGEST_NAME = 63  # bytes
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class _Wanted:
 
     @property
     def name(self) -> str:
-        return f"idx_{self.table.name}_{'_'.join(self.columns)}"[:_LONGEST_NAME]
+        name = f"idx_{self.table.name}_{'_'.join(self.columns)}"
+        return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -54,7 +60,7 @@ class _Wanted:
 
     @property
     def words(self) -> str:
-        return f"{self.table.label} ({', '.join(self.columns)})"
+        return f"{self.table.label} ({', '.join(map(quoted, self.columns))})"
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -72,8 +78,11 @@ def create_index(
     with connection(target) as database:
         demand_primary(target, database)
         wanted = _wanted(database, table, columns)
+        _demand_possible(database, wanted.table)
         state, server = _state(database, wanted), identity(database)
         size = _table_bytes(database, wanted.table)
+    if state != "valid":
+        demand_session(target, "CREATE INDEX CONCURRENTLY")
 
     def work(permit: Permit) -> Iterator[int]:
         with session(target, permit, lock_wait_s=lock_wait_s or LOCK_WAIT_S) as writing:
@@ -135,13 +144,43 @@ def _wanted(database: Connection, table: str, columns: str) -> _Wanted:
         [found.oid],
     ).fetchall()
     known = [row["name"] for row in rows]
-    names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    names = tuple(
+        name if name in known else _bare(name)
+        for name in map(str.strip, _COLUMN.findall(columns))
+        if name
+    )
     if not names:
         raise UsageError("Say which columns the index is to have, with commas between them.")
     for name in names:
         if name not in known:
             raise UsageError(f"{found.label} has no column '{name}'." + did_you_mean(name, known))
     return _Wanted(found, names)
+
+
+def _bare(name: str) -> str:
+    """Return a name that may be quoted as the catalogue has it."""
+    quotes = len(name) > 1 and name.startswith('"') and name.endswith('"')
+    return name[1:-1].replace('""', '"') if quotes else name
+
+
+def _demand_possible(database: Connection, table: Relation) -> None:
+    """Raise UsageError or BadAnswer when no index can be made on this table so."""
+    if table.kind == "p":
+        raise UsageError(
+            f"{table.label} is partitioned, and PostgreSQL creates no index on it concurrently: "
+            "give one of its partitions, one after another."
+        )
+    row = database.execute(
+        "SELECT pg_has_role(relowner, 'USAGE') AS yes, relowner::regrole::text AS owner"
+        " FROM pg_class WHERE oid = %s",
+        [table.oid],
+    ).fetchone()
+    if row and not row["yes"]:
+        raise BadAnswer(
+            SYSTEM,
+            f"Login {login(database)} may create no index on {table.label}; use the login of its "
+            f"owner, {row['owner']}, in database_url.",
+        )
 
 
 def _state(database: Connection, wanted: _Wanted) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
 
-from opsnb.errors import UsageError
+from opsnb import evidence
+from opsnb.errors import BadAnswer, UsageError
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database.access import (
@@ -16,8 +17,9 @@ from opsnb.systems.database.access import (
     Connection,
     connection,
     identity,
-    session,
+    writing,
 )
+from opsnb.systems.database.sight import HIDDEN, login
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
@@ -43,6 +45,8 @@ def end_sessions(
     """
     with connection(target) as database:
         found = _chosen(database, pid, application, idle_s)
+        if not former:
+            _demand_sight(database, pid, application, found)
         basis = identity(database)
     if former:
         found = [row for row in found if _key(row) in former.terms["sessions"]]
@@ -51,7 +55,7 @@ def end_sessions(
     terms = former.terms if former else {"sessions": [_key(row) for row in found]}
 
     def work(permit: Permit) -> Iterator[int]:
-        with session(target, permit) as server:
+        with writing(target, permit) as server:
             for done, row in enumerate(found, 1):
                 server.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -61,7 +65,7 @@ def end_sessions(
                 yield done
 
     def verify() -> list[Finding]:
-        return [_effect(target, terms["sessions"])]
+        return [_effect(target, terms["sessions"])] if terms["sessions"] else []
 
     open_transactions = sum(row["transaction_s"] is not None for row in found)
     return Plan(
@@ -92,8 +96,9 @@ def _chosen(
         " client_addr::text AS client, state,"
         " round(extract(epoch FROM clock_timestamp() - state_change))::int AS for_s,"
         " round(extract(epoch FROM clock_timestamp() - xact_start))::int AS transaction_s,"
-        " left(query, 120) AS query FROM pg_stat_activity"
-        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        # The text of another database may be in an encoding that breaks this one's functions.
+        " CASE WHEN datname = current_database() THEN left(query, 120) ELSE '' END AS query"
+        " FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         " AND application_name <> %(ours)s AND (pid = %(pid)s OR (%(pid)s = 0"
         " AND application_name = %(application)s AND state LIKE 'idle%%'"
         " AND clock_timestamp() - state_change > %(idle_s)s * interval '1 second'))"
@@ -106,6 +111,28 @@ def _chosen(
             "most": _MOST,
         },
     ).fetchall()
+
+
+def _demand_sight(
+    database: Connection, pid: int, application: str, found: list[dict[str, Any]]
+) -> None:
+    """Raise BadAnswer when the session that is meant is one that this login may not see."""
+    row = database.execute(
+        f"SELECT count(*)::int AS n FROM pg_stat_activity WHERE {HIDDEN} AND (pid = %(pid)s"
+        " OR (%(pid)s = 0 AND application_name = %(application)s))",
+        {"pid": pid, "application": application},
+    ).fetchone()
+    hidden = int(row["n"]) if row else 0
+    if not hidden or not (pid or application):
+        return
+    who = login(database)
+    lacks = (
+        f"login {who} may not see what {counted(hidden, 'session')} of {application or pid} of "
+        f"another role do; as superuser: GRANT pg_monitor, pg_signal_backend TO {who};"
+    )
+    if not found:
+        raise BadAnswer(SYSTEM, f"Nothing can be ended: {lacks}")
+    evidence.partial(lacks.rstrip(";"))
 
 
 def _summary(found: list[dict[str, Any]], pid: int, application: str, idle_s: float) -> str:

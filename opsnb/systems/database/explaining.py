@@ -11,10 +11,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from opsnb import evidence
 from opsnb.errors import BadAnswer
 from opsnb.model import Row
-from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
-from opsnb.systems.database.performance import statements_view
+from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection, reason
+from opsnb.systems.database.sight import login, note_hidden_statements
+from opsnb.systems.database.statements import statistics
+from opsnb.systems.database.words import quoted
 from opsnb.target import Target
 
 _BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
@@ -54,7 +57,7 @@ class Advice:
     """An index that a statement lacks."""
 
     table: str
-    """With its schema."""
+    """With its schema, as SQL writes it."""
     columns: tuple[str, ...]
     rows: int
     """How many the table has, as the planner believes."""
@@ -63,7 +66,7 @@ class Advice:
     @property
     def command(self) -> str:
         """The statement that makes it."""
-        return f"CREATE INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)})"
+        return f"CREATE INDEX CONCURRENTLY ON {self.table} ({', '.join(map(quoted, self.columns))})"
 
 
 def busiest(target: Target, seconds: float) -> list[Statement]:
@@ -73,9 +76,14 @@ def busiest(target: Target, seconds: float) -> list[Statement]:
     """
     before = _counted(target)
     time.sleep(seconds)
+    after = _counted(target, before)
     grown = [
-        (text, calls - before.get(key, (text, 0, 0.0))[1], ms - before.get(key, (text, 0, 0.0))[2])
-        for key, (text, calls, ms) in _counted(target).items()
+        (
+            text,
+            calls - before.seen.get(key, (text, 0, 0.0))[1],
+            ms - before.seen.get(key, (text, 0, 0.0))[2],
+        )
+        for key, (text, calls, ms) in after.seen.items()
     ]
     ended = [(text, calls, ms) for text, calls, ms in grown if calls > 0]
     total = sum(ms for _, _, ms in ended) or 1.0
@@ -83,21 +91,39 @@ def busiest(target: Target, seconds: float) -> list[Statement]:
     return sorted(found, key=lambda each: -each.mean_ms)
 
 
-def _counted(target: Target) -> dict[int, tuple[str, int, float]]:
-    """Return text, calls and ms of each statement of the target's database so far."""
+@dataclass(frozen=True)
+class _Counted:
+    """What the statements of the target's database have taken so far."""
+
+    seen: dict[int, tuple[str, int, float]]
+    """Text, calls and ms by the statement's number."""
+    hidden_calls: int
+    """Of statements whose text this login may not see."""
+
+
+def _counted(target: Target, before: _Counted | None = None) -> _Counted:
     with connection(target) as database:
-        view, columns = statements_view(database)
-        total = "total_exec_time" if "total_exec_time" in columns else "total_time"
+        known = statistics(database)
+        here = "dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
         rows = database.execute(
             sql.SQL(
                 "SELECT queryid, min(query) AS text, sum(calls)::bigint AS calls,"
                 " sum({})::float AS ms FROM {} WHERE query ~* %s AND query NOT LIKE %s"
-                " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-                " GROUP BY 1"
-            ).format(sql.Identifier(total), view),
+                f" AND queryid IS NOT NULL AND {here} GROUP BY 1"
+            ).format(known.total, known.view),
             [_JUDGED, MARKED],
         ).fetchall()
-    return {row["queryid"]: (row["text"], row["calls"], row["ms"]) for row in rows}
+        hidden = database.execute(
+            sql.SQL(
+                "SELECT count(*)::int AS n, coalesce(sum(calls), 0)::bigint AS calls"
+                f" FROM {{}} WHERE queryid IS NULL AND {here}"
+            ).format(known.view)
+        ).fetchone()
+        assert hidden is not None  # an aggregate returns one row
+        if before and hidden["calls"] > before.hidden_calls:
+            note_hidden_statements(database, hidden["n"])
+    seen = {row["queryid"]: (row["text"], row["calls"], row["ms"]) for row in rows}
+    return _Counted(seen, hidden["calls"])
 
 
 def missing_for(target: Target, statements: list[Statement]) -> list[Advice]:
@@ -128,8 +154,14 @@ def _scans(database: Connection, statement: Statement) -> Iterator[dict[str, Any
             row = database.execute(
                 sql.SQL("EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) ") + text
             ).fetchone()
-    except psycopg.Error:
-        return  # what cannot be explained, such as one that was cut, tells nothing
+    except psycopg.Error as error:
+        if error.sqlstate is None:
+            raise
+        evidence.partial(
+            f"the plan of a slow statement, which login {login(database)} could not have "
+            f"explained: {reason(error)}"
+        )
+        return
     nodes = [row["QUERY PLAN"][0]["Plan"]] if row else []
     while nodes:
         node = nodes.pop()
@@ -144,7 +176,6 @@ def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) ->
     exact = [name for name, how in compared if how == "="]
     ranges = [name for name, how in compared if how != "="]
     wanted = list(dict.fromkeys([*exact, *ranges[:1]]))[:_MOST_COLUMNS]
-    table = sql.Identifier(scan["Schema"], scan["Relation Name"]).as_string()
     row = database.execute(
         "SELECT c.reltuples::bigint AS rows,"
         " ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0"
@@ -152,16 +183,16 @@ def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) ->
         " ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a"
         " ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
         " WHERE i.indrelid = c.oid AND i.indisvalid) AS leading"
-        " FROM pg_class c WHERE c.oid = %s::regclass",
-        [table],
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s",
+        [scan["Schema"], scan["Relation Name"]],
     ).fetchone()
     if row is None or row["rows"] < _BIG_ROWS:
         return None
     columns = tuple(name for name in wanted if name in row["columns"])
     if not columns or columns[0] in row["leading"]:
         return None  # the planner has one, and chose not to take it
-    name = f"{scan['Schema']}.{scan['Relation Name']}"
-    return Advice(name, columns, row["rows"], statement)
+    return Advice(quoted(scan["Schema"], scan["Relation Name"]), columns, row["rows"], statement)
 
 
 def _bare(name: str) -> str:

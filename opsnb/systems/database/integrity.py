@@ -25,7 +25,8 @@ from opsnb.systems.database.access import (
     connection,
     reason,
     rehearsal,
-    session,
+    single,
+    writing,
 )
 from opsnb.target import Target
 
@@ -103,10 +104,10 @@ def repair(target: Target, permit: Permit, check: Integrity) -> int:
     Committed only when the check comes back clean in the same transaction; else nothing is changed
     and BadAnswer raised. Raises Refused without a valid permit.
     """
-    with session(target, permit, lock_wait_s=_LOCK_S) as database, database.transaction():
+    with writing(target, permit) as database, database.transaction():
         bound(database, limit_s=_REPAIR_S, lock_wait_s=_LOCK_S)
         with _refusals(target, check, "repair"):
-            changed = _single(database, check.repair).rowcount
+            changed = single(database, check.repair).rowcount
             _demand_transaction(database)
         with _refusals(target, check, "sql"):
             left = _found_after(database, check)
@@ -119,14 +120,9 @@ def repair(target: Target, permit: Permit, check: Integrity) -> int:
         return max(0, changed)
 
 
-def _single(database: Connection, statement: str) -> Cursor:
-    """Run one statement; PostgreSQL refuses to prepare several."""
-    return database.execute(statement.encode(), prepare=True)
-
-
 def _found(database: Connection, check: Integrity) -> Violations:
     """Return what `check` finds. Only a query that changes nothing can have a cursor."""
-    _single(database, f"DECLARE opsnb_violations NO SCROLL CURSOR FOR {check.sql}")
+    single(database, f"DECLARE opsnb_violations NO SCROLL CURSOR FOR {check.sql}")
     sample = _sample(database.execute(f"FETCH {_SAMPLE} FROM opsnb_violations".encode()))
     more = database.execute("MOVE FORWARD ALL FROM opsnb_violations").rowcount
     return Violations(len(sample) + max(0, more), sample)
@@ -145,10 +141,10 @@ def _telling(database: Connection, statement: str) -> Cursor:
     database.execute("SAVEPOINT opsnb_repair")
     if "returning" not in statement.lower():
         try:
-            return _single(database, statement.rstrip("; \n") + "\nRETURNING *")
+            return single(database, statement.rstrip("; \n") + "\nRETURNING *")
         except psycopg.errors.SyntaxError:
             database.execute("ROLLBACK TO SAVEPOINT opsnb_repair")
-    return _single(database, statement)
+    return single(database, statement)
 
 
 def _demand_transaction(database: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opsnb.systems.database.access import connection
+from opsnb.systems.database.sight import CLIENTS
 from opsnb.target import Target
 
 
@@ -28,7 +29,7 @@ def memory_use(target: Target) -> MemoryUse:
         row = database.execute(
             "SELECT pg_size_bytes(current_setting('shared_buffers')) AS shared,"
             " pg_size_bytes(current_setting('work_mem')) AS each,"
-            " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+            f" (SELECT count(*) FROM pg_stat_activity WHERE {CLIENTS})"
             " AS sessions"
         ).fetchone()
     assert row is not None  # a select without a table

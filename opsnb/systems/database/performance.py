@@ -11,11 +11,14 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
+from opsnb.systems.database.sight import login, note_hidden_statements
+from opsnb.systems.database.statements import Statistics, statistics
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
@@ -52,10 +55,11 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
     statement that ran once, and maintenance such as VACUUM or COPY, is listed but raises no alarm.
     """
     with connection(target) as database:
-        lacking = _lacking(database)
-        if lacking:
-            return _without_statistics(database, lacking)
-        rows = _slow(database, mean_ms, limit)
+        try:
+            known = statistics(database)
+        except BadAnswer as error:
+            return _without_statistics(database, str(error))
+        rows = _slow(database, known, mean_ms, limit)
     slow = [row for row in rows if row["judged"]]
     for row in rows:
         del row["judged"]
@@ -71,31 +75,7 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
     return Finding.measured(slowest, limits, message, rows=rows)
 
 
-def _lacking(database: Connection) -> str:
-    """Return what has to be done before there are statistics of statements; empty when nothing."""
-    row = database.execute(
-        # Without pg_read_all_settings the setting is not seen, and NULL.
-        "SELECT (SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries')"
-        " AS libraries,"
-        " EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS created,"
-        # Since version 14.
-        " current_setting('compute_query_id', true) = 'off' AS uncounted"
-    ).fetchone()
-    assert row is not None  # a SELECT without FROM returns one row
-    if row["libraries"] is not None and "pg_stat_statements" not in row["libraries"]:
-        libraries = ", ".join(filter(None, [row["libraries"], "pg_stat_statements"]))
-        return (
-            f"ALTER SYSTEM SET shared_preload_libraries = {libraries}; restart PostgreSQL; "
-            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;"
-        )
-    if not row["created"]:
-        return "CREATE EXTENSION pg_stat_statements;"
-    return "ALTER SYSTEM SET compute_query_id = auto; SELECT pg_reload_conf();" * bool(
-        row["uncounted"]
-    )
-
-
-def _without_statistics(database: Connection, mend: str) -> Finding:
+def _without_statistics(database: Connection, why: str) -> Finding:
     """Return what can be seen all the same: what runs at this moment."""
     rows = _rows(
         database,
@@ -107,51 +87,34 @@ def _without_statistics(database: Connection, mend: str) -> Finding:
         " ORDER BY query_start LIMIT %(limit)s",
         {"limit": _MOST_ROWS},
     )
-    return Finding(
-        status=Status.WARN,
-        message="There are no statistics of statements, only what runs now, below. Mend, as "
-        f"superuser of {database.info.dbname}: {mend}",
-        rows=rows,
-    )
+    running = " Below is what runs now." if rows else ""
+    return Finding(status=Status.UNKNOWN, message=why + running, rows=rows)
 
 
-def _slow(database: Connection, mean_ms: float, limit: int) -> list[Row]:
-    view, columns = statements_view(database)
-    # An extension that was not updated with the server still has the old names.
-    mean = "mean_exec_time" if "mean_exec_time" in columns else "mean_time"
-    total = "total_exec_time" if "total_exec_time" in columns else "total_time"
+def _slow(database: Connection, known: Statistics, mean_ms: float, limit: int) -> list[Row]:
     query = sql.SQL(
         "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 300) AS statement, calls,"
         " round({mean}::numeric, 2)::float AS mean_ms,"
         " round({total}::numeric / 1000, 1)::float AS total_s,"
         " round((100 * {total} / nullif(sum({total}) OVER (), 0))::numeric, 1)::float"
-        " AS share_percent, rows,"
+        " AS share_percent, rows, queryid IS NULL AS hidden,"
         " calls >= %(often)s AND query ~* '^[\\s(]*(select|insert|update|delete|merge|with|values)'"
         " AS judged, {mean} AS mean"
         " FROM {view} WHERE dbid = (SELECT oid FROM pg_database"
         " WHERE datname = current_database()) AND query NOT LIKE %(ours)s"
-    ).format(mean=sql.Identifier(mean), total=sql.Identifier(total), view=view)
+    ).format(mean=known.mean, total=known.total, view=known.view)
+    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": MARKED}
+    hidden = sql.SQL(
+        "SELECT count(*)::int AS n FROM ({}) AS s"
+        " WHERE hidden AND calls >= %(often)s AND mean > %(mean_ms)s"
+    ).format(query)
+    note_hidden_statements(database, _rows(database, hidden, values)[0]["n"])
     outer = sql.SQL(
         "SELECT statement, calls, mean_ms, total_s, share_percent, rows, judged"
-        " FROM ({}) AS s WHERE mean > %(mean_ms)s ORDER BY judged DESC, mean DESC LIMIT %(limit)s"
+        " FROM ({}) AS s WHERE mean > %(mean_ms)s AND NOT hidden"
+        " ORDER BY judged DESC, mean DESC LIMIT %(limit)s"
     ).format(query)
-    values = {"often": _OFTEN, "mean_ms": mean_ms, "limit": limit, "ours": MARKED}
     return _rows(database, outer, values)
-
-
-def statements_view(database: Connection) -> tuple[sql.Identifier, set[str]]:
-    """Return pg_stat_statements, wherever it was created, and its columns. Raises BadAnswer."""
-    rows = database.execute(
-        "SELECT n.nspname AS schema, a.attname AS column FROM pg_extension e"
-        " JOIN pg_namespace n ON n.oid = e.extnamespace"
-        " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'pg_stat_statements'"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
-        " WHERE e.extname = 'pg_stat_statements'"
-    ).fetchall()
-    if not rows:
-        raise BadAnswer(SYSTEM, "The extension pg_stat_statements has lost its view; create it.")
-    view = sql.Identifier(rows[0]["schema"], "pg_stat_statements")
-    return view, {row["column"] for row in rows}
 
 
 @check(needs=(SYSTEM,))
@@ -328,6 +291,7 @@ def bloat(target: Target, least_mib: float = 10.0) -> Finding:
             " FROM estimated e ORDER BY wasted DESC LIMIT %(limit)s",
             {"least": least_mib, "limit": _MOST_ROWS},
         )
+        _note_unreadable(database, least_mib)
     if not rows:
         message = f"No table with statistics is larger than {least_mib:g} MiB: nothing to gain."
         return Finding(status=Status.OK, message=message)
@@ -339,6 +303,25 @@ def bloat(target: Target, least_mib: float = 10.0) -> Finding:
     return Finding.measured(
         worst["wasted_percent"], target.threshold("database_bloat_percent"), message, rows=rows
     )
+
+
+def _note_unreadable(database: Connection, least_mib: float) -> None:
+    """Say which large tables' statistics this login may not see."""
+    (row,) = _rows(
+        database,
+        "SELECT count(*)::int AS n, min(c.oid::regclass::text) AS first"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND {OURS}"
+        " AND c.relpages * current_setting('block_size')::numeric >= %(least)s * 1048576"
+        " AND NOT has_any_column_privilege(c.oid, 'SELECT')",
+        {"least": least_mib},
+    )
+    if row["n"]:
+        evidence.partial(
+            f"login {login(database)} may not read {counted(row['n'], 'large table')}, such as "
+            f"{row['first']}, and so not their statistics; as superuser: GRANT SELECT ON "
+            f"{row['first']} TO {login(database)};"
+        )
 
 
 @check(needs=(SYSTEM,))

@@ -14,8 +14,9 @@ import psycopg
 from opsnb.check import check
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.database.access import SYSTEM, Connection, connection, reason
+from opsnb.systems.database.access import SYSTEM, Connection, connection, reason, single
 from opsnb.systems.database.explaining import GENERIC_PLANS, busiest
+from opsnb.systems.database.words import quoted
 from opsnb.target import Target
 
 _LIMIT_S = 150.0  # a watch and a measurement, a minute each at most
@@ -81,9 +82,9 @@ def _explained(database: Connection, text: str, *, measured: bool) -> dict[str, 
     try:
         if measured:
             # PostgreSQL itself says whether it is a query that changes nothing, without running it.
-            _single(database, f"DECLARE opsnb_plan NO SCROLL CURSOR FOR {text}")
+            single(database, f"DECLARE opsnb_plan NO SCROLL CURSOR FOR {text}")
         explain = f"EXPLAIN ({how}, VERBOSE, FORMAT JSON) {text}"
-        asked = database.execute(explain.encode()) if is_generic else _single(database, explain)
+        asked = database.execute(explain.encode()) if is_generic else single(database, explain)
         row = asked.fetchone()
         database.rollback()
     except psycopg.errors.QueryCanceled as error:
@@ -91,7 +92,7 @@ def _explained(database: Connection, text: str, *, measured: bool) -> dict[str, 
             SYSTEM, "The statement did not end in time and was rolled back; raise the limit."
         ) from error
     except psycopg.Error as error:
-        if not error.sqlstate:
+        if not error.sqlstate or isinstance(error, psycopg.errors.InsufficientPrivilege):
             raise
         must = "one SELECT that only reads" if measured else "one statement"
         raise BadAnswer(
@@ -99,11 +100,6 @@ def _explained(database: Connection, text: str, *, measured: bool) -> dict[str, 
         ) from error
     told: dict[str, Any] = row["QUERY PLAN"][0] if row else {}
     return told
-
-
-def _single(database: Connection, statement: str) -> psycopg.Cursor[dict[str, Any]]:
-    """Run one statement; PostgreSQL refuses to prepare several."""
-    return database.execute(statement.encode(), prepare=True)
 
 
 def _rows(node: Node, total: float, *, measured: bool, depth: int = 0) -> Iterator[Row]:
@@ -135,7 +131,7 @@ def _weight(node: Node, *, measured: bool) -> float:
 def _label(node: Node) -> str:
     label = str(node["Node Type"])
     if "Index Name" in node:
-        label += f" using {node['Index Name']}"
+        label += f" using {quoted(node['Index Name'])}"
     if "Relation Name" in node:
-        label += f" on {node['Schema']}.{node['Relation Name']}"
+        label += f" on {quoted(node['Schema'], node['Relation Name'])}"
     return label

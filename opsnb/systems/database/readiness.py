@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 
 from opsnb.check import check
+from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
 from opsnb.systems.database.access import SYSTEM, connection, program_version
+from opsnb.systems.database.statements import statistics
 from opsnb.target import Target
 
 
@@ -21,12 +23,22 @@ def ping(target: Target) -> Finding:
             "SELECT current_database() AS database, current_user AS user,"
             " current_setting('server_version') AS version,"
             " date_trunc('second', now() - pg_postmaster_start_time())::text AS uptime,"
-            " pg_is_in_recovery() AS replica"
+            " pg_is_in_recovery() AS replica, pg_backend_pid() AS server_process"
         ).fetchone()
+        pooled = facts is not None and facts["server_process"] != database.pgconn.backend_pid
     assert facts is not None  # a SELECT without FROM returns one row
+    message = f"SELECT 1 was answered in {took_ms:.1f} ms by PostgreSQL {facts['version']}"
+    if pooled:
+        message += ", through a pooler"
+    message += "."
+    if target.database.left_out:
+        message += (
+            " Left out of database_url, as only an ORM or a driver knows it: "
+            f"{', '.join(target.database.left_out)}."
+        )
     return Finding(
         status=Status.OK,
-        message=f"SELECT 1 was answered in {took_ms:.1f} ms by PostgreSQL {facts['version']}.",
+        message=message,
         value=took_ms,
         unit="ms",
         rows=[{"fact": name, "value": value} for name, value in facts.items()],
@@ -37,20 +49,12 @@ def ping(target: Target) -> Finding:
 def statements(target: Target) -> Finding:
     """Statement statistics (pg_stat_statements)"""
     with connection(target) as database:
-        # A login without pg_read_all_settings does not see the setting; then it is taken for well.
-        loaded = database.execute(
-            "SELECT coalesce((SELECT setting LIKE '%pg_stat_statements%' FROM pg_settings"
-            " WHERE name = 'shared_preload_libraries'), true) AS yes"
-        ).fetchone()
-        created = database.execute(
-            "SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'"
-        ).fetchone()
-    if loaded and loaded["yes"] and created:
-        message = f"pg_stat_statements {created['extversion']} is loaded."
-        return Finding(status=Status.OK, message=message)
-    lacking = "not created in this database" if loaded and loaded["yes"] else "not loaded"
-    message = f"pg_stat_statements is {lacking}, so slow statements cannot be told."
-    return Finding(status=Status.WARN, message=message)
+        try:
+            known = statistics(database)
+        except BadAnswer as error:
+            return Finding(status=Status.WARN, message=str(error))
+    message = f"pg_stat_statements {known.version} is loaded."
+    return Finding(status=Status.OK, message=message)
 
 
 @check(needs=(SYSTEM,))

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from opsnb.errors import UsageError, did_you_mean
 from opsnb.systems.database.access import Connection
+from opsnb.systems.database.words import quoted
 
 _MOST_CHOICES = 20
 
@@ -24,6 +25,14 @@ OURS: LiteralString = (
 """The condition on pg_namespace `n` for schemas that are the users' own."""
 
 
+def may_maintain(database: Connection, table: LiteralString = "c") -> LiteralString:
+    """Return the condition on pg_class for tables whose indexes this login may rebuild."""
+    owner: LiteralString = f"pg_has_role({table}.relowner, 'USAGE')"
+    if database.info.server_version < 170000:
+        return owner
+    return f"({owner} OR has_table_privilege({table}.oid, 'MAINTAIN'))"
+
+
 @dataclass(frozen=True)
 class Relation:
     """A table or an index."""
@@ -32,11 +41,18 @@ class Relation:
     schema: str
     name: str
     kind: str
+    visible: bool = False
+    """It is on the search path, where its name alone means it."""
+
+    @property
+    def written(self) -> str:
+        """The name as one would type it: with its schema where that is needed."""
+        return quoted(self.name) if self.visible else self.label
 
     @property
     def label(self) -> str:
-        """The name as people write it."""
-        return f"{self.schema}.{self.name}"
+        """The name with its schema, as it is written in SQL."""
+        return quoted(self.schema, self.name)
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -61,16 +77,17 @@ def _named(database: Connection, name: str, what: str, kinds: Sequence[str]) -> 
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE c.relkind = ANY(%(kinds)s) AND {OURS}"
         " AND %(name)s::text IN"
-        " (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text)"
+        " (c.relname::text, n.nspname || '.' || c.relname, c.oid::regclass::text,"
+        " quote_ident(c.relname), quote_ident(n.nspname) || '.' || quote_ident(c.relname))"
         " ORDER BY 2, 3",
         {"kinds": list(kinds), "name": name},
     ).fetchall()
     # The name alone means the one on the search path, as everywhere in PostgreSQL.
     chosen = [row for row in rows if row["visible"] and row["name"] == name] or rows
     if len(chosen) == 1:
-        return Relation(*(chosen[0][key] for key in ("oid", "schema", "name", "kind")))
+        return Relation(*(chosen[0][key] for key in ("oid", "schema", "name", "kind", "visible")))
     if chosen:
-        choices = ", ".join(f"{row['schema']}.{row['name']}" for row in chosen)
+        choices = ", ".join(quoted(row["schema"], row["name"]) for row in chosen)
         raise UsageError(f"The {what} '{name}' is not the only one: write one of {choices}.")
     raise UsageError(
         f"Database {database.info.dbname} has no {what} '{name}'."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, LiteralString
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -16,7 +17,15 @@ from opsnb.systems.database.access import (
     Connection,
     connection,
     identity,
-    session,
+    writing,
+)
+from opsnb.systems.database.sight import (
+    CLIENTS,
+    HERE,
+    HIDDEN,
+    granted,
+    login,
+    note_hidden_sessions,
 )
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
@@ -52,9 +61,10 @@ def connections(target: Target) -> Finding:
             " (count(*) FILTER (WHERE state = 'active'))::int AS active,"
             " (count(*) FILTER (WHERE state = 'idle'))::int AS idle,"
             " (count(*) FILTER (WHERE state LIKE 'idle in%'))::int AS idle_in_transaction,"
+            f" (count(*) FILTER (WHERE {HIDDEN}))::int AS in_a_hidden_state,"
             " round(extract(epoch FROM max(now() - backend_start)))::int AS oldest_s,"
             " round(extract(epoch FROM max(now() - xact_start)))::int AS oldest_transaction_s"
-            " FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            f" FROM pg_stat_activity WHERE {CLIENTS}"
             " GROUP BY 1 ORDER BY 2 DESC, 1"
         ).fetchall()
         room = database.execute(
@@ -63,11 +73,17 @@ def connections(target: Target) -> Finding:
             # Since version 16.
             " - coalesce(current_setting('reserved_connections', true)::int, 0) AS most"
         ).fetchone()
-    assert room is not None  # a SELECT without FROM returns one row
+        assert room is not None  # a SELECT without FROM returns one row
+        if any(row["in_a_hidden_state"] for row in rows):
+            # They are counted all the same, so the verdict stands.
+            evidence.without(
+                f"whether the sessions of other roles are idle, which login {login(database)} may "
+                f"not see; {granted(database)}"
+            )
     used, most = sum(row["connections"] for row in rows), max(1, room["most"])
     states = ", ".join(
         f"{count} {state.replace('_', ' ')}"
-        for state in ("active", "idle", "idle_in_transaction")
+        for state in ("active", "idle", "idle_in_transaction", "in_a_hidden_state")
         if (count := sum(row[state] for row in rows))
     )
     message = f"{used} of {most} connections are in use: {states}."
@@ -87,19 +103,32 @@ def blocking(target: Target, seconds: float = 1.0) -> Finding:
     """
     with connection(target) as database:
         rows = database.execute(
-            "WITH waiting AS MATERIALIZED (SELECT pid, pg_blocking_pids(pid) AS blockers"
+            "WITH here AS MATERIALIZED (SELECT encoding FROM pg_database"
+            " WHERE datname = current_database()),"
+            " waiting AS MATERIALIZED (SELECT pid, pg_blocking_pids(pid) AS blockers"
             " FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND clock_timestamp() - query_start > %(seconds)s * interval '1 second'"
             " ORDER BY query_start LIMIT 200)"
             " SELECT a.pid, coalesce(w.blockers, '{}') AS blockers, a.usename AS user,"
             " a.application_name AS application, a.state,"
             " round(extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start,"
-            " a.backend_start)))::int AS for_s, left(a.query, 120) AS query"
+            " a.backend_start)))::int AS for_s,"
+            # The text of another database may be in an encoding that breaks this one's functions.
+            " CASE WHEN d.encoding = (SELECT encoding FROM here) THEN left(a.query, 120)"
+            " ELSE '' END AS query"
             " FROM pg_stat_activity a LEFT JOIN waiting w USING (pid)"
+            " LEFT JOIN pg_database d ON d.oid = a.datid"
             " WHERE w.pid IS NOT NULL OR a.pid IN (SELECT unnest(blockers) FROM waiting)",
             {"seconds": seconds},
         ).fetchall()
+        hidden = _waiting_unseen(database, seconds)
     waiting = [row for row in rows if row["blockers"]]
+    if hidden and not waiting:
+        message = (
+            f"{counted(hidden, 'session')} of other roles waiting for a lock; who blocks and for "
+            "how long cannot be seen."
+        )
+        return Finding(status=Status.UNKNOWN, message=message, value=hidden, unit="sessions")
     if not waiting:
         message = "No session waits for a lock."
         return Finding(status=Status.OK, message=message, value=0, unit="sessions")
@@ -108,11 +137,32 @@ def blocking(target: Target, seconds: float = 1.0) -> Finding:
     return Finding(
         status=Status.WARN,
         message=f"{counted(len(waiting), 'session')} waiting for a lock; pid {root['session']} "
-        f"({root['application'] or root['user']}, {root['state']}) blocks.",
+        f"({root['application'] or root['user']}, {root['state'] or 'state hidden'}) blocks.",
         value=len(waiting),
         unit="sessions",
         rows=tree,
     )
+
+
+def _waiting_unseen(database: Connection, seconds: float) -> int:
+    """Say how many wait for a lock that this login may not see; return their number.
+
+    Everybody sees in pg_locks that somebody waits, since version 14 also since when.
+    """
+    since = "l.waitstart" if database.info.server_version >= 140000 else "NULL::timestamptz"
+    row = database.execute(
+        "SELECT count(DISTINCT pid)::int AS n FROM pg_locks l JOIN pg_stat_activity USING (pid)"
+        f" WHERE NOT l.granted AND {HIDDEN} AND coalesce(clock_timestamp() - {since}"
+        " > %(seconds)s * interval '1 second', true)",
+        {"seconds": seconds},
+    ).fetchone()
+    unseen = int(row["n"]) if row else 0
+    if unseen:
+        evidence.partial(
+            f"login {login(database)} may not see the sessions of other roles "
+            f"({counted(unseen, 'session')} waiting); {granted(database)}"
+        )
+    return unseen
 
 
 def _tree(rows: list[dict[str, Any]]) -> list[Row]:
@@ -144,6 +194,7 @@ def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
     """Queries that run long"""
     with connection(target) as database:
         rows = [_shown(row) for row in _long(database, minutes)]
+        note_hidden_sessions(database, HERE)
     if not rows:
         message = f"No query of this database runs longer than {minutes:g} minutes."
         return Finding(status=Status.OK, message=message, value=0, unit="queries")
@@ -167,6 +218,7 @@ def end_long_queries(
     """
     with connection(target) as database:
         found = _long(database, minutes)
+        note_hidden_sessions(database, HERE)
         if former:
             found = [row for row in found if _key(row) in former.terms["queries"]]
         basis = identity(database)
@@ -174,13 +226,15 @@ def end_long_queries(
 
     def work(permit: Permit) -> Iterator[int]:
         done = 0
-        with session(target, permit) as server:
+        with writing(target, permit) as server:
             for query in found:
                 if _end(server, query, terminate=terminate):
                     done += 1
                 yield done
 
     def verify() -> list[Finding]:
+        if not terms["queries"]:
+            return []
         return [_effect(target, found, len(terms["queries"]), terminate=terminate)]
 
     backups = sum(row["application"] in ("pg_dump", "pg_restore") for row in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -18,14 +18,17 @@ from opsnb.systems.database.access import (
     LOCK_WAIT_S,
     SYSTEM,
     Connection,
+    bound,
     connection,
     demand_primary,
+    demand_session,
     identity,
     session,
+    writing,
 )
 from opsnb.systems.database.commands import run
-from opsnb.systems.database.relations import OURS, Relation
-from opsnb.systems.database.words import counted
+from opsnb.systems.database.relations import OURS, Relation, may_maintain
+from opsnb.systems.database.words import counted, quoted
 from opsnb.target import Target
 
 _MOST_SAMPLES = 20
@@ -50,46 +53,71 @@ def analyze(
         demand_primary(target, database)
         home = database.info.dbname
         meant = chosen = _tables(database, table)
+        others = 0 if table else _others(database)
         began = _clock(database)
         if former:
             meant = [each for each in meant if each.oid in former.terms["tables"]]
             began = datetime.fromisoformat(former.terms["began"])
             left = _unstamped(database, meant, began, vacuum=vacuum)
-            # A partitioned table bears no stamp that would tell.
+            # A partitioned table bears no stamp of its own that would tell.
             chosen = [each for each in meant if each.oid in left or each.kind == "p"]
         sample = _state(database, chosen[:_MOST_SAMPLES])
         basis = (identity(database), table, [each.label for each in meant])
-    verb = sql.SQL("VACUUM (ANALYZE)" if vacuum else "ANALYZE")
+    if vacuum:
+        demand_session(target, "VACUUM")
 
     def work(permit: Permit) -> Iterator[int]:
-        with session(target, permit, lock_wait_s=lock_wait_s) as server:
+        opened = (
+            session(target, permit, lock_wait_s=lock_wait_s) if vacuum else writing(target, permit)
+        )
+        with opened as server:
             skipped = _Skipped(server)
             for done, each in enumerate(chosen):
-                statement = sql.SQL("{} {}").format(verb, each.identifier)
-                for _ in run(target, server, statement):
+                steps = _vacuumed if vacuum else _analyzed
+                for _ in steps(target, server, each, lock_wait_s):
                     yield done
                 skipped.demand_none()
                 yield done + 1
 
     def verify() -> list[Finding]:
-        return [_effect(target, meant, began, vacuum=vacuum)]
+        return [_effect(target, meant, began, vacuum=vacuum)] if meant else []
 
     words = "VACUUM ANALYZE" if vacuum else "ANALYZE"
     names = chosen[0].label if len(chosen) == 1 else counted(len(chosen), "table")
+    warnings = ["VACUUM reads whole tables and costs disk bandwidth."] if vacuum else []
+    if others:
+        warnings.append(f"{counted(others, 'table')} of other owners are left out.")
     return Plan(
-        summary=f"{words} {names} of database {home}, one after another.",
+        summary=f"{words} {names} of database {quoted(home)}, one after another.",
         planned=len(chosen),
         unit="tables",
-        command=f"{words} {table};" if table else f"{words};",
+        command=f"{words} {meant[0].written};" if table and meant else f"{words};",
         undo="nothing to undo: rows stay as they are",
         work=work,
         verify=verify,
         sample=sample,
         bytes=_size(sample) if len(sample) == len(chosen) else None,
         basis=basis,
-        warning="VACUUM reads whole tables and costs disk bandwidth." if vacuum else "",
+        warning=" ".join(warnings),
         terms={"began": began.isoformat(), "tables": [each.oid for each in meant]},
     )
+
+
+def _vacuumed(
+    target: Target, server: Connection, table: Relation, lock_wait_s: float
+) -> Iterator[None]:
+    """Vacuum in a session of its own, which waits for no lock longer than it was told."""
+    del lock_wait_s  # the session's own setting
+    yield from run(target, server, sql.SQL("VACUUM (ANALYZE) {}").format(table.identifier))
+
+
+def _analyzed(
+    target: Target, server: Connection, table: Relation, lock_wait_s: float
+) -> Iterator[None]:
+    """Analyze in a transaction, which leaves no setting behind in a pooler's session."""
+    with server.transaction():
+        bound(server, limit_s=0, lock_wait_s=lock_wait_s)
+        yield from run(target, server, sql.SQL("ANALYZE {}").format(table.identifier))
 
 
 class _Skipped:
@@ -121,33 +149,59 @@ def _tables(database: Connection, name: str) -> list[Relation]:
     if name:
         return [relations.table(database, name)]
     rows = database.execute(
-        "SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind"
+        "SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,"
+        " pg_table_is_visible(c.oid) AS visible"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND {OURS}"
-        " AND (pg_has_role(c.relowner, 'USAGE') OR EXISTS (SELECT FROM pg_database d"
-        " WHERE d.datname = current_database() AND pg_has_role(d.datdba, 'USAGE')))"
-        " ORDER BY c.relpages, 2, 3"
+        f" WHERE {_TABLES} AND {_may_analyze(database)} ORDER BY c.relpages, 2, 3"
     ).fetchall()
     return [Relation(**row) for row in rows]
 
 
+_TABLES: LiteralString = f"c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND {OURS}"
+
+
+def _may_analyze(database: Connection) -> LiteralString:
+    return (
+        f"({may_maintain(database)} OR EXISTS (SELECT FROM pg_database d"
+        " WHERE d.datname = current_database() AND pg_has_role(d.datdba, 'USAGE')))"
+    )
+
+
+def _others(database: Connection) -> int:
+    """Return how many tables this login may not analyze."""
+    row = database.execute(
+        "SELECT count(*)::int AS n FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE {_TABLES} AND NOT {_may_analyze(database)}"
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
 def _state(database: Connection, tables: list[Relation]) -> list[Row]:
-    """Return what the statistics say of `tables`."""
+    """Return what the statistics say of `tables`; of a partitioned one, of its partitions."""
     return database.execute(
-        "SELECT c.oid::regclass::text AS table, s.n_live_tup AS rows, s.n_dead_tup AS dead_rows,"
-        " s.n_mod_since_analyze AS changed_since_analyze,"
-        " c.relpages::bigint * current_setting('block_size')::int / 1024 AS kib,"
-        " to_char(greatest(s.last_analyze, s.last_autoanalyze), 'YYYY-MM-DD HH24:MI')"
-        " AS analyzed,"
-        " to_char(greatest(s.last_vacuum, s.last_autovacuum), 'YYYY-MM-DD HH24:MI') AS vacuumed"
-        " FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid"
-        " WHERE c.oid = ANY(%s::oid[]) ORDER BY c.relpages, 1",
+        "SELECT c.oid::regclass::text AS table, s.rows, s.dead_rows, s.changed_since_analyze,"
+        " s.pages * current_setting('block_size')::int / 1024 AS kib,"
+        " to_char(s.analyzed, 'YYYY-MM-DD HH24:MI') AS analyzed,"
+        " to_char(s.vacuumed, 'YYYY-MM-DD HH24:MI') AS vacuumed"
+        " FROM pg_class c CROSS JOIN LATERAL (SELECT"
+        " sum(CASE WHEN leaf.reltuples > 0 THEN leaf.reltuples ELSE u.n_live_tup END)::bigint"
+        " AS rows, sum(u.n_dead_tup)::bigint AS dead_rows,"
+        " sum(u.n_mod_since_analyze)::bigint AS changed_since_analyze,"
+        # Rows that no vacuum or analyze has seen yet are not in relpages.
+        " sum(CASE WHEN c.relkind = 'p' THEN pg_relation_size(leaf.oid)"
+        " / current_setting('block_size')::int ELSE leaf.relpages END)::bigint AS pages,"
+        " min(greatest(u.last_analyze, u.last_autoanalyze)) AS analyzed,"
+        " min(greatest(u.last_vacuum, u.last_autovacuum)) AS vacuumed"
+        " FROM pg_class leaf LEFT JOIN pg_stat_user_tables u ON u.relid = leaf.oid"
+        " WHERE leaf.relkind IN ('r', 'm') AND (leaf.oid = c.oid OR (c.relkind = 'p'"
+        " AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid::regclass))))) AS s"
+        " WHERE c.oid = ANY(%s::oid[]) ORDER BY s.pages NULLS FIRST, 1",
         [[each.oid for each in tables]],
     ).fetchall()
 
 
 def _size(rows: list[Row]) -> int:
-    return sum(int(row["kib"]) for row in rows) * 1024
+    return sum(int(row["kib"] or 0) for row in rows) * 1024
 
 
 def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: bool) -> Finding:
@@ -162,6 +216,11 @@ def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: 
         names = ", ".join(old[:5])
         message = f"{len(old):,} of {len(tables):,} tables were not {done}, among them {names}."
         return Finding(status=Status.CRIT, message=message, rows=rows)
+    if not any(row["analyzed"] for row in rows):
+        message = (
+            "Whether they were analyzed is not known: a table without partitions has no stamp."
+        )
+        return Finding(status=Status.UNKNOWN, message=message, rows=rows)
     message = f"The server's own stamps say: {counted(len(tables), 'table')} {done} since the plan."
     return Finding(status=Status.OK, message=message, rows=rows)
 
@@ -176,16 +235,25 @@ def _late(target: Target, tables: list[Relation], began: datetime, *, vacuum: bo
 def _unstamped(
     database: Connection, tables: list[Relation], began: datetime, *, vacuum: bool
 ) -> set[int]:
-    """Return which tables were not worked on since `began`; partitioned ones bear no stamps."""
+    """Return which tables were not worked on since `began`: themselves or one of their partitions.
+
+    A partition that another login owns is not worked on, and so is the table that it is of.
+    """
     known: dict[str, Any] = {
         "oids": [each.oid for each in tables if each.kind != "p"],
+        "partitioned": [each.oid for each in tables if each.kind == "p"],
         "began": began,
         "vacuum": vacuum,
     }
     rows = database.execute(
-        "SELECT relid::bigint AS oid FROM pg_stat_user_tables WHERE relid = ANY(%(oids)s::oid[])"
-        " AND (coalesce(last_analyze < %(began)s, true)"
-        " OR (%(vacuum)s AND coalesce(last_vacuum < %(began)s, true)))",
+        "SELECT DISTINCT meant.oid::bigint AS oid FROM (SELECT oid, oid AS leaf"
+        " FROM unnest(%(oids)s::oid[]) AS oid UNION ALL SELECT p.oid, t.relid::oid"
+        " FROM unnest(%(partitioned)s::oid[]) AS p(oid)"
+        " CROSS JOIN LATERAL pg_partition_tree(p.oid::regclass) AS t WHERE t.isleaf) AS meant"
+        " JOIN pg_class c ON c.oid = meant.leaf AND c.relkind IN ('r', 'm')"
+        " JOIN pg_stat_user_tables u ON u.relid = meant.leaf"
+        " WHERE coalesce(u.last_analyze < %(began)s, true)"
+        " OR (%(vacuum)s AND coalesce(u.last_vacuum < %(began)s, true))",
         known,
     )
     return {row["oid"] for row in rows}

@@ -1,0 +1,58 @@
+"""What a login may see of others' work, and how it comes to see the rest.
+
+Without pg_read_all_stats PostgreSQL shows that others' sessions and statements are there, and hides
+what they do: that is not "nothing".
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from opsnb import evidence
+from opsnb.systems.database.access import Connection
+from opsnb.systems.database.words import counted, quoted
+
+HIDDEN: LiteralString = (
+    "(backend_type IS NULL AND usesysid IS NOT NULL"
+    " AND pid NOT IN (SELECT pid FROM pg_stat_replication WHERE pid IS NOT NULL))"
+)
+"""The condition on pg_stat_activity for clients' sessions of which no more is seen."""
+
+CLIENTS: LiteralString = f"(backend_type = 'client backend' OR {HIDDEN})"
+"""The condition for all clients' sessions."""
+
+HERE: LiteralString = "datname = current_database()"
+
+
+def note_hidden_sessions(database: Connection, where: LiteralString = "true") -> int:
+    """Say how many sessions of clients `where` cannot be judged; return their number."""
+    row = database.execute(
+        f"SELECT count(*)::int AS n FROM pg_stat_activity WHERE {HIDDEN} AND ({where})"
+    ).fetchone()
+    hidden = int(row["n"]) if row else 0
+    if hidden:
+        evidence.partial(
+            f"login {login(database)} may not see the sessions of other roles "
+            f"({counted(hidden, 'session')}); {granted(database)}"
+        )
+    return hidden
+
+
+def note_hidden_statements(database: Connection, count: int) -> None:
+    """Say that the statistics of other roles' statements have no text."""
+    if count:
+        evidence.partial(
+            f"login {login(database)} may not see the statements of other roles "
+            f"({counted(count, 'statement')}); {granted(database)}"
+        )
+
+
+def granted(database: Connection) -> str:
+    """Return what a superuser types to let this login see the rest."""
+    return f"as superuser: GRANT pg_monitor TO {login(database)};"
+
+
+def login(database: Connection) -> str:
+    """Return the login's role, as SQL writes it."""
+    row = database.execute("SELECT current_user::text AS name").fetchone()
+    return quoted(str(row["name"])) if row else ""
