@@ -1,0 +1,442 @@
+"""Actions keep the layout of the BullMQ that keeps a queue: 4, 5 and 6, or both lists at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from opsnb.errors import Refused
+from opsnb.guard import Action, Guard
+from opsnb.model import ActionRecord, Finding, Status
+from opsnb.systems import queues
+from opsnb.systems.queues import layout
+from opsnb.systems.queues.connection import reading
+from opsnb.target import Target
+from tests.bullmq import VERSIONS, Service
+from tests.systems import redis_server
+from tests.systems.redis_server import Server
+
+MAIL = "mail"
+MOVES = [
+    queues.pause,
+    queues.resume,
+    queues.retry_failed,
+    queues.clean_failed,
+    queues.remove_stuck,
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = redis_server.start(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def target(server: Server) -> Target:
+    server.run("FLUSHALL")
+    return server.target()
+
+
+@pytest.fixture
+def bull(target: Target) -> Iterator[Any]:
+    """A client that sees what is kept."""
+    with redis.Redis.from_url(target.queues.url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture(params=VERSIONS)
+def mail(target: Target, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service that keeps the queue, of each version."""
+    with Service(request.param, target.queues.url) as service:
+        service.add(MAIL, 0)
+        service.queue(MAIL, "waitUntilReady")
+        yield service
+
+
+def act(target: Target, action: Action[Any], *args: Any, **kwargs: Any) -> ActionRecord:
+    return acted(target, action, *args, **kwargs)[0]
+
+
+def acted(
+    target: Target, action: Action[Any], *args: Any, **kwargs: Any
+) -> tuple[ActionRecord, Finding]:
+    record, (*_, found) = Guard(target, True, "", lambda _: None).act(action, *args, **kwargs)
+    return record, found
+
+
+def fail(service: Service, count: int = 1, queue: str = MAIL, **options: Any) -> list[str]:
+    """Add jobs and let them fail."""
+    ids = service.add(queue, count, data={"fail": True}, **options)
+    service.work(queue)
+    service.until_idle(queue)
+    service.stop(queue)
+    return ids
+
+
+def waiting(service: Service, queue: str = MAIL) -> list[str]:
+    """Return the jobs that its own version sees waiting."""
+    return service.ids(queue, "waiting", "prioritized", "paused")
+
+
+def worked_off(service: Service, queue: str = MAIL) -> list[str]:
+    """Let a worker take all there is, and return what it completed."""
+    service.work(queue)
+    service.until_idle(queue)
+    service.stop(queue)
+    return service.ids(queue, "completed")
+
+
+def keys(bull: Any) -> dict[str, object]:
+    """Return all that is kept."""
+    return {key: bull.dump(key) for key in bull.scan_iter()}
+
+
+# the service's own steps and ours, one after the other
+
+
+def test_the_service_resumes_what_opsnb_paused(mail: Service, target: Target) -> None:
+    ids = mail.add(MAIL, 6)
+    assert act(target, queues.pause, MAIL).verified
+    assert mail.queue(MAIL, "isPaused")
+    ids += mail.add(MAIL, 3)
+    ids += mail.add(MAIL, 2, priority=4)
+    assert queues.counts_of(target, MAIL)["waiting"] == 11
+    mail.work(MAIL)
+    mail.queue(MAIL, "resume")
+    mail.until_idle(MAIL)
+    assert mail.ids(MAIL, "completed") == sorted(ids)
+
+
+def test_opsnb_resumes_what_the_service_paused(mail: Service, target: Target) -> None:
+    ids = mail.add(MAIL, 6) + mail.add(MAIL, priority=4)
+    mail.queue(MAIL, "pause")
+    ids += mail.add(MAIL, 3)
+    mail.work(MAIL)
+    assert act(target, queues.resume, MAIL).verified
+    mail.until_idle(MAIL)
+    assert mail.ids(MAIL, "completed") == sorted(ids)
+
+
+def test_what_is_retried_in_a_paused_queue_waits_for_the_services_resume(
+    mail: Service, target: Target
+) -> None:
+    ids = fail(mail, 5) + fail(mail, 2, priority=7) + fail(mail, lifo=True)
+    mail.queue(MAIL, "pause")
+    ids += mail.add(MAIL, 3)
+    record = act(target, queues.retry_failed, MAIL)
+    assert (record.planned, record.applied, record.verified) == (8, 8, True)
+    assert waiting(mail) == sorted(ids)
+    mail.queue(MAIL, "resume")
+    assert waiting(mail) == sorted(ids)
+
+
+def test_retried_jobs_wake_an_idle_worker_and_keep_their_priority(
+    mail: Service, target: Target, bull: Any
+) -> None:
+    ids = fail(mail, 2, priority=7)
+    assert act(target, queues.retry_failed, MAIL).applied == 2
+    assert bull.zrange("bull:mail:prioritized", 0, -1) == ids
+    mail.work(MAIL)
+    mail.until_idle(MAIL)
+    assert mail.ids(MAIL, "failed") == sorted(ids)
+    act(target, queues.retry_failed, MAIL)
+    mail.until_idle(MAIL)
+    assert mail.runs(MAIL)[ids[0]] == {"began": 3, "failed": 3}
+
+
+def test_a_pause_keeps_an_idle_worker_from_taking(mail: Service, target: Target) -> None:
+    mail.work(MAIL)
+    mail.until_idle(MAIL)
+    act(target, queues.pause, MAIL)
+    ids = mail.add(MAIL, 3) + mail.add(MAIL, priority=2) + mail.add(MAIL, delay=1)
+    mail.add("other", 1)
+    mail.work("other")
+    mail.until_idle("other")
+    assert mail.runs(MAIL) == {}
+    assert act(target, queues.resume, MAIL).verified
+    mail.until_idle(MAIL)
+    assert mail.ids(MAIL, "completed") == sorted(ids)
+
+
+def test_workers_and_dashboards_are_told_of_a_pause_and_a_resume(
+    mail: Service, target: Target, bull: Any
+) -> None:
+    mail.add(MAIL)
+    act(target, queues.pause, MAIL)
+    act(target, queues.resume, MAIL)
+    events = [fields["event"] for _, fields in bull.xrange("bull:mail:events")]
+    assert events[-2:] == ["paused", "resumed"]
+    assert set(bull.hgetall("bull:mail:meta")) == {"opts.maxLenEvents", "version"}
+
+
+def test_names_and_ids_are_of_any_letters(mail: Service, target: Target) -> None:
+    for queue in ("mail.new", "new mail", "почта"):
+        ids = sorted(["a b", "заказ-7", "x" * 300, "repeat:a:b"])
+        for job in ids:
+            mail.add(queue, jobId=job, data={"fail": True})
+        mail.work(queue)
+        mail.until_idle(queue)
+        mail.stop(queue)
+        act(target, queues.pause, queue)
+        assert act(target, queues.retry_failed, queue).applied == len(ids)
+        act(target, queues.resume, queue)
+        assert waiting(mail, queue) == ids
+        mail.work(queue)
+        mail.until_idle(queue)
+        assert act(target, queues.clean_failed, queue, older_than=0).applied == len(ids)
+        assert mail.ids(queue, "failed") == []
+
+
+def test_the_last_child_that_is_removed_lets_its_parent_wait_where_it_belongs(
+    mail: Service, target: Target, bull: Any
+) -> None:
+    mail.queue("whole", "pause")
+    child = {"name": "part", "queueName": MAIL, "data": {"hold": True}}
+    family = mail.flow({"name": "whole", "queueName": "whole", "children": [child]})
+    with Service(mail.version, target.queues.url) as dying:
+        dying.work(MAIL)
+        while not mail.counts(MAIL)["active"]:
+            pass
+        dying.kill()
+    (part,) = (one["id"] for one in family["children"])
+    bull.delete(f"bull:mail:{part}:lock")
+    assert act(target, queues.remove_stuck, MAIL, longer_than_min=0).applied == 1
+    assert waiting(mail, "whole") == [family["id"]]
+    mail.queue("whole", "resume")
+    assert worked_off(mail, "whole") == [family["id"]]
+
+
+# both lists at once
+
+
+def fill(bull: Any, version: str, counts: dict[str, int], *, paused: bool) -> list[str]:
+    """Write jobs into the lists of a queue that this version keeps."""
+    ids = []
+    for name, count in counts.items():
+        some = [f"{name}{number}" for number in range(count)]
+        for job in some:
+            bull.hset(f"bull:mail:{job}", mapping={"name": "work", "data": "{}", "opts": "{}"})
+        if some:
+            bull.lpush(f"bull:mail:{name}", *some)
+        ids += some
+    bull.hset("bull:mail:meta", mapping={"opts.maxLenEvents": 10000, "version": version})
+    if paused:
+        bull.hset("bull:mail:meta", "paused", 1)
+    return ids
+
+
+@pytest.mark.parametrize("paused", [True, False])
+@pytest.mark.parametrize("version", ["bullmq:4.18.3", "bullmq:5.81.5", "bullmq:6.7.0"])
+@pytest.mark.parametrize(
+    "counts", [{"wait": 3, "paused": 2}, {"wait": 7000, "paused": 12_000}, {"paused": 7000}]
+)
+def test_jobs_in_both_lists_are_counted_and_all_there_after_a_resume(
+    target: Target, bull: Any, version: str, counts: dict[str, int], paused: bool
+) -> None:
+    ids = fill(bull, version, counts, paused=paused)
+    assert queues.counts_of(target, MAIL)["waiting"] == len(ids)
+    record = act(target, queues.resume, MAIL)
+    assert (record.planned, record.verified) == (1, True)
+    # What was set apart is older, and is taken first.
+    taken = list(reversed(bull.lrange("bull:mail:wait", 0, -1)))
+    assert taken == sorted(ids, key=lambda job: (job[0] != "p", int(job.lstrip("waitpused"))))
+    assert not bull.exists("bull:mail:paused")
+    assert not bull.hexists("bull:mail:meta", "paused")
+
+
+@pytest.mark.parametrize("version", ["bullmq:4.18.3", "bullmq:5.81.5", "bullmq:6.7.0"])
+def test_a_pause_loses_nothing_of_what_a_resume_has_left_apart(
+    target: Target, bull: Any, version: str
+) -> None:
+    ids = fill(bull, version, {"wait": 300, "paused": 6000}, paused=False)
+    assert act(target, queues.pause, MAIL).verified
+    assert queues.counts_of(target, MAIL)["waiting"] == len(ids)
+    assert act(target, queues.resume, MAIL).verified
+    assert set(bull.lrange("bull:mail:wait", 0, -1)) == set(ids)
+
+
+def test_a_resume_that_is_interrupted_between_two_calls_has_lost_nothing(
+    target: Target, bull: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fill(bull, "bullmq:5.81.5", {"wait": 500, "paused": 400}, paused=True)
+    monkeypatch.setattr(layout, "_MOST_MOVED", 100)
+    monkeypatch.setattr(layout, "_MOST_CALLS", 3)
+    record, found = acted(target, queues.resume, MAIL)
+    assert (record.verified, found.status) == (False, Status.CRIT)
+    assert bull.hexists("bull:mail:meta", "paused")
+    assert queues.counts_of(target, MAIL)["waiting"] == 900
+    monkeypatch.undo()
+    assert act(target, queues.resume, MAIL).verified
+    assert set(bull.lrange("bull:mail:wait", 0, -1)) == set(ids)
+
+
+def test_a_paused_queue_to_which_another_version_adds_is_told(target: Target, bull: Any) -> None:
+    fill(bull, "bullmq:5.81.5", {"wait": 3, "paused": 2}, paused=True)
+    record, found = acted(target, queues.pause, MAIL)
+    assert (record.planned, found.status) == (0, Status.WARN)
+    assert "3 of its jobs are in `wait`" in found.message
+    with reading(target) as session:
+        seen = session.run(layout.read(session, session.queue(MAIL)))
+    assert "might lose 2 jobs" in seen.loses_by_service
+
+
+def test_markers_of_version_4_are_no_jobs(mail: Service, target: Target, bull: Any) -> None:
+    if mail.version > 4:
+        pytest.skip("version 4 alone has them")
+    ids = mail.add(MAIL, priority=1)
+    mail.add(MAIL, delay=3_600_000)
+    assert bull.lrange("bull:mail:wait", 0, -1) == ["0:0"]
+    act(target, queues.pause, MAIL)
+    with reading(target) as session:
+        seen = session.run(layout.read(session, session.queue(MAIL)))
+    assert (seen.in_wait, seen.in_paused, seen.is_mixed) == (0, 0, False)
+    bull.lpush("bull:mail:wait", "0:0")
+    act(target, queues.resume, MAIL)
+    mail.work(MAIL)
+    while mail.ids(MAIL, "completed") != ids:
+        pass
+
+
+# a version that is not known
+
+
+@pytest.mark.parametrize("version", ["", "bullmq:3.15.8", "bullmq:7.0.0", "bullmq-pro:7.1.0", "6"])
+@pytest.mark.parametrize("action", MOVES)
+def test_an_unknown_version_is_refused_and_nothing_changed(
+    target: Target, bull: Any, action: Action[Any], version: str
+) -> None:
+    fill(bull, version, {"wait": 3, "paused": 1}, paused=action is queues.resume)
+    if not version:
+        bull.hdel("bull:mail:meta", "version")
+    before = keys(bull)
+    with pytest.raises(Refused, match=version or "does not say which version of BullMQ keeps mail"):
+        act(target, action, MAIL)
+    with pytest.raises(Refused):
+        act(target, queues.limit, MAIL, 3)
+    assert keys(bull) == before
+
+
+def test_a_version_that_is_gone_when_the_step_comes_changes_nothing(
+    target: Target, bull: Any
+) -> None:
+    fill(bull, "bullmq:5.81.5", {"wait": 3}, paused=False)
+
+    def lose(_: ActionRecord) -> None:
+        if _.state == "applying":
+            bull.hdel("bull:mail:meta", "version")
+
+    record, _found = Guard(target, True, "", lose).act(queues.pause, MAIL)
+    assert not record.verified
+    assert "no longer says which version" in (record.error or "")
+    assert bull.llen("bull:mail:wait") == 3
+
+
+def test_version_4_has_no_limit_for_a_whole_queue(mail: Service, target: Target) -> None:
+    mail.add(MAIL)
+    if mail.version == 4:
+        with pytest.raises(Refused, match="Set `concurrency` of its workers"):
+            act(target, queues.limit, MAIL, 3)
+    else:
+        assert act(target, queues.limit, MAIL, 3).verified
+        assert mail.queue(MAIL, "getGlobalConcurrency") == 3
+
+
+# a lock that is held
+
+
+def test_a_failed_job_whose_lock_is_held_is_neither_retried_nor_cleaned(
+    mail: Service, target: Target, bull: Any
+) -> None:
+    ids = fail(mail, 5)
+    bull.set(f"bull:mail:{ids[1]}:lock", "token")
+    record, found = acted(target, queues.retry_failed, MAIL)
+    assert (record.planned, record.applied, record.verified) == (4, 4, True)
+    assert "1 more are left alone: their lock is held" in record.warning
+    assert found.status is Status.OK
+    assert mail.ids(MAIL, "failed") == [ids[1]]
+    for chosen in ({}, {"reason": "boom"}):
+        record = act(target, queues.clean_failed, MAIL, older_than=0, **chosen)
+        assert (record.planned, record.applied) == (0, 0)
+    assert mail.ids(MAIL, "failed") == [ids[1]]
+
+
+@pytest.mark.parametrize("chosen", [{}, {"reason": "boom"}])
+@pytest.mark.parametrize("action", [queues.retry_failed, queues.clean_failed])
+def test_a_job_that_is_locked_after_the_plan_is_left_alone(
+    mail: Service, target: Target, bull: Any, action: Action[Any], chosen: dict[str, str]
+) -> None:
+    ids = fail(mail, 700)
+
+    def lock(record: ActionRecord) -> None:
+        if record.state == "applying":
+            bull.set(f"bull:mail:{ids[350]}:lock", "token")
+
+    chosen = {"older_than": 0, **chosen}  # type: ignore[dict-item]
+    record, (found,) = Guard(target, True, "", lock).act(action, MAIL, **chosen)
+    assert (record.planned, record.applied, record.verified) == (700, 699, True)
+    assert "1 were being worked on" in found.message
+    assert mail.ids(MAIL, "failed") == [ids[350]]
+
+
+@pytest.mark.parametrize("name", ["report worker 1", "", "plain"])
+def test_a_running_job_is_never_stuck_whatever_its_worker_is_called(
+    mail: Service, target: Target, name: str
+) -> None:
+    (job,) = mail.add(MAIL, data={"hold": True})
+    mail.work(MAIL, **({"name": name} if name else {}))
+    while not mail.runs(MAIL):
+        pass
+    assert act(target, queues.remove_stuck, MAIL, longer_than_min=0).planned == 0
+    with pytest.raises(Refused, match="being worked on"):
+        act(target, queues.remove_stuck, MAIL, longer_than_min=0, job=job)
+    mail.release(MAIL)
+    mail.until_idle(MAIL)
+    assert mail.ids(MAIL, "completed") == [job]
+
+
+def test_a_job_whose_worker_died_is_removed_once_its_lock_has_run_out(
+    mail: Service, target: Target
+) -> None:
+    (job,) = mail.add(MAIL, data={"hold": True})
+    with Service(mail.version, target.queues.url) as dying:
+        dying.work(MAIL, lockDuration=1500)
+        while not mail.counts(MAIL)["active"]:
+            pass
+        dying.kill()
+    assert act(target, queues.remove_stuck, MAIL, longer_than_min=0).planned == 0
+    while queues.active_jobs(target, MAIL)[0].token:
+        pass
+    record = act(target, queues.remove_stuck, MAIL, longer_than_min=0)
+    assert (record.planned, record.applied, record.verified) == (1, 1, True)
+    assert mail.queue(MAIL, "getJob", job) is None
+
+
+def test_a_job_that_version_4_has_moved_but_not_locked_yet_is_not_stuck(
+    mail: Service, target: Target, bull: Any
+) -> None:
+    (job,) = mail.add(MAIL)
+    bull.rpoplpush("bull:mail:wait", "bull:mail:active")
+    bull.lpush("bull:mail:active", "0:0", "gone")
+    record = act(target, queues.remove_stuck, MAIL)
+    assert [row["job"] for row in record.sample] == ["gone"]
+    assert (record.applied, record.verified) == (1, True)
+    assert bull.lrange("bull:mail:active", 0, -1) == ["0:0", job]
+
+
+def test_the_current_job_of_a_scheduler_is_not_cleaned(target: Target, bull: Any) -> None:
+    with Service(5, target.queues.url) as mail:
+        ids = fail(mail, 3)
+        job = "repeat:nightly:1700000000000"
+        bull.zadd("bull:mail:repeat", {"nightly": 1_700_000_000_000})
+        bull.hset(f"bull:mail:{job}", mapping={"name": "work", "rjk": "nightly", "opts": "{}"})
+        bull.zadd("bull:mail:failed", {job: 1})
+        record = act(target, queues.clean_failed, MAIL, older_than=0)
+        assert (record.planned, record.applied, record.verified) == (3, 3, True)
+        assert "1 more are left alone: a job scheduler continues from them" in record.warning
+        assert mail.ids(MAIL, "failed") == [job]
+        assert len(ids) == 3
