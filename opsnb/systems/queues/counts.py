@@ -13,8 +13,8 @@ from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
-from opsnb.systems.queues.values import last_event_ms, read_fields
-from opsnb.systems.queues.words import and_list, clock, span
+from opsnb.systems.queues.values import last_event_ms, read_fields, whole
+from opsnb.systems.queues.words import and_list, clock, shortened, span
 from opsnb.systems.queues.workers import clients, held_locks, in_words, number, why_unknown
 from opsnb.target import Target
 
@@ -424,9 +424,9 @@ async def _next_in_line(session: Session, queue: Any) -> Row:
         session, [queue.toKey(job) for job in jobs], ["timestamp", "name"], most=_NAME_BYTES
     )
     known = [
-        (int(added), job, name or "")
+        (whole(added), job, shortened(name or ""))
         for job, (added, name) in zip(jobs, stamps, strict=True)
-        if added and added.isdigit()
+        if whole(added)
     ]
     if not known:
         return {"queue": queue.name, "job": None, "name": None, "age_s": None, "added": None}

@@ -11,9 +11,9 @@ from opsnb.systems.logs.lines import pattern
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import Keys, Session, reading
 from opsnb.systems.queues.counts import count
-from opsnb.systems.queues.jobs import shortened
 from opsnb.systems.queues.rates import Rate
-from opsnb.systems.queues.values import read_fields
+from opsnb.systems.queues.values import read_fields, whole
+from opsnb.systems.queues.words import shortened
 from opsnb.target import Target
 
 _LONGEST_NAME = 60
@@ -93,7 +93,7 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
     groups: dict[tuple[str, str], Failure] = {}
     for job, (reason, stack, name, ended, attempts, attempts_4) in jobs:
         text = reason or "(no reason)"
-        last, ended_ms = last_stack(stack or ""), _number(ended)
+        last, ended_ms = last_stack(stack or ""), whole(ended)
         alike, frame = shortened(pattern(text)), top_frame(last)
         group = groups.setdefault(
             (alike, frame), Failure(alike, frame, shortened(text), ended_ms, ended_ms, text, last)
@@ -102,12 +102,8 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
         group.names.add(shortened(name or "", _LONGEST_NAME))
         group.first_ms = min(group.first_ms, ended_ms)
         group.last_ms = max(group.last_ms, ended_ms)
-        group.attempts = max(group.attempts, _number(attempts or attempts_4))
+        group.attempts = max(group.attempts, whole(attempts or attempts_4))
     return list(groups.values())
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
 
 
 def last_stack(stacktrace: str) -> str:

@@ -14,8 +14,8 @@ from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import Session
-from opsnb.systems.queues.values import read_fields
-from opsnb.systems.queues.words import clock
+from opsnb.systems.queues.values import read_fields, whole
+from opsnb.systems.queues.words import clock, shortened
 from opsnb.target import Target
 
 _HOUR_MS = 3_600_000
@@ -164,8 +164,8 @@ async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
         {
             "job": job,
             "name": shortened(name or ""),
-            "ended": clock(int(ended)) if ended else None,
-            "attempts": int(attempts or attempts_4 or 0),
+            "ended": clock(whole(ended)) if whole(ended) else None,
+            "attempts": whole(attempts or attempts_4),
             "reason": shortened(reason or ""),
         }
         for job, (name, ended, attempts, attempts_4, reason) in zip(ids, found, strict=True)
@@ -197,9 +197,3 @@ def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
 
     with connection.reading(target) as session:
         return session.run(newest(session))
-
-
-def shortened(text: str, most: int = 160) -> str:
-    """Return the first line of `text`, cut where it is longer than `most`."""
-    line = text.strip().partition("\n")[0]
-    return line if len(line) <= most else line[: most - 3] + "..."

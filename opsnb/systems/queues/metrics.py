@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +13,11 @@ from opsnb.systems.logs.lines import pattern
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.counts import each_queue, state_of
-from opsnb.systems.queues.jobs import shortened
-from opsnb.systems.queues.values import read_fields
-from opsnb.systems.queues.words import span
+from opsnb.systems.queues.values import read_fields, whole
+from opsnb.systems.queues.words import shortened, span
 from opsnb.target import Target
 
 _REASON_BYTES = 1000
-_NUMBER = re.compile(r"\d{1,18}(?:\.\d+)?")
 _BARS = 12  # of the chart of throughput
 _MOST_REASONS = 15
 _LABEL = 40  # of a reason beside its bar
@@ -252,16 +249,11 @@ async def _newest(session: Session, queue: Keys, state: str, newest: int) -> lis
     told = await read_fields(session, [queue[job] for job in ids], fields, most=_REASON_BYTES)
     found = []
     for stamps in told:
-        added, taken, ended, delay, started, made = map(_whole, stamps[:6])
+        added, taken, ended, delay, started, made = map(whole, stamps[:6])
         if added and taken and ended:
             reason = (stamps[6] or "") if state == "failed" else ""
             found.append(Ended(added, taken, ended, delay, started or made, reason))
     return found
-
-
-def _whole(text: str | None) -> int:
-    """Return a number as a job's hash has it; 0 where it has none."""
-    return int(float(text)) if text and _NUMBER.fullmatch(text) else 0
 
 
 def _moment(at_s: float, step_s: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +64,15 @@ end
 return {completed, failed, seen, ''}
 """
 _MOST_EVENT_BYTES = 16 * 1024 * 1024
+
+
+_NUMBER = re.compile(r"(\d{1,14})(?:\.\d+)?")
+
+
+def whole(text: str | None) -> int:
+    """Return a whole number, such as a time in ms, as a job's hash has it; 0 for anything else."""
+    match = _NUMBER.fullmatch(text or "")
+    return int(match[1]) if match else 0
 
 
 class NoScripts(redis.exceptions.ResponseError):
