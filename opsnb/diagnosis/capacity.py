@@ -256,7 +256,11 @@ def _each(
     past: Past, check: str, name: str, value: Callable[[Row], float], limits: Threshold
 ) -> list[Forecast]:
     """Return a forecast for each row of the newest finding of `check`, called after its columns."""
-    found = [each for each in findings(past.runs) if each.name == check and each.rows]
+    found = [
+        each
+        for each in findings(past.runs)
+        if each.name == check and each.rows and _has(each.rows[0], value)
+    ]
     found.sort(key=lambda each: each.started)
     points: dict[str, list[Point]] = {}
     for finding in found:
@@ -267,6 +271,15 @@ def _each(
     there = [name.format_map(row) for row in found[-1].rows] if found else []
     at = now().timestamp()
     return [Forecast(each, points[each], limits, at) for each in there]
+
+
+def _has(row: Row, value: Callable[[Row], float]) -> bool:
+    """Say whether a row has the column that `value` reads; those of a watch have others."""
+    try:
+        value(row)
+    except KeyError:
+        return False
+    return True
 
 
 def _nearness(forecast: Forecast) -> tuple[bool, bool, float]:

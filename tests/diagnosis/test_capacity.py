@@ -180,6 +180,15 @@ def test_queues_are_forecast_by_what_waits_and_what_is_kept() -> None:
     assert rows["Queue exports, kept"]["until_warn"].startswith("100,000 jobs: in 136 days")
 
 
+def test_what_a_watch_saw_is_no_point_of_a_forecast() -> None:
+    alert = {"what": "mail", "status": "warn", "began": "12:00:00", "worst": 900}
+    watched = Finding(name="queues.depth", status=Status.WARN, message="", rows=[alert])
+    record(lambda hours: queue(hours, 5000), days=20)
+    keep(now(), watched)
+    _, rows = forecast()
+    assert set(rows) == {"Queue exports, waiting", "Queue exports, kept"}
+
+
 def test_what_is_not_there_any_more_has_no_future() -> None:
     record(lambda hours: disk(data=50) if hours > 240 else disk(data=50, old=60), days=20)
     assert set(forecast()[1]) == {"Disk /data"}
