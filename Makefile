@@ -6,7 +6,7 @@ BIN := .venv/bin
 # The environment is complete when this file is newer than what it was made from.
 READY := .venv/.ready
 
-.PHONY: setup demo test lint types contract notebooks bench site clean
+.PHONY: setup demo test matrix compatibility lint types contract notebooks bench site clean
 
 setup: $(READY)
 
@@ -39,6 +39,16 @@ demo: setup
 # moment then, so that a test has a second try, which the summary tells of; a defect fails twice.
 test: lint types contract notebooks
 	$(BIN)/pytest -n 4 --dist worksteal --reruns 1
+
+# The systems of other versions and rights that `make test` leaves out.
+matrix: setup
+	$(BIN)/pytest -n 3 --dist worksteal --reruns 1 -m matrix
+
+# The page of what works on which system, made again from all of them.
+compatibility: setup
+	OPSNB_STRANGER_RECORD=1 $(BIN)/pytest -n 3 --dist worksteal -m "matrix or not matrix" \
+	  tests/stranger/test_stranger.py
+	$(BIN)/python -m tests.stranger.page
 
 lint: setup
 	$(BIN)/ruff check .

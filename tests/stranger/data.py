@@ -28,6 +28,8 @@ BUSY = (ORDERS, MAILS)
 
 OTHERS_DATABASE, OTHERS_QUEUE = "billing", "invoices"
 
+FEW_OF_REDIS = ["~shop:*", "~page:*", "~price:*", "+@all", "-@admin", "-@dangerous", "+info"]
+
 INTEGRITY: dict[str, Any] = {
     "name": "orders-without-email",
     "sql": 'SELECT "Order Id", placed FROM sales."Customer Orders" WHERE email = \'\'',
@@ -79,9 +81,7 @@ def fill_database(server: Server, of: Combination) -> None:
 def fill_redis(shop: Shop) -> None:
     """Make the login that opsnb is given, cache and queues, and another application's keys."""
     with shop.redis() as client:
-        rights = ["~shop:*", "~page:*", "~price:*", "+@all", "-@admin", "-@dangerous", "+info"]
-        if not shop.of.few:
-            rights = ["~*", "+@all"]
+        rights = FEW_OF_REDIS if shop.of.few else ["~*", "+@all"]
         client.execute_command(
             "ACL", "SETUSER", servers.LOGIN, "on", f">{servers.PASSWORD}", "&*", *rights
         )

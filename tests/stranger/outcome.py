@@ -39,22 +39,26 @@ Outcomes = dict[str, Outcome]
 def outcome_of(result: RunResult, folder: Path) -> Outcome:
     """Return what came of a run."""
     lacks: dict[str, str] = {}
+    stopped = (ActionState.FAILED, ActionState.REFUSED)
+    reasons = {
+        action.name: action.error or action.summary
+        for action in result.actions
+        if action.state in stopped
+    }
     for finding in result.findings:
+        if finding.name in reasons:
+            continue
         if finding.status is Status.UNKNOWN:
             lacks[finding.name] = _plain(finding.message, folder)
         elif finding.evidence.gaps:
             lacks[finding.name] = _plain("; ".join(finding.evidence.gaps), folder)
-    stopped = (ActionState.FAILED, ActionState.REFUSED)
-    reasons = [
-        action.error or action.summary for action in result.actions if action.state in stopped
-    ]
-    return Outcome(lacks, _plain(" ".join(reasons), folder))
+    return Outcome(lacks, _plain(" ".join(reasons.values()), folder))
 
 
 def _plain(reason: str, folder: Path) -> str:
     """Return a reason without what differs from run to run."""
     reason = reason.replace(str(folder), "")
-    reason = re.sub(r"\w+://\S*[\w/]", "URL", reason)
+    reason = re.sub(r"(\w+)://\S*[\w/]", r"\1://...", reason)
     return re.sub(r"\b\d{4}-\d\d-\d\d[T ][\d:]+(Z| UTC)?", "TIME", reason)
 
 

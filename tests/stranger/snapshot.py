@@ -36,7 +36,7 @@ def take(shop: Shop) -> Snapshot:
     seen: Snapshot = {}
     for db in (0, 3):
         with shop.redis(db) as client:
-            seen |= {f"redis {db} {key}": value for key, value in _keys(client).items()}
+            seen |= _keys(client, f"redis {db} ")
     with shop.redis() as client:
         known: Any = client.execute_command("CONFIG", "GET", "*")
         pairs = (
@@ -69,13 +69,14 @@ def _literal_brackets(glob: str) -> str:
     return glob.replace("[", "[[]")
 
 
-def _keys(client: redis.Redis) -> dict[str, Any]:
-    names: list[bytes] = sorted(client.scan_iter(count=1000))
+def _keys(client: redis.Redis, where: str) -> Snapshot:
+    found: list[bytes] = sorted(client.scan_iter(count=1000))
+    names = [name for name in found if not _matches(where + name.decode(), _BY_ITSELF)]
     kinds = [client.type(name) for name in names]
     with client.pipeline(transaction=False) as asked:
         for name, kind in zip(names, kinds, strict=True):
             _ask(asked, name, kind)
-        return dict(zip((name.decode() for name in names), asked.execute(), strict=True))
+        return dict(zip((where + name.decode() for name in names), asked.execute(), strict=True))
 
 
 def _ask(client: redis.Redis, key: bytes, kind: bytes | str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -16,10 +17,11 @@ from opsnb.headless.run import Order
 from opsnb.model import ActionState, RunResult
 from opsnb.target import load_config
 from tests import runs
-from tests.stranger import snapshot
-from tests.stranger.combination import COMBINATIONS
+from tests.stranger import servers, snapshot
+from tests.stranger.combination import COMBINATIONS, Combination
 from tests.stranger.outcome import Outcome, Outcomes, compare, outcome_of
-from tests.stranger.runbooks import CASES, Case
+from tests.stranger.page import PAGE, render
+from tests.stranger.runbooks import CASES, LACKS, Case
 from tests.stranger.system import NAME, Shop, shop
 from tests.stranger.users import users
 
@@ -55,6 +57,8 @@ class Report:
 
     outcomes: Outcomes = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
+    """What the actions of the runbook say."""
 
     @contextmanager
     def expecting(self, what: str) -> Iterator[None]:
@@ -64,7 +68,7 @@ class Report:
         except Exception as error:  # noqa: BLE001 - each runbook is told of, whatever it does
             at = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} in {at.name}, line {at.lineno}"
-            self.wrong.append(f"{what}: {where}: {error}")
+            self.wrong.append("\n  ".join([f"{what}: {where}: {error}", *self.actions]))
 
 
 def run(runbook: str, parameters: dict[str, str]) -> RunResult | str:
@@ -88,6 +92,23 @@ def demand_sound(result: RunResult) -> None:
     assert broken == []
 
 
+def unexcused(of: Combination, runbook: str, outcome: Outcome) -> list[str]:
+    """Return what is unknown though this combination lets it be known."""
+    return [
+        f"{runbook}: {check} is unknown: {reason}"
+        for check, reason in outcome.lacks.items()
+        if not any(lack.excuses(check, reason, of) for lack in LACKS)
+    ]
+
+
+def demand_no_secret(stranger: Shop) -> None:
+    """No record has a password or a token, as it is or encoded."""
+    secrets = [servers.PASSWORD, quote(servers.PASSWORD, safe=""), stranger.token]
+    for path in Path(load_config().store).rglob("*.*"):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        assert not any(secret in text for secret in secrets), path
+
+
 @each_combination
 def test_every_runbook_reads_and_changes_nothing(stranger: Shop) -> None:
     report = Report()
@@ -109,10 +130,13 @@ def test_every_runbook_reads_and_changes_nothing(stranger: Shop) -> None:
                 demand_sound(result)
             with report.expecting(runbook):
                 case.shown(stranger, result)
+            report.wrong += unexcused(stranger.of, runbook, report.outcomes[runbook])
         done = people.go_home()
         with report.expecting("the users"):
             people.demand_all_was_done_once(done)
             assert done["refused"] == 0
+    with report.expecting("records"):
+        demand_no_secret(stranger)
     report.wrong += compare(stranger.of, "reads", report.outcomes)
     assert not report.wrong, "\n".join(report.wrong)
 
@@ -126,14 +150,18 @@ def test_every_runbook_acts_as_planned_and_leaves_the_rest_alone(stranger: Shop)
                 continue
             with report.expecting(runbook):
                 _act(stranger, report, runbook, case)
+            report.wrong += unexcused(stranger.of, runbook, report.outcomes[runbook])
         done = people.go_home()
         with report.expecting("the users"):
             people.demand_all_was_done_once(done)
+    with report.expecting("records"):
+        demand_no_secret(stranger)
     report.wrong += compare(stranger.of, "acts", report.outcomes)
     assert not report.wrong, "\n".join(report.wrong)
 
 
 def _act(stranger: Shop, report: Report, runbook: str, case: Case) -> None:
+    report.actions = []
     case.prepare(stranger)
     before = snapshot.take(stranger)
     given = {**case.parameters, **(case.apply or {}), "apply": "true", "confirm": NAME}
@@ -143,6 +171,10 @@ def _act(stranger: Shop, report: Report, runbook: str, case: Case) -> None:
         report.outcomes[runbook] = Outcome(refused=result)
         raise AssertionError(f"was not started: {result}")
     report.outcomes[runbook] = outcome_of(result, stranger.folder)
+    report.actions = [
+        f"{action.name} {action.state}, {action.applied} of {action.planned}: {action.summary}"
+        for action in result.actions
+    ]
     different = snapshot.changed(before, after, *case.changes)
     demand_sound(result)
     refusal = case.refused(stranger.of)
@@ -155,6 +187,11 @@ def _act(stranger: Shop, report: Report, runbook: str, case: Case) -> None:
             assert action.applied == action.planned, action.name
         case.effect(stranger, result)
     assert different == [], f"it changed {different}"
+
+
+@pytest.mark.matrix
+def test_the_page_is_made_from_what_was_found() -> None:
+    assert PAGE.read_text(encoding="utf-8") == render(), "make compatibility"
 
 
 def test_every_runbook_has_a_case() -> None:

@@ -10,6 +10,7 @@ const { FlowProducer, Queue } = bullmq();
 const connection = redis();
 const given = { connection, prefix: settings.prefix };
 const orders = new Queue("orders.created", given);
+const mails = new Queue("send welcome mail", given); // by it BullMQ notes its version
 const flows = new FlowProducer(given);
 const keep = { removeOnComplete: { count: 50 } };
 const agent = new https.Agent({ ca: readFileSync(settings.ca), keepAlive: true });
@@ -47,6 +48,7 @@ async function once(n) {
 }
 
 (async () => {
+  await mails.waitUntilReady();
   for (let n = 1; goesOn; n += 1) {
     await once(n);
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -1,0 +1,121 @@
+"""The page "Compatibility", made from what the tests found.
+
+Run as a module it writes the page: `make compatibility` does so after it has run the tests.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+from tests.runs import ROOT
+from tests.stranger.combination import COMBINATIONS, Combination
+from tests.stranger.data import FEW_OF_REDIS
+from tests.stranger.outcome import Outcome, Outcomes, committed
+from tests.stranger.runbooks import CASES
+
+PAGE = Path(ROOT, "docs/reference/compatibility.md")
+
+_INTRO = """# Compatibility
+
+All {count} runbooks run on each of these systems in the tests: first as a dry run, which changes
+nothing, then with `--apply`, whose effect is measured without opsnb. Meanwhile the service goes on
+working, and everything else on the servers, another application's keys, queues and databases among
+it, stays as it is. This page is made from what the tests found.
+
+## The systems
+
+| | BullMQ | PostgreSQL | Redis | opsnb's logins | PostgreSQL's own address |
+| --- | --- | --- | --- | --- | --- |
+{systems}
+
+*Few* rights are those of a careful operator. In PostgreSQL the login owns the service's database
+and nothing else. In Redis it has `{rights}`. With *many* rights it is a member of `pg_monitor`, may
+create databases, and may do everything in Redis.
+
+On all of them:
+
+- PostgreSQL is behind pgbouncer in transaction mode. Where its own address is set too, that is
+  `database.direct_url`. The database has two schemas, quoted names, a partitioned table, a large
+  object, and an extension of the superuser in a schema of its own.
+- Redis evicts any key (`allkeys-lru`), wants a password with special characters, and holds another
+  application's keys and queues in the same numbered database.
+- The queues have the prefix `shop` and names with dots, spaces, brackets and quotes. Workers have
+  names or none, and limits of their rate. There are flows, priorities, jobs by the clock and ids
+  of the service's own.
+- The API speaks HTTPS with a certificate of a company's own CA, wants a bearer token, answers
+  `/healthz`, and has no endpoint for queues.
+- pm2 has a home folder of its own. It runs a cluster, a script by the clock, and a process that
+  fails.
+- The service logs as pino does, its access log is nginx's `combined`, and rotated files are packed
+  with gzip and zstd.
+
+## The runbooks
+
+**ok**: all of it was measured, and what acts has acted. **partly**: the notes say what could not be
+seen, and why. **refused**: it changed nothing, and the note is its reason.
+
+| Runbook | Tried | {names} |
+| --- | --- | {line} |
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    found = {of: (committed(of, "reads"), committed(of, "acts")) for of in COMBINATIONS}
+    notes = _Notes()
+    rows = [
+        [
+            f"`{runbook}`",
+            "reads" if case.apply is None else "reads and acts",
+            *(_cell(notes, runbook, *found[of]) for of in COMBINATIONS),
+        ]
+        for runbook, case in sorted(CASES.items())
+    ]
+    intro = _INTRO.format(
+        count=len(CASES),
+        systems="\n".join(map(_system, COMBINATIONS)),
+        rights=" ".join(FEW_OF_REDIS),
+        names=" | ".join(map(_letter, COMBINATIONS)),
+        line=" | ".join("---" for _ in COMBINATIONS),
+    )
+    return intro + "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{notes}\n"
+
+
+class _Notes:
+    """Reasons, each with its number."""
+
+    def __init__(self) -> None:
+        self._known: list[str] = []
+
+    def number(self, reason: str) -> str:
+        if reason not in self._known:
+            self._known.append(reason)
+        return str(self._known.index(reason) + 1)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{number}. {reason}" for number, reason in enumerate(self._known, 1))
+
+
+def _letter(of: Combination) -> str:
+    return "ABCDEF"[COMBINATIONS.index(of)]
+
+
+def _system(of: Combination) -> str:
+    redis = "Redis 7" if of.redis == "redis" else "Valkey 9"
+    words = [_letter(of), f"{of.bullmq}", f"{of.postgres}", redis, f"{of.rights} rights"]
+    return f"| {' | '.join([*words, 'set' if of.direct else 'not set'])} |"
+
+
+def _cell(notes: _Notes, runbook: str, reads: Outcomes, acts: Outcomes) -> str:
+    outcomes = [reads[runbook], acts.get(runbook, Outcome())]
+    refused = {outcome.refused for outcome in outcomes if outcome.refused}
+    lacks = dict(chain.from_iterable(outcome.lacks.items() for outcome in outcomes))
+    reasons = [*sorted(refused), *(f"`{name}`: {why}" for name, why in sorted(lacks.items()))]
+    word = "refused" if refused else "partly" if lacks else "ok"
+    numbers = ", ".join(map(notes.number, reasons))
+    return f"{word} ({numbers})" if numbers else word
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
