@@ -227,18 +227,18 @@ class Host:
             raise ProgramMissing(
                 self.system, f"`{missing}` cannot be started here: {error}."
             ) from error
+        if code == 0:
+            return out
         said = _complaint(err) or _complaint(out) or f"exit code {code}"
         if code in _NOT_STARTED:
             raise ProgramMissing(
                 self.system, f"`{program}` cannot be started on {self.name}: {said}."
             )
-        if code != 0:
-            if fix := _right_lacking(err.decode(errors="replace")):
-                message = f"`{program}` on {self.name} is not allowed: {said}. {fix}"
-                raise Misconfigured(self.system, message)
-            message = f"`{program}` on {self.name} failed: {said}."
-            raise ProgramFailed(self.system, message, said, out.decode(errors="replace"))
-        return out
+        if fix := _right_lacking(err.decode(errors="replace")):
+            message = f"`{program}` on {self.name} is not allowed: {said}. {fix}"
+            raise Misconfigured(self.system, message)
+        message = f"`{program}` on {self.name} failed: {said}."
+        raise ProgramFailed(self.system, message, said, out.decode(errors="replace"))
 
     def _over_ssh(
         self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], program: str

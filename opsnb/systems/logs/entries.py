@@ -19,9 +19,12 @@ SIGNS = (
     "|e(conn|timedout|pipe|notfound|ai_again|hostunreach|netunreach|addrinuse|acces|nospc|mfile"
     "|nomem|rofs)|segmentation fault|core dumped|out of memory|traceback"
     r'|(level|priority|severitynumber)["\\]*: ?["\\]*([0-3]["\\,} ]|[5-9][0-9]|1[7-9]|2[0-4])'
-    r"|^<[0-9]|(^|[] [])[EF][]/:]|[]Z0-9] [EF] |^[EF][01][0-9]"
 )
 """What a line has that may be an error, as `grep -iE` and Python's `re` both read it."""
+
+LETTERS = r"^<[0-9]|(^|[] [|])[EF][]/:]|[]Z0-9:] [EF] |^[EF][01][0-9]"
+"""The same of a line whose level is a letter, or syslog's priority; looked for where there are
+such lines, for it takes as long as all else."""
 
 GAP = (False, "\0")
 """Stands for lines that have been left out."""
@@ -130,8 +133,8 @@ class Finder:
         self._head, self._is_told, self._is_crash = head, False, False
         if head.at < self._since:
             return
-        if _is_error(head):
-            message = head.verdict().message
+        severe, message = head.verdict()
+        if says_error(message) if severe is None else severe:
             self._error = ErrorEntry(head.at, message[:_MOST_MESSAGE], head.stack)
             self._line = line.strip()[:_MOST_MESSAGE]
             self._is_told = True
@@ -178,7 +181,8 @@ def _is_error(head: Head) -> bool:
     return says_error(message) if severe is None else severe
 
 
-_SIGN = re.compile(SIGNS, re.IGNORECASE)
+_SIGN = re.compile(f"{SIGNS}|{LETTERS}", re.IGNORECASE)
+_LETTER = re.compile(rf"(?:{LETTERS})|(^|[] [|])[WIDTV][]/:]|[]Z0-9:] [WIDTV] |^[WID][01][0-9]")
 
 
 def signed(
@@ -200,3 +204,8 @@ def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[Erro
 def continues(line: str) -> bool:
     """Say whether a line without a stamp is part of the one before, by how it begins."""
     return bool(_CONTINUES.match(line) or _RAISED.match(line))
+
+
+def has_letter(line: str) -> bool:
+    """Say whether the level of a line may be a letter, or syslog's priority."""
+    return bool(_LETTER.search(line, 0, 200))

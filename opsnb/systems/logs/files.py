@@ -26,13 +26,13 @@ from opsnb import evidence
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing
 from opsnb.systems.logs.archives import PROGRAMS, Damaged, unpacked
-from opsnb.systems.logs.entries import GAP, SIGNS, continues, signed
+from opsnb.systems.logs.entries import GAP, LETTERS, SIGNS, continues, has_letter, signed
 from opsnb.systems.logs.lines import Clock, parse
 from opsnb.systems.logs.rotation import PACKED, UNREADABLE, siblings
 from opsnb.systems.logs.stamps import TIME_OF_DAY
 
 _MIB = 2**20
-_MOST_SCANNED = 1024 * _MIB  # by grep, where the file is
+_MOST_SCANNED = 640 * _MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB
 _MOST_MATCHED = 16 * _MIB  # of lines around what was looked for
 _MOST_LOCAL = 64 * _MIB  # read line by line
 _MOST_REMOTE = 16 * _MIB  # it has to cross the network
@@ -44,6 +44,7 @@ _GRACE_S = 120.0  # by which a file's time of writing and the times in it may di
 _STRANGE_SHARE = 0.2  # of the lines, from which on what is in them is not known
 _SHOWN = 120
 _MOST_LAST = 5
+_MOST_COUNTED = 1000  # sampled lines
 _SCAN_S = 7.0
 _LAST_S = 1.0  # kept for the newest part, when all of a file takes too long
 _GLOB = re.compile(r"[*?\[]")
@@ -55,7 +56,7 @@ _GREP = (
     '[ -r "$1" ] || { echo "$1: Permission denied" >&2; exit 1; }; '
     "command -v grep >/dev/null || exit 127; "
     '{ dd bs=1048576 skip="$2" count=0 2>/dev/null; '
-    'grep -aiHE -B 20 -A 6 -e "$4"; printf "\\n%s %s\\n" "$3" "$?"; } <"$1" '
+    'grep -aiHE -B 3 -A 4 -e "$4"; printf "\\n%s %s\\n" "$3" "$?"; } <"$1" '
     '| tr -d "\\000" | cut -b 1-65536 | tail -c "$5"'
 )
 _DD = (
@@ -116,6 +117,7 @@ class WindowReader:
     _read: set[str] = field(default_factory=set)
     _first: dict[str, bytes] = field(default_factory=dict)
     _last: dict[str, list[str]] = field(default_factory=dict)
+    _has_letters: bool = False
 
     @classmethod
     def back(cls, host: Host, seconds: float) -> WindowReader:
@@ -330,7 +332,7 @@ class WindowReader:
                 self._first[file.identity] = block
             lines = _lines_of(block, is_first=offset == 0)
             self._last[file.identity] = lines[-_MOST_LAST:]
-            self._count(lines)
+            self._count(lines[:: max(1, len(lines) * len(offsets) // _MOST_COUNTED)])
 
     def _count(self, lines: list[str]) -> None:
         """Count the lines of a block, unless all that has a time in it is before the window."""
@@ -338,6 +340,7 @@ class WindowReader:
         for line in lines:
             if not line.strip("\0 \t\r") or continues(line):
                 continue
+            self._has_letters = self._has_letters or has_letter(line)
             head = parse(line, self.clock)
             if head is None and not TIME_OF_DAY.match(_plain(line)):
                 strange, example = strange + 1, line.strip()
@@ -365,7 +368,7 @@ class WindowReader:
         within = []
         for place, (offset, block) in enumerate(self._blocks(file, offsets)):
             lines = _lines_of(block, is_first=offset == 0)
-            moments = [head.at for line in lines if (head := parse(line, self.clock))]
+            moments = self._moments(lines)
             if moments and max(moments) >= self.since:
                 within.append(place)
             elif not moments and block.strip(b"\0"):
@@ -374,6 +377,12 @@ class WindowReader:
         if start == first > 0 and within and within[0] == 0:
             self._say_cut(file, _MOST_SCANNED)
         return start // _MIB * _MIB
+
+    def _moments(self, lines: list[str]) -> list[float]:
+        """Return when the first and the last lines of a block were written, or all if few are."""
+        some = [*lines[:_MOST_LAST], *lines[-_MOST_LAST:]]
+        moments = [head.at for line in some if (head := parse(line, self.clock))]
+        return moments or [head.at for line in lines if (head := parse(line, self.clock))]
 
     def _say_cut(self, file: LogFile, size: int) -> None:
         evidence.partial(
@@ -430,7 +439,7 @@ class WindowReader:
             return self._grepped(file, newest, extra, _LAST_S)
 
     def _grepped(self, file: LogFile, start: int, extra: str, limit_s: float) -> str:
-        signs = f"{SIGNS}|{extra}" if extra else SIGNS
+        signs = "|".join(filter(None, (SIGNS, LETTERS if self._has_letters else "", extra)))
         most = str(_MOST_MATCHED)
         argv = ["sh", "-c", _GREP, "sh", file.path, str(start // _MIB), _MARK, signs, most]
         text = self._asked(file, argv, limit_s)
@@ -479,7 +488,7 @@ class WindowReader:
         """Say that a file is cut, unless what is left out is before the window."""
         ((offset, block),) = self._blocks(file, [(file.size - most) // 4096 * 4096])
         lines = _lines_of(block, is_first=offset == 0)
-        moments = [head.at for line in lines if (head := parse(line, self.clock))]
+        moments = self._moments(lines)
         if not moments or max(moments) >= self.since:
             self._say_cut(file, most)
 
