@@ -42,6 +42,42 @@ LINES = {
     '"request_time":0.25}': Request("GET", "/api/x", 500, 250.0),
     '{"time":"2026-11-24T14:00:00Z","method":"GET","uri":"/n","status":"200",'
     '"request_time":"0.500"}': Request("GET", "/n", 200, 500.0),
+    # nginx with a name of its own for the line of the request
+    '{"time":"2026-11-24T14:00:00+00:00","request":"GET /s HTTP/1.1","status":"499",'
+    '"request_time":"1.000"}': Request("GET", "/s", 499, 1000.0),
+    # Apache and nginx: vhost_combined, and a caller behind IPv6
+    f'shop.example:443 2001:db8::7 - - {AT} "GET /v HTTP/1.1" 200 5 "-" "curl"': (
+        Request("GET", "/v", 200, None)
+    ),
+    # Caddy
+    '{"level":"info","ts":1795528800.0,"logger":"http.log.access","msg":"handled request",'
+    '"request":{"remote_ip":"::1","method":"GET","host":"x","uri":"/c?a=1"},"duration":0.25,'
+    '"size":5,"status":500}': Request("GET", "/c?a=1", 500, 250.0),
+    # Traefik, in its common log format and in JSON
+    f'10.0.0.7 - - {AT} "GET /t HTTP/1.1" 200 2 "-" "-" 1 "web@docker" "http://10.0.0.2:80" 12ms': (
+        Request("GET", "/t", 200, 12.0)
+    ),
+    '{"time":"2026-11-24T14:00:00Z","RequestMethod":"GET","RequestPath":"/j","OriginStatus":200,'
+    '"DownstreamStatus":502,"Duration":3000000}': Request("GET", "/j", 502, 3.0),
+    # AWS: an application load balancer, and a classic one
+    "h2 2026-11-24T14:00:00.000000Z app/lb/50dc 192.0.2.39:2817 10.0.0.1:80 0.001 0.048 0.001 200 "
+    '200 34 366 "GET https://www.example.com:443/a?x=1 HTTP/2.0" "curl/7.46.0" - -': (
+        Request("GET", "/a", 200, 50.0)
+    ),
+    "2026-11-24T14:00:00.000000Z lb 192.0.2.39:2817 - -1 -1 -1 503 0 0 0 "
+    '"GET http://www.example.com:80/e HTTP/1.1" "curl" - -': Request("GET", "/e", 503, None),
+    # the Elastic Common Schema
+    '{"@timestamp":"2026-11-24T14:00:00.000Z","http":{"request":{"method":"GET"},"response":'
+    '{"status_code":200}},"url":{"path":"/ecs"},"event":{"duration":1500000}}': (
+        Request("GET", "/ecs", 200, 1.5)
+    ),
+    # a length whose unit is not said is none
+    '{"time":"2026-11-24T14:00:00Z","method":"GET","url":"/u","status":200,"response_time":12}': (
+        Request("GET", "/u", 200, None)
+    ),
+    '{"time":"2026-11-24T14:00:00Z","method":"GET","url":"/u","status":200,"latency":"1.5s"}': (
+        Request("GET", "/u", 200, 1500.0)
+    ),
 }
 
 
@@ -49,7 +85,7 @@ LINES = {
 def test_a_request_is_read_from_each_format(line: str) -> None:
     head = parse(line, CLOCK)
     assert head is not None
-    assert head.at == NOW.timestamp() - 30
+    assert head.at == pytest.approx(NOW.timestamp() - 30)
     assert request_in(head) == LINES[line]
 
 
@@ -129,9 +165,7 @@ def test_nobody_asked(tmp_path: Path) -> None:
 
 
 UNKNOWN_FORMATS = {
-    "caddy": '{{"ts":"{iso}","msg":"handled request","request":{{"method":"GET","uri":"/api/x"}},'
-    '"duration":0.25,"status":500}}',
-    "nginx, other names": '{{"time":"{iso}","request":"GET /api/x HTTP/1.1","status":"500"}}',
+    "json, other names": '{{"time":"{iso}","did":"GET","what":"/api/x","result":"500"}}',
     "w3c": "{day} {clock} 10.0.0.1 GET /api/x - 443 - 10.0.0.7 curl 500 0 0 250",
     "no method": "{iso} /api/x answered 500",
 }
@@ -161,9 +195,27 @@ def test_a_format_that_is_not_understood_is_not_a_quiet_service(tmp_path: Path, 
 def test_a_format_that_was_changed_lately_is_not_a_quiet_service(tmp_path: Path) -> None:
     target = written(tmp_path / "access.log", (60.0, 200, 1.0))
     with (tmp_path / "access.log").open("a") as file:
-        file.write(lines_of(UNKNOWN_FORMATS["caddy"]))
-    with pytest.raises(BadAnswer, match="handled request"):
+        file.write(lines_of(UNKNOWN_FORMATS["json, other names"]))
+    with pytest.raises(BadAnswer, match="result"):
         logs.error_rate(target, 15)
+
+
+def test_a_share_that_is_not_understood_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    target = written(path, *((1.0, 200, 1.0) for _ in range(20)))
+    with path.open("a") as file:
+        file.write(lines_of(UNKNOWN_FORMATS["w3c"]))
+    (found,) = Measurement(target).run([logs.error_rate])
+    assert (found.status, found.value) == (Status.UNKNOWN, 0)
+    assert "20 lines of" in found.message
+
+
+def test_a_missing_access_log_does_not_hide_the_others(tmp_path: Path) -> None:
+    target = written(tmp_path / "access.log", (1.0, 500, 1.0))
+    both = target.changed(access_logs=(*target.access_logs, str(tmp_path / "other.log")))
+    (found,) = Measurement(both).run([logs.error_rate])
+    assert (found.value, found.evidence.coverage) == (100.0, "partial")
+    assert "other.log" in found.message
 
 
 def test_other_lines_hide_no_requests(tmp_path: Path) -> None:

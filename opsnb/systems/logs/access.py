@@ -1,7 +1,8 @@
 """Requests as access logs have them: how long each took, and whether it was answered.
 
 Understood are the common and the combined format of web servers, the short lines of Node's
-loggers (`GET /path 200 12.3 ms`), and JSON lines such as pino's or a plain one of nginx.
+loggers (`GET /path 200 12.3 ms`), those of AWS' load balancers, and JSON lines such as those of
+pino, nginx, Caddy, Traefik and the Elastic Common Schema.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Finding, Row, Status
@@ -32,12 +35,35 @@ _REQUEST = re.compile(
     rf"{_METHOD} (?P<path>[/*]\S*?)"
     r"(?: HTTP/[\d.]+)?\"?[\s:,]+(?P<status>[1-5]\d\d)\b(?P<rest>.*)"
 )
-_MS = re.compile(r"(\d+(?:\.\d+)?) ?ms\b")
+_TOOK = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) ?(ns|us|µs|ms|s)\b")
+_MS_EACH = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
+_BALANCER = re.compile(
+    r" \S+ \S+:\d+ (?:\S+:\d+|-) (-?[\d.]+) (-?[\d.]+) (-?[\d.]+) (?P<status>[1-5]\d\d) \S+"
+    rf" \d+ \d+ \"{_METHOD} (?P<path>\S+)"
+)
+_OF_STRING = re.compile(rf"{_METHOD} (?P<path>\S+)")
 # By its name wherever it stands: the time of an upstream (urt) may follow it.
 _NAMED_SECONDS = re.compile(r"(?<!\w)(?:request_time|rt)=\"?(\d+\.\d+)")
 _LAST_SECONDS = re.compile(r"\s(\d+\.\d{3})\"?\s*$")
 # What a web server writes of a caller that spoke no HTTP, or asked by a rare method.
-_NO_REQUEST = re.compile(r"\"[^\"]*\" [1-5]\d\d\b")
+_NO_REQUEST = re.compile(r"\"(?:[^\"\\]|\\.)*\" (?:[1-5]\d\d|000|-)(?!\d)")
+_METHODS = ("method", "request_method", "http_method", "RequestMethod", "http.request.method")
+_PATHS = (
+    *("url", "uri", "path", "request_uri", "originalUrl", "RequestPath"),
+    *("url.path", "url.original"),
+)
+_STATUSES = (
+    *("statusCode", "status", "status_code", "response_code", "DownstreamStatus"),
+    *("http.response.status_code", "code"),
+)
+# Names of a length of time, and how many ms one of it is.
+_LENGTHS = {
+    **dict.fromkeys(("responseTime", "duration_ms", "durationMs", "latency_ms", "elapsed_ms"), 1.0),
+    **dict.fromkeys(("responseTimeMs", "response_time_ms", "took_ms", "latencyMs", "ms"), 1.0),
+    **dict.fromkeys(("request_time", "duration_s", "latency_s", "request_duration"), 1000.0),
+    **dict.fromkeys(("Duration", "event.duration"), 1e-6),
+}
+_MIXED_SHARE = 0.2  # of the lines that name a method, from which on too many are not understood
 
 
 class Request(NamedTuple):
@@ -85,16 +111,34 @@ def traffic(target: Target, minutes: float) -> Traffic:
         )
     reader = WindowReader.back(host_of(target, _SYSTEM), 60 * minutes)
     found: list[Request] = []
-    for path in target.access_logs:
-        requests, strange = _requests_in(reader.lines(path), reader.clock, reader.since)
-        if strange and not requests:
-            raise BadAnswer(_SYSTEM, _not_understood(target, path, strange))
-        found += requests
+    unread: list[str] = []
+    paths = reader.paths(target.access_logs)
+    for path in paths:
+        try:
+            found += _requests_of(target, reader, path)
+        except BadAnswer as error:
+            unread.append(str(error))
+    if len(unread) == len(paths):
+        raise BadAnswer(_SYSTEM, " ".join(unread))
+    for each in unread:
+        evidence.partial(each.rstrip("."))
     return Traffic(minutes, found, reader.notes)
 
 
-def _requests_in(lines: Iterable[str], clock: Clock, since: float) -> tuple[list[Request], str]:
-    """Return the requests not older than `since`, and a line that hides some, or nothing.
+def _requests_of(target: Target, reader: WindowReader, path: str) -> list[Request]:
+    """Return the requests of one log. Raises BadAnswer when it is in an unknown format."""
+    requests, strange, count = _requests_in(reader.lines(path), reader.clock, reader.since)
+    if strange and not requests:
+        raise BadAnswer(_SYSTEM, _not_understood(target, path, strange))
+    if count > _MIXED_SHARE * (count + len(requests)):
+        evidence.partial(_not_understood(target, path, strange, count).rstrip("."))
+    return requests
+
+
+def _requests_in(
+    lines: Iterable[str], clock: Clock, since: float
+) -> tuple[list[Request], str, int]:
+    """Return the requests not older than `since`, a line that hides some, and how many name one.
 
     A service may write other lines between its requests, so these hide none as long as it was
     seen how it writes a request, and they name no method.
@@ -102,6 +146,7 @@ def _requests_in(lines: Iterable[str], clock: Clock, since: float) -> tuple[list
     found: list[Request] = []
     is_known = False
     other = asking = ""
+    count = 0
     for line in lines:
         head = parse(line, clock)
         if head is None or (head.at < since and is_known):
@@ -114,15 +159,18 @@ def _requests_in(lines: Iterable[str], clock: Clock, since: float) -> tuple[list
             found.append(request)
         elif head.fields is not None or not _NO_REQUEST.match(head.rest):
             other = line
-            asking = line if re.search(_METHOD, line) else asking
-    return found, asking or ("" if is_known else other)
+            if re.search(_METHOD, line):
+                asking, count = line, count + 1
+    return found, asking or ("" if is_known else other), count
 
 
-def _not_understood(target: Target, path: str, line: str) -> str:
+def _not_understood(target: Target, path: str, line: str, count: int = 0) -> str:
     shown = line.strip()
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    lines = f"{count:,} lines of" if count else "No line of"
+    is_one = "are requests in a format that is not" if count else "is a request in a format that is"
     return (
-        f"No line of {path} on {host_of(target, _SYSTEM).name} is a request in a format that is "
+        f"{lines} {path} on {host_of(target, _SYSTEM).name} {is_one} "
         f"understood, such as this one: {shown} - let it be written in the common or combined "
         "format, as `GET /path 200 12.3 ms` behind a time, or as JSON with method, url or uri, "
         "and status."
@@ -133,6 +181,11 @@ def request_in(head: Head) -> Request | None:
     """Return the request that a line tells of, or None."""
     if head.fields is not None:
         return _of_fields(head.fields)
+    if balancer := _BALANCER.match(head.rest):
+        spans = [float(balancer[group]) for group in (1, 2, 3)]
+        ms = 1000 * sum(spans) if min(spans) >= 0 else None  # -1: it came to no answer
+        path = urlsplit(balancer["path"])
+        return Request(balancer["method"], path.path or "/", int(balancer["status"]), ms)
     match = _REQUEST.search(head.rest)
     if match is None:
         return None
@@ -141,31 +194,64 @@ def request_in(head: Head) -> Request | None:
 
 def _ms(rest: str) -> float | None:
     """Return how long a request took by what its line says behind the status."""
-    if took := _MS.search(rest):
-        return float(took[1])
-    seconds = _NAMED_SECONDS.search(rest) or _LAST_SECONDS.search(rest)
-    return 1000 * float(seconds[1]) if seconds else None
+    if named := _NAMED_SECONDS.search(rest):
+        return 1000 * float(named[1])
+    if took := _TOOK.search(_QUOTED.sub('""', rest)):
+        return float(took[1]) * _MS_EACH[took[2]]
+    last = _LAST_SECONDS.search(rest)
+    return 1000 * float(last[1]) if last else None
 
 
 def _of_fields(fields: Mapping[str, Any]) -> Request | None:
-    asked, answered = fields.get("req") or fields, fields.get("res") or fields
+    holders = [fields, *(fields[key] for key in _HOLDERS if isinstance(fields.get(key), dict))]
+    for holder in list(holders):  # the Elastic Common Schema nests them once more
+        holders += [holder[key] for key in _HOLDERS if isinstance(holder.get(key), dict)]
+    method, path = _any(holders, _METHODS), _any(holders, _PATHS)
+    if isinstance(path, dict):
+        path = path.get("path") or path.get("original")
+    asked = next((each for each in (fields.get("request"), path) if isinstance(each, str)), "")
+    if (method is None or path is None) and (match := _OF_STRING.match(asked)):
+        method, path = match["method"], match["path"]
+    status = _any([holder for holder in holders if isinstance(holder, dict)], _STATUSES)
     try:
-        method, path = asked["method"], asked.get("url") or asked.get("uri") or asked["path"]
-        status = int(answered.get("statusCode") or answered["status"])
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        number = int(status)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return Request(str(method), str(path), status, _ms_of_fields(fields))
+    if method is None or path is None or not 100 <= number < 600:
+        return None
+    return Request(str(method), str(path), number, _ms_of_fields(fields))
 
 
-def _ms_of_fields(fields: Mapping[str, Any]) -> float | None:
-    """Return how long a request took by its JSON line; nginx writes seconds."""
-    for key, factor in (("responseTime", 1), ("duration_ms", 1), ("request_time", 1000)):
-        if key in fields:
-            return _length(fields[key], factor)
+_HOLDERS = ("req", "res", "request", "response", "http", "httpRequest", "url", "meta", "event")
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"")
+
+
+def _any(holders: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> Any:
+    for holder in holders:
+        for key in keys:
+            if holder.get(key) not in (None, ""):
+                return holder[key]
     return None
 
 
-def _length(value: Any, factor: int) -> float | None:
+def _ms_of_fields(fields: Mapping[str, Any]) -> float | None:
+    """Return how long a request took by its JSON line; None when its unit is not known."""
+    for key, factor in _LENGTHS.items():
+        if key in fields:
+            return _length(fields[key], factor)
+    event = fields.get("event")
+    if isinstance(event, dict) and "duration" in event:
+        return _length(event["duration"], 1e-6)
+    for key in ("duration", "latency", "response_time", "elapsed", "took"):
+        value = fields.get(key)
+        if isinstance(value, str) and (took := _TOOK.fullmatch(value)):
+            return float(took[1]) * _MS_EACH[took[2]]
+        if key == "duration" and str(fields.get("logger", "")).startswith("http.log"):
+            return _length(value, 1000)  # Caddy
+    return None
+
+
+def _length(value: Any, factor: float) -> float | None:
     """Return a length of time in ms; None when the log says none, such as "fast", "-" or NaN."""
     try:
         ms = factor * float(value)
@@ -186,7 +272,7 @@ def requests(target: Target, minutes: float = 15) -> Finding:
     if not times:
         what = "no request" if not seen.requests else "no time of a request"
         message = f"The access log of the last {minutes:g} minutes has {what}."
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return Finding(status=Status.OK, message=" ".join([message, *seen.notes]), rows=rows)
     p50, p95, p99 = (percentile(times, percent) for percent in (50, 95, 99))
     message = (
         f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms over {len(times):,} requests of "

@@ -33,7 +33,10 @@ _MOST_LINE = 2**16
 _MOST_MESSAGE = 1000
 _MOST_STACK = 20  # lines
 _CONTINUES = re.compile(r"\s|[}\])]|at\s|Caused by:|\.\.\. \d+ more|---|\^")
-_RAISED = re.compile(r"(?:[\w.]+: )?(?:[A-Z]\w*)?(?:Error|Exception)\b(?: \[\w+\])?:?")
+_RAISED = re.compile(
+    r"(?:Uncaught )?(?:[\w.$]+: )?[\w.$]*(?:Error|Exception)\b(?: \[\w+\])?:?"
+    r"|Traceback \(most|During handling of|The above exception|Node\.js v\d"
+)
 _CRASHES = re.compile(
     r"(?:node:|file://|/|[A-Z]:\\)[^\s:]*:\d+$|Uncaught:?$|Traceback \(most recent"
 )

@@ -332,6 +332,9 @@ class WindowReader:
                 self._first[file.identity] = block
             lines = _lines_of(block, is_first=offset == 0)
             self._last[file.identity] = lines[-_MOST_LAST:]
+            if any(_EXPORT.match(line) for line in lines):
+                self.understood.known += 1
+                continue
             self._count(lines[:: max(1, len(lines) * len(offsets) // _MOST_COUNTED)])
 
     def _count(self, lines: list[str]) -> None:
@@ -579,7 +582,7 @@ def _lines_of(block: bytes, *, is_first: bool) -> list[str]:
     lines = block.decode(encoding or "utf-8", errors="replace").split("\n")
     if not is_first:
         lines = lines[1:]
-    return lines[:-1] if len(lines) > 1 else lines
+    return lines if len(block) < _SAMPLE else lines[:-1]
 
 
 def _wide(block: bytes) -> str:

@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
 
 _LEVEL = re.compile(
     rf"""
-    ^[\s:|\[(<*-]*(?:
+    ^[\s:|\[(<*-]*(?:[\w.:-]{{1,40}}\]\s+)?(?:
         (?P<lead>(?i:{_PLAIN})|ERR(?:OR)?|FATAL|LOG|PANIC|CRIT(?:ICAL)?)(?![\w/.-])
         | (?P<titled>(?i:{ANY}))(?=\]?:(?!//)|[\])>]|\ *[|\t]|\ -\ |\ \ )
         | (?P<letter>(?-i:[EWFIDTVN]))(?=[/\])|:]\S|\]|:\ |\ (?=\S))
@@ -44,6 +44,7 @@ _LEVEL = re.compile(
     """,
     re.VERBOSE,
 )
+_PROCESS = re.compile(r"^\s*\(\d+(?: on [^)\s]+)?\):")  # as pino-pretty writes it
 _LEVEL_WITHIN = 200  # characters of a line in which its level stands
 
 _END = r"(?=\s*(?:$|[,;})\]|&\\\\]|[\w.]+[=:]))"
@@ -57,6 +58,7 @@ _ZERO = re.compile(
     rf"""
     [\w.-]*(?:errors?|err|failed|failures?|exceptions?|fatal|panic)(?:[_-]?(?:count|total|rate|s))?
     \\?["']?\s*[:=]\s*\\?(?:{_NOTHING}|["'](?:0|null|none|false|no|ok|)["'])
+    | \b(?:errors?|exceptions?|failures?)[ ]0\b(?![.\d]) | \b(?:max|min|limit)[_-]?errors?\b
     | \b(?:no|0|zero|without(?:[ ]any)?|not[ ]an?|non[- ]?|free[ ]of|ignor\w+|recovered[ ]from)
       [ ](?:\w+[ ])?(?:errors?|exceptions?|failures?)\b
     """,
@@ -107,11 +109,7 @@ def level_of(text: str) -> Verdict:
     None when there is no level.
     """
     match = _LEVEL.search(text, 0, _LEVEL_WITHIN)
-    while (
-        match
-        and match.lastgroup in ("titled", "lead")
-        and _ZERO.match(text, match.start(match.lastgroup))
-    ):
+    while match and match["titled"] and _is_none(text, match):
         match = _LEVEL.search(text, match.end(), _LEVEL_WITHIN)
     if match is None:
         return Verdict(None, text.strip(" \t\r:"))
@@ -121,8 +119,13 @@ def level_of(text: str) -> Verdict:
         if cause := _LOGFMT_ERROR.search(text):
             message = joined(message, cause[1] or cause[2] or "")
     else:
-        message = text[match.end() :]
+        message = _PROCESS.sub("", text[match.end() :])
     return Verdict(word in _SEVERE_WORDS, message.strip(" \t\r:|])>-"))
+
+
+def _is_none(text: str, match: re.Match[str]) -> bool:
+    """Say whether what looks like a level begins words such as "error: none"."""
+    return not match["titled"].isupper() and bool(_ZERO.match(text, match.start("titled")))
 
 
 def says_error(text: str) -> bool:

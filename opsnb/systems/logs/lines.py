@@ -70,6 +70,9 @@ _ISO_SYSLOG_TAG = re.compile(
 )
 _RFC5424_HEAD = re.compile(r" \S+ \S+ \S+ \S+ (?:-|(?:\[(?:[^\]\\]|\\.)*\])+) ?(?:\ufeff)?")
 _FRAME = re.compile(r":?\s{2,}(?:at\s\S|\.\.\. \d+ more)|:?\tat\s")
+_DOCKER_END = re.compile(r'",\s*"(?:stream|attrs|time)":')
+# A load balancer of AWS writes first what it was asked by.
+_BALANCER = re.compile(r"(?:https?|h2|wss?|grpcs) (?=\d{4}-\d\d-\d\dT)")
 _NEST = re.compile(r"\[Nest\] \d+ +- ")
 _WITHIN = re.compile(r"[\s:\-|]*(?=[\d\[])")
 
@@ -115,6 +118,8 @@ def parse(line: str, clock: Clock, depth: int = 0) -> Head | None:
     start = priority.end() if priority else 0
     if line.startswith("[Nest]") and (nest := _NEST.match(line)):
         start = nest.end()
+    elif line[:1] in ("h", "w", "g") and (balancer := _BALANCER.match(line)):
+        start = balancer.end()
     text = line[start:] if start else line
     stamp = stamp_of(text, clock)
     if stamp is None:
@@ -230,7 +235,7 @@ def _fields(text: str) -> dict[str, Any] | None:
 
 def _json_verdict(fields: dict[str, Any]) -> Verdict:
     message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
-    said = joined(message, _cause(fields))
+    said = joined(message.strip(), _cause(fields))
     level = _first(fields, _LEVEL_KEYS)
     if level is None and isinstance(fields.get("log"), dict):
         level = fields["log"].get("level")
@@ -313,8 +318,9 @@ def _text(value: Any) -> str:
 
 def is_part(line: str) -> bool:
     """Say whether the rest of what a container wrote stands in the next of its lines."""
-    if line.startswith('{"log":"'):
-        end = line.rfind('","stream":')
+    if line.startswith('{"log":'):
+        found = _DOCKER_END.search(line)
+        end = found.start() if found else 0
         return end > 0 and not line.endswith("\\n", 0, end)
     cri = _CRI.match(line) if " std" in line[:48] else None
     return bool(cri and cri[2] == "P")

@@ -156,7 +156,7 @@ def stamp_of(line: str, clock: Clock) -> Stamp | None:
     letter = ""
     if match is None and line[:1] in ("E", "W", "I", "F") and line[1:5].isdigit():
         match = _STAMP.match(line, 1)  # glog: the level's letter stands right before the day
-        letter = f"{line[0]} "
+        letter = f"{line[0]}:"
     if match is None:
         return _elsewhere(line, clock)
     at = _moment(match, clock)
