@@ -18,7 +18,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from opsnb.model import Finding, Row, Status, Threshold
-from opsnb.view import COLOURS, number, rows_text
+from opsnb.view import COLOURS, MOST_ROWS, number, rows_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,11 @@ class Chart:
 
 
 def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") -> Chart:
-    """Return a horizontal bar for each row, named by column `by` and stacked from `parts`."""
+    """Return a horizontal bar for each row, named by column `by` and stacked from `parts`.
+
+    Of many rows the worst are drawn, and the title says so.
+    """
+    finding, title = _worst(finding, parts, title or finding.title)
 
     def draw(axes: Axes) -> None:
         names = [_label(row[by]) for row in finding.rows]
@@ -73,7 +77,7 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
         axes.legend(ncols=len(parts), loc="upper left", bbox_to_anchor=(0, -0.16), borderpad=0)
         _limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
 
-    return _chart(title or finding.title, finding, (by, *parts), draw, rows=len(finding.rows))
+    return _chart(title, finding, (by, *parts), draw, rows=len(finding.rows))
 
 
 def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
@@ -173,7 +177,11 @@ def _date_ticks(axes: Axes) -> None:
 
 
 def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
-    """Return a bar from 0 to 100 % for each row, coloured by its status."""
+    """Return a bar from 0 to 100 % for each row, coloured by its status.
+
+    Of many rows the worst are drawn, and the title says so.
+    """
+    finding, title = _worst(finding, (percent,), title or finding.title)
 
     def draw(axes: Axes) -> None:
         names = [str(row[by]) for row in finding.rows]
@@ -189,7 +197,21 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
         axes.invert_yaxis()
         _limits(axes, limit, axes.axvline, 100)
 
-    return _chart(title or finding.title, finding, (by, percent), draw, rows=len(finding.rows))
+    return _chart(title, finding, (by, percent), draw, rows=len(finding.rows))
+
+
+def _worst(finding: Finding, parts: Sequence[str], title: str) -> tuple[Finding, str]:
+    """Return the finding with as many rows as can be read in a chart, and the chart's title."""
+    if len(finding.rows) <= MOST_ROWS:
+        return finding, title
+    is_low = finding.threshold is not None and finding.threshold.lower_is_worse
+
+    def height(row: Row) -> float:
+        return sum(float(row.get(part) or 0) for part in parts)
+
+    rows = sorted(finding.rows, key=height, reverse=not is_low)[:MOST_ROWS]
+    words = f"the {MOST_ROWS} {'lowest' if is_low else 'highest'} of {len(finding.rows)}"
+    return finding.model_copy(update={"rows": rows}), f"{title}: {words}"
 
 
 def timeline(

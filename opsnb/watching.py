@@ -28,7 +28,8 @@ class Series:
         if finding.status in (Status.UNKNOWN, Status.SKIPPED):
             return {}
         if self.by:
-            return {str(row[self.by]): float(row[self.value]) for row in finding.rows}
+            known = [row for row in finding.rows if row[self.value] is not None]
+            return {str(row[self.by]): float(row[self.value]) for row in known}
         return {} if finding.value is None else {finding.title: finding.value}
 
 

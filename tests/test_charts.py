@@ -94,3 +94,14 @@ def test_the_plain_form_is_the_numbers() -> None:
     text = charts.grid_text(drawn(finding("ai-analysis")))
     assert "Queue length" in text
     assert "ai-analysis  700      2" in text
+
+
+def test_of_many_rows_the_worst_are_drawn() -> None:
+    rows = [{"queue": f"q{n}", "waiting": n, "percent": n / 10} for n in range(300)]
+    found = Finding(title="Queue length", status=Status.OK, message="x", rows=rows)
+    chart = charts.bars(found, by="queue", parts=["waiting"])
+    assert chart.title == "Queue length: the 20 highest of 300"
+    assert "q299" in chart.text
+    assert "q279" not in chart.text
+    assert "q279" not in chart.svg
+    assert "q280" in charts.levels(found, by="queue", percent="percent").svg

@@ -52,4 +52,4 @@ def _worst_queue(finding: Finding) -> dict[str, str]:
     )
     if column is None or not finding.rows:
         return {}
-    return {"queue": str(max(finding.rows, key=lambda row: float(row[column]))["queue"])}
+    return {"queue": str(max(finding.rows, key=lambda row: float(row[column] or 0))["queue"])}

@@ -115,11 +115,11 @@ def _each_queue(runbook: str, metric: str, column: str, why: str) -> Remedies:
 
     def remedies(target: Target, finding: Finding) -> list[Remedy]:
         limit = target.threshold(metric)
-        rows = sorted(finding.rows, key=lambda row: -float(row[column]))
+        rows = sorted(finding.rows, key=lambda row: -float(row[column] or 0))
         return [
             Remedy(runbook=runbook, parameters={"queue": row["queue"]}, why=why)
             for row in rows
-            if limit.judge(row[column]) is not Status.OK
+            if row[column] is not None and limit.judge(row[column]) is not Status.OK
         ]
 
     return remedies

@@ -70,9 +70,12 @@ def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding
 def calm(target: Target) -> Finding:
     """The queues are calm"""
     found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
-    bad = [finding for finding in found if finding.status is not Status.OK]
+    bad = [finding for finding in found if finding.status in (Status.WARN, Status.CRIT)]
     if bad:
         return _missing(" ".join(finding.message for finding in bad))
+    unknown = [finding.message for finding in found if finding.status is Status.UNKNOWN]
+    if unknown:
+        return Finding(status=Status.UNKNOWN, message=" ".join(unknown))
     return Finding(status=Status.OK, message=" ".join(finding.message for finding in found))
 
 

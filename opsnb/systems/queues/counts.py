@@ -17,6 +17,7 @@ from opsnb.systems.queues.values import last_event_ms, read_fields, whole
 from opsnb.systems.queues.words import and_list, clock, shortened, span
 from opsnb.systems.queues.workers import clients, held_locks, in_words, number, why_unknown
 from opsnb.target import Target
+from opsnb.view import MOST_ROWS
 
 STATES = (
     "waiting",
@@ -57,6 +58,7 @@ def depth(target: Target) -> Finding:
         message += " and no worker"
     elif others > 1:
         message += f"; {others} queues are too long"
+    rows = _worst_first([{**row, "workers": _shown(row["workers"])} for row in rows], "waiting")
     return Finding.measured(longest["waiting"], threshold, message + ".", rows=rows)
 
 
@@ -71,7 +73,7 @@ def failures(target: Target) -> Finding:
 
     with reading(target) as session:
         found = session.run(look(session))
-    rows = [rate.row() for rate in found]
+    rows = _worst_first([rate.row() for rate in found], "failed_percent")
     threshold = target.threshold("queue_failed_percent")
     unknown = [rate for rate in found if rate.percent is None]
     for rate in unknown:
@@ -90,7 +92,7 @@ def failures(target: Target) -> Finding:
 def oldest(target: Target) -> Finding:
     """Oldest waiting job"""
     with reading(target) as session:
-        rows = session.run(each_queue(session, _next_in_line))
+        rows = _worst_first(session.run(each_queue(session, _next_in_line)), "age_s")
     waiting = [row for row in rows if row["age_s"] is not None]
     if not waiting:
         message = f"No job waits in any of {len(rows)} queues."
@@ -327,6 +329,13 @@ def _named(names: Sequence[str]) -> str:
     if len(names) <= _MOST_NAMED:
         return and_list(names)
     return f"{', '.join(names[: _MOST_NAMED - 1])} and {len(names) - _MOST_NAMED + 1} more"
+
+
+def _worst_first(rows: list[Row], column: str) -> list[Row]:
+    """Return rows in the order of their queues, or the worst first where not all are shown."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return sorted(rows, key=lambda row: -float(row[column] or 0))
 
 
 def _shown(workers: int | None) -> int | str:
