@@ -113,6 +113,16 @@ class Measurement:
         if isinstance(outcome, _CANNOT_BE_ASKED):
             self._down[check.probes] = _Down(check.name, outcome)
 
+    def _without_a_second_alarm(self, finding: Finding) -> Finding:
+        """Return `finding`, skipped when all that it blames was found to be down in this run."""
+        known = [self._down.get(self._cause(system)) for system in finding.blames]
+        causes = [one for one in known if one and isinstance(one.error, Unreachable | TimedOut)]
+        if not causes or len(causes) < len(known):
+            return finding
+        message = f"{finding.message} See {causes[0].finding}."
+        update = {"status": Status.SKIPPED, "message": message, "caused_by": causes[0].finding}
+        return finding.model_copy(update=update)
+
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
         if isinstance(outcome, Finding) and outcome.status is Status.OK:
             return outcome
@@ -127,7 +137,7 @@ class Measurement:
                 caused_by=cause.finding,
             )
         if isinstance(outcome, Finding):
-            return outcome
+            return self._without_a_second_alarm(outcome)
         return _failed(check, outcome)
 
 

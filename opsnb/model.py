@@ -183,6 +183,8 @@ class Finding(BaseModel):
     """Whether what was seen settles the question, whatever could not be seen."""
     caused_by: str | None = None
     """For `skipped`: the finding that reports the cause."""
+    blames: list[str] = Field(default_factory=list, exclude=True)
+    """The systems that are the reason; where they are reported as down, this is no alarm more."""
     share: float | None = None
     """For a cause: how much of the symptom it explains, from 0 to 1; by it causes are ranked."""
     remedies: list[Remedy] = Field(default_factory=list)

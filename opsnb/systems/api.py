@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import re
+import ssl
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx
 
 from opsnb import guard
 from opsnb.check import check
-from opsnb.errors import BadAnswer, NotConfigured, ServiceError, TimedOut, Unreachable
+from opsnb.errors import (
+    BadAnswer,
+    Misconfigured,
+    NotConfigured,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+)
 from opsnb.guard import Permit
 from opsnb.model import Finding, Row, Status, worst
 from opsnb.redaction import safe_url
+from opsnb.systems.verdict import excerpt, judge
 from opsnb.target import Target
 
 SYSTEM = "api"
@@ -38,43 +52,105 @@ def client(target: Target) -> Iterator[httpx.Client]:
             base_url=target.api.url.partition("?")[0],
             timeout=target.time_limit_s,
             trust_env=False,
-            # Reading the CA certificates takes longer than the request; plain HTTP needs none.
-            verify=target.api.url.startswith("https:"),
+            verify=_trust(target),
+            headers={"Accept-Encoding": "identity", **target.api.headers},
         ) as http:
             yield http
     except httpx.TimeoutException as error:
         message = f"{where} did not answer within {target.time_limit_s:g} s."
         raise TimedOut(SYSTEM, message) from error
+    except httpx.RemoteProtocolError as error:
+        message = f"{where} did not answer properly: {str(error).rstrip('.')}."
+        if "without sending a response" in message:
+            raise Unreachable(SYSTEM, message) from error
+        raise BadAnswer(SYSTEM, message) from error
     except httpx.TransportError as error:
-        reason = _reason(error)
+        reason = _reason(error, target)
         raise Unreachable(SYSTEM, f"{where} cannot be reached: {reason}.") from error
     except httpx.HTTPError as error:
         raise BadAnswer(SYSTEM, f"{where} did not answer properly: {error}.") from error
 
 
+def _trust(target: Target) -> ssl.SSLContext | bool:
+    """Return what certificates of the API are verified by. Raises Misconfigured."""
+    if not target.api.url.startswith("https:") or not target.api.verify:
+        return False  # reading the authorities takes longer than a request; plain HTTP needs none
+    try:
+        return _authorities(target.api.ca, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Misconfigured(
+            SYSTEM,
+            f'The authority of {_table(target)}, ca = "{target.api.ca}", cannot be read: '
+            f"{reason.rstrip('.')}.",
+        ) from error
+
+
+@functools.cache
+def _authorities(ca: str, *_: str | None) -> ssl.SSLContext:
+    """Return the machine's authorities, those that the environment names, and `ca`."""
+    context = ssl.create_default_context()  # which reads SSL_CERT_FILE and SSL_CERT_DIR
+    if not any(_):
+        context.load_verify_locations(certifi.where())
+    if ca:
+        folder = Path(ca).is_dir()
+        context.load_verify_locations(None if folder else ca, ca if folder else None)
+    return context
+
+
+def _table(target: Target) -> str:
+    return f"[targets.{target.name}.api]"
+
+
 @check(probes=SYSTEM)
 def health(target: Target) -> Finding:
     """API health"""
+    if not target.api.health:
+        return Finding(status=Status.SKIPPED, message=_no_health(target))
     with client(target) as http:
         clock = time.perf_counter()
-        answer = _get(http, "/health")
+        answer = _get(http, target.api.health)
         took_ms = (time.perf_counter() - clock) * 1000
-    if answer.status_code != httpx.codes.OK:
-        message = f"GET /health answered {answer.status_code} instead of 200: {_excerpt(answer)}"
-        return Finding(status=Status.CRIT, message=message)
+    found = judge(answer, target.api.health, _table(target))
+    message = found.message
+    if found.status is Status.OK:
+        message = f"{message.rstrip('.')} in {took_ms:.0f} ms."
     return Finding(
-        status=Status.OK,
-        message=f"GET /health answered 200 in {took_ms:.0f} ms.",
-        rows=_facts(answer),
+        status=found.status, message=message, rows=_facts(found.facts), blames=_blamed(found.blamed)
     )
 
 
+def _no_health(target: Target) -> str:
+    return f"{_table(target)} has no health: the service's health is not asked for."
+
+
+# The systems that a service may speak of by other names.
+_SYSTEMS = {
+    "redis": re.compile(r"(?i)redis|valkey|cache|queue|bull"),
+    "database": re.compile(r"(?i)postgres|database|\bdb\b|\bpg\b|sql|prisma|drizzle"),
+}
+
+
+def _blamed(parts: tuple[str, ...]) -> list[str]:
+    """Return the systems that the service blames; none when it blames anything else as well."""
+    found = []
+    for part in parts:
+        system = next((name for name, words in _SYSTEMS.items() if words.search(part)), "")
+        if not system:
+            return []
+        found.append(system)
+    return found
+
+
 def wait_until_well(target: Target, seconds: float) -> str:
-    """Wait until GET /health answers 200, and return what it said. Raises ServiceError."""
+    """Wait until the health check is well, and return what it said. Raises ServiceError.
+
+    Where there is none, any answer of the API will do.
+    """
     ends = time.monotonic() + seconds
     while True:
         try:
-            found = health(target)
+            found = health(target) if target.api.health else _any_answer(target)
         except ServiceError:
             if time.monotonic() > ends:
                 raise
@@ -86,9 +162,18 @@ def wait_until_well(target: Target, seconds: float) -> str:
         time.sleep(_POLL_S)
 
 
+def _any_answer(target: Target) -> Finding:
+    """Return that the API answers, whatever it says to GET /."""
+    with client(target) as http:
+        code = _get(http, "/").status_code
+    return Finding(status=Status.OK, message=f"The API answers (GET / with {code}).")
+
+
 @check(needs=(SYSTEM,))
 def latency(target: Target, samples: int = 10) -> Finding:
     """API response time"""
+    if not target.api.health:
+        return Finding(status=Status.SKIPPED, message=_no_health(target))
     times_ms = _sample(target, samples)
     median, p95 = percentile(times_ms, 50), percentile(times_ms, 95)
     by_median = Finding.measured(median, target.threshold("api_response_ms"), "")
@@ -99,7 +184,7 @@ def latency(target: Target, samples: int = 10) -> Finding:
         update={
             "status": worst([by_median.status, by_p95.status]),
             "message": f"p50 {median:.0f} ms, p95 {p95:.0f} ms over {len(times_ms)} samples "
-            f"of GET /health.",
+            f"of GET {target.api.health}.",
             "rows": _samples(times_ms),
         }
     )
@@ -108,13 +193,15 @@ def latency(target: Target, samples: int = 10) -> Finding:
 @check(needs=(SYSTEM,))
 def p95(target: Target, samples: int = 20) -> Finding:
     """API response time, P95"""
+    if not target.api.health:
+        return Finding(status=Status.SKIPPED, message=_no_health(target))
     times_ms = _sample(target, samples)
     middle, high, highest = (percentile(times_ms, percent) for percent in (50, 95, 99))
     return Finding.measured(
         round(high, 1),
         target.threshold("api_p95_ms"),
         f"p50 {middle:.0f} ms, p95 {high:.0f} ms, p99 {highest:.0f} ms over {len(times_ms)} "
-        "samples of GET /health.",
+        f"samples of GET {target.api.health}.",
         rows=_samples(times_ms),
     )
 
@@ -122,12 +209,16 @@ def p95(target: Target, samples: int = 20) -> Finding:
 @check(needs=(SYSTEM, "queues"))
 def queue_stats(target: Target) -> Finding:
     """Queue stats of the API"""
+    path = target.api.queue_stats
+    if not path:
+        message = f"{_table(target)} has no queue_stats: the API is not asked for its queues."
+        return Finding(status=Status.SKIPPED, message=message)
     with client(target) as http:
-        answer = _get(http, "/api/queue/stats")
-    if answer.status_code != httpx.codes.OK:
-        message = f"GET /api/queue/stats answered {answer.status_code}: {_excerpt(answer)}"
-        return Finding(status=Status.CRIT, message=message)
-    rows = _queues(answer)
+        answer = _get(http, path)
+    if not answer.is_success:
+        status = Status.CRIT if answer.is_server_error else Status.UNKNOWN
+        return Finding(status=status, message=_no_stats(answer, target))
+    rows = _queues(answer, path)
     names = {str(row.get("name")) for row in rows}
     missing = [name for name in target.queues.names if name not in names]
     paused = [str(row.get("name")) for row in rows if row.get("paused")]
@@ -141,12 +232,31 @@ def queue_stats(target: Target) -> Finding:
     return Finding(status=status, message=message, rows=rows)
 
 
+def _no_stats(answer: httpx.Response, target: Target) -> str:
+    """Return why the API reports no queues, and how to fix it."""
+    code, path = answer.status_code, target.api.queue_stats
+    head = f"GET {path} answered {code}"
+    if code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+        return f'{head}: the API has none; set queue_stats = "" in {_table(target)}.'
+    if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        fix = f'set headers = {{ Authorization = "..." }} in {_table(target)}'
+        return f"{head}: it asks for a login; {fix}."
+    if answer.has_redirect_location:
+        where = answer.request.url.join(answer.headers["location"])
+        return f"{head}: it redirects to {where}; set api_url to where it leads."
+    return f"{head}: {excerpt(answer.text)}"
+
+
 def queue_names(target: Target) -> list[str]:
     """Return the queues that the API serves. Raises ServiceError."""
+    path = target.api.queue_stats
+    if not path:
+        raise NotConfigured(SYSTEM, f"{_table(target)} has no queue_stats.")
     with client(target) as http:
-        answer = _get(http, "/api/queue/stats")
-    _demand_success(answer)
-    return [str(row.get("name")) for row in _queues(answer)]
+        answer = _get(http, path)
+    if not answer.is_success:
+        raise BadAnswer(SYSTEM, _no_stats(answer, target))
+    return [str(row.get("name")) for row in _queues(answer, path)]
 
 
 def post(
@@ -190,30 +300,45 @@ def _get(http: httpx.Client, path: str) -> httpx.Response:
                 raise BadAnswer(SYSTEM, f"GET {path} answers more than {_MOST_BYTES:,} bytes.")
             if time.monotonic() > ends:
                 raise TimedOut(SYSTEM, f"GET {path} was not answered whole in {limit_s:g} s.")
+    headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
     return httpx.Response(
-        answer.status_code, headers={}, content=bytes(body), request=answer.request
+        answer.status_code, headers=headers, content=bytes(body), request=answer.request
     )
 
 
+_KEPT = ("content-type", "location", "retry-after")
+
+
 def _sample(target: Target, samples: int) -> list[float]:
-    """Return the response times of GET /health in ms, over one connection as a client keeps it."""
+    """Return the response times of the health check in ms, over one connection as a client has it.
+
+    Raises BadAnswer when what answers is not the service: the time that takes says nothing.
+    """
     times_ms: list[float] = []
+    path = target.api.health
     with client(target) as http:
-        _get(http, "/health")  # the connection is made outside the measurement
+        _demand_answer(_get(http, path), target)  # the connection is made before the measurement
         ends = time.monotonic() + _SAMPLING_S
         while len(times_ms) < samples and (not times_ms or time.monotonic() < ends):
             clock = time.perf_counter()
-            _get(http, "/health")
+            answer = _get(http, path)
             times_ms.append((time.perf_counter() - clock) * 1000)
+            _demand_answer(answer, target)
     return times_ms
+
+
+def _demand_answer(answer: httpx.Response, target: Target) -> None:
+    found = judge(answer, target.api.health, _table(target))
+    if not found.is_answer:
+        raise BadAnswer(SYSTEM, f"Not measured: {found.message}")
 
 
 def _samples(times_ms: list[float]) -> list[Row]:
     return [{"sample": number, "ms": round(ms, 2)} for number, ms in enumerate(times_ms, 1)]
 
 
-def _queues(answer: httpx.Response) -> list[Row]:
-    """Return one row a queue from the body of /api/queue/stats.
+def _queues(answer: httpx.Response, path: str) -> list[Row]:
+    """Return one row a queue from the body of the queues' path.
 
     Services differ in how they wrap it: a list, `{"queues": [...]}`, or a table by name.
     """
@@ -226,21 +351,13 @@ def _queues(answer: httpx.Response) -> list[Row]:
         or not isinstance(found, list)
         or not all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in found)
     ):
-        raise BadAnswer(SYSTEM, "GET /api/queue/stats answered without a list of queues.")
+        raise BadAnswer(SYSTEM, f"GET {path} answered without a list of queues.")
     return found
 
 
-def _facts(answer: httpx.Response) -> list[Row]:
-    """Return what /health says of itself, one row a fact; its body is free to be anything."""
-    try:
-        body = answer.json()
-    except (ValueError, RecursionError):
-        return []
-    return [{"fact": name, "value": _flat(value)} for name, value in _items(body)]
-
-
-def _items(body: Any) -> list[tuple[str, Any]]:
-    return list(body.items()) if isinstance(body, dict) else []
+def _facts(body: dict[str, Any]) -> list[Row]:
+    """Return what the health check says of itself, one row a fact."""
+    return [{"fact": name, "value": _flat(value)} for name, value in body.items()]
 
 
 def _flat(value: Any) -> str:
@@ -253,7 +370,7 @@ def _demand_success(answer: httpx.Response) -> None:
     if not answer.is_success:
         request = answer.request
         message = f"{request.method} {request.url.path} answered {answer.status_code}: "
-        raise BadAnswer(SYSTEM, message + _excerpt(answer))
+        raise BadAnswer(SYSTEM, message + excerpt(answer.text))
 
 
 def _json(answer: httpx.Response) -> Any:
@@ -263,12 +380,16 @@ def _json(answer: httpx.Response) -> Any:
         raise BadAnswer(SYSTEM, f"{answer.request.url.path} answered no JSON.") from error
 
 
-def _excerpt(answer: httpx.Response) -> str:
-    text = " ".join(answer.text.split())
-    return (text[:157] + "..." if len(text) > 160 else text) or "(empty)"
-
-
-def _reason(error: httpx.TransportError) -> str:
+def _reason(error: httpx.TransportError, target: Target) -> str:
     """Return the operating system's words for `error`, without its number."""
     text = str(error) or type(error).__name__
-    return text.partition("] ")[2] or text
+    text = text.partition("] ")[2] or text
+    text = text.partition(" (_ssl")[0]
+    if "issuer certificate" in text or "self-signed" in text or "self signed" in text:
+        text += (
+            '; name the authority that signed its certificate: ca = "/path/ca.pem" in '
+            f"{_table(target)}, or set SSL_CERT_FILE"
+        )
+    elif "wrong version number" in text or "record layer failure" in text:
+        text += "; it does not speak TLS there: write http:// in api_url, or name its TLS port"
+    return text

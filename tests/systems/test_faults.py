@@ -51,6 +51,7 @@ NAMED_BY = {
     "log-errors": {"logs.errors"},
 }
 ON_REDIS = {
+    "api.health",  # which says that it is degraded
     "api.queue_stats",
     "queues.depth",
     "queues.failures",
@@ -59,6 +60,7 @@ ON_REDIS = {
     "cache.hit_rate",
 }
 ON_POSTGRES = {
+    "api.health",
     "repair.integrity",
     "slowness.blocked",
     "database.connections",
