@@ -6,6 +6,7 @@ can explain, and which runbook goes on from there.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from dataclasses import replace
 from opsnb.check import Check, check
 from opsnb.diagnosis import slowness
 from opsnb.diagnosis.outage import CLEAR
-from opsnb.errors import ServiceError
+from opsnb.errors import NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
 from opsnb.target import Target
@@ -28,8 +29,13 @@ Remedies = Callable[[Target, Finding], list[Remedy]]
 
 @check(needs=(host.SYSTEM,))
 def load(target: Target) -> Finding:
-    """The machine is busy"""
+    """Machine busy
+
+    Load counts all that runs on the machine: a container with a limit is judged by that instead.
+    """
     (row,) = host.reachable(target).rows
+    if row["limit_cores"]:
+        return host.cpu(target)
     each = row["load_1m"] / row["cores"]
     before = row["load_15m"] / row["cores"]
     message = (
@@ -42,12 +48,16 @@ def load(target: Target) -> Finding:
 
 @check(needs=(api.SYSTEM, cache.SYSTEM, database.SYSTEM), limit_s=30.0)
 def api_itself(target: Target) -> Finding:
-    """The API itself is slow"""
+    """API itself slow"""
     found = api.latency(target)
-    others = {"Redis": _ping_ms(cache.ping, target), "PostgreSQL": _ping_ms(database.ping, target)}
-    known = {name: ms for name, ms in others.items() if ms is not None}
-    said = ", ".join(f"{name} {ms:.1f} ms" for name, ms in known.items())
-    message = f"{found.message} What it stands on answers in: {said or 'not at all'}."
+    pings = {"Redis": cache.ping, "PostgreSQL": database.ping}
+    asked = {name: _ping_ms(ping, target) for name, ping in pings.items()}
+    known = {name: ms for name, ms in asked.items() if ms is not None}
+    said = ", ".join(
+        f"{name} {'does not answer' if ms == math.inf else f'{ms:.1f} ms'}"
+        for name, ms in known.items()
+    )
+    message = f"{found.message} Its dependencies: {said}." if said else found.message
     if found.status is Status.OK or any(ms > _QUICK_MS for ms in known.values()):
         return Finding(status=Status.OK, message=message)
     names = _process_names(target)
@@ -75,11 +85,13 @@ def api_itself(target: Target) -> Finding:
 
 
 def _ping_ms(ping: Check[[]], target: Target) -> float | None:
-    """Return the median time of an answer in ms; None when there is none."""
+    """Return the median time of an answer in ms, inf without one; None where there is no system."""
     try:
         return statistics.median(ping(target).value or 0.0 for _ in range(_PINGS))
-    except ServiceError:
+    except NotConfigured:
         return None
+    except ServiceError:
+        return math.inf
 
 
 def _process_names(target: Target) -> list[str]:

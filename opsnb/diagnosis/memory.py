@@ -1,4 +1,4 @@
-"""What takes the memory: a process that leaks or is merely large, Redis, PostgreSQL, or others.
+"""What uses the memory: a process, with a leak or without, Redis, PostgreSQL, or others.
 
 Handbook, section 5.4. A leak shows as growth while it is watched, or, when it is slow, over the
 records of the daily check; V8 names neither the heap's owner nor the leak itself.
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from opsnb.check import check
 from opsnb.diagnosis.reading import Reading
-from opsnb.errors import BadAnswer
+from opsnb.errors import BadAnswer, ServiceError
 from opsnb.history import results
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import cache, database, host, processes
@@ -45,6 +45,8 @@ class Seen:
     total: int
     available: int
     is_short: bool
+    missing: ServiceError | None = None
+    """Why no process could be watched; the machine's memory is known all the same."""
 
 
 def watch(seconds: float) -> Reading[Seen]:
@@ -53,40 +55,60 @@ def watch(seconds: float) -> Reading[Seen]:
 
 
 def _look(target: Target, seconds: float) -> Seen:
-    try:
-        growths = processes.growth(target, seconds)
-    except DaemonGone as error:
-        raise BadAnswer(processes.SYSTEM, f"{error} Start it: incidents/service_down.") from error
+    growths, missing = _growths(target, seconds)
     found = host.memory(target)
     ram = found.rows[0]
     short = found.status is not Status.OK
-    return Seen(seconds, growths, ram["size_bytes"], ram["free_bytes"], short)
+    return Seen(seconds, growths, ram["size_bytes"], ram["free_bytes"], short, missing)
+
+
+def _growths(target: Target, seconds: float) -> tuple[list[Growth], ServiceError | None]:
+    """Return the processes while they were watched, or why none could be."""
+    try:
+        growths = processes.growth(target, seconds)
+    except DaemonGone as error:
+        message = f"{error} Start it: opsnb run incidents/service_down -t {target.name} --apply"
+        return [], BadAnswer(processes.SYSTEM, message)
+    except ServiceError as error:
+        return [], error
+    if growths:
+        return growths, None
+    return [], BadAnswer(
+        processes.SYSTEM, "No process of the service was up, and measured, all the time."
+    )
+
+
+def _watched(seen: Seen) -> list[Growth]:
+    """Return the processes that were watched. Raises ServiceError when there is none."""
+    if seen.missing:
+        raise seen.missing
+    return seen.growths
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def course(target: Target, watched: Reading[Seen]) -> Finding:
     """Memory of the processes while they were watched"""
     seen = watched.of(target)
-    looks = zip(*(each.samples for each in seen.growths), strict=True)
+    growths = _watched(seen)
+    looks = zip(*(each.samples for each in growths), strict=True)
     rows: list[Row] = [
         {
             "s": round(look[0][0], 1),
-            **{each.label: _mib(size) for each, (_, size) in zip(seen.growths, look, strict=True)},
+            **{each.label: _mib(size) for each, (_, size) in zip(growths, look, strict=True)},
         }
         for look in looks
     ]
-    sizes = ", ".join(f"{each.label} {_mib(each.samples[-1][1]):g} MiB" for each in seen.growths)
-    return Finding(
-        status=Status.OK, message=f"{sizes or 'No process is up'}.", unit="MiB", rows=rows
-    )
+    sizes = ", ".join(f"{each.label} {_mib(each.samples[-1][1]):g} MiB" for each in growths)
+    return Finding(status=Status.OK, message=f"{sizes}.", unit="MiB", rows=rows)
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def leaking(target: Target, watched: Reading[Seen]) -> Finding:
-    """A process grows without end"""
+    """Memory leak"""
     seen = watched.of(target)
-    rows = [_growth_row(each) for each in seen.growths]
-    found = [(each, line) for each in seen.growths if (line := each.trend) and line.least > _LEAK]
+    growths = _watched(seen)
+    rows = [_growth_row(each) for each in growths]
+    found = [(each, line) for each in growths if (line := each.trend) and line.least > _LEAK]
     if not found:
         message = (
             f"Watched for {span(seen.seconds)}, no process grows by {_a_minute(_LEAK)} or more."
@@ -108,7 +130,7 @@ def leaking(target: Target, watched: Reading[Seen]) -> Finding:
 
 @check(needs=_SYSTEMS, limit_s=30.0)
 def creeping(target: Target) -> Finding:
-    """A process grows from day to day"""
+    """Slow memory leak"""
     at = time.time()
     recorded = _recorded(target, at - _RECORDS_S)
     rows, found = [], []
@@ -145,9 +167,9 @@ def creeping(target: Target) -> Finding:
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
-    """V8's heap is full"""
+    """V8 heap full"""
     rows, full = [], []
-    for each in watched.of(target).growths:
+    for each in _watched(watched.of(target)):
         used, limit = each.process.heap_bytes, each.process.heap_limit_bytes
         if used is None:
             continue
@@ -163,7 +185,7 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
         if percent is not None and percent > _HEAP_PERCENT:
             full.append((percent, each))
     if not rows:
-        return Finding(status=Status.OK, message="No process tells its manager of a V8 heap.")
+        return Finding(status=Status.OK, message="No process reports a V8 heap to its manager.")
     if not full:
         unbounded = all(row["limit_mib"] is None for row in rows)
         told = "none was started with a limit of its own" if unbounded else "none is near its limit"
@@ -183,20 +205,23 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
-    """The service is merely large"""
+    """Service uses much memory, without a leak"""
     seen = watched.of(target)
-    used = sum(each.samples[-1][1] for each in seen.growths)
-    message = f"The service's {len(seen.growths)} processes take {_mib(used):,.0f} MiB"
+    growths = _watched(seen)
+    used = sum(each.samples[-1][1] for each in growths)
+    message = f"The service's {len(growths)} processes take {_mib(used):,.0f} MiB"
     advice = "Run fewer of them, or give the machine more."
-    rows = [_growth_row(each) for each in seen.growths]
+    rows = [_growth_row(each) for each in growths]
     return _of_all(seen, used, percent, message, advice).model_copy(update={"rows": rows})
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
-    """Another program takes the memory"""
+    """Another program using the memory"""
     seen, found = watched.of(target), processes.largest(target)
-    other = next(row for row in found.rows if row["program"] not in _OWN_PROGRAMS)
+    other = next((row for row in found.rows if row["program"] not in _OWN_PROGRAMS), None)
+    if other is None:
+        return Finding(status=Status.OK, message="No other program takes much.", rows=found.rows)
     size = other["memory_bytes"]
     message = f"Of the other programs {other['program']} takes most, {_mib(size):,.0f} MiB"
     judged = _of_all(seen, size, percent, message, "Ask whose it is before it is ended.")
@@ -205,7 +230,7 @@ def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCE
 
 @check(needs=(*_SYSTEMS, database.SYSTEM), limit_s=_WATCHING_LIMIT_S)
 def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
-    """PostgreSQL's sessions take the memory"""
+    """Memory used by PostgreSQL's sessions"""
     use = database.memory_use(target)
     message = (
         f"PostgreSQL may take {_mib(use.most):,.0f} MiB ({_mib(use.shared):,.0f} shared, and "
@@ -221,7 +246,7 @@ def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PER
 
 @check(needs=(*_SYSTEMS, cache.SYSTEM))
 def redis(target: Target) -> Finding:
-    """Redis takes the memory"""
+    """Memory used by Redis"""
     found = cache.memory(target)
     if found.status not in (Status.WARN, Status.CRIT):
         return found

@@ -21,13 +21,13 @@ _BLOCKS = (Status.CRIT, Status.UNKNOWN)
 @check()
 def reviewed(_: Target, by: str) -> Finding:
     """Code is reviewed and approved"""
-    return _ticked(by, "Nobody has said so.", "reviewed_by")
+    return _ticked(by, "Not confirmed.", "reviewed_by")
 
 
 @check()
 def announced(_: Target, by: str) -> Finding:
     """Stakeholders are notified"""
-    return _ticked(by, "Nobody has said so.", "announced_by")
+    return _ticked(by, "Not confirmed.", "announced_by")
 
 
 @check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S)
@@ -55,6 +55,8 @@ def migrations(target: Target, by: str) -> Finding:
 @check(needs=(database.SYSTEM,))
 def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding:
     """A backup is fresh"""
+    if not target.database.url:
+        return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
     remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
     whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
     if not whole:
@@ -69,6 +71,8 @@ def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding
 @check(needs=(queues.SYSTEM,))
 def calm(target: Target) -> Finding:
     """The queues are calm"""
+    if not target.queues.url:
+        return Finding(status=Status.OK, message=f"Target {target.name} names no queues.")
     found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
     bad = [finding for finding in found if finding.status in (Status.WARN, Status.CRIT)]
     if bad:
@@ -82,15 +86,16 @@ def calm(target: Target) -> Finding:
 @check()
 def alerts(target: Target, by: str) -> Finding:
     """Monitoring is configured"""
+    config = load_config()
     rows: list[Row] = [
         {"schedule": each.name, "runbook": each.runbook, "cron": each.cron}
-        for each in load_config().schedules
-        if target.name in each.targets
+        for each in config.schedules
+        if target.name in config.matching(each.targets)
     ]
     if not rows:
-        return _ticked(by, f"No schedule of opsnb.toml looks at {target.name}.", "watched_by")
+        return _ticked(by, f"No schedule of opsnb.toml checks {target.name}.", "watched_by")
     names = ", ".join(row["schedule"] for row in rows)
-    return Finding(status=Status.OK, message=f"Schedules look at it: {names}.", rows=rows)
+    return Finding(status=Status.OK, message=f"Checked on schedule: {names}.", rows=rows)
 
 
 @check(needs=(host.SYSTEM,))
@@ -100,7 +105,7 @@ def rollback(target: Target) -> Finding:
     if found.status is not Status.OK:
         return found
     if not target.deploy.go_back:
-        return _missing(f"[targets.{target.name}.deploy] names no go_back.")
+        return _missing(f"`go_back` is not configured in [targets.{target.name}.deploy].")
     how = "with its migration" if target.deploy.migrate_down else "migrations by the backup alone"
     return found.model_copy(update={"message": f"{found.message} It can be gone back to, {how}."})
 
@@ -131,8 +136,8 @@ def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "")
 def _ticked(by: str, otherwise: str, parameter: str) -> Finding:
     """Return whether a person has said so, in place of a measurement."""
     if name := by.strip(" -"):
-        return Finding(status=Status.OK, message=f"{name} says so.")
-    return _missing(f"{otherwise} Who knows it gives a name: -p {parameter}=NAME.")
+        return Finding(status=Status.OK, message=f"Confirmed by {name}.")
+    return _missing(f"{otherwise} If you know: -p {parameter}=NAME.")
 
 
 def _missing(message: str, *remedies: Remedy) -> Finding:

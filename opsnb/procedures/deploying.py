@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
@@ -19,6 +20,7 @@ from opsnb.procedures.releases import Change, changes, release_before, unfinishe
 from opsnb.procedures.steps import Step, Steps, words
 from opsnb.systems import api, deploy, queues
 from opsnb.systems.host import SYSTEM as HOST
+from opsnb.systems.host import ProgramFailed
 from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
 from opsnb.systems.queues.words import and_list
 from opsnb.target import Target
@@ -132,7 +134,7 @@ def left_paused(target: Target) -> Finding:
         return Finding(status=Status.OK, message="No deployment has left a queue paused.")
     return Finding(
         status=Status.WARN,
-        message=f"A deployment that was cut off has left {and_list(left)} paused; continue it, or "
+        message=f"An interrupted deployment has left {and_list(left)} paused; continue it, or "
         "resume them.",
         rows=[{"queue": queue} for queue in left],
         remedies=[
@@ -155,18 +157,35 @@ class _Change:
     def plan(self, summary: str, undo: str, terms: dict[str, str], remedies: list[Remedy]) -> Plan:
         """Return its plan; `remedies` are offered when it did not come to its end."""
         target, settings = self.target, self.target.deploy
-        names = queues.queues_of(target)
-        left = held(target, names, REASON)
+        names = _queues(target)
+        left = held(target, names, REASON) if names else []
         hold = _Hold(target, to_hold(target, names, left))
         steps = Steps(
             [
-                Step("pause the queues", "POST /api/queue/pause-all", hold.pause, anew=True),
-                Step("wait for active jobs", "", self._wait(hold), anew=True),
+                Step(
+                    "pause the queues",
+                    "POST /api/queue/pause-all",
+                    hold.pause,
+                    anew=True,
+                    is_there=bool(names),
+                ),
+                Step("wait for active jobs", "", self._wait(hold), anew=True, is_there=bool(names)),
                 *self.change,
-                _command(target, "restart", settings.restart),
-                Step("wait until it answers", "GET /health", self._answers),
+                _command(target, "restart", deploy.restart(target)),
+                Step(
+                    "wait until it answers",
+                    f"GET {target.api.health}",
+                    self._answers,
+                    is_there=bool(target.api.url and target.api.health),
+                ),
                 _command(target, "smoke test", settings.smoke),
-                Step("resume the queues", "POST /api/queue/resume-all", hold.resume, anew=True),
+                Step(
+                    "resume the queues",
+                    "POST /api/queue/resume-all",
+                    hold.resume,
+                    anew=True,
+                    is_there=bool(names),
+                ),
             ],
             self.former,
         )
@@ -177,7 +196,7 @@ class _Change:
 
         if left:
             verb = "was" if len(left) == 1 else "were"
-            summary += f" {and_list(left)} {verb} left paused by one that was cut off."
+            summary += f" {and_list(left)} {verb} left paused by an interrupted one."
         if hold.names:
             summary += f" Meanwhile paused: {and_list(hold.names)}."
         return Plan(
@@ -209,12 +228,17 @@ def _command(target: Target, name: str, command: Sequence[str], **filled: str) -
     """Return the step of a command; one that the service does not have says so."""
 
     def do(permit: Permit) -> str:
-        return deploy.do(target, permit, command, **filled) if command else "not configured"
+        return deploy.do(target, permit, command, **filled)
 
     shown = words(command)
     for key, value in filled.items():
         shown = shown.replace(f"'{{{key}}}'", value)
-    return Step(name, shown, do)
+    return Step(name, shown, do, is_there=bool(command))
+
+
+def _queues(target: Target) -> list[str]:
+    """Return the queues that are held meanwhile; a service without Redis has none."""
+    return queues.queues_of(target) if target.queues.url else []
 
 
 def _demand_clean(target: Target) -> None:
@@ -241,7 +265,16 @@ def _release_before(target: Target, past: Sequence[Change], at: str) -> str:
     if left and left.runbook == DEPLOY:
         return left.before
     if not past:
-        return deploy.release_before(target)
+        try:
+            before = deploy.release_before(target)
+        except ProgramFailed as error:
+            raise Refused(
+                f"Neither records nor the working copy know a release before {at} ({error.said}); "
+                "name one: -p release=NAME"
+            ) from error
+        if not before or before == at:
+            raise Refused(f"No release before {at} is known; name one: -p release=NAME")
+        return before
     if before := release_before(past, at):
         return before
     raise Refused(f"The records know of no release before {at}; name one: -p release=NAME")
@@ -251,12 +284,21 @@ def _effect(
     target: Target, steps: Steps, names: Sequence[str], before: str, remedies: list[Remedy]
 ) -> Finding:
     at, words = deploy.release(target), []
-    paused = sorted(set(names) - set(running(target, names)))
+    paused = sorted(set(names) - set(running(target, names))) if names else []
     stopped = steps.stopped_at
     if stopped:
-        words.append(f"It stopped at '{stopped['step']}': {stopped['said'] or 'it was cut off'}.")
+        words.append(f"It stopped at '{stopped['step']}': {stopped['said'] or 'interrupted'}.")
     words.append(f"{at} is there, {before} was before.")
-    words.append(f"Still paused: {and_list(paused)}." if paused else "No queue was left paused.")
+    if names:
+        words.append(
+            f"Still paused: {and_list(paused)}." if paused else "No queue was left paused."
+        )
+    if steps.skipped:
+        words.append(f"Not configured, so not done: {and_list(steps.skipped)}.")
+    if {"wait until it answers", "smoke test"} <= set(steps.skipped):
+        evidence.partial(
+            "whether the service works now, for neither api.health nor deploy.smoke is configured"
+        )
     bad = bool(stopped or paused)
     return Finding(
         status=Status.CRIT if bad else Status.OK,

@@ -13,6 +13,7 @@ from opsnb.guard import Permit, require
 from opsnb.model import ActionRecord, Row
 
 _DONE = "done"
+_SKIPPED = "not configured"
 _SAID = 160
 _ANSI = re.compile(r"\x1b\[[\d;]*m")
 
@@ -26,6 +27,8 @@ class Step:
     do: Callable[[Permit], str | None]
     anew: bool = False
     """Whether it is repeated by a run that continues, though it was done."""
+    is_there: bool = True
+    """False for one that this service does not have: it is shown, and never counts as done."""
 
 
 class Steps:
@@ -36,13 +39,13 @@ class Steps:
 
     def __init__(self, steps: Sequence[Step], former: ActionRecord | None) -> None:
         before = {row["step"]: row for row in former.sample} if former else {}
-        is_over = all(row["state"] == _DONE for row in before.values())
+        is_over = all(row["state"] in (_DONE, _SKIPPED) for row in before.values())
         self.steps = steps
         self.rows: list[Row] = [
             {
                 "step": step.name,
                 "command": step.command,
-                "state": "to do",
+                "state": "to do" if step.is_there else _SKIPPED,
                 "took_s": None,
                 "said": "",
             }
@@ -62,7 +65,12 @@ class Steps:
     @property
     def left(self) -> list[str]:
         """The names of those that are not done."""
-        return [row["step"] for row in self.rows if row["state"] != _DONE]
+        return [row["step"] for row in self.rows if row["state"] not in (_DONE, _SKIPPED)]
+
+    @property
+    def skipped(self) -> list[str]:
+        """The names of those that this service does not have."""
+        return [row["step"] for row in self.rows if row["state"] == _SKIPPED]
 
     @property
     def stopped_at(self) -> Row | None:
@@ -74,7 +82,7 @@ class Steps:
         """Do what is left, in its order; yields before and after each how many are done."""
         require(permit)
         for step, row in zip(self.steps, self.rows, strict=True):
-            if row["state"] == _DONE:
+            if row["state"] in (_DONE, _SKIPPED):
                 continue
             row["state"] = "under way"
             yield self.done

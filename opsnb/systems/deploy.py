@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import httpx
 
 from opsnb.check import check
-from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.errors import BadAnswer, Misconfigured, NotConfigured
 from opsnb.guard import Permit, require
 from opsnb.model import Finding, Row, Status
-from opsnb.systems import api
+from opsnb.systems import api, processes
 from opsnb.systems.host import SYSTEM as HOST
-from opsnb.systems.host import ProgramFailed, host_of
+from opsnb.systems.host import ProgramFailed, ProgramMissing, host_of
 from opsnb.target import Target
 
 SYSTEM = "deploy"
@@ -32,6 +32,31 @@ def release(target: Target) -> str:
 def release_before(target: Target) -> str:
     """Return which release was there before, as the working copy knows it. Raises BadAnswer."""
     return _read(target, target.deploy.before)
+
+
+def restart(target: Target) -> Sequence[str]:
+    """Return the command that starts the release, by default for the named processes alone.
+
+    `pm2 restart all` would also start scripts that have done their work, and other services.
+    Raises NotConfigured where nothing says how it is done.
+    """
+    settings, kept = target.deploy, target.processes
+    if "restart" in settings.model_fields_set or not settings.folder:
+        return settings.restart
+    if kept.manager == "docker" or not (kept.names or kept.manager == "pm2"):
+        raise NotConfigured(
+            SYSTEM,
+            f"Nothing says how {target.name} is started: set restart in "
+            f"[targets.{target.name}.deploy].",
+        )
+    if kept.names:
+        return [*processes.program(kept), "restart", *kept.names]
+    try:
+        found = processes.listed(target)
+    except processes.DaemonGone as gone:
+        raise BadAnswer(SYSTEM, f"{gone} Start it first.") from gone
+    names = [each.name for each in found if not (each.is_finished or each.is_job)]
+    return [*processes.program(kept), "restart", *dict.fromkeys(names or ["all"])]
 
 
 def is_release(target: Target, name: str) -> bool:
@@ -79,7 +104,7 @@ def clean(target: Target) -> Finding:
 def tests(target: Target) -> Finding:
     """The tests pass"""
     if not target.deploy.tests:
-        raise NotConfigured(SYSTEM, f"[targets.{target.name}.deploy] names no tests.")
+        raise NotConfigured(SYSTEM, f"`tests` is not configured in [targets.{target.name}.deploy].")
     try:
         said = _run(target, target.deploy.tests, _TESTS_LIMIT_S)
     except ProgramFailed as error:
@@ -92,11 +117,14 @@ def tests(target: Target) -> Finding:
 def pending(target: Target) -> Finding:
     """Pending migrations"""
     if not target.deploy.pending:
-        raise NotConfigured(SYSTEM, f"[targets.{target.name}.deploy] names no command for pending.")
+        raise NotConfigured(
+            SYSTEM, f"`pending` is not configured in [targets.{target.name}.deploy]."
+        )
     found = _read(target, target.deploy.pending)
     rows = _lines(found)
-    message = f"Migrations that would run: {len(found.splitlines())}."
-    return Finding(status=Status.OK, message=message, value=len(rows), rows=rows)
+    count = len(found.splitlines())
+    message = f"Migrations that would run: {count}."
+    return Finding(status=Status.OK, message=message, value=count, rows=rows)
 
 
 @check(needs=(api.SYSTEM,), limit_s=30.0)
@@ -127,12 +155,20 @@ def _run(target: Target, command: Sequence[str], limit_s: float) -> str:
     if not folder:
         raise NotConfigured(
             SYSTEM,
-            f"Target {target.name} says nothing of its releases: set folder in "
+            f"How {target.name} is deployed is not configured: set folder in "
             f"[targets.{target.name}.deploy] to the service's working copy.",
         )
     if not command:
-        raise BadAnswer(SYSTEM, f"A command of [targets.{target.name}.deploy] is empty.")
-    return host_of(target, SYSTEM, limit_s + 1).run_in(folder, command, limit_s)
+        raise NotConfigured(SYSTEM, f"A command of [targets.{target.name}.deploy] is empty.")
+    host = host_of(target, SYSTEM, limit_s + 1)
+    # For the manager's program, which one of the commands calls.
+    env = processes.environment(host, target.processes)
+    try:
+        return host.run_in(folder, command, limit_s, env)
+    except ProgramMissing as error:
+        raise Misconfigured(
+            SYSTEM, f"{error} Correct that command in [targets.{target.name}.deploy]."
+        ) from error
 
 
 def _filled(word: str, words: dict[str, str]) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from opsnb import evidence
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.model import Finding, Status
 from opsnb.settings import Limits, Processes
@@ -28,12 +29,14 @@ from opsnb.systems.host import (
     ProgramFailed,
     ProgramMissing,
     Volume,
+    cgroups,
     disks,
     host_of,
     ram,
     real_volumes,
 )
 from opsnb.target import Target
+from tests.systems.ssh_stand_in import stand_in
 
 HERE = Target(name="here")
 SSHD = Path("/usr/sbin/sshd")
@@ -209,6 +212,77 @@ def test_what_df_prints() -> None:
     assert (share.used_percent, share.inodes_percent) == (99.0, None)
 
 
+# As BusyBox 1.36 prints `df -Pk`, which knows no -T; and the mounts of such a machine.
+BUSYBOX_DF = """Filesystem           1024-blocks    Used Available Capacity Mounted on
+overlay               61255492  20447316  37664160  35% /
+tmpfs                    65536         0     65536   0% /dev
+/dev/sda1             61255492  20447316  37664160  35% /etc/hosts
+/dev/sdb1             10255492   9447316    264160  97% /data
+/dev/loop4               51712     51712         0 100% /snap/core20/1
+//nas/my share         1000000    990000     10000  99% /mnt/my share
+"""
+MOUNTS = """overlay / overlay rw,relatime,lowerdir=/x 0 0
+tmpfs /dev tmpfs rw,nosuid 0 0
+/dev/sda1 /etc/hosts ext4 rw,relatime 0 0
+/dev/sdb1 /data ext4 rw,relatime 0 0
+/dev/loop4 /snap/core20/1 squashfs ro,nodev 0 0
+//nas/my\\040share /mnt/my\\040share cifs rw 0 0
+"""
+
+
+def test_what_busybox_prints() -> None:
+    found = real_volumes(host.parse_df(BUSYBOX_DF, "", disks.parse_mounts(MOUNTS)))
+    assert [(v.mount, v.kind) for v in found] == [
+        ("/", "overlay"),
+        ("/data", "ext4"),
+        ("/mnt/my share", "cifs"),
+    ]
+    assert found[2].device == "//nas/my share"
+    assert found[1].inodes_percent is None
+
+
+def test_a_df_without_types_is_read_over_ssh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = stand_in(tmp_path / "bin", monkeypatch, before="echo Welcome")
+    df = f"cat <<'END'\n{BUSYBOX_DF}END"
+    script(
+        tmp_path / "bin" / "df",
+        f'case "$1" in -Pk) {df}\n;; *) echo "unrecognized option" >&2; exit 1;; esac',
+    )
+    finding = host.disk(far)
+    assert (finding.status, finding.rows[0]["mount"]) == (Status.CRIT, "/")
+    assert "the inodes, for df there does not count them" in finding.message
+
+
+def test_a_network_file_system_that_hangs_over_ssh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsnb.systems.host.running._CALL_S", 0.5)
+    far = stand_in(tmp_path / "bin", monkeypatch)
+    df = "/bin/df"
+    script(tmp_path / "bin" / "df", f'case "$*" in *-l*) exec {df} "$@";; *) sleep 1000;; esac')
+    monkeypatch.setattr(disks, "parse_mounts", lambda _: {"/mnt/nas": ("nfs4", False)})
+    finding = host.disk(far)
+    assert "/mnt/nas did not answer" in finding.message
+    assert finding.status is not Status.OK
+
+
+def test_datasets_of_one_pool_are_one_disk() -> None:
+    def dataset(name: str, used: int, free: int) -> Volume:
+        return Volume(f"tank/{name}", "zfs", f"/{name}", used + free, used, free)
+
+    pool = disks.pools(
+        [dataset("a", 40 * GIB, 10 * GIB), dataset("b", 50 * GIB, 10 * GIB), volume("/c")]
+    )
+    assert [(v.mount, round(v.used_percent)) for v in pool] == [("/a", 90), ("/c", 1)]
+
+
+def test_subvolumes_are_one_disk() -> None:
+    mounted = [volume(at, kind="btrfs", device="/dev/sda2") for at in ("/", "/home", "/var")]
+    assert [v.mount for v in real_volumes(mounted)] == ["/"]
+
+
 # ---- memory -----------------------------------------------------------------------------------
 
 
@@ -238,6 +312,115 @@ def test_a_proc_that_is_not_linux() -> None:
         host.parse_meminfo("")
     with pytest.raises(BadAnswer):
         host.parse_vitals("vm\n")
+
+
+OLD_MEMINFO = """MemTotal:       1000 kB
+MemFree:         100 kB
+Buffers:          50 kB
+Cached:          300 kB
+SReclaimable:     20 kB
+Shmem:            70 kB
+"""
+
+
+def test_a_kernel_that_does_not_say_what_is_available() -> None:
+    with evidence.collected() as gaps:
+        found = host.parse_meminfo(OLD_MEMINFO)
+    assert (found.available, found.swap_total) == (400 * 1024, 0)
+    assert [gap.is_extra for gap in gaps] == [True]
+
+
+# ---- containers -------------------------------------------------------------------------------
+
+V2, V1 = "/sys/fs/cgroup", "/sys/fs/cgroup/memory"
+TOTAL = 16 * GIB
+
+
+def group(at: str, limit: str, used: int, inactive: int = 0, **more: str) -> dict[str, str]:
+    """Return the files of a group of version 2 as Linux 6.1 has them."""
+    return {
+        f"{at}/memory.max": f"{limit}\n",
+        f"{at}/memory.current": f"{used}\n",
+        f"{at}/memory.stat": f"anon 1\ninactive_file {inactive}\nactive_file 5\n",
+        **{f"{at}/{name.replace('_', '.')}": text for name, text in more.items()},
+    }
+
+
+def test_a_container_has_the_memory_of_its_group() -> None:
+    found = cgroups.memory(group(V2, str(GIB), 900 * 2**20, 400 * 2**20), TOTAL)
+    assert found == cgroups.Memory(GIB, 500 * 2**20, 0, 0)
+    assert cgroups.memory(group(V2, "max", 5), TOTAL) is None
+    assert cgroups.memory(group(V2, str(2 * TOTAL), 5), TOTAL) is None
+    assert cgroups.memory({}, TOTAL) is None
+
+
+def test_the_smallest_limit_above_a_group_counts() -> None:
+    files = {
+        **group(f"{V2}/kubepods/pod1/box", "max", 3),
+        **group(f"{V2}/kubepods/pod1", str(GIB), 2),
+        **group(f"{V2}/kubepods", str(8 * GIB), 4),
+    }
+    assert cgroups.memory(files, TOTAL) == cgroups.Memory(GIB, 2, 0, 0)
+
+
+def test_the_first_version_of_groups() -> None:
+    files = {
+        f"{V1}/memory.limit_in_bytes": f"{GIB}\n",
+        f"{V1}/memory.usage_in_bytes": "1000\n",
+        f"{V1}/memory.stat": "inactive_file 1\ntotal_inactive_file 400\n",
+    }
+    assert cgroups.memory(files, TOTAL) == cgroups.Memory(GIB, 600, 0, 0)
+    unlimited = files | {f"{V1}/memory.limit_in_bytes": "9223372036854771712\n"}
+    assert cgroups.memory(unlimited, TOTAL) is None
+
+
+def test_a_limit_whose_use_cannot_be_read_is_told() -> None:
+    with evidence.collected() as gaps:
+        assert cgroups.memory({f"{V2}/memory.max": f"{GIB}\n"}, TOTAL) is None
+    assert "memory.current cannot be read" in gaps[0].reason
+
+
+@pytest.mark.parametrize(
+    ("membership", "asked"),
+    [
+        ("0::/\n", []),
+        ("0::/init.scope\n", []),
+        ("0::/../other\n", []),
+        ("0::/docker/f00\n", [f"{V2}/memory.max", f"{V2}/docker/memory.max"]),
+        ("9:memory:/docker/f00\n0::/\n", [f"{V1}/docker/f00/memory.limit_in_bytes"]),
+    ],
+)
+def test_the_group_is_that_of_the_first_process(membership: str, asked: list[str]) -> None:
+    files = {"/proc/1/cgroup": membership}
+    reads: list[list[str]] = []
+
+    class Recorded:
+        def texts(self, paths: list[str]) -> dict[str, str]:
+            reads.append(list(paths))
+            return {path: files[path] for path in paths if path in files}
+
+    cgroups.read(Recorded())  # type: ignore[arg-type]
+    assert f"{V2}/memory.max" in reads[0]
+    assert len(reads) == (2 if asked else 1)
+    assert set(asked) <= set(reads[-1])
+
+
+def test_a_container_has_the_processor_of_its_group() -> None:
+    files = {f"{V2}/cpu.max": "150000 100000\n", f"{V2}/cpu.stat": "usage_usec 2500000\nx 1\n"}
+    assert cgroups.processor(files, 8) == cgroups.Processor(1.5, 2.5)
+    assert cgroups.processor(files, 1) is None
+    assert cgroups.processor(files | {f"{V2}/cpu.max": "max 100000\n"}, 8) is None
+    first = {
+        "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
+        "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        "/sys/fs/cgroup/cpuacct/cpuacct.usage": "3000000000\n",
+    }
+    assert cgroups.processor(first, 8) == cgroups.Processor(0.5, 3.0)
+    first["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1\n"
+    assert cgroups.processor(first, 8) is None
+
+
+# ---- the machine ------------------------------------------------------------------------------
 
 
 def test_reachable_names_this_machine() -> None:
@@ -369,7 +552,8 @@ def test_logs_over_ssh_are_the_same(far: Target, tmp_path: Path) -> None:
     here, there = errors(HERE), errors(far)
     assert (here.value, here.message, here.rows) == (there.value, there.message, there.rows)
     assert there.value == 3
-    log.unlink()
+    for each in tmp_path.iterdir():
+        each.unlink()
     with pytest.raises(BadAnswer, match="cannot be read: No such file or directory"):
         errors(far)
 

@@ -102,10 +102,16 @@ class Host:
         """
         return self._output(argv, limit_s, env or {}).decode(errors="replace")
 
-    def run_in(self, folder: str, argv: Sequence[str], limit_s: float = _CALL_S) -> str:
-        """Return what a program prints that runs in `folder`; raises as `run`."""
+    def run_in(
+        self,
+        folder: str,
+        argv: Sequence[str],
+        limit_s: float = _CALL_S,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Return what a program prints that runs in `folder`, as it is; raises as `run`."""
         words = ["sh", "-c", _IN_FOLDER, "sh", self.expand(folder), *argv]
-        return self._output(words, limit_s, {}, Path(argv[0]).name).decode(errors="replace")
+        return self._output(words, limit_s, env or {}, Path(argv[0]).name).decode(errors="replace")
 
     def has(self, program: str) -> bool:
         """Say whether `program` is on the host's PATH, or is a program there by its path."""
@@ -144,7 +150,12 @@ class Host:
 
     def expand(self, path: str) -> str:
         """Return `path` with a leading `~/` as the home folder, where ssh starts anyway."""
-        return str(Path(path).expanduser()) if self.is_local else path.removeprefix("~/")
+        if not self.is_local:
+            return path.removeprefix("~/")
+        try:
+            return str(Path(path).expanduser())
+        except RuntimeError:  # a user without a home, as in a container
+            return path
 
     def names_in(self, folder: str) -> list[str]:
         """Return the names of what is in `folder`. Raises ServiceError."""

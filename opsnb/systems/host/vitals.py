@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import psutil
@@ -42,6 +42,7 @@ def reachable(target: Target) -> Finding:
                 "load_5m": vitals.load[1],
                 "load_15m": vitals.load[2],
                 "cores": vitals.cores,
+                "limit_cores": vitals.limit_cores,
             }
         ],
     )
@@ -73,21 +74,26 @@ class _Vitals:
     uptime_s: float
     load: tuple[float, float, float]
     cores: int
+    limit_cores: float | None = None
+    """How many the container may use, where that is limited."""
 
 
 _VITALS = tuple(f"/proc/{file}" for file in ("sys/kernel/hostname", "loadavg", "uptime", "stat"))
 
 
 def _vitals(host: Host) -> _Vitals:
+    files = cgroups.read(host, *_VITALS) if is_linux(host) else {}
     if not host.is_local:
-        files = host.texts(_VITALS)
-        return parse_vitals("".join(files.get(path, "\n") for path in _VITALS))
-    return _Vitals(
-        name=os.uname().nodename,
-        uptime_s=time.time() - psutil.boot_time(),
-        load=psutil.getloadavg(),
-        cores=psutil.cpu_count() or 1,
-    )
+        found = parse_vitals("".join(files.get(path, "\n") for path in _VITALS))
+    else:
+        found = _Vitals(
+            name=os.uname().nodename,
+            uptime_s=time.time() - psutil.boot_time(),
+            load=psutil.getloadavg(),
+            cores=psutil.cpu_count() or 1,
+        )
+    limit = cgroups.processor(files, found.cores)
+    return replace(found, limit_cores=limit.cores if limit else None)
 
 
 def parse_vitals(text: str) -> _Vitals:

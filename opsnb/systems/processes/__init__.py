@@ -5,7 +5,7 @@ from opsnb.systems.processes.docker import parse_docker
 from opsnb.systems.processes.growing import Growth, growth
 from opsnb.systems.processes.listing import groups_of, listed, worker_of
 from opsnb.systems.processes.pm2 import parse_pm2
-from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
+from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
 from opsnb.systems.processes.programs import largest
 from opsnb.systems.processes.restarting import restart
 from opsnb.systems.processes.scaling import scale
@@ -16,6 +16,7 @@ __all__ = [
     "DaemonGone",
     "Growth",
     "Process",
+    "environment",
     "groups_of",
     "growth",
     "judge",
@@ -24,6 +25,7 @@ __all__ = [
     "parse_docker",
     "parse_pm2",
     "parse_systemd",
+    "program",
     "restart",
     "scale",
     "up",

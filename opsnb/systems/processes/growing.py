@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
+from opsnb import evidence
 from opsnb.systems.processes.listing import listed
 from opsnb.systems.processes.process import Process
 from opsnb.target import Target
@@ -48,12 +49,26 @@ def growth(target: Target, seconds: float) -> list[Growth]:
         for process in found:
             if process.is_up and process.memory_bytes is not None:
                 samples[process.name, process.pid].append((at, process.memory_bytes))
+    _tell_gaps(found, samples, looks)
     names = [process.name for process in found]
     return [
         Growth(process, _label(process, names), samples[process.name, process.pid])
         for process in found
         if len(samples[process.name, process.pid]) == looks
     ]
+
+
+def _tell_gaps(
+    found: list[Process], samples: dict[tuple[str, int | None], list[tuple[float, int]]], looks: int
+) -> None:
+    """Say which processes that are up could not be watched all the time."""
+    for process in found:
+        if not process.is_up:
+            continue
+        if process.memory_bytes is None:
+            evidence.partial(f"the memory of {process.name}, which its manager does not measure")
+        elif len(samples[process.name, process.pid]) != looks:
+            evidence.partial(f"{process.name}, which was started while it was watched")
 
 
 def _label(process: Process, names: list[str]) -> str:

@@ -11,11 +11,16 @@ from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.host import SYSTEM as HOST
-from opsnb.systems.host import Host, host_of
+from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, host_of
 from opsnb.target import Target
 
 _MIB = 2**20
 _MOST_ROWS = 10
+_FROM_PROC = (
+    "size=$(getconf PAGESIZE 2>/dev/null || echo 4096); for p in /proc/[0-9]*; do "
+    "read -r _ pages _ <$p/statm && read -r name <$p/comm && "
+    'echo "$((pages * size / 1024)) $name"; done 2>/dev/null; true'
+)
 
 
 @check(needs=(HOST,))
@@ -55,12 +60,30 @@ def _processes(host: Host) -> list[tuple[str, int]]:
             for each in found
             if each.info["name"] and each.info["memory_info"]
         ]
-    return parse_ps(host.run(["ps", "-eo", "rss=,comm="]))
+    return parse_ps(_ps(host))
+
+
+def _ps(host: Host) -> str:
+    """Return sizes and names, by the ps of procps or of busybox, else as the kernel has them."""
+    for options in (["-eo", "rss=,comm="], ["-o", "rss,comm"]):
+        try:
+            return host.run(["ps", *options])
+        except ProgramFailed:
+            continue
+        except ProgramMissing:
+            break
+    return host.run(["sh", "-c", _FROM_PROC])
+
+
+_SCALES = {"": 1, "k": 1, "m": 1024, "g": 1024**2}
 
 
 def parse_ps(text: str) -> list[tuple[str, int]]:
-    """Return what `ps -eo rss=,comm=` prints: sizes in KiB, then names. Raises BadAnswer."""
-    found = re.findall(r"(?m)^\s*(\d+) (.+?)\s*$", text)
+    """Return what `ps -eo rss=,comm=` prints: sizes in KiB, then names. Raises BadAnswer.
+
+    Busybox puts a unit behind what is large, and a line of titles above it all.
+    """
+    found = re.findall(r"(?m)^\s*(\d+(?:\.\d+)?)([kmg]?) +(.+?)\s*$", text)
     if not found:
         raise BadAnswer(HOST, f"`ps` lists no processes, but said {text.strip()[:80]!r}.")
-    return [(name, int(size) * 1024) for size, name in found]
+    return [(name, int(float(size) * _SCALES[unit]) * 1024) for size, unit, name in found]
