@@ -149,7 +149,7 @@ def test_a_locked_table_is_left_out_rather_than_waited_for(own: Target) -> None:
         (database.reindex, {"name": "project", "kind": "table"}, "Did you mean 'projects'"),
         (database.reindex, {"name": "opsnb_dem", "kind": "database"}, "Did you mean 'opsnb_demo'"),
         (database.reindex, {"name": "opsnb_demo", "kind": "database"}, "a target of its own"),
-        (database.reindex, {"name": ""}, "Say which index"),
+        (database.reindex, {"name": "", "kind": "table"}, "Say which table"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest_name(

@@ -158,8 +158,8 @@ def rehearsal(target: Target, *, limit_s: float, lock_wait_s: float) -> Iterator
     """
     # Closed without a commit: the server rolls back what is open then, also when we are killed.
     with errors(target), closing(_connect(target, "")) as connected:
-        demand_primary(target, connected)
         bound(connected, limit_s=limit_s, lock_wait_s=lock_wait_s)
+        demand_primary(target, connected)
         yield connected
 
 
@@ -169,8 +169,9 @@ def bound(database: Connection, *, limit_s: float, lock_wait_s: float) -> None:
 
 
 def _bounded_locally(database: Connection, **limits: float) -> None:
-    """Give the transaction under way its limits, and the formats that its rows are read in."""
+    """Give the transaction under way our name, its limits, and the formats of what is read."""
     settings = {
+        "application_name": APPLICATION,
         "datestyle": "ISO",
         "intervalstyle": "postgres",
         "bytea_output": "hex",
@@ -195,11 +196,14 @@ def _other_limits(database: Connection) -> Iterator[str]:
 
 def _connect(target: Target, database: str, *, direct: bool = False) -> Connection:
     conninfo = target.database.direct_conninfo if direct else target.database.conninfo
+    changed = {"dbname": database} if database else {}
+    if direct:
+        # A pooler would let the service's session keep the name: there it is a transaction's.
+        changed["application_name"] = APPLICATION
     connected = psycopg.connect(
-        make_conninfo(conninfo, **({"dbname": database} if database else {})),
+        make_conninfo(conninfo, **changed),
         # libpq rounds anything below 2 s up to 2 s
         connect_timeout=max(2, round(target.time_limit_s)),
-        application_name=APPLICATION,
         # A name for a statement outlives the transaction, and is another client's in a pooler.
         prepare_threshold=None,
         row_factory=psycopg.rows.dict_row,
@@ -217,14 +221,6 @@ def demand_session(target: Target, why: str) -> None:
     """
     with errors(target), closing(_own(target, "", why)):
         return
-
-
-def is_pooled(target: Target) -> bool:
-    """Return whether the target's URL leads through a pooler."""
-    with errors(target):
-        began = time.monotonic()
-        with closing(_connect(target, "")) as connected:
-            return _has_pooler(connected, began)
 
 
 def _own(target: Target, database: str, why: str = "This") -> Connection:

@@ -250,8 +250,9 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
 ) -> Plan:
     """Rebuild indexes.
 
-    One index, those of a table, or all of the users' own in the database, one after another. What
-    failed attempts left on the same tables is dropped. Raises UsageError when there is none of
+    One index, those of a table, or all of the users' own in the database, one after another;
+    without a name, the indexes that are invalid. What failed attempts left on the same tables is
+    dropped. Raises UsageError when there is none of
     that name, Refused when the disk has no room or a pooler is in between, BadAnswer when somebody
     else is building there, or the table is another's.
     """
@@ -259,7 +260,7 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
         demand_primary(target, database)
         home = database.info.dbname
         chosen, written = _chosen(database, kind, name)
-        chosen, others = _allowed(database, chosen, kind)
+        chosen, others = _allowed(database, chosen, named=bool(name) and kind != "database")
         if former:
             files = former.terms["files"]
             chosen = [each for each in chosen if each.leftover or each.label in files]
@@ -269,7 +270,7 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
         rebuilt = [each for each in chosen if not each.leftover]
         excluded = len(rebuilt)
         if concurrently:
-            rebuilt = _without_exclusions(rebuilt, kind)
+            rebuilt = _without_exclusions(rebuilt, named=bool(name) and kind == "index")
         excluded -= len(rebuilt)
         meant = rebuilt
         if former:
@@ -314,7 +315,9 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
     if locked:
         left_out.append(f"Only a superuser may drop what is left of TOAST: {_drops(locked)}")
     return Plan(
-        summary=_summary(rebuilt, droppable, concurrently=concurrently) + room,
+        summary=_summary(rebuilt, droppable, concurrently=concurrently) + room
+        if rebuilt or droppable or name or kind != "index"
+        else "No index is invalid: nothing to rebuild. To rebuild a valid one: -p name=INDEX.",
         planned=len(rebuilt) + len(droppable),
         unit="indexes",
         command=f"REINDEX {kind.upper()} {written or quoted(home)};",
@@ -339,6 +342,11 @@ def _chosen(database: Connection, kind: Kind, name: str) -> tuple[list[Index], s
             " ORDER BY c.relpages, 2, 3"
         )
         return [Index(**row) for row in rows], quoted(name) if name else ""
+    if not name and kind == "index":
+        rows = database.execute(
+            f"{_SELECT} WHERE {_OF_USERS} AND NOT i.indisvalid ORDER BY c.relpages, 2, 3"
+        )
+        return [Index(**row) for row in rows], "..."
     if not name:
         raise UsageError(f"Say which {kind}: -p name=...")
     if kind == "table":
@@ -352,7 +360,7 @@ def _chosen(database: Connection, kind: Kind, name: str) -> tuple[list[Index], s
     return [Index(**row) for row in rows], found.written
 
 
-def _allowed(database: Connection, chosen: list[Index], kind: Kind) -> tuple[list[Index], int]:
+def _allowed(database: Connection, chosen: list[Index], *, named: bool) -> tuple[list[Index], int]:
     """Return the indexes that this login may rebuild, and how many others there are.
 
     Raises BadAnswer when one of those that were asked for by name is another's.
@@ -365,7 +373,7 @@ def _allowed(database: Connection, chosen: list[Index], kind: Kind) -> tuple[lis
     tables = {row["oid"] for row in rows}
     allowed = [each for each in chosen if each.table_oid in tables]
     others = [each for each in chosen if each.table_oid not in tables]
-    if others and kind != "database":
+    if others and named:
         first = others[0]
         raise BadAnswer(
             SYSTEM,
@@ -408,9 +416,9 @@ def _of_tables(database: Connection, tables: set[int]) -> list[Index]:
     return [Index(**row) for row in rows]
 
 
-def _without_exclusions(indexes: list[Index], kind: Kind) -> list[Index]:
+def _without_exclusions(indexes: list[Index], *, named: bool) -> list[Index]:
     """Leave out what PostgreSQL cannot build concurrently; refuse when that alone was asked for."""
-    if kind == "index" and any(each.excludes for each in indexes):
+    if named and any(each.excludes for each in indexes):
         raise UsageError(
             f"{indexes[0].label} belongs to an exclusion constraint, which cannot be rebuilt "
             "concurrently: give -p concurrently=false in a maintenance window."

@@ -13,7 +13,7 @@ from opsnb.systems.database.access import Connection
 from opsnb.systems.database.words import counted, quoted
 
 HIDDEN: LiteralString = (
-    "(backend_type IS NULL AND usesysid IS NOT NULL"
+    "(backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL"
     " AND pid NOT IN (SELECT pid FROM pg_stat_replication WHERE pid IS NOT NULL))"
 )
 """The condition on pg_stat_activity for clients' sessions of which no more is seen."""
