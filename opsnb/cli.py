@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opsnb import __version__, catalog, interrupts
+from opsnb import __version__, catalog, interrupts, terminal
 from opsnb.errors import ConfigError, OpsnbError, ParameterError, UsageError
 
 if TYPE_CHECKING:
@@ -534,9 +534,7 @@ def _telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     if not sys.stderr.isatty():
         yield _tell, lambda _: None
         return
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = terminal.console(stderr=True, markup=False)
     with console.status("") as status:
         yield console.print, status.update
 
@@ -663,12 +661,11 @@ def _live() -> Iterator[Callable[[State], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.live import Live
 
     from opsnb.records import show as views
 
-    console = Console(stderr=True, highlight=False)
+    console = terminal.console(stderr=True)
     told: list[State] = []
 
     def view() -> RenderableType:
@@ -711,7 +708,7 @@ def _told(message: str, code: int, debug: bool) -> int:
     if debug:
         raise  # noqa: PLE0704 - called from an except clause
     if message:
-        typer.echo(f"opsnb: {message}", err=True)
+        typer.echo(terminal.visible(f"opsnb: {message}"), err=True)
     return code
 
 
@@ -723,7 +720,7 @@ def _usage(error: typer.TyperException) -> str:
 
 def _say(text: str) -> None:
     with _reader_may_leave():
-        typer.echo(text)
+        typer.echo(terminal.visible(text))
 
 
 @contextmanager
@@ -738,10 +735,8 @@ def _reader_may_leave() -> Iterator[None]:
 
 def _render(renderable: RenderableType) -> None:
     """Print for a person: colour on a terminal, plain words elsewhere."""
-    from rich.console import Console
-
     with _reader_may_leave():
-        Console(highlight=False).print(renderable)
+        terminal.console().print(renderable)
 
 
 def _say_json(value: Any) -> None:
@@ -750,4 +745,4 @@ def _say_json(value: Any) -> None:
 
 def _tell(text: str) -> None:
     """Tell on stderr how a long piece of work goes."""
-    typer.echo(text, err=True)
+    typer.echo(terminal.visible(text), err=True)

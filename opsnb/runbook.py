@@ -39,6 +39,7 @@ from opsnb.model import (
 from opsnb.ranking import ranked
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
+from opsnb.terminal import visible
 from opsnb.watching import Series, Watched
 
 P = ParamSpec("P")
@@ -257,7 +258,7 @@ class Runbook:
         """Emit `data` into the notebook, or print its plain form where there is no notebook."""
         safe = self._redactor.tree(data)
         if get_ipython() is None:
-            print(safe["text/plain"])  # noqa: T201 - a plain script has no other output
+            print(visible(safe["text/plain"]))  # noqa: T201 - a plain script has no other output
         else:
             of = {TARGET_KEY: self.target.name}
             publish_display_data(safe, metadata=of, **how)  # type: ignore[no-untyped-call]
