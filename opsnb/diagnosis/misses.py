@@ -25,13 +25,8 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
         seen,
         seen.expired,
         f"{seen.expired:,} keys expired",
-        Remedy(
-            runbook="cache/warm_up",
-            parameters={"via": "direct"},
-            apply=True,
-            why="writes the projects to live for 15 minutes, until the times to live are corrected",
-        ),
         Remedy(runbook="cache/key_patterns", why="shows how long which keys live"),
+        *_warm_up(target, "loads what is read most, until the times to live are corrected"),
     )
 
 
@@ -63,7 +58,8 @@ def cold(target: Target, seconds: float = 2) -> Finding:
         seen,
         _unexplained(seen) if sparse and not seen.full else 0,
         f"the cache holds {keys:,} keys",
-        Remedy(runbook="cache/warm_up", apply=True, why="has the service load what is read most"),
+        *_warm_up(target, "has the service load what is read most"),
+        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
     )
 
 
@@ -79,6 +75,13 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
         f"the cache holds {keys:,} keys, and few go",
         Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
     )
+
+
+def _warm_up(target: Target, why: str) -> list[Remedy]:
+    """Return the warm-up, where the target has one."""
+    if not target.cache.warm_up:
+        return []
+    return [Remedy(runbook="cache/warm_up", apply=True, why=why)]
 
 
 def _unexplained(seen: Losses) -> int:

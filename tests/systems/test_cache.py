@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -410,6 +411,45 @@ def test_a_warm_up_that_cannot_begin_says_so_and_changes_nothing(demo: Target) -
     record, (failure, _) = act(wrong, cache.warm_up)
     assert "POST /api/cache/warm answered 404" in failure.message
     assert "via=direct" in failure.message
+
+
+def test_a_refused_warm_up_is_not_verified(demo: Target) -> None:
+    wrong = demo.changed(cache={"url": demo.cache.url, "warm_up": "/no/such/path"})
+    plan = cache.warm_up(wrong)
+    assert "Whether the API has /no/such/path shows only with --apply." in plan.summary
+    record, (failure, effect) = act(wrong, cache.warm_up)
+    assert "POST /no/such/path answered 404: the API has no such path" in failure.message
+    assert (effect.status, effect.message) == (
+        Status.SKIPPED,
+        "Not verified: nothing was done.",
+    )
+    assert record.verified is False
+
+
+def test_a_service_without_a_warm_up_is_told_so(demo: Target) -> None:
+    bare = demo.changed(cache={"url": demo.cache.url, "warm_up": "", "patterns": ("page:*",)})
+    with pytest.raises(Refused, match=r"set warm_up in \[targets.demo.cache\]"):
+        cache.warm_up(bare)
+    with pytest.raises(Refused, match="holds page:"):
+        cache.warm_up(bare, via="direct")
+
+
+def test_a_command_may_warm_up(shared: Server) -> None:
+    shared.client().flushall()
+    fill = "redis.Redis(port=int(sys.argv[1])).mset({f'page:{n}': n for n in range(7)})"
+    script = f"import sys, redis; {fill}"
+    words = (sys.executable, "-c", script, str(shared.port))
+    url = shared.target().cache.url
+    target = shared.target().changed(cache={"url": url, "patterns": ("page:*",), "warm_up": words})
+    record, (effect,) = act(target, cache.warm_up)
+    assert (record.planned, record.applied, record.verified) == (1, 1, True), effect.message
+    assert effect.message == "Cached now: 7 keys (page:*); before: 0."
+    idle = target.changed(
+        cache={"url": url, "patterns": ("page:*",), "warm_up": (sys.executable, "-c", "")}
+    )
+    record, (effect,) = act(idle, cache.warm_up)
+    assert (record.verified, effect.status) == (False, Status.UNKNOWN)
+    assert "Nothing shows that the warm-up wrote any of them" in effect.message
 
 
 def test_a_full_server_says_that_it_is_full_and_quotes_no_value(

@@ -1,17 +1,19 @@
-"""Warming the cache up: by the API, or directly from the database."""
+"""Warming the cache up: by the API, by a command on the host, or directly from the database."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import httpx
 import redis
 
-from opsnb.errors import BadAnswer
+from opsnb.errors import BadAnswer, Refused
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import api, database
@@ -22,8 +24,10 @@ from opsnb.systems.cache.connection import (
     read_info,
     writing,
 )
-from opsnb.systems.cache.keyspace import describe, scan, span
+from opsnb.systems.cache.keyspace import describe, span
 from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.tallies import scan_all
+from opsnb.systems.host import host_of
 from opsnb.target import Target
 
 Via = Literal["api", "direct"]
@@ -31,8 +35,8 @@ Via = Literal["api", "direct"]
 TTL_S = 15 * 60
 """How long a project that was warmed directly lives: the handbook's 15 minutes."""
 
-_PATTERN = b"project:*"
-_WARMING_S = 60.0  # the API answers when it has written everything
+_PROJECTS = "project:*"
+_WARMING_S = 60.0  # the service answers when it has written everything
 _COUNTING_S = 5.0
 _AT_ONCE = 100
 _SHOWN_KEYS = 10
@@ -40,51 +44,125 @@ _SHOWN_KEYS = 10
 
 @action(needs=(SYSTEM,), resumable=True)
 def warm_up(
-    target: Target, _: ActionRecord | None, projects: int = 100, *, via: Via = "api"
+    target: Target, former: ActionRecord | None, projects: int = 100, *, via: Via = "api"
 ) -> Plan:
     """Warm the cache up.
 
-    Via `api` the service decides what it loads. `direct` writes the first `projects` from
-    PostgreSQL as `project:<id>`, in JSON, to live for 15 minutes.
+    Via `api` the service decides what it loads: by what `[targets.NAME.cache] warm_up` names, a
+    path of the API or a command on the host. `direct` is for a service as the handbook has it: it
+    writes the first `projects` from PostgreSQL as `project:<id>`, in JSON, to live for 15 minutes.
     """
+    how = target.cache.warm_up
+    if via == "api" and not how:
+        raise Refused(
+            f"Refused, nothing changed: target {target.name} has no warm-up; set warm_up in "
+            f"[targets.{target.name}.cache] to a path of its API or to a command."
+        )
+    if via == "direct" and _PROJECTS not in target.cache.patterns:
+        raise Refused(
+            "Refused, nothing changed: via=direct writes project:<id> keys, as the handbook's "
+            f"service has them, and the cache of target {target.name} holds "
+            f"{', '.join(target.cache.patterns) or 'no such keys'}."
+        )
     with connection(target) as client:
         info = read_info(client)
         demand_writable(info)
-    if via == "api":
-        return _by_api(target, info.get("run_id"))
-    return _directly(target, projects, info.get("run_id"))
+    if via == "direct":
+        return _directly(target, projects, info.get("run_id"))
+    if isinstance(how, str) and how.startswith("/"):
+        return _by_api(target, how, info.get("run_id"), former)
+    command = shlex.split(how) if isinstance(how, str) else list(how)
+    return _by_command(target, command, info.get("run_id"), former)
 
 
-def _by_api(target: Target, server: str | None) -> Plan:
-    with api.client(target) as http:
-        http.get("/health")  # an API that is down is told before anything has begun
-    before = _cached(target)
+def _by_api(target: Target, path: str, server: str | None, former: ActionRecord | None) -> Plan:
+    if target.api.health:
+        api.health(target)  # an API that is down is told before anything has begun
     patient = target.model_copy(update={"time_limit_s": _WARMING_S})
+
+    def ask() -> None:
+        with api.client(patient) as http:
+            answer = http.post(path)
+        if answer.is_success:
+            return
+        fix = "look into the API's log"
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+            fix = (
+                "the API has no such path; set warm_up in "
+                f'[targets.{target.name}.cache], "" where there is none'
+            )
+        if _PROJECTS in target.cache.patterns:
+            fix += ", or warm the cache directly with -p via=direct"
+        raise BadAnswer(api.SYSTEM, f"POST {path} answered {answer.status_code}: {fix}.")
+
+    return _asked(
+        target,
+        "the API",
+        ask,
+        command=f"curl -X POST {target.api.url.rstrip('/')}{path}",
+        unit="requests",
+        server=server,
+        former=former,
+        note=f" Whether the API has {path} shows only with --apply.",
+    )
+
+
+def _by_command(
+    target: Target, command: Sequence[str], server: str | None, former: ActionRecord | None
+) -> Plan:
+    def run() -> None:
+        host_of(target, SYSTEM, _WARMING_S + 1).run(command, _WARMING_S)
+
+    return _asked(
+        target,
+        "the service",
+        run,
+        command=shlex.join(command),
+        unit="commands",
+        server=server,
+        former=former,
+        note="",
+    )
+
+
+def _asked(  # noqa: PLR0913 - what the two ways differ in
+    target: Target,
+    whom: str,
+    ask: Callable[[], None],
+    *,
+    command: str,
+    unit: str,
+    server: str | None,
+    former: ActionRecord | None,
+    note: str,
+) -> Plan:
+    """Return the plan for a warm-up that the service does itself."""
+    before = _cached(target)
+    # What an earlier run has done cannot be told from what was there before it.
+    done = [True] if former else []
+    baseline = None if former else before
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
-        with api.client(patient) as http:
-            answer = http.post("/api/cache/warm")
-        if not answer.is_success:
-            raise BadAnswer(
-                api.SYSTEM,
-                f"POST /api/cache/warm answered {answer.status_code}: look into the API's log, or "
-                "warm the cache directly with -p via=direct.",
-            )
+        ask()
+        done.append(True)
         yield 1
 
     return Plan(
-        summary="Ask the API to load its critical data into the cache, which holds "
-        f"{before.words()} now.",
+        summary=f"Ask {whom} to load its critical data into the cache, which holds "
+        f"{before.words()} now.{note}",
         planned=1,
-        unit="requests",
-        command=f"curl -X POST {target.api.url}/api/cache/warm",
+        unit=unit,
+        command=command,
         undo=_undo(target),
         work=work,
-        verify=lambda: [_seen(_cached(target))],
+        verify=lambda: [_seen(baseline, _cached(target)) if done else _NOTHING_DONE],
         sample=before.sample,
         basis=server,
     )
+
+
+_NOTHING_DONE = Finding(status=Status.SKIPPED, message="Not verified: nothing was done.")
 
 
 def _directly(target: Target, projects: int, server: str | None) -> Plan:
@@ -111,7 +189,7 @@ def _directly(target: Target, projects: int, server: str | None) -> Plan:
         unit="keys",
         command="for (const project of await db.select().from(projects).limit("
         f"{projects})) await cacheService.set(`project:${{project.id}}`, project, 15 * 60)",
-        undo=_undo(target),
+        undo=_undo(target, _PROJECTS),
         work=work,
         verify=lambda: [_written(target, ids)],
         sample=[
@@ -127,47 +205,65 @@ def _directly(target: Target, projects: int, server: str | None) -> Plan:
 
 @dataclass(frozen=True)
 class _Cached:
-    """The projects that are cached."""
+    """What the cache holds of the keys that count as cache."""
 
+    globs: str
+    keys: int
     expiring: int
-    """Keys with a time to live."""
+    """Those with a time to live."""
     longest_s: float
+    lives_s: float
+    """The sum of the times to live: it grows when keys are written again."""
     complete: bool
     sample: list[Row]
 
+    def has_more_than(self, before: _Cached) -> bool:
+        return self.keys > before.keys or self.lives_s > before.lives_s
+
     def words(self) -> str:
         least = "" if self.complete else "at least "
-        return f"{least}{self.expiring:,} projects"
+        return f"{least}{self.keys:,} keys ({self.globs})"
 
 
 def _cached(target: Target) -> _Cached:
-    """Count the `project:*` keys that have a time to live, by a scan of a few seconds."""
-    expiring, longest_s, complete = 0, 0.0, True
+    """Count the keys that count as cache, by a scan of a few seconds."""
+    keys, expiring, longest_s, sum_s, complete = 0, 0, 0.0, 0.0, True
     sample: list[bytes] = []
+    patterns = [pattern.encode() for pattern in target.cache.patterns]
     ends = time.monotonic() + _COUNTING_S
     with connection(target, decode=False) as client:
-        for keys in scan(client, _PATTERN):
-            left = [seconds for seconds in _to_live_s(client, keys) if seconds > 0]
+        for batch, _ in scan_all(client, patterns or None):
+            lives = _to_live_s(client, batch)
+            left = [seconds for seconds in lives if seconds > 0]
+            keys += sum(seconds != _GONE_S for seconds in lives)
             expiring, longest_s = expiring + len(left), max([longest_s, *left])
-            sample += keys[: _SHOWN_KEYS - len(sample)]
+            sum_s += sum(left)
+            sample += batch[: _SHOWN_KEYS - len(sample)]
             if time.monotonic() > ends:
                 complete = False
                 break
         rows = [fact.row() for fact in describe(client, sample)]
-    return _Cached(expiring, longest_s, complete, rows)
+    globs = " or ".join(target.cache.patterns) or "all"
+    return _Cached(globs, keys, expiring, longest_s, sum_s, complete, rows)
 
 
-def _seen(cached: _Cached) -> Finding:
-    status, message = (
-        Status.OK,
-        f"{cached.words()} are cached, for {span(cached.longest_s)} at most.",
+_GONE_S = -0.002  # what PTTL says of a key that is not there, in seconds
+
+
+def _seen(before: _Cached | None, after: _Cached) -> Finding:
+    """Return what the warm-up has done to the cache."""
+    lives = f", for {span(after.longest_s)} at most" if after.expiring else ""
+    message = f"Cached now: {after.words()}{lives}" + (
+        f"; before: {before.keys:,}." if before else "."
     )
-    if not cached.expiring:
+    status = Status.OK
+    if not after.keys:
         status = Status.CRIT
-        message = "The API answered, but no project:* key with a time to live is in the cache."
-    return Finding(
-        status=status, message=message, value=cached.expiring, unit="keys", rows=cached.sample
-    )
+        message = f"The warm-up was answered, but no {after.globs} key is in the cache."
+    elif before and after.complete and not after.has_more_than(before):
+        status = Status.UNKNOWN
+        message += " Nothing shows that the warm-up wrote any of them."
+    return Finding(status=status, message=message, value=after.keys, unit="keys", rows=after.sample)
 
 
 def _written(target: Target, ids: Sequence[Any]) -> Finding:
@@ -175,6 +271,8 @@ def _written(target: Target, ids: Sequence[Any]) -> Finding:
     with connection(target, decode=False) as client:
         seconds = _to_live_s(client, [_key(id_).encode() for id_ in ids])
     there = [left for left in seconds if 0 < left <= TTL_S]
+    if not ids:
+        return _NOTHING_DONE
     message = f"{len(there):,} of {len(ids):,} projects are cached"
     message += f", for {span(min(there))} at least." if there else "."
     status = Status.OK if len(there) == len(ids) else Status.CRIT
@@ -218,5 +316,6 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _undo(target: Target) -> str:
-    return f"opsnb run cache/clear -t {target.name} -p pattern='project:*' --apply"
+def _undo(target: Target, pattern: str = "") -> str:
+    which = f" -p pattern='{pattern}'" if pattern else ""
+    return f"opsnb run cache/clear -t {target.name}{which} --apply"
