@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,10 +15,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.systems import logs
 from opsnb.systems.logs.entries import errors_in
@@ -54,6 +59,13 @@ def pack(path: Path) -> Path:
 
 def check(*paths: Path, hours: float = 1) -> Finding:
     return logs.errors(Target(name="t", logs=tuple(map(str, paths))), hours)
+
+
+def measured(*paths: Path) -> Finding:
+    """Return the finding with its evidence, as a run has it."""
+    target = Target(name="t", logs=tuple(map(str, paths)))
+    found: Finding = Measurement(target).run([logs.errors])[0]
+    return found
 
 
 # ---- stamps -----------------------------------------------------------------------------------
@@ -345,6 +357,145 @@ def test_rotated_siblings_are_read(tmp_path: Path, sibling: str, packed: bool) -
     if packed:
         pack(older)
     assert check(log).value == 2
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+def test_a_packed_sibling_is_read_or_named(tmp_path: Path, ending: str) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "INFO new"))
+    lines = [(ago(minutes=30), f"INFO {os.urandom(20).hex()}") for _ in range(3000)]
+    older = write(tmp_path / "app.log.1", *lines, (ago(minutes=29), "ERROR boom"))
+    data = PACKERS[ending](older.read_bytes())
+    older.unlink()
+    packed = tmp_path / f"app.log.1.{ending}"
+    packed.write_bytes(data)
+    assert measured(log).value == 1
+    for broken in (data[:-300], b"nonsense"):
+        packed.write_bytes(broken)
+        found = measured(log)
+        assert found.status is Status.UNKNOWN
+        assert packed.name in found.message
+
+
+def test_a_kind_of_packing_that_is_not_known_is_named(tmp_path: Path) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "INFO new"))
+    (tmp_path / "app.log.1.lz4").write_bytes(b"x")
+    found = measured(log)
+    assert found.status is Status.UNKNOWN
+    assert "app.log.1.lz4, which is packed as .lz4" in found.message
+
+
+def test_a_file_that_is_just_being_packed_counts_once(tmp_path: Path) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "INFO new"))
+    older = write(tmp_path / "app.log.1", (ago(minutes=30), "ERROR boom"))
+    (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(older.read_bytes()))
+    assert check(log).value == 1
+
+
+def test_a_file_of_several_names_counts_once(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", (ago(minutes=5), "ERROR boom"))
+    (tmp_path / "b.log").symlink_to(log)
+    (tmp_path / "c.log").hardlink_to(log)
+    assert check(log, log, tmp_path / "b.log", tmp_path / "c.log").value == 1
+    assert check(tmp_path / "*.log").value == 1
+
+
+def test_a_link_to_the_file_of_today_has_siblings(tmp_path: Path) -> None:
+    write(tmp_path / "app-2026-11-27.log", (ago(minutes=30), "ERROR boom"))
+    today = write(tmp_path / "app-2026-11-28.log", (ago(minutes=5), "ERROR boom"))
+    (tmp_path / "current.log").symlink_to(today)
+    assert check(tmp_path / "current.log").value == 2
+    assert check(tmp_path / "app-*.log").value == 2
+    # No file of the configured name: winston's daily rotation never writes one.
+    found = check(tmp_path / "app.log")
+    assert found.value == 2
+    assert "app.log does not exist now" in found.message
+
+
+def test_a_pattern_that_matches_nothing_is_told(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", (ago(minutes=5), "INFO fine"))
+    found = measured(log, tmp_path / "x*.log")
+    assert found.status is Status.UNKNOWN
+    assert "x*.log matches no file" in found.message
+    with pytest.raises(BadAnswer, match="matches no file"):
+        check(tmp_path / "x*.log")
+
+
+def test_a_silent_log_says_since_when(tmp_path: Path) -> None:
+    log = write(tmp_path / "app.log", (ago(hours=3), "ERROR old"))
+    os.utime(log, (time.time() - 10_000,) * 2)
+    found = check(log)
+    assert found.value == 0
+    assert "is silent: its last line was written at" in found.message
+    log.write_text("")
+    os.utime(log, (time.time() - 10_000,) * 2)
+    assert "is empty" in check(log).message
+
+
+def test_a_big_log_is_read_where_the_window_is(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    padding = "x" * 900
+    with log.open("w") as file:
+        for number in range(30_000):  # two hours
+            moment = ago(seconds=7200 - number * 0.24).isoformat()
+            level = "ERROR" if number % 3000 == 1500 else "INFO"
+            file.write(f"{moment} {level} {padding}\n")
+    assert check(log).value == 5
+    with log.open("r+") as file:  # a clock that jumped
+        file.write(f"{ago(minutes=1).isoformat()} ERROR jumped")
+    assert check(log).value == 6
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finding]:
+    """Return what is said of a log behind an `ssh` that runs the words here, after a greeting.
+
+    The host has the programs that are named.
+    """
+
+    def check(log: Path, *programs: str) -> Finding:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        names = "sh env timeout date ls stat readlink dd head tail grep tr cut printf cat rm mktemp"
+        for name in (*names.split(), *programs):
+            if place := shutil.which(name):
+                (folder / name).symlink_to(place)
+        script = folder / "ssh"
+        script.write_text(
+            f'#!/bin/sh\nfor last; do :; done\necho Welcome.\nPATH={folder} exec sh -c "$last"\n'
+        )
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+        target = Target(name="t", host="ssh://ops@box", logs=(str(log),))
+        found: Finding = Measurement(target).run([logs.errors])[0]
+        return found
+
+    return check
+
+
+def test_over_ssh_the_host_reads(tmp_path: Path, far: Callable[..., Finding]) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "ERROR new"))
+    pack(write(tmp_path / "app.log.1", (ago(minutes=30), "ERROR older")))
+    found = far(log, "gzip")
+    assert (found.value, found.evidence.gaps) == (2, [])
+
+
+def test_a_program_that_is_not_on_the_host_is_named(
+    tmp_path: Path, far: Callable[..., Finding]
+) -> None:
+    log = write(tmp_path / "app.log", (ago(minutes=5), "INFO new"))
+    (tmp_path / "app.log.1.zst").write_bytes(zstandard.compress(b"x"))
+    found = far(log)
+    assert found.status is Status.UNKNOWN
+    assert "app.log.1.zst: zstd is not installed" in found.message
+    assert "install zstd there" in found.message
 
 
 def test_siblings_are_the_newest_first() -> None:

@@ -50,15 +50,22 @@ _LAST_S = 1.0  # kept for the newest part, when all of a file takes too long
 _GLOB = re.compile(r"[*?\[]")
 _MATCHED = re.compile(r"\(standard input\)([:-])")
 _EXPORT = re.compile(r"^__REALTIME_TIMESTAMP=\d+$", re.MULTILINE)
-_STATS = 'for f; do if [ -e "$f" ]; then stat -Lc "%F|%d:%i|%s|%Y|%n" -- "$f"; fi; done'
+_STATS = (
+    'for f; do if [ -e "$f" ]; then stat -Lc "%F|%d:%i|%s|%Y|%n" -- "$f"; '
+    'readlink -f -- "$f"; fi; done'
+)
 # `dd` moves the place where grep begins to read; what grep found at last is kept.
 _GREP = (
     '[ -r "$1" ] || { echo "$1: Permission denied" >&2; exit 1; }; '
     "command -v grep >/dev/null || exit 127; "
     '{ dd bs=1048576 skip="$2" count=0 2>/dev/null; '
     'grep -aiHE -B 3 -A 4 -e "$4"; printf "\\n%s %s\\n" "$3" "$?"; } <"$1" '
-    '| tr -d "\\000" | cut -b 1-65536 | tail -c "$5"'
+    '| grep -avE -e "$6" | tr -d "\\000" | cut -b 1-65536 | tail -c "$5"'
 )
+# Lines of JSON that begin with a level below error are none, whatever words they have.
+_MILD = r"([1-4]0|\\?\"(trace|debug|verbose|silly|http|info|notice|warn|warning)\\?\"),"
+_NO_ERROR = rf'^\(standard input\):(\{{"log":"\{{\\"level\\":|\{{"level":){_MILD}'
+_NOTHING = "^$^"
 _DD = (
     'f=$1; m=$2; shift 2; for o; do dd if="$f" bs=4096 skip="$o" count=2 2>/dev/null; '
     'printf "\\n%s\\n" "$m"; done'
@@ -79,6 +86,8 @@ class LogFile:
     size: int
     written: float
     """When it was last written to, in seconds since 1970."""
+    real: str
+    """Where its path leads to."""
 
     @property
     def packing(self) -> str:
@@ -184,24 +193,26 @@ class WindowReader:
                 continue
             if stat.S_ISREG(seen.st_mode):
                 identity = f"{seen.st_dev}:{seen.st_ino}"
-                found.append(LogFile(path, identity, seen.st_size, seen.st_mtime))
+                real = os.path.realpath(path)
+                found.append(LogFile(path, identity, seen.st_size, seen.st_mtime, real))
         return found
 
     def _remote_files(self, paths: Sequence[str]) -> list[LogFile]:
         if not paths:
             return []
         found = []
-        for line in self.host.run(["sh", "-c", _STATS, "sh", *paths]).splitlines():
+        lines = self.host.run(["sh", "-c", _STATS, "sh", *paths]).splitlines()
+        for line, real in zip(lines[::2], lines[1::2], strict=False):
             kind, _, rest = line.partition("|")
             if kind.startswith("regular"):
                 identity, size, written, path = rest.split("|", 3)
-                found.append(LogFile(path, identity, int(size), float(written)))
+                found.append(LogFile(path, identity, int(size), float(written), real))
         return found
 
     def _of_window(self, path: str) -> list[LogFile]:
         """Return the log at `path` and its siblings that reach into the window, oldest first."""
         live = self._files([path])
-        names = self._sibling_names(path)
+        names = self._sibling_names(path, live)
         rotated = self._files(names)
         if not live and not rotated:
             self.host.head(path, 1)  # says why it cannot be read
@@ -232,21 +243,16 @@ class WindowReader:
         elif newest < self.since:
             self.notes.append(f"{path} is silent: its last line was written at {written}.")
 
-    def _sibling_names(self, path: str) -> list[str]:
-        places = [path]
-        if self.host.is_local and (real := os.path.realpath(path)) != path:
-            places.append(real)
+    def _sibling_names(self, path: str, live: list[LogFile]) -> list[str]:
+        places = dict.fromkeys((path, *(each.real for each in live)))
         found: dict[str, None] = {}
         for place in places:
             folder, name = posixpath.split(place)
             try:
                 names = self.host.names_in(folder or ".")
             except BadAnswer as error:
-                if self.host.is_local and not Path(folder or ".").is_dir():
-                    raise BadAnswer(
-                        self.host.system,
-                        f"{path} on {self.host.name} cannot be read: No such file or directory.",
-                    ) from error
+                if not live:
+                    self.host.head(path, 1)  # says why it cannot be read
                 evidence.partial(f"rotated files of {path}: {str(error).rstrip('.')}")
                 continue
             found.update((posixpath.join(folder, each), None) for each in siblings(name, names))
@@ -256,7 +262,7 @@ class WindowReader:
         """Return the files of a log that have not been read, by any of their names."""
         files = []
         for each in self._of_window(path):
-            if each.identity not in self._read:
+            if each.size and each.identity not in self._read:
                 self._read.add(each.identity)
                 files.append(each)
         return files
@@ -444,7 +450,9 @@ class WindowReader:
     def _grepped(self, file: LogFile, start: int, extra: str, limit_s: float) -> str:
         signs = "|".join(filter(None, (SIGNS, LETTERS if self._has_letters else "", extra)))
         most = str(_MOST_MATCHED)
-        argv = ["sh", "-c", _GREP, "sh", file.path, str(start // _MIB), _MARK, signs, most]
+        place = str(start // _MIB)
+        drop = _NOTHING if extra else _NO_ERROR
+        argv = ["sh", "-c", _GREP, "sh", file.path, place, _MARK, signs, most, drop]
         text = self._asked(file, argv, limit_s)
         body, _, code = text.rpartition(f"\n{_MARK} ")
         if code.strip() not in ("0", "1"):

@@ -112,7 +112,7 @@ def level_of(text: str) -> Verdict:
     while match and match["titled"] and _is_none(text, match):
         match = _LEVEL.search(text, match.end(), _LEVEL_WITHIN)
     if match is None:
-        return Verdict(None, text.strip(" \t\r:"))
+        return Verdict(None, text.strip(" \t\r\n:"))
     word = match[match.lastgroup or 0].lower()
     if logfmt := _LOGFMT_MESSAGE.search(text):
         message = logfmt[1] or logfmt[2] or ""
@@ -120,7 +120,7 @@ def level_of(text: str) -> Verdict:
             message = joined(message, cause[1] or cause[2] or "")
     else:
         message = _PROCESS.sub("", text[match.end() :])
-    return Verdict(word in _SEVERE_WORDS, message.strip(" \t\r:|])>-"))
+    return Verdict(word in _SEVERE_WORDS, message.lstrip(" \t:|])>-").rstrip())
 
 
 def _is_none(text: str, match: re.Match[str]) -> bool:
