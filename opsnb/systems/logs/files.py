@@ -65,7 +65,7 @@ _GREP = (
 # Lines of JSON that begin with a level below error are none, whatever words they have.
 _MILD = r"([1-4]0|\\?\"(trace|debug|verbose|silly|http|info|notice|warn|warning)\\?\"),"
 _NO_ERROR = rf'^\(standard input\):(\{{"log":"\{{\\"level\\":|\{{"level":){_MILD}'
-_NOTHING = "^$^"
+_NOTHING = "^opsnb-nothing$"
 _DD = (
     'f=$1; m=$2; shift 2; for o; do dd if="$f" bs=4096 skip="$o" count=2 2>/dev/null; '
     'printf "\\n%s\\n" "$m"; done'
