@@ -13,7 +13,7 @@ from opsnb.systems import queues
 from opsnb.systems.queues import Active, Durations, Flow
 from opsnb.systems.queues.counts import paused_words
 from opsnb.systems.queues.words import span
-from opsnb.systems.queues.workers import in_words
+from opsnb.systems.queues.workers import in_words, shown
 from opsnb.target import Target
 
 _SYSTEMS = (queues.SYSTEM,)
@@ -37,13 +37,15 @@ def length(target: Target, queue: str) -> Finding:
         f"{queue}: {row['waiting']} jobs wait, {row['active']} are active, {row['delayed']} "
         f"delayed; {in_words(row)}."
     )
-    return Finding.measured(row["waiting"], target.threshold("queue_waiting"), message, rows=[row])
+    return Finding.measured(
+        row["waiting"], target.threshold("queue_waiting"), message, rows=[shown(row)]
+    )
 
 
 @check(needs=_SYSTEMS)
 def paused(target: Target, queue: str) -> Finding:
     """The queue is paused"""
-    row, pause = queues.state_of(target, queue)
+    row, pause = queues.state_of(target, queue, with_workers=False)
     if not pause["paused"]:
         return Finding(status=Status.OK, message=f"{queue} is not paused.")
     return Finding(
@@ -147,7 +149,8 @@ def _hangs(job: Active, found: Durations, longer_than_min: float) -> bool:
 @check(needs=_SYSTEMS)
 def held_back(target: Target, queue: str) -> Finding:
     """A limit holds the queue back"""
-    found, row = queues.brakes(target, queue), queues.counts_of(target, queue)
+    found = queues.brakes(target, queue)
+    row = queues.counts_of(target, queue, with_workers=False)
     words = []
     if found.concurrency is not None:
         words.append(f"at most {found.concurrency} jobs may be active at once")
@@ -182,7 +185,7 @@ def slow_jobs(target: Target, queue: str) -> Finding:
     ]
     slow_s = _slow_s(found)
     if slow_s is None:
-        message = f"Jobs of {queue} take {_short(found.recent_s)}; {_before(found)}."
+        message = f"Jobs of {queue} take {_short(found.recent_s or running_s)}; {_before(found)}."
         return Finding(status=Status.OK, message=message, rows=rows)
     row = queues.counts_of(target, queue)
     return Finding(
@@ -287,6 +290,13 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
     seen = queues.flow(target, queue, seconds)
     row, found = queues.counts_of(target, queue), queues.durations(target, queue)
     watched = f"while it was watched for {span(seen.seconds)}"
+    is_idle = seen.waiting and not seen.left and not found.running and not seen.pause["paused"]
+    if seen.workers is None and is_idle:
+        message = (
+            f"No job of {queue} left {watched}, {seen.waiting} wait, and whether a worker is "
+            "connected is not known."
+        )
+        return Finding(status=Status.UNKNOWN, message=message, rows=[shown(row)])
     if _is_held(found) or not _stalls(seen, found, row) or _is_limited(target, queue, row):
         message = f"{seen.left} jobs of {queue} left {watched}; {seen.waiting} wait."
         return Finding(status=Status.OK, message=message)
@@ -299,7 +309,7 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
             status=Status.WARN,
             message=f"{row['active']} jobs of {queue} are active and none ended {watched}; "
             f"{_before(found)}.",
-            rows=[row],
+            rows=[shown(row)],
             share=0.6,
             remedies=[slowed, restart],
         )
@@ -307,7 +317,7 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
         status=Status.CRIT,
         message=f"{queue} has {in_words(row)}; yet none took one of the {seen.waiting} jobs that "
         f"wait, {watched}.",
-        rows=[row],
+        rows=[shown(row)],
         share=0.95,
         remedies=[restart, slowed],
     )

@@ -15,6 +15,7 @@ from opsnb.model import Finding, Status
 from opsnb.systems import queues
 from opsnb.target import Target
 from tests import queue_jobs
+from tests.bullmq import VERSIONS, Service
 from tests.systems import redis_server
 from tests.systems.redis_server import Server
 
@@ -250,3 +251,47 @@ def test_text_of_any_kind_breaks_nothing(shelf: Server) -> None:
     assert queues.failed_jobs(target, MAIL)
     assert queues.reasons(target, MAIL).status is Status.OK
     assert queues.oldest(target).status is Status.OK
+
+
+@pytest.fixture(params=VERSIONS)
+def mail(shelf: Server, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service on each major version of BullMQ, on the empty server."""
+    client: Any = shelf.client()
+    client.flushall()
+    with Service(request.param, shelf.target().cache.url) as service:
+        yield service
+
+
+def test_every_version_s_jobs_are_counted_where_it_has_them(mail: Service, shelf: Server) -> None:
+    mail.add(MAIL, 3)
+    mail.add(MAIL, 2, priority=4)
+    mail.add(MAIL, 4, delay=3_600_000)
+    mail.add(MAIL, 1, jobId="order-7")
+    for paused in (False, True):
+        if paused:
+            mail.queue(MAIL, "pause")
+        theirs, row = mail.counts(MAIL), queues.counts_of(shelf.target(), MAIL)
+        waiting = theirs["waiting"] + theirs["prioritized"] + theirs.get("paused", 0)
+        assert (row["waiting"], row["prioritized"]) == (waiting, 2) == (6, 2)
+        assert (row["delayed"], row["paused"], row["total"]) == (4, paused, 10)
+    assert queues.queues_of(shelf.target()) == [MAIL]
+
+
+def test_a_named_and_an_unnamed_worker_are_seen(mail: Service, shelf: Server) -> None:
+    mail.add(MAIL, 1)
+    mail.work(MAIL)
+    mail.until_idle(MAIL)
+    assert queues.counts_of(shelf.target(), MAIL)["workers"] == 1
+    assert queues.workers(shelf.target()).status is Status.OK
+    hidden = allowed(shelf, "~*", "&*", "+@all", "-client|list")
+    assert queues.counts_of(hidden, MAIL)["workers"] is None
+
+
+def test_jobs_that_a_service_removes_are_in_the_rate(mail: Service, shelf: Server) -> None:
+    mail.add(MAIL, 60, removeOnComplete=True)
+    mail.add(MAIL, 3, data={"fail": "mailbox full"}, attempts=1)
+    mail.work(MAIL)
+    mail.until_idle(MAIL)
+    found = queues.failures(shelf.target())
+    assert found.value == pytest.approx(100 * 3 / 63, abs=0.01)
+    assert "3 of 63" in found.message

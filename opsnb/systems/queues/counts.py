@@ -15,7 +15,7 @@ from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.values import last_event_ms, read_fields, whole
 from opsnb.systems.queues.words import and_list, clock, shortened, span
-from opsnb.systems.queues.workers import clients, held_locks, in_words, number, why_unknown
+from opsnb.systems.queues.workers import clients, held_locks, in_words, number, shown, why_unknown
 from opsnb.target import Target
 from opsnb.view import MOST_ROWS
 
@@ -58,7 +58,7 @@ def depth(target: Target) -> Finding:
         message += " and no worker"
     elif others > 1:
         message += f"; {others} queues are too long"
-    rows = _worst_first([{**row, "workers": _shown(row["workers"])} for row in rows], "waiting")
+    rows = _worst_first([shown(row) for row in rows], "waiting")
     return Finding.measured(longest["waiting"], threshold, message + ".", rows=rows)
 
 
@@ -108,12 +108,12 @@ def oldest(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def workers(target: Target) -> Finding:
     """Workers of the queues"""
-    shown = ("queue", "workers", "waiting", "active", "paused")
-    rows = [{key: row[key] for key in shown} for row in counts(target)]
+    columns = ("queue", "workers", "waiting", "active", "paused")
+    rows = [{key: row[key] for key in columns} for row in counts(target)]
     unknown = [str(row["queue"]) for row in rows if row["workers"] is None]
     idle = [row for row in rows if row["workers"] == 0]
     stranded = [row for row in idle if row["waiting"] and not row["paused"]]
-    rows = [{**row, "workers": _shown(row["workers"])} for row in rows]
+    rows = [shown(row) for row in rows]
     if stranded:
         row = stranded[0]
         message = f"{row['queue']} has {row['waiting']} waiting jobs and no worker."
@@ -152,7 +152,7 @@ def state(target: Target, queue: str) -> Finding:
         f"{row['delayed']} delayed, {row['failed']} failed, {row['completed']} completed, "
         f"{in_words(row)}."
     )
-    row = {**row, "workers": _shown(row["workers"])}
+    row = shown(row)
     facts = [{"fact": name, "value": value} for name, value in {**row, **pause}.items()]
     return Finding(status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts)
 
@@ -181,15 +181,18 @@ def counts(target: Target) -> list[Row]:
         return session.run(read_counts(session))
 
 
-def counts_of(target: Target, queue: str) -> Row:
+def counts_of(target: Target, queue: str, *, with_workers: bool = True) -> Row:
     """Return the row of one queue, as `counts` has it. Raises UsageError for an unknown one."""
-    return state_of(target, queue)[0]
+    return state_of(target, queue, with_workers=with_workers)[0]
 
 
-def state_of(target: Target, queue: str) -> tuple[Row, Row]:
-    """Return the counts of one queue, and whether it is paused. Raises UsageError."""
+def state_of(target: Target, queue: str, *, with_workers: bool = True) -> tuple[Row, Row]:
+    """Return the counts of one queue, and whether it is paused. Raises UsageError.
+
+    Without workers, those are not asked for, and unknown.
+    """
     with reading(target) as session:
-        return session.run(read_state(session, queue))
+        return session.run(read_state(session, queue, with_workers=with_workers))
 
 
 def locked(target: Target, queue: str) -> int:
@@ -338,10 +341,6 @@ def _worst_first(rows: list[Row], column: str) -> list[Row]:
     return sorted(rows, key=lambda row: -float(row[column] or 0))
 
 
-def _shown(workers: int | None) -> int | str:
-    return "unknown" if workers is None else workers
-
-
 def _row(name: str, found: Levels, workers: int | None) -> Row:
     """Return the row of one queue."""
     return {
@@ -397,10 +396,11 @@ def paused_words(row: Row) -> str:
     return f"paused{since}{by}"
 
 
-async def read_state(session: Session, name: str) -> tuple[Row, Row]:
+async def read_state(session: Session, name: str, *, with_workers: bool = True) -> tuple[Row, Row]:
     """Return the counts of one queue, and whether it is paused. Raises UsageError."""
     await connection.require(session, name)
-    return await count(session, name), await pause_of(session, session.at(name))
+    row = await count(session, name, with_workers=with_workers)
+    return row, await pause_of(session, session.at(name))
 
 
 async def each_queue(

@@ -12,7 +12,7 @@ from opsnb.systems.api import percentile
 from opsnb.systems.logs.lines import pattern
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
-from opsnb.systems.queues.counts import each_queue, state_of
+from opsnb.systems.queues.counts import counts_of, each_queue
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.systems.queues.words import shortened, span
 from opsnb.target import Target
@@ -53,7 +53,7 @@ class Ended:
 def states(target: Target, queue: str) -> Finding:
     """Jobs by state"""
 
-    counted = state_of(target, queue)[0]
+    counted = counts_of(target, queue, with_workers=False)
     waiting = counted["waiting"] - counted["prioritized"]
     rows: list[Row] = [
         {"state": name, "jobs": jobs}

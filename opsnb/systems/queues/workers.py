@@ -94,6 +94,11 @@ def in_words(row: Row) -> str:
     return f"{workers} worker{'' if workers == 1 else 's'}"
 
 
+def shown(row: Row) -> Row:
+    """Return a queue's row of counts for a person: workers that are not known are no blank."""
+    return {**row, "workers": "unknown" if row["workers"] is None else row["workers"]}
+
+
 def why_unknown(known: Clients, queues: Sequence[str]) -> str:
     """Return why the number of workers of some queues is not known, for a sentence."""
     if known.why:
