@@ -72,7 +72,7 @@ def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120)
     change = [migrate, *change] if settings.migrate_after == "pause" else [*change, migrate]
     plan = _Change(target, former, change, wait_s, before)
     return plan.plan(
-        f"Deploy what {words(settings.fetch)} brings; {before} is there now.",
+        f"Deploy what {words(settings.fetch) or settings.folder} brings; {before} is there now.",
         f"opsnb run {ROLLBACK} -t {target.name} -p release={before} --apply",
         {"before": before},
         [Remedy(runbook=ROLLBACK, parameters={"release": before}, why=f"goes back to {before}")],
@@ -159,7 +159,7 @@ class _Change:
         target, settings = self.target, self.target.deploy
         names = _queues(target)
         left = held(target, names, REASON) if names else []
-        hold = _Hold(target, to_hold(target, names, left))
+        hold = _Hold(target, to_hold(target, names, left) if names else [])
         steps = Steps(
             [
                 Step(

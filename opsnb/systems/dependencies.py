@@ -244,7 +244,7 @@ def _places(target: Target, name: Name) -> list[str | tuple[str, int]]:
 def _postgres_places(target: Target) -> list[str | tuple[str, int]]:
     """Return the places of PostgreSQL; none when they stand elsewhere, as in a service file."""
     try:
-        parts = conninfo_to_dict(target.database.url)
+        parts = conninfo_to_dict(target.database.conninfo)
     except psycopg.ProgrammingError:
         return []
     if "service" in parts and not ("host" in parts or "hostaddr" in parts):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -327,3 +328,51 @@ def test_a_deployment_that_is_killed_between_its_commands_is_continued(released:
     assert version(released) == GOOD
     assert queues.pauses(released).status is Status.OK
     assert deploying.left_paused(released).status is Status.OK
+
+
+def test_the_restart_names_the_processes_of_the_service(tmp_path: Path) -> None:
+    """`pm2 restart all` would start scripts that have done their work, and other services."""
+
+    def at(**kept: Any) -> Target:
+        return Target(name="t", deploy={"folder": str(tmp_path)}, processes=kept)
+
+    assert deploy.restart(at(names=("api", "worker"))) == ["pm2", "restart", "api", "worker"]
+    assert deploy.restart(at(manager="systemd", names=("api",))) == ["systemctl", "restart", "api"]
+    with pytest.raises(NotConfigured, match=r"set restart in \[targets\.t\.deploy\]"):
+        deploy.restart(at(manager="docker", names=("api",)))
+    listed = [
+        {"name": "api", "pm2_env": {"status": "online"}},
+        {
+            "name": "nightly",
+            "pm2_env": {"status": "stopped", "autorestart": False, "exit_code": 0},
+        },
+    ]
+    program = tmp_path / "manager"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(listed)}'\n")
+    program.chmod(0o755)
+    assert deploy.restart(at(command=str(program))) == [str(program), "restart", "api"]
+    own = Target(name="t", deploy={"folder": "/srv", "restart": ["systemctl", "restart", "shop"]})
+    assert list(deploy.restart(own)) == ["systemctl", "restart", "shop"]
+
+
+def test_a_step_that_is_not_configured_never_counts_as_done(tmp_path: Path) -> None:
+    """A service without Redis, API and tests: what is not there is said, and proves nothing."""
+    program = tmp_path / "manager"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    nothing = dict.fromkeys(("migrate", "fetch", "install", "smoke"), ())
+    table = {
+        **nothing,
+        **{name: ["echo", "one"] for name in ("release", "before", "build")},
+        "folder": str(tmp_path),
+        "changes": ["true"],
+        "restart": [str(program)],
+    }
+    shop = Target(name="shop", deploy=table, logs=())
+    record, (found,) = Guard(shop, True, "", lambda _: None).act(deploying.release)
+    states = {row["step"]: row["state"] for row in record.sample}
+    assert states["build"] == states["restart"] == "done"
+    assert states["smoke test"] == states["pause the queues"] == "not configured"
+    assert (record.planned, record.applied) == (2, 2)
+    assert "Not configured, so not done: pause the queues," in found.message
+    assert (found.status, record.verified) == (Status.UNKNOWN, False)
