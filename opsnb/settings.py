@@ -116,7 +116,9 @@ class Processes(Table):
         (), description="Processes, containers or units that must be up. Empty: all that it lists."
     )
     command: str = Field(
-        "", description="The manager's program on the host, when it is not on the PATH."
+        "",
+        description="The manager's program on the host, when it is not on the PATH, or its words, "
+        "such as `systemctl --user`.",
     )
     env: dict[str, str] = Field(
         default_factory=dict,
@@ -196,7 +198,10 @@ class Deploy(Table):
     )
     install: tuple[str, ...] = Field(("npm", "install"), description="Installs what it depends on.")
     build: tuple[str, ...] = Field(("npm", "run", "build"), description="Builds it.")
-    restart: tuple[str, ...] = Field(("pm2", "restart", "all"), description="Starts it afresh.")
+    restart: tuple[str, ...] = Field(
+        ("pm2", "restart", "all"),
+        description="Restarts it. Where it is not set: the service's processes, by their manager.",
+    )
     smoke: tuple[str, ...] = Field(
         ("npm", "run", "test:smoke"), description="Asks the running service; the exit code tells."
     )
