@@ -97,4 +97,5 @@ def sentence(gaps: list[Gap]) -> str:
         return ""
     more = len(reasons) - _MOST_TOLD
     rest = f"; and {more} more" if more > 0 else ""
-    return f"Not seen: {'; '.join(reasons[:_MOST_TOLD])}{rest}."
+    told = f"Not seen: {'; '.join(reasons[:_MOST_TOLD])}{rest}"
+    return told if told.endswith(";") else f"{told}."  # it may end with a statement to paste
