@@ -144,6 +144,7 @@ class Reader:
         self._schema = "public"
         self._functions: set[str] = set()
         self._has_own_operators = False
+        self._has_made = False
         self._runs_on_rows: str = ""
         """A trigger or rule that would run on each row which follows."""
 
@@ -381,6 +382,7 @@ class Reader:
         kind, at = self._object(tokens)
         if kind not in _MAKES:
             raise self._unsafe(statement, tokens[0], _LEAVES, upto=at)
+        self._has_made = True
         subject = self._named(kind, tokens, at)
         texts = [token.text for token in tokens if token.kind != "string"]
         if kind not in ("view", "function", "procedure", "rule"):
@@ -467,10 +469,13 @@ class Reader:
 
     def _alter(self, statement: Statement) -> Meaning:
         tokens = statement.tokens
+        drops = any(token.kind == "word" and token.text == "drop" for token in tokens)
         kind, at = self._object(tokens)
         if kind not in _ALTERS:
             raise self._unsafe(statement, tokens[0], _LEAVES, upto=at)
         self._demand_no_reaching(statement)
+        if drops and not self._has_made:
+            return Meaning("skip")  # pg_dump --clean: there is nothing to drop
         subject = self._named(kind, tokens, at)
         texts = [token.text if token.kind == "word" else "" for token in tokens]
         if texts[-3:-1] == ["owner", "to"]:

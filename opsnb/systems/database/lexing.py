@@ -42,7 +42,10 @@ class Statement:
 
     @cached_property
     def tokens(self) -> list[Token]:
-        """Its tokens, without comments."""
+        """Its tokens, without comments; of a command to psql its name alone."""
+        if self.text.startswith(b"\\"):
+            name = self.text.split(maxsplit=1)[0]
+            return [Token("command", name.decode(errors="replace"), 0)]
         return list(_tokens(self.text, self.has_standard_strings))
 
     def line_at(self, offset: int) -> int:
@@ -97,6 +100,11 @@ def _pattern(plain: bytes) -> re.Pattern[bytes]:
 
 
 _TOKEN = {True: _pattern(_STANDARD), False: _pattern(_ESCAPES)}
+_MAY_GO_ON = re.compile(
+    rb"\$[A-Za-z0-9_\x80-\xff]*+|[eE]" + _ESCAPES + rb"(?:\s|--[^\n\r]*+|'(?:[^'\\]|\\.|'')*+)*+",
+    re.DOTALL,
+)
+"""What the text may end with, of which more text may make another token."""
 _BLOCK = re.compile(rb"/\*|\*/")
 
 _LITERAL = (
@@ -250,7 +258,9 @@ class Script:
                 end = end + len(found[0]) if end >= 0 else -1
             elif kind == "open":
                 end = -1
-            is_whole = 0 <= end < len(self._text) or (end > 0 and kind == "end")
+            is_whole = kind == "end" or 0 <= end < len(self._text)
+            if kind in ("sign", "string") and _MAY_GO_ON.fullmatch(self._text, position):
+                is_whole = False
             if is_whole or (self._is_at_end and end >= 0):
                 return position, end, "space" if kind == "block" else kind
             if self._is_at_end:

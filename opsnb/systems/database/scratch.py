@@ -197,8 +197,9 @@ def counts(target: Target, database: str, held: Rows | None = None) -> Rows:
     """Count the rows of all tables, one after another.
 
     The rows of a partitioned table count as its own where `held` has them so. A table that this
-    login may not count is left out, and that is reported.
+    login may not count is left out, and that is reported: as a gap where `held` is to be compared.
     """
+    tell = evidence.without if held is None else evidence.partial
     with connection(target, database, limit_s=_COUNT_S) as server:
         # Else a policy would hide rows from the count.
         server.execute("SELECT set_config('row_security', 'off', true)")
@@ -214,27 +215,28 @@ def counts(target: Target, database: str, held: Rows | None = None) -> Rows:
             key = (table["schema"], table["name"])
             if table["is_root"] and key not in (held or {}):
                 continue
-            count = _count(server, key, is_root=table["is_root"])
-            if count is None:
+            count, why = _count(server, key, is_root=table["is_root"])
+            if why:
+                tell(f"the rows of {'.'.join(key)} in {database}, because {why}")
                 continue
             if table["is_root"]:
                 count -= sum((held or {}).get(leaf, 0) for leaf in _leaves(server, table["oid"]))
             counts[key] = count
         if LARGE_OBJECTS in (held or {}):
-            counts[LARGE_OBJECTS] = _count(server, LARGE_OBJECTS) or 0
+            counts[LARGE_OBJECTS], _ = _count(server, LARGE_OBJECTS)
     return counts
 
 
-def _count(server: Connection, table: tuple[str, str], *, is_root: bool = False) -> int | None:
+def _count(server: Connection, table: tuple[str, str], *, is_root: bool = False) -> tuple[int, str]:
+    """Return how many rows a table has, or why this login cannot count them."""
     only = sql.SQL("" if is_root else "ONLY ")
     statement = sql.SQL("SELECT count(*) AS n FROM {}{}").format(only, sql.Identifier(*table))
     try:
         with server.transaction():
             row = server.execute(statement).fetchone()
     except psycopg.errors.InsufficientPrivilege as error:
-        evidence.partial(f"the rows of {'.'.join(table)}, because {reason(error)}")
-        return None
-    return int(row["n"]) if row else 0
+        return 0, reason(error)
+    return (int(row["n"]) if row else 0), ""
 
 
 def _leaves(server: Connection, root: int) -> list[tuple[str, str]]:
