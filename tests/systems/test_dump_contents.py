@@ -133,7 +133,33 @@ def test_in_data_it_is_none(statement: str) -> None:
     assert contents.rows == {("public", "t"): 2}
 
 
+EVIL = (
+    "CREATE FUNCTION public.evil() RETURNS int LANGUAGE plpgsql AS"
+    " $$ BEGIN COPY t TO PROGRAM 'sh'; RETURN 1; END $$;\n"
+)
+BY_WAY = "CREATE FUNCTION public.by_way() RETURNS int LANGUAGE sql AS 'SELECT public.evil()';\n"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE public.x (n int DEFAULT public.evil(), m int);",
+        "ALTER TABLE ONLY public.t ALTER COLUMN n SET DEFAULT public.by_way();",
+        "ALTER TABLE public.t ADD CONSTRAINT c CHECK ((public.evil() > 0));",
+        "CREATE INDEX i ON public.t USING btree (public.by_way());",
+        "CREATE MATERIALIZED VIEW m AS SELECT public.by_way() WITH NO DATA;",
+        "CREATE VIEW public.w AS SELECT evil();\nCREATE MATERIALIZED VIEW m AS"
+        " SELECT * FROM public.w WITH NO DATA;",
+        "CREATE DOMAIN public.d AS int CHECK (public.evil() > 0);",
+    ],
+)
+def test_a_function_that_reaches_out_and_would_run_is_refused(statement: str) -> None:
+    _, refused = inspect([f"{HEAD}{EVIL}{BY_WAY}{statement}\n{END}".encode()])
+    assert "would run" in str(refused[0])
+
+
 ALLOWED = [
+    f"{EVIL}{BY_WAY}ALTER FUNCTION public.evil() OWNER TO x;",
     "\\restrict x1\nSELECT 1;\n\\unrestrict x1",
     "SELECT pg_catalog.set_config('search_path', '', false);",
     "SELECT pg_catalog.setval('public.s', 4, true);",

@@ -136,6 +136,18 @@ _LEAVES = "leads out of the database that is restored"
 _NOT_DATA = "is no part of a dump of one database"
 
 
+_WORD = re.compile(r"\w+")
+_REACHING_CODE = re.compile(
+    rb"\bprogram\b|\bcopy\b[^;]*?\b(?:from|to)\s*(?:''|')|pg_read_(?:binary_)?file|pg_ls_dir"
+    rb"|\blo_(?:im|ex)port|\balter\s+system|dblink|\bexecute\b|\bset\s+(?:session|role)\b",
+    re.IGNORECASE,
+)
+_EVALUATED = frozenset(
+    {"table", "domain", "index", "materialized view", "cast", "aggregate", "operator", "type"}
+)
+"""What may call functions while it is restored."""
+
+
 class Reader:
     """Judges a dump's statements one after another, and counts."""
 
@@ -145,6 +157,12 @@ class Reader:
         self._functions: set[str] = set()
         self._has_own_operators = False
         self._has_made = False
+        self._defined: dict[str, frozenset[str]] = {}
+        """Functions and views, by what else of these they mention."""
+        self._reaching: set[str] = set()
+        """Those that reach out of the database when they run."""
+        self._evaluated: list[tuple[int, frozenset[str]]] = []
+        """What the restore itself may run, by the line of the statement."""
         self._runs_on_rows: str = ""
         """A trigger or rule that would run on each row which follows."""
 
@@ -177,6 +195,26 @@ class Reader:
     def rows(self, table: tuple[str, str], count: int) -> None:
         """Count rows of a COPY."""
         self.contents.rows[table] = self.contents.rows.get(table, 0) + count
+
+    def running(self) -> Iterator[Unsafe]:
+        """Yield what the restore would run of the dump's own code that reaches out of it."""
+        reaching = set(self._reaching)
+        while more := {name for name, used in self._defined.items() if used & reaching} - reaching:
+            reaching |= more
+        for line, used in self._evaluated:
+            if found := sorted(used & reaching):
+                yield Unsafe(line, found[0], f"would run, and {_LEAVES}")
+
+    def _note(self, statement: Statement, kind: str, name: str) -> None:
+        """Note which of the dump's functions and views a statement uses."""
+        if kind in ("function", "procedure", "view"):
+            self._defined[name] = frozenset(_WORD.findall(statement.text.decode(errors="replace")))
+            if _REACHING_CODE.search(statement.text):
+                self._reaching.add(name)
+        elif kind in _EVALUATED and self._defined:
+            used = frozenset(token.text for token in statement.tokens) & self._defined.keys()
+            if used:
+                self._evaluated.append((statement.line, frozenset(used)))
 
     def _unsafe(self, statement: Statement, token: Token, why: str, upto: int = 1) -> Unsafe:
         place = statement.tokens.index(token)
@@ -383,6 +421,7 @@ class Reader:
         if kind not in _MAKES:
             raise self._unsafe(statement, tokens[0], _LEAVES, upto=at)
         self._has_made = True
+        self._note(statement, kind, self._relation(tokens, at)[0][1])
         subject = self._named(kind, tokens, at)
         texts = [token.text for token in tokens if token.kind != "string"]
         if kind not in ("view", "function", "procedure", "rule"):
@@ -467,13 +506,14 @@ class Reader:
             self.contents.owners.setdefault(owner, []).append(subject)
         return Meaning("needed", subject, owner=owner)
 
-    def _alter(self, statement: Statement) -> Meaning:
+    def _alter(self, statement: Statement) -> Meaning:  # noqa: PLR0911 - one for each kind
         tokens = statement.tokens
         drops = any(token.kind == "word" and token.text == "drop" for token in tokens)
         kind, at = self._object(tokens)
         if kind not in _ALTERS:
             raise self._unsafe(statement, tokens[0], _LEAVES, upto=at)
         self._demand_no_reaching(statement)
+        self._note(statement, kind, "")
         if drops and not self._has_made:
             return Meaning("skip")  # pg_dump --clean: there is nothing to drop
         subject = self._named(kind, tokens, at)
@@ -588,7 +628,8 @@ def inspect(chunks: Iterable[bytes]) -> tuple[Contents, list[Unsafe]]:
                 except Unsafe as error:
                     refused.append(error)
             if len(refused) == _MOST_TOLD:
-                break
+                return contents, refused
+        refused += list(reader.running())[: _MOST_TOLD - len(refused)]
     except NotSql:
         if not refused:
             raise

@@ -24,7 +24,8 @@ def direct(target: Target) -> Target:
             "does not keep a session; this needs PostgreSQL itself: set its own address as "
             f"direct_url in [targets.{target.name}.database] of opsnb.toml.",
         )
-    found = target.changed(database_url=target.database.direct_url)
+    table = target.database.model_dump()
+    found = target.changed(database={**table, "url": table["direct_url"], "direct_url": ""})
     with connection(found) as database:
         if is_pooled(database):
             raise Misconfigured(
