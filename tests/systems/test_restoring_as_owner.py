@@ -182,7 +182,7 @@ def test_a_swap_carries_over_what_no_dump_has(server: Server, shop: Target, tmp_
         "ALTER DATABASE shop CONNECTION LIMIT 17",
         "COMMENT ON DATABASE shop IS 'the shop''s'",
         "ALTER DATABASE shop SET default_transaction_read_only = off",
-        "ALTER DATABASE shop SET statement_timeout = '1ms'",
+        "ALTER DATABASE shop SET statement_timeout = '9s'",
         "ALTER ROLE reader IN DATABASE shop SET work_mem = '5MB'",
         "GRANT CONNECT ON DATABASE shop TO reader",
     )

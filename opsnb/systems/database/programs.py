@@ -143,6 +143,12 @@ def _demand_success(target: Target, name: str, code: int, said: IO[bytes]) -> No
 
 def _mapped(target: Target, name: str, complaint: str) -> ServiceError:
     where = f"PostgreSQL at {place(target)}"
+    if "row-level security policy" in complaint:
+        return BadAnswer(
+            SYSTEM,
+            f"{name} may not read all rows ({complaint}): use a superuser or a login with BYPASSRLS "
+            f"in the database url of target {target.name}; part of the rows would be no backup.",
+        )
     if "No space left" in complaint:
         return BadAnswer(SYSTEM, f"{name} found no space left on the disk: make room.")
     if re.search(r"(statement|lock) timeout", complaint):
