@@ -240,6 +240,25 @@ def test_partitions_and_large_objects_are_counted(
     assert "and 2 large objects" in restored.message
 
 
+def test_forced_policies_hide_no_row(server: Server, shop: Target, tmp_path: Path) -> None:
+    server.query(
+        "ALTER TABLE items ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE items FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY few ON items USING (id < 5)",
+        database="shop",
+    )
+    path = dumped(server, tmp_path / "shop.dump", "-Fc")
+    for action in (database.restore, database.prove):
+        record, (found,) = act(shop, action, str(path))
+        assert record.verified, found.message
+        assert "100 rows in 1 table" in found.message
+    (name,) = [name for name in databases(server) if "restore" in name]
+    forced = "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'items'"
+    assert server.query(forced, database=name) == [(True,)]
+    _, effects = act(shop, database.backup, folder=str(tmp_path))
+    assert "BYPASSRLS" in effects[0].message
+
+
 def test_without_rows_nothing_is_proven(server: Server, shop: Target, tmp_path: Path) -> None:
     server.query("DELETE FROM items", database="shop")
     path = dumped(server, tmp_path / "shop.dump", "-Fc")

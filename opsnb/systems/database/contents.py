@@ -524,6 +524,8 @@ class Reader:
                 return Meaning("skip", subject)
             self.contents.owners.setdefault(owner, []).append(subject)
             return Meaning("last" if kind == "event trigger" else "owner", subject, owner=owner)
+        if kind == "table" and "force" in texts and "no" not in texts:
+            return Meaning("last", f"forced row level security of {subject}")
         match kind:
             case "subscription":
                 raise self._unsafe(statement, tokens[0], _LEAVES, upto=2)

@@ -54,6 +54,8 @@ class LeftOut:
     """Subject to reason."""
     given: dict[str, list[str]] = field(default_factory=dict)
     """What belongs to this login in place of another, by the other."""
+    last: list[tuple[Statement, Meaning]] = field(default_factory=list)
+    """What is still to be done, when the rows were counted."""
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.given)
@@ -78,6 +80,14 @@ class LeftOut:
         return told[:1].upper() + told[1:]
 
 
+def public_owner(server: Connection) -> str:
+    """Return who owns the schema public of a database."""
+    row = server.execute(
+        "SELECT pg_get_userbyid(nspowner) AS name FROM pg_namespace WHERE nspname = 'public'"
+    ).fetchone()
+    return str(row["name"]) if row else ""
+
+
 def _listed(words: list[str], most: int = 8) -> str:
     more = len(words) - most
     return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
@@ -100,6 +110,16 @@ def filled(
         yield from filling.finish()
 
 
+def finished(
+    target: Target, permit: Permit, archive: Archive, name: str, left_out: LeftOut
+) -> Iterator[None]:
+    """Do what comes last: event triggers, which nothing sets off then, and forced policies."""
+    if left_out.last:
+        with session(target, permit, database=name, lock_wait_s=_LOCK_WAIT_S) as server:
+            server.pgconn.nonblocking = 0
+            yield from _Filling(server, archive, left_out).finish_last()
+
+
 class _Filling:
     """One dump on its way into one database."""
 
@@ -108,7 +128,6 @@ class _Filling:
         self._archive = archive
         self._left_out = left_out
         self._inserted = 0
-        self._last: list[tuple[Statement, Meaning]] = []
         self._copying: Statement | None = None
         rows = server.execute("SELECT name FROM pg_settings").fetchall()
         self._known = {str(row["name"]).lower() for row in rows}
@@ -136,11 +155,13 @@ class _Filling:
                 yield from self._statement(statement, meaning)
 
     def finish(self) -> Iterator[None]:
-        """Do what comes last."""
+        """Give the planner its statistics."""
         self._commit()
         yield from self._sent(b"ANALYZE")
-        # Nothing that would set them off follows.
-        for statement, meaning in self._last:
+
+    def finish_last(self) -> Iterator[None]:
+        """Do what was put off."""
+        for statement, meaning in self._left_out.last:
             yield from self._tried(statement, meaning)
 
     def _statement(self, statement: Statement, meaning: Meaning) -> Iterator[None]:
@@ -159,7 +180,7 @@ class _Filling:
             case "skip":
                 return
             case "last":
-                self._last.append((statement, meaning))
+                self._left_out.last.append((statement, meaning))
                 return
             case "set":
                 if meaning.subject.lower() not in self._known:
@@ -191,7 +212,14 @@ class _Filling:
             if error.sqlstate not in bearable:
                 with _placed(self._archive, statement):
                     raise
-            self._left_out.add(meaning, reason(error))
+            if not self._has_owner(meaning):
+                self._left_out.add(meaning, reason(error))
+
+    def _has_owner(self, meaning: Meaning) -> bool:
+        """Whether the schema public, which every database has, belongs to whom it should."""
+        if meaning.role != "owner" or meaning.subject != "schema public":
+            return False
+        return public_owner(self._server) == meaning.owner
 
     def _commit(self) -> None:
         if self._inserted:

@@ -6,7 +6,7 @@ from opsnb.errors import BadAnswer
 from opsnb.systems.database.access import SYSTEM, Connection
 from opsnb.systems.database.archives import Archive
 from opsnb.systems.database.contents import Contents
-from opsnb.systems.database.filling import LeftOut
+from opsnb.systems.database.filling import LeftOut, public_owner
 from opsnb.target import Target
 
 _MANAGED = ("rds_superuser", "cloudsqlsuperuser", "azure_pg_admin", "alloydbsuperuser")
@@ -60,7 +60,10 @@ def foreseen(database: Connection, contents: Contents) -> LeftOut:
     _tablespaces(database, contents, left)
     for owner in _strangers(database, contents):
         left.given[owner] = [
-            subject for subject in contents.owners[owner] if subject not in left.missing
+            subject
+            for subject in contents.owners[owner]
+            if subject not in left.missing
+            and not (subject == "schema public" and public_owner(database) == owner)
         ]
     left.given = {owner: subjects for owner, subjects in left.given.items() if subjects}
     return left

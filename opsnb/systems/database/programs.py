@@ -146,8 +146,8 @@ def _mapped(target: Target, name: str, complaint: str) -> ServiceError:
     if "row-level security policy" in complaint:
         return BadAnswer(
             SYSTEM,
-            f"{name} may not read all rows ({complaint}): use a superuser or a login with BYPASSRLS "
-            f"in the database url of target {target.name}; part of the rows would be no backup.",
+            f"{name} may not read all rows ({complaint}): use a superuser or a login with "
+            f"BYPASSRLS in the database url of target {target.name}; a part is no backup.",
         )
     if "No space left" in complaint:
         return BadAnswer(SYSTEM, f"{name} found no space left on the disk: make room.")

@@ -26,7 +26,7 @@ from opsnb.systems.database.archives import (
 from opsnb.systems.database.contents import LARGE_OBJECTS, Contents, Rows
 from opsnb.systems.database.direct import direct
 from opsnb.systems.database.dumping import FOLDER
-from opsnb.systems.database.filling import LeftOut, filled
+from opsnb.systems.database.filling import LeftOut, filled, finished
 from opsnb.systems.database.omissions import demand_restorable, foreseen
 from opsnb.systems.database.restoring import chosen, demand_rights
 from opsnb.systems.database.room import demand_room, free_bytes
@@ -121,6 +121,8 @@ def prove(
             proof.restored = counts(target, name, contents.rows)
             demand_equal(contents, proof.restored, missing_tables(target, name, contents))
             proof.contents = contents
+            for _ in finished(target, permit, archive, name, proof.left_out):
+                yield len(left.ours)
             drop(target, permit, name)
         proof.seconds = time.perf_counter() - clock
         yield len(left.ours) + 1

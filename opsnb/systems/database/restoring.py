@@ -22,10 +22,10 @@ from opsnb.systems.database.archives import (
     folder_of,
     ours,
 )
-from opsnb.systems.database.contents import LARGE_OBJECTS, Contents
+from opsnb.systems.database.contents import LARGE_OBJECTS, Contents, Rows
 from opsnb.systems.database.direct import direct
 from opsnb.systems.database.dumping import FOLDER
-from opsnb.systems.database.filling import LeftOut, filled
+from opsnb.systems.database.filling import LeftOut, filled, finished
 from opsnb.systems.database.omissions import demand_complete, demand_restorable, foreseen
 from opsnb.systems.database.relations import nearest
 from opsnb.systems.database.room import demand_room, free_bytes
@@ -64,6 +64,7 @@ class _Restored:
 
     contents: Contents | None = None
     """What was compared; None as long as nothing was."""
+    restored: Rows = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=LeftOut)
     refused: list[str] = field(default_factory=list)
     """Settings of the live database that the restored one lacks."""
@@ -155,8 +156,11 @@ def restore(
             for _ in filled(target, permit, archive, names.scratch, seen.left_out):
                 yield 0
             missing = missing_tables(target, names.scratch, contents)
-            demand_equal(contents, counts(target, names.scratch, contents.rows), missing)
+            seen.restored = counts(target, names.scratch, contents.rows)
+            demand_equal(contents, seen.restored, missing)
             seen.contents = contents
+            for _ in finished(target, permit, archive, names.scratch, seen.left_out):
+                yield 0
             seen.refused = likened(target, permit, names.scratch, like)
             if swap:
                 _demand_nothing_left_out(seen, names, login)
@@ -362,7 +366,7 @@ def _effect(
         message = f"{place} was not compared with the backup: the restore did not come to its end."
         return Finding(status=Status.CRIT, message=message)
     held = seen.contents.rows
-    restored = counts(target, place, held)
+    restored = counts(target, place, held, seen.restored)
     beside = counts(target, other) if other else {}
     rows: list[Row] = [
         {

@@ -193,11 +193,14 @@ def dress(name: str, like: dict[str, Any]) -> Iterator[sql.Composed]:
         yield sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(database)
 
 
-def counts(target: Target, database: str, held: Rows | None = None) -> Rows:
+def counts(
+    target: Target, database: str, held: Rows | None = None, before: Rows | None = None
+) -> Rows:
     """Count the rows of all tables, one after another.
 
     The rows of a partitioned table count as its own where `held` has them so. A table that this
     login may not count is left out, and that is reported: as a gap where `held` is to be compared.
+    What was counted `before` stands where policies keep the login from it now.
     """
     tell = evidence.without if held is None else evidence.partial
     with connection(target, database, limit_s=_COUNT_S) as server:
@@ -216,7 +219,9 @@ def counts(target: Target, database: str, held: Rows | None = None) -> Rows:
             if table["is_root"] and key not in (held or {}):
                 continue
             count, why = _count(server, key, is_root=table["is_root"])
-            if why:
+            if why and key in (before or {}):
+                count = (before or {})[key]
+            elif why:
                 tell(f"the rows of {'.'.join(key)} in {database}, because {why}")
                 continue
             if table["is_root"]:
