@@ -48,7 +48,7 @@ _MOST_SHARE = 0.95  # of what is known by words alone
 _SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
 _OWN: tuple[Cause, ...] = ("code", "worker")
 _MAKE_ROOM = (
-    Remedy(runbook="cache/health", why="tells how full it is, and what it does when it is"),
+    Remedy(runbook="cache/health", why="shows how full it is, and its eviction policy"),
     Remedy(runbook="cache/key_patterns", why="shows which keys take the memory"),
 )
 
@@ -70,7 +70,7 @@ def rate(target: Target, window: Window) -> Finding:
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def deployed(target: Target, window: Window) -> Finding:
-    """They began with a deployment"""
+    """Recent deployment"""
     seen = window.of(target)
     rows: list[Row] = [
         {"at": logs.iso(each.began), "runbook": each.runbook, "run": each.run_id}
@@ -97,16 +97,16 @@ def deployed(target: Target, window: Window) -> Finding:
         f"{last.run_id} had begun.",
         rows=rows,
         share=_STARTED * len(errors_of(ours)) / len(seen.current),
-        remedies=[Remedy(runbook="deployment/rollback", why="goes back to the release before")],
+        remedies=[Remedy(runbook="deployment/rollback", why="returns to the previous release")],
     )
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def started(target: Target, window: Window) -> Finding:
-    """They began with a restart"""
+    """Recent restart"""
     seen = window.of(target)
     if not seen.started:
-        message = f"{target.processes.manager} does not tell when the processes were started."
+        message = f"{target.processes.manager} does not report when the processes started."
         return Finding(status=Status.UNKNOWN, message=message)
     rows: list[Row] = [
         {"process": name, "started": logs.iso(at)} for name, at in sorted(seen.started.items())
@@ -129,20 +129,23 @@ def started(target: Target, window: Window) -> Finding:
         # A start explains little of what other services do wrong.
         share=_STARTED * own / len(seen.current),
         remedies=[
-            Remedy(runbook="deployment/rollback", why="goes back, when it started a new release")
+            Remedy(
+                runbook="deployment/rollback",
+                why="returns to the previous release, if the restart deployed one",
+            )
         ],
     )
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def redis(target: Target, window: Window) -> Finding:
-    """Redis is or was away"""
+    """Redis down or lost"""
     return _dependency(target, window, "redis")
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def postgres(target: Target, window: Window) -> Finding:
-    """PostgreSQL is or was away"""
+    """PostgreSQL down or lost"""
     return _dependency(target, window, "postgres")
 
 
@@ -192,31 +195,31 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
         message=f"{known.title} answers now, but {told}{seen.counted(ours)} speak of it.",
         rows=rows,
         share=share,
-        remedies=[Remedy(runbook="incidents/service_down", why="tells whether it stays up")],
+        remedies=[Remedy(runbook="incidents/service_down", why="checks whether it stays up")],
     )
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def upstream(target: Target, window: Window) -> Finding:
-    """Another's service fails"""
+    """Failing upstream service"""
     return _worded(
         target,
         window,
         "speak of a service that this one calls",
         ("upstream", "connection"),
-        Remedy(runbook="troubleshooting/failed_jobs", why="shows which jobs fail over it"),
+        Remedy(runbook="troubleshooting/failed_jobs", why="shows which jobs fail because of it"),
     )
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def code(target: Target, window: Window) -> Finding:
-    """The service's own code fails"""
+    """Defect in the service"""
     return _worded(target, window, "speak of nothing but the service itself", _OWN)
 
 
 @check()
 def failing_jobs(target: Target) -> Finding:
-    """Jobs fail"""
+    """Failing jobs"""
     try:
         found = queues.failures(target)
     except Unreachable as error:
@@ -241,7 +244,7 @@ def failing_jobs(target: Target) -> Finding:
             Remedy(
                 runbook="troubleshooting/failed_jobs",
                 parameters={"queue": row["queue"]},
-                why="tells why",
+                why="shows why",
             )
             for row in bad
         ],
@@ -250,7 +253,7 @@ def failing_jobs(target: Target) -> Finding:
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def failed_requests(target: Target, window: Window) -> Finding:
-    """Requests fail"""
+    """Failing requests"""
     try:
         found = logs.error_rate(target, min(60 * window.hours, _REQUESTS_MIN))
         if found.status not in (Status.WARN, Status.CRIT):
@@ -265,7 +268,7 @@ def failed_requests(target: Target, window: Window) -> Finding:
         return found.model_copy(update={"status": Status.OK, "message": message})
     remedy = Remedy(
         runbook="incidents/performance_degradation",
-        why="looks at what the requests need, where the log tells of no error",
+        why="checks what the requests depend on, when the log has no error",
     )
     return found.model_copy(
         update={"status": Status.WARN, "share": _ALSO, "remedies": [remedy]},
@@ -291,7 +294,7 @@ def course(target: Target, window: Window) -> Finding:
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def events(target: Target, window: Window) -> Finding:
-    """What happened meanwhile"""
+    """Deployments, starts and losses"""
     seen = window.of(target)
     found: list[tuple[float, str]] = [
         (at, f"{name} started") for name, at in seen.started.items() if at >= seen.window.since
@@ -345,7 +348,7 @@ def _starts_before(seen: Seen, alike: Alike) -> dict[str, float]:
 def _few(target: Target, seen: Seen) -> str:
     """Return why nothing has to be explained, or nothing when there are many errors."""
     if target.threshold("log_errors").judge(seen.count) is Status.OK:
-        return f"There are {seen.count} errors, which is not many."
+        return f"{seen.count} errors, below the limit."
     if seen.ended is not None:
         return f"The errors ended at {clock(seen.ended * 1000)}."
     return ""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from opsnb import evidence
 from opsnb.check import check
-from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
@@ -74,7 +74,7 @@ def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> 
         finder = Finder(reader.clock, reader.since, marks)
         try:
             found += [(path, entry) for entry in finder.errors(reader.signs(path, extra))]
-        except BadAnswer as error:
+        except (BadAnswer, TimedOut) as error:
             unread.append(str(error))
         marked += finder.marked
     fix = f"Correct `logs` of target {target.name}, or let this user read the file."

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from opsnb import evidence
 from opsnb.check import check
-from opsnb.errors import BadAnswer, NotConfigured
+from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
@@ -116,7 +116,7 @@ def traffic(target: Target, minutes: float) -> Traffic:
     for path in paths:
         try:
             found += _requests_of(target, reader, path)
-        except BadAnswer as error:
+        except (BadAnswer, TimedOut) as error:
             unread.append(str(error))
     if len(unread) == len(paths):
         raise BadAnswer(_SYSTEM, " ".join(unread))
