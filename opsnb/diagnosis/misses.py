@@ -98,6 +98,9 @@ def _judge(target: Target, seen: Losses, explained: int, words: str, *mends: Rem
     if seen.of_queues:
         message += " Lookups of BullMQ are left out."
     status = seen.status(target)
+    if seen.unsure and status is not Status.OK:
+        message = f"{message} Lookups of BullMQ may be among them: {seen.unsure}."
+        return Finding(status=Status.UNKNOWN, message=message)
     if share < _NOTEWORTHY or status is Status.OK:
         return Finding(status=Status.OK, message=message)
     return Finding(

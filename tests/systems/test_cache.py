@@ -21,6 +21,7 @@ from opsnb.check import Check
 from opsnb.demo.home import free_port
 from opsnb.errors import BadAnswer, ParameterError, Refused, ServiceError, Unreachable
 from opsnb.guard import Action, Guard
+from opsnb.measure import Measurement
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache
 from opsnb.systems.cache import clearing
@@ -543,6 +544,87 @@ def test_a_login_that_may_do_little_is_told_what_it_lacks(server: Server) -> Non
     server.run("ACL", "SETUSER", "guest", "+unlink", "resetkeys", "~project:*")
     _, (failure,) = act(guest, cache.clear)
     assert "ACL SETUSER guest allkeys" in failure.message
+
+
+def limited(server: Server, *rights: str) -> Target:
+    server.run("ACL", "SETUSER", "ops", "reset", "on", ">word", "~*", "+@all", *rights)
+    return server.target("ops:word")
+
+
+def test_what_a_login_may_not_run_stops_nothing_else(server: Server) -> None:
+    client = server.client()
+    fill(client, numbered("gemini", 10))
+    without = ("info", "config", "slowlog", "monitor", "memory", "client", "time", "ping", "object")
+    target = limited(server, *(f"-{command}" for command in without))
+    assert cache.ping(target).message.startswith("PING was answered with NOPERM")
+    found = cache.families(target)
+    assert (found.status, found.value) == (Status.OK, 10)
+    assert any("ACL SETUSER ops +info" in extra for extra in found.evidence.extras)
+    assert cache.key(target, "gemini:1").status is Status.OK
+    for check in (cache.memory, cache.keys, cache.hit_rate, cache.clients, cache.eviction):
+        (finding,) = Measurement(target).run([check.given()])
+        assert finding.status is Status.UNKNOWN
+        assert "ACL SETUSER ops +info" in finding.message
+    for check, right in ((cache.slow_log, "slowlog"), (cache.commands, "monitor")):
+        (finding,) = Measurement(target).run([check.given()])
+        assert finding.status is Status.UNKNOWN
+        assert f"ACL SETUSER ops +{right}" in finding.message
+    record, (effect,) = act(target, cache.clear)
+    assert (record.applied, client.dbsize()) == (10, 0)
+    assert "ACL SETUSER ops +info" in record.warning
+    assert effect.status is Status.OK
+
+
+def test_extras_that_are_missing_are_left_out(server: Server) -> None:
+    target = limited(server, "-time", "-config")
+    assert cache.persistence(target).status is Status.OK
+    assert cache.slow_log(target).status is Status.OK
+    assert cache.clients(target).status is Status.OK
+
+
+def test_a_slow_log_that_is_off_shows_nothing(server: Server) -> None:
+    server.run("CONFIG", "SET", "slowlog-log-slower-than", "-1")
+    found = cache.slow_log(server.target())
+    assert found.status is Status.UNKNOWN
+    assert "the slow log is off" in found.message
+
+
+def test_lookups_of_queues_that_cannot_be_told_apart_are_no_alarm(server: Server) -> None:
+    target = limited(server, "-monitor")
+    client = server.client()
+    ended = threading.Event()
+
+    def work() -> None:
+        with server.client() as other:
+            while not ended.wait(0.001):
+                other.exists(*numbered("bull:mail", 9))
+
+    for with_queue, status in ((False, Status.CRIT), (True, Status.UNKNOWN)):
+        if with_queue:
+            client.hset("bull:mail:meta", "version", "bullmq:5.1.0")
+        ended.clear()
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            found = cache.hit_rate(target, 0.5)
+        finally:
+            ended.set()
+            worker.join()
+        assert found.status is status, found.message
+    assert "ACL SETUSER ops +monitor" in found.message
+
+
+def test_the_eviction_policy_is_that_of_the_queues_server(server: Server, tmp_path: Path) -> None:
+    server.run("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    other = start(tmp_path / "queues")
+    try:
+        two = server.target().changed(queues={"url": other.target().cache.url})
+        assert cache.eviction(two).status is Status.OK
+        assert "throw away jobs" in cache.eviction(server.target()).message
+        server.run("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+        assert "throw away locks of jobs" in cache.eviction(server.target()).message
+    finally:
+        other.kill()
 
 
 def test_a_wrong_password_and_a_dead_server_are_one_sentence(tmp_path: Path) -> None:

@@ -7,16 +7,21 @@ from typing import Any
 
 import redis
 
+from opsnb import evidence
 from opsnb.check import check
+from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
     chosen_database,
     connection,
+    figure,
     filled_databases,
+    known_info,
     read_info,
+    server_time_s,
 )
 from opsnb.systems.cache.keyspace import describe, span, text
-from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.server import QUEUES, SYSTEM
 from opsnb.target import Target
 
 _MIB = 1024 * 1024
@@ -29,16 +34,25 @@ _FULL = 0.8
 def ping(target: Target) -> Finding:
     """Redis connection"""
     with connection(target) as client:
-        client.ping()  # the connection is made outside the measurement
+        _ping(client)  # the connection is made outside the measurement
         clock = time.perf_counter()
-        client.ping()
+        answer = _ping(client)
         took_ms = (time.perf_counter() - clock) * 1000
     return Finding(
         status=Status.OK,
-        message=f"PING was answered with PONG in {took_ms:.1f} ms.",
+        message=f"PING was answered with {answer} in {took_ms:.1f} ms.",
         value=took_ms,
         unit="ms",
     )
+
+
+def _ping(client: redis.Redis) -> str:
+    """Return what PING was answered with; a refusal is an answer too."""
+    try:
+        client.ping()
+    except redis.exceptions.NoPermissionError:
+        return "NOPERM"
+    return "PONG"
 
 
 @check(needs=(SYSTEM,))
@@ -46,8 +60,12 @@ def memory(target: Target) -> Finding:
     """Redis memory"""
     with connection(target) as client:
         info = read_info(client)
-    used, limit = info["used_memory"], info.get("maxmemory", 0)
+    used, limit = figure(info, "used_memory"), info.get("maxmemory")
     rows = _memory_rows(info)
+    if limit is None:
+        evidence.partial("maxmemory, which this Redis does not report in INFO")
+        message = f"{used / _MIB:.1f} MiB in use."
+        return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
     if not limit:
         message = f"{used / _MIB:.1f} MiB in use; maxmemory is not set, so nothing bounds it."
         return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
@@ -57,14 +75,21 @@ def memory(target: Target) -> Finding:
     return Finding.measured(100 * used / limit, threshold, message, rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(QUEUES,))
 def eviction(target: Target) -> Finding:
-    """Eviction policy of Redis"""
-    with connection(target) as client:
-        policy = read_info(client).get("maxmemory_policy", "unknown")
+    """Eviction policy of Redis
+
+    Of the Redis that the queues live in, which must evict nothing.
+    """
+    with connection(target, system=QUEUES) as client:
+        info = read_info(client)
+    policy = info.get("maxmemory_policy")
+    if policy is None:
+        raise BadAnswer(QUEUES, "This Redis does not report maxmemory_policy in INFO.")
     if policy == "noeviction":
         return Finding(status=Status.OK, message="maxmemory-policy is noeviction.")
-    message = f"maxmemory-policy is {policy}, so Redis may throw away jobs when it is full."
+    lost = "jobs" if policy.startswith("allkeys") else "locks of jobs, which then run twice,"
+    message = f"maxmemory-policy is {policy}, so Redis may throw away {lost} when it is full."
     return Finding(status=Status.WARN, message=message)
 
 
@@ -73,8 +98,8 @@ def fragmentation(target: Target) -> Finding:
     """Fragmentation of Redis' memory"""
     with connection(target) as client:
         info = read_info(client)
-    used, resident = int(info["used_memory"]), int(info.get("used_memory_rss", 0))
-    ratio = resident / used
+    used, resident = figure(info, "used_memory"), figure(info, "used_memory_rss")
+    ratio = resident / max(1, used)
     status, message = (
         Status.OK,
         f"{resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used.",
@@ -99,7 +124,7 @@ def clients(target: Target) -> Finding:
     with connection(target) as client:
         info = read_info(client)
         most = info.get("maxclients") or _configured(client, "maxclients")
-    count, refused = int(info["connected_clients"]), int(info.get("rejected_connections", 0))
+    count, refused = figure(info, "connected_clients"), int(info.get("rejected_connections", 0))
     rows = [
         {"clients": name, "count": info[key]}
         for name, key in (
@@ -115,6 +140,10 @@ def clients(target: Target) -> Finding:
         if count > _FULL * int(most):
             status = Status.WARN
             message += "; look for one that leaks connections, or raise maxclients"
+    else:
+        limit = "how many may connect: INFO does not report maxclients, CONFIG GET is not permitted"
+        # That none was refused since the start says that there was room.
+        (evidence.without if info.get("rejected_connections") == 0 else evidence.partial)(limit)
     if refused:
         message += f"; {refused:,} were refused since the start"
     return Finding(status=status, message=message + ".", value=count, unit="clients", rows=rows)
@@ -125,10 +154,14 @@ def persistence(target: Target) -> Finding:
     """Persistence of Redis"""
     with connection(target) as client:
         info = read_info(client)
-        now_s = int(client.time()[0])
-    kept = f"last RDB snapshot {span(now_s - int(info['rdb_last_save_time']))} ago"
+        now_s = server_time_s(client)
+    saved_s = figure(info, "rdb_last_save_time")
+    for name in ("rdb_last_bgsave_status", "aof_enabled"):
+        if name not in info:
+            evidence.partial(f"{name}, which this Redis does not report in INFO")
+    kept = f"last RDB snapshot {span(max(0, now_s - saved_s))} ago"
     aof = bool(info.get("aof_enabled"))
-    message = f"{kept}; AOF is {'on' if aof else 'off'}."
+    message = kept + (f"; AOF is {'on' if aof else 'off'}." if "aof_enabled" in info else ".")
     status = Status.OK
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
         status = Status.CRIT
@@ -152,13 +185,15 @@ def keys(target: Target) -> Finding:
     """Keys by database"""
     with connection(target) as client:
         info = read_info(client)
+        if not filled_databases(info) and client.dbsize():
+            raise BadAnswer(SYSTEM, "This Redis does not report its databases in INFO.")
     rows: list[Row] = [
         {
             "db": number,
             "keys": count["keys"],
             "with_ttl": count["expires"],
             "without_ttl": count["keys"] - count["expires"],
-            "mean_ttl": span(count["avg_ttl"] / 1000) if count["expires"] else "",
+            "mean_ttl": span(count.get("avg_ttl", 0) / 1000) if count["expires"] else "",
         }
         for number, count in ((db, info[f"db{db}"]) for db in filled_databases(info))
     ]
@@ -179,19 +214,29 @@ def key(target: Target, name: str, *, db: str = "") -> Finding:
     database; empty is the one of redis_url.
     """
     with connection(target) as client:
-        read_info(client)
+        known_info(target, client)
         number = chosen_database(target, client, db)
     with connection(target, db=number, decode=False) as client:
         found = describe(client, [name.encode()])
         if not found:
             return Finding(status=Status.OK, message=f"There is no key '{name}' now.")
-        encoding = client.object("ENCODING", name)
+        encoding = _encoding(client, name)
     fact = found[0]
     lives = "never expires" if fact.ttl_s is None else f"expires in {span(fact.ttl_s)}"
     size = "" if fact.bytes is None else f", {fact.bytes:,} bytes"
     message = f"'{name}' is a {fact.type}{size}, and {lives}."
-    rows = [{**fact.row(), "encoding": text(encoding or b"")}]
+    rows = [{**fact.row(), "encoding": text(encoding)}]
     return Finding(status=Status.OK, message=message, value=fact.ttl_s, unit="s", rows=rows)
+
+
+def _encoding(client: redis.Redis, name: str) -> bytes:
+    """Return how a key is kept; nothing where OBJECT is not permitted."""
+    try:
+        found: Any = client.object("ENCODING", name)
+    except redis.ResponseError:
+        evidence.without("its encoding, as OBJECT ENCODING is not permitted")
+        return b""
+    return found or b""
 
 
 def _configured(client: redis.Redis, name: str) -> Any:

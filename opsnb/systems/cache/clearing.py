@@ -9,6 +9,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from opsnb.systems.cache.connection import (
     connection,
     demand_writable,
     filled_databases,
+    known_info,
     read_info,
     writing,
 )
@@ -124,7 +126,7 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
     own = target.queues.prefix
     others = [prefix for prefix in re.split(r"[,\s]+", other_queues) if prefix]
     with connection(target) as client:
-        info = read_info(client)
+        info = known_info(target, client)
         demand_writable(info)
         selection = _Selection(
             _databases(target, client, scope, db),
@@ -324,7 +326,8 @@ class _Pace:
 
     def _ping_s(self) -> float:
         clock = time.perf_counter()
-        self._client.ping()
+        with suppress(redis.exceptions.NoPermissionError):  # a refusal takes as long
+            self._client.ping()
         return time.perf_counter() - clock
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
+from opsnb import evidence
 from opsnb.errors import (
     BadAnswer,
     Misconfigured,
@@ -130,6 +132,34 @@ def read_info(client: redis.Redis, *sections: str) -> dict[str, Any]:
             "pass for the cluster's. Use redis-cli --cluster.",
         )
     return found
+
+
+def known_info(target: Target, client: redis.Redis) -> dict[str, Any]:
+    """Return INFO, or nothing where this login may not run it, for who can do without."""
+    try:
+        return read_info(client)
+    except redis.ResponseError as error:
+        evidence.without(
+            f"the server's role and mode: Redis {refusal(server_of(target).login, error)}"
+        )
+        return {}
+
+
+def figure(info: dict[str, Any], name: str) -> int:
+    """Return a number of INFO. Raises BadAnswer where this server does not report it."""
+    try:
+        return int(info[name])
+    except (KeyError, TypeError, ValueError):
+        raise BadAnswer(SYSTEM, f"This Redis does not report {name} in INFO.") from None
+
+
+def server_time_s(client: redis.Redis) -> int:
+    """Return the server's clock; this machine's where TIME is not permitted."""
+    try:
+        found: Any = client.time()
+    except redis.ResponseError:
+        return int(time.time())
+    return int(found[0])
 
 
 def demand_writable(info: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
     chosen_database,
     connection,
-    read_info,
+    known_info,
 )
 from opsnb.systems.cache.keyspace import (
     KeyFacts,
@@ -96,7 +96,7 @@ class _Drawn:
 
 def _draw(target: Target, pattern: str, sample: int, db: str) -> _Drawn:
     with connection(target) as client:
-        read_info(client)
+        known_info(target, client)
         number = chosen_database(target, client, db)
     globs = _globs(target, pattern)
     everything = "*" in globs

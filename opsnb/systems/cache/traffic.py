@@ -13,12 +13,16 @@ from typing import Any, NamedTuple
 
 import redis
 
+from opsnb import evidence
 from opsnb.check import check
+from opsnb.errors import ServiceError
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
-from opsnb.systems.cache.connection import connection, read_info
+from opsnb.systems.cache.connection import connection, figure, read_info, server_time_s
 from opsnb.systems.cache.keyspace import family, queue_prefix, span
-from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.queue_keys import find_queues
+from opsnb.systems.cache.server import SYSTEM, server_of
+from opsnb.systems.cache.wire import TooLarge
 from opsnb.target import Target
 
 _WATCHING_LIMIT_S = 75.0  # a window is a minute at most
@@ -68,6 +72,8 @@ class Losses:
     """Memory is at its limit, and the policy lets keys be thrown away."""
     of_queues: bool = False
     """Lookups of BullMQ were seen as well, and are not among the reads and misses."""
+    unsure: str = ""
+    """Why lookups of BullMQ may be among the reads and misses; empty when they are not."""
 
     @property
     def percent(self) -> float:
@@ -101,7 +107,9 @@ def losses(target: Target, seconds: float) -> Losses:
     if seen.status(target) is Status.OK:
         return seen
     sample = _sample_since(target, began)
-    return seen if sample is None else _without_queues(seen, sample)
+    if sample is not None:
+        return _without_queues(seen, sample)
+    return replace(seen, unsure=_no_monitor(target)) if _may_hold_queues(target) else seen
 
 
 def _without_queues(seen: Losses, sample: _Sample) -> Losses:
@@ -117,7 +125,7 @@ def _without_queues(seen: Losses, sample: _Sample) -> Losses:
 def _is_full(info: dict[str, Any]) -> bool:
     limit = int(info.get("maxmemory", 0))
     evicts = info.get("maxmemory_policy", "noeviction") != "noeviction"
-    return evicts and limit > 0 and int(info["used_memory"]) >= _FULL * limit
+    return evicts and limit > 0 and figure(info, "used_memory") >= _FULL * limit
 
 
 @check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
@@ -145,17 +153,40 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
     since = f"{ever.percent:.1f} % of {ever.count:,} since the start" if ever.count else "none ever"
     limit = target.threshold("cache_hit_percent")
-    others = ""
+    others, unsure = "", False
     if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
         sample = _sample_since(target, began)
         if sample:
             now, seconds = _Reads(sample.reads - sample.misses, sample.misses), sample.seconds
             others = ", without lookups of BullMQ"
+        elif _may_hold_queues(target):
+            unsure = True
+            others = f", lookups of BullMQ among them: {_no_monitor(target)}"
     if now.count < _ENOUGH_READS:
         message = f"{now.count:,} reads within {seconds:.2g} s{others}, too few to judge; {since}."
         return Finding(status=Status.OK, message=message, rows=rows)
     message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:.2g} s{others}; {since}."
-    return Finding.measured(now.percent, limit, message, rows=rows)
+    found = Finding.measured(now.percent, limit, message, rows=rows)
+    return found.model_copy(update={"status": Status.UNKNOWN}) if unsure else found
+
+
+def _no_monitor(target: Target) -> str:
+    login = server_of(target).login
+    return f"MONITOR, which tells them apart, is not permitted; ACL SETUSER {login} +monitor"
+
+
+def _may_hold_queues(target: Target) -> bool:
+    """Say whether the cache's Redis holds queues, also where that cannot be known."""
+    if not target.has_one_redis:
+        return False
+    if target.queues.names:
+        return True
+    try:
+        with connection(target, decode=False) as client:
+            found = find_queues(client, time.monotonic() + 1)
+    except ServiceError:
+        return True
+    return bool(found.names) or not found.complete
 
 
 @check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
@@ -165,10 +196,13 @@ def evictions(target: Target, seconds: float = 2) -> Finding:
     Keys that Redis threw away because it was full, within the next `seconds` and since its start.
     """
     (_, first), *_, (_, last) = _watch(target, seconds)
-    ever = int(last.get("evicted_keys", 0))
-    now = ever - int(first.get("evicted_keys", 0))
+    ever = figure(last, "evicted_keys")
+    now = _grown("evicted_keys", last, first)
     message = f"{now:,} keys were thrown away within {seconds:g} s, {ever:,} since the start."
-    rows = [{"keys": "evicted", "count": ever}, {"keys": "expired", "count": last["expired_keys"]}]
+    rows = [
+        {"keys": "evicted", "count": ever},
+        {"keys": "expired", "count": figure(last, "expired_keys")},
+    ]
     if not now:
         return Finding(status=Status.OK, message=message, value=0, unit="keys", rows=rows)
     message += " maxmemory is too small for what is kept: raise it, or shorten the times to live."
@@ -229,7 +263,9 @@ def slow_log(target: Target, limit: int = 50) -> Finding:
     """
     with connection(target) as client:
         entries = client.slowlog_get(limit)
-        now_s = int(client.time()[0])
+        now_s = server_time_s(client)
+        if _is_off(client):
+            evidence.partial("slow commands: the slow log is off (slowlog-log-slower-than)")
         positions = _key_positions(client)
     rows = []
     recent_ms = [0.0]
@@ -305,7 +341,7 @@ def _reads(after: dict[str, Any], before: dict[str, Any] | None = None) -> _Read
 
 def _grown(name: str, after: dict[str, Any], before: dict[str, Any]) -> int:
     """Return by how much a counter has grown; somebody may have set it to 0 meanwhile."""
-    return max(0, int(after.get(name, 0)) - int(before.get(name, 0)))
+    return max(0, figure(after, name) - (figure(before, name) if before else 0))
 
 
 _LINE = re.compile(r"^(\d+\.\d+) \[(\d+) \S+\] (.*)$", re.DOTALL)
@@ -446,7 +482,7 @@ def _sample(target: Target) -> _Sample | None:
                 times_s.append(line.at_s)
                 seen.add(line.words, ours=line.db == own)
             seen.end(client)
-        except redis.ResponseError:
+        except (redis.ResponseError, TooLarge):
             return None
     # By the server's clock: it may run commands faster than we read of them.
     took_s = times_s[-1] - times_s[0] if len(times_s) == _SAMPLED else _SAMPLED_S
@@ -472,6 +508,16 @@ def _family_of(words: list[str], positions: dict[str, int]) -> str:
     if name in _SCRIPTS:
         at = 3 if words[2:3] not in ([], ["0"]) else 0
     return family(words[at]) if 0 < at < len(words) else ""
+
+
+def _is_off(client: redis.Redis) -> bool:
+    """Say whether the server keeps no slow log; where CONFIG is not permitted, that it does."""
+    try:
+        found: Any = client.config_get("slowlog-*")
+    except redis.ResponseError:
+        return False
+    slower_than, most = (found.get(f"slowlog-{key}") for key in ("log-slower-than", "max-len"))
+    return str(slower_than).startswith("-") or str(most) == "0"
 
 
 def _words(command: Any) -> list[str]:

@@ -21,7 +21,7 @@ from opsnb.systems.cache.connection import (
     connection,
     demand_writable,
     execute,
-    read_info,
+    known_info,
     writing,
 )
 from opsnb.systems.cache.keyspace import describe, span
@@ -65,7 +65,7 @@ def warm_up(
             f"{', '.join(target.cache.patterns) or 'no such keys'}."
         )
     with connection(target) as client:
-        info = read_info(client)
+        info = known_info(target, client)
         demand_writable(info)
     if via == "direct":
         return _directly(target, projects, info.get("run_id"))
