@@ -104,6 +104,8 @@ class Plan:
     """What the plan stands on. When it differs as the work is to begin, the plan is refused."""
     warning: str = ""
     """What the engineer must know before saying yes."""
+    refusal: str = ""
+    """Why it must not be applied, and the fix; the plan is shown all the same."""
     told_each: bool = False
     """Whether the journal is written at each yield; else it is at most once a second."""
     terms: dict[str, Any] = field(default_factory=dict)
@@ -244,7 +246,9 @@ class Guard:
         except ServiceError as error:
             return self._not_planned(record, error)
         record = _planned(record, plan, former)
-        record.warning = f"{record.warning} {evidence.sentence(gaps)}".strip()
+        refusal = f"With --apply this is refused: {plan.refusal}" if plan.refusal else ""
+        words = (record.warning, refusal, evidence.sentence(gaps))
+        record.warning = " ".join(filter(None, words))
         self._journal(record)
         if not self.apply:
             return record, []
@@ -252,6 +256,8 @@ class Guard:
             record.state, record.started, record.finished = ActionState.APPLIED, now(), now()
             self._journal(record)
             return record, self._verify(record, plan.verify)
+        if plan.refusal:
+            self._refuse(record, f"Refused, nothing changed: {plan.refusal}")
         self._demand_confirmation(record)
         try:
             found = planning()

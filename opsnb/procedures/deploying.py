@@ -159,7 +159,8 @@ class _Change:
         target, settings = self.target, self.target.deploy
         names = _queues(target)
         left = held(target, names, REASON) if names else []
-        hold = _Hold(target, to_hold(target, names, left) if names else [])
+        ours, refusal = to_hold(target, names, left)
+        hold = _Hold(target, ours)
         steps = Steps(
             [
                 Step(
@@ -210,6 +211,7 @@ class _Change:
             sample=steps.rows,
             basis=[self.before, sorted(hold.names)],
             terms=dict(terms),
+            refusal=refusal,
             told_each=True,
         )
 

@@ -108,8 +108,8 @@ def mend(
     By the repair of the check `name`, or of every check that finds something. The related queues
     are paused meanwhile, and `wait_s` seconds are given to the jobs that are active. A repair is
     committed only if its check then finds nothing. Queues that a killed run has left paused are
-    resumed as well. Raises UsageError when there is no such check, Refused when a queue is of a
-    BullMQ that is not known.
+    resumed as well. It is refused when the version of BullMQ of a queue is not known. Raises
+    UsageError when there is no such check.
     """
     found = {each.name: violations(target, each) for each in _chosen(target, name)}
     violated = [check_of(target, each) for each in found if found[each].count]
@@ -122,7 +122,7 @@ def mend(
     rehearsals = {each.name: rehearse(target, each) for each in todo}
     left = held(target, _queues(target.integrity), REASON)
     related = _queues(todo)
-    ours = to_hold(target, related, left)
+    ours, refusal = to_hold(target, related, left)
     pausing = ours[len(left) :]
     sample = [row for each in todo for row in _before_after(each, found, rehearsals)]
     terms = former.terms if former else {"checks": [each.name for each in todo]}
@@ -161,6 +161,7 @@ def mend(
         sample=sample,
         basis=[each.name for each in todo],
         warning=" ".join(_warnings(target, todo, rehearsals, by_hand)),
+        refusal=refusal,
         told_each=True,
         terms=terms,
     )

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import redis
 
+from opsnb import guard
 from opsnb.errors import Refused
-from opsnb.guard import Action, Guard
+from opsnb.guard import Action, Guard, Permit, Plan
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems import queues
-from opsnb.systems.queues import layout
+from opsnb.systems.queues import holding, layout
 from opsnb.systems.queues.connection import reading
 from opsnb.target import Target
 from tests.bullmq import VERSIONS, Service
@@ -211,6 +212,29 @@ def test_the_last_child_that_is_removed_lets_its_parent_wait_where_it_belongs(
     assert worked_off(mail, "whole") == [family["id"]]
 
 
+def test_a_queue_is_held_and_released_with_all_that_the_service_adds(
+    mail: Service, target: Target
+) -> None:
+    ids = mail.add(MAIL, 4)
+
+    def work(permit: Permit) -> Iterator[int]:
+        with holding.holding(target, permit, [MAIL], "for a test"):
+            ids.extend(mail.add(MAIL, 3))
+            assert holding.held(target, [MAIL], "for a test") == [MAIL]
+            yield 1
+
+    @guard.action()
+    def hold(target: Target) -> Plan:
+        """Hold a queue"""
+        names, refusal = holding.to_hold(target, [MAIL], [])
+        assert (names, refusal) == ([MAIL], "")
+        return Plan("", 1, "queues", "", "", work, lambda: [])
+
+    assert Guard(target, True, "", lambda _: None).act(hold)[0].applied == 1
+    assert not mail.queue(MAIL, "isPaused")
+    assert worked_off(mail) == sorted(ids)
+
+
 # both lists at once
 
 
@@ -307,14 +331,20 @@ def test_markers_of_version_4_are_no_jobs(mail: Service, target: Target, bull: A
 
 @pytest.mark.parametrize("version", ["", "bullmq:3.15.8", "bullmq:7.0.0", "bullmq-pro:7.1.0", "6"])
 @pytest.mark.parametrize("action", MOVES)
-def test_an_unknown_version_is_refused_and_nothing_changed(
+def test_an_unknown_version_is_planned_and_refused_and_nothing_changed(
     target: Target, bull: Any, action: Action[Any], version: str
 ) -> None:
     fill(bull, version, {"wait": 3, "paused": 1}, paused=action is queues.resume)
     if not version:
         bull.hdel("bull:mail:meta", "version")
+    bull.zadd("bull:mail:failed", {"wait0": 1})
+    bull.lpush("bull:mail:active", "gone")
     before = keys(bull)
-    with pytest.raises(Refused, match=version or "does not say which version of BullMQ keeps mail"):
+    plan = action(target, MAIL)
+    assert plan.planned == 1
+    why = version or "does not say which version of BullMQ keeps mail"
+    assert why in plan.refusal
+    with pytest.raises(Refused, match=f"^Refused, nothing changed: .*{why}"):
         act(target, action, MAIL)
     with pytest.raises(Refused):
         act(target, queues.limit, MAIL, 3)
@@ -326,11 +356,11 @@ def test_a_version_that_is_gone_when_the_step_comes_changes_nothing(
 ) -> None:
     fill(bull, "bullmq:5.81.5", {"wait": 3}, paused=False)
 
-    def lose(_: ActionRecord) -> None:
-        if _.state == "applying":
+    def lose(record: ActionRecord) -> None:
+        if record.state == "applying":
             bull.hdel("bull:mail:meta", "version")
 
-    record, _found = Guard(target, True, "", lose).act(queues.pause, MAIL)
+    record, _ = Guard(target, True, "", lose).act(queues.pause, MAIL)
     assert not record.verified
     assert "no longer says which version" in (record.error or "")
     assert bull.llen("bull:mail:wait") == 3

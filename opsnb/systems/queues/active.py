@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from opsnb import evidence
 from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session, reading
@@ -90,6 +91,11 @@ async def read_active(session: Session, queue: str) -> list[Active]:
     await connection.require(session, queue)
     at = session.queue(queue)
     ids = await session.client.lrange(at.keys["active"], -_MOST_ACTIVE, -1)
+    there = await session.client.llen(at.keys["active"])
+    if there > len(ids) >= _MOST_ACTIVE:
+        evidence.partial(
+            f"{there - len(ids):,} of {there:,} active jobs of {queue}: too many to read"
+        )
     now = await connection.server_ms(session)
     found: list[Active] = []
     for start in range(0, len(ids), _PAGE):

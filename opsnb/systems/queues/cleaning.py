@@ -38,8 +38,8 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     Removes the failed or completed jobs that ended more than `older_than` hours ago; only those
     named `name` and with `reason` in their failed reason, where these are given. Those that are
     being worked on stay, and children that a parent still waits for: BullMQ would remove or start
-    the parent with the last of them. Raises UsageError for an unknown queue, Refused where the
-    version of BullMQ is not known.
+    the parent with the last of them. It is refused where the version of BullMQ is not known. Raises
+    UsageError for an unknown queue.
     """
     asked = jobs.Asked(state, name, reason, older_than)
     with reading(target) as session:
@@ -50,8 +50,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         sample = session.run(jobs.rows(session, found, chosen.first))
         size = session.run(jobs.weight(session, found, chosen.first, planned))
         taken = route.choose(target, queue, via, unless=_beyond_api(selection, chosen))
-        if not taken.by_api:
-            session.run(layout.demand(session, found))
+        refusal = "" if taken.by_api else session.run(layout.refusal(session, found))
     each = EachChosen(target, queue, selection, chosen, retries=False)
     at_once = selection.is_by_time and not (chosen.held or chosen.running)
 
@@ -80,6 +79,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         bytes=size if planned else 0,
         basis=(server, queue),
         warning=" ".join(filter(None, (_held_words(chosen), running_words(chosen), taken.warning))),
+        refusal=refusal,
         terms=selection.terms,
     )
 

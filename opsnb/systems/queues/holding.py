@@ -27,20 +27,20 @@ def running(target: Target, queues: Sequence[str]) -> list[str]:
     return [row["queue"] for row in _pauses(target, queues) if not row["paused"]]
 
 
-def to_hold(target: Target, queues: Sequence[str], left: Sequence[str]) -> list[str]:
+def to_hold(target: Target, queues: Sequence[str], left: Sequence[str]) -> tuple[list[str], str]:
     """Return those of `queues` that must be paused, after those that are `left` paused for us.
 
-    Raises UsageError for an unknown queue, Refused for one whose version of BullMQ is not known.
+    And why they must not be, empty where they may. Raises UsageError for an unknown queue.
     """
     names = [*left, *running(target, queues)]
+    if not names:
+        return [], ""
 
-    async def demand(session: Session) -> None:
-        for name in names:
-            await layout.demand(session, session.queue(name))
+    async def refusals(session: Session) -> list[str]:
+        return [await layout.refusal(session, session.queue(name)) for name in names]
 
     with reading(target) as session:
-        session.run(demand(session))
-    return names
+        return names, " ".join(filter(None, session.run(refusals(session))))
 
 
 def held(target: Target, queues: Sequence[str], reason: str) -> list[str]:

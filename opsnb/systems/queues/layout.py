@@ -8,12 +8,13 @@ which version keeps it; the scripts read it in the same step as they act.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
 import redis.exceptions
 
-from opsnb.errors import BadAnswer, Refused
+from opsnb.errors import BadAnswer
 from opsnb.systems.queues import scripts
 from opsnb.systems.queues.connection import SYSTEM, Session
 
@@ -79,22 +80,21 @@ async def read(session: Session, queue: Any) -> Layout:
     return Layout(version or "", paused is not None, in_wait, in_paused)
 
 
-async def demand(session: Session, queue: Any) -> Layout:
-    """Return where the waiting jobs of `queue` are. Raises Refused for an unknown version."""
+async def refusal(session: Session, queue: Any) -> str:
+    """Return why nothing may be changed in `queue`, and the fix; empty for a known version."""
     found = await read(session, queue)
     if found.major:
-        return found
+        return ""
     meta = queue.keys["meta"]
     if found.version:
-        raise Refused(
-            f"Refused, nothing changed: {queue.name} is kept by '{found.version}', and opsnb knows "
-            f"the layouts of BullMQ 4, 5 and 6. Let its service do this."
+        return (
+            f"{queue.name} is kept by '{found.version}', and opsnb knows the layouts of BullMQ 4, "
+            "5 and 6. Let its service do this."
         )
-    raise Refused(
-        f"Refused, nothing changed: {meta} does not say which version of BullMQ keeps "
-        f"{queue.name}, and in the wrong layout jobs get lost. Let its service do this, or say "
-        f"which version all its services run, 5 for example: "
-        f"redis-cli HSET '{meta}' version bullmq:5.0.0"
+    return (
+        f"{meta} does not say which version of BullMQ keeps {queue.name}, and in the wrong layout "
+        "jobs get lost. Let its service do this, or say which version all its services run, 5 for "
+        f"example: redis-cli HSET {shlex.quote(meta)} version bullmq:5.0.0"
     )
 
 

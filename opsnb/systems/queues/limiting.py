@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb.errors import Refused
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout
@@ -20,9 +19,10 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
     """Limit a queue's concurrency.
 
     At most `concurrency` jobs are active at once, however many workers there are; 0 takes the limit
-    away. Raises UsageError for an unknown queue, Refused where its BullMQ has no such limit.
+    away. It is refused where its BullMQ has no such limit. Raises UsageError for an unknown queue.
     """
-    server, before = _server(target, queue), brakes(target, queue).concurrency
+    before = brakes(target, queue).concurrency
+    server, refusal = _look(target, queue)
     wanted = concurrency or None
     if wanted == before:
         summary = f"{queue}: {_words(before)} already: nothing to do."
@@ -55,24 +55,26 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
         work=work,
         verify=verify,
         basis=(server, before),
+        refusal=refusal,
         warning="A limit that is lower than what runs now slows the queue down."
         if wanted and before is None
         else "",
     )
 
 
-def _server(target: Target, queue: str) -> str:
-    """Return the server's identity. Raises Refused where the queue's BullMQ has no such limit."""
+def _look(target: Target, queue: str) -> tuple[str, str]:
+    """Return the server's identity, and why `queue` cannot be limited."""
 
-    async def look(session: Session) -> str:
-        await connection.require(session, queue)
-        found = await layout.demand(session, session.queue(queue))
+    async def look(session: Session) -> tuple[str, str]:
+        at = session.queue(queue)
+        server, why = await connection.identity(session), await layout.refusal(session, at)
+        found = await layout.read(session, at)
         if found.major == _WITHOUT:
-            raise Refused(
-                f"Refused, nothing changed: {queue} is kept by {found.version}, and BullMQ "
-                f"{_WITHOUT} has no limit for a whole queue. Set `concurrency` of its workers."
+            why = (
+                f"{queue} is kept by {found.version}, and BullMQ {_WITHOUT} has no limit for a "
+                "whole queue. Set `concurrency` of its workers."
             )
-        return await connection.identity(session)
+        return server, why
 
     with reading(target) as session:
         return session.run(look(session))

@@ -21,10 +21,11 @@ from opsnb.target import Target
 def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Pause a queue.
 
-    Workers end what they have begun and take nothing new. Raises UsageError for an unknown queue,
-    Refused where the version of BullMQ is not known.
+    Workers end what they have begun and take nothing new. It is refused where the version of BullMQ
+    is not known. Raises UsageError for an unknown queue.
     """
-    seen, taken = _look(target, queue), _route(target, queue, via)
+    seen = _look(target, queue)
+    taken, refusal = _route(target, queue, via)
     if seen.now["paused"]:
         summary = f"{queue} is {paused_words(seen.now)} already: nothing to do."
     else:
@@ -42,6 +43,7 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
         verify=lambda: [_judge(target, queue, "paused", taken)],
         sample=[{**seen.row, **seen.now}],
         basis=(seen.server, queue, seen.now["paused"]),
+        refusal=refusal,
         warning=taken.warning,
     )
 
@@ -50,9 +52,10 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
 def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Resume a queue.
 
-    Raises UsageError for an unknown queue, Refused where the version of BullMQ is not known.
+    It is refused where the version of BullMQ is not known. Raises UsageError for an unknown queue.
     """
-    seen, taken = _look(target, queue), _route(target, queue, via)
+    seen = _look(target, queue)
+    taken, refusal = _route(target, queue, via)
     workers = seen.row["workers"]
     if seen.now["paused"]:
         by = "its" if workers is None else f"{workers}"
@@ -79,6 +82,7 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
         verify=lambda: [_judge(target, queue, "running", taken)],
         sample=[{**seen.row, **seen.now}],
         basis=(seen.server, queue, seen.now["paused"]),
+        refusal=refusal,
         warning=" ".join(
             filter(None, (taken.warning, "No worker is connected to take them." if lonely else ""))
         ),
@@ -106,14 +110,14 @@ def _look(target: Target, queue: str) -> _Seen:
         return session.run(look(session))
 
 
-def _route(target: Target, queue: str, via: Via) -> route.Route:
-    """Return the way to switch `queue`. Raises Refused when nobody knows how."""
+def _route(target: Target, queue: str, via: Via) -> tuple[route.Route, str]:
+    """Return the way to switch `queue`, and why it must not be gone."""
     with reading(target) as session:
         found = session.run(layout.read(session, session.queue(queue)))
         taken = route.choose(target, queue, via, unless=found.loses_by_service)
-        if not taken.by_api:
-            session.run(layout.demand(session, session.queue(queue)))
-    return taken
+        if taken.by_api:
+            return taken, ""
+        return taken, session.run(layout.refusal(session, session.queue(queue)))
 
 
 def _switch(

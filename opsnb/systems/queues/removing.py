@@ -49,13 +49,13 @@ def remove_stuck(
     """Remove stuck jobs.
 
     Those that are active for more than `longer_than_min` minutes and that nobody works on: their
-    lock has expired. Only `job` (an id) where one is given. Their children stay. Raises UsageError
-    for an unknown queue, a job that is not there or not active, and Refused for one that is being
-    worked on, and where the version of BullMQ is not known.
+    lock has expired. Only `job` (an id) where one is given. Their children stay. It is refused
+    where the version of BullMQ is not known. Raises UsageError for an unknown queue, a job that is
+    not there or not active, and Refused for one that is being worked on.
     """
     with reading(target) as session:
         active = session.run(read_active(session, queue))
-        session.run(layout.demand(session, session.queue(queue)))
+        refusal = session.run(layout.refusal(session, session.queue(queue)))
         server = session.run(connection.identity(session))
         if former:
             meant = set(former.terms["jobs"])
@@ -110,6 +110,7 @@ def remove_stuck(
         sample=[one.row() for one in found][:_SAMPLE],
         basis=(server, queue, job),
         warning=_warning(found),
+        refusal=refusal,
         terms=former.terms if former else {"jobs": [one.id for one in found]},
     )
 

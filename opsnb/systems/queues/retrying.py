@@ -29,15 +29,15 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
 
     All that have failed by now; only those named `name`, with `reason` in their failed reason,
     that failed more than `older_than` or less than `within` hours ago, where these are given.
-    A job with a priority keeps it; one that is being worked on stays. Raises UsageError for an
-    unknown queue, Refused where the version of BullMQ is not known, ParameterError for times that
-    exclude each other.
+    A job with a priority keeps it; one that is being worked on stays. It is refused where the
+    version of BullMQ is not known. Raises UsageError for an unknown queue, ParameterError for times
+    that exclude each other.
     """
     asked = jobs.Asked("failed", name, reason, older_than, within)
     with reading(target) as session:
         server, selection = session.run(jobs.select(session, queue, asked, former))
         found = session.queue(queue)
-        session.run(layout.demand(session, found))
+        refusal = session.run(layout.refusal(session, found))
         chosen = jobs.scan(session, found, selection)
         sample = session.run(jobs.rows(session, found, chosen.first))
         row, pause = session.run(read_state(session, queue))
@@ -59,6 +59,7 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
         sample=sample,
         basis=(server, queue),
         warning=" ".join(filter(None, warnings)),
+        refusal=refusal,
         terms=selection.terms,
     )
 
