@@ -196,6 +196,7 @@ def test_what_pg_dump_writes_passes(statement: str) -> None:
         ("INSERT INTO t DEFAULT VALUES;", {("public", "t"): 1}),
         ("insert into t values ( B'101' , - 1.5 , true );", {("public", "t"): 1}),
         ('INSERT INTO "My ""S".";t" VALUES (1);', {('My "S', ";t"): 1}),
+        ('INSERT INTO "VALUES"."VALUES (" VALUES (1);', {("VALUES", "VALUES ("): 1}),
         ("SET search_path = old, pg_catalog;\nCOPY t (n) FROM stdin;\n1\n\\.\n", {("old", "t"): 1}),
         ("COPY public.t FROM stdin;\n\\.\n", {("public", "t"): 0}),
         ("COPY public.t FROM stdin;\n1\n\n3\n\\.\n", {("public", "t"): 3}),

@@ -170,9 +170,8 @@ class Reader:
         """Return what a statement is about. Raises Unsafe when it is no data."""
         if statement.inserted:
             # Nothing but literals, by the lexer's own word; the name is all that is left.
-            head = Statement(statement.text[: statement.text.index(b"VALUES")], statement.line)
-            table, _ = self._relation(head.tokens, 2)
-            return self._added(head, table, statement.inserted)
+            table, _ = self._relation(statement.first(6), 2)
+            return self._added(statement, table, statement.inserted)
         tokens = statement.tokens
         if not tokens:
             return Meaning("skip")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Literal
 
 _CHUNK = 2**20
@@ -47,6 +48,10 @@ class Statement:
             name = self.text.split(maxsplit=1)[0]
             return [Token("command", name.decode(errors="replace"), 0)]
         return list(_tokens(self.text, self.has_standard_strings))
+
+    def first(self, count: int) -> list[Token]:
+        """Return its first tokens, without a look at what may be a long rest."""
+        return list(islice(_tokens(self.text, self.has_standard_strings), count))
 
     def line_at(self, offset: int) -> int:
         """Return the line of the dump on which a token stands."""

@@ -311,7 +311,7 @@ def chosen(target: Target, database: str, file: str, folder: str) -> Path | None
 
 
 def demand_rights(database: Connection) -> None:
-    """Raise BadAnswer when this login may not make databases, or only reads."""
+    """Raise BadAnswer when this login may not make databases."""
     row = database.execute(
         "SELECT current_user AS user, (rolcreatedb OR rolsuper) AS creates"
         " FROM pg_roles WHERE rolname = current_user"
