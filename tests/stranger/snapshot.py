@@ -97,6 +97,9 @@ def _databases(shop: Shop) -> Snapshot:
     seen["settings"] = shop.query(
         "SELECT name, setting FROM pg_settings WHERE name !~ '^in_hot_' ORDER BY 1"
     )
+    seen["the administrator's session"] = shop.query(
+        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'an administrator%'"
+    )
     for database in names:
         if database.startswith("template") or database == SUPERUSER:
             continue

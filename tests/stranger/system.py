@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis
 
 from opsnb.demo import node
@@ -30,6 +31,8 @@ NAME = "shop"
 PREFIX = "shop"
 OTHER_PREFIX = "bull"
 REDIS_DB = 3
+ADMINISTRATOR = "an administrator's session"
+"""Idle in the shop's database, for as long as it runs."""
 API, WORKER, NIGHTLY, BROKEN = "shop-api", "shop worker", "nightly-report", "price-import"
 
 
@@ -157,6 +160,8 @@ def shop(of: Combination) -> Iterator[Shop]:
         port = stack.enter_context(servers.redis_server(folder / "redis", of.redis))
         database = stack.enter_context(servers.postgres(of.postgres))
         data.fill_database(database, of)
+        administrator = database.url(database=servers.DATABASE, application_name=ADMINISTRATOR)
+        stack.enter_context(psycopg.connect(administrator, autocommit=True))
         pooler = stack.enter_context(servers.pooler(folder / "pooler", database))
         url = pooler.url(servers.LOGIN, servers.DATABASE, servers.PASSWORD)
         made = Shop(of, folder, database, url, port)
