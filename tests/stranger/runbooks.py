@@ -468,6 +468,7 @@ def no_right_to_make_databases(of: Combination) -> str:
     return behind_a_pooler(of) or ("CREATEDB" if of.few else "")
 
 
+_PAUSED_MEANWHILE = ("redis 3 shop:*:events", "redis 3 shop:*:marker")
 _REPORTS = {"queue": REPORTS}
 _BACKUPS = {"folder": "backups"}
 _ITEMS = ("reviewed", "announced", "tested", "migrations_tested", "watched")
@@ -595,7 +596,7 @@ CASES: dict[str, Case] = {
         apply={},
         prepare=bring(deploying.FIRST),
         effect=is_at(deploying.SECOND),
-        changes=("file copy/*", "file backups/*", f"process {API} *"),
+        changes=("file copy/*", "file backups/*", f"process {API} *", *_PAUSED_MEANWHILE),
         refused=behind_a_pooler,  # no release without a backup
     ),
     "deployment/verify": Case({"samples": "3"}),
@@ -604,7 +605,7 @@ CASES: dict[str, Case] = {
         apply={},
         prepare=bring(deploying.SECOND),
         effect=is_at(deploying.FIRST),
-        changes=("file copy/*", f"process {API} *"),
+        changes=("file copy/*", f"process {API} *", *_PAUSED_MEANWHILE),
     ),
     "maintenance/weekly": Case(
         {"packages": "false"},

@@ -12,7 +12,7 @@ const count = (queue) => async (job) => {
 };
 
 const workers = [
-  new Worker("orders.created", count("orders.created"), { ...given, name: "orders 1", concurrency: 2 }),
+  new Worker("orders.created", count("orders.created"), { ...given, name: "orders-1", concurrency: 2 }),
   new Worker("send welcome mail", count("send welcome mail"), {
     ...given,
     limiter: { max: 200, duration: 1000 },
