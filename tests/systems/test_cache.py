@@ -832,6 +832,22 @@ def test_families_have_counts_sizes_and_times_to_live(server: Server) -> None:
     assert cache.families(server.target(), "nobody:*").message == "No key matches nobody:*."
 
 
+def test_families_of_a_login_that_sees_the_cache_s_keys_alone(server: Server) -> None:
+    fill(server.client(), [*numbered("price", 30), b"billing:session:1"])
+    server.run("ACL", "SETUSER", "ops", "on", ">word", "~price:*", "+@all", "-@dangerous", "+info")
+    target = server.target("ops:word")
+    table = target.cache.model_dump()
+    for patterns, status in (
+        (["price:*"], Status.OK),  # keys of another application are no leak of this cache
+        (["price:*", "billing:*"], Status.UNKNOWN),
+    ):
+        found = cache.families(target.changed(cache={**table, "patterns": patterns}))
+        assert [(row["family"], row["keys"]) for row in found.rows] == [("price:*", 30)]
+        assert found.status is status
+        assert "1 keys that user 'ops' may not read, such as billing:session:1" in found.message
+        assert "ACL SETUSER ops allkeys" in found.message
+
+
 def test_many_keys_are_estimated_from_a_sample_and_a_leak_is_a_warning(shared: Server) -> None:
     client = shared.client()
     client.flushall()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
@@ -22,8 +24,9 @@ from opsnb.systems.cache.keyspace import (
     matching,
     queue_prefix,
     span,
+    text,
 )
-from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.server import SYSTEM, server_of
 from opsnb.systems.cache.tallies import scan_all
 from opsnb.target import Target
 
@@ -112,8 +115,26 @@ def _draw(target: Target, pattern: str, sample: int, db: str) -> _Drawn:
             if len(keys) >= sample or time.monotonic() > ends:
                 whole = False
                 break
-        facts = describe(client, list(keys))
+        hidden: list[bytes] = []
+        facts = describe(client, list(keys), hidden=hidden)
+    _tell_of(target, hidden)
     return _Drawn(facts, 1.0 if whole else max(1.0, total / looked_at))
+
+
+def _tell_of(target: Target, hidden: Sequence[bytes]) -> None:
+    """Say which keys the login may not read; those of other applications decide nothing."""
+    if not hidden:
+        return
+    user = server_of(target).login
+    gap = (
+        f"{len(hidden):,} keys that user '{user}' may not read, such as "
+        f"{text(min(hidden))}; let it: ACL SETUSER {user} allkeys"
+    )
+    ours = [matching(glob.encode()) for glob in chosen_patterns(target)]
+    if ours and not any(one.match(key) for one in ours for key in hidden):
+        evidence.without(gap)
+    else:
+        evidence.partial(gap)
 
 
 def _globs(target: Target, pattern: str) -> tuple[str, ...]:

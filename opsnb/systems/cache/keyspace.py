@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from opsnb.model import Row
 from opsnb.settings import Cache
-from opsnb.systems.cache.connection import execute
 from opsnb.target import Target
 
 SCAN_COUNT = 1000
@@ -131,8 +131,13 @@ class KeyFacts:
         return {"key": self.name, "type": self.type, "ttl": span(self.ttl_s), "bytes": self.bytes}
 
 
-def describe(client: redis.Redis, keys: Sequence[bytes]) -> list[KeyFacts]:
-    """Return what the server knows of `keys`, without those that are gone by now."""
+def describe(
+    client: redis.Redis, keys: Sequence[bytes], *, hidden: list[bytes] | None = None
+) -> list[KeyFacts]:
+    """Return what the server knows of `keys`, without those that are gone by now.
+
+    Keys that the login may not read are added to `hidden`; without such a list they are an error.
+    """
     found = []
     for start in range(0, len(keys), _DESCRIBED_AT_ONCE):
         some = keys[start : start + _DESCRIBED_AT_ONCE]
@@ -142,16 +147,31 @@ def describe(client: redis.Redis, keys: Sequence[bytes]) -> list[KeyFacts]:
             types.type(key)
             ttls.pttl(key)
             sizes.memory_usage(key)
-        replies = zip(
-            some, execute(types), execute(ttls), sizes.execute(raise_on_error=False), strict=True
-        )
+        asked = (types, ttls, sizes)
+        replies = zip(some, *(each.execute(raise_on_error=False) for each in asked), strict=True)
         for key, kind, ttl_ms, size in replies:
+            if hidden is not None and _is_hidden(kind):
+                hidden.append(key)
+                continue
+            _demand(kind, ttl_ms)
             if ttl_ms != _GONE:
                 ttl_s = None if ttl_ms < 0 else ttl_ms / 1000
                 bytes_ = size if isinstance(size, int) else None
                 kind_ = kind if isinstance(kind, str) else kind.decode()
                 found.append(KeyFacts(text(key), kind_, ttl_s, bytes_))
     return found
+
+
+def _is_hidden(reply: object) -> bool:
+    """Say whether the login may run the command, but not on this key."""
+    return isinstance(reply, NoPermissionError) and "command" not in str(reply)
+
+
+def _demand(*replies: object) -> None:
+    """Raise the first error among `replies`."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
 
 
 _GONE = -2  # what PTTL says of a key that is not there
