@@ -427,7 +427,6 @@ LACKS = (
     Lack(frozenset({"queues.workers", "backlog.no_worker"}), "+client|list"),
     Lack(frozenset({"cache.commands"}), "+monitor"),
     Lack(frozenset({"cache.slow_log"}), "+slowlog|get"),
-    Lack(frozenset({"cache.families"}), "allkeys"),
     Lack(
         frozenset(
             {
