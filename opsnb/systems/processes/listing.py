@@ -15,6 +15,7 @@ from opsnb.systems.processes.process import SYSTEM, Process
 from opsnb.target import Target
 
 _LIMIT_S = 5.0
+_ALL_S = 18.0  # over ssh each program is a login
 _MANAGERS: dict[str, Callable[[Host, Processes, datetime, float], list[Process]]] = {
     "pm2": pm2.processes,
     "docker": docker.processes,
@@ -28,7 +29,7 @@ def listed(target: Target) -> list[Process]:
     Raises BadAnswer when the manager cannot be asked, Misconfigured when it is not there,
     DaemonGone when it does not run.
     """
-    settings, host = target.processes, host_of(target, SYSTEM)
+    settings, host = target.processes, host_of(target, SYSTEM, _ALL_S)
     try:
         at = now() if host.is_local else host.clock()[0]  # the clocks may differ
         return _MANAGERS[settings.manager](host, settings, at, _LIMIT_S)

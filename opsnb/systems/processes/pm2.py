@@ -28,15 +28,24 @@ from opsnb.systems.processes.process import (
 )
 
 _MIB = 2**20
-_HOME = 'printf "%s" "${PM2_HOME:-$HOME/.pm2}"'
+# In one go, for each is a login over ssh: the home of pm2, and whether its daemon runs.
+_PROBE = (
+    'h=${PM2_HOME:-$HOME/.pm2}; f=$h/pm2.pid; printf "%s\\n" "$h"; '
+    'command -v "$1" >/dev/null 2>&1 || { echo missing; exit 0; }; '
+    '[ -d "$h" ] || { echo nowhere; exit 0; }; '
+    'if [ -e "$f" ] && [ ! -r "$f" ]; then echo unreadable; exit 0; fi; '
+    'p=$(head -c 20 "$f" 2>/dev/null); '
+    'case $p in ""|*[!0-9]*) echo gone; exit 0;; esac; '
+    'if kill -0 "$p" 2>/dev/null || [ -d "/proc/$p" ]; then echo runs; else echo gone; fi'
+)
 _DAEMON = re.compile(r"PM2 v\S+: God Daemon \((?P<home>.+?)\)")
 
 
 def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> list[Process]:
     """Return what `pm2 jlist` lists. Raises DaemonGone, BadAnswer."""
     argv, env = program(settings), environment(host, settings)
-    if ("PM2_HOME" in env or not settings.command) and host.has(argv[0]):
-        _demand_daemon(host, env)
+    if "PM2_HOME" in env or not settings.command:
+        _demand_daemon(host, argv[0], env)
     try:
         text = host.run([*argv, "jlist"], limit_s, env)
     except ProgramFailed as error:
@@ -48,15 +57,16 @@ def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> 
     return parse_pm2(text, at)
 
 
-def _demand_daemon(host: Host, env: dict[str, str]) -> None:
+def _demand_daemon(host: Host, program: str, env: dict[str, str]) -> None:
     """Raise when no daemon runs: whatever is asked of pm2 itself would start one."""
-    home = env.get("PM2_HOME") or _home(host)
-    if _runs(host, home):
+    home, _, state = host.run(["sh", "-c", _PROBE, "sh", program], env=env).strip().rpartition("\n")
+    if state in ("runs", "missing"):
         return
+    if state == "unreadable":
+        raise BadAnswer(SYSTEM, f"{home}/pm2.pid on {host.name} cannot be read by this user.")
     given = "PM2_HOME" in env or (host.is_local and "PM2_HOME" in os.environ)
     others = [] if given else sorted(set(_daemons(host)) - {home})
-    is_there = _is_folder(host, home)
-    if is_there and not others:
+    if state == "gone" and not others:
         raise DaemonGone(f"pm2's daemon is not running on {host.name} as this user.")
     words = [f"pm2 runs nothing on {host.name} for this user, whose home of pm2 would be {home}"]
     if others:
@@ -67,30 +77,6 @@ def _demand_daemon(host: Host, env: dict[str, str]) -> None:
         f"{'; '.join(words)}. Set PM2_HOME in the env of the target's processes, or log in as the "
         "user who runs pm2.",
     )
-
-
-def _home(host: Host) -> str:
-    if host.is_local:
-        return os.environ.get("PM2_HOME") or host.expand("~/.pm2")
-    return host.run(["sh", "-c", _HOME]).strip()
-
-
-def _runs(host: Host, home: str) -> bool:
-    try:
-        text = host.head(f"{home}/pm2.pid", 20).decode(errors="replace").strip()
-    except BadAnswer as error:
-        if "No such file" in str(error):
-            return False
-        raise  # whether it runs cannot be seen
-    return text.isdecimal() and host.has_process(int(text))
-
-
-def _is_folder(host: Host, path: str) -> bool:
-    try:
-        host.run(["test", "-d", path])
-    except ProgramFailed:
-        return False
-    return True
 
 
 def _daemons(host: Host) -> list[str]:
