@@ -573,3 +573,16 @@ def test_pino_lines_in_a_file(tmp_path: Path) -> None:
     ]
     log.write_text("\n".join(map(json.dumps, lines)))
     assert [row["count"] for row in check(log).rows] == [2]
+
+
+def test_of_a_flood_the_newest_part_is_counted_and_it_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    stamp = ago(minutes=30).isoformat()
+    lines = [f"{stamp} ERROR boom {number:05} {'z' * 1000}\n" for number in range(12_000)]
+    log.write_text("".join(lines))
+    found = measured(log)
+    assert found.status is Status.WARN
+    assert found.value is not None
+    assert 5000 < found.value < 12_000
+    assert found.rows[0]["sample"].startswith("boom 11999")
+    assert "all but the newest 10 MiB of the lines" in found.message

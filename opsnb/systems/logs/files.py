@@ -33,7 +33,7 @@ from opsnb.systems.logs.stamps import TIME_OF_DAY
 
 _MIB = 2**20
 _MOST_SCANNED = 640 * _MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB
-_MOST_MATCHED = 16 * _MIB  # of lines around what was looked for
+_MOST_MATCHED = 10 * _MIB  # of lines around what was looked for: a second of work at most
 _MOST_LOCAL = 64 * _MIB  # read line by line
 _MOST_REMOTE = 16 * _MIB  # it has to cross the network
 _MOST_UNPACKED = 512 * _MIB
