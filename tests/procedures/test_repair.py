@@ -153,6 +153,39 @@ def test_interrupted_it_puts_the_queues_back(demo: Target) -> None:
     queue_jobs.forget(demo, "drill")
 
 
+@pytest.mark.parametrize("queued", [(), ("exports",)])
+def test_interrupted_between_two_repairs_the_record_has_the_first(
+    demo: Target, queued: tuple[str, ...]
+) -> None:
+    faults.inject("inconsistent-rows")
+    both, (half,) = wrong(demo), query(demo, "SELECT max(id) FROM analyses WHERE score > 1")[0]
+    checks = [
+        Integrity(name=name, sql=f"{WRONG} AND {part}", repair=f"{MEND} AND {part}", queues=queued)
+        for name, part in {"last": f"id = {half}", "others": f"id <> {half}"}.items()
+    ]
+    target = demo.model_copy(update={"integrity": tuple(checks)})
+    journal: list[ActionRecord] = []
+
+    def interrupt(record: ActionRecord) -> None:
+        journal.append(record)
+        if record.state is ActionState.APPLYING and {
+            (row["check"], row["state"]) for row in record.sample
+        } == {("last", "repaired"), ("others", "under way")}:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Guard(target, True, "", interrupt).act(repair.mend)
+    done, planned = (2, 4) if queued else (1, 2)
+    assert f"{done} of {planned} steps were done" in (journal[-1].error or "")
+    assert (journal[-1].applied, journal[-1].planned) == (done, planned)
+    assert wrong(demo) == both - 1
+    assert paused(demo) == []
+    # The rest, by the run after it.
+    record, found = acted(target)
+    assert (record.verified, found.status) == (True, Status.OK)
+    assert wrong(demo) == 0
+
+
 @pytest.mark.parametrize(
     "statement",
     [
