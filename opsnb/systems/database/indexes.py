@@ -38,6 +38,7 @@ from opsnb.target import Target
 Kind = Literal["index", "table", "database"]
 
 _MIB = 2**20
+_PLAN_S = 30.0  # the sizes of some ten thousand indexes
 _MOST_SAMPLES = 20
 _MOST_INVALID = 1000
 _MOST_NAMED = 5
@@ -221,7 +222,7 @@ def _under_construction(database: Connection, tables: set[int]) -> tuple[set[int
         " LEFT JOIN pg_class toasted ON toasted.reltoastrelid = l.relation"
         " WHERE p.datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'AccessExclusiveLock')"
-        " AND coalesce(toasted.oid, l.relation) = ANY(%s::oid[])",
+        " AND coalesce(toasted.oid, l.relation) IN (SELECT unnest(%s::oid[]))",
         [list(tables)],
     ).fetchall()
     seen = {row["table"] for row in rows if not row["hidden"]}
@@ -256,7 +257,7 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
     that name, Refused when the disk has no room or a pooler is in between, BadAnswer when somebody
     else is building there, or the table is another's.
     """
-    with connection(target) as database:
+    with connection(target, limit_s=_PLAN_S) as database:
         demand_primary(target, database)
         home = database.info.dbname
         chosen, written = _chosen(database, kind, name)
@@ -354,7 +355,7 @@ def _chosen(database: Connection, kind: Kind, name: str) -> tuple[list[Index], s
         return _of_tables(database, _tree(database, found.oid)), found.written
     found = relations.index(database, name)
     rows = database.execute(
-        f"{_SELECT} WHERE i.indexrelid = ANY(%s::oid[]) ORDER BY c.relpages, 2, 3",
+        f"{_SELECT} WHERE i.indexrelid IN (SELECT unnest(%s::oid[])) ORDER BY c.relpages, 2, 3",
         [list(_tree(database, found.oid))],
     )
     return [Index(**row) for row in rows], found.written
@@ -367,7 +368,7 @@ def _allowed(database: Connection, chosen: list[Index], *, named: bool) -> tuple
     """
     rows = database.execute(
         "SELECT c.oid::bigint FROM pg_class c"
-        f" WHERE c.oid = ANY(%s::oid[]) AND {may_maintain(database)}",
+        f" WHERE c.oid IN (SELECT unnest(%s::oid[])) AND {may_maintain(database)}",
         [list({each.table_oid for each in chosen})],
     ).fetchall()
     tables = {row["oid"] for row in rows}
@@ -409,8 +410,8 @@ def _tree(database: Connection, oid: int) -> set[int]:
 def _of_tables(database: Connection, tables: set[int]) -> list[Index]:
     """Return the indexes of `tables`, and the invalid ones of their TOAST."""
     rows = database.execute(
-        f"{_SELECT} WHERE t.oid = ANY(%s::oid[]) AND (i.indrelid = t.oid OR NOT i.indisvalid)"
-        " ORDER BY c.relpages, 2, 3",
+        f"{_SELECT} WHERE t.oid IN (SELECT unnest(%s::oid[]))"
+        " AND (i.indrelid = t.oid OR NOT i.indisvalid) ORDER BY c.relpages, 2, 3",
         [list(tables)],
     )
     return [Index(**row) for row in rows]
@@ -511,7 +512,7 @@ def _effect(
 ) -> Finding:
     """Return whether each index is valid and in a new file, and every leftover is gone."""
     tables = {each.table_oid for each in (*rebuilt, *leftovers)}
-    with connection(target) as database:
+    with connection(target, limit_s=_PLAN_S) as database:
         found = {each.label: each for each in _of_tables(database, tables)}
         queries = {
             each.label: _duplicates(database, each)

@@ -179,25 +179,43 @@ def _others(database: Connection) -> int:
 def _state(database: Connection, tables: list[Relation]) -> list[Row]:
     """Return what the statistics say of `tables`; of a partitioned one, of its partitions."""
     return database.execute(
-        "SELECT c.oid::regclass::text AS table, s.rows, s.dead_rows, s.changed_since_analyze,"
+        f"WITH {_LEAVES}, states AS (SELECT meant.oid,"
+        " sum(CASE WHEN c.reltuples > 0 THEN c.reltuples"
+        " ELSE pg_stat_get_live_tuples(c.oid) END)::bigint AS rows,"
+        " sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,"
+        " sum(pg_stat_get_mod_since_analyze(c.oid))::bigint AS changed_since_analyze,"
+        # Rows that no vacuum or analyze has seen yet are not in relpages.
+        " sum(greatest(c.relpages, CASE WHEN c.oid <> meant.oid THEN pg_relation_size(c.oid)"
+        " / current_setting('block_size')::int END))::bigint AS pages,"
+        " min(greatest(pg_stat_get_last_analyze_time(c.oid),"
+        " pg_stat_get_last_autoanalyze_time(c.oid))) AS analyzed,"
+        " min(greatest(pg_stat_get_last_vacuum_time(c.oid),"
+        " pg_stat_get_last_autovacuum_time(c.oid))) AS vacuumed"
+        " FROM meant JOIN pg_class c ON c.oid = meant.leaf AND c.relkind IN ('r', 'm')"
+        " GROUP BY meant.oid)"
+        " SELECT t.oid::regclass::text AS table, s.rows, s.dead_rows, s.changed_since_analyze,"
         " s.pages * current_setting('block_size')::int / 1024 AS kib,"
         " to_char(s.analyzed, 'YYYY-MM-DD HH24:MI') AS analyzed,"
         " to_char(s.vacuumed, 'YYYY-MM-DD HH24:MI') AS vacuumed"
-        " FROM pg_class c CROSS JOIN LATERAL (SELECT"
-        " sum(CASE WHEN leaf.reltuples > 0 THEN leaf.reltuples ELSE u.n_live_tup END)::bigint"
-        " AS rows, sum(u.n_dead_tup)::bigint AS dead_rows,"
-        " sum(u.n_mod_since_analyze)::bigint AS changed_since_analyze,"
-        # Rows that no vacuum or analyze has seen yet are not in relpages.
-        " sum(CASE WHEN c.relkind = 'p' THEN pg_relation_size(leaf.oid)"
-        " / current_setting('block_size')::int ELSE leaf.relpages END)::bigint AS pages,"
-        " min(greatest(u.last_analyze, u.last_autoanalyze)) AS analyzed,"
-        " min(greatest(u.last_vacuum, u.last_autovacuum)) AS vacuumed"
-        " FROM pg_class leaf LEFT JOIN pg_stat_user_tables u ON u.relid = leaf.oid"
-        " WHERE leaf.relkind IN ('r', 'm') AND (leaf.oid = c.oid OR (c.relkind = 'p'"
-        " AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid::regclass))))) AS s"
-        " WHERE c.oid = ANY(%s::oid[]) ORDER BY s.pages NULLS FIRST, 1",
-        [[each.oid for each in tables]],
+        " FROM unnest(%(oids)s::oid[] || %(partitioned)s::oid[]) AS t(oid)"
+        " LEFT JOIN states s USING (oid) ORDER BY s.pages NULLS FIRST, 1",
+        _by_kind(tables),
     ).fetchall()
+
+
+_LEAVES: LiteralString = (
+    "meant AS MATERIALIZED (SELECT oid, oid AS leaf FROM unnest(%(oids)s::oid[]) AS oid"
+    " UNION ALL SELECT p.oid, t.relid::oid FROM unnest(%(partitioned)s::oid[]) AS p(oid)"
+    " CROSS JOIN LATERAL pg_partition_tree(p.oid::regclass) AS t WHERE t.isleaf)"
+)
+"""Each table that is meant, with itself or, when it is partitioned, each of its partitions."""
+
+
+def _by_kind(tables: list[Relation]) -> dict[str, Any]:
+    return {
+        "oids": [each.oid for each in tables if each.kind != "p"],
+        "partitioned": [each.oid for each in tables if each.kind == "p"],
+    }
 
 
 def _size(rows: list[Row]) -> int:
@@ -239,21 +257,11 @@ def _unstamped(
 
     A partition that another login owns is not worked on, and so is the table that it is of.
     """
-    known: dict[str, Any] = {
-        "oids": [each.oid for each in tables if each.kind != "p"],
-        "partitioned": [each.oid for each in tables if each.kind == "p"],
-        "began": began,
-        "vacuum": vacuum,
-    }
     rows = database.execute(
-        "SELECT DISTINCT meant.oid::bigint AS oid FROM (SELECT oid, oid AS leaf"
-        " FROM unnest(%(oids)s::oid[]) AS oid UNION ALL SELECT p.oid, t.relid::oid"
-        " FROM unnest(%(partitioned)s::oid[]) AS p(oid)"
-        " CROSS JOIN LATERAL pg_partition_tree(p.oid::regclass) AS t WHERE t.isleaf) AS meant"
-        " JOIN pg_class c ON c.oid = meant.leaf AND c.relkind IN ('r', 'm')"
-        " JOIN pg_stat_user_tables u ON u.relid = meant.leaf"
-        " WHERE coalesce(u.last_analyze < %(began)s, true)"
-        " OR (%(vacuum)s AND coalesce(u.last_vacuum < %(began)s, true))",
-        known,
+        f"WITH {_LEAVES} SELECT DISTINCT meant.oid::bigint AS oid"
+        " FROM meant JOIN pg_class c ON c.oid = meant.leaf AND c.relkind IN ('r', 'm')"
+        " WHERE coalesce(pg_stat_get_last_analyze_time(c.oid) < %(began)s, true)"
+        " OR (%(vacuum)s AND coalesce(pg_stat_get_last_vacuum_time(c.oid) < %(began)s, true))",
+        {**_by_kind(tables), "began": began, "vacuum": vacuum},
     )
     return {row["oid"] for row in rows}
