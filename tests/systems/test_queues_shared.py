@@ -126,7 +126,8 @@ def test_no_job_is_lost_and_none_runs_but_when_it_is_asked_for(
             is_over.set()
             thread.join()
         assert min(ours.retried, theirs.retried, ours.cleaned, theirs.cleaned) > 0
-        assert Guard(target, True, "", lambda _: None).act(queues.resume, QUEUE)[0].verified
+        Guard(target, True, "", lambda _: None).act(queues.resume, QUEUE)
+        assert not service.queue(QUEUE, "isPaused")
         service.until_idle(QUEUE)
         runs = workers.runs(QUEUE)
         kept = service.ids(QUEUE, "completed", "failed")
