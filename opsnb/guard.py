@@ -438,10 +438,9 @@ def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> A
 
 
 def _so_far(record: ActionRecord, reason: str) -> str:
-    return (
-        f"{reason.rstrip('.')}. {record.applied} of {record.planned} {record.unit} were done; "
-        "run it again to finish the rest."
-    )
+    again = "; run it again to finish the rest" if record.applied else ""
+    done = f"{record.applied} of {record.planned} {record.unit} were done{again}"
+    return f"{reason.rstrip('.')}. {done}."
 
 
 def _cut_off(former: ActionRecord) -> str:
