@@ -231,7 +231,7 @@ def _own(target: Target, database: str, why: str = "This") -> Connection:
         connected.autocommit = True
         if target.database.direct_url:
             _demand_same(target, connected, database)
-        if _has_pooler(connected, began):
+        if has_pooler(connected, began):
             _demand_whole_sessions(target, connected, database, why)
     except BaseException:
         connected.close()
@@ -239,7 +239,7 @@ def _own(target: Target, database: str, why: str = "This") -> Connection:
     return connected
 
 
-def _has_pooler(connected: Connection, began: float) -> bool:
+def has_pooler(connected: Connection, began: float) -> bool:
     """Return whether what answers is not the server, but a pooler before it.
 
     A pooler gives its clients a process id of its own making, or an old session.
@@ -276,7 +276,7 @@ def _demand_whole_sessions(target: Target, connected: Connection, database: str,
 def _demand_same(target: Target, direct: Connection, database: str) -> None:
     """Raise Misconfigured when `direct_url` leads to another database than `database_url`."""
     with closing(_connect(target, "")) as usual:
-        found = [_whereabouts(each) for each in (usual, direct)]
+        found = [whereabouts(each) for each in (usual, direct)]
     if database:  # another one of the same server was asked for
         found = [(started, "") for started, _ in found]
     if found[0] != found[1]:
@@ -287,7 +287,7 @@ def _demand_same(target: Target, direct: Connection, database: str) -> None:
         )
 
 
-def _whereabouts(database: Connection) -> tuple[str, str]:
+def whereabouts(database: Connection) -> tuple[str, str]:
     """Return when the server was started, to the microsecond, and the database's name."""
     row = database.execute(
         "SELECT extract(epoch FROM pg_postmaster_start_time())::text AS started,"
@@ -382,7 +382,7 @@ def _read_only(target: Target, row: dict[str, Any]) -> str:
 def database_of(target: Target) -> str:
     """Return the name of the target's database."""
     with connection(target) as database:
-        return _whereabouts(database)[1]
+        return whereabouts(database)[1]
 
 
 def program(target: Target, name: str) -> str:
