@@ -52,7 +52,8 @@ def outcome_of(result: RunResult, folder: Path) -> Outcome:
             lacks[finding.name] = _plain(finding.message, folder)
         elif finding.evidence.gaps:
             lacks[finding.name] = _plain("; ".join(finding.evidence.gaps), folder)
-    return Outcome(lacks, _plain(" ".join(reasons.values()), folder))
+    refused = list(reasons.values()) or [result.error or ""]
+    return Outcome(lacks, _plain(" ".join(refused), folder))
 
 
 def _plain(reason: str, folder: Path) -> str:
