@@ -48,10 +48,9 @@ def outcome_of(result: RunResult, folder: Path) -> Outcome:
     for finding in result.findings:
         if finding.name in reasons:
             continue
-        if finding.status is Status.UNKNOWN:
-            lacks[finding.name] = _plain(finding.message, folder)
-        elif finding.evidence.gaps:
-            lacks[finding.name] = _plain("; ".join(finding.evidence.gaps), folder)
+        if finding.status is Status.UNKNOWN or finding.evidence.gaps:
+            why = "; ".join(finding.evidence.gaps) or finding.message
+            lacks[finding.name] = _plain(why, folder)
     refused = list(reasons.values()) or [result.error or ""]
     return Outcome(lacks, _plain(" ".join(refused), folder))
 
