@@ -22,6 +22,7 @@ from tests.stranger import data, deploying, servers
 from tests.stranger.combination import Combination
 from tests.stranger.data import CLOCK, MAILS, ORDERS, PAUSED, QUEUES, REPORTS, RESIZE
 from tests.stranger.logs import ERRORS, age
+from tests.stranger.outcome import BY_LUCK
 from tests.stranger.system import API, BROKEN, NIGHTLY, WORKER, Shop
 
 Judge = Callable[[Shop, RunResult], None]
@@ -433,7 +434,7 @@ class Lack:
 LACKS = (
     Lack(frozenset({"comparison.with_before", "capacity.forecast"}), "ecord", few_only=False),
     Lack(frozenset({"queues.workers", "backlog.no_worker"}), "+client|list"),
-    Lack(frozenset({"cache.commands"}), "+monitor"),
+    Lack(frozenset({"cache.commands", *BY_LUCK}), "+monitor"),
     Lack(frozenset({"cache.slow_log"}), "+slowlog|get"),
     Lack(
         frozenset(
