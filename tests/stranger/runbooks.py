@@ -533,12 +533,14 @@ CASES: dict[str, Case] = {
         apply={},
         effect=the_orders_are_analyzed,
         changes=('upkeep shop sales."Customer Orders*"',),
+        refused=behind_a_pooler,
     ),
     "database/reindex": Case(
         {"kind": "index", "name": "sales.by Email"},
         apply={},
         effect=the_index_is_new,
         changes=('relation shop sales."Customer Orders *_email_idx"',),
+        refused=behind_a_pooler,
     ),
     "database/connections": Case(
         {"minutes": "0.01"},
@@ -575,6 +577,7 @@ CASES: dict[str, Case] = {
         apply={"index_table": "Catalog.products", "index_columns": "title"},
         effect=titles_have_an_index,
         changes=('relation shop "Catalog".*',),
+        refused=behind_a_pooler,
     ),
     "troubleshooting/memory": Case(
         {"seconds": "1"},
@@ -625,6 +628,7 @@ CASES: dict[str, Case] = {
         prepare=an_old_log,
         effect=the_old_log_is_gone,
         changes=("file logs/shop.log.9.gz", "upkeep shop *"),
+        refused=behind_a_pooler,  # what comes before it is done
     ),
     "maintenance/monthly": Case(
         _BACKUPS | {"packages": "false"},

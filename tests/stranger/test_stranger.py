@@ -182,6 +182,8 @@ def _act(stranger: Shop, report: Report, runbook: str, case: Case) -> None:
         stopped = report.outcomes[runbook].refused
         assert refusal in stopped, f"it must refuse because of {refusal}: {stopped or 'it acted'}"
     else:
+        assert result.exit_code in _READS, result.error
+        assert snapshot.changed(before, after) or not case.changes, "it changed nothing"
         for action in result.actions:
             assert action.state is ActionState.APPLIED, f"{action.name}: {action.error}"
             assert action.applied == action.planned, action.name
