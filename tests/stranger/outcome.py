@@ -62,9 +62,8 @@ def outcome_of(result: RunResult, folder: Path) -> Outcome:
 
 def _plain(reason: str, folder: Path) -> str:
     """Return a reason without what differs from run to run."""
-    reason = reason.replace(str(folder), "").replace("127.0.0.1:", "HOST:")
-    reason = re.sub(r"HOST:\d+", "the server", reason)
-    reason = re.sub(r"(\w+)://\S*[\w/]", r"\1://...", reason)
+    reason = re.sub(r"(\w+)://\S*[\w/]", r"\1://...", reason.replace(str(folder), ""))
+    reason = re.sub(r"127\.0\.0\.1:\d+", "the server", reason)
     return re.sub(r"\b\d{4}-\d\d-\d\d[T ][\d:]+(Z| UTC)?", "TIME", reason)
 
 
