@@ -26,6 +26,7 @@ def make_copy(shop: Shop) -> None:
     _release(origin, FIRST)
     _git(shop.folder, "clone", "--quiet", str(origin), str(copy))
     _release(origin, SECOND)
+    _git(copy, "fetch", "--quiet", "--tags", "origin", "trunk")
     subprocess.run(["sh", "build.sh"], cwd=copy, check=True)
 
 

@@ -5,14 +5,14 @@ Run as a module it writes the page: `make compatibility` does so after it has ru
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.runs import ROOT
 from tests.stranger.combination import COMBINATIONS, Combination
 from tests.stranger.data import FEW_OF_REDIS
-from tests.stranger.outcome import Outcome, Outcomes, committed
-from tests.stranger.runbooks import CASES
+from tests.stranger.outcome import Outcome, committed
+from tests.stranger.runbooks import CASES, LACKS, REFUSALS
 
 PAGE = Path(ROOT, "docs/reference/compatibility.md")
 
@@ -30,8 +30,10 @@ it, stays as it is. This page is made from what the tests found.
 {systems}
 
 *Few* rights are those of a careful operator. In PostgreSQL the login owns the service's database
-and nothing else. In Redis it has `{rights}`. With *many* rights it is a member of `pg_monitor`, may
-create databases, and may do everything in Redis.
+and nothing else. In Redis it has
+`{rights}`.
+With *many* rights it is a member of `pg_monitor`, may create databases, and may do everything in
+Redis.
 
 On all of them:
 
@@ -53,7 +55,7 @@ On all of them:
 ## The runbooks
 
 **ok**: all of it was measured, and what acts has acted. **partly**: the notes say what could not be
-seen, and why. **refused**: it changed nothing, and the note is its reason.
+seen, and why. **refused**: the action that the note names changed nothing, and said so.
 
 | Runbook | Tried | {names} |
 | --- | --- | {line} |
@@ -68,7 +70,10 @@ def render() -> str:
         [
             f"`{runbook}`",
             "reads" if case.apply is None else "reads and acts",
-            *(_cell(notes, runbook, *found[of]) for of in COMBINATIONS),
+            *(
+                _cell(notes, of, [kind[runbook] for kind in found[of] if runbook in kind])
+                for of in COMBINATIONS
+            ),
         ]
         for runbook, case in sorted(CASES.items())
     ]
@@ -89,6 +94,7 @@ class _Notes:
         self._known: list[str] = []
 
     def number(self, reason: str) -> str:
+        """Return the number of a reason."""
         if reason not in self._known:
             self._known.append(reason)
         return str(self._known.index(reason) + 1)
@@ -107,14 +113,19 @@ def _system(of: Combination) -> str:
     return f"| {' | '.join([*words, 'set' if of.direct else 'not set'])} |"
 
 
-def _cell(notes: _Notes, runbook: str, reads: Outcomes, acts: Outcomes) -> str:
-    outcomes = [reads[runbook], acts.get(runbook, Outcome())]
-    refused = {outcome.refused for outcome in outcomes if outcome.refused}
-    lacks = dict(chain.from_iterable(outcome.lacks.items() for outcome in outcomes))
-    reasons = [*sorted(refused), *(f"`{name}`: {why}" for name, why in sorted(lacks.items()))]
-    word = "refused" if refused else "partly" if lacks else "ok"
-    numbers = ", ".join(map(notes.number, reasons))
-    return f"{word} ({numbers})" if numbers else word
+def _cell(notes: _Notes, of: Combination, outcomes: Sequence[Outcome]) -> str:
+    reasons = [_refusal(outcome.refused) for outcome in outcomes if outcome.refused]
+    word = "refused" if reasons else "ok"
+    for outcome in outcomes:
+        for check, why in outcome.lacks.items():
+            word = "partly" if word == "ok" else word
+            reasons.append(next((lack.note for lack in LACKS if lack.excuses(check, why, of)), why))
+    numbers = sorted({int(notes.number(reason)) for reason in reasons})
+    return f"{word} ({', '.join(map(str, numbers))})" if numbers else word
+
+
+def _refusal(reason: str) -> str:
+    return next((note for part, note in REFUSALS.items() if part in reason), reason)
 
 
 if __name__ == "__main__":

@@ -424,6 +424,8 @@ class Lack:
 
     checks: frozenset[str]
     reason: str
+    note: str
+    """The same, for the page."""
     few_only: bool = True
 
     def excuses(self, check: str, reason: str, of: Combination) -> bool:
@@ -432,10 +434,28 @@ class Lack:
 
 
 LACKS = (
-    Lack(frozenset({"comparison.with_before", "capacity.forecast"}), "ecord", few_only=False),
-    Lack(frozenset({"queues.workers", "backlog.no_worker"}), "+client|list"),
-    Lack(frozenset({"cache.commands", *BY_LUCK}), "+monitor"),
-    Lack(frozenset({"cache.slow_log"}), "+slowlog|get"),
+    Lack(
+        frozenset({"comparison.with_before", "capacity.forecast"}),
+        "ecord",
+        "There are no records yet: of a deployment to compare with, and of days to forecast from.",
+        few_only=False,
+    ),
+    Lack(
+        frozenset({"queues.workers", "backlog.no_worker"}),
+        "+client|list",
+        "Workers are not counted without `CLIENT LIST`: `ACL SETUSER shop-ops +client|list`.",
+    ),
+    Lack(
+        frozenset({"cache.commands", *BY_LUCK}),
+        "+monitor",
+        "Without `MONITOR` the commands are not known, and in a database that BullMQ shares its "
+        "reads are not told from those of the cache: `ACL SETUSER shop-ops +monitor`.",
+    ),
+    Lack(
+        frozenset({"cache.slow_log"}),
+        "+slowlog|get",
+        "Slow commands are not known without `SLOWLOG GET`: `ACL SETUSER shop-ops +slowlog|get`.",
+    ),
     Lack(
         frozenset(
             {
@@ -446,22 +466,25 @@ LACKS = (
             }
         ),
         "CREATE EXTENSION",
+        "Statements have no statistics; as superuser: `CREATE EXTENSION pg_stat_statements`.",
     ),
     Lack(
-        frozenset(
-            {
-                "database.connections",
-                "database.blocking",
-                "database.long_queries",
-                "slowness.blocked",
-                "slowness.flooded",
-                "slowness.running_long",
-            }
-        ),
+        frozenset({"database.long_queries", "slowness.running_long", "slowness.flooded"}),
         "pg_monitor",
+        "What the sessions of other roles do is not seen; as superuser: "
+        '`GRANT pg_monitor TO "shop-ops"`.',
     ),
 )
 """Rights that few have, and records that a new system has not: nothing else may be unknown."""
+
+REFUSALS = {
+    "warm_up": 'The service has no warm-up: `warm_up = ""`.',
+    "direct_url": "Dumps, restores, `VACUUM`, and building indexes beside running work want "
+    "PostgreSQL itself in place of a pooler: `direct_url`.",
+    "CREATEDB": "A restore is tried in a database of its own; as superuser: "
+    '`ALTER ROLE "shop-ops" CREATEDB`.',
+}
+"""Part of the sentence with which an action is refused, and the same for the page."""
 
 
 # ---- the table ---------------------------------------------------------------------------------
@@ -616,8 +639,8 @@ CASES: dict[str, Case] = {
     ),
     "deployment/verify": Case({"samples": "3"}),
     "deployment/rollback": Case(
-        {"minutes": "1s", "release": deploying.FIRST},
-        apply={},
+        {"minutes": "1s", "release": deploying.SECOND},
+        apply={"release": deploying.FIRST},
         prepare=bring(deploying.SECOND),
         effect=is_at(deploying.FIRST),
         changes=("file copy/*", f"process {API} *", *_PAUSED_MEANWHILE),
