@@ -42,7 +42,7 @@ test: lint types contract notebooks
 
 # The systems of other versions and rights that `make test` leaves out.
 matrix: setup
-	$(BIN)/pytest -n 3 --dist worksteal --reruns 1 -m matrix
+	$(BIN)/pytest -n 3 --dist worksteal --reruns 1 -m matrix tests/stranger
 
 # The page of what works on which system, made again from all of them.
 compatibility: setup

@@ -69,21 +69,25 @@ def _plain(reason: str, folder: Path) -> str:
 
 def compare(of: Combination, kind: str, found: Outcomes) -> list[str]:
     """Return where `found` differs from the committed results, which are written when recording."""
-    path = _RESULTS / f"{of.name}.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    path = _path(of, kind)
     if os.environ.get(RECORDING):
         _RESULTS.mkdir(exist_ok=True)
-        known[kind] = {runbook: asdict(found[runbook]) for runbook in sorted(found)}
-        path.write_text(json.dumps(known, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+        tables = {runbook: asdict(found[runbook]) for runbook in sorted(found)}
+        path.write_text(json.dumps(tables, indent=1, ensure_ascii=False) + "\n")
         return []
+    known = committed(of, kind)
     return [
         f"{runbook}: found {outcome}, the page says {was}; if that is right: make compatibility"
         for runbook, outcome in found.items()
-        if (was := Outcome(**known.get(kind, {}).get(runbook, {}))).facts != outcome.facts
+        if (was := known.get(runbook)) is None or was.facts != outcome.facts
     ]
 
 
 def committed(of: Combination, kind: str) -> Outcomes:
     """Return the committed results of one combination."""
-    known = json.loads((_RESULTS / f"{of.name}.json").read_text())
-    return {runbook: Outcome(**table) for runbook, table in known[kind].items()}
+    known = json.loads(_path(of, kind).read_text())
+    return {runbook: Outcome(**table) for runbook, table in known.items()}
+
+
+def _path(of: Combination, kind: str) -> Path:
+    return _RESULTS / f"{of.name}-{kind}.json"
