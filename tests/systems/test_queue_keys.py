@@ -124,10 +124,23 @@ def test_queues_of_other_libraries_stay(server: Server) -> None:
     # Laravel
     pipeline.rpush("laravel_database_queues:default", "{}")
     pipeline.zadd("laravel_database_queues:default:delayed", {"{}": 1})
+    pipeline.zadd("shop_queues:mail:reserved", {"{}": 1})
+    pipeline.zadd("shop_horizon:recent_jobs", {"1": 1})
+    pipeline.hset("shop_horizon:1", "payload", "{}")
+    # RSMQ
+    pipeline.sadd("rsmq:QUEUES", "mail")
+    pipeline.hset("rsmq:mail:Q", "vt", 30)
+    pipeline.zadd("rsmq:mail", {"1": 1})
+    # Huey
+    pipeline.rpush("huey.redis.shop", "x")
+    pipeline.zadd("huey.schedule.later", {"x": 1})
+    # a stream with consumers
+    pipeline.xgroup_create("orders", "workers", mkstream=True)
     pipeline.execute()
     kept = left(client)
-    cached = {"page:1", "page:2:meta", "queue-length:cached", "report:queues", "user:1:id"}
-    for key in cached - {"report:queues"}:
+    client.xadd("log", {"line": "of no queue"})
+    cached = {"log", "page:1", "page:2:meta", "queue-length:cached", "report:queues", "user:1:id"}
+    for key in cached - {"report:queues", "log"}:
         client.set(key, "x")
     client.sadd("report:queues", "a cached set of that name")
     record, (effect,) = act(server.target(), cache.clear, scope="database")

@@ -85,7 +85,17 @@ _MARKS = (
     _Mark(re.compile(rb"()asynq:queues\Z"), b"set", (b"asynq:",)),
     _Mark(re.compile(rb"()arq:queue"), b"zset", (b"arq:",)),
     _Mark(re.compile(rb"()dramatiq:"), b"list", (b"dramatiq:",)),
-    _Mark(re.compile(rb"(.*?)queues:[^:]+\Z"), b"list", (b"queues:",)),  # Laravel
+    # Laravel: what waits, and what waits for its time or is at work, each of which may be alone.
+    _Mark(re.compile(rb"(.*?)queues:[^:]+\Z"), b"list", (b"queues:",)),
+    _Mark(re.compile(rb"(.*?)queues:[^:]+:(?:delayed|reserved)\Z"), b"zset", (b"queues:",)),
+    _Mark(
+        re.compile(rb"(.*?)horizon:(?:\w+_jobs(?::.*)?|masters|supervisors)\Z"),
+        b"zset",
+        (b"horizon:",),
+    ),
+    _Mark(re.compile(rb"(.*:)QUEUES\Z"), b"set", (b"",)),  # RSMQ: all of its namespace
+    _Mark(re.compile(rb"()huey\.redis\."), b"list", (b"huey.",)),
+    _Mark(re.compile(rb"()huey\.(?:redis|schedule)\."), b"zset", (b"huey.",)),
 )
 _BINDING = b"_kombu.binding."
 
@@ -157,6 +167,7 @@ def find_queues(client: redis.Redis, ends: float) -> Queues:
             break
     names = frozenset(base + b":" for base in _confirmed(client, parts))
     heads, exact = _marked(client, sorted(marks))
+    exact |= set(_read_in_groups(client))
     if len(names) > _MOST_QUEUES:
         names = frozenset(name[: name.index(b":") + 1] for name in names)
     return Queues(names, heads, exact, complete, looked_at)
@@ -168,8 +179,10 @@ local parts, near = {}, {}
 for at = 3, #ARGV do parts[ARGV[at]] = true end
 for _, key in ipairs(found[2]) do
   local last = string.match(key, '([^:]*)$')
-  if parts[last] or string.find(key, 'queue', 1, true) or key == 'q:job:types'
-    or string.sub(key, 1, 7) == '_kombu.' or string.sub(key, 1, 9) == 'dramatiq:' then
+  if parts[last] or last == 'QUEUES' or string.find(key, 'queue', 1, true)
+    or key == 'q:job:types' or string.find(key, 'horizon:', 1, true)
+    or string.sub(key, 1, 7) == '_kombu.' or string.sub(key, 1, 9) == 'dramatiq:'
+    or string.sub(key, 1, 5) == 'huey.' then
     near[#near + 1] = key
   end
 end
@@ -196,6 +209,29 @@ def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
         yield keys
         if cursor == b"0":
             return
+
+
+def _read_in_groups(client: redis.Redis) -> Iterator[bytes]:
+    """Yield the streams that groups of consumers read: they are queues, whatever their names."""
+    asking: Any = client
+    streams: list[bytes] = []
+    cursor: Any = 0
+    while True:
+        try:
+            cursor, some = asking.scan(cursor, count=SCAN_COUNT, _type="stream")
+        except redis.ResponseError:  # before Redis 6, SCAN knows no types
+            return
+        streams += some
+        if not int(cursor):
+            break
+    for start in range(0, len(streams), _AT_ONCE):
+        some = streams[start : start + _AT_ONCE]
+        pipeline = client.pipeline(transaction=False)
+        for key in some:
+            pipeline.xinfo_groups(key)
+        replies = pipeline.execute(raise_on_error=False)
+        # What could not be asked is left alone as well.
+        yield from (key for key, groups in zip(some, replies, strict=True) if groups)
 
 
 def _confirmed(client: redis.Redis, parts: dict[bytes, set[bytes]]) -> Iterator[bytes]:
