@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from opsnb.demo.home import free_port
-from opsnb.errors import Misconfigured, ServiceError, TimedOut, Unreachable
+from opsnb.errors import Misconfigured, ServiceError, Unreachable
 from opsnb.measure import Measurement
 from opsnb.model import Status
-from opsnb.systems import cache, queues
+from opsnb.systems import cache, dependencies, queues
 from opsnb.systems.queues.connection import reading
 from opsnb.target import Target
 from tests.systems import redis_server
@@ -253,16 +253,53 @@ def test_tls_with_an_authority_of_ones_own(tmp_path: Path, certificates: Path) -
         assert cache.ping(known).status is Status.OK
         with reading(known) as session:
             assert session.run(session.client.ping())
-        with pytest.raises(Unreachable, match=r"not trusted .*ssl_ca_certs="):
+        with pytest.raises(Misconfigured, match=r"not trusted .*ssl_ca_certs="):
             cache.ping(target_at(f"rediss://127.0.0.1:{port}"))
         with pytest.raises(Misconfigured, match="does not exist"):
             cache.ping(target_at(f"rediss://127.0.0.1:{port}?ssl_ca_certs=/nowhere/ca.pem"))
-        with pytest.raises(TimedOut, match="may not speak TLS"):
-            cache.ping(target_at(f"rediss://127.0.0.1:{server.port}"))
-        with pytest.raises(ServiceError):
-            cache.ping(target_at(f"redis://127.0.0.1:{port}"))
+        for broken in ("ca.key", "ext"):
+            wrong = f"ssl_ca_certs={certificates / broken}"
+            with pytest.raises(Misconfigured, match="cannot be used as ssl_ca_certs"):
+                cache.ping(target_at(f"rediss://127.0.0.1:{port}?{wrong}"))
+        # The wrong scheme is no outage, so nothing is restarted for it.
+        for url, fix in (
+            (f"rediss://127.0.0.1:{server.port}", "write redis://"),
+            (f"redis://127.0.0.1:{port}", "write rediss://"),
+        ):
+            with pytest.raises(Misconfigured, match=fix):
+                cache.ping(target_at(url))
+            found = dependencies.dependency(target_at(url), "redis")
+            assert found
+            assert (found.state, found.is_away) == ("unknown", False)
     finally:
         server.kill()
+
+
+@needs_redis
+def test_tls_with_client_certificates(tmp_path: Path, certificates: Path) -> None:
+    assert REDIS
+    port = free_port()
+    options = [*tls_options(certificates, port), "--tls-auth-clients", "yes"]
+    server = redis_server.start(tmp_path / "tls", *options, binary=REDIS)
+    url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates / 'ca.pem'}"
+    own = f"&ssl_certfile={certificates / 'server.pem'}&ssl_keyfile={certificates}"
+    try:
+        assert cache.ping(target_at(f"{url}{own}/server.key")).status is Status.OK
+        with pytest.raises(Misconfigured, match="KEY_VALUES_MISMATCH"):
+            cache.ping(target_at(f"{url}{own}/ca.key"))
+        with pytest.raises(ServiceError):
+            cache.ping(target_at(url))
+    finally:
+        server.kill()
+
+
+def test_a_protected_server_is_no_outage(answering: Answering) -> None:
+    def deny(client: socket.socket) -> None:
+        client.recv(65536)
+        client.sendall(b"-DENIED Redis is running in protected mode because ...\r\n")
+
+    with pytest.raises(Misconfigured, match="protected mode"):
+        cache.ping(answering(deny))
 
 
 @pytest.fixture

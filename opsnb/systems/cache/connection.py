@@ -23,9 +23,11 @@ from opsnb.errors import (
     Unreachable,
 )
 from opsnb.guard import Permit, require
+from opsnb.systems.cache import listener
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
 from opsnb.systems.cache.wire import (
     ASYNC_PARSERS,
+    DENIED,
     PARSERS,
     Client,
     NotRedis,
@@ -195,10 +197,7 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
     except ServiceError:
         raise
     except redis.TimeoutError as error:
-        message = f"{where} did not answer within {server.time_limit_s:g} s."
-        if "handshake" in str(error.__context__):
-            message += f" It may not speak TLS there; then write redis:// in {setting}."
-        raise TimedOut(system, message) from error
+        raise _late(server, error) from error
     except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
         message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
         raise Misconfigured(system, message) from error
@@ -206,9 +205,10 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
         message = f"{where} is still loading its data; wait until it has."
         raise Unreachable(system, message) from error
     except (redis.ConnectionError, OSError) as error:
-        raise Unreachable(
-            system, f"{where} cannot be reached: {_reason(error, setting)}."
-        ) from error
+        head = f"{where} cannot be reached"
+        if fault := listener.own_fault(_cause(error), server):
+            raise Misconfigured(system, f"{head}: {fault}.") from error
+        raise Unreachable(system, f"{head}: {_reason(error)}.") from error
     except Stranger as error:
         raise Unreachable(system, f"{where} {error} in {setting}.") from error
     except TooLarge as error:
@@ -216,7 +216,27 @@ def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
     except NotRedis as error:
         raise BadAnswer(system, f"{where} gave {error}.") from error
     except redis.RedisError as error:
-        raise BadAnswer(system, f"{where} {refusal(server.login, error)}") from error
+        raise _refused(server, error) from error
+
+
+def _late(server: Server, error: Exception) -> ServiceError:
+    """Return what an answer that did not come means."""
+    if "handshake" in str(error.__context__) and listener.speaks_plainly(server):
+        message = f"{server.where} does not speak TLS; write redis:// in {server.setting}."
+        return Misconfigured(server.system, message)
+    message = f"{server.where} did not answer within {server.time_limit_s:g} s."
+    return TimedOut(server.system, message)
+
+
+def _refused(server: Server, error: Exception) -> ServiceError:
+    """Return what an answer that is an error means."""
+    if str(error).startswith(DENIED):
+        return Misconfigured(
+            server.system,
+            f"{server.where} is in protected mode and denies connections from this machine; "
+            f"set a password in Redis and in {server.setting}.",
+        )
+    return BadAnswer(server.system, f"{server.where} {refusal(server.login, error)}")
 
 
 def refusal(user: str, error: Exception) -> str:
@@ -251,23 +271,19 @@ def _permission(user: str, text: str) -> str:
     )
 
 
-def _reason(error: Exception, setting: str) -> str:
-    """Return the operating system's words for `error`, without its number and address."""
+def _cause(error: Exception) -> BaseException:
     # What was being handled when it was raised is its reason only where it is redis-py that
     # wraps the operating system's error; it may be a failure of anything else.
     context = error.__context__ if isinstance(error.__context__, OSError) else None
-    cause = error.__cause__ or context or error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not trusted ({cause.verify_message.rstrip('.')}); name its "
-            f'authority: {setting} = "rediss://...?ssl_ca_certs=/path/ca.pem"'
-        )
-    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
-        return f"it does not speak TLS there; write redis:// in {setting}, or name its TLS port"
+    return error.__cause__ or context or error
+
+
+def _reason(error: Exception) -> str:
+    """Return the operating system's words for `error`, without its number and address."""
+    cause = _cause(error)
     text = str(cause).rstrip(".")
-    if isinstance(cause, OSError) and cause.strerror:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        text = f"its certificate is not trusted ({cause.verify_message.rstrip('.')})"
+    elif isinstance(cause, OSError) and cause.strerror:
         text = cause.strerror
     return text.partition("Connect call failed")[0].strip() or text
-
-
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,16 @@ class Server:
                     f"{self.setting} of target {self.target} names {path} as {key}, which does "
                     "not exist.",
                 )
+        try:
+            _load(options)
+        except (OSError, ValueError) as error:  # ssl's errors are the system's
+            reason = getattr(error, "reason", None) or str(error)
+            named = " and ".join(key for key in _FILES if options.get(key))
+            raise Misconfigured(
+                self.system,
+                f"{self.setting} of target {self.target} names files that cannot be used as "
+                f"{named}: {reason}.",
+            ) from error
 
     def _sentinel(self) -> dict[str, Any]:
         """Return the options for the master that Sentinel names."""
@@ -173,6 +184,18 @@ class Server:
             return str(host), int(port)
         except (TypeError, ValueError):
             raise NotRedis("something that is no address") from None
+
+
+def _load(options: dict[str, Any]) -> None:
+    """Read the files of certificates and keys as a connection does. Raises OSError, ValueError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authorities, folder = options.get("ssl_ca_certs"), options.get("ssl_ca_path")
+    if authorities or folder:
+        context.load_verify_locations(authorities, folder)
+    if own := options.get("ssl_certfile"):
+        # Without a password OpenSSL would ask for it at the terminal.
+        password = options.get("ssl_password") or ""
+        context.load_cert_chain(own, options.get("ssl_keyfile"), password)
 
 
 def _known(client: Any) -> str:

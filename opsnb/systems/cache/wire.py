@@ -192,7 +192,7 @@ def introduce(connection: Any) -> None:
     with _greeting():
         connection.on_connect()
         connection.send_command("PING", check_health=False)
-        with suppress(redis.ResponseError):  # only Redis refuses so
+        with _refusal():
             _demand_pong(connection.read_response())
         connection.send_command(*_OUR_NAME, check_health=False)
         with suppress(redis.ResponseError):  # a limited user, or a server without CLIENT
@@ -204,7 +204,7 @@ async def introduce_async(connection: Any) -> None:
     with _greeting():
         await connection.on_connect()
         await connection.send_command("PING", check_health=False)
-        with suppress(redis.ResponseError):
+        with _refusal():
             _demand_pong(await connection.read_response())
         await connection.send_command(*_OUR_NAME, check_health=False)
         with suppress(redis.ResponseError):
@@ -220,6 +220,22 @@ def _greeting() -> Iterator[None]:
     except NotRedis as error:
         raise Stranger(f"is no Redis: it gave {error}; check the address and the port") from error
 
+
+@contextmanager
+def _refusal() -> Iterator[None]:
+    """Take a refusal of PING for an answer: only Redis refuses so.
+
+    But for that of the protected mode, after which it closes the connection.
+    """
+    try:
+        yield
+    except redis.ResponseError as error:
+        if str(error).startswith(DENIED):
+            raise
+
+
+DENIED = "DENIED"
+"""What Redis' protected mode answers to whoever connects from elsewhere."""
 
 _OUR_NAME = ("CLIENT", "SETNAME", "opsnb")
 
