@@ -18,10 +18,10 @@ PAGE = Path(ROOT, "docs/reference/compatibility.md")
 
 _INTRO = """# Compatibility
 
-All {count} runbooks run on each of these systems in the tests: first as a dry run, which changes
-nothing, then with `--apply`, whose effect is measured without opsnb. Meanwhile the service goes on
-working, and everything else on the servers, another application's keys, queues and databases among
-it, stays as it is. This page is made from what the tests found.
+The tests run all {count} runbooks on each of these systems: first as a dry run, which must change
+nothing, then with `--apply`, whose effect they measure without opsnb. The service keeps working
+meanwhile, no job is lost or run twice, and nothing else on the servers changes, including another
+application's keys, queues and databases. This page is generated from the results.
 
 ## The systems
 
@@ -29,7 +29,7 @@ it, stays as it is. This page is made from what the tests found.
 | --- | --- | --- | --- | --- | --- |
 {systems}
 
-*Few* rights are those of a careful operator. In PostgreSQL the login owns the service's database
+*Few* rights are what a careful operator grants. In PostgreSQL the login owns the service's database
 and nothing else. In Redis it has
 `{rights}`.
 With *many* rights it is a member of `pg_monitor`, may create databases, and may do everything in
@@ -40,22 +40,22 @@ On all of them:
 - PostgreSQL is behind pgbouncer in transaction mode. Where its own address is set too, that is
   `database.direct_url`. The database has two schemas, quoted names, a partitioned table, a large
   object, and an extension of the superuser in a schema of its own.
-- Redis evicts any key (`allkeys-lru`), wants a password with special characters, and holds another
-  application's keys and queues in the same numbered database.
-- The queues have the prefix `shop` and names with dots, spaces, brackets and quotes. Workers have
-  names or none, and limits of their rate. There are flows, priorities, jobs by the clock and ids
-  of the service's own.
-- The API speaks HTTPS with a certificate of a company's own CA, wants a bearer token, answers
+- Redis evicts any key (`allkeys-lru`), requires a password with special characters, and holds
+  another application's keys and queues in the same numbered database.
+- The queues have the prefix `shop` and names with dots, spaces, brackets and quotes. One worker is
+  named, one is rate-limited. There are flows, priorities, scheduled jobs and custom job ids.
+- The API uses HTTPS with a certificate of a private CA, requires a bearer token, answers
   `/healthz`, and has no endpoint for queues.
-- pm2 has a home folder of its own. It runs a cluster, a script by the clock, and a process that
-  fails.
-- The service logs as pino does, its access log is nginx's `combined`, and rotated files are packed
-  with gzip and zstd.
+- pm2 has its own `PM2_HOME`. It runs a cluster, a scheduled script, and a process that keeps
+  failing.
+- The service writes pino's JSON, the access log is nginx's `combined`, and rotated files are
+  compressed with gzip and zstd.
 
 ## The runbooks
 
-**ok**: all of it was measured, and what acts has acted. **partly**: the notes say what could not be
-seen, and why. **refused**: the action that the note names changed nothing, and said so.
+**ok**: every check was measured and every action was applied and verified. **partly**: the notes
+say what could not be seen, and why. **refused**: opsnb refused the action that the note names,
+changed nothing, and said how to fix it.
 
 | Runbook | Tried | {names} |
 | --- | --- | {line} |

@@ -437,7 +437,7 @@ LACKS = (
     Lack(
         frozenset({"comparison.with_before", "capacity.forecast"}),
         "ecord",
-        "There are no records yet: of a deployment to compare with, and of days to forecast from.",
+        "There are no records yet: no deployment to compare with, too few days to forecast from.",
         few_only=False,
     ),
     Lack(
@@ -448,8 +448,8 @@ LACKS = (
     Lack(
         frozenset({"cache.commands", *BY_LUCK}),
         "+monitor",
-        "Without `MONITOR` the commands are not known, and in a database that BullMQ shares its "
-        "reads are not told from those of the cache: `ACL SETUSER shop-ops +monitor`.",
+        "Without `MONITOR` the commands are not known, nor which reads are BullMQ's and which are "
+        "the cache's: `ACL SETUSER shop-ops +monitor`.",
     ),
     Lack(
         frozenset({"cache.slow_log"}),
@@ -479,9 +479,9 @@ LACKS = (
 
 REFUSALS = {
     "warm_up": 'The service has no warm-up: `warm_up = ""`.',
-    "direct_url": "Dumps, restores, `VACUUM`, and building indexes beside running work want "
-    "PostgreSQL itself in place of a pooler: `direct_url`.",
-    "CREATEDB": "A restore is tried in a database of its own; as superuser: "
+    "direct_url": "Dumps, restores, `VACUUM` and building indexes concurrently need PostgreSQL "
+    "itself, not a pooler: set `direct_url`.",
+    "CREATEDB": "A restore goes into a new database first; as superuser: "
     '`ALTER ROLE "shop-ops" CREATEDB`.',
 }
 """Part of the sentence with which an action is refused, and the same for the page."""
