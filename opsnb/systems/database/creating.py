@@ -32,6 +32,7 @@ from opsnb.target import Target
 
 _COLUMN = re.compile(r'\s*"(?:[^"]|"")+"\s*|[^,]+')
 _LONGEST_NAME = 63  # bytes
+_MOST_NAMES = 100
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,7 @@ class _Wanted:
 
     table: Relation
     columns: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        name = f"idx_{self.table.name}_{'_'.join(self.columns)}"
-        return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    name: str
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -92,9 +89,12 @@ def create_index(
             try:
                 for _ in run(target, writing, wanted.statement):
                     yield 0
+            except psycopg.errors.DuplicateTable:
+                raise  # made by somebody else since the plan: it is not ours to drop
             except BaseException:
                 with suppress(ServiceError, psycopg.Error), session(target, permit) as again:
-                    again.execute(drop)
+                    if _state(again, wanted) == "invalid":
+                        again.execute(drop)
                 raise
             yield 1
 
@@ -154,7 +154,24 @@ def _wanted(database: Connection, table: str, columns: str) -> _Wanted:
     for name in names:
         if name not in known:
             raise UsageError(f"{found.label} has no column '{name}'." + did_you_mean(name, known))
-    return _Wanted(found, names)
+    return _Wanted(found, names, _free_name(database, found, names))
+
+
+def _free_name(database: Connection, table: Relation, columns: tuple[str, ...]) -> str:
+    """Return a name that nothing has, but what a failed attempt left of this very index."""
+    stem = f"idx_{table.name}_{'_'.join(columns)}"
+    for number in range(1, _MOST_NAMES):
+        tail = "" if number == 1 else f"_{number}"
+        name = stem.encode()[: _LONGEST_NAME - len(tail)].decode(errors="ignore") + tail
+        there = database.execute(
+            "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = %s",
+            [table.schema, name],
+        ).fetchone()
+        wanted = _Wanted(table, columns, name)
+        if there is None or _state(database, wanted) != "missing":
+            return name
+    raise UsageError(f"{table.schema} has {_MOST_NAMES - 1} indexes named {stem}... already.")
 
 
 def _bare(name: str) -> str:
@@ -187,10 +204,13 @@ def _state(database: Connection, wanted: _Wanted) -> str:
     """Return whether an index on these columns is valid, invalid or missing."""
     rows = database.execute(
         "SELECT i.indisvalid AS valid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree'"
         " WHERE i.indrelid = %(table)s AND (i.indisvalid OR c.relname = %(name)s)"
-        " AND i.indpred IS NULL AND %(columns)s::text[] = ARRAY("
+        " AND i.indpred IS NULL AND i.indnkeyatts = cardinality(%(columns)s::text[])"
+        " AND %(columns)s::text[] = ARRAY("
         " SELECT a.attname::text FROM unnest(i.indkey::int[]) WITH ORDINALITY AS k(number, place)"
-        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.place)",
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
+        " WHERE k.place <= i.indnkeyatts ORDER BY k.place)",
         {"table": wanted.table.oid, "name": wanted.name, "columns": list(wanted.columns)},
     ).fetchall()
     if any(row["valid"] for row in rows):

@@ -39,9 +39,9 @@ def end_sessions(
 ) -> Plan:
     """End sessions.
 
-    The one with this pid, whatever it does; or all those of `application` that have been idle, in
-    a transaction or not, for more than `idle_s` seconds. Without either there is nothing to do.
-    Raises UsageError when no such session is there.
+    The one with this pid, whatever it does; or all those of `application` in this database that
+    have been idle, in a transaction or not, for more than `idle_s` seconds. Without either there
+    is nothing to do. Raises UsageError when no such session is there.
     """
     with connection(target) as database:
         found = _chosen(database, pid, application, idle_s)
@@ -92,7 +92,8 @@ def _chosen(
     if not (pid or application):
         return []
     return database.execute(
-        "SELECT pid, backend_start, usename AS user, application_name AS application,"
+        "SELECT pid, backend_start, datname AS database, usename AS user,"
+        " application_name AS application,"
         " client_addr::text AS client, state,"
         " round(extract(epoch FROM clock_timestamp() - state_change))::int AS for_s,"
         " round(extract(epoch FROM clock_timestamp() - xact_start))::int AS transaction_s,"
@@ -100,6 +101,8 @@ def _chosen(
         " CASE WHEN datname = current_database() THEN left(query, 120) ELSE '' END AS query"
         " FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         " AND application_name <> %(ours)s AND (pid = %(pid)s OR (%(pid)s = 0"
+        # A driver's default name is also that of the services of other databases.
+        " AND datname = current_database()"
         " AND application_name = %(application)s AND state LIKE 'idle%%'"
         " AND clock_timestamp() - state_change > %(idle_s)s * interval '1 second'))"
         " ORDER BY state_change LIMIT %(most)s",
@@ -119,7 +122,8 @@ def _demand_sight(
     """Raise BadAnswer when the session that is meant is one that this login may not see."""
     row = database.execute(
         f"SELECT count(*)::int AS n FROM pg_stat_activity WHERE {HIDDEN} AND (pid = %(pid)s"
-        " OR (%(pid)s = 0 AND application_name = %(application)s))",
+        " OR (%(pid)s = 0 AND application_name = %(application)s"
+        " AND datname = current_database()))",
         {"pid": pid, "application": application},
     ).fetchone()
     hidden = int(row["n"]) if row else 0
@@ -152,8 +156,7 @@ def _key(row: dict[str, Any]) -> list[Any]:
 
 
 def _shown(row: dict[str, Any]) -> Row:
-    keys = ("pid", "user", "application", "client", "state", "for_s", "transaction_s", "query")
-    return {key: row[key] for key in keys}
+    return {key: value for key, value in row.items() if key != "backend_start"}
 
 
 def _effect(target: Target, meant: list[list[Any]]) -> Finding:

@@ -142,7 +142,8 @@ def _telling(database: Connection, statement: str) -> Cursor:
     if "returning" not in statement.lower():
         try:
             return single(database, statement.rstrip("; \n") + "\nRETURNING *")
-        except psycopg.errors.SyntaxError:
+        except (psycopg.ProgrammingError, psycopg.NotSupportedError):
+            # It takes no RETURNING, or this login may not read every column.
             database.execute("ROLLBACK TO SAVEPOINT opsnb_repair")
     return single(database, statement)
 

@@ -135,6 +135,8 @@ def _creation(name: str, like: dict[str, Any]) -> sql.Composed:
                 parts.append(sql.SQL("ICU_RULES {}").format(facts["daticurules"]))
         case "b":
             parts.append(sql.SQL("LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(locale))
+        case "c":  # not template0's, which is the cluster's
+            parts.append(sql.SQL("LOCALE_PROVIDER libc").format())
     if like["owner"] != like["user"] and like["may_give"]:
         parts.append(sql.SQL("OWNER {}").format(sql.Identifier(like["owner"])))
     return sql.SQL(" ").join(parts)

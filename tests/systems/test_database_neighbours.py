@@ -1,0 +1,90 @@
+"""What has the same name, or is on the same server, is left alone."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from opsnb.settings import Integrity
+from opsnb.systems import database
+from opsnb.systems.database.access import connection
+from opsnb.systems.database.integrity import rehearse
+from opsnb.systems.database.scratch import _creation, likeness
+from opsnb.target import Target
+from tests.operate.database import act, own_database, query
+
+
+def _indexes(target: Target) -> set[str]:
+    rows = query(target, "SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")
+    return {str(row[0]) for row in rows}
+
+
+def test_an_index_of_the_same_name_stays_and_the_new_one_gets_another(demo: Target) -> None:
+    with own_database(demo) as own:
+        query(own, "CREATE TABLE orders (status text, at timestamptz)")
+        query(own, "CREATE INDEX idx_orders_status ON orders (at) WHERE status = 'open'")
+        record, found = act(own, database.create_index, "orders", "status")
+        assert (record.applied, record.verified) == (1, True), found
+        assert _indexes(own) == {"idx_orders_status", "idx_orders_status_2"}
+        record, _ = act(own, database.create_index, "orders", "status")
+        assert record.planned == 0
+
+
+def test_an_index_of_another_kind_or_with_the_column_beside_its_keys_is_another(
+    demo: Target,
+) -> None:
+    with own_database(demo) as own:
+        query(own, "CREATE TABLE orders (status int, at timestamptz)")
+        query(own, "CREATE INDEX brins ON orders USING brin (at)")
+        query(own, "CREATE INDEX covers ON orders (status) INCLUDE (at)")
+        for columns, planned in (("at", 1), ("status,at", 1), ("status", 0)):
+            assert act(own, database.create_index, "orders", columns)[0].planned == planned
+
+
+def test_sessions_of_another_database_are_not_ended(demo: Target) -> None:
+    name = "node-neighbours"
+    with own_database(demo) as own, own_database(demo) as other:
+        here = psycopg.connect(make_conninfo(own.database.url, application_name=name))
+        there = psycopg.connect(make_conninfo(other.database.url, application_name=name))
+        with here, there:
+            record, found = act(own, database.end_sessions, application=name, idle_s=0)
+            assert (record.planned, record.verified) == (1, True), found
+            assert there.execute("SELECT 1").fetchone() == (1,)
+            there.rollback()
+
+
+def test_a_scratch_database_has_the_provider_of_the_live_one_and_not_the_clusters(
+    demo: Target,
+) -> None:
+    with own_database(demo) as own:
+        name = query(own, "SELECT current_database()")[0][0]
+        query(demo, f"CREATE DATABASE {name}_c TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
+        plain = own.changed(database_url=make_conninfo(own.database.url, dbname=f"{name}_c"))
+        with connection(plain) as live:
+            statement = _creation("scratch", likeness(live)).as_string()
+        assert "LOCALE_PROVIDER libc" in statement
+
+
+def test_a_repair_needs_no_right_to_read_every_column(demo: Target) -> None:
+    with own_database(demo) as own:
+        login = f"{query(own, 'SELECT current_database()')[0][0]}_ops"
+        query(own, "CREATE TABLE items (id int, price int, card text)")
+        query(own, "INSERT INTO items VALUES (1, -5, '4111'), (2, 7, '4222')")
+        query(own, f"CREATE ROLE {login} LOGIN")
+        try:
+            query(own, f"GRANT SELECT (id, price), UPDATE (price) ON items TO {login}")
+            few = own.changed(
+                database_url=make_conninfo(own.database.url, options=f"-c role={login}")
+            )
+            done = rehearse(
+                few,
+                Integrity(
+                    name="negative",
+                    sql="SELECT id FROM items WHERE price < 0",
+                    repair="UPDATE items SET price = 0 WHERE price < 0",
+                ),
+            )
+            assert (done.changed, done.left.count, done.after) == (1, 0, [])
+        finally:
+            query(own, f"DROP OWNED BY {login}")
+            query(own, f"DROP ROLE {login}")
