@@ -145,6 +145,24 @@ def test_a_pooler_of_whole_sessions_serves_when_it_is_named(pooled: Pooled) -> N
         assert record.verified, found
 
 
+def test_a_pooler_that_takes_its_servers_in_turn_keeps_no_session(pooled: Pooled) -> None:
+    with pgbouncer(pooled.server, "shop", server_round_robin="1") as pooler, ExitStack() as stack:
+        url = pooler.url("shopapp", "shop")
+        for _ in range(4):  # so many servers are idle from here on
+            client = stack.enter_context(psycopg.connect(url, prepare_threshold=None))
+            client.execute("SELECT 1")
+        stack.close()
+        with pytest.raises(Misconfigured, match="shares sessions between transactions"):
+            database.reindex(pooled.target(url=url, direct_url=url), "orders", kind="table")
+
+
+def test_a_pooler_of_single_statements_is_no_outage(pooled: Pooled) -> None:
+    with pgbouncer(pooled.server, "shop", pool_mode="statement") as pooler:
+        target = pooled.target(url=pooler.url("shopapp", "shop"))
+        with pytest.raises(Misconfigured, match="a pooler in statement mode"):
+            database.ping(target)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

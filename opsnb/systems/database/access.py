@@ -52,6 +52,7 @@ MARKED = f"%{OUR_MARK}%"
 """The pattern of such a statement."""
 
 _OLDER_S = 1.0
+_TURNS = 4
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -262,15 +263,22 @@ def _demand_whole_sessions(target: Target, connected: Connection, database: str,
             f"direct_url in [targets.{target.name}.database] to the server itself (or, if the "
             "pooler keeps whole sessions apart, to the same URL)."
         )
-    row = connected.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    # Asked again and again: a pooler may take its servers in turn.
+    ours = {_pid(connected) for _ in range(_TURNS)}
     with closing(_connect(target, database, direct=True)) as other:
-        same = other.execute("SELECT pg_backend_pid() AS pid").fetchone()
-    if row == same:
+        theirs = _pid(other)
+    if len(ours) > 1 or theirs in ours:
         raise Misconfigured(
             SYSTEM,
             f"direct_url in [targets.{target.name}.database] leads through a pooler that shares "
             "sessions between transactions; set it to the server itself.",
         )
+
+
+def _pid(database: Connection) -> int:
+    row = database.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    assert row is not None  # a SELECT without FROM returns one row
+    return int(row["pid"])
 
 
 def _demand_same(target: Target, direct: Connection, database: str) -> None:

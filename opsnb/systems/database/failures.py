@@ -28,6 +28,8 @@ _BEHIND = re.compile(
     r"|session is (?:not )?read-only|server is (?:not )?in (?:hot standby|recovery)"
 )
 """The server's state, or that of the one behind a pooler: no login would do better."""
+_STATEMENT_MODE = "not allowed in statement pooling mode"
+"""What pgbouncer says, under the SQLSTATE that it has for everything."""
 _OF_THE_URL = re.compile(
     r"certificate|not support SSL|private key|password supplied|channel binding|peer authentication"
     r"|authentication method requirement"
@@ -72,6 +74,13 @@ def mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceErr
             | psycopg.errors.CannotConnectNow()
         ):
             said = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
+        case psycopg.OperationalError() if _STATEMENT_MODE in reason(error):
+            said = Misconfigured(
+                SYSTEM,
+                f"{where} is reached through a pooler in statement mode, which allows no "
+                "transaction: give the server's own address, or a pool in transaction mode, in "
+                f"the database_url of target {target.name}.",
+            )
         case psycopg.OperationalError() if error.sqlstate[:2] == "08":
             said = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
         case _:
