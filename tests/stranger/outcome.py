@@ -18,8 +18,10 @@ RECORDING = "OPSNB_STRANGER_RECORD"
 
 
 _MISSES = ("cold", "expiring", "evicted", "never_there")
-BY_LUCK = frozenset({"cache.hit_rate", *(f"misses.{cause}" for cause in _MISSES)})
-"""Known in a moment with few reads, whatever the login may see."""
+BY_LUCK = frozenset(
+    {"cache.hit_rate", *(f"misses.{cause}" for cause in _MISSES), "backlog.no_worker"}
+)
+"""Known in some moments, whatever the login may see: few reads, a job in a worker's hands."""
 
 
 @dataclass(frozen=True)
