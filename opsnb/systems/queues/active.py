@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opsnb import evidence
@@ -10,11 +10,13 @@ from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session, reading
 from opsnb.systems.queues.words import clock, span
+from opsnb.systems.queues.workers import clients
 from opsnb.target import Target
 
 _MOST_ACTIVE = 20_000
 _PAGE = 500
 _MARKER = "0:"  # begins what BullMQ 4 moves there in place of a job
+_SLACK_S = 1  # a connection's age is in whole seconds
 _FIELDS = ("name", "processedOn", "ats", "attemptsMade", "stc", "stalledCounter", "parentKey")
 
 
@@ -40,6 +42,10 @@ class Active:
     has_data: bool
     """Whether its data are there: a job without them is only an entry in a list."""
 
+    may_run: bool = False
+    """Whether a worker may be at it without a lock: one was connected when it was taken, still is,
+    and BullMQ has not given the job back. Workers may be told not to renew locks."""
+
     @property
     def is_abandoned(self) -> bool:
         """Whether nobody works on it: whoever does holds its lock, and renews it."""
@@ -61,7 +67,8 @@ class Active:
             return "its data are gone, and no lock is held"
         if not self.token:
             unknown = "" if self.since_ms else ", when it was taken is not noted"
-            return f"its lock has expired{unknown}"
+            still = ", but a worker that was connected by then still is" if self.may_run else ""
+            return f"its lock has expired{unknown}{still}"
         if self.lock_ms >= 0:
             return f"its lock holds for another {self.lock_ms / 1000:.0f} s"
         return "its lock never expires"
@@ -112,7 +119,16 @@ async def read_active(session: Session, queue: str) -> list[Active]:
             for job, fields, token, lock_ms in zip(page, told, told, told, strict=True)
             if not job.startswith(_MARKER)
         ]
+    if any(job.is_abandoned and job.since_ms for job in found):
+        longest_s = (await clients(session)).longest_s(at)
+        if longest_s is not None:
+            found = [replace(job, may_run=_may_run(job, longest_s)) for job in found]
     return sorted(found, key=lambda job: -job.age_s)
+
+
+def _may_run(job: Active, longest_s: int) -> bool:
+    is_open = job.is_abandoned and job.since_ms is not None
+    return is_open and job.age_s <= longest_s + _SLACK_S
 
 
 def _read(job: str, fields: list[Any], lock: tuple[str, int], now: int) -> Active:

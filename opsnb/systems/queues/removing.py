@@ -63,7 +63,9 @@ def remove_stuck(
         elif job:
             active = [one for one in active if one.id == job]
             _demand_stuck(session, queue, job, active, longer_than_min)
-    found = [one for one in active if one.is_stuck(longer_than_min)]
+    stuck_now = [one for one in active if one.is_stuck(longer_than_min)]
+    found = [one for one in stuck_now if job or not one.may_run]
+    unsure = [one for one in stuck_now if one.may_run]
     limit = span(longer_than_min * 60)
     skipped: list[str] = []
 
@@ -83,7 +85,11 @@ def remove_stuck(
     def verify() -> list[Finding]:
         with reading(target) as session:
             now = session.run(read_active(session, queue))
-        stuck_now = [one.id for one in now if one.is_stuck(longer_than_min) and job in ("", one.id)]
+        stuck_now = [
+            one.id
+            for one in now
+            if one.is_stuck(longer_than_min) and (job == one.id or not (job or one.may_run))
+        ]
         left = [one.id for one in found if one.id in stuck_now]
         status, words = Status.OK, f"No job of {queue} is stuck, of {len(now)} active ones."
         if left:
@@ -94,6 +100,8 @@ def remove_stuck(
             words = f"{len(stuck_now)} more are stuck since: {and_list(stuck_now[:5])}."
         elif job:
             words = f"Job {job} of {queue} is not stuck any more."
+        elif open_now := sum(one.is_stuck(longer_than_min) and one.may_run for one in now):
+            words += f" Without a lock, and maybe run by a worker: {open_now}."
         if skipped:
             words += f" {len(skipped)} had a worker or had left meanwhile, and were left alone."
         return [Finding(status=status, message=words)]
@@ -109,7 +117,7 @@ def remove_stuck(
         verify=verify,
         sample=[one.row() for one in found][:_SAMPLE],
         basis=(server, queue, job),
-        warning=_warning(found),
+        warning=" ".join(filter(None, (_warning(found), _unsure(unsure, job)))),
         refusal=refusal,
         terms=former.terms if former else {"jobs": [one.id for one in found]},
     )
@@ -136,6 +144,22 @@ def _demand_stuck(
             f"Job {job} of {queue} {since}: nothing was changed. "
             "BullMQ gives such a job to another worker by itself; wait, or lower longer_than."
         )
+
+
+def _unsure(unsure: list[Active], job: str) -> str:
+    """Return what must be known of jobs that a worker may be at without a lock."""
+    if not unsure:
+        return ""
+    why = (
+        "a worker that was connected when they were taken still is, and BullMQ has not given them "
+        "back, so it may run them without renewing their locks (skipLockRenewal)"
+    )
+    if job:
+        return f"Make sure first that no worker runs it: {why}."
+    return (
+        f"{len(unsure)} more are left alone ({and_list(one.id for one in unsure[:3])}): {why}. "
+        f"Make sure, then name one: -p job={unsure[0].id}"
+    )
 
 
 def _warning(found: list[Active]) -> str:
