@@ -62,6 +62,8 @@ class Session:
         self.client = cache.asynchronous(server)
         self.script_commands: tuple[str, ...] = ("EVAL_RO", "EVAL")
         """Those by which a script that only reads may still be run."""
+        self.replication: dict[str, Any] | None = None
+        """What INFO says of it, once it was asked."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queues")
         self._runner = asyncio.Runner()
         self._interrupted = False
@@ -164,6 +166,34 @@ async def identity(session: Session) -> str:
         return ""
 
 
+async def is_replica(session: Session) -> bool:
+    """Return whether this server follows another one; False where INFO is refused."""
+    return (await _replication(session)).get("role") == "slave"
+
+
+async def _replication(session: Session) -> dict[str, Any]:
+    if session.replication is None:
+        try:
+            session.replication = dict(await session.client.info("replication"))
+        except redis.exceptions.ResponseError:
+            session.replication = {}
+    return session.replication
+
+
+async def _note_lag(session: Session) -> None:
+    """Say that what a replica shows is of the past when it has lost its primary."""
+    found = await _replication(session)
+    if found.get("master_link_status") != "down":
+        return
+    seconds = int(found.get("master_link_down_since_seconds", -1))
+    since = f"for {seconds} s" if seconds >= 0 else "since it was started"
+    primary = f"{found.get('master_host')}:{found.get('master_port')}"
+    evidence.partial(
+        f"what the queues are now: this Redis is a replica that has lost its primary, {primary}, "
+        f"{since}; name the primary as queues.url of target {session.target.name} in opsnb.toml"
+    )
+
+
 async def server_ms(session: Session) -> int:
     """Return the server's clock, in ms: the one that all clients share."""
     try:
@@ -176,12 +206,14 @@ async def server_ms(session: Session) -> int:
 
 async def names(session: Session) -> list[str]:
     """Return the target's queues: those of opsnb.toml, else those that are found."""
+    await _note_lag(session)
     return list(session.target.queues.names) or await discovery.find(session)
 
 
 async def require(session: Session, queue: str) -> None:
     """Raise UsageError, with the nearest name, unless the target has `queue`."""
     target, keys = session.target, session.at(queue)
+    await _note_lag(session)
     if queue in target.queues.names or await session.client.exists(keys["meta"], keys["id"]):
         return
     try:

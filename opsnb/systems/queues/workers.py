@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import redis.exceptions
 
 from opsnb.model import Row
+from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.values import whole
 
 _LOOKED_AT = 100  # active jobs whose locks are looked at
 _WAITS = ("bzpopmin", "brpoplpush", "blmove")  # what a worker without work waits in
@@ -24,6 +26,8 @@ class Clients:
 
     names: list[str] = field(default_factory=list)
     """The name of each connection that has one."""
+    ages_s: list[int] = field(default_factory=list)
+    """How long each of those is connected."""
     nameless: int = 0
     """How many wait as a worker does and have no name to tell of which queue."""
     why: str = ""
@@ -31,14 +35,19 @@ class Clients:
 
     def of(self, queue: Any) -> list[str]:
         """Return the name of each worker of `queue` that is connected, empty for one without."""
+        return [name for name, _ in self._of(queue)]
+
+    def longest_s(self, queue: Any) -> int | None:
+        """Return for how long the worker of `queue` is connected that is so longest, if any is."""
+        return max((age for _, age in self._of(queue)), default=None)
+
+    def _of(self, queue: Any) -> Iterator[tuple[str, int]]:
         # Node's client names its connection after the queue in base64, Python's in plain.
         encoded = base64.b64encode(queue.name.encode()).decode()
-        found = []
         for ours in (f"{queue.prefix}:{encoded}", f"{queue.prefix}:{queue.name}"):
-            for name in self.names:
+            for name, age in zip(self.names, self.ages_s, strict=True):
                 if name == ours or name.startswith(f"{ours}:w:"):
-                    found.append(name[len(ours) + len(":w:") :])
-        return found
+                    yield name[len(ours) + len(":w:") :], age
 
 
 async def clients(session: Session) -> Clients:
@@ -47,12 +56,18 @@ async def clients(session: Session) -> Clients:
         told = await session.client.client_list()
     except redis.exceptions.ResponseError as error:
         return Clients(why=f"the workers: Redis {_refusal(session, error)}")
-    names = [client.get("name", "") for client in told]
+    if await connection.is_replica(session):
+        return Clients(why="the workers: this Redis is a replica, and they work on its primary")
+    # A queue of the same name in another database, of a test system for one, has its own workers.
+    ours = str(session.client.connection_pool.connection_kwargs.get("db") or 0)
+    here = [client for client in told if client.get("db", ours) == ours]
+    named = [client for client in here if client.get("name")]
     nameless = sum(
         client.get("cmd") in _WAITS and not _OURS.fullmatch(client.get("name", ""))
-        for client in told
+        for client in here
     )
-    return Clients([name for name in names if name], nameless)
+    ages = [whole(client.get("age")) for client in named]
+    return Clients([client["name"] for client in named], ages, nameless)
 
 
 def _refusal(session: Session, error: Exception) -> str:
