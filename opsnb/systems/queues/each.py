@@ -29,6 +29,8 @@ class EachChosen:
     """Whether it retries them; else it removes them."""
     skipped: int = 0
     """How many had left their state meanwhile and were left alone."""
+    gone: int = 0
+    """How many have no data any more, so that nothing is there to retry."""
     running: int = 0
     """How many were being worked on meanwhile and were left alone."""
 
@@ -46,7 +48,9 @@ class EachChosen:
             pace.end()
             done += answers.count(scripts.DONE)
             self.running += answers.count(scripts.RUNNING)
-            self.skipped += sum(answer < 0 for answer in answers)
+            gone = answers.count(scripts.GONE) if self.retries else 0
+            self.gone += gone
+            self.skipped += sum(answer < 0 for answer in answers) - gone
             yield done
 
     async def _each(self, session: Session, queue: Any, ids: Iterable[str]) -> list[int]:
@@ -61,6 +65,11 @@ class EachChosen:
     def words(self) -> str:
         """What the measured effect must add: how many were left alone."""
         words = ""
+        if self.gone:
+            words += (
+                f" Of {self.gone} only the ids are left: their data were evicted or removed. They "
+                "cannot be retried; queues/clean_failed removes them."
+            )
         if self.skipped:
             words += (
                 f" {self.skipped} had left that state when their turn came and were left alone."

@@ -123,15 +123,15 @@ async def select(
 
 def scan(session: Session, queue: Any, selection: Selection) -> Chosen:
     """Return the jobs that `selection` means. Each is read once, a page at a time, in Redis."""
-    script = session.client.register_script(scripts.PAGE)
     chosen, pace = Chosen(), connection.Pace(_PAGE)
+    keys = [queue.toKey(selection.state), queue.keys["repeat"]]
     first, offset = str(selection.since_ms), 0
     while True:
         size = pace.start()
         arguments = [queue.toKey(""), first, selection.until_ms, offset, size]
         arguments += [selection.name, selection.reason]
         read, last, ties, count, ids, held, held_ids, scheduled, running = session.run(
-            script(keys=[queue.toKey(selection.state), queue.keys["repeat"]], args=arguments)
+            scripts.call(session.client, scripts.PAGE, keys, arguments)
         )
         pace.end()
         chosen.read += read

@@ -19,6 +19,7 @@ from opsnb.systems.queues import scripts
 from opsnb.systems.queues.connection import SYSTEM, Session
 
 _KNOWN = (4, 5, 6)
+_FIRST_WITH_LIMIT = (5, 9)
 _MOST_MOVED = 5000  # entries of a list by one call: about a millisecond
 _MOST_CALLS = 10_000
 
@@ -40,6 +41,12 @@ class Layout:
         """The major version, when it is one whose layout is known."""
         match = re.match(r"bullmq:(\d+)\.", self.version)
         return int(match[1]) if match and int(match[1]) in _KNOWN else None
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether it knows a limit for a whole queue, which came with BullMQ 5.9."""
+        match = re.match(r"bullmq:(\d+)\.(\d+)", self.version)
+        return match is not None and (int(match[1]), int(match[2])) >= _FIRST_WITH_LIMIT
 
     @property
     def stranded(self) -> int:
@@ -101,7 +108,7 @@ async def refusal(session: Session, queue: Any) -> str:
 async def run(session: Session, script: str, keys: list[str], arguments: list[Any]) -> Any:
     """Return what `script` answers. Raises BadAnswer when the version is not known any more."""
     try:
-        return await session.client.register_script(script)(keys=keys, args=arguments)
+        return await scripts.call(session.client, script, keys, arguments)
     except redis.exceptions.ResponseError as error:
         if str(error).startswith("LAYOUT"):
             raise BadAnswer(

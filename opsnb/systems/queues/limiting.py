@@ -11,8 +11,6 @@ from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.flow import brakes
 from opsnb.target import Target
 
-_WITHOUT = 4  # the newest version of BullMQ without such a limit
-
 
 @action(needs=(SYSTEM,), resumable=True)
 def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) -> Plan:
@@ -69,10 +67,10 @@ def _look(target: Target, queue: str) -> tuple[str, str]:
         at = session.queue(queue)
         server, why = await connection.identity(session), await layout.refusal(session, at)
         found = await layout.read(session, at)
-        if found.major == _WITHOUT:
+        if found.major and not found.has_limit:
             why = (
-                f"{queue} is kept by {found.version}, and BullMQ {_WITHOUT} has no limit for a "
-                "whole queue. Set `concurrency` of its workers."
+                f"{queue} is kept by {found.version}, and BullMQ before 5.9 has no limit for a "
+                "whole queue, so they would ignore one. Set `concurrency` of its workers."
             )
         return server, why
 

@@ -13,7 +13,8 @@ if own < 6 then
   end
   if server.call('EXISTS', wait) == 1 then server.call('RENAME', wait, paused) end
 end
-server.call('HSET', meta, 'paused', 1, ARGV[2], ARGV[3])
+-- First what takes no memory: after it a full server lets the rest of the script through.
 server.call('DEL', marker)
+server.call('HSET', meta, 'paused', 1, ARGV[2], ARGV[3])
 server.call('XADD', events, '*', 'event', 'paused')
 return 0

@@ -5,8 +5,13 @@ Each reads, judges and changes in one step, so that nobody comes in between.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import redis.exceptions
 from bullmq.redis_connection import loadScript
 
 _HERE = Path(__file__).parent
@@ -33,5 +38,23 @@ REMOVE = _REMOVE + _ours("finished", "kept", "remove")
 REMOVE_STUCK = _REMOVE + _ours("remove_stuck")
 CLEAN = _LAYOUT + _bullmqs("clean", "cleanJobsInSet-3.lua") + _ours("kept", "clean")
 
-DONE, RUNNING = 1, 0
-"""What they answer for a job: that it is done, or that it is being worked on."""
+
+@cache
+def _digest(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+async def call(client: Any, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Return what `script` answers.
+
+    By EVALSHA and EVAL alone, as BullMQ does: SCRIPT LOAD is another right, and a full server
+    refuses it while it still runs what removes jobs.
+    """
+    try:
+        return await client.evalsha(_digest(script), len(keys), *keys, *arguments)
+    except redis.exceptions.NoScriptError:
+        return await client.eval(script, len(keys), *keys, *arguments)
+
+
+DONE, RUNNING, GONE = 1, 0, -1
+"""What they answer for a job: it is done, it is being worked on, or its data are gone."""
