@@ -11,7 +11,7 @@ from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Active, Durations, Flow
-from opsnb.systems.queues.counts import paused_words
+from opsnb.systems.queues.counts import due, paused_words
 from opsnb.systems.queues.words import span
 from opsnb.systems.queues.workers import in_words, shown
 from opsnb.target import Target
@@ -35,11 +35,13 @@ def length(target: Target, queue: str) -> Finding:
     row = queues.counts_of(target, queue)
     message = (
         f"{queue}: {row['waiting']} jobs wait, {row['active']} are active, {row['delayed']} "
-        f"delayed; {in_words(row)}."
+        f"delayed{_overdue(row)}; {in_words(row)}."
     )
-    return Finding.measured(
-        row["waiting"], target.threshold("queue_waiting"), message, rows=[shown(row)]
-    )
+    return Finding.measured(due(row), target.threshold("queue_waiting"), message, rows=[shown(row)])
+
+
+def _overdue(row: Row) -> str:
+    return f", {row['overdue']} of them overdue" if row["overdue"] else ""
 
 
 @check(needs=_SYSTEMS)
@@ -72,7 +74,8 @@ def no_worker(target: Target, queue: str) -> Finding:
         return Finding(status=Status.OK, message=message)
     return Finding(
         status=Status.CRIT,
-        message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait.",
+        message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
+        f"{', ' + str(row['overdue']) + ' delayed ones are overdue' if row['overdue'] else ''}.",
         share=1.0,
         remedies=[
             Remedy(runbook="incidents/service_down", apply=True, why="starts what is not up")

@@ -64,7 +64,7 @@ _REDIS_SAYS = re.compile(
     rf"""
     {REDIS_IS_FULL.pattern.replace(" ", "[ ]")} | \bMISCONF\b | \bREADONLY\b | \bLOADING[ ]Redis
     | \bCLUSTERDOWN\b | \bNOREPLICAS\b | \bMASTERDOWN\b | \bBUSY[ ]Redis | \bWRONGPASS\b
-    | \bNOAUTH\b | \buser_script\b | MaxRetriesPerRequestError
+    | \bNOAUTH\b | \bUNBLOCKED[ ]force | \buser_script\b | MaxRetriesPerRequestError
     | max[ ]retries[ ]per[ ]request[ ]limit
     | Stream[ ]isn't[ ]writeable[ ]and[ ]enableOfflineQueue | ClientOfflineError
     | SocketClosedUnexpectedlyError | ^(?:Error:[ ])?Connection[ ]is[ ]closed\.?$

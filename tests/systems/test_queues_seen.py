@@ -181,6 +181,38 @@ def test_markers_of_bullmq_4_are_no_jobs(shelf: Server) -> None:
     assert client.llen("bull:mail:wait") == 41  # and nothing was written
 
 
+def test_a_replica_has_no_workers_and_says_when_it_lost_its_primary(
+    shelf: Server, tmp_path: Path
+) -> None:
+    replica = redis_server.start(tmp_path / "replica", "--replicaof", f"127.0.0.1 {shelf.port}")
+    client: Any = replica.client()
+    while client.info("replication")["master_link_status"] != "up":
+        pass
+    depth, workers = measured(replica.target(), queues.depth, queues.workers)
+    assert (depth.status, depth.value) == (Status.OK, 40)
+    assert workers.status is Status.UNKNOWN
+    assert "this Redis is a replica" in workers.message
+    client.replicaof("127.0.0.1", 1)
+    while client.info("replication")["master_link_status"] != "down":
+        pass
+    depth, pauses = measured(replica.target(), queues.depth, queues.pauses)
+    assert depth.status is pauses.status is Status.UNKNOWN
+    assert "a replica that has lost its primary, 127.0.0.1:1" in depth.message
+    replica.kill()
+
+
+@pytest.mark.parametrize("fields", [{"version": "bullmq-pro:7.46.3"}, {}])
+def test_jobs_that_wait_in_groups_are_not_none(shelf: Server, fields: dict[str, str]) -> None:
+    client: Any = shelf.client()
+    client.flushall()
+    write(shelf, MAIL, **fields)
+    if not fields:
+        client.zadd("bull:mail:groups", {"customer-1": 1})
+    (found,) = measured(shelf.target(), queues.depth)
+    assert found.status is Status.UNKNOWN
+    assert "jobs of mail that wait in groups" in found.message
+
+
 def test_a_worker_without_a_name_is_not_none(shelf: Server) -> None:
     target = shelf.target()
     assert "No worker is connected for mail" not in queues.state(target, MAIL).message
@@ -285,6 +317,32 @@ def test_a_named_and_an_unnamed_worker_are_seen(mail: Service, shelf: Server) ->
     assert queues.workers(shelf.target()).status is Status.OK
     hidden = allowed(shelf, "~*", "&*", "+@all", "-client|list")
     assert queues.counts_of(hidden, MAIL)["workers"] is None
+
+
+def test_workers_of_another_database_are_not_ours(mail: Service, shelf: Server) -> None:
+    mail.add(MAIL, 60)
+    with Service(mail.version, f"{shelf.target().queues.url}/1") as staging:
+        staging.work(MAIL)
+        found = queues.workers(shelf.target())
+        assert found.status is Status.CRIT
+        assert found.message == "mail has 60 waiting jobs and no worker."
+        staging.add(MAIL)
+        assert queues.counts_of(shelf.target(db=1), MAIL)["workers"] == 1
+
+
+def test_delayed_jobs_that_are_overdue_are_due(mail: Service, shelf: Server) -> None:
+    ids = mail.add(MAIL, 600, delay=1000)
+    mail.add(MAIL, 2, delay=3_600_000)
+    assert queues.counts_of(shelf.target(), MAIL)["overdue"] == 0
+    client: Any = shelf.client()
+    for job in ids:  # two hours go by
+        client.zincrby("bull:mail:delayed", -7_200_000 * 4096, job)
+    row = queues.counts_of(shelf.target(), MAIL)
+    assert (row["waiting"], row["delayed"], row["overdue"]) == (0, 602, 600)
+    depth, workers = measured(shelf.target(), queues.depth, queues.workers)
+    assert (depth.status, depth.value) == (Status.CRIT, 600)
+    assert depth.message == "mail has 600 delayed jobs that are overdue and no worker."
+    assert workers.status is Status.CRIT
 
 
 def test_jobs_that_a_service_removes_are_in_the_rate(mail: Service, shelf: Server) -> None:

@@ -376,6 +376,60 @@ def test_version_4_has_no_limit_for_a_whole_queue(mail: Service, target: Target)
         assert mail.queue(MAIL, "getGlobalConcurrency") == 3
 
 
+@pytest.mark.parametrize(("version", "knows"), [("5.8.7", False), ("5.9.0", True), ("6.1.0", True)])
+def test_a_limit_that_workers_would_ignore_is_refused(
+    target: Target, bull: Any, version: str, knows: bool
+) -> None:
+    fill(bull, f"bullmq:{version}", {"wait": 3}, paused=False)
+    if knows:
+        assert act(target, queues.limit, MAIL, 3).verified
+    else:
+        with pytest.raises(Refused, match=r"before 5\.9 has no limit"):
+            act(target, queues.limit, MAIL, 3)
+        assert not bull.hexists("bull:mail:meta", "concurrency")
+
+
+def test_a_login_without_script_load_may_act_as_bullmq_itself(
+    mail: Service, target: Target, server: Server
+) -> None:
+    fail(mail, 3)
+    rights = ("~bull:*", "&*", "+@all", "-@admin", "-script")
+    server.run("ACL", "SETUSER", "app", "reset", "on", ">app", *rights)
+    server.run("SCRIPT", "FLUSH")
+    app = server.target("app:app")
+    assert act(app, queues.pause, MAIL).verified
+    assert act(app, queues.resume, MAIL).verified
+    assert act(app, queues.retry_failed, MAIL).applied == 3
+
+
+def test_a_full_server_can_be_paused_and_cleaned(
+    mail: Service, target: Target, server: Server
+) -> None:
+    fail(mail, 20)
+    server.run("SCRIPT", "FLUSH")
+    server.run("CONFIG", "SET", "maxmemory", "1")
+    try:
+        record = act(target, queues.pause, MAIL)
+        assert (record.applied, record.verified) == (1, True), record.error
+        record = act(target, queues.clean_failed, MAIL, older_than=0)
+        assert (record.applied, record.verified) == (20, True), record.error
+        assert act(target, queues.resume, MAIL).verified
+    finally:
+        server.run("CONFIG", "SET", "maxmemory", "0")
+
+
+def test_failed_jobs_without_data_are_told_apart_from_those_that_left(
+    mail: Service, target: Target, bull: Any
+) -> None:
+    ids = fail(mail, 5)
+    bull.delete(f"bull:mail:{ids[1]}", f"bull:mail:{ids[2]}")
+    record, found = acted(target, queues.retry_failed, MAIL)
+    assert (record.planned, record.applied, record.verified) == (5, 3, False)
+    assert "Of 2 only the ids are left" in found.message
+    assert "had left that state" not in found.message
+    assert act(target, queues.clean_failed, MAIL, older_than=0).applied == 2
+
+
 # a lock that is held
 
 
@@ -444,6 +498,27 @@ def test_a_job_whose_worker_died_is_removed_once_its_lock_has_run_out(
     record = act(target, queues.remove_stuck, MAIL, longer_than_min=0)
     assert (record.planned, record.applied, record.verified) == (1, 1, True)
     assert mail.queue(MAIL, "getJob", job) is None
+
+
+def test_a_job_that_a_connected_worker_may_run_without_a_lock_is_not_removed_unasked(
+    target: Target,
+) -> None:
+    with Service(5, target.queues.url) as mail:
+        (job,) = mail.add(MAIL, data={"hold": True})
+        mail.work(MAIL, lockDuration=1500, skipLockRenewal=True, skipStalledCheck=True)
+        while not mail.runs(MAIL):
+            pass
+        while queues.active_jobs(target, MAIL)[0].token:
+            pass
+        record, found = acted(target, queues.remove_stuck, MAIL, longer_than_min=0)
+        assert (record.planned, record.applied) == (0, 0)
+        assert "1 more are left alone" in record.warning
+        assert "maybe run by a worker: 1" in found.message
+        assert queues.active_jobs(target, MAIL)[0].may_run
+        plan = queues.remove_stuck(target, MAIL, longer_than_min=0, job=job)
+        assert plan.planned == 1
+        assert plan.warning.startswith("What they had begun is lost")
+        assert "Make sure first that no worker runs it" in plan.warning
 
 
 def test_a_job_that_version_4_has_moved_but_not_locked_yet_is_not_stuck(

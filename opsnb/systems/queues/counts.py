@@ -47,10 +47,10 @@ def depth(target: Target) -> Finding:
     """Queue length"""
     rows = counts(target)
     threshold = target.threshold("queue_waiting")
-    longest = max(rows, key=lambda row: int(row["waiting"]))
-    others = sum(1 for row in rows if int(row["waiting"]) > (threshold.warn or 0))
-    message = f"{longest['queue']} has {longest['waiting']} waiting jobs"
-    if not longest["waiting"]:
+    longest = max(rows, key=due)
+    others = sum(1 for row in rows if due(row) > (threshold.warn or 0))
+    message = f"{longest['queue']} has {due_words(longest)}"
+    if not due(longest):
         message = f"No job waits in any of {len(rows)} queues"
     elif longest["paused"]:
         message += " and is paused"
@@ -59,7 +59,7 @@ def depth(target: Target) -> Finding:
     elif others > 1:
         message += f"; {others} queues are too long"
     rows = _worst_first([shown(row) for row in rows], "waiting")
-    return Finding.measured(longest["waiting"], threshold, message + ".", rows=rows)
+    return Finding.measured(due(longest), threshold, message + ".", rows=rows)
 
 
 @check(needs=(SYSTEM,))
@@ -108,15 +108,15 @@ def oldest(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def workers(target: Target) -> Finding:
     """Workers of the queues"""
-    columns = ("queue", "workers", "waiting", "active", "paused")
+    columns = ("queue", "workers", "waiting", "active", "paused", "overdue")
     rows = [{key: row[key] for key in columns} for row in counts(target)]
     unknown = [str(row["queue"]) for row in rows if row["workers"] is None]
     idle = [row for row in rows if row["workers"] == 0]
-    stranded = [row for row in idle if row["waiting"] and not row["paused"]]
+    stranded = [row for row in idle if due(row) and not row["paused"]]
     rows = [shown(row) for row in rows]
     if stranded:
         row = stranded[0]
-        message = f"{row['queue']} has {row['waiting']} waiting jobs and no worker."
+        message = f"{row['queue']} has {due_words(row)} and no worker."
         return Finding(status=Status.CRIT, message=message, rows=rows)
     if idle:
         message = f"No worker is connected for {_named([str(row['queue']) for row in idle])}."
@@ -252,6 +252,8 @@ async def _levels(session: Session, names: Sequence[str]) -> dict[str, Levels | 
             for part in _SETS:
                 pipe.zcard(keys[part])
             pipe.hexists(keys["meta"], "paused")
+            pipe.hget(keys["meta"], "version")
+            pipe.exists(*(keys[part] for part in _GROUPS))
             pipe.get(keys["id"])
             pipe.exists(keys["meta"], keys["id"], keys["events"])
         told = iter(await pipe.execute(raise_on_error=False))
@@ -260,7 +262,28 @@ async def _levels(session: Session, names: Sequence[str]) -> dict[str, Levels | 
         answers = [next(told) for _ in range(_ANSWERS)]
         broken = next((answer for answer in answers if isinstance(answer, Exception)), None)
         found[name] = broken or _sorted_out(answers)
+    await _find_overdue(session, found)
+    grouped = [name for name, one in found.items() if isinstance(one, dict) and one["has_groups"]]
+    if grouped:
+        evidence.partial(
+            f"jobs of {_named(grouped)} that wait in groups: BullMQ Pro keeps them apart, and its "
+            "own dashboard counts them"
+        )
     return found
+
+
+async def _find_overdue(session: Session, found: dict[str, Levels | Exception]) -> None:
+    """Add how many delayed jobs should have been let go a while ago: only a worker does that."""
+    delayed = {name: one for name, one in found.items() if isinstance(one, dict) and one["delayed"]}
+    if not delayed:
+        return
+    until = (await connection.server_ms(session) - _DUE_MS) * _SCORE_MS
+    async with session.client.pipeline(transaction=False) as pipe:
+        for name in delayed:
+            pipe.zcount(session.at(name)["delayed"], "-inf", until)
+        counted = await pipe.execute()
+    for one, overdue in zip(delayed.values(), counted, strict=True):
+        one["overdue"] = int(overdue)
 
 
 _SETS = (
@@ -271,7 +294,10 @@ _SETS = (
     "waiting-children",
     "repeat",
 )
-_ANSWERS = 5 + len(_SETS) + 3
+_GROUPS = ("groups", "groups:limit", "groups:max", "groups:paused")
+_ANSWERS = 5 + len(_SETS) + 5
+_DUE_MS = 60_000  # a worker takes note of a delayed job within seconds of its time
+_SCORE_MS = 0x1000  # BullMQ's score of a delayed job for one ms
 
 
 def _sorted_out(answers: list[Any]) -> Levels:
@@ -285,10 +311,14 @@ def _sorted_out(answers: list[Any]) -> Levels:
         "active": active,
         **dict(zip(_SETS, map(int, rest[2 : 2 + len(_SETS)]), strict=True)),
     }
-    is_paused, added, exists = rest[2 + len(_SETS) :]
+    is_paused, version, groups, added, exists = rest[2 + len(_SETS) :]
     text = str(added or "")
     levels.update(
-        is_paused=int(is_paused), added=int(text) if text.isdigit() else 0, exists=int(exists)
+        is_paused=int(is_paused),
+        has_groups=int(bool(groups) or str(version or "").startswith("bullmq-pro")),
+        added=int(text) if text.isdigit() else 0,
+        exists=int(exists),
+        overdue=0,
     )
     return levels
 
@@ -357,7 +387,22 @@ def _row(name: str, found: Levels, workers: int | None) -> Row:
         "paused": bool(found["is_paused"]),
         "workers": workers,
         "added": found["added"],
+        "overdue": found["overdue"],
     }
+
+
+def due(row: Row) -> int:
+    """Return how many jobs of a row of counts a worker should take: those delayed too long too."""
+    return int(row["waiting"]) + int(row["overdue"])
+
+
+def due_words(row: Row) -> str:
+    """Return `5 waiting jobs`, and of delayed jobs how many are overdue."""
+    words = f"{row['waiting']} waiting jobs"
+    if row["overdue"]:
+        overdue = f"{row['overdue']} delayed jobs that are overdue"
+        words = f"{words} and {overdue}" if row["waiting"] else overdue
+    return words
 
 
 async def count(session: Session, name: str, *, with_workers: bool = True) -> Row:
