@@ -78,6 +78,7 @@ SAID: list[tuple[Cause, str, str]] = [
     ("redis", "OOM command not allowed when used memory > 'maxmemory'.", ""),
     ("redis", "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", ""),
     ("redis", "READONLY You can't write against a read only replica.", ""),
+    ("redis", "UNBLOCKED force unblock from blocking operation, instance state changed", ""),
     ("redis", "LOADING Redis is loading the dataset in memory", ""),
     ("redis", "CLUSTERDOWN The cluster is down", ""),
     ("redis", "redis timeout after 500 ms while caching a database row", ""),
