@@ -25,11 +25,13 @@ _GOOD = _words(
     """
     ok okay up pass passed passing good healthy green success successful alive live
     running ready available operational online connected normal nominal true
+    serving active working functional reachable responsive stable started pong
     """
 )
 _DOUBTFUL = _words(
     """
-    warn warning yellow partial
+    warn warning yellow partial partially impaired maintenance
+    starting initializing initialising loading stopping draining shutting_down
     """
 )
 _BAD = _words(
@@ -37,7 +39,23 @@ _BAD = _words(
     degraded fail failed failing failure down dead error errored unhealthy red critical
     crit offline unavailable outage out_of_service broken disconnected not_ok not_ready
     not_healthy unreachable timeout timed_out ko false
+    crashed fatal stopped aborted refused unresponsive inaccessible exhausted
     """
+)
+_NOT_KNOWN = _words("unknown undefined indeterminate")
+# What an operating system or a driver says of what cannot be reached.
+_ERROR = re.compile(
+    r"(?i)connection (?:was )?(?:refused|reset|closed|failed|timed out)|timed out|no such host"
+    r"|(?:could not|cannot|can't|unable to|failed to) (?:connect|reach)"
+    r"|\b(?:ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH)\b"
+)
+_NEGATIONS = ("no", "0", "zero", "without", "never")
+_LONGEST_PHRASE = 8
+_MOST_LINES = 50
+# Names of settings and modes: that one of them is off says nothing of the service's health.
+_SETTING = re.compile(
+    r"(?i)maintenance|read_?only|debug|verbose|enabled|disabled|tls|ssl|sealed|standby|paused|test"
+    r"|primary|leader|master|deprecated|degraded|error|fail|down|locked|draining|stopp|required"
 )
 _OVERALL = (
     "status",
@@ -50,11 +68,15 @@ _OVERALL = (
     "up",
     "alive",
     "ready",
+    "globalstatus",
+    "overallstatus",
 )
 _PARTS = (
     *("checks", "details", "components", "dependencies", "services", "subsystems", "entries"),
-    *("error", "info", "results", "indicators"),
+    *("error", "info", "results", "indicators", "checkresults", "healthchecks"),
 )
+_ERRORS = ("error", "errors", "failures")
+_MAINTENANCE = ("maintenance", "maintenancemode")
 _REASONS = ("output", "message", "error", "reason", "description", "detail", "notes", "title")
 _DEEPEST = 4
 _MOST_PARTS = 200
@@ -133,12 +155,13 @@ def _body(answer: httpx.Response, path: str, table: str) -> Verdict:
         )
         return Verdict(Status.UNKNOWN, message)
     body = _json(answer)
-    if body is _NO_JSON:
-        body = text.splitlines()[0] if len(text) <= _LONGEST else ""
-    said = _judged(body)
+    said = _of_lines(text) if body is _NO_JSON else _judged(body)
     facts = body if isinstance(body, dict) else {}
     if said is None or said.status is Status.OK:
-        return Verdict(well.status, well.message, is_answer=True, facts=facts)
+        message = well.message
+        if said and said.words:
+            message = f"GET {path} answered {code} and {said.words}."
+        return Verdict(well.status, message, is_answer=True, facts=facts)
     message = f"GET {path} answers, but {said.words}."
     return Verdict(said.status, message, is_answer=True, blamed=said.blamed, facts=facts)
 
@@ -168,15 +191,34 @@ class _Said:
     blamed: tuple[str, ...] = ()
 
 
+def _of_lines(text: str) -> _Said | None:
+    """Return what a text says that is no JSON: a word, `database: FAILED`, `[-]etcd failed`."""
+    if text.startswith(("<", "#")):
+        tagged = re.search(r"(?i)<(?:status|state|health)>([^<]{1,60})</", text)
+        return _judged(tagged[1]) if tagged else None
+    lines = text.splitlines()[:_MOST_LINES]
+    if len(lines) == 1 and len(text) <= _LONGEST:
+        return _judged(text)
+    for line in lines:
+        said = re.match(r"[\w .-]{1,60}:\s*(\w+)", line)
+        if line.startswith("[-]") or (said and _of_word(said[1]) is Status.CRIT):
+            return _Said(Status.CRIT, f"says {_cut(line)}")
+    return None
+
+
 def _judged(body: Any) -> _Said | None:
     """Return what a body says of the whole; None when it says nothing that is understood."""
+    if isinstance(body, list):
+        body = {"checks": body}
     if not isinstance(body, dict):
-        status = _of_word(body)
-        return None if status is None else _Said(status, f"says {_shown(body)}")
+        status = _of_phrase(body)
+        if status in (None, Status.OK):
+            return None
+        return _Said(status, f"says {_shown(body)}".rstrip("."))
     parts = list(_parts(body))
     bad = [part for part in parts if part.status is Status.CRIT]
     doubtful = [part for part in parts if part.status is Status.WARN]
-    said = list(dict.fromkeys(f"{part.name} {part.said}" for part in bad or doubtful))
+    said = list(dict.fromkeys(part.words for part in bad or doubtful))
     more = len(said) - _SHOWN
     named = ", ".join(said[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
     blamed = tuple(dict.fromkeys(part.name for part in bad))
@@ -192,12 +234,23 @@ def _judged(body: Any) -> _Said | None:
         return _Said(Status.WARN if overall else Status.CRIT, words, blamed)
     if doubtful:
         return _Said(Status.WARN, f"says {named}")
-    return _Said(Status.OK) if overall else None
+    if overall:
+        return _Said(Status.OK)
+    word = next((value for key, value in body.items() if str(key).lower() in _WORDS), None)
+    return _Said(Status.OK, f"says {_shown(word)}") if isinstance(word, str) and word else None
+
+
+_WORDS = ("status", "state", "health")
+
+
+def _plain(key: Any) -> str:
+    """Return a key as it is known: `ok?`, `check_results` and `checkResults` are spellings."""
+    return re.sub(r"[^a-z0-9]", "", str(key).lower())
 
 
 def _overall(body: dict[str, Any]) -> tuple[str, Any, Status] | None:
     """Return the key that tells of the whole, its value, and what it means."""
-    keys = {key.lower(): key for key in body if isinstance(key, str)}
+    keys = {_plain(key): key for key in body if isinstance(key, str)}
     for known in _OVERALL:
         if known not in keys:
             continue
@@ -206,10 +259,29 @@ def _overall(body: dict[str, Any]) -> tuple[str, Any, Status] | None:
             inner = _overall(value)
             if inner:
                 return inner
-        status = _of_word(value)
+        status = _of_phrase(value)
         if status is not None:
             return known, value, status
     return None
+
+
+def _of_phrase(value: Any) -> Status | None:
+    """Return what a value means that tells of a whole, in a word or a few: `REDIS_DOWN`."""
+    status = _of_word(value)
+    if status is not None or not isinstance(value, str):
+        return status
+    if _ERROR.search(value):
+        return Status.CRIT
+    words = re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", value).lower())
+    if len(words) > _LONGEST_PHRASE:
+        return None
+    said = {word: _of_word(word) for word in words if word not in ("true", "false", "red")}
+    found = set(said.values())
+    if "not" in words:
+        return Status.CRIT if Status.OK in found and Status.CRIT not in found else None
+    if Status.CRIT in found:
+        return None if any(word in words for word in _NEGATIONS) else Status.CRIT
+    return next((status for status in (Status.WARN, Status.OK) if status in found), None)
 
 
 def _of_word(value: Any) -> Status | None:
@@ -222,11 +294,9 @@ def _of_word(value: Any) -> Status | None:
     if not isinstance(value, str):
         return None
     word = re.sub(r"[\s-]+", "_", value.strip().strip(".!").lower())
-    if word in _GOOD:
-        return Status.OK
-    if word in _DOUBTFUL:
-        return Status.WARN
-    return Status.CRIT if word in _BAD else None
+    known = (_GOOD, Status.OK), (_DOUBTFUL, Status.WARN), (_BAD, Status.CRIT)
+    found = next((status for words, status in known if word in words), None)
+    return Status.UNKNOWN if word in _NOT_KNOWN else found
 
 
 @dataclass(frozen=True)
@@ -237,16 +307,25 @@ class _Part:
     said: str
     status: Status
 
+    @property
+    def words(self) -> str:
+        return f"{self.name}{':' if ' ' in self.said else ''} {self.said}"
+
 
 def _parts(body: dict[str, Any]) -> Iterator[_Part]:
     """Yield the parts that the body tells of and whose state is understood, at most so many."""
     count = 0
     for key, value in body.items():
-        is_group = str(key).lower() in _PARTS and isinstance(value, dict | list)
-        if is_group:
-            found = _grouped(value, _DEEPEST)
-        elif str(key).lower() not in (*_OVERALL, *_REASONS) and isinstance(value, str | dict):
-            found = _one(str(key), value, 1)
+        name = _plain(key)
+        is_group = name in _PARTS and isinstance(value, dict | list)
+        if is_group and (found := list(_grouped(value, _DEEPEST))):
+            pass
+        elif name in _ERRORS:
+            found = list(_errors(str(key), value))
+        elif name in _MAINTENANCE and value is True:
+            found = [_Part(str(key), "on", Status.WARN)]
+        elif name not in (*_OVERALL, *_REASONS) and isinstance(value, str | dict):
+            found = list(_one(str(key), value, _DEEPEST))
         else:
             continue
         for part in found:
@@ -254,6 +333,20 @@ def _parts(body: dict[str, Any]) -> Iterator[_Part]:
             count += 1
             if count >= _MOST_PARTS:
                 return
+
+
+def _errors(key: str, value: Any) -> Iterator[_Part]:
+    """Yield what a body lists as errors; most say that there are none."""
+    if isinstance(value, dict) and value:
+        named = [(str(name), text) for name, text in value.items() if isinstance(text, str)]
+        yield from (_Part(_cut(name), _cut(text), Status.CRIT) for name, text in named[:_SHOWN])
+    elif isinstance(value, list) and value:
+        yield _Part(key, _cut(str(value[0])), Status.CRIT)
+    elif isinstance(value, str):
+        if _plain(value) not in ("", "none", "null", "no", "noerror", "noerrors", "false", "ok"):
+            yield _Part(key, _cut(value), Status.CRIT)
+    elif value is True:
+        yield _Part(key, "true", Status.CRIT)
 
 
 def _grouped(group: Any, deep: int) -> Iterator[_Part]:
@@ -284,13 +377,28 @@ def _one(name: str, value: Any, deep: int) -> Iterator[_Part]:
             if overall[2] is Status.OK:
                 return
         for key, inner in value.items():
-            if str(key).lower() in _PARTS and isinstance(inner, dict | list):
+            if _plain(key) in _PARTS and isinstance(inner, dict | list):
                 yield from _grouped(inner, deep - 1)
+            elif isinstance(inner, dict) and not overall:
+                yield from _one(str(key), inner, deep - 1)
         return
-    status = _of_word(value)
-    if status is not None and isinstance(value, str | bool):
+    status = _of_part(name, value)
+    if status is not None:
         said = _shown(value) if isinstance(value, str) else ("up" if value else "down")
         yield _Part(_cut(name), said, status)
+
+
+def _of_part(name: str, value: Any) -> Status | None:
+    """Return what a single value says of a part: `down`, `unavailable: no route`, False."""
+    if isinstance(value, bool) or _plain(value) in ("true", "false"):
+        return None if _SETTING.search(name) else _of_word(value)
+    if not isinstance(value, str):
+        return None
+    status = _of_word(value)
+    if status is None and _ERROR.search(value):
+        return Status.CRIT
+    head, colon, _ = value.partition(":")
+    return _of_word(head) if status is None and colon and head.isalpha() else status
 
 
 def _reason(body: dict[str, Any]) -> str:

@@ -57,6 +57,17 @@ WELL: list[Any] = [
     {"status": {"code": "ok"}, "lastError": "timeout after 3 s, long ago"},
     {"version": "1.2.3", "commit": "0ff1ce"},
     {"status": "ok", "checks": {"worker": True, "lag": 0}},
+    {"status": "ok", "debug": "false", "environment": "live"},
+    {"status": "ok", "details": {"maintenance": False, "readOnly": False}},
+    {"status": "ok", "services": {"redis": {"status": "up", "tls": False}}},
+    {"status": "ok", "error": None, "errors": [], "failures": {}},
+    {"status": "ok", "error": "none", "queue": "0 failed", "message": "down to earth"},
+    b"0 checks failed",
+    {"checkResults": [{"name": "db", "status": "ok"}, {"name": "env", "status": "skipped"}]},
+    b"[+]ping ok\nhealthz check passed",
+    b"default: PASSED it runs\ndatabase: PASSED",
+    b"<health><status>UP</status></health>",
+    b"# HELP up it is up\nup 0",
 ]
 
 
@@ -109,8 +120,41 @@ NOT_WELL: list[tuple[Any, Status, str]] = [
     (b"Unhealthy", Status.CRIT, "says Unhealthy."),
     (b"false", Status.CRIT, "says false."),
     (b'"degraded"', Status.CRIT, "says degraded."),
-    ({"status": 503, "error": "no database"}, Status.CRIT, "says 503 (no database)."),
+    ({"status": 503, "error": "no database"}, Status.CRIT, "says 503 (error: no database)."),
+    ({"status": "REDIS_DOWN"}, Status.CRIT, "says REDIS_DOWN."),
+    ({"status": "not serving"}, Status.CRIT, "says not serving."),
+    (
+        {"status": "Partially Available", "failures": {"rabbit": "its check failed"}},
+        Status.WARN,
+        "says Partially Available (rabbit: its check failed).",
+    ),
+    ({"status": "starting"}, Status.WARN, "says starting."),
+    ({"status": "unknown"}, Status.UNKNOWN, "says unknown."),
+    ({"installed": True, "maintenance": True}, Status.WARN, "says maintenance on."),
+    (
+        {"checkResults": [{"name": "db", "status": "crashed"}, {"name": "x", "status": "ok"}]},
+        Status.CRIT,
+        "says db crashed.",
+    ),
+    ([{"name": "db", "status": "down"}], Status.CRIT, "says db down."),
+    ({"jobs": {"mail": {"ok?": False}}}, Status.CRIT, "says mail down."),
+    ({"db": "OK", "redis": "dial tcp: connection refused"}, Status.CRIT, "says redis: dial tcp"),
+    ({"db": "unavailable: no route"}, Status.CRIT, "says db: unavailable: no route."),
+    ({"error": True, "message": "no database"}, Status.CRIT, "says error true."),
+    ({"error": "connect ECONNREFUSED"}, Status.CRIT, "says error: connect ECONNREFUSED."),
+    ({"errors": ["no redis"]}, Status.CRIT, "says errors: no redis."),
+    ({"status": "ok", "error": "no redis"}, Status.WARN, "says ok, though error: no redis."),
+    (b"DB connection failed", Status.CRIT, "says DB connection failed."),
+    (b"SERVER_IS_NOT_READY", Status.CRIT, "says SERVER_IS_NOT_READY."),
+    (b"default: PASSED\ndatabase: FAILED in 1 s", Status.CRIT, "says database: FAILED in 1 s."),
+    (b"[+]ping ok\n[-]etcd failed", Status.CRIT, "says [-]etcd failed."),
+    (b"<health><status>DOWN</status></health>", Status.CRIT, "says DOWN."),
 ]
+
+
+def test_a_word_that_is_not_known_is_shown() -> None:
+    found = judge(response(200, {"status": "leader"}), "/health", TABLE)
+    assert (found.status, found.message) == (Status.OK, "GET /health answered 200 and says leader.")
 
 
 @pytest.mark.parametrize(("body", "status", "words"), NOT_WELL, ids=str)
