@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,8 @@ from opsnb.postgres_url import usable
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$")
 ]
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class Table(BaseModel):
@@ -42,6 +45,22 @@ class Api(Table):
     verify: StrictBool = Field(
         True, description="False: any certificate is taken; doctor warns of it."
     )
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"has '{name}', which is no name of a header")
+            if not value.isascii():
+                raise ValueError(f"must be plain ASCII; {name} is not")
+            if value != value.strip() or not value:
+                # As of "Bearer ${TOKEN}" with an empty TOKEN: no client sends it.
+                raise ValueError(
+                    "must neither be empty nor begin or end with a space; correct "
+                    f"{name}, or set its variable"
+                )
+        return headers
 
 
 class Cache(Table):

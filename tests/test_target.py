@@ -291,3 +291,22 @@ def test_targets_are_meant_by_name_glob_or_all(write: Write) -> None:
 def test_a_target_named_all_is_meant_by_its_name(write: Write) -> None:
     write("[targets.all]\n[targets.other]\n")
     assert load_config().matching(["all"]) == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ('Authorization = "Bearer ${TOKEN}"', "correct Authorization, or set its variable"),
+        ('X-Tenant = ""', "neither be empty"),
+        ('X-Tenant = "Z\u00fcrich"', "plain ASCII; X-Tenant is not"),
+        ('"X Tenant" = "a"', "'X Tenant', which is no name of a header"),
+    ],
+)
+def test_a_header_that_no_client_can_send_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, header: str, said: str
+) -> None:
+    monkeypatch.setenv("TOKEN", "")
+    path = write(f'[targets.t.api]\nurl = "http://h"\nheaders = {{ {header} }}\n')
+    with pytest.raises(ConfigError, match=r"api\.headers") as refused:
+        load_config(path).target("t")
+    assert said in str(refused.value)
