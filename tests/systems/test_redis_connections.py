@@ -362,6 +362,24 @@ def test_what_sentinel_does_not_know_is_named(watched: tuple[Server, Server]) ->
         cache.ping(target_at(nowhere))
 
 
+def test_the_next_sentinel_may_know_what_the_first_does_not(watched: tuple[Server, Server]) -> None:
+    server, sentinel = watched
+    places = f"127.0.0.1:{server.port},127.0.0.1:{sentinel.port}"
+    target = target_at(f"redis+sentinel://:s3cret%40word@{places}/shop/0")
+    assert cache.ping(target).status is Status.OK
+
+
+def test_a_master_that_cannot_be_reached_is_named(watched: tuple[Server, Server]) -> None:
+    server, sentinel = watched
+    target = target_at(f"redis+sentinel://:s3cret%40word@127.0.0.1:{sentinel.port}/shop")
+    server.kill()
+    named = rf"at 127\.0\.0\.1:{server.port} as Sentinel says, cannot be reached"
+    with pytest.raises(Unreachable, match=named):
+        cache.ping(target)
+    with pytest.raises(Unreachable, match=named), reading(target) as session:
+        session.run(session.client.ping())
+
+
 def test_sentinel_with_a_password_of_its_own(tmp_path: Path) -> None:
     server = redis_server.start(tmp_path / "primary")
     server.run("CONFIG", "SET", "requirepass", "of-redis")

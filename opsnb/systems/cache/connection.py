@@ -49,8 +49,8 @@ def connection(
     one that the URL names. Without `decode`, keys and values are bytes: a key need not be text,
     and only its own bytes name it. `system` is whose Redis: the cache's, or `queues`.
     """
-    with errors(target, system):
-        options = server_of(target, system).options()
+    with errors(target, system) as server:
+        options = server.options()
         if db is not None:
             options["db"] = db
         pool = redis.ConnectionPool(
@@ -183,38 +183,39 @@ def execute(pipeline: Any) -> list[Any]:
 
 
 @contextmanager
-def errors(target: Target, system: str = SYSTEM) -> Iterator[None]:
+def errors(target: Target, system: str = SYSTEM) -> Iterator[Server]:
     """Map what redis-py raises within to ServiceErrors: the one place that knows its exceptions.
 
-    `system` is whose Redis is asked: the cache's or, as `queues`, that of the queues.
+    `system` is whose Redis is asked: the cache's or, as `queues`, that of the queues. It yields
+    that server, to be connected to: messages then name the master that its Sentinel names.
     """
     server = server_of(target, system)
-    where, setting = server.where, server.setting
+    setting = server.setting
     if not server.url:
         raise NotConfigured(system, f"Target {target.name} names no {setting} in opsnb.toml.")
     try:
-        yield
+        yield server
     except ServiceError:
         raise
     except redis.TimeoutError as error:
         raise _late(server, error) from error
     except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-        message = f"{where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
+        message = f"{server.where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
         raise Misconfigured(system, message) from error
     except redis.BusyLoadingError as error:
-        message = f"{where} is still loading its data; wait until it has."
+        message = f"{server.where} is still loading its data; wait until it has."
         raise Unreachable(system, message) from error
     except (redis.ConnectionError, OSError) as error:
-        head = f"{where} cannot be reached"
+        head = f"{server.where} cannot be reached"
         if fault := listener.own_fault(_cause(error), server):
             raise Misconfigured(system, f"{head}: {fault}.") from error
         raise Unreachable(system, f"{head}: {_reason(error)}.") from error
     except Stranger as error:
-        raise Unreachable(system, f"{where} {error} in {setting}.") from error
+        raise Unreachable(system, f"{server.where} {error} in {setting}.") from error
     except TooLarge as error:
-        raise BadAnswer(system, f"{where} gave {error}, which is not read.") from error
+        raise BadAnswer(system, f"{server.where} gave {error}, which is not read.") from error
     except NotRedis as error:
-        raise BadAnswer(system, f"{where} gave {error}.") from error
+        raise BadAnswer(system, f"{server.where} gave {error}.") from error
     except redis.RedisError as error:
         raise _refused(server, error) from error
 

@@ -41,11 +41,14 @@ class Server:
     system: str
     """By which the session knows that several failures have one cause."""
     time_limit_s: float
+    _masters: list[str] = field(default_factory=list, repr=False, compare=False)
+    """The addresses that Sentinel has named."""
 
     @property
     def where(self) -> str:
-        """How a message names it, without its password."""
-        return f"{self.title} at {safe_url(self.url)}"
+        """How a message names it, without its password, and by the address that Sentinel named."""
+        place = f"{self.title} at {safe_url(self.url)}"
+        return f"{place}, at {self._masters[-1]} as Sentinel says," if self._masters else place
 
     @property
     def login(self) -> str:
@@ -115,6 +118,7 @@ class Server:
         if scheme == "rediss":
             asking["connection_class"] = redis.SSLConnection
         host, port = self._master(list(_places(places)), service, asking, options)
+        self._masters.append(f"{host}:{port}")
         return {**options, "host": host, "port": port}
 
     def _master(
@@ -128,18 +132,26 @@ class Server:
         # Some protect Sentinel with the login of Redis, some with one of its own, some with none.
         same: dict[str, Any] = {key: login[key] for key in _LOGIN if key in login}
         failures, refused = [], False
+        unknowing: Misconfigured | None = None
         for host, port in places:
             options: dict[str, Any] = {"protocol": 2, "host": host, "port": port}
             logins: tuple[dict[str, Any], ...] = (asking, {**same, **asking})
             for tried in logins:
                 try:
                     return self._asked({**options, **tried}, service)
+                except Misconfigured as error:
+                    # One that was just added or reset knows nothing yet; the next may.
+                    unknowing = unknowing or error
+                    failure = str(error)
+                    break
                 except redis.AuthenticationError as error:
                     failure, refused = f"{host}:{port} refuses the login: {error}", True
                 except (redis.RedisError, OSError) as error:
                     failure = f"{host}:{port}: {error}"
                     break
             failures.append(failure.rstrip("."))
+        if unknowing:
+            raise unknowing
         why = "; ".join(failures)
         if refused:
             raise Misconfigured(

@@ -55,9 +55,8 @@ class Session:
     Jupyter's own event loop: so there is a thread with a loop for it, stepped call by call.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, server: cache.Server) -> None:
         self.target = target
-        server = cache.server_of(target, SYSTEM)
         self.login = server.login
         self.client = cache.asynchronous(server)
         self.script_commands: tuple[str, ...] = ("EVAL_RO", "EVAL")
@@ -112,8 +111,8 @@ class Session:
 @contextmanager
 def reading(target: Target) -> Iterator[Session]:
     """Yield a session that is used for looking only; errors come out as ServiceErrors."""
-    with cache.errors(target, SYSTEM):
-        session = Session(target)
+    with cache.errors(target, SYSTEM) as server:
+        session = Session(target, server)
         try:
             yield session
         finally:
