@@ -212,8 +212,8 @@ def _judged(body: Any) -> _Said | None:
         body = {"checks": body}
     if not isinstance(body, dict):
         status = _of_phrase(body)
-        said = _Said(status or Status.OK, f"says {_shown(body)}".rstrip("."))
-        return None if said.status is Status.OK else said
+        is_well = status in (None, Status.OK)
+        return None if is_well else _Said(status or Status.OK, f"says {_shown(body)}".rstrip("."))
     parts = list(_parts(body))
     bad = [part for part in parts if part.status is Status.CRIT]
     doubtful = [part for part in parts if part.status is Status.WARN]
