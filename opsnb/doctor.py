@@ -184,9 +184,6 @@ def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
 
 
 def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> Diagnosis:
-    if finding.status is Status.SKIPPED and finding.caused_by is None:
-        # No other part says what is lacking.
-        finding = finding.model_copy(update={"status": Status.WARN})
     named = not part.key or target.given(part.key)
     tried = part.tried(target) if named else _place(part.key, target, config)
     return Diagnosis(finding, tried, part.fix(finding, target, config).format(target=target.name))

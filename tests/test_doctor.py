@@ -59,6 +59,13 @@ def test_whatever_is_wrong_has_a_fix(toml: str) -> None:
         assert each.finding.status is not Status.SKIPPED or each.finding.caused_by, name
 
 
+def test_what_a_service_is_said_not_to_have_is_no_warning() -> None:
+    toml = '[targets.a.api]\nurl = "http://127.0.0.1:9"\nhealth = ""\nqueue_stats = ""\n'
+    found = doctor("a", toml)
+    for name in ("api.health", "api.queue_stats"):
+        assert (found[name].finding.status, found[name].fix) == (Status.SKIPPED, ""), name
+
+
 def test_no_secret_is_in_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_TOKEN", "hunter2hunter2")
     found = doctor(
