@@ -104,6 +104,13 @@ REFUSED = {
     "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT f();": "f",
     "CREATE TRIGGER x BEFORE INSERT ON t EXECUTE FUNCTION f(); INSERT INTO t VALUES (1);": "insert",
     "CREATE TABLE x (n text DEFAULT pg_read_file('/etc/passwd'));": "pg_read_file",
+    # to what all databases share
+    "INSERT INTO pg_catalog.pg_db_role_setting VALUES (1, 0, '{x=y}');": "insert",
+    "INSERT INTO pg_authid VALUES (1);": "insert",
+    "CREATE VIEW public.v AS SELECT * FROM pg_authid; INSERT INTO public.v VALUES (1);": "insert",
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() RENAME TO g;": (
+        "RENAME TO"
+    ),
     "UPDATE pg_catalog.pg_authid SET rolsuper = true;": "update",
     "DELETE FROM t;": "delete",
     "PREPARE TRANSACTION 'x';": "prepare",
@@ -133,6 +140,12 @@ def test_in_data_it_is_none(statement: str) -> None:
     assert contents.rows == {("public", "t"): 2}
 
 
+def test_rows_of_what_all_databases_share_are_refused() -> None:
+    for table in ("pg_catalog.pg_shdescription", "pg_authid", '"pg_catalog"."pg_database"'):
+        _, refused = inspect([f"{HEAD}COPY {table} (oid) FROM stdin;\n1\n\\.\n{END}".encode()])
+        assert "leads out of the database" in str(refused[0])
+
+
 EVIL = (
     "CREATE FUNCTION public.evil() RETURNS int LANGUAGE plpgsql AS"
     " $$ BEGIN COPY t TO PROGRAM 'sh'; RETURN 1; END $$;\n"
@@ -156,6 +169,49 @@ BY_WAY = "CREATE FUNCTION public.by_way() RETURNS int LANGUAGE sql AS 'SELECT pu
 def test_a_function_that_reaches_out_and_would_run_is_refused(statement: str) -> None:
     _, refused = inspect([f"{HEAD}{EVIL}{BY_WAY}{statement}\n{END}".encode()])
     assert "would run" in str(refused[0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "BEGIN ALTER ROLE intern SUPERUSER; RETURN 1; END",
+        "BEGIN PERFORM '--'; ALTER/* /* */ */ROLE intern SUPERUSER; RETURN 1; END",
+        "BEGIN ALTER DATABASE shop SET work_mem = '1MB'; RETURN 1; END",
+        "BEGIN GRANT postgres TO intern; RETURN 1; END",
+        "BEGIN UPDATE ONLY pg_catalog.pg_authid SET rolsuper = true; RETURN 1; END",
+        "BEGIN DELETE FROM pg_db_role_setting; RETURN 1; END",
+        "BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity; RETURN 1; END",
+        'BEGIN PERFORM "pg_reload_conf"(); RETURN 1; END',
+        "BEGIN RETURN OTHER(); END",
+    ],
+)
+def test_a_function_that_changes_the_server_and_would_run_is_refused(body: str) -> None:
+    other = EVIL.replace("evil", "other")
+    head = f"{HEAD}{other}CREATE FUNCTION public.f() RETURNS int LANGUAGE plpgsql AS $${body}$$;\n"
+    for statement in (
+        "CREATE TABLE public.x (n int CHECK (public.f() > 0));",
+        "CREATE STATISTICS public.s ON public.f(), n FROM public.t;",
+    ):
+        _, refused = inspect([f"{head}{statement}\n{END}".encode()])
+        assert refused, body
+        assert "would run" in str(refused[0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "BEGIN -- create role names, grant nothing\n RETURN lower(n); END",
+        "BEGIN SELECT role INTO n FROM members; RETURN n || '/* '; END",
+        "SELECT datname FROM pg_stat_database",
+        "SELECT 'alter role ' || $1",
+    ],
+)
+def test_a_function_that_only_computes_may_run(body: str) -> None:
+    text = (
+        f"{HEAD}CREATE FUNCTION public.f(n text) RETURNS text LANGUAGE plpgsql AS $_${body}$_$;\n"
+    )
+    text += f"CREATE INDEX i ON public.t USING btree (public.f(n));\n{END}"
+    assert [str(each) for each in inspect([text.encode()])[1]] == []
 
 
 ALLOWED = [

@@ -142,10 +142,59 @@ _REACHING_CODE = re.compile(
     rb"|\blo_(?:im|ex)port|\balter\s+system|dblink|\bexecute\b|\bset\s+(?:session|role)\b",
     re.IGNORECASE,
 )
+_SHARED = _words(
+    "pg_authid pg_auth_members pg_database pg_db_role_setting pg_parameter_acl pg_tablespace"
+    " pg_replication_origin pg_shdepend pg_shdescription pg_shseclabel pg_subscription"
+)
+"""PostgreSQL's own tables of the whole server."""
+_CHANGES = _words("alter create drop")
+_OF_THE_SERVER = _words(
+    "role user group database tablespace system extension server foreign subscription event"
+)
+"""What a function that changes these reaches out to."""
+_GIVES = _words("grant revoke reassign")
+
 _EVALUATED = frozenset(
     {"table", "domain", "index", "materialized view", "cast", "aggregate", "operator", "type"}
+    | {"statistics"}
 )
 """What may call functions while it is restored."""
+
+
+def _code(literal: str) -> list[Token]:
+    """Return the tokens of a function's body; its bare words when it cannot be split."""
+    mark = re.match(r"\$\w*\$|[eE]?'", literal)
+    edge = mark[0].lstrip("eE") if mark else ""
+    text = literal[len(mark[0]) if mark else 0 : -len(edge) or None]
+    if edge == "'":
+        text = text.replace("''", "'")
+    try:
+        items = list(Script([text.encode()]))
+    except NotSql:
+        return [Token("word", word.lower(), 0) for word in _WORD.findall(text)]
+    return [token for item in items if isinstance(item, Statement) for token in item.tokens]
+
+
+def _has_reaching(tokens: list[Token]) -> bool:
+    """Whether code gives rights, changes the server's objects, or calls what reaches out."""
+    for at, (token, after) in enumerate(pairwise([*tokens, Token("sign", ";", 0)])):
+        text, is_word = token.text.lower(), token.kind == "word"
+        if (
+            (is_word and text in _CHANGES and after.text in _OF_THE_SERVER)
+            or (is_word and text in _GIVES)
+            or (after.text == "(" and _REACHING.fullmatch(text))
+            or (token.kind == "name" and "\\" in text)  # U&"..." may say anything
+            or (is_word and text in ("into", "update", "from") and _is_shared(tokens[at + 1 :]))
+        ):
+            return True
+    return False
+
+
+def _is_shared(tokens: list[Token]) -> bool:
+    """Whether a name that begins here is that of a table of the whole server."""
+    names = [token.text for token in tokens[:4] if token.kind in ("word", "name")]
+    names = [name for name in names if name not in ("only", "pg_catalog")]
+    return bool(names) and names[0] in _SHARED
 
 
 class Reader:
@@ -159,6 +208,8 @@ class Reader:
         self._has_made = False
         self._defined: dict[str, frozenset[str]] = {}
         """Functions and views, by what else of these they mention."""
+        self._views: set[tuple[str, str]] = set()
+        """Rows that are added to one may go anywhere."""
         self._reaching: set[str] = set()
         """Those that reach out of the database when they run."""
         self._evaluated: list[tuple[int, frozenset[str]]] = []
@@ -207,13 +258,21 @@ class Reader:
     def _note(self, statement: Statement, kind: str, name: str) -> None:
         """Note which of the dump's functions and views a statement uses."""
         if kind in ("function", "procedure", "view"):
-            self._defined[name] = frozenset(_WORD.findall(statement.text.decode(errors="replace")))
-            if _REACHING_CODE.search(statement.text):
+            text = statement.text.decode(errors="replace")
+            self._defined[name] = frozenset(_WORD.findall(text) + _WORD.findall(text.lower()))
+            if _REACHING_CODE.search(statement.text) or self._reaches(statement):
                 self._reaching.add(name)
         elif kind in _EVALUATED and self._defined:
             used = frozenset(token.text for token in statement.tokens) & self._defined.keys()
             if used:
                 self._evaluated.append((statement.line, frozenset(used)))
+
+    def _reaches(self, statement: Statement) -> bool:
+        """Whether a function or view changes something of the server when it runs."""
+        tokens = statement.tokens
+        return _has_reaching(tokens) or any(
+            _has_reaching(_code(token.text)) for token in tokens if token.kind == "string"
+        )
 
     def _unsafe(self, statement: Statement, token: Token, why: str, upto: int = 1) -> Unsafe:
         place = statement.tokens.index(token)
@@ -269,6 +328,11 @@ class Reader:
         return (parts[-2] if len(parts) > 1 else self._schema, parts[-1]), at
 
     def _added(self, statement: Statement, table: tuple[str, str], count: int) -> Meaning:
+        schema, name = table
+        if schema in ("pg_catalog", "information_schema") or name in _SHARED:
+            raise self._unsafe(statement, statement.tokens[0], f"into {name} {_LEAVES}")
+        if table in self._views:
+            raise self._unsafe(statement, statement.tokens[0], f"into a view {_NOT_DATA}")
         if self._runs_on_rows:
             why = f"adds rows after {self._runs_on_rows}, which would run on each"
             raise self._unsafe(statement, statement.tokens[0], why)
@@ -425,6 +489,8 @@ class Reader:
         texts = [token.text for token in tokens if token.kind != "string"]
         if kind not in ("view", "function", "procedure", "rule"):
             self._demand_no_reaching(statement)
+        if kind == "view":
+            self._views.add(self._relation(tokens, at)[0])
         special = _CREATES.get(kind)
         if special:
             return special(self, statement, kind, subject, at)
@@ -517,6 +583,7 @@ class Reader:
             return Meaning("skip")  # pg_dump --clean: there is nothing to drop
         subject = self._named(kind, tokens, at)
         texts = [token.text if token.kind == "word" else "" for token in tokens]
+        self._demand_same_name(statement, texts)
         if texts[-3:-1] == ["owner", "to"]:
             owner = tokens[-1].text
             if kind == "subscription":
@@ -542,6 +609,12 @@ class Reader:
                 self.contents.superusers_only.append(subject)
             return Meaning("extra", subject)
         return Meaning("tail" if kind in _EXTRA_AFTER_OTHERS else "needed", f"{kind} {subject}")
+
+    def _demand_same_name(self, statement: Statement, texts: list[str]) -> None:
+        """Raise Unsafe for a new name, under which nobody would know what was judged."""
+        for pair, token in zip(pairwise(texts), statement.tokens, strict=False):
+            if pair in (("rename", "to"), ("set", "schema")):
+                raise self._unsafe(statement, token, _NOT_DATA, upto=2)
 
     def _drop(self, statement: Statement) -> Meaning:
         tokens = statement.tokens
