@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from opsnb import evidence
 from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
@@ -161,11 +162,22 @@ def held_back(target: Target, queue: str) -> Finding:
         words.append(f"at most {found.rate[0]} jobs in {span(found.rate[1] / 1000)} may begin")
     if found.limited_ms:
         words.append(f"no job may begin for another {span(found.limited_ms / 1000)}")
+    if found.window:
+        began, left_ms = found.window
+        words.append(
+            f"{began} jobs began in a rate limit's span that ends in {_short(left_ms / 1000)}"
+        )
+        if row["waiting"] and row["active"]:
+            evidence.partial(
+                "whether that rate limit is reached: its maximum is an option of the workers"
+            )
     if not words:
         return Finding(status=Status.OK, message=f"BullMQ holds {queue} back by no limit.")
     reached = found.concurrency is not None and row["active"] >= found.concurrency
-    binds = bool(row["waiting"]) and (reached or bool(found.limited_ms))
-    state = f"and {row['waiting']} jobs wait" if binds else "which is not reached now"
+    limited = bool(found.limited_ms) or (found.window is not None and not row["active"])
+    binds = bool(row["waiting"]) and (reached or limited)
+    is_open = found.window is not None and bool(row["waiting"])
+    state = f"and {row['waiting']} jobs wait" if binds or is_open else "which is not reached now"
     return Finding(
         status=Status.WARN if binds else Status.OK,
         message=f"In {queue} {', '.join(words)}, {state}.",
@@ -334,7 +346,7 @@ def _is_held(found: Durations) -> bool:
 def _is_limited(target: Target, queue: str, row: Row) -> bool:
     brakes = queues.brakes(target, queue)
     reached = brakes.concurrency is not None and row["active"] >= brakes.concurrency
-    return reached or bool(brakes.limited_ms)
+    return reached or bool(brakes.limited_ms) or (brakes.window is not None and not row["active"])
 
 
 def _stalls(seen: Flow, found: Durations, row: Row) -> bool:

@@ -6,6 +6,7 @@ Measurements for those who compare several of them; each is a bounded look.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -18,8 +19,10 @@ from opsnb.systems.queues.active import Active, active_jobs
 from opsnb.systems.queues.connection import Session, reading
 from opsnb.systems.queues.counts import count, pause_of
 from opsnb.systems.queues.metrics import newest_ended
+from opsnb.systems.queues.values import whole
 from opsnb.target import Target
 
+_BY_HAND = 10**12  # more than any count of jobs: queue.rateLimit() sets the greatest number
 _RECENT = 10  # jobs by which it is told how long they take now
 _LOOK_S = 1.5
 
@@ -142,7 +145,10 @@ class Brakes:
     rate: tuple[int, int] | None
     """The most jobs, and in how many ms."""
     limited_ms: int
-    """For how long no worker may take a job; 0 when they may."""
+    """For how long no worker may take a job; 0 when they may, or when that is not known."""
+    window: tuple[int, int] | None = None
+    """How many jobs began in the span of a rate limit, and how many ms of it are left; None where
+    none is under way, and where it is known whether the limit is reached."""
 
 
 def brakes(target: Target, queue: str) -> Brakes:
@@ -153,10 +159,17 @@ def brakes(target: Target, queue: str) -> Brakes:
         keys = session.at(queue).keys
         fields = ["concurrency", "max", "duration"]
         most, jobs, span_ms = await session.client.hmget(keys["meta"], fields)
+        text = await session.client.get(keys["limiter"]) or ""
+        began = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else 0
+        left_ms = max(0, await session.client.pttl(keys["limiter"]))
+        # A limit of the workers' own counts there too, and its maximum is in no key.
+        is_known = bool(jobs) or began >= _BY_HAND
+        is_reached = is_known and began >= min(_BY_HAND, whole(jobs) or _BY_HAND)
         return Brakes(
             concurrency=int(most) if most else None,
             rate=(int(jobs), int(span_ms)) if jobs and span_ms else None,
-            limited_ms=max(0, await session.client.pttl(keys["limiter"])),
+            limited_ms=left_ms if is_reached else 0,
+            window=(began, left_ms) if left_ms and not is_known else None,
         )
 
     with reading(target) as session:
