@@ -331,6 +331,17 @@ def test_never_starts_a_daemon_of_pm2(tmp_path: Path, monkeypatch: pytest.Monkey
     assert processes.up(target).status is Status.OK
 
 
+def test_a_daemon_whose_process_id_is_anothers_by_now_is_not_started(manager: Path) -> None:
+    # As pm2 does: the options are those of the Node that is to become the daemon.
+    script = (
+        "echo '[PM2] Spawning PM2 daemon with pm2_home=/home/x/.pm2'\n"
+        f"node $PM2_NODE_OPTIONS {manager}.js"
+    )
+    (manager.parent / "manager.js").write_text("process.exit(3)")
+    assert check(manager, script, "app").status is Status.CRIT
+    assert "daemon was not running" in check(manager, script, "app").message
+
+
 # ---- docker -----------------------------------------------------------------------------------
 
 
@@ -413,6 +424,19 @@ def test_a_container_that_has_exited(status: str, policy: str, expected: Status)
     found = parse_docker(listed, details, [], AT)
     for names in ((), ("job",)):
         assert judge(found, Processes(manager="docker", names=names)).status is expected
+
+
+def test_earlier_tasks_of_swarm_are_not_the_service() -> None:
+    labels = "com.docker.swarm.service.name=shop_api,com.docker.swarm.task="
+    former = container("shop_api.1.rk9f49", "exited", "Exited (137) 1 hour ago", labels)
+    oldest = container("shop_api.1.e2x77a", "exited", "Exited (0) 2 days ago", labels)
+    current = container("shop_api.1.pra8le", "running", "Up 1 hour", labels)
+    settings = Processes(manager="docker", names=("shop_api",))
+    finding = judge(parse_docker([current, former, oldest], [], [], AT), settings)
+    assert (finding.status, len(finding.rows)) == (Status.OK, 1)
+    found = parse_docker([former, oldest], [], [], AT)
+    assert [(each.name, each.is_starting) for each in found] == [("shop_api.1.rk9f49", True)]
+    assert judge(found, settings).status is Status.CRIT
 
 
 def test_names_of_compose() -> None:
@@ -516,6 +540,8 @@ RUNNING = {"ActiveState": "active", "SubState": "running"}
     [
         ({"Type": "oneshot"}, Status.OK),
         ({"Type": "oneshot", "ActiveState": "active", "SubState": "exited"}, Status.OK),
+        ({"Type": "oneshot", "RemainAfterExit": "no"}, Status.OK),
+        ({"Type": "oneshot", "RemainAfterExit": "yes"}, Status.CRIT),
         ({"TriggeredBy": "job.timer"}, Status.OK),
         ({"TriggeredBy": "job.socket"}, Status.OK),
         ({"ActiveState": "active", "SubState": "waiting", "Id": "job.timer"}, Status.OK),

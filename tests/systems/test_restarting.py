@@ -75,6 +75,21 @@ def test_docker_restarts_the_container_of_a_compose_service(command: Path) -> No
     assert shown(plan, command) == "MANAGER restart shop-api-1"
 
 
+def test_docker_starts_nothing_that_is_not_named(command: Path) -> None:
+    lines = [
+        container("api", "running", "Up 2 hours"),
+        container("db-before-upgrade", "exited", "Exited (137) 5 months ago"),
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    script = f'if [ "$1" = ps ]; then {printing(text)}\nfi'
+    at = target(command, script, manager="docker")
+    plan = processes.restart(at)
+    assert (plan.planned, plan.warning[:28]) == (0, "db-before-upgrade is not up,")
+    assert "set names in [targets.t.processes]" in plan.warning
+    plan = processes.restart(at, "db-before-upgrade")
+    assert shown(plan, command) == "MANAGER restart db-before-upgrade"
+
+
 def test_systemd_restarts_the_unit(command: Path) -> None:
     text = "LoadState=loaded\nActiveState=failed\nSubState=failed\nNRestarts=3"
     plan = processes.restart(target(command, printing(text), "api.service", manager="systemd"))
@@ -126,7 +141,9 @@ def test_a_daemon_that_is_gone_brings_back_what_it_saved(command: Path) -> None:
     script = "echo 'The pm2 daemon of /home/x does not run.' >&2; exit 1"
     plan = processes.restart(target(command, script))
     assert (shown(plan, command), plan.planned) == ("MANAGER resurrect", 1)
-    assert plan.summary == "Bring back what pm2 has saved, for its daemon is not running."
+    assert plan.summary.startswith(
+        "pm2's daemon is not running: bring back what it had saved as running."
+    )
 
 
 @pytest.mark.parametrize("script", ['echo \'[{"name":"app","pm2_\'', "exit 127", "echo oh"])

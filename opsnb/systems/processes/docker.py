@@ -27,6 +27,8 @@ _INSPECT = (
     '{"id":{{json .Id}},"restarts":{{.RestartCount}},"started":{{json .State.StartedAt}},'
     '"policy":{{json .HostConfig.RestartPolicy.Name}},"code":{{.State.ExitCode}}}'
 )
+_SWARM = "com.docker.swarm.service.name"
+_PAST = ("exited", "dead", "created", "removing")
 _ENDS_FOR_GOOD = ("", "no", "on-failure")
 """The restart policies under which a container that ended with code 0 is done."""
 
@@ -99,9 +101,30 @@ def parse_docker(
     used = {_id(item): item for item in usage}
     return [
         _container(item, by_id.get(_id(item), {}), used.get(_id(item), {}), at)
-        for item in listed
+        for item in _without_past(listed)
         if not flag(_labels(item).get("com.docker.compose.oneoff", "false"))
     ]
+
+
+def _without_past(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what swarm keeps of earlier tasks: nobody is to start the former release again.
+
+    Of a service of which nothing runs here the newest is kept, which docker lists first.
+    """
+    kept: dict[str, list[dict[str, Any]]] = {}
+    others = []
+    for item in listed:
+        service = _labels(item).get(_SWARM, "")
+        if not service:
+            others.append(item)
+            continue
+        tasks = kept.setdefault(service, [])
+        is_past = _state(item) in _PAST
+        if not is_past:
+            tasks[:] = [task for task in tasks if _state(task) not in _PAST]
+        if not (is_past and tasks):
+            tasks.append(item)
+    return [*others, *(item for tasks in kept.values() for item in tasks)]
 
 
 def _id(item: dict[str, Any]) -> str:
@@ -133,7 +156,7 @@ def _aliases(names: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...]
     """Return what else a container is called by: compose 1 wrote `_` where 2 writes `-`."""
     project = labels.get("com.docker.compose.project", "")
     service = labels.get("com.docker.compose.service", "")
-    swarm = labels.get("com.docker.swarm.service.name", "")
+    swarm = labels.get(_SWARM, "")
     found = [*names[1:], service, swarm]
     if project and service:
         copy = labels.get("com.docker.compose.container-number", "")
@@ -153,6 +176,7 @@ def _container(
     is_up = state == "running"
     restarts = detail.get("restarts")
     is_finished = state == "exited" and _is_finished(status, detail)
+    is_task = _SWARM in _labels(item)
     return Process(
         name=names[0],
         aliases=_aliases(names, _labels(item)),
@@ -160,6 +184,7 @@ def _container(
         is_up=is_up,
         is_finished=is_finished,
         is_unhealthy="(unhealthy)" in status,
+        is_starting=is_task and not is_up,  # by swarm, and by nobody else
         restarts=restarts,
         failures=restarts or 0,
         uptime_s=_seconds_since(detail.get("started"), at) if is_up else None,

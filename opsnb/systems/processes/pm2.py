@@ -38,6 +38,8 @@ _PROBE = (
     'case $p in ""|*[!0-9]*) echo gone; exit 0;; esac; '
     'if kill -0 "$p" 2>/dev/null || [ -d "/proc/$p" ]; then echo runs; else echo gone; fi'
 )
+# Where no daemon answers, pm2 starts one. With this, Node only checks the daemon's source.
+_NO_START = {"PM2_NODE_OPTIONS": "--check"}
 _DAEMON = re.compile(r"PM2 v\S+: God Daemon \((?P<home>.+?)\)")
 
 
@@ -47,7 +49,7 @@ def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> 
     if "PM2_HOME" in env or not settings.command:
         _demand_daemon(host, argv[0], env)
     try:
-        text = host.run([*argv, "jlist"], limit_s, env)
+        text = host.run([*argv, "jlist"], limit_s, {**env, **_NO_START})
     except ProgramFailed as error:
         if "daemon" in error.said:
             raise DaemonGone(f"{error.said}.") from error

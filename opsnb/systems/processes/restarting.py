@@ -38,7 +38,7 @@ def restart(target: Target, former: ActionRecord | None, also: str = "") -> Plan
     """
     is_gone, groups = _look(target)
     _demand_known(target, groups, also)
-    down = _down(groups)
+    down = _down(groups) if _is_all_ours(target) else set()
     names = [name for name in groups if name in down or name == also]
     if former:
         names = [
@@ -103,6 +103,11 @@ def _down(groups: Groups) -> set[str]:
     }
 
 
+def _is_all_ours(target: Target) -> bool:
+    """Say whether all that is judged belongs to the service: docker runs much beside it."""
+    return bool(target.processes.names) or target.processes.manager != "docker"
+
+
 def _starts(members: Sequence[Process]) -> frozenset[tuple[str, int | None]]:
     return frozenset((member.started, member.pid) for member in members)
 
@@ -137,8 +142,12 @@ def _commands(
 
 
 def _summary(groups: Groups, names: Sequence[str], *, is_gone: bool) -> str:
-    if is_gone and not names:
-        return "Bring back what pm2 has saved, for its daemon is not running."
+    if is_gone:
+        among = f", {and_list(names)} among it" if names else ""
+        return (
+            f"pm2's daemon is not running: bring back what it had saved as running{among}. "
+            "Nothing else is touched."
+        )
     if names:
         states = [f"{name} ({_state(groups[name])})" for name in names]
         return f"Restart {and_list(states)}; nothing else is touched."
@@ -153,6 +162,13 @@ def _warnings(target: Target, groups: Groups, unknown: Sequence[str]) -> Iterato
         yield (
             f"{target.processes.manager} does not know {and_list(unknown)}: start it the way it "
             "was first started, or correct its name."
+        )
+    stopped = [] if _is_all_ours(target) else sorted(_down(groups))
+    if stopped:
+        yield (
+            f"{and_list(stopped)} {'is' if len(stopped) == 1 else 'are'} not up, and may belong to "
+            f"something else: set names in [targets.{target.name}.processes] to the service's "
+            "containers, or name one to be started with -p process=NAME."
         )
     for name, members in groups.items():
         if any(each.is_job and each.status is Status.WARN for each in members):

@@ -75,7 +75,8 @@ def _has_suffix(name: str) -> bool:
 
 def _unit(name: str, properties: dict[str, str], at: datetime) -> Process:
     active, sub = properties["ActiveState"], properties.get("SubState", "")
-    is_once = properties.get("Type") == "oneshot"
+    # With RemainAfterExit it is active for as long as what it started is to be there.
+    is_once = properties.get("Type") == "oneshot" and properties.get("RemainAfterExit") != "yes"
     is_triggered = any(
         each.endswith(_STARTERS) for each in properties.get("TriggeredBy", "").split()
     )
