@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -64,6 +65,21 @@ def test_only_old_logs_under_the_folders_go(tmp_path: Path) -> None:
     assert {row["file"] for row in record.sample} == {str(path) for path in old}
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in (live, *kept, folder / "link.log"))
+
+
+def test_of_a_folder_that_is_not_for_logs_only_rotated_files_go() -> None:
+    with TemporaryDirectory(prefix="shop") as name:
+        folder = Path(name).resolve()
+        aged(folder / "app.log", 90)
+        old = [aged(folder / "app.log.1", 40), aged(folder / "app-20260901.log", 40)]
+        kept = [
+            aged(folder / "other.log", 90),
+            aged(folder / "data/leveldb/000005.log", 90),
+            aged(folder / "kafka/orders-0/00000000000000015056.log", 90),
+        ]
+        assert cleared(target(folder)).planned == len(old)
+        assert not any(map(Path.exists, old))
+        assert all(map(Path.exists, kept))
 
 
 def test_a_live_log_that_is_a_link_keeps_its_file(tmp_path: Path) -> None:

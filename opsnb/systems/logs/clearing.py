@@ -18,6 +18,7 @@ from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, host_of
+from opsnb.systems.logs.rotation import siblings
 from opsnb.target import Target
 
 _SYSTEM = "logs"
@@ -29,6 +30,10 @@ _MIB = 2**20
 _DAY_MIN = 24 * 60
 _OPEN_FILES = 'exec find /proc/[0-9]*/fd "$@"'
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.log_*")
+# A folder for logs alone says so in its path. In another, such as the service's own, files of a
+# database are called *.log too: only the rotated siblings of the service's logs may go there.
+_FOR_LOGS = re.compile(r"(?<![a-z])logs?(?![a-z])", re.IGNORECASE)
+_SHARED = frozenset(("/var/log",))
 # Of these a log's folder is never one: all of the machine would be looked through.
 _NO_LOG_FOLDERS = frozenset(
     f"/{name}".rstrip(".")
@@ -135,16 +140,43 @@ def _resolved(host: Host, paths: Sequence[str]) -> list[str]:
 
 
 def _old(host: Host, folders: Sequence[str], live: set[str], days: float) -> list[OldLog]:
-    names = [word for name in _NAMES for word in ("-o", "-name", name)][1:]
-    age = ["-mmin", f"+{days * _DAY_MIN:.0f}", "-printf", r"%T@ %s %p\0"]
-    told = host.run(["find", *folders, "-xdev", "-type", "f", "(", *names, ")", *age], _LIMIT_S)
+    deep = [each for each in folders if each not in _SHARED and _FOR_LOGS.search(each)]
+    shared = [each for each in folders if each not in deep]
+    told = "".join(
+        _listed(host, places, depth, days)
+        for places, depth in ((deep, []), (shared, ["-maxdepth", "1"]))
+        if places
+    )
     found = set()  # a folder inside another is looked through twice, unless it is a disk of its own
     for line in told.split("\0")[:-1]:
         written, size, path = line.split(" ", 2)
         # A name that is no text cannot be shown, so it is not removed either.
         if path not in live and "\ufffd" not in path:
             found.add(OldLog(path, int(size), float(written)))
-    return sorted(found, key=lambda each: each.written)[:_MOST_FILES]
+    own = _siblings(shared, live, [each.path for each in found])
+    chosen = [
+        each for each in found if posixpath.dirname(each.path) not in shared or each.path in own
+    ]
+    return sorted(chosen, key=lambda each: each.written)[:_MOST_FILES]
+
+
+def _listed(host: Host, folders: Sequence[str], depth: Sequence[str], days: float) -> str:
+    names = [word for name in _NAMES for word in ("-o", "-name", name)][1:]
+    age = ["-mmin", f"+{days * _DAY_MIN:.0f}", "-printf", r"%T@ %s %p\0"]
+    argv = ["find", *folders, *depth, "-xdev", "-type", "f", "(", *names, ")", *age]
+    return host.run(argv, _LIMIT_S)
+
+
+def _siblings(folders: Sequence[str], live: set[str], paths: Sequence[str]) -> set[str]:
+    """Return those of `paths` in `folders` that are rotated files of a live log."""
+    found: set[str] = set()
+    for folder in folders:
+        names = [posixpath.basename(path) for path in paths if posixpath.dirname(path) == folder]
+        for path in live:
+            if posixpath.dirname(path) == folder:
+                rotated = siblings(posixpath.basename(path), names)
+                found.update(posixpath.join(folder, name) for name in rotated)
+    return found
 
 
 def _unheld(
