@@ -23,6 +23,30 @@ TEN = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
 CLOCK = Clock(TEN.timestamp() + 60, UTC)
 
 FORMATS: dict[str, tuple[str, str]] = {
+    "winston with colours": (
+        r'{"level":"\u001b[31merror\u001b[39m","message":"boom","timestamp":"2026-11-28T10:00:00.000Z"}',
+        "boom",
+    ),
+    "log15": ('t=2026-11-28T10:00:00+0000 lvl=eror msg="boom" logger=context', "boom"),
+    "zerolog for people": ("2026-11-28T10:00:00Z FTL boom", "boom"),
+    "zap in development": ('{"level":"dpanic","ts":1795860000.0,"msg":"boom"}', "boom"),
+    "slog": ('{"time":"2026-11-28T10:00:00Z","level":"ERROR+4","msg":"boom"}', "boom"),
+    "roarr": (
+        '{"context":{"logLevel":50},"message":"boom","sequence":0,"time":1795860000000,"version":"1.0.0"}',
+        "boom",
+    ),
+    "consola": (
+        '{"date":"2026-11-28T10:00:00.000Z","type":"error","level":0,"tag":"","message":"boom"}',
+        "boom",
+    ),
+    "kibana": (
+        '{"type":"log","@timestamp":"2026-11-28T10:00:00Z","tags":["error","plugins"],"pid":1,"message":"boom"}',
+        "boom",
+    ),
+    "postgres json": (
+        '{"timestamp":"2026-11-28 10:00:00.000 UTC","user":"a","error_severity":"ERROR","message":"boom"}',
+        "boom",
+    ),
     "pino": (
         '{"level":50,"time":1795860000000,"pid":1,"hostname":"h","err":{"type":"Error","message":"boom","stack":"Error: boom\\n    at x"},"msg":"failed"}',
         "failed: boom",
@@ -164,6 +188,10 @@ FORMATS: dict[str, tuple[str, str]] = {
 """By what writes it: a line of 10:00:00 that is an error, and the error's message."""
 
 MILD: dict[str, str] = {
+    "consola mild": '{"date":"2026-11-28T10:00:00.000Z","type":"info","level":3,"message":"started"}',
+    "monolog mild": '{"message":"x","level":200,"level_name":"INFO","datetime":"2026-11-28T10:00:00Z"}',
+    "serilog in short": "2026-11-28 10:00:00.000 +00:00 [INF] 500 error page rendered",
+    "postgres csv": '2026-11-28 10:00:00.000 UTC,"u","db",12,"127.0.0.1:5",65,1,"SELECT",2026-11-28 10:00:00 UTC,3/4,0,LOG,00000,"statement: select error from x",,,',
     "gelf mild": '{"version":"1.1","host":"h","short_message":"error page rendered","timestamp":1795860000.0,"level":6}',
     "docker stderr": '{"log":"listening on 3001\\n","stream":"stderr","time":"2026-11-28T10:00:00.000000000Z"}',
     "cri stderr": "2026-11-28T10:00:00.000000000Z stderr F listening",
@@ -330,6 +358,19 @@ def test_levels_in_letters_and_syslogs_priorities(counted: Counted) -> None:
     now = datetime.now()
     stamp = f"{now:%b} {now.day:2} {now - timedelta(seconds=1):%H:%M:%S}"
     assert counted("".join(f"<{8 + n}>{stamp} h a[1]: boom\n" for n in range(8))).value == 4
+
+
+@pytest.mark.parametrize(("hours", "words"), [(-5, "5 h behind the"), (9, "9 h ahead of the")])
+def test_times_of_another_zone_are_not_understood(
+    counted: Counted, hours: float, words: str
+) -> None:
+    now = datetime.now() + timedelta(hours=hours)
+    found = counted("".join(f"{now:%Y-%m-%d %H:%M:%S} INFO fine\n" for _ in range(20)))
+    assert found.status is Status.UNKNOWN
+    assert f"their times are {words} clock of this machine and name no zone" in found.message
+    named = datetime.now(UTC) + timedelta(hours=-5)
+    found = counted("".join(f"{named:%Y-%m-%dT%H:%M:%S}Z INFO fine\n" for _ in range(20)))
+    assert found.status is Status.OK
 
 
 def test_a_share_without_a_time_is_unknown(counted: Counted) -> None:

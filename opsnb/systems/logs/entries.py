@@ -15,7 +15,7 @@ from opsnb.systems.logs.levels import says_error
 from opsnb.systems.logs.lines import Clock, Head, is_part, parse, raw
 
 SIGNS = (
-    "err|fatal|crit|emerg|alert|panic|severe|exception|uncaught|unhandled"
+    "err|eror|fatal|ftl|crit|emerg|alert|panic|severe|exception|uncaught|unhandled"
     "|e(conn|timedout|pipe|notfound|ai_again|hostunreach|netunreach|addrinuse|acces|nospc|mfile"
     "|nomem|rofs)|segmentation fault|core dumped|out of memory|traceback"
     r'|(level|priority|severitynumber)["\\]*: ?["\\]*([0-3]["\\,} ]|[5-9][0-9]|1[7-9]|2[0-4])'

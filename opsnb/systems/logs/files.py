@@ -18,7 +18,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +29,7 @@ from opsnb.systems.logs.archives import PROGRAMS, Damaged, unpacked
 from opsnb.systems.logs.entries import GAP, LETTERS, SIGNS, continues, has_letter, signed
 from opsnb.systems.logs.lines import Clock, parse
 from opsnb.systems.logs.rotation import PACKED, UNREADABLE, siblings
-from opsnb.systems.logs.stamps import TIME_OF_DAY
+from opsnb.systems.logs.stamps import DAY_S, TIME_OF_DAY
 
 _MIB = 2**20
 _MOST_SCANNED = 640 * _MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB
@@ -41,6 +41,9 @@ _SMALL = 16 * _MIB  # what is read without looking for the window
 _SAMPLES = 64
 _SAMPLE = 8192
 _GRACE_S = 120.0  # by which a file's time of writing and the times in it may differ
+_QUARTER_S = 900  # all zones differ by some of them
+_ZONE_S = 5.0  # by which a line's time and that of its writing differ, but for the zone
+_MOST_ZONE_S = 14.5 * 3600
 _STRANGE_SHARE = 0.2  # of the lines, from which on what is in them is not known
 _SHOWN = 120
 _MOST_LAST = 5
@@ -342,6 +345,28 @@ class WindowReader:
                 self.understood.known += 1
                 continue
             self._count(lines[:: max(1, len(lines) * len(offsets) // _MOST_COUNTED)])
+        self._say_zone(file)
+
+    def _say_zone(self, file: LogFile) -> None:
+        """Say that the times in a file are of another zone than the host's, if they look like it.
+
+        The last line was written when the file was: a difference of whole quarters of an hour is
+        the zone of a container or of a service, unless the lines name their zone themselves.
+        """
+        off = _off(self._last.get(file.identity, ()), file.written, self.clock.zone)
+        if off is None or off == _off(self._last[file.identity], file.written, _ELSEWHERE):
+            return
+        rest = abs(off) % _QUARTER_S
+        if not _QUARTER_S - _ZONE_S < abs(off) < _MOST_ZONE_S or (
+            _ZONE_S < rest < _QUARTER_S - _ZONE_S
+        ):
+            return
+        hours = f"{round(abs(off) / _QUARTER_S) / 4:g} h {'ahead of' if off > 0 else 'behind'}"
+        evidence.partial(
+            f"when the lines of {file.path} were written: their times are {hours} the clock of "
+            f"{self.host.name} and name no zone; let the service write times with their zone, such "
+            "as ISO 8601 with a Z"
+        )
 
     def _count(self, lines: list[str]) -> None:
         """Count the lines of a block, unless all that has a time in it is before the window."""
@@ -582,6 +607,16 @@ class WindowReader:
 def _joined(first: list[str], rest: Iterator[str]) -> Iterator[str]:
     yield from first
     yield from rest
+
+
+_ELSEWHERE = timezone(timedelta(hours=-23))  # no service's
+
+
+def _off(lines: Sequence[str], written: float, zone: tzinfo | None) -> float | None:
+    """Return by how much the newest of `lines` differs from `written`, read as in `zone`."""
+    clock = Clock(written + DAY_S, zone)  # a time to come is not to count as now
+    moments = [head.at for line in lines if (head := parse(line, clock))]
+    return max(moments) - written if moments else None
 
 
 def _lines_of(block: bytes, *, is_first: bool) -> list[str]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-_SEVERE = "err|error|fatal|crit|critical|alert|emerg|emergency|panic|severe"
-_MILD = "trace|debug|verbose|silly|http|info|information|notice|warn|warning|success"
+_SEVERE = "err|error|eror|fatal|ftl|crit|critical|alert|emerg|emergency|panic|dpanic|severe"
+_MILD = (
+    "trace|debug|verbose|silly|http|info|information|notice|warn|warning|success"
+    "|trc|dbg|vrb|inf|wrn"
+)
 # Words that are a level wherever a message begins with them; the others may begin a sentence.
 _PLAIN = "trace|debug|verbose|silly|info|warn|warning"
 ANY = f"{_SEVERE}|{_MILD}"
@@ -40,6 +43,7 @@ _LEVEL = re.compile(
       (?P<key>(?i:{ANY}))\b
     | [\[(<](?:\w[\w.-]{{0,40}}:)?(?P<box>(?i:{ANY}))[\])>]
     | (?<![\w/.='"?&-])(?P<shout>{ANY.upper()})(?![\w/.'"-])
+    | ,(?P<csv>DEBUG|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC)(?=,[0-9A-Z]{{5}},)
     | (?<!\w)(?P<postgres>LOG|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)(?=:\ \ )
     """,
     re.VERBOSE,
@@ -143,9 +147,18 @@ def severe_number(level: int, *, is_syslog: bool = False) -> bool:
     return level >= _PINO_ERROR
 
 
+# Winston's colours, and what slog adds to a level.
+_DECORATION = re.compile(r"\x1b\[[\d;]*m|[+-]\d+\s*$")
+
+
+def is_word(level: Any) -> bool:
+    """Say whether a level in a field is one in words, which all loggers mean alike."""
+    return _DECORATION.sub("", str(level)).strip().lower() in _KNOWN_WORDS
+
+
 def severe_field(level: Any, *, is_syslog: bool = False) -> bool | None:
     """Return whether the level in a field is error or worse; None when it is none."""
-    word = str(level).strip().lower()
+    word = _DECORATION.sub("", str(level)).strip().lower()
     if word in _KNOWN_WORDS:
         return word in _SEVERE_WORDS
     return severe_number(int(word), is_syslog=is_syslog) if re.fullmatch(r"\d{1,6}", word) else None

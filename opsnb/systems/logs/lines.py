@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from opsnb.systems.logs.levels import (
     Verdict,
+    is_word,
     joined,
     level_of,
     severe_field,
@@ -90,7 +91,7 @@ _TIME_KEYS = (
 )
 _LEVEL_KEYS = (
     *("level", "severity", "lvl", "levelname", "log.level", "level_name", "loglevel", "logLevel"),
-    *("severity_text", "severityText", "SeverityText", "@l"),
+    *("severity_text", "severityText", "SeverityText", "@l", "error_severity"),
 )
 _MESSAGE_KEYS = (
     *("msg", "message", "short_message", "MESSAGE", "@m", "@mt", "body", "event", "log", "text"),
@@ -236,10 +237,7 @@ def _fields(text: str) -> dict[str, Any] | None:
 def _json_verdict(fields: dict[str, Any]) -> Verdict:
     message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
     said = joined(message.strip(), _cause(fields))
-    level = _first(fields, _LEVEL_KEYS)
-    if level is None and isinstance(fields.get("log"), dict):
-        level = fields["log"].get("level")
-    severe = severe_field(level, is_syslog="short_message" in fields)
+    severe = severe_field(_level(fields), is_syslog="short_message" in fields)
     if severe is None:
         severe = severe_opentelemetry(fields.get("severityNumber", fields.get("SeverityNumber")))
     if severe is not None:
@@ -248,6 +246,19 @@ def _json_verdict(fields: dict[str, Any]) -> Verdict:
     if found.severe is None and any(_is_error(fields.get(key)) for key in ("err", "error", "@x")):
         return Verdict(True, said)
     return found
+
+
+def _level(fields: dict[str, Any]) -> Any:
+    """Return the level in the fields: a word before a number, which loggers count differently."""
+    found = [fields[key] for key in _LEVEL_KEYS if key in fields]
+    for holder, key in (("log", "level"), ("context", "logLevel")):  # Elastic's schema, roarr
+        if isinstance(fields.get(holder), dict):
+            found.append(fields[holder].get(key))
+    if found and re.fullmatch(r"[0-7]", str(found[0])):
+        found.append(fields.get("type"))  # consola, whose 3 is no error
+    if not found and isinstance(fields.get("tags"), list):
+        found += fields["tags"]  # hapi, Kibana
+    return next((level for level in found if is_word(level)), found[0] if found else None)
 
 
 def _is_error(value: Any) -> bool:
