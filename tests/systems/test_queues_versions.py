@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -351,6 +352,16 @@ def test_an_unknown_version_is_planned_and_refused_and_nothing_changed(
     assert keys(bull) == before
 
 
+def test_a_queue_of_bull_is_not_given_a_version(target: Target, bull: Any) -> None:
+    bull.set("bull:mail:id", 3)
+    bull.lpush("bull:mail:wait", "1", "2", "3")
+    refusal = queues.retry_failed(target, MAIL).refusal
+    assert "may be a queue of Bull" in refusal
+    assert "HSET" not in refusal
+    bull.hset("bull:mail:meta", "opts.maxLenEvents", 10_000)
+    assert "HSET bull:mail:meta version" in queues.retry_failed(target, MAIL).refusal
+
+
 def test_a_version_that_is_gone_when_the_step_comes_changes_nothing(
     target: Target, bull: Any
 ) -> None:
@@ -402,20 +413,24 @@ def test_a_login_without_script_load_may_act_as_bullmq_itself(
     assert act(app, queues.retry_failed, MAIL).applied == 3
 
 
-def test_a_full_server_can_be_paused_and_cleaned(
-    mail: Service, target: Target, server: Server
-) -> None:
-    fail(mail, 20)
-    server.run("SCRIPT", "FLUSH")
-    server.run("CONFIG", "SET", "maxmemory", "1")
-    try:
+@pytest.mark.parametrize("binary", redis_server.BINARIES, ids=lambda path: Path(path).name)
+def test_a_full_server_can_be_paused_and_cleaned(tmp_path: Path, binary: str) -> None:
+    server = redis_server.start(tmp_path / "redis", binary=binary)
+    target = server.target()
+    with Service(5, target.queues.url) as mail:
+        fail(mail, 20)
+        mail.queue(MAIL, "waitUntilReady")
+        server.run("SCRIPT", "FLUSH")
+        server.run("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            server.run("SET", "one", "more")
         record = act(target, queues.pause, MAIL)
         assert (record.applied, record.verified) == (1, True), record.error
         record = act(target, queues.clean_failed, MAIL, older_than=0)
         assert (record.applied, record.verified) == (20, True), record.error
-        assert act(target, queues.resume, MAIL).verified
-    finally:
-        server.run("CONFIG", "SET", "maxmemory", "0")
+        record = act(target, queues.resume, MAIL)
+        assert (record.applied, record.verified) == (1, True), record.error
+    server.kill()
 
 
 def test_failed_jobs_without_data_are_told_apart_from_those_that_left(

@@ -72,19 +72,27 @@ class Layout:
 
 async def read(session: Session, queue: Any) -> Layout:
     """Return where the waiting jobs of `queue` are."""
-    keys = queue.keys
-    async with session.client.pipeline(transaction=True) as pipe:
-        pipe.hmget(keys["meta"], ["version", "paused"])
-        for name in ("wait", "paused"):
-            pipe.llen(keys[name])
-            pipe.lindex(keys[name], -1)
-        (version, paused), *lists = await pipe.execute()
+    try:
+        (version, paused), *lists = await _parts(session, queue, at_once=True)
+    except redis.exceptions.OutOfMemoryError:
+        # A full server refuses every transaction, those that only read too.
+        (version, paused), *lists = await _parts(session, queue, at_once=False)
     in_wait, in_paused = (
         # BullMQ 4 marks there that there are delayed or prioritized jobs.
         length - ((last or "").startswith("0:"))
         for length, last in zip(lists[::2], lists[1::2], strict=True)
     )
     return Layout(version or "", paused is not None, in_wait, in_paused)
+
+
+async def _parts(session: Session, queue: Any, *, at_once: bool) -> list[Any]:
+    keys = queue.keys
+    async with session.client.pipeline(transaction=at_once) as pipe:
+        pipe.hmget(keys["meta"], ["version", "paused"])
+        for name in ("wait", "paused"):
+            pipe.llen(keys[name])
+            pipe.lindex(keys[name], -1)
+        return list(await pipe.execute())
 
 
 async def refusal(session: Session, queue: Any) -> str:
@@ -98,10 +106,16 @@ async def refusal(session: Session, queue: Any) -> str:
             f"{queue.name} is kept by '{found.version}', and opsnb knows the layouts of BullMQ 4, "
             "5 and 6. Let its service do this."
         )
+    unknown = f"{meta} does not say which version of BullMQ keeps {queue.name}"
+    if not await session.client.hexists(meta, "opts.maxLenEvents"):
+        return (
+            f"{unknown}, and has no opts.maxLenEvents, which BullMQ writes: it may be a queue of "
+            "Bull, whose layout is another one. Let its service do this."
+        )
     return (
-        f"{meta} does not say which version of BullMQ keeps {queue.name}, and in the wrong layout "
-        "jobs get lost. Let its service do this, or say which version all its services run, 5 for "
-        f"example: redis-cli HSET {shlex.quote(meta)} version bullmq:5.0.0"
+        f"{unknown}, and in the wrong layout jobs get lost. Let its service do this, or say which "
+        "version all its services run (4 to 6; not for an older one), 5 for example: "
+        f"redis-cli HSET {shlex.quote(meta)} version bullmq:5.0.0"
     )
 
 
