@@ -53,7 +53,11 @@ def client(target: Target) -> Iterator[httpx.Client]:
             timeout=target.time_limit_s,
             trust_env=False,
             verify=_trust(target),
-            headers={"Accept-Encoding": "identity", **target.api.headers},
+            headers={
+                "Accept-Encoding": "identity",
+                "Cache-Control": "no-cache",
+                **target.api.headers,
+            },
         ) as http:
             yield http
     except httpx.TimeoutException as error:
@@ -306,7 +310,7 @@ def _get(http: httpx.Client, path: str) -> httpx.Response:
     )
 
 
-_KEPT = ("content-type", "location", "retry-after")
+_KEPT = ("age", "content-type", "location", "retry-after")
 
 
 def _sample(target: Target, samples: int) -> list[float]:

@@ -104,13 +104,17 @@ def judge(answer: httpx.Response, path: str, table: str) -> Verdict:
     code = answer.status_code
     head = f"GET {path} answered {code}"
     if answer.is_success:
-        return _body(answer, path, table)
+        return _cached(answer, head, table) or _body(answer, path, table)
     if 300 <= code < 400:
         where = answer.headers.get("location")
         if not where:
             return Verdict(Status.CRIT, f"{head} instead of 200.")
-        leads = f"it redirects to {answer.request.url.join(where)}; set api_url to where it leads"
-        return Verdict(Status.CRIT, f"{head}: {leads}.")
+        asked, leads = answer.request.url, answer.request.url.join(where)
+        fix = "set api_url to where it leads"
+        if str(leads) in (f"{asked}/", str(asked).rstrip("/")):
+            slashed = path.rstrip("/") + "/" * str(leads).endswith("/")
+            fix = f'set health = "{slashed}" in {table}'
+        return Verdict(Status.CRIT, f"{head}: it redirects to {leads}; {fix}.")
     if code in (401, 403, 407):
         fix = f'it asks for a login; set headers = {{ Authorization = "..." }} in {table}'
         return Verdict(Status.UNKNOWN, f"{head}: {fix}.")
@@ -118,6 +122,18 @@ def judge(answer: httpx.Response, path: str, table: str) -> Verdict:
         fix = f"the API has no such path; set health in {table}, or correct api_url"
         return Verdict(Status.UNKNOWN, f"{head}: {fix}.")
     return _failure(answer, head)
+
+
+def _cached(answer: httpx.Response, head: str, table: str) -> Verdict | None:
+    """Return that a cache has answered in place of the service, where it says so."""
+    age = answer.headers.get("age", "").strip()
+    if not age.isdecimal() or not int(age):
+        return None
+    message = (
+        f"{head} out of a cache, {int(age):,} s old, which says nothing of the service now: "
+        f"exempt the health check from caching, or set api_url of {table} past the cache."
+    )
+    return Verdict(Status.UNKNOWN, message)
 
 
 def _failure(answer: httpx.Response, head: str) -> Verdict:

@@ -177,6 +177,12 @@ OTHERS: list[tuple[httpx.Response, Status, str]] = [
         Status.CRIT,
         "redirects to http://api.test/login; set",
     ),
+    (
+        response(301, location="http://api.test/health/"),
+        Status.CRIT,
+        'set health = "/health/" in [targets.t.api].',
+    ),
+    (response(200, {"status": "ok"}, age="45"), Status.UNKNOWN, "out of a cache, 45 s old"),
     (response(304), Status.CRIT, "answered 304 instead of 200."),
     (response(401), Status.UNKNOWN, "set headers = { Authorization"),
     (response(403, b"<html>no"), Status.UNKNOWN, "asks for a login"),
