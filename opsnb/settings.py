@@ -63,6 +63,38 @@ class Api(Table):
         return headers
 
 
+# What Valkey's own clients call the schemes.
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+# Options that ioredis reads from a URL, and that say only how its own client behaves.
+_OF_IOREDIS = frozenset(
+    [
+        "autoResubscribe",
+        "commandTimeout",
+        "connectTimeout",
+        "connectionName",
+        "enableAutoPipelining",
+        "enableOfflineQueue",
+        "enableReadyCheck",
+        "family",
+        "keepAlive",
+        "lazyConnect",
+        "maxRetriesPerRequest",
+        "noDelay",
+        "showFriendlyErrorStack",
+    ]
+)
+
+
+def _of_redis(url: str) -> str:
+    """Return a URL of Redis as redis-py takes it: its schemes, and no option of ioredis."""
+    head, separator, rest = url.partition("://")
+    scheme, plus, sentinel = head.partition("+")
+    url = f"{_SCHEMES.get(scheme, scheme)}{plus}{sentinel}{separator}{rest}"
+    base, mark, query = url.partition("?")
+    kept = [part for part in query.split("&") if part.partition("=")[0] not in _OF_IOREDIS]
+    return base + mark * any(kept) + "&".join(kept)
+
+
 class Cache(Table):
     """`[targets.NAME.cache]`: Redis or Valkey as the cache."""
 
@@ -76,6 +108,11 @@ class Cache(Table):
         "list of words. Empty: there is nothing.",
     )
 
+    @field_validator("url")
+    @classmethod
+    def _of_any_client(cls, url: str) -> str:
+        return _of_redis(url)
+
 
 class Queues(Table):
     """`[targets.NAME.queues]`: the BullMQ queues."""
@@ -86,6 +123,11 @@ class Queues(Table):
     prefix: str = Field("bull", description="BullMQ's key prefix.")
     names: tuple[str, ...] = Field((), description="The queues. Empty: those found in Redis.")
     dashboard: str = Field("", description="URL of Bull Board, for links.")
+
+    @field_validator("url")
+    @classmethod
+    def _of_any_client(cls, url: str) -> str:
+        return _of_redis(url)
 
 
 class Database(Table):
