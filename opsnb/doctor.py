@@ -88,7 +88,8 @@ PARTS = (
         cache.eviction,
         lambda _: "INFO memory, maxmemory_policy",
         "Start Redis, or correct redis_url.",
-        "CONFIG SET maxmemory-policy noeviction: BullMQ loses jobs under any other policy.",
+        "Give the queues a Redis of their own with maxmemory-policy noeviction. In one that is "
+        "shared with a cache, that policy makes a full Redis refuse all writes.",
         "redis_url",
     ),
     Part(

@@ -616,6 +616,7 @@ def test_lookups_of_queues_that_cannot_be_told_apart_are_no_alarm(server: Server
 
 def test_the_eviction_policy_is_that_of_the_queues_server(server: Server, tmp_path: Path) -> None:
     server.run("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    server.run("HSET", "bull:mail:meta", "version", "bullmq:5.1.0")
     other = start(tmp_path / "queues")
     try:
         two = server.target().changed(queues={"url": other.target().cache.url})

@@ -293,6 +293,28 @@ def test_tls_with_client_certificates(tmp_path: Path, certificates: Path) -> Non
         server.kill()
 
 
+def test_urls_of_other_clients_are_taken(server: Server) -> None:
+    for url in (
+        f"valkey://127.0.0.1:{server.port}/1",
+        f"redis://127.0.0.1:{server.port}/1?family=0&maxRetriesPerRequest=null",
+        f"redis://127.0.0.1:{server.port}?enableReadyCheck=false&db=1",
+    ):
+        with cache.connection(target_at(url)) as client:
+            assert client.connection_pool.connection_kwargs["db"] == 1
+            assert client.ping()
+    assert target_at("valkeys://h:1/0").cache.url == "rediss://h:1/0"
+    assert target_at("valkey+sentinel://h/m").queues.url == "redis+sentinel://h/m"
+
+
+def test_a_cache_that_evicts_is_no_fault_where_no_queue_lives(server: Server) -> None:
+    server.run("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    target = target_at(f"redis://127.0.0.1:{server.port}")
+    assert cache.eviction(target).status is Status.OK
+    assert cache.eviction(target.changed(queues=("mail",))).status is Status.WARN
+    server.run("HSET", "bull:mail:meta", "version", "bullmq:5.0.0")
+    assert cache.eviction(target).status is Status.WARN
+
+
 def test_a_protected_server_is_no_outage(answering: Answering) -> None:
     def deny(client: socket.socket) -> None:
         client.recv(65536)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -20,7 +21,7 @@ from opsnb.systems.cache.connection import (
     read_info,
     server_time_s,
 )
-from opsnb.systems.cache.keyspace import describe, span, text
+from opsnb.systems.cache.keyspace import describe, scan, span, text
 from opsnb.systems.cache.server import QUEUES, SYSTEM
 from opsnb.target import Target
 
@@ -28,6 +29,7 @@ _MIB = 1024 * 1024
 _MUCH_WASTE = 100 * _MIB  # less is not worth waking anybody
 _WASTEFUL = 1.5
 _FULL = 0.8
+_SEARCH_S = 1.0
 
 
 @check(probes=SYSTEM)
@@ -83,14 +85,29 @@ def eviction(target: Target) -> Finding:
     """
     with connection(target, system=QUEUES) as client:
         info = read_info(client)
+        is_named = bool(target.queues.names) or target.queues.url != target.cache.url
+        has_queues = is_named or _may_hold_queues(client, target.queues.prefix)
     policy = info.get("maxmemory_policy")
     if policy is None:
         raise BadAnswer(QUEUES, "This Redis does not report maxmemory_policy in INFO.")
     if policy == "noeviction":
         return Finding(status=Status.OK, message="maxmemory-policy is noeviction.")
+    if not has_queues:
+        message = f"maxmemory-policy is {policy}, as fits a cache: no BullMQ queue lives here."
+        return Finding(status=Status.OK, message=message)
     lost = "jobs" if policy.startswith("allkeys") else "locks of jobs, which then run twice,"
     message = f"maxmemory-policy is {policy}, so Redis may throw away {lost} when it is full."
     return Finding(status=Status.WARN, message=message)
+
+
+def _may_hold_queues(client: redis.Redis, prefix: str) -> bool:
+    """Return whether a queue is found, or the search for one ends before the keys do."""
+    ends = time.monotonic() + _SEARCH_S
+    glob = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + ":*:meta"
+    try:
+        return any(keys or time.monotonic() > ends for keys in scan(client, glob.encode()))
+    except redis.ResponseError:
+        return True
 
 
 @check(needs=(SYSTEM,))
