@@ -120,6 +120,8 @@ def silent(target: Target) -> Finding:
     except (NotConfigured, Misconfigured):
         raise
     except ServiceError as error:
+        if api.is_untrusted(error):  # a restart changes no certificate
+            raise BadAnswer(api.SYSTEM, str(error)) from error
         answered = str(error)
     found = processes.up(target)
     if found.value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import socket
 import ssl
 import statistics
 import time
@@ -64,11 +65,13 @@ def client(target: Target) -> Iterator[httpx.Client]:
         message = f"{where} did not answer within {target.time_limit_s:g} s."
         raise TimedOut(SYSTEM, message) from error
     except httpx.RemoteProtocolError as error:
+        _demand_scheme(target, error)
         message = f"{where} did not answer properly: {str(error).rstrip('.')}."
         if "without sending a response" in message:
             raise Unreachable(SYSTEM, message) from error
         raise BadAnswer(SYSTEM, message) from error
     except httpx.TransportError as error:
+        _demand_scheme(target, error)
         reason = _reason(error, target)
         raise Unreachable(SYSTEM, f"{where} cannot be reached: {reason}.") from error
     except httpx.HTTPError as error:
@@ -394,6 +397,45 @@ def _reason(error: httpx.TransportError, target: Target) -> str:
             '; name the authority that signed its certificate: ca = "/path/ca.pem" in '
             f"{_table(target)}, or set SSL_CERT_FILE"
         )
-    elif "wrong version number" in text or "record layer failure" in text:
-        text += "; it does not speak TLS there: write http:// in api_url, or name its TLS port"
     return text
+
+
+def _demand_scheme(target: Target, error: httpx.TransportError) -> None:
+    """Raise Misconfigured where the API speaks TLS and api_url does not say so, or the reverse."""
+    url = httpx.URL(target.api.url)
+    where = f"The API at {safe_url(target.api.url)} cannot be asked"
+    if url.scheme == "https":
+        if any(words in str(error).lower() for words in _NO_TLS):
+            fix = "write http:// in api_url, or name its TLS port"
+            raise Misconfigured(SYSTEM, f"{where}: it does not speak TLS there; {fix}.") from error
+    elif not isinstance(error, httpx.ConnectError) and _speaks_tls(url):
+        fix = "write https:// in api_url"
+        raise Misconfigured(SYSTEM, f"{where}: it speaks TLS there; {fix}.") from error
+
+
+_NO_TLS = ("wrong version number", "wrong_version_number", "record layer failure", "record_layer")
+_PROBE_S = 1.0
+
+
+def _speaks_tls(url: httpx.URL) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent: only the handshake counts
+    place = (url.host, url.port or 80)
+    try:
+        with (
+            socket.create_connection(place, _PROBE_S) as client,
+            context.wrap_socket(client, server_hostname=url.host),
+        ):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def is_untrusted(error: BaseException | None) -> bool:
+    """Return whether the API was not asked only because its certificate is not trusted here."""
+    while error:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -428,6 +428,9 @@ def test_an_authority_of_the_companys_own(
     with pytest.raises(Unreachable) as raised:
         api.health(target)
     assert 'ca = "/path/ca.pem" in [targets.t.api], or set SSL_CERT_FILE' in str(raised.value)
+    assert api.is_untrusted(raised.value)
+    (silent,) = Measurement(target).run([outage.silent.given()])
+    assert (silent.status, silent.remedies) == (Status.UNKNOWN, [])
     assert api.health(own(ca=str(authority))).status is Status.OK
     assert api.health(own(verify=False)).status is Status.OK
     with pytest.raises(Misconfigured, match="cannot be read: No such file"):
@@ -438,5 +441,8 @@ def test_an_authority_of_the_companys_own(
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     assert api.health(target).status is Status.OK
     plain, _ = serving(health=(200, b"OK"))
-    with pytest.raises(Unreachable, match="does not speak TLS"):
+    # The wrong scheme is no outage, so nothing is restarted for it.
+    with pytest.raises(Misconfigured, match="does not speak TLS"):
         api.health(plain.changed(api_url=plain.api.url.replace("http:", "https:")))
+    with pytest.raises(Misconfigured, match="speaks TLS there; write https://"):
+        api.health(target.changed(api_url=target.api.url.replace("https:", "http:")))
