@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import socketserver
 import sys
@@ -412,6 +413,25 @@ def test_a_warm_up_that_cannot_begin_says_so_and_changes_nothing(demo: Target) -
     record, (failure, _) = act(wrong, cache.warm_up)
     assert "POST /api/cache/warm answered 404" in failure.message
     assert "via=direct" in failure.message
+
+
+def test_a_warm_up_that_goes_on_after_its_answer_is_waited_for(server: Server) -> None:
+    class Api(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(202)
+            self.end_headers()
+            threading.Timer(1, server.client().set, ("project:1", "{}"), {"ex": 60}).start()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        api = {"url": f"http://127.0.0.1:{listener.server_port}", "health": ""}
+        cached = {"url": server.target().cache.url, "patterns": ("project:*",)}
+        record, (effect,) = act(server.target().changed(api=api, cache=cached), cache.warm_up)
+        listener.shutdown()
+    assert (effect.status, effect.value) == (Status.OK, 1), effect.message
+    assert record.verified
 
 
 def test_a_refused_warm_up_is_not_verified(demo: Target) -> None:

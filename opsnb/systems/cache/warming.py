@@ -37,6 +37,8 @@ TTL_S = 15 * 60
 
 _PROJECTS = "project:*"
 _WARMING_S = 60.0  # the service answers when it has written everything
+_GOING_ON_S = 30.0  # after 202, which says that it has only begun
+_POLL_S = 0.5
 _COUNTING_S = 5.0
 _AT_ONCE = 100
 _SHOWN_KEYS = 10
@@ -80,11 +82,11 @@ def _by_api(target: Target, path: str, server: str | None, former: ActionRecord 
         api.health(target)  # an API that is down is told before anything has begun
     patient = target.model_copy(update={"time_limit_s": _WARMING_S})
 
-    def ask() -> None:
+    def ask() -> bool:
         with api.client(patient) as http:
             answer = http.post(path)
         if answer.is_success:
-            return
+            return answer.status_code == httpx.codes.ACCEPTED
         fix = "look into the API's log"
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
             fix = (
@@ -110,8 +112,9 @@ def _by_api(target: Target, path: str, server: str | None, former: ActionRecord 
 def _by_command(
     target: Target, command: Sequence[str], server: str | None, former: ActionRecord | None
 ) -> Plan:
-    def run() -> None:
+    def run() -> bool:
         host_of(target, SYSTEM, _WARMING_S + 1).run(command, _WARMING_S)
+        return False
 
     return _asked(
         target,
@@ -128,7 +131,7 @@ def _by_command(
 def _asked(  # noqa: PLR0913 - what the two ways differ in
     target: Target,
     whom: str,
-    ask: Callable[[], None],
+    ask: Callable[[], bool],
     *,
     command: str,
     unit: str,
@@ -136,7 +139,10 @@ def _asked(  # noqa: PLR0913 - what the two ways differ in
     former: ActionRecord | None,
     note: str,
 ) -> Plan:
-    """Return the plan for a warm-up that the service does itself."""
+    """Return the plan for a warm-up that the service does itself.
+
+    `ask` returns whether the service goes on with it after its answer.
+    """
     before = _cached(target)
     # What an earlier run has done cannot be told from what was there before it.
     done = [True] if former else []
@@ -144,9 +150,18 @@ def _asked(  # noqa: PLR0913 - what the two ways differ in
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
-        ask()
-        done.append(True)
+        done.append(not ask())
         yield 1
+
+    def verify() -> Finding:
+        if not done:
+            return _NOTHING_DONE
+        ends = time.monotonic() + (0 if all(done) else _GOING_ON_S)
+        found = _seen(baseline, _cached(target))
+        while found.status is not Status.OK and time.monotonic() < ends:
+            time.sleep(_POLL_S)
+            found = _seen(baseline, _cached(target))
+        return found
 
     return Plan(
         summary=f"Ask {whom} to load its critical data into the cache, which holds "
@@ -156,7 +171,7 @@ def _asked(  # noqa: PLR0913 - what the two ways differ in
         command=command,
         undo=_undo(target),
         work=work,
-        verify=lambda: [_seen(baseline, _cached(target)) if done else _NOTHING_DONE],
+        verify=lambda: [verify()],
         sample=before.sample,
         basis=server,
     )
