@@ -373,6 +373,12 @@ def test_times_of_another_zone_are_not_understood(
     assert found.status is Status.OK
 
 
+def test_errors_of_which_none_has_a_time_are_unknown(counted: Counted) -> None:
+    found = counted("Error: cannot send mail\n    at x (w.js:1:2)\n" * 50)
+    assert found.status is Status.UNKNOWN
+    assert "such as this one: Error: cannot send mail" in found.message
+
+
 def test_a_share_without_a_time_is_unknown(counted: Counted) -> None:
     found = counted("".join(f"{ago(60)} INFO fine\nodd line {n}\n" for n in range(50)))
     assert (found.status, found.value) == (Status.UNKNOWN, 0)

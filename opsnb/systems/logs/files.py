@@ -106,6 +106,10 @@ class Understood:
     known: int = 0
     strange: int = 0
     example: str = ""
+    loose: str = ""
+    """A line that looks like a part of an entry, which only one with a time begins."""
+    is_dated: bool = False
+    """Whether a line has a time, be it before the window."""
 
     @property
     def share(self) -> float:
@@ -312,6 +316,8 @@ class WindowReader:
         for file in files:
             if not file.packing and file.size:
                 self._sample(file)
+        if here.loose and not (here.strange or here.is_dated):
+            here.strange, here.example = 1, here.loose  # as pm2 keeps what Node says of errors
         if here.strange and not here.known:
             raise BadAnswer(
                 self.host.system,
@@ -327,6 +333,7 @@ class WindowReader:
         here.known += before.known
         here.strange += before.strange
         here.example = here.example or before.example
+        here.loose, here.is_dated = "", False
         yield from files
 
     def _sample(self, file: LogFile) -> None:
@@ -343,6 +350,7 @@ class WindowReader:
             self._last[file.identity] = lines[-_MOST_LAST:]
             if any(_EXPORT.match(line) for line in lines):
                 self.understood.known += 1
+                self.understood.is_dated = True
                 continue
             self._count(lines[:: max(1, len(lines) * len(offsets) // _MOST_COUNTED)])
         self._say_zone(file)
@@ -372,7 +380,10 @@ class WindowReader:
         """Count the lines of a block, unless all that has a time in it is before the window."""
         known, example, strange, is_before = 0, "", 0, False
         for line in lines:
-            if not line.strip("\0 \t\r") or continues(line):
+            if not line.strip("\0 \t\r"):
+                continue
+            if continues(line):
+                self.understood.loose = self.understood.loose or line.strip()[:_SHOWN]
                 continue
             self._has_letters = self._has_letters or has_letter(line)
             head = parse(line, self.clock)
@@ -382,6 +393,7 @@ class WindowReader:
                 known += 1
             else:
                 is_before = True
+        self.understood.is_dated = self.understood.is_dated or bool(known) or is_before
         if known or not is_before:
             self.understood.known += known
             self.understood.strange += strange
