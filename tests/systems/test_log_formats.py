@@ -379,6 +379,14 @@ def test_errors_of_which_none_has_a_time_are_unknown(counted: Counted) -> None:
     assert "such as this one: Error: cannot send mail" in found.message
 
 
+def test_errors_without_a_time_behind_an_old_line_are_unknown(counted: Counted) -> None:
+    trace = "Error: cannot send mail\n    at x (w.js:1:2)\n"
+    found = counted(f"{ago(7200)} INFO started\n" + trace * 50)
+    assert found.status is Status.UNKNOWN
+    assert "which have no time" in found.message
+    assert counted(f"{ago(7200)} ERROR failed\n" + trace * 3).status is Status.OK
+
+
 def test_a_share_without_a_time_is_unknown(counted: Counted) -> None:
     found = counted("".join(f"{ago(60)} INFO fine\nodd line {n}\n" for n in range(50)))
     assert (found.status, found.value) == (Status.UNKNOWN, 0)

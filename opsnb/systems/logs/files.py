@@ -44,6 +44,7 @@ _GRACE_S = 120.0  # by which a file's time of writing and the times in it may di
 _QUARTER_S = 900  # all zones differ by some of them
 _ZONE_S = 5.0  # by which a line's time and that of its writing differ, but for the zone
 _MOST_ZONE_S = 14.5 * 3600
+_MOST_RAISED = 8  # errors that belong to one entry, as causes of one another
 _STRANGE_SHARE = 0.2  # of the lines, from which on what is in them is not known
 _SHOWN = 120
 _MOST_LAST = 5
@@ -354,6 +355,22 @@ class WindowReader:
                 continue
             self._count(lines[:: max(1, len(lines) * len(offsets) // _MOST_COUNTED)])
         self._say_zone(file)
+        self._say_loose(file, lines)
+
+    def _say_loose(self, file: LogFile, lines: Sequence[str]) -> None:
+        """Say that errors without a time stand behind the last time, which is before the window."""
+        at, raised = None, 0
+        for line in reversed(lines):
+            head = parse(line, self.clock)
+            if head:
+                at = head.at
+                break
+            raised += bool(line[:1].strip()) and continues(line)
+        if raised > _MOST_RAISED and file.written >= self.since and (at is None or at < self.since):
+            evidence.partial(
+                f"when the last lines of {file.path} were written, which have no time; let the "
+                "service or pm2 (log_date_format) write ISO 8601 times"
+            )
 
     def _say_zone(self, file: LogFile) -> None:
         """Say that the times in a file are of another zone than the host's, if they look like it.
