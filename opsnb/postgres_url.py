@@ -110,7 +110,8 @@ _VALUES = {
 _NUMBERS = ("connect_timeout", "keepalives", "tcp_user_timeout")
 
 _SCHEME = re.compile(
-    r"(?:jdbc:)?(?:postgres(?:ql)?|postgis|pgsql|psql)(?:\+[a-z0-9_]+)?://", re.IGNORECASE
+    r"(?:jdbc:)?(?:postgres(?:ql)?|postgis|pgsql|psql|ecto|timescale(?:gis)?)(?:\+[a-z0-9_]+)?://",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)")
 

@@ -53,7 +53,8 @@ def pgbouncer(
 ) -> Iterator[Pooler]:
     """Yield a pooler before `server`, for all of its databases or those named.
 
-    Every role may log in; `settings` are those of pgbouncer.ini.
+    `alias=name` is one under another name. Every role may log in; `settings` are those of
+    pgbouncer.ini.
     """
     if not PROGRAM:
         reason = "pgbouncer is not installed"
@@ -104,7 +105,9 @@ def _configure(
         **settings,
     }
     lines = ["[databases]"]
-    lines += [f"{name} = host=127.0.0.1 port={server.port}" for name in databases]
+    for name, _, real in (name.partition("=") for name in databases):
+        itself = f" dbname={real}" if real else ""
+        lines.append(f"{name} = host=127.0.0.1 port={server.port}{itself}")
     lines += ["[pgbouncer]", *(f"{name} = {value}" for name, value in known.items())]
     (root / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
     (root / "pgbouncer.ini").chmod(0o644)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 
+from opsnb.errors import BadAnswer
 from opsnb.settings import Integrity
 from opsnb.systems import database
 from opsnb.systems.database.access import connection
-from opsnb.systems.database.integrity import rehearse
+from opsnb.systems.database.integrity import rehearse, violations
 from opsnb.systems.database.scratch import _creation, likeness
 from opsnb.target import Target
 from tests.operate.database import act, own_database, query
@@ -85,6 +87,26 @@ def test_a_repair_needs_no_right_to_read_every_column(demo: Target) -> None:
                 ),
             )
             assert (done.changed, done.left.count, done.after) == (1, 0, [])
+        finally:
+            query(own, f"DROP OWNED BY {login}")
+            query(own, f"DROP ROLE {login}")
+
+
+def test_rows_that_a_policy_hides_are_not_read_as_no_violation(demo: Target) -> None:
+    with own_database(demo) as own:
+        login = f"{query(own, 'SELECT current_database()')[0][0]}_rls"
+        query(own, "CREATE TABLE orders (id int, tenant int)")
+        query(own, "INSERT INTO orders VALUES (1, 0), (2, 1)")
+        query(own, "ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+        query(own, "CREATE POLICY one ON orders USING (tenant = 1)")
+        query(own, f"CREATE ROLE {login}")
+        check = Integrity(name="old", sql="SELECT id FROM orders WHERE tenant = 0")
+        try:
+            query(own, f"GRANT SELECT ON orders TO {login}")
+            url = make_conninfo(own.database.url, options=f"-c role={login}")
+            with pytest.raises(BadAnswer, match="row-level security"):
+                violations(own.changed(database_url=url), check)
+            assert violations(own, check).count == 1
         finally:
             query(own, f"DROP OWNED BY {login}")
             query(own, f"DROP ROLE {login}")

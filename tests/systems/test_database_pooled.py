@@ -145,6 +145,15 @@ def test_a_pooler_of_whole_sessions_serves_when_it_is_named(pooled: Pooled) -> N
         assert record.verified, found
 
 
+def test_the_name_that_a_pooler_has_for_a_database_is_not_taken_for_its_own(
+    pooled: Pooled,
+) -> None:
+    with pgbouncer(pooled.server, "shop=other") as pooler:
+        target = pooled.target(url=pooler.url("shopapp", "shop"), direct_url=pooled.direct("other"))
+        plan = database.reindex(target, "other", kind="database")
+        assert plan.command == "REINDEX DATABASE other;"
+
+
 def test_a_pooler_that_takes_its_servers_in_turn_keeps_no_session(pooled: Pooled) -> None:
     with pgbouncer(pooled.server, "shop", server_round_robin="1") as pooler, ExitStack() as stack:
         url = pooler.url("shopapp", "shop")

@@ -146,6 +146,13 @@ def test_rows_of_what_all_databases_share_are_refused() -> None:
         assert "leads out of the database" in str(refused[0])
 
 
+def test_what_a_program_printed_before_the_dump_is_named() -> None:
+    said = 'Defaulted container "postgres" out of: postgres, exporter'
+    text = f"{said}\n--\n-- PostgreSQL database dump\n--\n\n\\restrict x1\n\nSELECT 1;\n{END}"
+    _, refused = inspect([text.encode()])
+    assert (refused[0].line, f"`{said}` is no SQL" in str(refused[0])) == (1, True)
+
+
 EVIL = (
     "CREATE FUNCTION public.evil() RETURNS int LANGUAGE plpgsql AS"
     " $$ BEGIN COPY t TO PROGRAM 'sh'; RETURN 1; END $$;\n"

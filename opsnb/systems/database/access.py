@@ -387,6 +387,12 @@ def _read_only(target: Target, row: dict[str, Any]) -> str:
             )
 
 
+def name_of(database: Connection) -> str:
+    """Return the database's own name; a pooler may have it under another."""
+    name: str = whereabouts(database)[1]
+    return name
+
+
 def database_of(target: Target) -> str:
     """Return the name of the target's database."""
     with connection(target) as database:

@@ -289,6 +289,10 @@ class Reader:
                     "\\unrestrict",
                     "\\.",
                 )
+                if not allowed and token.text == "\\restrict":
+                    printed = statement.text.decode(errors="replace").splitlines()[0].strip()
+                    why = "is no SQL, but what a program printed into the dump"
+                    raise Unsafe(statement.line, printed[:60], why)
                 if not allowed:
                     raise self._unsafe(statement, token, f"is a command to psql and {_NOT_DATA}")
                 return

@@ -25,6 +25,7 @@ from opsnb.systems.database.access import (
     demand_primary,
     demand_session,
     identity,
+    name_of,
     reason,
     session,
 )
@@ -259,7 +260,7 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
     """
     with connection(target, limit_s=_PLAN_S) as database:
         demand_primary(target, database)
-        home = database.info.dbname
+        home = name_of(database)
         chosen, written = _chosen(database, kind, name)
         chosen, others = _allowed(database, chosen, named=bool(name) and kind != "database")
         if former:
@@ -385,14 +386,15 @@ def _allowed(database: Connection, chosen: list[Index], *, named: bool) -> tuple
 
 
 def _demand_this_database(database: Connection, name: str) -> None:
-    if name in ("", database.info.dbname):
+    home = name_of(database)
+    if name in ("", home):
         return
     rows = database.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
     known = [row["datname"] for row in rows]
     if name not in known:
         raise UsageError(f"There is no database '{name}'." + nearest(name, known))
     raise UsageError(
-        f"The target's database is '{database.info.dbname}', not '{name}'; "
+        f"The target's database is '{home}', not '{name}'; "
         "describe the other one as a target of its own in opsnb.toml."
     )
 

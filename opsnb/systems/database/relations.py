@@ -9,7 +9,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from opsnb.errors import UsageError, did_you_mean
-from opsnb.systems.database.access import Connection
+from opsnb.systems.database.access import Connection, name_of
 from opsnb.systems.database.words import quoted
 
 _MOST_CHOICES = 20
@@ -90,7 +90,7 @@ def _named(database: Connection, name: str, what: str, kinds: Sequence[str]) -> 
         choices = ", ".join(quoted(row["schema"], row["name"]) for row in chosen)
         raise UsageError(f"The {what} '{name}' is not the only one: write one of {choices}.")
     raise UsageError(
-        f"Database {database.info.dbname} has no {what} '{name}'."
+        f"Database {name_of(database)} has no {what} '{name}'."
         + nearest(name, _names(database, kinds))
     )
 

@@ -23,6 +23,7 @@ from opsnb.systems.database.access import (
     demand_primary,
     demand_session,
     identity,
+    name_of,
     session,
     writing,
 )
@@ -51,7 +52,7 @@ def analyze(
     """
     with connection(target) as database:
         demand_primary(target, database)
-        home = database.info.dbname
+        home = name_of(database)
         meant = chosen = _tables(database, table)
         others = 0 if table else _others(database)
         began = _clock(database)
