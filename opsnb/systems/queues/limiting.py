@@ -70,7 +70,7 @@ def _look(target: Target, queue: str) -> tuple[str, str]:
         if found.major and not found.has_limit:
             why = (
                 f"{queue} is kept by {found.version}, and BullMQ before 5.9 has no limit for a "
-                "whole queue, so they would ignore one. Set `concurrency` of its workers."
+                "whole queue: one would be ignored. Set `concurrency` of its workers instead."
             )
         return server, why
 
