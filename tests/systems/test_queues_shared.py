@@ -21,7 +21,7 @@ from tests.systems import redis_server
 from tests.systems.redis_server import Server
 
 QUEUE = "shared"
-STEPS = 80  # of opsnb; the service does at least as many meanwhile
+STEPS = 100  # of opsnb; the service does at least as many meanwhile
 
 
 @pytest.fixture
@@ -125,7 +125,8 @@ def test_no_job_is_lost_and_none_runs_but_when_it_is_asked_for(
         finally:
             is_over.set()
             thread.join()
-        assert min(ours.retried, theirs.retried, ours.cleaned, theirs.cleaned) > 0
+        assert ours.retried + theirs.retried > 0
+        assert ours.cleaned + theirs.cleaned > 0
         Guard(target, True, "", lambda _: None).act(queues.resume, QUEUE)
         assert not service.queue(QUEUE, "isPaused")
         service.until_idle(QUEUE)
