@@ -7,6 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from opsnb.errors import BadAnswer
+from opsnb.model import Status
 from opsnb.settings import Integrity
 from opsnb.systems import database
 from opsnb.systems.database.access import connection
@@ -110,3 +111,13 @@ def test_rows_that_a_policy_hides_are_not_read_as_no_violation(demo: Target) -> 
         finally:
             query(own, f"DROP OWNED BY {login}")
             query(own, f"DROP ROLE {login}")
+
+
+def test_statistics_that_the_server_does_not_keep_are_not_read_as_none(demo: Target) -> None:
+    def asked(option: str) -> Target:
+        return demo.changed(database_url=make_conninfo(demo.database.url, options=f"-c {option}"))
+
+    finding = database.slow_statements(asked("pg_stat_statements.track=none"))
+    assert (finding.status, "track is none" in finding.message) == (Status.UNKNOWN, True)
+    finding = database.long_queries(asked("track_activities=off"))
+    assert (finding.status, "track_activities" in finding.message) == (Status.UNKNOWN, True)

@@ -27,9 +27,15 @@ HERE: LiteralString = "datname = current_database()"
 def note_hidden_sessions(database: Connection, where: LiteralString = "true") -> int:
     """Say how many sessions of clients `where` cannot be judged; return their number."""
     row = database.execute(
-        f"SELECT count(*)::int AS n FROM pg_stat_activity WHERE {HIDDEN} AND ({where})"
+        "SELECT count(*)::int AS n, current_setting('track_activities') = 'off' AS untold"
+        f" FROM pg_stat_activity WHERE {HIDDEN} AND ({where})"
     ).fetchone()
     hidden = int(row["n"]) if row else 0
+    if row and row["untold"]:
+        evidence.partial(
+            "track_activities is off, so no session says what it does; as superuser: ALTER SYSTEM "
+            "SET track_activities = on; SELECT pg_reload_conf();"
+        )
     if hidden:
         evidence.partial(
             f"login {login(database)} may not see the sessions of other roles "

@@ -67,7 +67,8 @@ def _lacking(database: Connection, *, created: bool) -> str:
         " (SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries') AS libraries,"
         " current_database()::text AS name,"
         # Since version 14.
-        " current_setting('compute_query_id', true) = 'off' AS uncounted"
+        " current_setting('compute_query_id', true) = 'off' AS uncounted,"
+        " current_setting('pg_stat_statements.track', true) = 'none' AS untracked"
     ).fetchone()
     assert row is not None  # a SELECT without FROM returns one row
     here = f"in database {quoted(row['name'])}"
@@ -84,6 +85,11 @@ def _lacking(database: Connection, *, created: bool) -> str:
     if row["uncounted"]:
         return (
             "compute_query_id is off; as superuser: ALTER SYSTEM SET compute_query_id = auto; "
+            "SELECT pg_reload_conf();"
+        )
+    if row["untracked"]:
+        return (
+            f"{NAME}.track is none; as superuser: ALTER SYSTEM SET {NAME}.track = top; "
             "SELECT pg_reload_conf();"
         )
     return ""
