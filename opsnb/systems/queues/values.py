@@ -37,22 +37,27 @@ return rows
 
 _EVENTS = """
 -- How many jobs completed and failed by the newest events of a queue, how many events those are,
--- and the id of the newest of one kind, at which it ends. One event may have megabytes, so that few
--- are read at a time.
+-- and the id of the newest of one kind, at which it ends. A failure does not count any more when
+-- the job completed or was removed later, or failed jobs were cleaned. One event may have megabytes,
+-- so that few are read at a time.
 local before, left, bytes, kind = '+', tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local completed, failed, seen = 0, 0, 0
+local over, cleaned = {}, false
 while left > 0 and bytes > 0 do
   local page = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', math.min(left, 20))
   for _, event in ipairs(page) do
+    local what, job = '', ''
     for i = 1, #event[2], 2 do
       local value = event[2][i + 1]
       bytes = bytes - #value
-      if event[2][i] == 'event' then
-        if value == 'completed' then completed = completed + 1 end
-        if value == 'failed' then failed = failed + 1 end
-        if value == kind then return {completed, failed, seen, event[1]} end
-      end
+      if event[2][i] == 'event' then what = value end
+      if event[2][i] == 'jobId' then job = value end
     end
+    if what == kind then return {completed, failed, seen, event[1]} end
+    if what == 'completed' then completed = completed + 1 end
+    if what == 'failed' and not cleaned and not over[job] then failed = failed + 1 end
+    if what == 'completed' or what == 'removed' then over[job] = true end
+    if what == 'cleaned' then cleaned = true end
     before, seen = event[1], seen + 1
   end
   if #page < 20 then break end
