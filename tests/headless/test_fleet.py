@@ -45,7 +45,7 @@ import os, socket
 from urllib.parse import urlsplit
 from opsnb.target import load_target
 
-address = urlsplit(load_target(target).api_url)
+address = urlsplit(load_target(target).api.url)
 if target == "dying":
     os.kill(os.getpid(), 9)
 try:
