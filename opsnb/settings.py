@@ -188,7 +188,7 @@ class Processes(Table):
 
 
 class Integrity(Table):
-    """`[[targets.NAME.integrity]]`: which rows contradict one another, and how they are mended."""
+    """`[[targets.NAME.integrity]]`: which rows contradict one another, and how to fix them."""
 
     name: Identifier = Field(description="What it is called.")
     sql: str = Field(
@@ -198,11 +198,11 @@ class Integrity(Table):
     )
     repair: str = Field(
         "",
-        description="One statement that mends them. It is shown first, and kept only if `sql` "
-        "then returns nothing. Empty: they are mended by hand.",
+        description="One statement that fixes them. It is shown first, and kept only if `sql` "
+        "then returns nothing. Empty: you fix them by hand.",
     )
     queues: tuple[str, ...] = Field(
-        (), description="Queues whose jobs write these rows: paused while they are mended."
+        (), description="Queues whose jobs write these rows: paused while they are fixed."
     )
 
 

@@ -167,10 +167,12 @@ class _Change:
                     "pause the queues",
                     "POST /api/queue/pause-all",
                     hold.pause,
-                    anew=True,
+                    again=True,
                     is_there=bool(names),
                 ),
-                Step("wait for active jobs", "", self._wait(hold), anew=True, is_there=bool(names)),
+                Step(
+                    "wait for active jobs", "", self._wait(hold), again=True, is_there=bool(names)
+                ),
                 *self.change,
                 _command(target, "restart", deploy.restart(target)),
                 Step(
@@ -184,7 +186,7 @@ class _Change:
                     "resume the queues",
                     "POST /api/queue/resume-all",
                     hold.resume,
-                    anew=True,
+                    again=True,
                     is_there=bool(names),
                 ),
             ],

@@ -25,7 +25,7 @@ class Step:
     name: str
     command: str
     do: Callable[[Permit], str | None]
-    anew: bool = False
+    again: bool = False
     """Whether it is repeated by a run that continues, though it was done."""
     is_there: bool = True
     """False for one that this service does not have: it is shown, and never counts as done."""
@@ -49,7 +49,7 @@ class Steps:
                 "took_s": None,
                 "said": "",
             }
-            | _kept(before.get(step.name, {}), anew=step.anew and not is_over)
+            | _kept(before.get(step.name, {}), again=step.again and not is_over)
             for step in steps
         ]
         self._before = self._count()
@@ -108,8 +108,8 @@ def words(command: Sequence[str]) -> str:
     return shlex.join(typed)
 
 
-def _kept(before: Row, *, anew: bool) -> dict[str, Any]:
-    if anew or before.get("state") != _DONE:
+def _kept(before: Row, *, again: bool) -> dict[str, Any]:
+    if again or before.get("state") != _DONE:
         return {}
     return {key: before[key] for key in ("state", "took_s", "said")}
 

@@ -1,8 +1,8 @@
 """What is said over ssh: the words that are sent, and which of those that come back are the answer.
 
 The login shell may greet before, after and on both streams. So the answer stands between marks that
-are drawn anew for each command: what is outside of them is not the program's, and an answer without
-its end mark was interrupted.
+are drawn for each command: what is outside of them is not the program's, and an answer without its
+end mark was interrupted.
 """
 
 from __future__ import annotations
