@@ -38,7 +38,7 @@ return rows
 _EVENTS = """
 -- How many jobs completed and failed by the newest events of a queue, how many events those are,
 -- and the id of the newest of one kind, at which it ends. A failure no longer counts when the job
--- completed or was removed later, or failed jobs were cleaned. One event may have megabytes, so that
+-- completed or was removed later, or failed jobs were cleaned. One event may have megabytes, so
 -- few are read at a time.
 local before, left, bytes, kind = '+', tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local completed, failed, seen = 0, 0, 0
