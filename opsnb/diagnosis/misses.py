@@ -25,6 +25,7 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
         seen,
         seen.expired,
         f"{seen.expired:,} keys expired",
+        *_long_lived(target),
         Remedy(runbook="cache/key_patterns", why="shows how long which keys live"),
         *_warm_up(target, "loads what is read most, until the times to live are corrected"),
     )
@@ -75,6 +76,19 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
         f"the cache holds {keys:,} keys, and few go",
         Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
     )
+
+
+def _long_lived(target: Target) -> list[Remedy]:
+    """Return the warm-up with times to live of its own, for a service as the handbook has it."""
+    if not (cache.is_warmed_directly(target) and target.database.url):
+        return []
+    return [
+        Remedy(
+            runbook="cache/warm_up",
+            parameters={"via": "direct"},
+            why="writes the projects to live for 15 minutes, until the times to live are corrected",
+        )
+    ]
 
 
 def _warm_up(target: Target, why: str) -> list[Remedy]:

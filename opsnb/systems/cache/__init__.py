@@ -26,7 +26,7 @@ from opsnb.systems.cache.traffic import (
     slow_log,
     throughput,
 )
-from opsnb.systems.cache.warming import warm_up
+from opsnb.systems.cache.warming import is_warmed_directly, warm_up
 
 __all__ = [
     "SYSTEM",
@@ -46,6 +46,7 @@ __all__ = [
     "family_rows",
     "fragmentation",
     "hit_rate",
+    "is_warmed_directly",
     "key",
     "keys",
     "latency",

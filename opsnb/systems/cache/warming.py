@@ -44,6 +44,11 @@ _AT_ONCE = 100
 _SHOWN_KEYS = 10
 
 
+def is_warmed_directly(target: Target) -> bool:
+    """Whether the target caches projects as the handbook's service does."""
+    return _PROJECTS in target.cache.patterns
+
+
 @action(needs=(SYSTEM,), resumable=True)
 def warm_up(
     target: Target, former: ActionRecord | None, projects: int = 100, *, via: Via = "api"
@@ -60,7 +65,7 @@ def warm_up(
             f"Refused, nothing changed: target {target.name} has no warm-up; set warm_up in "
             f"[targets.{target.name}.cache] to a path of its API or to a command."
         )
-    if via == "direct" and _PROJECTS not in target.cache.patterns:
+    if via == "direct" and not is_warmed_directly(target):
         raise Refused(
             "Refused, nothing changed: via=direct writes project:<id> keys, as the handbook's "
             f"service has them, and the cache of target {target.name} holds "
