@@ -122,5 +122,8 @@ def _fill_queues(shop: Shop) -> None:
         servers.wait_until(
             lambda: service.counts(RESIZE)["active"] == 1, "the worker has begun with its job"
         )
+    with shop.redis(3) as client:
+        lock = f"shop:{RESIZE}:photo 7:lock"
+        servers.wait_until(lambda: not client.exists(lock), "the lock of the dead worker runs out")
     with shop.bullmq("bull") as service:
         service.add(OTHERS_QUEUE, 7)

@@ -27,7 +27,6 @@ _BY_ITSELF = (
     # What BullMQ's workers and its clock renew by themselves.
     "redis 3 *:stalled-check",
     "redis 3 *:stalled",
-    "redis 3 *:lock",
 )
 """What the service changes by itself while it is used. Globs, as `fnmatch` has them."""
 
