@@ -14,6 +14,7 @@ from opsnb import evidence
 from opsnb.errors import ServiceError, TimedOut
 from opsnb.model import Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection, place
+from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.sight import granted, login
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
@@ -96,11 +97,8 @@ def _demand_success(database: Connection) -> None:
     while result := database.pgconn.get_result():
         if result.status == ExecStatus.FATAL_ERROR and failure is None:
             failure = psycopg.errors.error_from_result(result)
-    if failure is None:
-        return
-    if failure.sqlstate is None:  # not the server's word, but libpq's on the loss of it
-        raise psycopg.OperationalError(str(failure))
-    raise failure
+    if failure is not None:
+        raise of_result(failure)
 
 
 def _cancel(database: Connection) -> None:

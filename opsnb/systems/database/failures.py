@@ -131,6 +131,16 @@ def _rejects(target: Target) -> bool:
     return PGconn.ping(conninfo.encode()) == Ping.REJECT
 
 
+def of_result(failure: psycopg.Error) -> psycopg.Error:
+    """Return what to raise for a result that is an error.
+
+    One without a code is not the server's word, but libpq's on the loss of the connection.
+    """
+    if failure.sqlstate is None:
+        return psycopg.OperationalError(str(failure))
+    return failure
+
+
 def place(target: Target) -> str:
     """Return host, port and database of the target, without the login."""
     try:

@@ -19,6 +19,7 @@ from opsnb.guard import Permit
 from opsnb.systems.database.access import SYSTEM, Connection, reason, session
 from opsnb.systems.database.archives import Archive, reading
 from opsnb.systems.database.contents import Meaning, steps
+from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, Statement
 from opsnb.target import Target
 
@@ -242,11 +243,8 @@ class _Filling:
                 break
             if result.status == ExecStatus.FATAL_ERROR and failure is None:
                 failure = psycopg.errors.error_from_result(result)
-        if failure is None:
-            return
-        if failure.sqlstate is None:  # not the server's word, but libpq's on the loss of it
-            raise psycopg.OperationalError(str(failure))
-        raise failure
+        if failure is not None:
+            raise of_result(failure)
 
     def _waited(self) -> Iterator[None]:
         """Wait until the server has answered; cancel what it does when the caller gives up."""
