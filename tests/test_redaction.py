@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from opsnb.redaction import (
     MASK,
     Redactor,
-    _worth_masking,
     environment_secrets,
     safe_url,
     url_secrets,
 )
+from opsnb.redaction.redactor import _worth_masking
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
