@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsnb import catalog, cli
+from opsnb import catalog
+from opsnb.cli.run import run
 from opsnb.errors import ParameterError
 from tests.headless import notebook
 from tests.test_catalog import ALL_KINDS
@@ -115,7 +116,7 @@ def test_unusable_parameters_are_refused_before_anything_is_started(
 ) -> None:
     for runbook, options in data.draw(st.lists(unusable(runbooks), min_size=10, max_size=10)):
         with pytest.raises(ParameterError) as caught:
-            cli.run(runbook, parameter=options)
+            run(runbook, parameter=options)
         assert caught.value.exit_code == 64
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 500

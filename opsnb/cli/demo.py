@@ -1,0 +1,117 @@
+"""`demo` and `drill`: a real system to try everything on, and to practise on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from opsnb import interrupts
+from opsnb.cli import output
+from opsnb.cli.application import Json, app, demo_app
+from opsnb.cli.context import config_in_force
+from opsnb.errors import UsageError
+
+
+@demo_app.command("up")
+def demo_up() -> None:
+    """Bring the demo stack up, or mend what of it is not."""
+    from opsnb.demo import stack
+
+    status = stack.up(output.note)
+    output.say(f"The demo stack is up: target 'demo', API {status.urls['api']}")
+
+
+@demo_app.command("down")
+def demo_down() -> None:
+    """End the demo stack and remove its data."""
+    from opsnb.demo import stack
+
+    stack.down(output.note)
+
+
+@demo_app.command("status")
+def demo_status(as_json: Json = False) -> int:
+    """Tell what of the demo stack runs; exit code 0 when it is all up."""
+    from opsnb.demo import stack
+
+    status = stack.status()
+    if as_json:
+        output.json_document(status.to_dict())
+    else:
+        output.say(f"The demo stack is {status.state}.")
+        for part in status.parts:
+            pids = " ".join(map(str, part.pids))
+            output.say(f"  {part.name:<12}{part.state:<6}{part.url or '-':<36}{pids}")
+        for name in status.faults:
+            output.say(
+                f"  fault '{name}' is active; clear it with: opsnb demo fault {name} --clear"
+            )
+    return {"up": 0, "degraded": 1}.get(status.state, 2)
+
+
+@demo_app.command("fault")
+def demo_fault(
+    name: Annotated[str | None, typer.Argument(help="Which fault.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take the fault back.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the faults.")] = False,
+) -> None:
+    """Inject a real fault into the demo stack, or take it back."""
+    from opsnb.demo import faults
+
+    if clear and name is None:
+        raise UsageError("Say which fault to clear: opsnb demo fault NAME --clear")
+    if list_them or name is None:
+        for fault in faults.FAULTS.values():
+            output.say(f"{fault.name:<18}{fault.description}")
+    elif clear:
+        faults.clear(name)
+        output.say(f"The fault '{name}' is cleared.")
+    else:
+        faults.inject(name)
+        output.say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
+
+
+@app.command("drill")
+def hold_drill(
+    name: Annotated[str, typer.Argument(help="Which one, or `any`; `list` lists them.")],
+    hint: Annotated[
+        bool, typer.Option("--hint", help="Tell also which runbook an alert would name.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Give up after this time.")
+    ] = 3600,
+    as_json: Json = False,
+) -> int:
+    """Practise: the demo stack breaks, you mend it, and are told when all is well.
+
+    Only the symptom is told. Work in another terminal; Ctrl-C gives up. The fault is taken back
+    in any case.
+    """
+    from opsnb.drills import drill
+
+    if name == "list":
+        _list_drills(as_json)
+        return 0
+    chosen = drill(name)
+    config = config_in_force()
+    with interrupts.noted() as stopped:
+        from opsnb.practice import practise
+
+        with output.telling() as (say, progress):
+            result = practise(
+                chosen, config, stopped, limit_s=timeout, hint=hint, say=say, progress=progress
+            )
+    return output.run_result(result, config, as_json)
+
+
+def _list_drills(as_json: bool) -> None:
+    from opsnb.drills import DRILLS
+
+    if as_json:
+        output.json_document(
+            [{"name": each.name, "symptom": each.symptom} for each in DRILLS.values()]
+        )
+    else:
+        for each in DRILLS.values():
+            output.say(f"{each.name:<18}{each.symptom}")

@@ -1,0 +1,29 @@
+"""`doctor`: is a target fit to be operated?"""
+
+from __future__ import annotations
+
+from opsnb.cli import output
+from opsnb.cli.application import Json, TargetOption, app
+from opsnb.cli.context import config_in_force
+
+
+@app.command()
+def doctor(target: TargetOption = None, as_json: Json = False) -> int:
+    """Check whether a target is reachable, complete and safe to operate."""
+    config = config_in_force()
+    chosen = config.target(target or config.only)
+    # Imported only now: the drivers take longer to import than --help may take.
+    from opsnb.doctor import examine, report
+    from opsnb.model import worst
+
+    diagnoses = examine(chosen, config)
+    if as_json:
+        output.json_document(
+            [
+                {**each.finding.model_dump(mode="json"), "tried": each.tried, "fix": each.fix}
+                for each in diagnoses
+            ]
+        )
+    else:
+        output.render(report(diagnoses))
+    return worst(each.finding.status for each in diagnoses).exit_code

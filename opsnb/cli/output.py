@@ -1,0 +1,87 @@
+"""What the command line writes: answers to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from opsnb import terminal
+from opsnb.errors import OpsnbError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from opsnb.model import RunResult, Table
+    from opsnb.records import Store
+    from opsnb.target import Config
+
+
+def say(text: str) -> None:
+    """Print an answer."""
+    with _reader_may_leave():
+        typer.echo(terminal.visible(text))
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Bear a reader, such as `head`, that has seen enough: the exit code stays the run's."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def render(renderable: RenderableType) -> None:
+    """Print for a person: colour on a terminal, plain words elsewhere."""
+    with _reader_may_leave():
+        terminal.console().print(renderable)
+
+
+def json_document(value: Any) -> None:
+    """Print an answer for programs."""
+    say(json.dumps(value, indent=2))
+
+
+def note(text: str) -> None:
+    """Print on stderr: how long work is going, or what went wrong."""
+    typer.echo(terminal.visible(text), err=True)
+
+
+@contextmanager
+def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Yield what tells a sentence on stderr, and what shows below, on a terminal, how it goes."""
+    if not sys.stderr.isatty():
+        yield note, lambda _: None
+        return
+    console = terminal.console(stderr=True, markup=False)
+    with console.status("") as status:
+        yield console.print, status.update
+
+
+def record(store: Store, result: RunResult) -> None:
+    """Print a run; without the tables that it shows when its notebook cannot be read any more."""
+    from opsnb.records import show as views
+    from opsnb.records import tables
+
+    shown: list[Table] = []
+    with suppress(OpsnbError):
+        shown = tables(store.notebook(result.run_id))
+    render(views.record(result, store.folder(result.run_id), shown))
+
+
+def run_result(result: RunResult, config: Config, as_json: bool) -> int:
+    """Print what came of a run and return its exit code."""
+    if as_json:
+        say(result.model_dump_json(indent=2))
+    else:
+        from opsnb.records import Store
+
+        record(Store(config.store), result)
+    return result.exit_code

@@ -1,0 +1,177 @@
+"""`run`: one runbook, headless, on one target or several."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from signal import Signals
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from opsnb import catalog, interrupts, terminal
+from opsnb.cli import output
+from opsnb.cli.application import Json, ParameterOptions, TargetOptions, app
+from opsnb.cli.context import config_in_force, given_parameters
+from opsnb.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from opsnb.headless.fleet import State
+    from opsnb.headless.run import Order
+    from opsnb.model import RunResult
+    from opsnb.target import Config
+
+
+@app.command()
+def run(
+    runbook: Annotated[str | None, typer.Argument(help="Its id, as `opsnb list` has it.")] = None,
+    target: TargetOptions = None,
+    parameter: ParameterOptions = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do what the runbook plans; without it, plan only.")
+    ] = False,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TARGET", help="The name of a protected target, typed; repeatable."),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=1, help="Stop the whole run after this time."),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Wait so long for a target that is locked."),
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Start a stock kernel, not a preloaded one.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many targets at a time; by default 2 a processor."),
+    ] = None,
+    failed_of: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Only the targets that failed in that run."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Continue that run, repeating nothing it had applied."),
+    ] = None,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Continue though the runbook has changed.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Run a runbook headless and keep its record; the exit code tells the worst finding."""
+    if resume is not None:
+        if target or parameter or apply or confirm or failed_of:
+            raise UsageError(
+                "--resume takes target and parameters from the run that it continues; leave -t, "
+                "-p, --apply, --confirm and --failed-of out."
+            )
+        return _resume(resume, runbook, allow_changed, timeout, wait, cold, as_json)
+    if runbook is None:
+        raise UsageError("Say which runbook; see them with: opsnb list")
+    info = catalog.runbook(runbook)
+    given = given_parameters(info, parameter or (), target or (), apply, confirm or ())
+    info.check(given)  # what is unusable is refused before anything else is looked at
+    config = config_in_force()
+    names = config.matching(target or ())
+    summary = None
+    if failed_of is not None:
+        if target:
+            raise UsageError("--failed-of says which targets to run; leave -t out.")
+        from opsnb.headless import fleet
+        from opsnb.records import Store
+
+        summary = fleet.summary(Store(config.store), failed_of)
+        names = fleet.failed(summary)
+        given = {"target": names[0]} | fleet.parameters(summary, info, given)
+    values = info.validate(given)
+    values["target"] = values.get("target") or config.only
+    several = summary is not None or names != (target or [])[:1]
+    from opsnb.target import stand_in
+
+    chosen = stand_in(target or names) if several else config.target(values["target"])
+    with interrupts.noted() as stopped:
+        # Imported only now: a refused parameter must not wait for papermill.
+        from opsnb.headless.run import Order
+
+        order = Order(info, chosen, values, timeout, resumes=summary, cold=cold, wait_s=wait)
+        if several:
+            result = _run_several(order, names, config, stopped, confirm or (), jobs)
+        else:
+            from opsnb.headless.run import run as run_one
+
+            if sys.stderr.isatty():
+                output.note(f"Running {info.id} on {chosen.name} ...")
+            result = run_one(order, config, stopped)
+    return output.run_result(result, config, as_json)
+
+
+def _resume(
+    run_id: str,
+    runbook: str | None,
+    allow_changed: bool,
+    timeout: float | None,
+    wait: float | None,
+    cold: bool,
+    as_json: bool,
+) -> int:
+    config = config_in_force()
+    with interrupts.noted() as stopped:
+        from dataclasses import replace
+
+        from opsnb.headless import resume
+        from opsnb.headless.run import run as run_one
+
+        order = resume.order(run_id, config, runbook=runbook, allow_changed=allow_changed)
+        order = replace(order, timeout_s=timeout, wait_s=wait, cold=cold)
+        if sys.stderr.isatty() and order.resumes:
+            output.note(f"Continuing {order.resumes.run_id} ...")
+        result = run_one(order, config, stopped)
+    return output.run_result(result, config, as_json)
+
+
+def _run_several(
+    order: Order,
+    targets: Sequence[str],
+    config: Config,
+    stopped: Sequence[Signals],
+    confirmed: Sequence[str],
+    jobs: int | None,
+) -> RunResult:
+    from opsnb.headless import fleet
+
+    with _live() as progress:
+        return fleet.run(
+            order, targets, config, stopped, confirmed=confirmed, jobs=jobs, progress=progress
+        )
+
+
+@contextmanager
+def _live() -> Iterator[Callable[[State], None]]:
+    """Yield what shows on a terminal how far a run of several targets is."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.live import Live
+
+    from opsnb.records import show as views
+
+    console = terminal.console(stderr=True)
+    told: list[State] = []
+
+    def view() -> RenderableType:
+        if not told:
+            return ""
+        state = told[-1]
+        return views.fleet_progress(
+            state.done, state.running, state.waiting, lines=console.height - 1
+        )
+
+    with Live(get_renderable=view, console=console, transient=True, redirect_stdout=False):
+        yield told.append

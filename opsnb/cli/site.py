@@ -1,0 +1,33 @@
+"""`site`: runbooks and records as pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opsnb.cli import output
+from opsnb.cli.application import app, site_app
+from opsnb.cli.context import config_in_force
+
+
+@site_app.command("build")
+def build_site(
+    out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
+) -> None:
+    """Build the site from runbooks and records."""
+    from opsnb import site
+
+    output.say(f"The site is at {site.build(config_in_force(), out, output.note, app=app)}")
+
+
+@site_app.command("serve")
+def serve_site(
+    out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 8000,
+) -> None:
+    """Build the site and serve it on loopback."""
+    from opsnb import site
+
+    site.serve(config_in_force(), out, port, output.say, app=app)
