@@ -1,10 +1,11 @@
-"""Who holds a lock or writes a record: a process, known again though its pid is used anew."""
+"""The process that holds a lock or writes a record, recognised even after its pid was reused."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Self
 
@@ -21,49 +22,63 @@ def operator() -> str:
 
 
 class Holder(BaseModel):
-    """A process on a machine. What it started as tells it from a later one with the same pid."""
+    """A process: its pid, the PID namespace in which that pid counts, and when it started."""
 
     model_config = ConfigDict(frozen=True)
 
     host: str
+    namespace: str = ""
+    """The machine's boot and the PID namespace; empty where they cannot be read.
+
+    Containers may share a host name, and each has a pid 1. A host name alone identifies nothing.
+    """
     pid: int
     began: str
-    """A moment on the machine's own monotonic clock, so that setting the time changes nothing."""
+    """Ticks of the machine's own monotonic clock, so that setting the time changes nothing."""
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Return the holder that is the running process `pid` of this machine."""
-        return cls(host=socket.gethostname(), pid=pid, began=_began(pid))
+        """Return the holder that is the running process `pid` of this PID namespace."""
+        return cls(
+            host=socket.gethostname(), namespace=_namespace(), pid=pid, began=started(pid) or ""
+        )
 
     @property
     def is_here(self) -> bool:
-        """Whether it ran on this machine, so that `is_alive` can tell."""
-        return self.host == socket.gethostname()
+        """Whether its process would be seen from here, so that `is_alive` is certain."""
+        return bool(self.namespace) and self.namespace == _namespace() and not self._is_hidden
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process still runs; True for one of another machine: nobody here can know."""
-        return not self.is_here or (bool(self.began) and self.began == _began(self.pid))
+        """Whether the process still runs; True where that cannot be seen from here."""
+        return not self.is_here or (bool(self.began) and self.began == started(self.pid))
+
+    @property
+    def _is_hidden(self) -> bool:
+        """Whether the process exists, but this user may not see it (/proc with hidepid)."""
+        return started(self.pid) is None
 
 
-def _began(pid: int) -> str:
-    """Return when the process began: ticks since boot where the system tells them; empty if gone.
+def started(pid: int) -> str | None:
+    """Return when the process began; empty when it is gone, None when that cannot be seen.
 
     A zombie is gone: it holds nothing any more.
     """
+    if not sys.platform.startswith("linux"):
+        try:
+            return str(psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return ""
+        except psutil.Error:
+            return None
     try:
         # The name before the last bracket may hold blanks.
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state in "ZX" else f"{_boot()}/{fields[18]}"
     except ProcessLookupError:
         return ""
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    try:
-        return str(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return ""
+    except OSError:
+        return None if psutil.pid_exists(pid) else ""
+    return "" if state in "ZX" else f"{_boot()}/{fields[18]}"
 
 
 def _boot() -> str:
@@ -71,3 +86,20 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+
+
+def _namespace() -> str:
+    """Return what tells the process table of this process from every other one.
+
+    Two running PID namespaces of one machine never have the same number, and every boot has an id
+    of its own. Empty where one of the two is missing, or where /proc is that of another namespace.
+    """
+    if not sys.platform.startswith("linux"):
+        return f"{socket.gethostname()}/{psutil.boot_time():.0f}"
+    try:
+        is_ours = str(Path("/proc/self").readlink()) == str(os.getpid())
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""
+    boot = _boot()
+    return f"{boot}/{namespace}" if boot and is_ours else ""

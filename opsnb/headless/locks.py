@@ -4,9 +4,11 @@ A lock is a file in the record store, which everybody who runs runbooks on the t
 is created exclusively, so one run gets it, and says who that is. Whether the holder lives is
 judged in two ways, neither of which trusts a clock that somebody may set:
 
-- on this machine by its processes: when the runner and its kernels are gone the lock is free;
-- of another machine by its renewal: the holder rewrites the file every few seconds. A lock that
-  looks old is watched for longer than that, and is free when it does not change.
+- in one PID namespace of one boot by its processes: when the runner and its kernels are gone the
+  lock is free;
+- everywhere else, in another container or on another machine, by its renewal: the holder rewrites
+  the file every few seconds, and gives up when it could not for `LEASE_S`. Who wants the lock
+  watches it for longer than that, and takes it when it does not change.
 """
 
 from __future__ import annotations
@@ -27,9 +29,8 @@ from opsnb.model import RunResult, now
 from opsnb.records import Store
 
 RENEW_S = 5.0
-LEASE_S = 30.0
-"""A lock of another machine that is older than this is watched; one that was not renewed for so
-long, as the store could not be written, is lost."""
+LEASE_S = 20.0
+"""A lock that its holder could not renew for so long is lost."""
 _POLL_S = 0.5
 
 
@@ -44,20 +45,39 @@ class _Content(BaseModel):
     holders: list[Holder]
     renewed: datetime
     renewals: int = 0
+    limit_s: float | None = None
+    """How long the run may take at most."""
+    by_hand: bool = False
+    """Whether it is open in JupyterLab."""
+    idle_since: datetime | None = None
+    """When the last cell of one that is open ended; None while one is at work."""
 
-    def told(self, target: str) -> str:
-        """Return the sentence for who is refused."""
+    def refusal(self, target: str) -> str:
+        """Return the sentences for who is refused."""
+        pid = self.holders[0].pid if self.holders else 0
+        limit = f", for at most {_span(self.limit_s)}" if self.limit_s else ""
+        idle = f", idle since {self.idle_since:%H:%M} UTC" if self.idle_since else ""
+        if self.by_hand:
+            how = f"has {self.runbook} open in JupyterLab with apply = True"
+            end = "save apply = False in that notebook, or shut its kernel down"
+        else:
+            how = f"runs {self.runbook}"
+            end = f"press Ctrl-C where it runs, or type there: kill -INT {pid}"
         return (
-            f"Target {target} is locked: {self.operator} runs {self.runbook} on it, from "
-            f"{self.host}, since {self.since:%F %H:%M} UTC (run {self.run_id}). "
-            "Wait for its end with --wait SECONDS, or plan only, without --apply."
+            f"Target {target} is locked: {self.operator} {how} on {self.host}, "
+            f"since {self.since:%F %H:%M} UTC{idle}{limit} (run {self.run_id}). "
+            f"To end it, {end}. To wait for it, add --wait SECONDS. "
+            "For the plan alone, leave out --apply."
         )
 
 
 class Lock:
     """The lock of a target while it is held."""
 
-    def __init__(self, store: Store, target: str, run: RunResult) -> None:
+    def __init__(
+        self, store: Store, target: str, run: RunResult, *, limit_s: float | None = None
+    ) -> None:
+        """`limit_s` is how long `run` may take at most, for those that wait."""
         self._store = store
         self._target = target
         self._name = f".locks/{target}.json"
@@ -66,27 +86,33 @@ class Lock:
             since=run.started,
             holders=[Holder.of(getpid())],
             renewed=now(),
+            limit_s=limit_s,
+            by_hand=run.open,
         )
         self._turn = threading.Lock()
         self._released = threading.Event()
-        self.lost = False
+        self._taken = False
+        self._renewed = _clock()
+
+    @property
+    def lost(self) -> bool:
         """True when the run must stop: somebody else holds the lock, or nobody can know."""
+        return self._taken or _clock() - self._renewed > LEASE_S
 
     def take(self, wait_s: float, stopped: Sequence[signal.Signals]) -> None:
         """Take the lock. Raises Locked when somebody holds it still after `wait_s` seconds."""
         ends = time.monotonic() + wait_s
-        while not self._store.create_file(self._name, self._text()):
+        while not self._take_free():
             held = self._store.read_file(self._name)
             if held is None:
                 continue
-            if self._is_abandoned(held, stopped):
-                self._store.remove_file(self._name, held)
-            elif stopped:
+            if self._is_abandoned(held, stopped) and self._take_over(held):
+                break
+            if stopped:
                 raise Interrupted("Interrupted while waiting for the lock; nothing was started.")
-            elif time.monotonic() >= ends:
+            if time.monotonic() >= ends:
                 raise Locked(self._refusal(held))
-            else:
-                time.sleep(_POLL_S)
+            time.sleep(_POLL_S)
         threading.Thread(target=self._keep_renewing, daemon=True).start()
 
     def add_holder(self, pid: int) -> None:
@@ -95,82 +121,101 @@ class Lock:
             self._content.holders.append(Holder.of(pid))
         self._renew()
 
+    def note_idle(self, since: datetime | None) -> None:
+        """Say to others since when nothing is at work; None when something is."""
+        self._content.idle_since = since
+
     def release(self) -> None:
-        """Let the lock go, unless somebody else has it."""
+        """Release the lock, unless somebody else has it."""
         self._released.set()
         with self._turn, suppress(OpsnbError):  # it frees itself when this process is gone
-            if self._is_mine():
-                self._store.remove_file(self._name, self._text())
+            self._store.exchange_file(self._name, self._is_mine, None)
+
+    def _take_free(self) -> bool:
+        self._renewed, self._content.renewed = _clock(), now()
+        return self._store.create_file(self._name, self._text())
+
+    def _take_over(self, held: str) -> bool:
+        self._renewed, self._content.renewed = _clock(), now()
+        return self._store.exchange_file(self._name, held.__eq__, self._text())
 
     def _text(self) -> str:
         return self._content.model_dump_json()
 
-    def _is_mine(self) -> bool:
-        held = _parsed(self._store.read_file(self._name))
-        return held is not None and held.run_id == self._content.run_id
+    def _is_mine(self, held: str) -> bool:
+        content = _parsed(held)
+        return content is not None and content.run_id == self._content.run_id
 
     def _refusal(self, held: str) -> str:
         content = _parsed(held)
         if content:
-            return content.told(self._target)
+            return content.refusal(self._target)
         return (
             f"Target {self._target} is locked by a file that cannot be read, "
-            f"{self._name} in {self._store.url}. Look who runs something on it, then remove it."
+            f"{self._name} in {self._store.url}. If nobody runs anything on it, remove that file."
         )
 
     def _is_abandoned(self, held: str, stopped: Sequence[signal.Signals]) -> bool:
         content = _parsed(held)
         if content and all(holder.is_here for holder in content.holders):
             return not any(holder.is_alive for holder in content.holders)
-        # Also one from the future: the other clock may be wrong, or this one.
+        # That looks fresh, so it is not worth the wait. A clock that is wrong costs time only.
         if content and abs((now() - content.renewed).total_seconds()) < LEASE_S:
             return False
         return self._stays_the_same(held, stopped)
 
     def _stays_the_same(self, held: str, stopped: Sequence[signal.Signals]) -> bool:
-        """Watch a lock for longer than its holder would leave it as it is."""
-        ends = time.monotonic() + 2.5 * RENEW_S
-        while time.monotonic() < ends and not stopped:
+        """Watch a lock for longer than its holder goes on without renewing it."""
+        ends = _clock() + LEASE_S + RENEW_S
+        while _clock() < ends and not stopped:
             if self._store.read_file(self._name) != held:
                 return False
             time.sleep(_POLL_S)
         return not stopped
 
     def _keep_renewing(self) -> None:
-        renewed = time.monotonic()
         while not self._released.wait(RENEW_S) and not self.lost:
             with suppress(OpsnbError):
                 self._renew()
-                renewed = time.monotonic()
-            self.lost = self.lost or time.monotonic() - renewed > LEASE_S
 
     def _renew(self) -> None:
         with self._turn:
             if self._released.is_set():
                 return
-            if not self._is_mine():
-                self.lost = True
-                return
+            began = _clock()  # what takes long counts from its beginning
             self._content.renewed = now()
             self._content.renewals += 1
-            self._store.replace_file(self._name, self._text())
+            if self._store.exchange_file(self._name, self._is_mine, self._text()):
+                self._renewed = began
+            else:
+                self._taken = True
+
+
+def _clock() -> float:
+    """Return seconds that nobody can set, and that pass also while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 @contextmanager
-def held(
+def held(  # noqa: PLR0913 - who holds it, and how long others wait
     store: Store,
     target: str,
     run: RunResult,
     *,
     wait_s: float | None = None,
     stopped: Sequence[signal.Signals] = (),
+    limit_s: float | None = None,
 ) -> Iterator[Lock]:
-    """Hold the lock of `target` for `run`.
+    """Hold the lock of `target` for `run`, which may take `limit_s` seconds at most.
 
     Raises Locked when another run holds it still after `wait_s` seconds, Interrupted when a signal
     turns up in `stopped` meanwhile, RunBroke when the store fails.
     """
-    lock = Lock(store, target, run)
+    lock = Lock(store, target, run, limit_s=limit_s)
     lock.take(wait_s or 0, stopped)
     try:
         yield lock

@@ -14,10 +14,9 @@ import re
 import secrets
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count, groupby
 from pathlib import Path
@@ -30,6 +29,7 @@ from pydantic import ValidationError
 
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
+from opsnb.records.claims import claimed
 from opsnb.records.extract import METADATA_KEY, rebuild, stamp
 from opsnb.redaction import Redactor, safe_url
 
@@ -43,6 +43,9 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4,}")
 _IDENTITY = ("run_id", "runbook", "target", "parent", "fleet")
 _LONGEST_STREAM = 262_144  # characters; a page of more is slow to load and read by nobody
+_GUARD_S = 20.0  # how long a process that changes a small file may take
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_LINKED = 2
 _RECENT = 100  # how many run ids a mistyped one is compared with
 
 
@@ -206,18 +209,19 @@ class Store:
     def create_file(self, name: str, text: str) -> bool:
         """Make the file `name`, such as `.locks/x.json`; return False when there is one.
 
-        Of several who try at the same time one gets it. Raises RunBroke.
+        Of several that try at the same time one succeeds, on every store. Raises RunBroke.
         """
         path = f"{self._root}/{name}"
         with self._telling("written"):
-            try:
-                self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-                if self._folder:
-                    _create(Path(path), text.encode())
-                else:
-                    self._fs.pipe_file(path, text.encode(), mode="create")
-            except FileExistsError:
+            if self._folder:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                return _create(Path(path), text.encode())
+        # A driver may look first and write then, which is not exclusive: the guard is.
+        with self._guard(name):
+            if self.read_file(name) is not None:
                 return False
+            with self._telling("written"):
+                self._fs.pipe_file(path, text.encode())
         return True
 
     def read_file(self, name: str) -> str | None:
@@ -229,7 +233,7 @@ class Store:
                 return None
 
     def replace_file(self, name: str, text: str) -> None:
-        """Write the file `name` anew. Raises RunBroke."""
+        """Write the file `name` again. Raises RunBroke."""
         path = f"{self._root}/{name}"
         with self._telling("written"):
             if self._folder:
@@ -237,18 +241,34 @@ class Store:
             else:
                 self._fs.pipe_file(path, text.encode())
 
-    def remove_file(self, name: str, text: str) -> None:
-        """Remove the file `name` if it holds `text` still. Raises RunBroke.
+    def exchange_file(self, name: str, is_it: Callable[[str], bool], text: str | None) -> bool:
+        """Write `text` into the file `name`, or remove it for None, if `is_it` accepts its content.
 
-        In a folder, of several who do so at the same time none removes what another has made
-        meanwhile. Elsewhere nothing can be compared and removed at a stroke.
+        Return whether it did. Nobody else changes the file in between. Raises RunBroke.
         """
-        path = f"{self._root}/{name}"
-        guard = FileLock(f"{path}.guard") if self._folder else nullcontext()
-        with self._telling("written"), guard:
-            if self.read_file(name) == text:
-                with suppress(FileNotFoundError):
-                    self._fs.rm_file(path)
+        with self._guard(name):
+            held = self.read_file(name)
+            if held is None or not is_it(held):
+                return False
+            if text is not None:
+                self.replace_file(name, text)
+            else:
+                with self._telling("written"), suppress(FileNotFoundError):
+                    self._fs.rm_file(f"{self._root}/{name}")
+        return True
+
+    @contextmanager
+    def _guard(self, name: str) -> Iterator[None]:
+        """Be the only one to change the file `name`, on every machine. Raises RunBroke."""
+        path = f"{self._root}/{name}.guard"
+        with self._telling("written"):
+            if self._folder:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                guard: AbstractContextManager[Any] = FileLock(path, timeout=_GUARD_S)
+            else:
+                guard = claimed(self._fs, path)
+            with guard:
+                yield
 
     # -- reading
 
@@ -417,23 +437,40 @@ def _rename(aside: Path, final: Path) -> None:
         raise
 
 
-def _create(path: Path, data: bytes) -> None:
-    """Make `path` with all that it holds at a stroke. Raises FileExistsError."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+def _create(path: Path, data: bytes) -> bool:
+    """Make `path` with all that it holds at a stroke; return False when there is one."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     _write(aside, data)
     try:
         os.link(aside, path)
+    except FileExistsError:
+        # NFS sends a request again when the answer is lost, and then finds the link that it made.
+        return aside.stat().st_nlink == _LINKED
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _create_open(path, data)
     finally:
         aside.unlink()
+    return True
+
+
+def _create_open(path: Path, data: bytes) -> bool:
+    """Make `path` where a file system knows no links: exclusive too, but seen half-written."""
+    try:
+        _write(path, data)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:
     """Write `files` anew, so that a reader sees each as it was or as it is, never a part."""
     folder.mkdir(parents=True, exist_ok=True)
-    asides = {name: folder / f".{name}.{os.getpid()}" for name in files}
+    # In two containers two writers may have the same pid.
+    asides = {name: folder / f".{name}.{secrets.token_hex(8)}" for name in files}
     try:
         for name, aside in asides.items():
-            aside.unlink(missing_ok=True)  # of a writer that was killed
             _write(aside, files[name])
         for name, aside in asides.items():
             aside.replace(folder / name)

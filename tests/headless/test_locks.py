@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,8 +22,9 @@ from opsnb.errors import Interrupted, Locked
 from opsnb.headless import locks
 from opsnb.headless.locks import held
 from opsnb.headless.run import Order, begin
+from opsnb.holder import Holder
 from opsnb.model import RunResult, now
-from opsnb.records import Store
+from opsnb.records import Store, claims
 from opsnb.target import Target, load_config
 from tests.headless import notebook
 from tests.headless.test_run import FINDING
@@ -38,6 +41,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "RENEW_S", 0.2)
+    monkeypatch.setattr(locks, "LEASE_S", 1.0)
     monkeypatch.setattr(locks, "_POLL_S", 0.02)
 
 
@@ -281,3 +285,118 @@ def test_a_run_that_loses_its_lock_is_interrupted(
         70,
         "The lock of the target was lost, so the run was interrupted.",
     )
+
+
+def a_lock(holder: dict[str, Any], renewed_s_ago: float = 0) -> str:
+    """Return what the lock of a run holds whose process is `holder`."""
+    content = {
+        "run_id": "20260101T000000Z-queues.pause-shop-0001",
+        "runbook": "queues/pause",
+        "operator": "on-call",
+        "host": holder["host"],
+        "since": now().isoformat(),
+        "holders": [holder],
+        "renewed": (now() - timedelta(seconds=renewed_s_ago)).isoformat(),
+    }
+    return json.dumps(content)
+
+
+def myself() -> dict[str, Any]:
+    return Holder.of(os.getpid()).model_dump()
+
+
+GONE: dict[str, dict[str, Any]] = {
+    "another process with this pid": {"began": "another boot/1"},
+    "a pid that nobody has": {"pid": 2**22 + 1},
+}
+ELSEWHERE = {
+    "another container": {"namespace": "this boot/pid:[1]"},
+    "an earlier boot": {"namespace": "an earlier boot/pid:[1]", "began": "an earlier boot/1"},
+    "unknown": {"namespace": ""},
+}
+
+
+@pytest.mark.parametrize("of", GONE)
+def test_a_process_of_this_namespace_that_is_gone_holds_nothing(
+    store: Store, tmp_path: Path, of: str
+) -> None:
+    store.create_file(NAME, a_lock(myself() | GONE[of]))
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("of", ELSEWHERE)
+def test_a_process_of_another_namespace_holds_it_until_it_is_not_renewed(
+    store: Store, tmp_path: Path, of: str
+) -> None:
+    store.create_file(NAME, a_lock(myself() | ELSEWHERE[of]))
+    with pytest.raises(Locked), held(store, "shop", a_run(tmp_path)):
+        pass
+    with held(store, "shop", a_run(tmp_path), wait_s=60):
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("left", ["", "{", "[" * 3000, "null", "\0\0"])
+def test_a_broken_lock_file_is_watched_then_taken(store: Store, tmp_path: Path, left: str) -> None:
+    store.create_file(NAME, left)
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+
+
+def test_a_refusal_says_how_long_it_may_take_and_how_to_end_it(
+    store: Store, tmp_path: Path
+) -> None:
+    first, second = a_run(tmp_path), a_run(tmp_path)
+    with (
+        held(store, "shop", first, limit_s=1800),
+        pytest.raises(Locked) as caught,
+        held(store, "shop", second),
+    ):
+        pass
+    assert "for at most 30 min" in str(caught.value)
+    assert f"kill -INT {os.getpid()}" in str(caught.value)
+
+
+def test_what_a_killed_process_left_of_a_change_delays_it_only_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "ABANDONED_AFTER_S", 0.5)
+    store = Store(f"memory:/{tmp_path}")
+    store.replace_file(f"{NAME}.guard/0000", "")
+    with held(store, "shop", a_run(tmp_path)):
+        pass
+    assert store.read_file(f"{NAME}.guard/0000") is None
+
+
+def test_without_hard_links_a_file_is_made_exclusively_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "link", link)
+    store = Store(str(tmp_path / "store"))
+    assert store.create_file(NAME, "mine")
+    assert not store.create_file(NAME, "another's")
+    assert store.read_file(NAME) == "mine"
+
+
+def test_of_many_threads_one_makes_a_file_on_a_store_without_exclusive_creation(
+    tmp_path: Path,
+) -> None:
+    store = Store(f"memory:/{tmp_path}")
+    start = threading.Barrier(8)
+    made: list[bool] = []
+
+    def make(number: int) -> None:
+        start.wait()
+        made.append(store.create_file(NAME, str(number)))
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [False] * 7 + [True]

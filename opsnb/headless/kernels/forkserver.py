@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from opsnb.errors import RunBroke
-from opsnb.holder import Holder
+from opsnb.holder import started
 
 # What Python and the dynamic linker need; nothing else of the environment is the process's to know.
 _ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
@@ -51,13 +51,13 @@ class KernelProcess:
         self.pid = pid
         self._line = line
         self._child = child
-        self._holder = Holder.of(pid)
+        self._started = started(pid)
 
     def poll(self) -> int | None:
         """Return None while the process runs."""
         if self._child:
             return self._child.poll()
-        return None if self._holder.is_alive else 0
+        return None if self._started and self._started == started(self.pid) else 0
 
     def wait(self) -> int:
         """Let the line go. To be called when `poll` says that the process has ended."""
