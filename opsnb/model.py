@@ -327,6 +327,10 @@ class RunResult(BaseModel):
     exit_code: int
     error: str | None = None
     """Why the run broke, in one sentence; None when it ran to its end."""
+    kept_late: str = ""
+    """Why the record was written only after the run; empty when it was written as it ended."""
+    location: str = Field(default="", exclude=True)
+    """Where the record waits, as the store could not be written; no part of the record itself."""
     findings: list[Finding] = Field(default_factory=list)
     actions: list[ActionRecord] = Field(default_factory=list)
     started: datetime

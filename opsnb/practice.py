@@ -23,10 +23,11 @@ from opsnb.drills import Drill
 from opsnb.errors import DemoError, Locked, OpsnbError
 from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
 from opsnb.headless.kernels.forkserver import ForkServer
-from opsnb.headless.run import Order, begin, fork_server, keep, source_of
+from opsnb.headless.run import Order, begin, fork_server, source_of
 from opsnb.model import Finding, Row, RunResult, Status, now, worst
 from opsnb.records import Stage, Store, findings, going_on, new_run_id, reap
 from opsnb.records.show import worst_sentence
+from opsnb.records.spool import keep
 from opsnb.records.written import notebook
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.systems.queues.words import span
@@ -184,24 +185,25 @@ class _Drill:
     def hold(self) -> RunResult:
         """Inject the fault, wait, take it back, and keep the record."""
         opening = self._opening()
-        stage = Stage.open(self.store, opening, self._notebook([]))
+        redactor = Redactor(self.watch.order.target.secrets | environment_secrets())
+        stage = Stage.open(self.store, opening, self._notebook([]), redactor)
         try:
             outcome = self._work()
-            told = [self._finding(outcome), *outcome.wrong]
-            result = opening.model_copy(
-                update={
-                    "status": worst(finding.status for finding in told),
-                    "exit_code": outcome.exit_code,
-                    "error": outcome.error,
-                    "findings": told,
-                    "finished": outcome.ended,
-                    "seconds": (outcome.ended - opening.started).total_seconds(),
-                }
-            )
-            redactor = Redactor(self.watch.order.target.secrets | environment_secrets())
-            return keep(self.store, result, self._notebook(told), redactor)
-        finally:
+        except OpsnbError:  # nothing is broken, so there is nothing to remember
             stage.close()
+            raise
+        told = [self._finding(outcome), *outcome.wrong]
+        result = opening.model_copy(
+            update={
+                "status": worst(finding.status for finding in told),
+                "exit_code": outcome.exit_code,
+                "error": outcome.error,
+                "findings": told,
+                "finished": outcome.ended,
+                "seconds": (outcome.ended - opening.started).total_seconds(),
+            }
+        )
+        return keep(self.store, stage, result, self._notebook(told), redactor)
 
     def _opening(self) -> RunResult:
         begun = begin(self.watch.order, source_of(self.watch.order.runbook))

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import BaseModel, Field, PrivateAttr, StrictBool, ValidationError, model_validator
 
+from opsnb import private_files
 from opsnb.errors import ConfigError, UnknownTarget, UsageError, did_you_mean
 from opsnb.model import Threshold
 from opsnb.redaction import safe_url, url_secrets
@@ -412,6 +413,19 @@ def state_home() -> Path:
     """Return the folder for what opsnb keeps on this machine besides records."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return at_home(state) / "opsnb"
+
+
+def state_folder(name: str) -> Path:
+    """Make the folder `name` in the state folder and return it; both are this user's alone.
+
+    Raises OSError when it cannot be made.
+    """
+    home = state_home()
+    home.mkdir(mode=private_files.FOLDER, parents=True, exist_ok=True)
+    # Started by root, the demo's PostgreSQL runs as another user, who passes through.
+    passes = os.geteuid() == 0 and (home / "demo").exists()
+    private_files.close(home, 0o066 if passes else 0o077)
+    return private_files.folder(home / name)
 
 
 def find_config(start: Path | None = None) -> Path | None:

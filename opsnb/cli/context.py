@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opsnb import catalog
+from opsnb.cli import output
 from opsnb.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -21,11 +22,15 @@ def config_in_force() -> Config:
 
 
 def store_in_force() -> Store:
-    """Return the record store in force, with the records of runs that were killed meanwhile."""
-    from opsnb.records import Store, reap
+    """Return the record store in force, with the records of runs that were killed meanwhile.
+
+    What still waits for it, as it cannot be written, is told on stderr.
+    """
+    from opsnb.records import Store, spool
 
     store = Store(config_in_force().store)
-    reap(store)
+    for run_id, why in spool.recover(store).waiting.items():
+        output.note(f"opsnb: The record of {run_id} is not in the store yet. {why}")
     return store
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from opsnb import terminal
-from opsnb.errors import OpsnbError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,11 +29,11 @@ def say(text: str) -> None:
 
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """Bear a reader, such as `head`, that has seen enough: the exit code stays the run's."""
+    """Ignore a closed pipe, a terminal that is gone, a full disk: the exit code stays the run's."""
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -51,7 +50,8 @@ def json_document(value: Any) -> None:
 
 def note(text: str) -> None:
     """Print on stderr: how long work is going, or what went wrong."""
-    typer.echo(terminal.visible(text), err=True)
+    with suppress(OSError):  # the terminal may be gone
+        typer.echo(terminal.visible(text), err=True)
 
 
 @contextmanager
@@ -68,12 +68,17 @@ def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
 def record(store: Store, result: RunResult) -> None:
     """Print a run; without the tables that it shows when its notebook cannot be read any more."""
     from opsnb.records import show as views
-    from opsnb.records import tables
+    from opsnb.records import spool, tables
 
     shown: list[Table] = []
-    with suppress(OpsnbError):
-        shown = tables(store.notebook(result.run_id))
-    render(views.record(result, store.folder(result.run_id), shown))
+    location = result.location
+    with suppress(Exception):  # whatever is wrong with the store, what was done is shown
+        if store.has(result.run_id):
+            location = store.folder(result.run_id)
+            shown = tables(store.notebook(result.run_id))
+        elif notebook := spool.notebook(result):
+            shown = tables(notebook)
+    render(views.record(result, location, shown))
 
 
 def run_result(result: RunResult, config: Config, as_json: bool) -> int:

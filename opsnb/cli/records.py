@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opsnb.cli import output
 from opsnb.cli.application import Json, TargetOption, records_app
-from opsnb.cli.context import store_in_force
+from opsnb.cli.context import config_in_force, store_in_force
+
+if TYPE_CHECKING:
+    from opsnb.model import RunResult
+    from opsnb.records import Store
+
+RECOVER_WITHIN_S = 60.0
+"""How long to wait for another process that recovers records."""
 
 
 @records_app.command("list")
@@ -40,11 +47,45 @@ def show_record(
     from opsnb.records import show as views
 
     store = store_in_force()
-    result = store.result(run_id)
+    result = _result(store, run_id)
     if as_json:
-        output.say(views.result_as_json(result, store.folder(result.run_id)))
+        location = result.location or store.folder(result.run_id)
+        output.say(views.result_as_json(result, location))
     else:
         output.record(store, result)
+
+
+def _result(store: Store, run_id: str) -> RunResult:
+    """Return a result from the store, or that of a run whose record still waits for it."""
+    from opsnb.records import spool
+
+    for waiting in spool.waiting(store):
+        if run_id and (waiting.run_id.startswith(run_id) or waiting.run_id.endswith(run_id)):
+            return waiting
+    return store.result(run_id)
+
+
+@records_app.command("recover")
+def recover_records() -> int:
+    """Write the records that could not be written as their runs ended, or that kills left."""
+    from opsnb.errors import RunBroke
+    from opsnb.records import Store, spool
+
+    store = Store(config_in_force().store)
+    recovery = spool.recover(store, wait_s=RECOVER_WITHIN_S)
+    for run_id in recovery.made:
+        output.say(f"Recovered: {run_id}")
+    for run_id, why in recovery.waiting.items():
+        output.note(f"opsnb: {run_id} still waits in {spool.folder()}. {why}")
+    for elsewhere, count in spool.of_other_stores(store).items():
+        noun = "record waits" if count == 1 else "records wait"
+        output.note(
+            f"opsnb: {count} {noun} for another store: set OPSNB_RECORDS to {elsewhere}, then run "
+            "opsnb records recover again."
+        )
+    if not (recovery.made or recovery.waiting):
+        output.say("No record waits to be recovered.")
+    return RunBroke.exit_code if recovery.waiting else 0
 
 
 @records_app.command("reindex")

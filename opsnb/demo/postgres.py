@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from opsnb.demo.home import (
 )
 from opsnb.demo.programs import program
 from opsnb.errors import DemoError
+from opsnb.target import state_home
 
 START_LIMIT_S = 60.0
 STOP_GRACE_S = 8.0
@@ -99,6 +101,7 @@ class Postgres:
         if not port_is_free(self.port):
             self.settings.postgres_port = free_port()
             self.settings.save(self.home)
+        self._let_through()
         processes.start_detached(
             [postgres_program("postgres"), "-D", self.data, *self._options()],
             log=self.log,
@@ -110,6 +113,12 @@ class Postgres:
             raise DemoError(
                 f"PostgreSQL did not start; the cause is in {self.log}:{tail(self.log)}"
             )
+
+    def _let_through(self) -> None:
+        """Let the account of the server pass through opsnb's own folder, which it cannot list."""
+        state = state_home()
+        if _account() and self.data.is_relative_to(state):
+            state.chmod(stat.S_IMODE(state.stat().st_mode) | 0o011)
 
     def stop(self) -> None:
         """End every process of the server; data that was committed is kept."""
@@ -152,6 +161,7 @@ class Postgres:
         # What an interrupted start left is worth nothing.
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
+        self._let_through()
         password = self.home.postgres / "password"
         write_private(password, self.settings.postgres_password)
         if account := _account():

@@ -17,12 +17,13 @@ from typing import Any
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
 from opsnb.headless.kernels.forkserver import ForkServer
-from opsnb.headless.run import Order, begin, fork_server, keep, source_of
+from opsnb.headless.run import Order, begin, fork_server, source_of
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, findings, reap
 from opsnb.records.members import Member, members, notebook, worst_exit_code
 from opsnb.records.show import worst_sentence
+from opsnb.records.spool import keep
 from opsnb.redaction import MASK, Redactor, environment_secrets
 from opsnb.target import Config
 
@@ -114,18 +115,15 @@ def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
     secrets = (each.target.secrets for each in orders.values() if isinstance(each, Order))
     redactor = Redactor(environment_secrets().union(*secrets))
     begun = _begin(order, redactor)
-    stage = Stage.open(store, begun, notebook(begun, []))
+    stage = Stage.open(store, begun, notebook(begun, []), redactor)
     state = State(len(orders))
-    try:
-        with fork_server(order, server, once=False) as kernels:
-            crew = _Crew(begun.run_id, config, stopped, kernels, redactor, state)
+    with fork_server(order, server, once=False) as kernels:
+        crew = _Crew(begun.run_id, config, stopped, kernels, redactor, state)
+        progress(state)
+        for _ in crew.run(orders, jobs or _jobs()):
+            stage.save(notebook(begun, state.done), redactor)
             progress(state)
-            for _ in crew.run(orders, jobs or _jobs()):
-                stage.save(notebook(begun, state.done))
-                progress(state)
-        return _summary(begun, state.done, stopped, store)
-    finally:
-        stage.close()
+    return _summary(begun, state.done, stopped, store, stage)
 
 
 def _begin(order: Order, redactor: Redactor) -> RunResult:
@@ -242,7 +240,11 @@ def _member(result: RunResult) -> Member:
 
 
 def _summary(
-    begun: RunResult, found: Sequence[Member], stopped: Sequence[signal.Signals], store: Store
+    begun: RunResult,
+    found: Sequence[Member],
+    stopped: Sequence[signal.Signals],
+    store: Store,
+    stage: Stage,
 ) -> RunResult:
     """Keep the summary of what was `found`, and return it."""
     executed = notebook(begun, found)
@@ -258,7 +260,7 @@ def _summary(
         }
     )
     # What the members' records tell is free of their targets' secrets already.
-    return keep(store, result, executed, Redactor(environment_secrets()))
+    return keep(store, stage, result, executed, Redactor(environment_secrets()))
 
 
 def _interruption(found: Sequence[Member], stopped: Sequence[signal.Signals]) -> str | None:

@@ -14,7 +14,7 @@ from opsnb.errors import UsageError
 from opsnb.headless.run import Order
 from opsnb.journal import same_action
 from opsnb.model import ActionRecord, ActionState, RunResult
-from opsnb.records import Store, is_going_on, reap
+from opsnb.records import Store, is_going_on, reap, spool
 from opsnb.redaction import MASK
 from opsnb.target import Config
 
@@ -73,6 +73,12 @@ def _result(store: Store, run_id: str) -> RunResult:
     try:
         return store.result(run_id)
     except UsageError:
+        for waits in spool.waiting(store):
+            if run_id and (waits.run_id.startswith(run_id) or waits.run_id.endswith(run_id)):
+                raise UsageError(
+                    f"The record of {waits.run_id} waits in {waits.location}. {waits.kept_late} "
+                    "Then run: opsnb records recover"
+                ) from None
         if is_going_on(run_id):
             raise UsageError(
                 f"Run {run_id} is going on: its kernel still works, or ends in order; wait for its "

@@ -7,7 +7,6 @@ import json
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 import opsnb
 from opsnb.catalog import RunbookInfo
-from opsnb.errors import ConfigError, RunBroke
+from opsnb.errors import ConfigError
 from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
@@ -28,6 +27,7 @@ from opsnb.holder import operator
 from opsnb.journal import JOURNAL, RESUME
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
+from opsnb.records.spool import keep
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, Target
 
@@ -72,8 +72,8 @@ def run(
     The run ends early when a signal turns up in `stopped`. `server` is for several runs; without
     one, the kernel's process begins to import while this one still does.
     Raises ConfigError, before anything is started, when the record cannot be kept; Locked when
-    another run acts on the target. When the record cannot be kept in the end, the executed
-    notebook is left behind, and the result's error says where.
+    another run acts on the target. When the store fails in the end, the record waits in the
+    spool, and the result's error says so.
     """
     store = Store(config.store)
     store.demand_writable()
@@ -144,14 +144,11 @@ class _Run:
         notebook = json.loads(self.source)
         # What a killed run is told by must be as free of secrets as any record.
         opening = RunResult.model_validate(redactor.tree(self.opening.model_dump(mode="json")))
-        stage = Stage.open(self.store, opening, redactor.tree(notebook))
-        try:
-            execution = self._execute(stage, redactor, notebook, server)
-            complete(execution.notebook, stage.journal)
-            result = end(self.opening, execution)
-            return keep(self.store, result, execution.notebook, redactor)
-        finally:
-            stage.close()
+        stage = Stage.open(self.store, opening, notebook, redactor)
+        execution = self._execute(stage, redactor, notebook, server)
+        complete(execution.notebook, stage.journal)
+        result = end(self.opening, execution)
+        return keep(self.store, stage, result, execution.notebook, redactor)
 
     def _execute(
         self,
@@ -170,7 +167,7 @@ class _Run:
                 self.lock.add_holder(pid)
 
         progress = Progress(
-            kernel_started=kernel_started, saved=lambda saved: stage.save(redactor.tree(saved))
+            kernel_started=kernel_started, saved=lambda saved: stage.save(saved, redactor)
         )
         return execute(
             notebook,
@@ -188,23 +185,6 @@ class _Run:
         if self.lock and self.lock.lost:
             return Ending(BROKE, "The lock of the target was lost, so the run was interrupted.")
         return None
-
-
-def keep(
-    store: Store, result: RunResult, notebook: dict[str, Any], redactor: Redactor
-) -> RunResult:
-    """Keep a record and return its result as it was kept.
-
-    When that fails, the notebook is left behind, and the result's error says where.
-    """
-    try:
-        store.keep(result, notebook, redactor)
-    except RunBroke as error:
-        left = _leave_behind(result.run_id, redactor.tree(notebook))
-        result.error = f"{error} The executed notebook was left at {left}."
-        result.exit_code = error.exit_code
-        return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
-    return store.result(result.run_id)
 
 
 def begin(order: Order, source: bytes) -> RunResult:
@@ -285,9 +265,3 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return told.stdout.strip()
-
-
-def _leave_behind(run_id: str, notebook: dict[str, Any]) -> Path:
-    path = Path(tempfile.mkdtemp(prefix="opsnb-"), f"{run_id}.ipynb")
-    path.write_text(json.dumps(notebook, indent=1), encoding="utf-8")
-    return path

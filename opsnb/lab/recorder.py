@@ -20,11 +20,11 @@ from typing import Any
 
 from opsnb import catalog
 from opsnb.catalog import RunbookInfo
-from opsnb.errors import ConfigError, OpsnbError, RunBroke
+from opsnb.errors import ConfigError, RunBroke
 from opsnb.headless.execute import Execution, failure
 from opsnb.headless.run import Order, begin, end, source_of
 from opsnb.model import TARGET_KEY, RunResult
-from opsnb.records import Stage, Store, complete, executed, new_run_id
+from opsnb.records import Stage, Store, complete, executed, new_run_id, spool
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_config
 
@@ -107,12 +107,14 @@ class Run:
         """The notebook as it was last recorded, or before that as it was opened."""
         self._kept: RunResult | None = None
         """What the record tells; None while there is none."""
+        self._unwritten: tuple[RunResult, dict[str, Any]] | None = None
+        """What the store did not take the last time."""
         self._saved = self._read()
         notebook = _notebook(self._saved, path)
         self._typed = _parameters(notebook)
         self._opening = begin_by_hand(info, source, self._typed)
         redactor = self._redactor()
-        self._stage = Stage.open(store, _safe(self._opening, redactor), redactor.tree(notebook))
+        self._stage = Stage.open(store, _safe(self._opening, redactor), notebook, redactor)
 
     @property
     def opening(self) -> RunResult:
@@ -154,14 +156,19 @@ class Run:
     def close(self) -> RunResult | None:
         """End the run for good and return its result, None when it has no record.
 
-        Raises OpsnbError when the record cannot be written: the next opsnb command writes it.
+        Raises OpsnbError when the record cannot be written: it waits in the spool, and the next
+        opsnb command writes it.
         """
         try:
             self.end()
-        except OpsnbError as error:
-            unwritten = self._opening.model_copy(update={"error": str(error)})
-            self._stage.update(_safe(unwritten, self._redactor()))
-            raise
+        except RunBroke as error:
+            redactor = self._redactor()
+            if self._unwritten is None:
+                failed = self._opening.model_copy(update={"error": str(error)})
+                self._stage.update(_safe(failed, redactor))
+                raise
+            told = spool.leave(self._stage, *self._unwritten, redactor, error)
+            raise RunBroke(told.error or str(error)) from error
         self._stage.close()
         return self._kept
 
@@ -170,7 +177,7 @@ class Run:
         redactor = self._redactor()
         self._follow(notebook, redactor)
         self._leave_others_out(notebook)
-        self._stage.save(redactor.tree(notebook))
+        self._stage.save(notebook, redactor)
         self._write(notebook, redactor, is_open=is_open, is_new=content != self._saved)
         self._saved = content
 
@@ -218,13 +225,14 @@ class Run:
         result.open = is_open
         if self._kept and not is_new:
             result.finished, result.seconds = self._kept.finished, self._kept.seconds
+        self._unwritten = result, notebook
         if self._kept:
             self._store.update(result, notebook, redactor)
         else:
             self._store.keep(result, notebook, redactor)
             self._opening.run_id = result.run_id  # another, if that one was taken
             self._stage.update(_safe(self._opening, redactor))
-        self._kept = result
+        self._kept, self._unwritten = result, None
 
     def _redactor(self) -> Redactor:
         """Return what masks the secrets of every target: the cells may turn to any of them."""

@@ -65,7 +65,12 @@ def record(
         *_tables(tables),
         *_actions(result),
         Text(),
-        Text.assemble("Notebook  ", f"{location}/record.ipynb", overflow="fold"),
+        *(
+            [Text(f"Kept late: {result.kept_late}")]
+            if result.kept_late and not result.location
+            else ()
+        ),
+        Text.assemble("Notebook  ", f"{location}/record.ipynb" if location else "none"),
         *_again(result),
     )
 
@@ -220,7 +225,11 @@ def _members(summed: RunResult) -> RenderableType:
 
 def _again(result: RunResult) -> list[RenderableType]:
     """Return how to go on with what did not come to its end."""
-    if not result.ended and any(action.begun for action in result.actions):
+    # With its record in the spool a run shows an error, though it may have come to its end.
+    is_over = result.ended or (
+        result.kept_late and not any(action.cut_off for action in result.actions)
+    )
+    if not is_over and any(action.begun for action in result.actions):
         command = f"opsnb run --resume {result.run_id}"
         words = "Continue it, without repeating what it had applied:"
         return [Text(), Text(f"{words}\n  {command}", overflow="fold")]
@@ -229,6 +238,11 @@ def _again(result: RunResult) -> list[RenderableType]:
     apply = " --apply" if result.parameters.get("apply") else ""
     command = f"opsnb run {result.runbook}{apply} --failed-of {result.run_id}"
     return [Text(), Text(f"Those that failed, again:\n  {command}", overflow="fold")]
+
+
+def _kept_late(result: RunResult) -> list[Text]:
+    is_told = bool(result.location)  # by the error, of a record that waits still
+    return [Text(f"Kept late: {result.kept_late}")] if result.kept_late and not is_told else []
 
 
 def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:

@@ -6,6 +6,8 @@ run.json       the result as it will be told if nobody comes to write a better o
 record.ipynb   the notebook after the last cell that ended, redacted
 journal.jsonl  what the actions did, told by the kernel itself before and after each step
 resumed.json   what the actions of the run did that is continued, if one is
+
+A run that has ended and whose record could not be written leaves its folder to the spool.
 """
 
 from __future__ import annotations
@@ -14,27 +16,26 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from opsnb import journal
-from opsnb.errors import ConfigError, OpsnbError
+from opsnb import journal, private_files
+from opsnb.errors import ConfigError
 from opsnb.holder import Holder
-from opsnb.model import RunResult, Status, worst
-from opsnb.records.extract import actions, executed, findings, merge
-from opsnb.records.store import Store
-from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import state_home
+from opsnb.model import RunResult
+from opsnb.records.extract import merge
+from opsnb.records.store import Store, joined_streams
+from opsnb.redaction import Redactor
+from opsnb.target import state_folder, state_home
 
-_NOTEBOOK, _JOURNAL, _RUN = "record.ipynb", "journal.jsonl", "run.json"
-_RESUMED = "resumed.json"
+NOTEBOOK, RUN = "record.ipynb", "run.json"
+_JOURNAL, _RESUMED = "journal.jsonl", "resumed.json"
 
 
-class _Run(BaseModel):
+class Staged(BaseModel):
     """What run.json holds."""
 
     store: str
@@ -42,31 +43,51 @@ class _Run(BaseModel):
     holders: list[Holder]
     """The runner and its kernels: as long as one of them lives, the run is going on."""
     result: RunResult
+    unwritten: str = ""
+    """Why the record of a run that has ended could not be written; empty while it goes on."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return what is known of the run in `folder`. Raises OSError, ValueError."""
+        return cls.model_validate_json((folder / RUN).read_text(encoding="utf-8"))
+
+    def belongs_to(self, store: Store) -> bool:
+        """Whether its record belongs in `store`."""
+        return self.store in (store.url, store.address)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody works on the run any more."""
+        return bool(self.unwritten) or not any(each.is_alive for each in self.holders)
 
 
 class Stage:
-    """The folder of a run that is going on."""
+    """The folder of a run that is going on, or has left it behind."""
 
-    def __init__(self, folder: Path, run: _Run) -> None:
+    def __init__(self, folder: Path, run: Staged) -> None:
         self.folder = folder
         self.journal = folder / _JOURNAL
         self._run = run
 
     @classmethod
-    def open(cls, store: Store, result: RunResult, notebook: dict[str, Any]) -> Self:
+    def open(
+        cls, store: Store, result: RunResult, notebook: dict[str, Any], redactor: Redactor
+    ) -> Self:
         """Make the folder. `result` and `notebook` are told when the runner is killed at once.
 
         Raises ConfigError when it cannot be made.
         """
-        run = _Run(store=store.address, holders=[Holder.of(os.getpid())], result=result)
-        stage = cls(_home() / result.run_id, run)
+        run = Staged(store=store.url, holders=[Holder.of(os.getpid())], result=result)
+        stage = cls(home() / result.run_id, run)
         try:
-            stage.folder.mkdir(parents=True, mode=0o700)
-            _write(stage.folder / _NOTEBOOK, json.dumps(notebook))
+            state_folder(home().name)
+            stage.folder.mkdir(mode=private_files.FOLDER)
+            stage._write_notebook(notebook, redactor)
             stage._write_run()
         except OSError as error:
+            stage.close()
             raise ConfigError(
-                f"The folder for runs that are going on, {_home()}, cannot be written: "
+                f"The folder for runs that are going on, {home()}, cannot be written: "
                 f"{error.strerror}. Make room there, or set XDG_STATE_HOME to another folder."
             ) from error
         return stage
@@ -82,26 +103,45 @@ class Stage:
         with suppress(OSError):
             self._write_run()
 
-    def save(self, notebook: dict[str, Any]) -> None:
-        """Keep `notebook`, already redacted, as what the run has done so far.
+    def save(self, notebook: dict[str, Any], redactor: Redactor) -> None:
+        """Keep `notebook`, redacted, as what the run has done so far.
 
         When that fails the run goes on: its record is still to be written.
         """
         with suppress(OSError):
-            _write(self.folder / _NOTEBOOK, json.dumps(notebook))
+            self._write_notebook(notebook, redactor)
 
     def keep_resumed(self, result: RunResult) -> Path:
         """Keep the actions of the run that this one continues where its kernel can read them."""
         path = self.folder / _RESUMED
-        _write(path, journal.Continued.of(result).model_dump_json())
+        private_files.write(path, journal.Continued.of(result).model_dump_json())
         return path
+
+    def leave(
+        self, folder: Path, result: RunResult, notebook: dict[str, Any], redactor: Redactor
+    ) -> None:
+        """Leave the record of a run that has ended, as `folder`, until the store takes it.
+
+        `result` is free of secrets. Raises OSError when the folder cannot be moved, or has no room
+        for the whole notebook: then it has that of the last cell that could be saved.
+        """
+        self._run.result, self._run.unwritten = result, result.kept_late
+        self._write_run()
+        try:
+            self._write_notebook(notebook, redactor)
+        finally:
+            self.folder.rename(folder)
 
     def close(self) -> None:
         """Remove the folder: the run has its record."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_run(self) -> None:
-        _write(self.folder / _RUN, self._run.model_dump_json())
+        private_files.write(self.folder / RUN, self._run.model_dump_json())
+
+    def _write_notebook(self, notebook: dict[str, Any], redactor: Redactor) -> None:
+        kept = json.dumps(redactor.tree(joined_streams(notebook)))
+        private_files.write(self.folder / NOTEBOOK, kept)
 
 
 def complete(notebook: dict[str, Any], path: Path, run: RunResult | None = None) -> None:
@@ -116,28 +156,9 @@ def complete(notebook: dict[str, Any], path: Path, run: RunResult | None = None)
     merge(notebook, told)
 
 
-def reap(store: Store) -> list[str]:
-    """Make records of the runs of `store` whose runner was killed; return their ids.
-
-    Those that cannot be made yet, as the store is full, are left for the next time.
-    """
-    home = _home()
-    if not home.exists():
-        return []
-    made = []
-    # One at a time, so that no run gets two records; who comes second has nothing to do.
-    with suppress(Timeout, OSError), FileLock(home / ".lock", timeout=0):
-        for path in sorted(home.glob(f"*/{_RUN}")):
-            with suppress(ValidationError, ValueError, OSError, OpsnbError):
-                run = _Run.model_validate_json(path.read_text(encoding="utf-8"))
-                if run.store == store.address and not any(each.is_alive for each in run.holders):
-                    made += _keep(store, Stage(path.parent, run), run.result)
-    return made
-
-
 def is_going_on(run_id: str) -> bool:
     """Whether there is no record yet of a run whose id is, or begins or ends with, `run_id`."""
-    names = (path.parent.name for path in _home().glob(f"*/{_RUN}"))
+    names = (path.parent.name for path in home().glob(f"*/{RUN}"))
     return any(name.startswith(run_id) or name.endswith(run_id) for name in names)
 
 
@@ -147,11 +168,11 @@ def going_on(store: Store, target: str, before: datetime) -> list[str]:
     One that is open in JupyterLab has its record already; one of this very process does not count.
     """
     found = []
-    for path in sorted(_home().glob(f"*/{_RUN}")):
+    for path in sorted(home().glob(f"*/{RUN}")):
         with suppress(ValidationError, OSError):
-            run = _Run.model_validate_json(path.read_text(encoding="utf-8"))
+            run = Staged.read(path.parent)
             result = run.result
-            ours = run.store == store.address and result.target == target and not result.open
+            ours = run.belongs_to(store) and result.target == target and not result.open
             # The holder of a drill is the process that asks.
             others = [each for each in run.holders if each.pid != os.getpid()]
             if ours and result.started <= before and any(each.is_alive for each in others):
@@ -159,41 +180,6 @@ def going_on(store: Store, target: str, before: datetime) -> list[str]:
     return found
 
 
-def _keep(store: Store, stage: Stage, result: RunResult) -> list[str]:
-    """Make or end the record of a run that was killed; return its id, or nothing if it needs none.
-
-    A run that was open in JupyterLab has a record already, or none when no cell was run.
-    """
-    store.sweep(result.run_id)
-    kept = store.has(result.run_id)
-    if kept and not store.result(result.run_id).open:
-        stage.close()
-        return []
-    notebook = json.loads((stage.folder / _NOTEBOOK).read_text(encoding="utf-8"))
-    complete(notebook, stage.journal, result)
-    if result.open and not executed(notebook):
-        stage.close()
-        return []
-    result.findings, result.actions = findings(notebook), actions(notebook)
-    found = (finding.status for finding in result.findings)
-    result.status = worst([*found, Status.UNKNOWN])
-    last = max(each.stat().st_mtime for each in stage.folder.iterdir())
-    result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
-    result.seconds = (result.finished - result.started).total_seconds()
-    result.open = False
-    write = store.update if kept else store.keep
-    # Redacted by those who wrote it; this process need not know the same secrets.
-    write(result, notebook, Redactor(environment_secrets()))
-    stage.close()
-    return [result.run_id]
-
-
-def _home() -> Path:
+def home() -> Path:
+    """Return the folder of the runs that are going on; it may not be there yet."""
     return state_home() / "running"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write `path` anew, so that a reader sees the old text or the new, never a part."""
-    aside = path.with_suffix(".aside")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -514,7 +514,7 @@ def _identity(result: RunResult) -> dict[str, str | None]:
 
 def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> dict[str, bytes]:
     """Return the files of a record. The notebook, which is the whole truth, comes first."""
-    _join_streams(notebook)
+    notebook = joined_streams(notebook)
     stamp(notebook, result)
     fields = redactor.tree(result.model_dump(mode="json")) | _identity(result)
     kept = redactor.tree(notebook)
@@ -523,11 +523,16 @@ def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> d
     return {NOTEBOOK: _json(kept), RESULT: _json(fields)}
 
 
-def _join_streams(notebook: dict[str, Any]) -> None:
-    """Make one output of each run of pieces of a stream, so that no secret is cut in two."""
-    for cell in notebook.get("cells", []):
-        if outputs := cell.get("outputs"):
-            cell["outputs"] = list(_joined(outputs))
+def joined_streams(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return `notebook` with one output for each run of pieces of a stream.
+
+    So no secret is cut in two where it is looked for. The notebook itself stays as it is.
+    """
+    cells = [
+        {**cell, "outputs": list(_joined(cell["outputs"]))} if cell.get("outputs") else cell
+        for cell in notebook.get("cells", [])
+    ]
+    return {**notebook, "cells": cells}
 
 
 def _shorten_streams(notebook: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,8 @@ from opsnb.headless import execute
 from opsnb.headless import run as module
 from opsnb.headless.run import Order
 from opsnb.model import RunResult
-from opsnb.records import Store
-from opsnb.target import Target, load_config
+from opsnb.records import Store, reap, rebuild
+from opsnb.target import Target, load_config, state_home
 from tests.headless import notebook
 from tests.headless.test_run import FINDING
 from tests.runs import run
@@ -47,9 +46,22 @@ def test_a_store_that_fills_up_meanwhile_loses_nothing(
     assert result.exit_code == 70
     assert result.error is not None
     assert "No space left on device. Free space there" in result.error
-    left = Path(result.error.rpartition("left at ")[2].rstrip("."))
-    assert "As told." in left.read_text()
-    shutil.rmtree(left.parent)
+    assert f"the record is kept in {result.location}" in result.error
+    assert "As told." in Path(result.location, "record.ipynb").read_text()
+    (small_disk / "filled").unlink()
+    assert_brought_home(result)
+
+
+def assert_brought_home(told: RunResult) -> None:
+    """Assert that the record comes to the store, once, and says how the run itself ended."""
+    store = Store(load_config().store)
+    assert reap(store) == [told.run_id]
+    assert reap(store) == []
+    kept = store.result(told.run_id)
+    assert (kept.exit_code, kept.error, kept.findings) == (0, None, told.findings)
+    assert "could not be written as the run ended" in kept.kept_late
+    assert rebuild(store.notebook(told.run_id)) == kept
+    assert not list((state_home() / "spool").glob("*/"))
 
 
 def test_a_store_that_becomes_read_only_meanwhile_loses_nothing(
@@ -60,7 +72,8 @@ def test_a_store_that_becomes_read_only_meanwhile_loses_nothing(
     result = run(order(tmp_path, OK, f"import subprocess; subprocess.run({command!r})"))
     assert result.exit_code == 70
     assert "Read-only file system. Make it writable" in str(result.error)
-    shutil.rmtree(Path(str(result.error).rpartition("left at ")[2].rstrip(".")).parent)
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    assert_brought_home(result)
 
 
 def test_a_read_only_store_is_refused_before_anything_is_started(

@@ -228,7 +228,8 @@ def test_a_run_that_is_going_on_is_not_continued(
     runbook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = make_result(runbook=RUNBOOK)
-    stage = Stage.open(Store(load_config().store), opening, json.loads(runbook.read_text()))
+    source = json.loads(runbook.read_text())
+    stage = Stage.open(Store(load_config().store), opening, source, Redactor())
     with pytest.raises(UsageError, match="is going on: its kernel still works"):
         resume.order(opening.run_id, load_config())
     stage.close()

@@ -10,6 +10,7 @@ import fsspec
 import pytest
 
 from opsnb.records import Stage, Store, is_going_on, reap
+from opsnb.redaction import Redactor
 from tests.records.test_store import make_notebook, make_result
 
 
@@ -19,7 +20,7 @@ def test_a_runner_that_was_killed_while_saving_has_a_record(tmp_path: Path, kind
     store, result = Store(url), make_result(error="The run was killed before its end.")
     runner = os.fork()
     if not runner:
-        Stage.open(store, result, make_notebook(result))
+        Stage.open(store, result, make_notebook(result), Redactor())
         os._exit(0)
     os.waitpid(runner, 0)
     assert is_going_on(result.run_id)

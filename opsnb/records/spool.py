@@ -1,0 +1,278 @@
+"""Records that could not be written as their run ended, and those of runs that were killed.
+
+The store may fill up, turn read-only or be gone while a run goes on. Its record then waits here,
+private to the user and on this machine, and the next command that reads the store writes it: once,
+though several try at the same time or are killed while they do, and in the order of the runs.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from opsnb import private_files
+from opsnb.errors import OpsnbError, RunBroke
+from opsnb.model import RunResult, Status, worst
+from opsnb.records.extract import actions, executed, findings
+from opsnb.records.staging import NOTEBOOK, RUN, Stage, Staged, complete, home
+from opsnb.records.store import Store
+from opsnb.redaction import Redactor, environment_secrets, safe_url
+from opsnb.target import state_folder, state_home
+
+LIMIT_S = 300.0
+"""How long the store may take to write a record."""
+
+_OF_THE_RUN_ITSELF = 64
+"""An exit code from here on says that the run did not come to its end, which counts for more."""
+
+
+def keep(
+    store: Store, stage: Stage, result: RunResult, notebook: dict[str, Any], redactor: Redactor
+) -> RunResult:
+    """Keep the record of a run that has ended and return its result as it was kept.
+
+    When the store fails, the record waits in the spool; the returned result says where and why,
+    and its exit code is 70 where the run had come to its end. Nothing is raised.
+    """
+    try:
+        _within(LIMIT_S, store, partial(store.keep, result, notebook, redactor))
+    except RunBroke as error:
+        return leave(stage, result, notebook, redactor, error)
+    stage.close()
+    kept = _safe(result, redactor)
+    with suppress(Exception):  # the store may be gone the moment after, whatever its driver raises
+        kept = store.result(result.run_id)
+    return kept
+
+
+def _within(limit_s: float, store: Store, write: Callable[[], object]) -> None:
+    """Write to `store`. Raises RunBroke when it fails, or has not taken it after `limit_s` seconds.
+
+    A file server that is gone may hold whoever writes for ever; the record that it takes after
+    all is found when the spool is emptied.
+    """
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            write()
+        except BaseException as error:  # noqa: BLE001 - raised by who waits
+            raised.append(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(limit_s)
+    if worker.is_alive():
+        raise RunBroke(
+            f"The record store {store.url} did not respond within {limit_s:g} s. Check what it is "
+            "on, or set OPSNB_RECORDS to another folder."
+        )
+    if raised:
+        raise raised[0]
+
+
+def leave(
+    stage: Stage,
+    result: RunResult,
+    notebook: dict[str, Any],
+    redactor: Redactor,
+    error: RunBroke,
+) -> RunResult:
+    """Leave the record of a run in the spool, as the store failed with `error`.
+
+    Return the result of the run as it ended, which says so.
+    """
+    kept = _safe(result, redactor)
+    why = redactor.text(str(error))
+    kept.kept_late = f"This record could not be written as the run ended, only later. {why}"
+    try:
+        place = state_folder(_NAME) / result.run_id
+        stage.leave(place, kept, notebook, redactor)
+        said = (
+            f"Until then the record is kept in {place}; the next opsnb command brings it to the "
+            "store, or: opsnb records recover"
+        )
+        location = str(place)
+    except OSError as failure:
+        said, location = _leave_anywhere(notebook, redactor, failure)
+    told = kept.model_copy(update={"location": location})
+    told.error = " ".join(filter(None, (kept.error, why, said)))
+    if kept.exit_code < _OF_THE_RUN_ITSELF:
+        told.exit_code = error.exit_code
+    return told
+
+
+def _leave_anywhere(
+    notebook: dict[str, Any], redactor: Redactor, failure: OSError
+) -> tuple[str, str]:
+    """Leave the notebook where there is room; return what to say of that, and the folder."""
+    nor = f"Nor could it be kept in {state_home()} ({failure.strerror or failure})"
+    text = json.dumps(redactor.tree(notebook), indent=1)
+    for root in _elsewhere():
+        with suppress(OSError):
+            left = Path(tempfile.mkdtemp(prefix="opsnb-", dir=root))
+            private_files.write(left / NOTEBOOK, text)
+            return f"{nor}. The executed notebook is {left / NOTEBOOK}", str(left)
+    return f"{nor} or anywhere else, so this output is all that is left of the run: keep it.", ""
+
+
+def _elsewhere() -> Iterator[str]:
+    with suppress(OSError):  # there may be no usable one
+        yield tempfile.gettempdir()
+    with suppress(OSError):  # the working folder may be gone
+        yield str(Path.cwd())
+
+
+@dataclass
+class Recovery:
+    """What came of bringing records to their store."""
+
+    made: list[str] = field(default_factory=list)
+    """The runs that have a record now, the oldest first."""
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Why others still have none, by run id."""
+
+
+def reap(store: Store) -> list[str]:
+    """Write the records of the runs of `store` that wait, or whose runner was killed.
+
+    Return their run ids. Those that cannot be written yet are left for the next time.
+    """
+    return recover(store).made
+
+
+def recover(store: Store, *, wait_s: float = 0) -> Recovery:
+    """Write the records of the runs of `store` that wait, or whose runner was killed.
+
+    When another process does so, wait up to `wait_s` seconds for it. Raises nothing.
+    """
+    done = Recovery()
+    if not any(root.exists() for root in (home(), folder())):
+        return done
+    # One at a time, so that no run gets two records.
+    with suppress(Timeout, OSError), FileLock(_lock(), timeout=wait_s, mode=private_files.FILE):
+        for staged in _staged():
+            try:
+                run = Staged.read(staged)
+            except (OSError, ValueError):  # being removed, or of no run
+                continue
+            if not (run.belongs_to(store) and run.is_over):
+                continue
+            try:
+                done.made += _write(store, Stage(staged, run), run)
+            except ValueError as error:  # this record is at fault, not the store
+                done.waiting[run.result.run_id] = f"{staged} is damaged: {error}."
+            except Exception as error:  # noqa: BLE001 - whatever the driver of a store raises
+                done.waiting[run.result.run_id] = str(error)
+                break  # the others would fail as well, or be written before those that are older
+    for left in waiting(store):
+        done.waiting.setdefault(left.run_id, left.kept_late)
+    return done
+
+
+def waiting(store: Store) -> list[RunResult]:
+    """Return the results of the runs of `store` whose record waits in the spool, oldest first."""
+    found = []
+    for staged in _staged():
+        with suppress(OSError, ValueError):
+            run = Staged.read(staged)
+            if run.unwritten and run.belongs_to(store):
+                found.append(run.result.model_copy(update={"location": str(staged)}))
+    return found
+
+
+def of_other_stores(store: Store) -> dict[str, int]:
+    """Return how many records wait for other stores than `store`, by their URL."""
+    found: Counter[str] = Counter()
+    for path in folder().glob(f"*/{RUN}"):
+        with suppress(OSError, ValueError):
+            run = Staged.read(path.parent)
+            if not run.belongs_to(store):
+                found[safe_url(run.store)] += 1
+    return dict(found)
+
+
+def notebook(result: RunResult) -> dict[str, Any] | None:
+    """Return the notebook of a run whose record is not in the store; None if it cannot be read."""
+    with suppress(OSError, ValueError):
+        found = json.loads(Path(result.location, NOTEBOOK).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
+    """Write or end the record of one run; return its id, or nothing if it needs none.
+
+    A run that was open in JupyterLab has a record already, or none when no cell was run.
+    """
+    result = run.result
+    store.sweep(result.run_id)
+    kept = store.has(result.run_id)
+    if kept and _is_whole(store, result.run_id):
+        stage.close()
+        return []
+    found = json.loads((stage.folder / NOTEBOOK).read_text(encoding="utf-8"))
+    complete(found, stage.journal, result)
+    if result.open and not executed(found):
+        stage.close()
+        return []
+    if not run.unwritten:
+        _end(result, found, stage.folder)
+    write = store.update if kept else store.keep
+    # Redacted by those who wrote it; this process need not know the same secrets.
+    write(result, found, Redactor(environment_secrets()))
+    stage.close()
+    return [result.run_id]
+
+
+def _is_whole(store: Store, run_id: str) -> bool:
+    """Whether the record in the store can be read and is that of a run that has ended."""
+    try:
+        return not store.result(run_id).open
+    except OpsnbError:
+        return False
+
+
+def _end(result: RunResult, found: dict[str, Any], staged: Path) -> None:
+    """Put into the result of a run that was killed what its notebook and its files tell."""
+    result.findings, result.actions = findings(found), actions(found)
+    statuses = (finding.status for finding in result.findings)
+    result.status = worst([*statuses, Status.UNKNOWN])
+    last = max(each.stat().st_mtime for each in staged.iterdir())
+    result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
+    result.seconds = (result.finished - result.started).total_seconds()
+    result.open = False
+
+
+def _staged() -> list[Path]:
+    """Return the folders of runs, the oldest run first: a run id begins with its time."""
+    roots = (home(), folder())
+    found = [path.parent for root in roots for path in root.glob(f"*/{RUN}")]
+    return sorted(found, key=lambda each: each.name)
+
+
+_NAME = "spool"
+
+
+def folder() -> Path:
+    """Return the folder of the records that wait; it may not be there yet."""
+    return state_home() / _NAME
+
+
+def _lock() -> Path:
+    return state_folder(home().name) / ".lock"
+
+
+def _safe(result: RunResult, redactor: Redactor) -> RunResult:
+    return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
