@@ -205,9 +205,8 @@ def _unverified(target: Target, config: Config) -> list[Diagnosis]:
 
 
 def _redacted(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
-    finding = redactor.tree(diagnosis.finding.model_dump(mode="json"))
     return Diagnosis(
-        Finding.model_validate(finding),
+        redactor.result(diagnosis.finding),
         redactor.text(diagnosis.tried),
         redactor.text(diagnosis.fix),
     )

@@ -221,7 +221,7 @@ class Guard:
             name=action.name,
             title=action.title,
             target=self.target.name,
-            arguments=self.redactor.tree(action.arguments(*args, **kwargs)),
+            arguments=self.redactor.entries(action.arguments(*args, **kwargs)),
         )
         anew = partial(action, self.target, *args, **kwargs)
         former = self.continued.take(record) if self.continued and self.apply else None
@@ -403,7 +403,7 @@ class Guard:
         return failure
 
     def _safe(self, record: ActionRecord) -> ActionRecord:
-        return ActionRecord.model_validate(self.redactor.tree(record.model_dump(mode="json")))
+        return self.redactor.result(record)
 
 
 def _proving(record: ActionRecord, finding: Finding) -> Finding:

@@ -196,7 +196,7 @@ class Runbook:
         title = title_of(look)
         try:
             with evidence.collected() as gaps:
-                rows = self._redactor.tree(list(look(self.target, *args, **kwargs)))
+                rows = self._redactor.rows(look(self.target, *args, **kwargs))
         except ServiceError as error:
             self._publish_text(f"{title}: {error}")
             return
@@ -233,7 +233,7 @@ class Runbook:
 
     def _publish(self, finding: Finding, rank: int | None = None) -> None:
         # Redacted before it is drawn: in HTML the shapes of secrets are harder to see.
-        finding = Finding.model_validate(self._redactor.tree(finding.model_dump(mode="json")))
+        finding = self._redactor.result(finding)
         self._display(view.finding_data(finding, rank))
 
     def _show_action(self, record: ActionRecord) -> None:
@@ -256,7 +256,7 @@ class Runbook:
 
     def _display(self, data: dict[str, Any], **how: Any) -> None:
         """Emit `data` into the notebook, or print its plain form where there is no notebook."""
-        safe = self._redactor.tree(data)
+        safe = self._redactor.bundle(data)
         if get_ipython() is None:
             print(visible(safe["text/plain"]))  # noqa: T201 - a plain script has no other output
         else:

@@ -130,7 +130,7 @@ def _begin(order: Order, redactor: Redactor) -> RunResult:
     """Return what is known of the summary as the runs begin, and told if they are killed."""
     begun = begin(order, source_of(order.runbook))
     shared = {name: value for name, value in order.parameters.items() if name not in _OF_ONE_TARGET}
-    return begun.model_copy(update={"fleet": begun.run_id, "parameters": redactor.tree(shared)})
+    return begun.model_copy(update={"fleet": begun.run_id, "parameters": redactor.entries(shared)})
 
 
 def _orders(

@@ -143,7 +143,7 @@ class _Run:
         redactor = Redactor(self.order.target.secrets | environment_secrets())
         notebook = json.loads(self.source)
         # What a killed run is told by must be as free of secrets as any record.
-        opening = RunResult.model_validate(redactor.tree(self.opening.model_dump(mode="json")))
+        opening = redactor.result(self.opening)
         stage = Stage.open(self.store, opening, notebook, redactor)
         execution = self._execute(stage, redactor, notebook, server)
         complete(execution.notebook, stage.journal)

@@ -114,7 +114,7 @@ class Run:
         self._typed = _parameters(notebook)
         self._opening = begin_by_hand(info, source, self._typed)
         redactor = self._redactor()
-        self._stage = Stage.open(store, _safe(self._opening, redactor), notebook, redactor)
+        self._stage = Stage.open(store, redactor.result(self._opening), notebook, redactor)
 
     @property
     def opening(self) -> RunResult:
@@ -165,7 +165,7 @@ class Run:
             redactor = self._redactor()
             if self._unwritten is None:
                 failed = self._opening.model_copy(update={"error": str(error)})
-                self._stage.update(_safe(failed, redactor))
+                self._stage.update(redactor.result(failed))
                 raise
             told = spool.leave(self._stage, *self._unwritten, redactor, error)
             raise RunBroke(told.error or str(error)) from error
@@ -199,7 +199,7 @@ class Run:
             self._end_former(redactor)
             self._opening = begin_by_hand(self._info, self._source, parameters, since)
             self._kept = None
-        self._stage.update(_safe(self._opening, redactor))
+        self._stage.update(redactor.result(self._opening))
 
     def _end_former(self, redactor: Redactor) -> None:
         """End the record of the target that was turned away from, as it was last saved."""
@@ -231,7 +231,7 @@ class Run:
         else:
             self._store.keep(result, notebook, redactor)
             self._opening.run_id = result.run_id  # another, if that one was taken
-            self._stage.update(_safe(self._opening, redactor))
+            self._stage.update(redactor.result(self._opening))
         self._kept, self._unwritten = result, None
 
     def _redactor(self) -> Redactor:
@@ -259,10 +259,6 @@ class Run:
 def _redactor(secrets: frozenset[str]) -> Redactor:
     """Return the redactor, the same one from save to save: it remembers what it has masked."""
     return Redactor(secrets)
-
-
-def _safe(result: RunResult, redactor: Redactor) -> RunResult:
-    return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))
 
 
 def _notebook(content: bytes, path: Path) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def keep(
     except RunBroke as error:
         return leave(stage, result, notebook, redactor, error)
     stage.close()
-    kept = _safe(result, redactor)
+    kept = redactor.result(result)
     with suppress(Exception):  # the store may be gone the moment after, whatever its driver raises
         kept = store.result(result.run_id)
     return kept
@@ -93,7 +93,7 @@ def leave(
 
     Return the result of the run as it ended, which says so.
     """
-    kept = _safe(result, redactor)
+    kept = redactor.result(result)
     why = redactor.text(str(error))
     kept.kept_late = f"This record could not be written as the run ended, only later. {why}"
     try:
@@ -272,7 +272,3 @@ def folder() -> Path:
 
 def _lock() -> Path:
     return state_folder(home().name) / ".lock"
-
-
-def _safe(result: RunResult, redactor: Redactor) -> RunResult:
-    return RunResult.model_validate(redactor.tree(result.model_dump(mode="json")))

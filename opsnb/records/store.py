@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.records.claims import claimed
-from opsnb.records.extract import METADATA_KEY, rebuild, stamp
+from opsnb.records.extract import rebuild, stamp
 from opsnb.redaction import Redactor, safe_url
 
 NOTEBOOK = "record.ipynb"
@@ -41,7 +41,6 @@ _WRITING = ".writing"
 _ABANDONED_AFTER_S = 24 * 3600.0  # no record takes a day to write
 _STAMP = "%Y%m%dT%H%M%SZ"
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4,}")
-_IDENTITY = ("run_id", "runbook", "target", "parent", "fleet")
 _LONGEST_STREAM = 262_144  # characters; a page of more is slow to load and read by nobody
 _GUARD_S = 20.0  # how long a process that changes a small file may take
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -504,21 +503,12 @@ def _sweep(writing: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _identity(result: RunResult) -> dict[str, str | None]:
-    """Return what records' own folders are named after, which a weak password may be part of.
-
-    Masked, it would hide nothing, and the records could not be found again.
-    """
-    return {name: getattr(result, name) for name in _IDENTITY}
-
-
 def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> dict[str, bytes]:
     """Return the files of a record. The notebook, which is the whole truth, comes first."""
     notebook = joined_streams(notebook)
     stamp(notebook, result)
-    fields = redactor.tree(result.model_dump(mode="json")) | _identity(result)
+    fields = redactor.result(result).model_dump(mode="json")
     kept = redactor.tree(notebook)
-    kept["metadata"][METADATA_KEY] |= _identity(result)
     _shorten_streams(kept)  # only now, so that no secret is cut in two
     return {NOTEBOOK: _json(kept), RESULT: _json(fields)}
 

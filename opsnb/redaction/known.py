@@ -5,8 +5,34 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html.entities import codepoint2name
+
+from opsnb.redaction.spans import Span
+
+_SHORTEST = 6  # a shorter value would blot out ordinary words
+
+
+class Known:
+    """The secrets that are known."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = {secret for secret in map(str.strip, secrets) if len(secret) >= _SHORTEST}
+        # The longest first, so that a secret inside another leaves no remainder of it.
+        known = [
+            form
+            for secret in sorted(self._secrets, key=len, reverse=True)
+            for form in forms(secret)
+        ]
+        self._pattern = re.compile("|".join(dict.fromkeys(known))) if known else None
+
+    def spans(self, text: str) -> list[Span]:
+        """Return where they stand in `text`."""
+        return [match.span() for match in self._pattern.finditer(text)] if self._pattern else []
+
+    def is_number(self, number: float) -> bool:
+        """Whether one of them is that number."""
+        return repr(number).removesuffix(".0") in self._secrets
 
 
 def forms(secret: str) -> Iterator[str]:

@@ -2,57 +2,75 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
-from opsnb.redaction.known import forms
+from pydantic import BaseModel
+
+from opsnb.redaction.known import Known
 from opsnb.redaction.mask import MASK
 from opsnb.redaction.names import SECRET_KEY
-from opsnb.redaction.shapes import mask_shapes
+from opsnb.redaction.notebooks import (
+    is_notebook,
+    is_outputs,
+    masked_bundle,
+    masked_notebook,
+    masked_outputs,
+)
+from opsnb.redaction.results import masked, masked_entries, masked_rows
+from opsnb.redaction.shapes import shape_spans
+from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
 
-_SHORTEST = 6  # a shorter value would blot out ordinary words
-
-# The words of which notebooks and results are built. A secret that is (in) one of them cannot be
-# masked: every record would be unreadable, and the holes would tell what was there.
-_WORDS_OF_RECORDS = f"""{MASK}
-application text/plain text/html image/png language python markdown metadata outputs source
-stdout stderr stream display_data execute_result output_type cell_type execution_count nbformat
-nbformat_minor kernelspec display_name parameters runbook runbook_sha256 run_id target operator
-trigger manual interactive incident scheduled parent status unknown skipped exit_code findings
-actions started finished seconds opsnb_version commit threshold metric lower_is_worse inclusive
-message caused_by
-"""
-
-_BINARY_MIMES = ("image/png", "image/jpeg", "application/pdf")
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Redactor:
-    """Masks known secrets, in their encoded forms too, and well-known secret shapes."""
+    """Masks known secrets, in their encoded forms too, and well-known secret shapes.
+
+    opsnb's own words are never masked, whatever the secrets are: the keys, types and enumerations
+    of notebooks and results, run ids, times, names of checks and runbooks.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Take the known secrets. One of fewer than six characters is left to the shapes."""
-        worth = {secret for secret in map(str.strip, secrets) if _worth_masking(secret)}
-        # The longest first, so that a secret inside another leaves no remainder of it.
-        known = [form for secret in sorted(worth, key=len, reverse=True) for form in forms(secret)]
-        self._known = re.compile("|".join(dict.fromkeys(known))) if known else None
+        self._known = Known(secrets)
         # A notebook is masked again after each of its cells, and most of it is as it was.
-        self._masked = lru_cache(maxsize=16_384)(self._mask)
+        self._spans = lru_cache(maxsize=16_384)(self._find)
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked."""
-        return self._masked(text)
+        return cut(text, self._spans(text))
 
-    def _mask(self, text: str) -> str:
-        return mask_shapes(self._without_known(text))
+    def result(self, model: _Model) -> _Model:
+        """Return a finding, an action's journal or a result with what came from outside masked."""
+        return masked(model, self.json)
+
+    def rows(self, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows of a table with their values masked."""
+        return masked_rows([dict(row) for row in rows], self.json)
+
+    def entries(self, entries: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters or arguments with their values masked."""
+        return masked_entries(dict(entries), self.json)
+
+    def bundle(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an output's data by MIME type masked."""
+        return masked_bundle(data, self)
 
     def tree(self, value: Any) -> Any:
-        """Return `value` (JSON: dicts, lists, strings, numbers) with every string masked.
+        """Return a notebook, a cell's outputs, or any other JSON (then as from outside) masked."""
+        if is_notebook(value):
+            return masked_notebook(value, self)
+        if is_outputs(value):
+            return masked_outputs(value, self)
+        return self.json(value)
 
-        What stands under a telling key (`{"password": ...}`) is masked whatever it looks like,
-        and lists of lines, as notebooks keep text, are masked as one text, so that a secret that
-        spans lines is found.
+    def json(self, value: Any) -> Any:
+        """Return JSON from outside with its strings, keys and secret numbers masked.
+
+        What stands under a telling key (`{"password": ...}`) is masked whatever it looks like.
+        Lists of strings are read as one text, so that a secret that spans lines is found.
         """
         if isinstance(value, str):
             return self.text(value)
@@ -60,35 +78,39 @@ class Redactor:
             return self._list(value)
         if isinstance(value, dict):
             return {self.text(key): self._entry(key, item) for key, item in value.items()}
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return MASK if self._known.is_number(value) else value
         return value
 
+    def pieces(self, pieces: Sequence[str]) -> list[str]:
+        """Return the pieces of one text masked, each as its own."""
+        if not pieces:
+            return []
+        return cut_pieces(pieces, self._spans("".join(pieces)))
+
+    def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
+        """Return `text` masked, but for `markup` and secrets that are part of `own` words."""
+        spans = [span for span in self._spans(text) if not within(span, own)]
+        return cut_around(text, spans, markup)
+
+    def known(self, text: str) -> str:
+        """Return `text` without the known secrets, whatever shapes it has."""
+        return cut(text, merged(self._known.spans(text)))
+
+    def _find(self, text: str) -> tuple[Span, ...]:
+        masks = places(text, [MASK])
+        spans = merged([*self._known.spans(text), *shape_spans(text)])
+        return tuple(span for span in spans if not within(span, masks))
+
     def _list(self, items: list[Any]) -> list[Any]:
-        if _is_lines(items):
-            return self.text("".join(items)).splitlines(keepends=True)
-        return [self.tree(item) for item in items]
+        if not items or not all(isinstance(item, str) for item in items):
+            return [self.json(item) for item in items]
+        if all(item.endswith("\n") for item in items[:-1]):
+            return self.pieces(items)
+        lines = [f"{item}\n" for item in items]
+        return [line.removesuffix("\n") for line in self.pieces(lines)]
 
     def _entry(self, key: str, item: Any) -> Any:
-        if key in _BINARY_MIMES and isinstance(item, str):
-            # The shapes have no meaning there, and would spoil a picture by chance.
-            return self._without_known(item)
-        if key == "traceback" and isinstance(item, list):
-            return self.text("\n".join(map(str, item))).split("\n")
         if SECRET_KEY.search(key) and item and not isinstance(item, bool):
             return MASK
-        return self.tree(item)
-
-    def _without_known(self, text: str) -> str:
-        return self._known.sub(MASK, text) if self._known else text
-
-
-def _worth_masking(secret: str) -> bool:
-    return len(secret) >= _SHORTEST and secret not in _WORDS_OF_RECORDS
-
-
-def _is_lines(items: list[Any]) -> bool:
-    """Tell whether `items` is a text, as notebooks keep it: lines, each but the last ended."""
-    return (
-        len(items) > 1
-        and all(isinstance(item, str) for item in items)
-        and all(item.endswith("\n") for item in items[:-1])
-    )
+        return self.json(item)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from opsnb.redaction.mask import MASK
-from opsnb.redaction.urls import mask_password, mask_query
+from opsnb.redaction.spans import Span
+from opsnb.redaction.urls import QUERY_SECRET, URL_PASSWORD
 
 _ANSI = r"(?:\x1b\[[\d;]{0,16}m)*"  # IPython colours the tokens of a traceback
 _GAP = rf"\s{{0,8}}{_ANSI}\s{{0,8}}{_ANSI}"
@@ -51,22 +52,21 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
 _NAMES = ("pass", "secret", "token", "api", "access", "private", "auth")
 
 
-def mask_shapes(text: str) -> str:
-    """Return `text` with every well-known shape of a secret masked."""
+def shape_spans(text: str) -> Iterator[Span]:
+    """Yield where secrets of a well-known shape stand in `text`."""
     folded = text.casefold()
     if "://" in text:
-        text = mask_password(text)
+        for match in URL_PASSWORD.finditer(text):
+            yield match.end("head") + 1, match.end() - 1
     for needles, shape in _SHAPES:
         if any(needle in folded for needle in needles):
-            text = shape.sub(MASK, text)
+            for match in shape.finditer(text):
+                yield match.span()
     if any(name in folded for name in _NAMES):
-        text = _NAMED_SECRET.sub(_mask_named, mask_query(text))
-    return text
-
-
-def _mask_named(match: re.Match[str]) -> str:
-    if match["quoted"]:
-        return f"{match['head']}{match['quote']}{MASK}{match['quote']}"
-    if match["sign"] == ":" and match["bare"].isalpha():
-        return match[0]  # prose: "invalid token: expired"
-    return f"{match['head']}{MASK}"
+        for match in QUERY_SECRET.finditer(text):
+            yield match.span("value")
+        for match in _NAMED_SECRET.finditer(text):
+            if match["quoted"]:
+                yield match.span("quoted")
+            elif not (match["sign"] == ":" and match["bare"].isalpha()):  # prose
+                yield match.span("bare")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from opsnb.redaction.mask import MASK
 from opsnb.redaction.names import SECRET_KEY, SECRET_NAME
 
-_URL_PASSWORD = re.compile(
+URL_PASSWORD = re.compile(
     # The password ends at the last @ before the host. One that is not encoded as it must be (it
     # holds / ? #) is found too, unless what stands there is a port.
     r"(?<=[a-z0-9])(?P<head>://[^\s:/@'\"<>]{0,256}):"
@@ -16,7 +16,7 @@ _URL_PASSWORD = re.compile(
     r"|(?!\d{1,5}[/?#])(?:(?!://)[^\s'\"<>]){1,512}@)",
     re.IGNORECASE,
 )
-_QUERY_SECRET = re.compile(
+QUERY_SECRET = re.compile(
     rf"(?P<head>[?&;][\w.-]{{0,64}}?{SECRET_NAME}=)(?P<value>[^\s&'\"<>]+)", re.IGNORECASE
 )
 
@@ -28,12 +28,12 @@ def safe_url(url: str) -> str:
 
 def mask_password(url: str) -> str:
     """Return `url`, or a text with URLs in it, without the passwords before a host."""
-    return _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
+    return URL_PASSWORD.sub(rf"\g<head>:{MASK}@", url)
 
 
 def mask_query(url: str) -> str:
     """Return `url`, or a text with URLs in it, without the secrets in a query."""
-    return _QUERY_SECRET.sub(rf"\g<head>{MASK}", url)
+    return QUERY_SECRET.sub(rf"\g<head>{MASK}", url)
 
 
 def url_secrets(url: str) -> set[str]:
@@ -41,8 +41,8 @@ def url_secrets(url: str) -> set[str]:
 
     A password that is not encoded as it must be is found as well, up to the last @.
     """
-    found = {match["value"] for match in _QUERY_SECRET.finditer(url)}
-    for match in _URL_PASSWORD.finditer(url):
+    found = {match["value"] for match in QUERY_SECRET.finditer(url)}
+    for match in URL_PASSWORD.finditer(url):
         found.add(match[0][len(match["head"]) + 1 : -1])
     if url.count("://") == 1:
         found.add(url.partition("://")[2].rpartition("@")[0].partition(":")[2])
