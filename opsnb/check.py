@@ -46,12 +46,9 @@ class Check(Generic[P]):
         finding = evidence.judged(finding, gaps)
         if not finding.settled:
             evidence.repeat(gaps)  # to a check that builds its own finding from this one
-        remedies = [
-            remedy.model_copy(update={"target": target.name}) for remedy in finding.remedies
-        ]
         return finding.model_copy(
             update={
-                "remedies": remedies,
+                "remedies": [remedy.on(target) for remedy in finding.remedies],
                 "name": self.name,
                 "title": self.title,
                 "started": started,

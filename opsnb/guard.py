@@ -221,6 +221,7 @@ class Guard:
             name=action.name,
             title=action.title,
             target=self.target.name,
+            protected=self.target.protected,
             arguments=self.redactor.entries(action.arguments(*args, **kwargs)),
         )
         anew = partial(action, self.target, *args, **kwargs)
@@ -381,7 +382,7 @@ class Guard:
                     "name": finding.name or f"{record.name}.verify",
                     "title": finding.title or f"{record.title}: effect",
                     "remedies": [
-                        remedy.model_copy(update={"target": remedy.target or record.target})
+                        remedy if remedy.target else remedy.on(self.target)
                         for remedy in finding.remedies
                     ],
                 }

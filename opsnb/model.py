@@ -6,10 +6,8 @@ here changes what is stored. Fields may be added; they are never renamed.
 
 from __future__ import annotations
 
-import json
 import math
 import operator
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +15,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from opsnb.commands import Named, run_on
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 ACTION_MIME = "application/vnd.opsnb.action+json"
@@ -129,14 +129,18 @@ class Remedy(BaseModel):
     """What it does about it, in a few words."""
     target: str = ""
     """Filled in by the check."""
+    protected: bool = False
+    """Whether the target is: then its name is typed too. Filled in by the check."""
 
     @property
     def command(self) -> str:
         """The line that runs it, as typed into a shell."""
-        words = ["opsnb", "run", self.runbook, "-t", self.target]
-        for name, value in self.parameters.items():
-            words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-        return shlex.join([*words, *(["--apply"] if self.apply else [])])
+        confirm = self.target if self.protected else ""
+        return run_on(self.runbook, self.target, self.parameters, apply=self.apply, confirm=confirm)
+
+    def on(self, target: Named) -> Self:
+        """Return this remedy for `target`."""
+        return self.model_copy(update={"target": target.name, "protected": target.protected})
 
 
 class Coverage(StrEnum):
@@ -255,6 +259,8 @@ class ActionRecord(BaseModel):
     """`system.action`."""
     title: str
     target: str
+    protected: bool = False
+    """Whether the target is, so that applying it takes its name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """What the action was given besides the target: by this a continued run knows it again."""
     terms: dict[str, Any] = Field(default_factory=dict)

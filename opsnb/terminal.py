@@ -1,36 +1,106 @@
 """The one way by which text reaches the terminal: control characters in it are shown, not obeyed.
 
 What a service says, a job's reason or a line of a log, may hold sequences that clear the screen,
-set the window's title or write the clipboard.
+set the window's title or write the clipboard, and characters that nobody sees.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+HIDDEN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f"  # C0 without \t and \n, DEL, C1
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+"""What a terminal obeys, or what turns the direction of writing around or takes no room."""
 
 
 def visible(text: str) -> str:
-    r"""Return `text` with each control character as `\x1b` or `\u009b`; `\n` and `\t` stay.
+    r"""Return `text` with each hidden character as `\x1b` or `\u009b`; `\n` and `\t` stay.
 
-    Those of JSON's own text are spelled as JSON does. Marks that turn the direction of writing
-    around are among them.
+    Those of JSON's own text are spelled as JSON does.
     """
-    return _CONTROL.sub(_spelled, text)
+    return HIDDEN.sub(_spelled, text)
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` as `visible` does, on one line: a line break is `\n`, so that none is forged.
+
+    For what stands in a line of ours: a name, a sentence.
+    """
+    return visible(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def _spelled(match: re.Match[str]) -> str:
     code = ord(match[0])
+    if code > 0xFFFF:  # as JSON does: by the two halves of UTF-16
+        high, low = divmod(code - 0x10000, 0x400)
+        return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
     return f"\\x{code:02x}" if code < ord(" ") else f"\\u{code:04x}"
 
 
-def console(**options: Any) -> Console:
+class _Stream(io.TextIOBase):
+    """A stream on which whatever is printed is made visible: by libraries and tracebacks too."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(visible(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self.stream.errors
+
+    @property
+    def buffer(self) -> Any:
+        return self.stream.buffer
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Let nothing through to stdout and stderr but by `visible`, or by a `console`.
+
+    So no library's warning, log line or traceback is a way round.
+    """
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign still gets the rest
+    sys.stdout, sys.stderr = (cast(TextIO, _Stream(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def console(*, stderr: bool = False, file: Any = None, **options: Any) -> Console:
     """Return rich's console; the colours that it writes are opsnb's own."""
     # Late, as rich takes longer to import than most commands take.
     from rich.console import Console  # noqa: PLC0415
@@ -41,4 +111,6 @@ def console(**options: Any) -> Console:
             for part in super().render(*args, **kwargs):
                 yield part if part.control else Segment(visible(part.text), part.style)
 
-    return Safe(highlight=False, **options)
+    file = file or (sys.stderr if stderr else sys.stdout)
+    stream = file.stream if isinstance(file, _Stream) else file
+    return Safe(file=stream, highlight=False, markup=False, emoji=False, **options)

@@ -42,6 +42,8 @@ TERMINAL_STYLES = {
 """rich styles, always beside the word: colour alone tells nothing on paper or in a log."""
 
 MOST_ROWS = 20
+STANDS_FOR = "stands for"
+"""The label of the handbook's own command for an action."""
 _SINGULAR = {"indexes": "index", "processes": "process", "queries": "query"}
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
 _LINE = "rgba(128,128,128,.35)"
@@ -210,7 +212,7 @@ def action_html(record: ActionRecord) -> str:
     """Return the journal of an action: its plan, how far it came, and what undoes it."""
     facts = "".join(
         f'<tr><td style="{_CELL};opacity:.75">{label}</td><td style="{_CELL}">'
-        + (f"<code>{escape(words)}</code>" if label == "stands for" else escape(words))
+        + (f"<code>{escape(words)}</code>" if label == STANDS_FOR else escape(words))
         + "</td></tr>"
         for label, words in (("done", _progress(record)), *action_facts(record))
         if words
@@ -257,9 +259,9 @@ def action_text(record: ActionRecord) -> str:
 def action_facts(record: ActionRecord) -> Iterator[tuple[str, str]]:
     """Yield what is to be known of an action besides how far it came: a label, and the words."""
     if record.command:
-        yield "stands for", record.command
+        yield STANDS_FOR, record.command
     if record.planned:
-        yield "undo", record.undo or "cannot be undone"
+        yield "undo", record.undo or "none"
     if record.bytes is not None:
         yield "size", _size(record.bytes)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from opsnb import __version__
+from opsnb import __version__, commands
 from opsnb.cli import output
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # they show the values of variables, secrets too
     rich_markup_mode=None,  # rich takes longer to import than --help may take
     help="Executable operations runbooks: notebooks that check, act and keep a record.",
     epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 unusable input, 70 broken run, "
@@ -53,8 +54,18 @@ EnvironmentFile = Annotated[
 
 @app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("-c", "--config", metavar="FILE", help="Use this opsnb.toml."),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         output.say(f"opsnb {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        output.say(context.get_help())
+    if config:
+        # The kernels that this starts, and the commands that they print, are to use it too.
+        os.environ[commands.CONFIG] = str(config.expanduser().resolve())

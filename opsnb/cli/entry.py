@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import sys
+import traceback
 
 import typer
 
+from opsnb import terminal
 from opsnb.cli import output
 from opsnb.cli.application import app
 from opsnb.errors import OpsnbError, UsageError
@@ -19,33 +20,44 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     if debug:
         sys.argv.remove("--debug")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a sign still gets the rest
+    with terminal.guarded():
+        sys.exit(_exit_code(debug))
+
+
+def _exit_code(debug: bool) -> int:
     try:
         code = app(standalone_mode=False)
     except OpsnbError as error:
-        code = _failed(str(error), error.exit_code, debug)
+        return _failed(str(error), error.exit_code, debug)
     except typer.exceptions.TyperException as error:
-        code = _failed(_usage(error), UsageError.exit_code, debug)
+        return _failed(_usage(error), UsageError.exit_code, debug)
     except (typer.Abort, KeyboardInterrupt):
-        code = _failed("Interrupted.", INTERRUPTED, debug)
+        return _failed("Interrupted.", INTERRUPTED, debug)
     except Exception as error:  # noqa: BLE001 - no traceback for the engineer at 3 a.m.
         message = f"opsnb itself failed: {type(error).__name__}: {error}. Run again with --debug."
-        code = _failed(message, OpsnbError.exit_code, debug)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _failed(_without_secrets(message), OpsnbError.exit_code, debug)
+    return code if isinstance(code, int) else 0
 
 
 def _failed(message: str, code: int, debug: bool) -> int:
-    """Print `message` as an error and return `code`; with --debug, raise instead."""
+    """Print `message` as an error, with --debug its traceback too, and return `code`."""
     if debug:
-        raise  # noqa: PLE0704 - called from an except clause
+        output.note(_without_secrets(traceback.format_exc().rstrip()))
     if message:
-        output.note(f"opsnb: {message}")
+        output.error(message)
     return code
+
+
+def _without_secrets(text: str) -> str:
+    # Imported only now: what the command itself refuses holds what was typed.
+    from opsnb.redaction import Redactor, environment_secrets
+
+    return Redactor(environment_secrets()).text(text)
 
 
 def _usage(error: typer.TyperException) -> str:
     """Return what is wrong with the command line, in one line that ends as a sentence."""
     words = " ".join(error.format_message().split())  # empty when the help has been printed
+    if words == "No such option: --config":
+        words += " here; give it before the command: opsnb --config FILE run ..."
     return words if not words or words.endswith((".", "?", ")")) else f"{words}."

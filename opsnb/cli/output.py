@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from opsnb import terminal
+from opsnb import commands, terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +27,16 @@ def say(text: str) -> None:
         typer.echo(terminal.visible(text))
 
 
+def error(message: str) -> None:
+    """Print what went wrong on stderr; at a terminal a command in it has a line of its own."""
+    text = f"opsnb: {message}"
+    if not sys.stderr.isatty():
+        note(terminal.one_line(text))
+        return
+    for piece in commands.pieces(text):
+        note(f"  {piece.text}" if piece.is_command else terminal.one_line(piece.text))
+
+
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
     """Ignore a closed pipe, a terminal that is gone, a full disk: the exit code stays the run's."""
@@ -40,7 +50,8 @@ def _reader_may_leave() -> Iterator[None]:
 def render(renderable: RenderableType) -> None:
     """Print for a person: colour on a terminal, plain words elsewhere."""
     with _reader_may_leave():
-        terminal.console().print(renderable)
+        # Not cropped: a command is never cut. What else is printed is as wide as the terminal.
+        terminal.console().print(renderable, crop=False)
 
 
 def json_document(value: Any) -> None:
@@ -60,7 +71,7 @@ def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     if not sys.stderr.isatty():
         yield note, lambda _: None
         return
-    console = terminal.console(stderr=True, markup=False)
+    console = terminal.console(stderr=True)
     with console.status("") as status:
         yield console.print, status.update
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from opsnb import view
-from opsnb.model import Finding, RunResult, Status, now, worst
+from opsnb.model import Finding, Remedy, RunResult, Status, now, worst
 from opsnb.records import written
 
 _PREFIX = "fleet."
@@ -32,6 +32,8 @@ class Member:
     """Of its record; None when there is none."""
     started: datetime = field(default_factory=now)
     seconds: float = 0.0
+    remedies: tuple[Remedy, ...] = ()
+    """What to do about what its sentence says, the best first."""
 
     @property
     def failed(self) -> bool:
@@ -47,6 +49,7 @@ class Member:
             status=self.status,
             message=self.sentence,
             rows=[{"exit_code": self.exit_code, "run": self.run_id}],
+            remedies=list(self.remedies),
             started=self.started,
             seconds=self.seconds,
         )
@@ -67,6 +70,7 @@ def _member(finding: Finding) -> Member:
         run_id=told.get("run"),
         started=finding.started,
         seconds=finding.seconds,
+        remedies=tuple(finding.remedies),
     )
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import Row
+from opsnb.terminal import one_line
 from opsnb.view import columns, heading, is_number, plain
 
 _BETWEEN = 2  # columns
@@ -30,7 +31,8 @@ class Rows:
         shown = self.rows[:_MOST_ROWS]
         names = columns(shown)
         cells = [[Text(heading(name)) for name in names]]
-        cells += [[Text(plain(row.get(name))) for name in names] for row in shown]
+        # On one line: a line break from outside begins no line of ours.
+        cells += [[Text(one_line(plain(row.get(name)))) for name in names] for row in shown]
         if widths := _widths(console, cells, options.max_width):
             numbers = [all(is_number(row.get(name)) for row in shown) for name in names]
             yield _across(cells, widths, numbers)

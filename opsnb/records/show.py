@@ -11,17 +11,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status, now
+from opsnb.model import ActionState, Finding, RunResult, Status, now
 from opsnb.model import Table as Shown
+from opsnb.records.ending import done, endings, word
+from opsnb.records.lines import Labelled, command_line, place
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.rows import Rows
-from opsnb.view import TERMINAL_STYLES, action_facts, summary, worst_first
+from opsnb.view import STANDS_FOR, TERMINAL_STYLES, action_facts, summary, worst_first
+
+_BESIDE = 9  # columns of a status
+_LABEL = 11
+_OF_ACTION = 12
 
 
 def as_json(results: Iterable[RunResult]) -> str:
@@ -52,26 +59,22 @@ def record(
     *,
     at: datetime | None = None,
 ) -> RenderableType:
-    """Return a whole run: its header, what it found, the worst first, and where its notebook is.
+    """Return a whole run: what it found, the worst first, where it is kept, and what to do next.
 
-    `tables` are those that it shows.
+    `tables` are those that it shows. Print it without cropping.
     """
     found = _members(result) if result.is_summary else _findings(result.findings)
     return Group(
         _header(result, at or now()),
         Text(),
-        *_error(result),
-        found,
+        *found,
         *_tables(tables),
         *_actions(result),
         Text(),
-        *(
-            [Text(f"Kept late: {result.kept_late}")]
-            if result.kept_late and not result.location
-            else ()
-        ),
-        Text.assemble("Notebook  ", f"{location}/record.ipynb" if location else "none"),
-        *_again(result),
+        *_kept_late(result),
+        place("Notebook  ", f"{location}/record.ipynb" if location else "none"),
+        Text(),
+        *_conclusion(result),
     )
 
 
@@ -149,26 +152,22 @@ def age(then: datetime, at: datetime) -> str:
 
 
 def _entry(result: RunResult, at: datetime) -> RenderableType:
-    head = Text.assemble(
-        _status(result.status),
-        f"{result.runbook} on {result.target}, {_when(result.started)}, ",
-        f"{age(result.started, at)}{', still open' if result.open else ''}",
+    head = (
+        f"{result.runbook} on {result.target}, {_when(result.started)}, "
+        f"{age(result.started, at)}{', still open' if result.open else ''}"
     )
     return Group(
-        head,
-        Padding(Text(worst_sentence(result)), (0, 0, 0, 9), expand=False),
-        Padding(Text(result.run_id, style="dim", overflow="fold"), (0, 0, 0, 9), expand=False),
+        Labelled(_status(result.status), head, _BESIDE),
+        Labelled(Text(), worst_sentence(result), _BESIDE),
+        Labelled(Text(), result.run_id, _BESIDE, "dim"),
     )
 
 
-def _header(result: RunResult, at: datetime) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(overflow="fold")
-    table.add_row("Status", Text.assemble(_status(result.status, 0), f", exit {result.exit_code}"))
-    for label, value in _facts(result, at):
-        table.add_row(label, Text(value))
-    return table
+def _header(result: RunResult, at: datetime) -> RenderableType:
+    how, style = f"{word(result)}, exit {result.exit_code}", TERMINAL_STYLES[result.status]
+    status = Labelled(Text("Status"), how, _LABEL, style)
+    facts = (Labelled(Text(label), value, _LABEL) for label, value in _facts(result, at))
+    return Group(status, *facts)
 
 
 def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
@@ -187,29 +186,38 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
         facts.append(("Continues", result.parent))
     if result.fleet and not result.is_summary:
         facts.append(("Summary", result.fleet))
-    facts += [("Parameter", f"{name} = {value!r}") for name, value in result.parameters.items()]
+    given = [name for name in result.parameters if name != "target"]
+    if given:
+        words = ", ".join(f"{name} = {result.parameters[name]!r}" for name in given)
+        facts.append(("Given", words))
     return facts
 
 
-def _error(result: RunResult) -> list[Text]:
-    return [Text(f"The run broke: {result.error}", style="bold red"), Text()] * bool(result.error)
-
-
-def _findings(findings: Sequence[Finding]) -> RenderableType:
+def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
     if not findings:
-        return Text("No check ran.")
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column()
-    for finding in sorted(findings, key=lambda finding: -finding.status.severity):
-        table.add_row(_status(finding.status), Text(finding.name), Text(finding.message))
+        yield Text("No check ran.")
+    width = max((cell_len(finding.name) for finding in findings), default=0)
+    for finding in worst_first(findings):
+        label = Text.assemble(_status(finding.status), f"{finding.name:<{width}}")
+        yield Labelled(label, finding.message, len(label) + 2)
         for remedy in finding.remedies:
-            table.add_row("", Text("→", justify="right"), Text(remedy.command, style="bold"))
-    return table
+            if remedy.why:
+                yield Labelled(Text(" " * _BESIDE), f"{remedy.why}:", _BESIDE, "dim")
+            yield command_line(remedy.command)
 
 
-def _members(summed: RunResult) -> RenderableType:
+def _conclusion(result: RunResult) -> Iterator[RenderableType]:
+    """Yield what it came to and what to do next, which stand last."""
+    for ending in endings(result):
+        style = TERMINAL_STYLES[ending.status]
+        label = Text.assemble((ending.word, style))
+        yield Labelled(label, ending.sentence, max(len(label) + 2, _BESIDE))
+        for step in ending.steps:
+            yield Labelled(Text("Next:"), step.why, _BESIDE)
+            yield command_line(step.command)
+
+
+def _members(summed: RunResult) -> Iterator[RenderableType]:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading in ("status", "target", "exit", "record", "what was found"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("status", "record"))
@@ -219,25 +227,7 @@ def _members(summed: RunResult) -> RenderableType:
         record = (member.run_id or "none").rpartition("-")[2]
         code = str(member.exit_code)
         table.add_row(_status(member.status), member.target, code, record, Text(member.sentence))
-    counts = f"{len(found)} targets: {summary(summed.findings)}."
-    return Group(table, Text(), Text(counts))
-
-
-def _again(result: RunResult) -> list[RenderableType]:
-    """Return how to go on with what did not come to its end."""
-    # With its record in the spool a run shows an error, though it may have come to its end.
-    is_over = result.ended or (
-        result.kept_late and not any(action.cut_off for action in result.actions)
-    )
-    if not is_over and any(action.begun for action in result.actions):
-        command = f"opsnb run --resume {result.run_id}"
-        words = "Continue it, without repeating what it had applied:"
-        return [Text(), Text(f"{words}\n  {command}", overflow="fold")]
-    if not (result.is_summary and any(member.failed for member in members(result))):
-        return []
-    apply = " --apply" if result.parameters.get("apply") else ""
-    command = f"opsnb run {result.runbook}{apply} --failed-of {result.run_id}"
-    return [Text(), Text(f"Those that failed, again:\n  {command}", overflow="fold")]
+    yield from (table, Text(), Text(f"{len(found)} targets: {summary(summed.findings)}."))
 
 
 def _kept_late(result: RunResult) -> list[Text]:
@@ -253,39 +243,21 @@ def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:
 
 def _actions(result: RunResult) -> Iterator[RenderableType]:
     for action in result.actions:
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True, min_width=len("stands for"))
-        table.add_column(overflow="fold")
-        table.add_row("ACTION", Text(action.name, style="bold"))
-        told = (("", done(action)), ("warning", action.warning), *action_facts(action))
-        for label, words in told:
-            if words:
-                table.add_row(Text(label, style="dim"), Text(words))
-        yield from (Text(), table)
+        yield from (Text(), Labelled(Text("ACTION"), action.name, _OF_ACTION, "bold"))
+        facts = (("", done(action)), ("warning", action.warning), *action_facts(action))
+        for label, words in facts:
+            if not words:
+                continue
+            if label == STANDS_FOR and "\n" not in words:
+                yield from (Text(label, "dim"), command_line(words, ""))
+            else:
+                yield Labelled(Text(label, "dim"), words, _OF_ACTION)
         if action.state is ActionState.PLANNED and action.sample:
             sample = Rows(action.sample, max(action.planned, len(action.sample)))
             yield Padding(sample, (0, 0, 0, 2))
-    if any(action.state is ActionState.PLANNED and action.planned for action in result.actions):
-        yield Text("\nDry run: nothing was changed. To apply, add --apply.")
 
 
-def done(action: ActionRecord) -> str:
-    """Say what an action would do or has done, and how far it came."""
-    if action.state is ActionState.PLANNED:
-        return f"Planned, nothing changed: {action.summary}"
-    if action.error:
-        return action.error
-    if action.cut_off:
-        known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
-        return f"Cut off, when it was being applied; {known}: {action.summary}"
-    if not action.planned and not action.continues:
-        return f"Nothing to do: {action.summary}"
-    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
-    count = f"{action.applied} of {action.planned} {action.unit}"
-    return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
-
-
-def _status(status: Status, width: int = 9) -> Text:
+def _status(status: Status, width: int = _BESIDE) -> Text:
     return Text(f"{status.value.upper():<{width}}", style=TERMINAL_STYLES[status], end="")
 
 

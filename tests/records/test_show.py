@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from opsnb.model import ActionRecord, ActionState, Finding, Status, Table
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, Table
 from opsnb.records import show
 from opsnb.records.members import Member
 from tests.records.test_store import START, make_result
@@ -47,12 +48,13 @@ RESULT = make_result(
 )
 
 
-def printed(renderable: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=80, no_color=True)
-    console.print(renderable)
+def printed(renderable: RenderableType, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    console.print(renderable, crop=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b" not in text
-    assert all(len(line) <= 80 for line in text.splitlines())
+    wrapped = [line for line in text.splitlines() if not line.startswith(("  opsnb ", "Notebook"))]
+    assert all(len(line) <= width for line in wrapped)
     return str(text)
 
 
@@ -83,8 +85,8 @@ def test_a_plan_says_what_and_whether_it_can_be_undone() -> None:
         warning="Jobs of others fail for the same reason.",
     )
     text = printed(show.record(make_result(actions=[plan]), "x"))
-    for part in ("undo        cannot be undone", "warning     Jobs of others", "  9    timeout",
-                 "... and 30 more", "To apply, add --apply."):  # fmt: skip
+    for part in ("undo        none", "warning     Jobs of others", "  9    timeout",
+                 "... and 30 more", "To apply it, add --apply."):  # fmt: skip
         assert part in text
     assert "10   timeout" not in text
     done = step("queues.clean", ActionState.APPLIED, planned=1, applied=1, undo="put it back")
@@ -109,7 +111,7 @@ def test_a_run_that_broke_says_why_first() -> None:
     broke = make_result(error="The kernel died.", findings=[], status=Status.UNKNOWN, exit_code=70)
     assert show.worst_sentence(broke) == "The kernel died."
     text = printed(show.record(broke, "x"))
-    assert "The run broke: The kernel died." in text
+    assert "Broke    The kernel died." in text
     assert "No check ran." in text
 
 
@@ -135,8 +137,8 @@ def test_a_summary_tells_of_each_target_and_how_to_run_those_again_that_failed()
     assert places == sorted(places)
     for row in ("web-2   2     bbbb    The API", "web-3   64    none    No such", "web-1   0"):
         assert row in text
-    command = " ".join(text.rpartition("again:")[2].split())
-    assert command == f"opsnb run health/daily --apply --failed-of {result.run_id}"
+    assert f"\n  opsnb run health/daily --apply --failed-of {result.run_id}\n" in text
+    assert text.endswith("CRIT     web-2: The API refuses.\n")
 
 
 def test_a_member_names_its_summary() -> None:
@@ -178,3 +180,70 @@ def test_json_is_one_document() -> None:
 )
 def test_ages_are_in_words(passed: timedelta, words: str) -> None:
     assert show.age(START, START + passed) == words
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_worst_finding_and_its_command_stand_last_and_whole(width: int) -> None:
+    queue = "mail of 'shop'; rm -rf $HOME"
+    remedy = Remedy(
+        runbook="queues/resume",
+        parameters={"queue": queue},
+        apply=True,
+        why="resumes it",
+        target="prod",
+        protected=True,
+    )
+    paused = Finding(
+        name="queues.pauses", status=Status.CRIT, message="Paused: " + "x " * 60, remedies=[remedy]
+    )
+    result = make_result(findings=[*FINDINGS[::2], paused], status=Status.CRIT, exit_code=2)
+    tables = [Table(title="Rows", rows=[{"name": "v" * 60}] * 30, total=30)]
+    text = printed(show.record(result, "/srv/" + "deep/" * 30, tables), width)
+    assert text.endswith(f"Next:    resumes it\n  {remedy.command}\n")
+    assert shlex.split(remedy.command) == [
+        *["opsnb", "run", "queues/resume", "-t", "prod", "-p", f"queue={queue}"],
+        *["--apply", "--confirm", "prod"],
+    ]
+    assert "CRIT     Paused: x" in text.partition("Notebook")[2]
+
+
+def test_a_refusal_says_how_to_confirm_it() -> None:
+    refused = step(
+        "queues.pause", ActionState.REFUSED, planned=1, protected=True, error="prod is protected."
+    )
+    text = printed(
+        show.record(
+            make_result(
+                runbook="queues/pause",
+                target="prod",
+                actions=[refused],
+                findings=[FINDINGS[0]],
+                error="prod is protected.",
+                exit_code=77,
+                parameters={"target": "prod", "queue": "a b", "via": "redis", "apply": True},
+            ),
+            "x",
+        )
+    )
+    assert "Status     Refused, exit 77" in text
+    command = "opsnb run queues/pause -t prod -p 'queue=a b' --apply --confirm prod"
+    assert text.endswith(f"Refused  prod is protected.\nNext:\n  {command}\n")
+
+
+def test_a_dry_run_says_how_to_apply_it() -> None:
+    plan = step("queues.pause", ActionState.PLANNED, planned=1, protected=True, summary="Pause.")
+    parameters = {"target": "prod", "queue": "emails", "apply": False, "confirm": ""}
+    result = make_result(
+        runbook="queues/pause", target="prod", actions=[plan], parameters=parameters
+    )
+    text = printed(show.record(result, "x"))
+    assert "  opsnb run queues/pause -t prod -p queue=emails --apply --confirm prod\n" in text
+
+
+def test_a_line_break_from_outside_begins_no_line() -> None:
+    evil = Finding(name="x", status=Status.CRIT, message="a\nNext:\nOK everything", title="t")
+    rows = [{"name": "x\nNext: evil", "other": 1}]
+    text = printed(
+        show.record(make_result(findings=[evil]), "x", [Table(title="T", rows=rows, total=1)])
+    )
+    assert not [line for line in text.splitlines() if line.startswith(("OK", "Next"))]

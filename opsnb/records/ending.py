@@ -1,0 +1,198 @@
+"""What a run came to, and what to do next: that stands last, where a tired person looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from opsnb import catalog, commands
+from opsnb.errors import OpsnbError
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status
+from opsnb.records.members import members
+from opsnb.records.members import worst_first as worst_members
+from opsnb.redaction import MASK
+from opsnb.view import summary, worst_first
+
+_HOW = {
+    64: "Not run",
+    75: "Locked",
+    77: "Refused",
+    124: "Timed out",
+    130: "Interrupted",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next."""
+
+    command: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A sentence, and what to do about it."""
+
+    word: str
+    """Such as `CRIT` or `Refused`."""
+    status: Status
+    sentence: str
+    steps: Sequence[Step] = field(default_factory=tuple)
+
+
+def word(result: RunResult) -> str:
+    """Return how a run ended, in one or two words: its status, or why it did not come to one."""
+    if result.error is None:
+        return result.status.upper()
+    return _HOW.get(result.exit_code, "Broke")
+
+
+def endings(result: RunResult) -> list[Ending]:
+    """Return what a run came to, the most important last."""
+    plan, worst = list(_plan(result)), list(_worst(result))
+    # What there is to do stands last.
+    is_well = all(ending.status is Status.OK for ending in worst)
+    found = [*_error(result), *(worst + plan if is_well else plan + worst)]
+    steps = {step.command for ending in found[1:] for step in ending.steps}
+    first = found[0]
+    if any(step.command in steps for step in first.steps):  # what the last one says is enough
+        kept = [step for step in first.steps if step.command not in steps]
+        found[0] = Ending(first.word, first.status, first.sentence, kept)
+    return found
+
+
+def done(action: ActionRecord) -> str:
+    """Say what an action would do or has done, and how far it came."""
+    if action.state is ActionState.PLANNED:
+        return f"Planned, nothing changed: {action.summary}"
+    if action.error:
+        return action.error
+    if action.cut_off:
+        known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
+        return f"Cut off, when it was being applied; {known}: {action.summary}"
+    if not action.planned and not action.continues:
+        return f"Nothing to do: {action.summary}"
+    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
+    count = f"{action.applied} of {action.planned} {action.unit}"
+    return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
+
+
+def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
+    """Return the line that runs what `result` ran; empty when a secret in it is not known."""
+    given = dict(result.parameters)
+    for name in ("target", "apply", "confirm"):
+        given.pop(name, None)
+    try:
+        defaults = {
+            known.name: known.default for known in catalog.runbook(result.runbook).parameters
+        }
+    except OpsnbError:
+        defaults = {}
+    given = {name: value for name, value in given.items() if value != defaults.get(name, ...)}
+    if MASK in json.dumps(given, default=str):
+        return ""
+    return commands.run_on(result.runbook, result.target, given, apply=apply, confirm=confirm)
+
+
+def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
+    """Return what to run about a finding of `result`, the best first.
+
+    That is what the finding names, else the runbook that goes on from its threshold.
+    """
+    if finding.remedies or finding.threshold is None:
+        return finding.remedies
+    runbook = finding.threshold.runbook
+    if runbook in ("", result.runbook) or finding.status in (Status.OK, Status.SKIPPED):
+        return []
+    return [Remedy(runbook=runbook, target=result.target)]
+
+
+def worst_finding(findings: Sequence[Finding]) -> Finding | None:
+    """Return the worst finding; of several, the first that says what to do."""
+    severity = max((finding.status.severity for finding in findings), default=0)
+    worst = [finding for finding in findings if finding.status.severity == severity]
+    return next((finding for finding in worst if finding.remedies), worst[0] if worst else None)
+
+
+def _error(result: RunResult) -> Iterator[Ending]:
+    if result.error is None:
+        return
+    steps = []
+    # With its record in the spool a run shows an error, though it may have come to its end.
+    is_over = result.ended or (
+        result.kept_late and not any(action.cut_off for action in result.actions)
+    )
+    if not is_over and any(action.begun for action in result.actions):
+        why = "continues it, without repeating what it had applied"
+        steps.append(Step(commands.line("run", "--resume", result.run_id), why))
+    if any(_lacks_name(action, result) for action in result.actions):
+        command = again(result, apply=True, confirm=result.target)
+        steps += [Step(command)] if command else []
+    yield Ending(word(result), Status.CRIT, result.error, steps)
+
+
+def _lacks_name(action: ActionRecord, result: RunResult) -> bool:
+    return (
+        action.state is ActionState.REFUSED
+        and action.protected
+        and result.parameters.get("confirm") != result.target
+    )
+
+
+def _plan(result: RunResult) -> Iterator[Ending]:
+    """Yield what a dry run would do, and the line that does it."""
+    planned = [action for action in result.actions if action.state is ActionState.PLANNED]
+    if result.error or not any(action.planned for action in planned):
+        return
+    confirm = result.target if any(action.protected for action in planned) else ""
+    command = again(result, apply=True, confirm=confirm)
+    steps = [Step(command)] if command else []
+    sentence = "Nothing was changed. To apply it, add --apply."
+    yield Ending("Dry run", Status.OK, sentence, steps)
+
+
+def _worst(result: RunResult) -> Iterator[Ending]:
+    if result.is_summary:
+        yield from _worst_target(result)
+        return
+    finding = worst_finding(result.findings)
+    if finding and finding.status not in (Status.OK, Status.SKIPPED):
+        ending = _of(finding, result)
+        yield ending
+        if not ending.steps:  # a symptom: its likeliest cause says what to do
+            causes = (_of(each, result) for each in worst_first(result.findings))
+            yield from islice((cause for cause in causes if cause.steps), 1)
+    elif result.error is None:
+        did = [done(each) for each in result.actions if each.state is not ActionState.PLANNED]
+        words = " ".join(did) or (f"{summary(result.findings)}." if finding else "No check ran.")
+        yield Ending(result.status.upper(), result.status, words)
+
+
+def _of(finding: Finding, result: RunResult) -> Ending:
+    steps = [Step(each.command, each.why) for each in remedies(finding, result)[:1]]
+    return Ending(finding.status.upper(), finding.status, finding.message, steps)
+
+
+def _worst_target(result: RunResult) -> Iterator[Ending]:
+    found = worst_members(members(result))
+    if not found:
+        return
+    failed = [member for member in found if member.failed]
+    if not failed:
+        yield Ending(result.status.upper(), result.status, f"{len(found)} targets are ok.")
+        return
+    apply = ["--apply"] if result.parameters.get("apply") else []
+    retry = commands.line("run", result.runbook, *apply, "--failed-of", result.run_id)
+    yield Ending(
+        f"{len(failed)} of {len(found)}",
+        Status.WARN,
+        "targets failed.",
+        [Step(retry, "runs it again on those that failed")],
+    )
+    worst = failed[0]
+    steps = [Step(remedy.command, remedy.why) for remedy in worst.remedies[:1]]
+    sentence = f"{worst.target}: {worst.sentence}"
+    yield Ending(worst.status.upper(), worst.status, sentence, steps)
