@@ -39,6 +39,7 @@ from opsnb.settings import (
     Table,
 )
 from opsnb.thresholds import HANDBOOK
+from opsnb.unattended import Notify, Schedule, address_secrets, check_channels
 
 CONFIG_NAME = "opsnb.toml"
 DEMO = "demo"
@@ -255,6 +256,11 @@ class Records(Table):
         description="A folder, relative to `opsnb.toml`, or any fsspec URL. `$OPSNB_RECORDS` goes "
         "before it, relative to the working folder.",
     )
+    site: str = Field(
+        "",
+        description="Where the site is published, such as `https://ops.example.com`: notifications "
+        "link to its pages.",
+    )
 
 
 HANDBOOK_CONTACTS = tuple(
@@ -268,21 +274,6 @@ HANDBOOK_CONTACTS = tuple(
 )
 
 
-class Schedule(Table):
-    """`[[schedules]]`: a runbook that cron runs."""
-
-    name: Identifier = Field(description="What it is called in the log and in `schedule run`.")
-    runbook: str = Field(description="The runbook's id.")
-    cron: str = Field(description="When, as five fields of cron, such as `15 7 * * *`.")
-    targets: tuple[str, ...] = Field(description="Names, globs such as `prod-*`, or `all`.")
-    parameters: dict[str, Any] = Field(
-        default_factory=dict, description="The runbook's parameters, without the target."
-    )
-    apply: StrictBool = Field(False, description="True does what the runbook plans.")
-    confirm: tuple[str, ...] = Field((), description="The protected targets that may be changed.")
-    timeout: float | None = Field(None, gt=0, description="Seconds that a run may take.")
-
-
 class _File(Table):
     """The whole of `opsnb.toml`."""
 
@@ -291,6 +282,7 @@ class _File(Table):
     records: Records = Records()
     thresholds: dict[str, Limits] = Field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
+    notify: tuple[Notify, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -302,6 +294,7 @@ class Config:
     records: Records = field(default_factory=Records)
     thresholds: dict[str, Limits] = field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
+    notify: tuple[Notify, ...] = ()
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Each target's table as written."""
     files: dict[str, Path] = field(default_factory=dict)
@@ -356,8 +349,15 @@ class Config:
         _check_host(target.host, where)
         _check_names(target.integrity, "integrity checks", where)
         target = target.model_copy(update={"thresholds": self._limits(target.thresholds)})
-        target._password_parts = _password_parts(table, target.secrets)
+        target._password_parts = _password_parts(table, target.secrets) | self.secrets
         return target
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What is secret in the addresses of notifications and pings, as far as they are known."""
+        written = [*(each.url for each in self.notify), *(each.ping for each in self.schedules)]
+        known = [text for text in map(_known, written) if text]
+        return frozenset().union(*map(address_secrets, known))
 
     def matching(self, patterns: Iterable[str]) -> list[str]:
         """Return the names of the targets that `patterns` mean, each once, in the order given.
@@ -469,6 +469,7 @@ def load_config(path: Path | None = None) -> Config:
         records=file.records if file else Records(),
         thresholds=file.thresholds if file else {},
         schedules=file.schedules if file else (),
+        notify=file.notify if file else (),
         tables=tables,
         files={name: where for name, where in files.items() if where},
     )
@@ -504,13 +505,57 @@ def _read(path: Path) -> _File:
     except RecursionError:
         raise ConfigError(f"{path} has brackets nested too deeply; correct them.") from None
     targets = tables.pop("targets", {})
-    file = _validated(_File, {**_expand(tables, str(path)), "targets": targets}, str(path))
+    values = {**_expand_but_addresses(tables, str(path)), "targets": targets}
+    file = _validated(_File, values, str(path))
     _check_metrics(file.thresholds, f"[thresholds] in {path}")
     _check_names(file.schedules, "schedules", str(path))
+    _check_names(file.notify, "[[notify]] tables", str(path))
+    check_channels(
+        file.notify,
+        targets=[*targets, DEMO],
+        schedules=[schedule.name for schedule in file.schedules],
+        path=path,
+    )
     return file
 
 
-def _check_names(named: Iterable[Schedule | Integrity], what: str, where: str) -> None:
+def _expand_but_addresses(tables: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return `tables` with their `${NAME}`s filled in, but for what only unattended runs need."""
+    found = {
+        key: value if key == "notify" else _expand(value, where)
+        for key, value in tables.items()
+        if key != "schedules"
+    }
+    if "schedules" in tables:
+        found["schedules"] = _schedules(tables["schedules"], where)
+    return found
+
+
+def _schedules(written: Any, where: str) -> Any:
+    if not isinstance(written, list):
+        return written  # refused by the schema
+    return [
+        {key: value if key == "ping" else _expand(value, where) for key, value in each.items()}
+        if isinstance(each, dict)
+        else each
+        for each in written
+    ]
+
+
+def filled_in(text: str, where: str) -> str:
+    """Return `text` with each `${NAME}` replaced. Raises ConfigError when one is not set."""
+    return str(_expand(text, where))
+
+
+def _known(text: str) -> str:
+    """Return `text` filled in; empty when a variable of it is not set."""
+    try:
+        return filled_in(text, "")
+    except ConfigError:
+        return ""
+
+
+def _check_names(named: Iterable[Schedule | Integrity | Notify], what: str, where: str) -> None:
     seen: set[str] = set()
     for item in named:
         if item.name in seen:
@@ -736,6 +781,7 @@ _MUST = {
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must be named with letters from A to Z, digits, '.', '_' and "
     "single '-', a letter or digit first",
+    "too_short": "must not be empty",
     "string_type": "must be a text in quotes",
     "tuple_type": 'must be a list, like ["/var/log/app.log"]',
     "value_error": "{error}",

@@ -21,10 +21,12 @@ app = typer.Typer(
 )
 records_app = typer.Typer(no_args_is_help=True, help="What past runs left.")
 schedule_app = typer.Typer(no_args_is_help=True, help="Runbooks that cron runs.")
+notify_app = typer.Typer(no_args_is_help=True, help="Who is told what scheduled runs find.")
 site_app = typer.Typer(no_args_is_help=True, help="Runbooks and records as one browsable site.")
 demo_app = typer.Typer(no_args_is_help=True, help="A real system to try everything on.")
 app.add_typer(records_app, name="records")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(notify_app, name="notify")
 app.add_typer(site_app, name="site")
 app.add_typer(demo_app, name="demo")
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opsnb import interrupts
 from opsnb.cli import output
-from opsnb.cli.application import EnvironmentFile, Json, schedule_app
+from opsnb.cli.application import EnvironmentFile, Json, TargetOption, schedule_app
 from opsnb.cli.context import config_in_force, store_in_force
 from opsnb.errors import UsageError
+
+if TYPE_CHECKING:
+    from opsnb.timetable.standing import Standing
+
+ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]
 
 
 @schedule_app.command("list")
@@ -19,26 +24,76 @@ def list_schedules(as_json: Json = False) -> None:
     """List the schedules: when each is due, and how its last run ended."""
     from opsnb.schedule import listing
 
-    entries = listing.entries(config_in_force(), store_in_force())
+    found = _standings()
     if as_json:
-        output.json_document([entry.as_json() for entry in entries])
+        output.json_document([standing.as_json() for standing in found])
     else:
-        output.render(listing.table(entries))
+        output.render(listing.table(found))
+
+
+@schedule_app.command("status")
+def schedule_status(
+    name: ScheduleNames = None, target: TargetOption = None, as_json: Json = False
+) -> int:
+    """Show when each schedule last ran, when it runs next, and which are late; exit 2 if one is."""
+    from opsnb.schedule import listing
+
+    found = _chosen(name, target)
+    if as_json:
+        output.json_document([standing.as_json() for standing in found])
+    else:
+        output.render(listing.status(found))
+    return listing.exit_code(found) if found else 0
+
+
+@schedule_app.command("check")
+def check_schedules(name: ScheduleNames = None, target: TargetOption = None) -> int:
+    """Check, as a monitoring plugin, that no schedule is late: exit 0, 2 when one is, 3 unknown."""
+    from opsnb.schedule import listing
+
+    found = _chosen(name, target)
+    output.say(listing.plugin_line(found))
+    return listing.exit_code(found)
+
+
+def _standings() -> list[Standing]:
+    from opsnb.timetable.standing import standings
+    from opsnb.timetable.times import local_now
+
+    return standings(config_in_force(), store_in_force(), local_now())
+
+
+def _chosen(names: list[str] | None, target: str | None) -> list[Standing]:
+    """Return the schedules `names`, all by default, or those that check `target`."""
+    from opsnb.schedule.running import find
+
+    config = config_in_force()
+    wanted = {find(config, name).name for name in names or ()}
+    if target:
+        config.matching([target])  # refuses one that is not known
+    return [
+        standing
+        for standing in _standings()
+        if (not wanted or standing.schedule.name in wanted)
+        and (not target or target in standing.targets)
+    ]
 
 
 @schedule_app.command("run")
 def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
     """Run a schedule now, as cron does; its log tells how it ended."""
-    from datetime import datetime
-
     from opsnb.schedule import running
+    from opsnb.timetable.times import local_now
 
     config = running.prepare(name, environment)
     with interrupts.noted() as stopped:
-        result = running.run(name, config, datetime.now().astimezone(), stopped)
-    if sys.stdout.isatty():  # cron would mail it; the log has it
-        output.run_result(result, config, as_json=False)
-    return result.exit_code
+        ended = running.run(name, config, local_now(), stopped)
+    if sys.stdout.isatty():
+        output.run_result(ended.result, config, as_json=False)
+    else:
+        for line in ended.mail:  # which cron mails
+            output.note(line)
+    return ended.result.exit_code
 
 
 @schedule_app.command("crontab")

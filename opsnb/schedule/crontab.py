@@ -11,8 +11,9 @@ from pathlib import Path
 
 from opsnb.errors import ConfigError
 from opsnb.schedule.running import job, read_environment
-from opsnb.schedule.times import in_words
-from opsnb.target import LOCAL, Config, Schedule, variables
+from opsnb.target import LOCAL, Config, variables
+from opsnb.timetable.times import in_words
+from opsnb.unattended import Schedule
 
 # What moves opsnb's own files: cron is to find them where whoever installs the block has them.
 _OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")

@@ -1,95 +1,120 @@
-"""The list of schedules: when each is due, and how its last run ended."""
+"""The schedules for people at a terminal, and for monitoring: when they run, and which are late."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from opsnb.model import RunResult
-from opsnb.records import Store
-from opsnb.schedule.running import job, trigger
-from opsnb.schedule.times import in_words, next_times
-from opsnb.target import Config, Schedule
+from opsnb.model import Status
+from opsnb.timetable.standing import LastRun, Standing, moment, span
 from opsnb.view import TERMINAL_STYLES
 
-_NEXT = 3
-_LOOKED_THROUGH = 500  # records of the runbook, the newest first, for the last run of a schedule
+_NONE = "There are no schedules; write a [[schedules]] table into opsnb.toml."
+_BROKE = "broke"
+"""For a run that left no status."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A schedule as the list shows it."""
-
-    schedule: Schedule
-    words: str
-    """The expression in words."""
-    next: list[datetime]
-    last: RunResult | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `schedule list --json` prints of it."""
-        last = self.last
-        return {
-            "name": self.schedule.name,
-            "runbook": self.schedule.runbook,
-            "targets": list(self.schedule.targets),
-            "cron": self.schedule.cron,
-            "apply": self.schedule.apply,
-            "next": [time.isoformat() for time in self.next],
-            "last": {
-                "run_id": last.run_id,
-                "status": last.status,
-                "exit_code": last.exit_code,
-                "started": last.started.isoformat(),
-            }
-            if last
-            else None,
-        }
-
-
-def entries(config: Config, store: Store) -> list[Entry]:
-    """Return the schedules of `config`. Raises UsageError on the first that cannot be run."""
-    now = datetime.now().astimezone()
-    found = []
-    for schedule in config.schedules:
-        job(schedule, config)
-        times = next_times(schedule, now, _NEXT)
-        found.append(Entry(schedule, in_words(schedule), times, _last(schedule, store)))
-    return found
-
-
-def _last(schedule: Schedule, store: Store) -> RunResult | None:
-    runs = islice(store.results(runbook=schedule.runbook), _LOOKED_THROUGH)
-    own = (run for run in runs if run.trigger == trigger(schedule))
-    return next((run for run in own if run.fleet is None or run.is_summary), None)
-
-
-def table(found: list[Entry]) -> Table | Text:
-    """Return the list for a terminal."""
+def table(found: Sequence[Standing]) -> RenderableType:
+    """Return the list: what each schedule runs on what, when, and how its last run ended."""
     if not found:
-        return Text("There are no schedules; write a [[schedules]] table into opsnb.toml.")
-    shown = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("schedule", "runbook", "targets", "due", "next", "last run"):
-        shown.add_column(column, no_wrap=column not in ("targets", "due"))
-    for entry in found:
+        return Text(_NONE)
+    shown = _table("schedule", "runbook", "targets", "due", "next", "last run")
+    for each in found:
         shown.add_row(
-            entry.schedule.name,
-            entry.schedule.runbook + (" (acts)" if entry.schedule.apply else ""),
-            ", ".join(entry.schedule.targets),
-            entry.words,
-            "\n".join(f"{time:%a %d %b %H:%M}" for time in entry.next),
-            _ended(entry.last),
+            each.schedule.name,
+            each.schedule.runbook + (" (acts)" if each.schedule.apply else ""),
+            ", ".join(each.schedule.targets),
+            each.words,
+            moment(each.next[0]) if each.next else "never",
+            _ended(each.last),
         )
     return shown
 
 
-def _ended(last: RunResult | None) -> Text:
+def status(found: Sequence[Standing]) -> RenderableType:
+    """Return how each schedule stands, then a sentence on each that is late."""
+    if not found:
+        return Text(_NONE)
+    shown = _table("schedule", "last run", "next", "state", "missed")
+    for each in found:
+        shown.add_row(
+            each.schedule.name,
+            _ended(each.last),
+            moment(each.next[0]) if each.next else "never",
+            _state(each),
+            str(len(each.missed)) if each.missed else "none",
+        )
+    sentences = [
+        Text(f"\n{each.sentence}", style=_style(Status.CRIT if each.is_late else Status.UNKNOWN))
+        for each in found
+        if each.is_late or each.unknown
+    ]
+    missed = [Text(f"\n{_missed(each)}") for each in found if each.missed and not each.is_late]
+    return Group(shown, *sentences, *missed)
+
+
+def exit_code(found: Iterable[Standing]) -> int:
+    """Return 2 when a schedule is late, else 3 when that is not known, or there is none, else 0."""
+    found = list(found)
+    if any(each.is_late for each in found):
+        return Status.CRIT.exit_code
+    known = bool(found) and not any(each.unknown for each in found)
+    return (Status.OK if known else Status.UNKNOWN).exit_code
+
+
+def plugin_line(found: Sequence[Standing]) -> str:
+    """Return one line as monitoring plugins write it: status, sentence, numbers."""
+    late = sorted((each for each in found if each.is_late), key=lambda each: -each.late_by)
+    unknown = [each for each in found if each.unknown]
+    missed = sum(len(each.missed) for each in found)
+    numbers = f"late={len(late)};;0;0 missed={missed};;;0 schedules={len(found)};;;0"
+    if late:
+        words = "CRITICAL: " + " ".join(each.sentence for each in late)
+    elif unknown:
+        words = "UNKNOWN: " + " ".join(each.sentence for each in unknown)
+    elif not found:
+        words = "UNKNOWN: there are no schedules to check"
+    else:
+        plural = "schedule is" if len(found) == 1 else "schedules are"
+        words = f"OK: {len(found)} {plural} on time"
+    # A bar would begin the numbers.
+    return f"SCHEDULES {' '.join(words.replace('|', '/').split())} | {numbers}"
+
+
+def _style(status: Status) -> str:
+    return TERMINAL_STYLES[status]
+
+
+def _table(*columns: str) -> Table:
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        wraps = column in ("targets", "due")
+        shown.add_column(column, no_wrap=not wraps, overflow="fold", min_width=len("targets"))
+    return shown
+
+
+def _state(standing: Standing) -> Text:
+    if standing.unknown:
+        return Text("unknown", style=_style(Status.UNKNOWN))
+    if standing.is_late:
+        return Text(f"LATE {span(standing.late_by)}", style=_style(Status.CRIT))
+    return Text("running" if standing.running else "on time")
+
+
+def _missed(standing: Standing) -> str:
+    times = standing.missed
+    last = f"the last {moment(times[-1])}"
+    return f"{standing.schedule.name} missed {len(times)} of its times, {last}; it has run since."
+
+
+def _ended(last: LastRun | None) -> Text:
     if last is None:
         return Text("never")
-    words = f"{last.status}, {last.started.astimezone():%d %b %H:%M}"
-    return Text(words, style=TERMINAL_STYLES[last.status])
+    if not last.status and last.exit_code is None:
+        return Text(f"began {moment(last.started)}")
+    words = last.status or _BROKE
+    style = _style(Status(last.status) if last.status else Status.UNKNOWN)
+    return Text(f"{words}, {moment(last.started)}", style=style)

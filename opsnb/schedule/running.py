@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import signal
@@ -16,18 +15,33 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from opsnb import catalog
+from opsnb import catalog, notify, terminal
 from opsnb.catalog import RunbookInfo
-from opsnb.errors import ConfigError, Locked, OpsnbError, ParameterError, did_you_mean
+from opsnb.errors import (
+    ConfigError,
+    Interrupted,
+    Locked,
+    OpsnbError,
+    ParameterError,
+    UsageError,
+    did_you_mean,
+)
 from opsnb.headless import fleet
 from opsnb.headless.run import Order
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
+from opsnb.records import Store
 from opsnb.records.show import worst_sentence
-from opsnb.schedule.times import last_time
-from opsnb.target import Config, Schedule, load_config, stand_in, state_home
+from opsnb.schedule import mail
+from opsnb.schedule.ping import ending, switch
+from opsnb.target import Config, load_config, stand_in
+from opsnb.timetable import traces
+from opsnb.timetable.standing import trigger
+from opsnb.timetable.times import last_time, local_now
+from opsnb.unattended import Schedule
 
 _LOG_BYTES, _LOGS_KEPT = 1_000_000, 3
+_LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"
 _OWN_KEYS = ("target", "apply", "confirm")
 _READABLE_BY_OTHERS = 0o077
 
@@ -41,11 +55,6 @@ class Job:
     targets: list[str]
     parameters: dict[str, Any]
     """Of the run on the first target."""
-
-
-def trigger(schedule: Schedule) -> str:
-    """Return how the records of a schedule's runs say what started them."""
-    return f"schedule {schedule.name}"
 
 
 def find(config: Config, name: str) -> Schedule:
@@ -93,21 +102,81 @@ def prepare(name: str, environment: Path | None) -> Config:
         return load_config()
 
 
-def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signals]) -> RunResult:
-    """Run the schedule `name`, log it, and return its result, or the summary of several.
+@dataclass(frozen=True)
+class Ended:
+    """How a scheduled run ended, and what cron is to mail."""
+
+    result: RunResult
+    mail: list[str]
+    """Lines for stderr; none when there is nothing to say."""
+
+
+def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signals]) -> Ended:
+    """Run the schedule `name`, log it, ping and notify; return its result, or that of several.
 
     `now` knows its time zone. Raises Locked while the same schedule still runs; whatever is
-    raised is logged too.
+    raised is logged too, and notified unless it is that.
     """
     with _logged(name) as log:
         schedule = find(config, name)
-        wanted = job(schedule, config)
-        with _alone(schedule, config):
-            result = _run(wanted, config, last_time(schedule, now), stopped)
-        log.info(
-            "%s run=%s exit=%d %s", name, result.run_id, result.exit_code, worst_sentence(result)
-        )
-        return result
+        with _noticed(schedule, config, now), _alone(schedule, config):
+            with switch(schedule, config) as pings:
+                wanted = job(schedule, config)
+                result = _run_traced(wanted, config, now, stopped)
+                sentence = worst_sentence(result)
+                log("run=%s exit=%d %s", result.run_id, result.exit_code, sentence)
+                pings.send(ending(result.exit_code), sentence)
+                store = Store(config.store)
+                failures = notify.after_run(
+                    result, config, store, schedule=schedule.name, at=local_now()
+                )
+            found = [*mail.lines(result, schedule, config, store), *failures, *pings.failures]
+            return Ended(result, found)
+
+
+def _run_traced(
+    wanted: Job, config: Config, now: datetime, stopped: Sequence[signal.Signals]
+) -> RunResult:
+    """Run `wanted` and leave a trace of when and how."""
+    schedule = wanted.schedule
+    traces.begun(schedule, config, now)
+    try:
+        result = _run(wanted, config, last_time(schedule, now), stopped)
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, OpsnbError) else OpsnbError.exit_code
+        traces.ended(schedule, config, local_now(), exit_code=code, sentence=str(error))
+        raise
+    traces.ended(
+        schedule,
+        config,
+        local_now(),
+        exit_code=result.exit_code,
+        sentence=worst_sentence(result),
+        status=result.status,
+        run_id=result.run_id,
+    )
+    return result
+
+
+@contextmanager
+def _noticed(schedule: Schedule, config: Config, now: datetime) -> Iterator[None]:
+    """Note and notify when a run cannot begin; not of one that still runs from before."""
+    try:
+        yield
+    except OpsnbError as error:
+        traces.refused(schedule, config, now, str(error))
+        if not isinstance(error, Locked | Interrupted):
+            targets = _targets(schedule, config)
+            notify.after_refusal(schedule, targets, config, str(error), local_now())
+        raise
+
+
+def _targets(schedule: Schedule, config: Config) -> Sequence[str]:
+    """Return the targets of `schedule`, or what it says where that is what is wrong."""
+    try:
+        return config.matching(schedule.targets) or schedule.targets
+    except UsageError:
+        return schedule.targets
 
 
 def _run(
@@ -133,7 +202,7 @@ def _run(
 def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
     """Let no two runs of a schedule overlap."""
     try:
-        with FileLock(lock_file(schedule, config), timeout=0):
+        with FileLock(lock_file(schedule, config), timeout=0, mode=0o600):
             yield
     except Timeout:
         raise Locked(
@@ -142,23 +211,38 @@ def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
         ) from None
 
 
+class _Log:
+    """The log of all schedules, as one of them writes it: one line a run."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, words: str, *values: object) -> None:
+        """Write a line; control characters and line breaks in it are shown, not obeyed."""
+        line = " ".join(terminal.visible(words % values).split())
+        record = logging.LogRecord("opsnb", logging.INFO, "", 0, f"{self._name} {line}", None, None)
+        path = log_file()
+        # Under a lock: of two that turn the file over at the same time, one would lose a file.
+        with FileLock(path.with_suffix(".lock"), mode=0o600):
+            handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _LOG_TIME))
+            path.chmod(0o600)
+            handler.emit(record)
+            handler.close()
+
+
 @contextmanager
-def _logged(name: str) -> Iterator[logging.Logger]:
+def _logged(name: str) -> Iterator[_Log]:
     """Yield the log of all schedules; what is raised meanwhile goes there too."""
-    log = logging.Logger("opsnb.schedule")
-    handler = RotatingFileHandler(log_file(), maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
-    log.addHandler(handler)
+    log = _Log(name)
     try:
         yield log
     except OpsnbError as error:
-        log.info("%s exit=%d %s", name, error.exit_code, error)
+        log("exit=%d %s", error.exit_code, error)
         raise
     except Exception as error:
-        log.info("%s exit=%d %s: %s", name, OpsnbError.exit_code, type(error).__name__, error)
+        log("exit=%d %s: %s", OpsnbError.exit_code, type(error).__name__, error)
         raise
-    finally:
-        handler.close()
 
 
 def lock_file(schedule: Schedule, config: Config) -> Path:
@@ -166,25 +250,12 @@ def lock_file(schedule: Schedule, config: Config) -> Path:
 
     Another opsnb.toml may have a schedule of the same name, which is none of its business.
     """
-    owner = hashlib.sha256(str(config.path).encode()).hexdigest()[:8]
-    return _folder() / f"{schedule.name}-{owner}.lock"
+    return traces.folder() / f"{schedule.name}-{traces.owner(config)}.lock"
 
 
 def log_file() -> Path:
     """Return the log of scheduled runs; it is kept up to 4 MB, in four files."""
-    return _folder() / "schedule.log"
-
-
-def _folder() -> Path:
-    folder = state_home() / "schedule"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"The folder of the schedules' log, {folder}, cannot be made: {error.strerror}. "
-            "Make room, or set XDG_STATE_HOME to another folder."
-        ) from error
-    return folder
+    return traces.folder() / "schedule.log"
 
 
 def read_environment(path: Path) -> Mapping[str, str]:

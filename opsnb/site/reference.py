@@ -28,8 +28,9 @@ from opsnb.settings import (
     Restart,
 )
 from opsnb.site.html import notice
-from opsnb.target import CONFIG_NAME, Config, Contact, Records, Schedule, Target
+from opsnb.target import CONFIG_NAME, Config, Contact, Records, Target
 from opsnb.thresholds import HANDBOOK
+from opsnb.unattended import Notify, Schedule
 from opsnb.view import number
 
 TABLES: tuple[type[BaseModel], ...] = (
@@ -45,6 +46,7 @@ TABLES: tuple[type[BaseModel], ...] = (
     Integrity,
     Limits,
     Schedule,
+    Notify,
     Contact,
     Records,
 )

@@ -15,8 +15,10 @@ from filelock import FileLock
 
 from opsnb.errors import ConfigError, Locked, OpsnbError, UsageError
 from opsnb.records import Store
-from opsnb.schedule import crontab, listing, running, times
-from opsnb.target import Config, Schedule, load_config, variables
+from opsnb.schedule import crontab, running
+from opsnb.target import Config, load_config, variables
+from opsnb.timetable import standing, times
+from opsnb.unattended import Schedule
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
 TARGETS = """
@@ -129,20 +131,21 @@ def test_a_mistyped_table_is_told_when_the_file_is_read(table: str, told: str) -
 
 def test_a_run_is_logged_and_its_record_says_what_it_was_for() -> None:
     now = datetime.now().astimezone()
-    result = running.run("daily", config(DAILY), now, [])
+    result = running.run("daily", config(DAILY), now, []).result
     assert result.exit_code == 2  # nobody listens there
     assert result.trigger == "schedule daily"
     assert result.scheduled == times.last_time(schedule("15 7 * * *"), now)
     (line,) = running.log_file().read_text().splitlines()
     assert f"daily run={result.run_id} exit=2 The API at http://127.0.0.1:1 cannot be" in line
-    (entry,) = listing.entries(load_config(), Store(load_config().store))
-    assert entry.last == result
-    assert json.loads(json.dumps(entry.as_json()))["last"]["run_id"] == result.run_id
+    (found,) = standing.standings(load_config(), Store(load_config().store), times.local_now())
+    assert found.last is not None
+    assert (found.last.run_id, found.last.status) == (result.run_id, "crit")
+    assert json.loads(json.dumps(found.as_json()))["last"]["run_id"] == result.run_id
 
 
 def test_several_targets_are_one_run_with_a_summary() -> None:
     several = DAILY.replace('"shop"', '"shop*"')
-    result = running.run("daily", config(several), datetime.now().astimezone(), [])
+    result = running.run("daily", config(several), datetime.now().astimezone(), []).result
     assert result.is_summary
     assert {each.target for each in Store(load_config().store).results()} == {
         "shop",
@@ -168,7 +171,7 @@ def test_a_schedule_of_that_name_in_another_file_runs_meanwhile(tmp_path: Path) 
     other.parent.mkdir()
     other.write_text(TARGETS + DAILY)
     with FileLock(running.lock_file(found.schedules[0], found)):
-        result = running.run("daily", load_config(other), datetime.now().astimezone(), [])
+        result = running.run("daily", load_config(other), datetime.now().astimezone(), []).result
     assert result.exit_code == 2
 
 

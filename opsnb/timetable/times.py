@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
 from opsnb.errors import ConfigError
-from opsnb.target import Schedule
+from opsnb.unattended import Schedule
 
 _FIELDS = 5  # cron's own; more would mean something else to it
 # What every cron understands: not the L, W and # of some programs.
@@ -17,6 +20,37 @@ _FIELD = re.compile(
     r"([\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+",
     re.IGNORECASE,
 )
+
+
+_LOCALTIME = Path("/etc/localtime")
+
+
+def zone() -> tzinfo:
+    """Return this machine's time zone with its rules, not merely its offset of today.
+
+    `TZ` goes before the machine's own, as it does for cron and every other program.
+    """
+    named = os.environ.get("TZ", "").removeprefix(":")
+    try:
+        if named:
+            return _from_file(Path(named)) if named.startswith("/") else ZoneInfo(named)
+        return _from_file(_LOCALTIME)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        # Such as TZ=CET-1CEST; the offset of now is right until the clocks change.
+        return datetime.now().astimezone().tzinfo or UTC
+
+
+def _from_file(path: Path) -> tzinfo:
+    _, found, name = str(path.resolve()).partition("/zoneinfo/")
+    if found:
+        return ZoneInfo(name)
+    with path.open("rb") as file:
+        return ZoneInfo.from_file(file)
+
+
+def local_now() -> datetime:
+    """Return this moment in this machine's time zone."""
+    return datetime.now(zone())
 
 
 def next_times(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
@@ -37,7 +71,7 @@ def last_time(schedule: Schedule, before: datetime) -> datetime | None:
 
 def in_words(schedule: Schedule) -> str:
     """Return the expression in words, such as `At 07:15 every day`."""
-    return _parsed(schedule, datetime.now().astimezone(), reverse=False).explain()
+    return _parsed(schedule, local_now(), reverse=False).explain()
 
 
 def _just_before(moment: datetime) -> datetime:

@@ -1,0 +1,79 @@
+"""`notify`: the channels that are told what scheduled runs find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from opsnb.cli import output
+from opsnb.cli.application import EnvironmentFile, notify_app
+from opsnb.cli.context import config_in_force
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from opsnb.notify.delivery import Answer
+    from opsnb.target import Config
+
+_FAILED = 2
+ChannelNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]
+
+
+@notify_app.command("test")
+def send_test(name: ChannelNames = None, environment: EnvironmentFile = None) -> int:
+    """Send a test message to each channel and show what it answered; exit 2 if one failed."""
+    from opsnb import notify
+    from opsnb.timetable.times import local_now
+
+    return _answers(notify.test(_config(environment), name or (), local_now()))
+
+
+@notify_app.command("flush")
+def flush(name: ChannelNames = None, environment: EnvironmentFile = None) -> int:
+    """Send the messages that wait because a channel had failed; exit 2 if some still wait."""
+    from opsnb import notify
+
+    answers = notify.deliver_waiting(_config(environment), name or ())
+    if not answers:
+        output.say("No messages are waiting.")
+    return _answers(answers)
+
+
+@notify_app.command("status")
+def status() -> int:
+    """List the messages that wait for a channel, and why; exit 1 if there are any."""
+    from opsnb import notify
+    from opsnb.timetable.standing import moment
+
+    waiting = notify.waiting(config_in_force())
+    for channel, messages in waiting.items():
+        for each in messages:
+            said = f": {each.answer}" if each.answer else ""
+            output.say(f"{channel}  {moment(each.queued)}  {each.message.title}")
+            output.say(f"  {each.attempts} attempts{said}")
+    if not waiting:
+        output.say("No messages are waiting.")
+    return int(bool(waiting))
+
+
+def _config(environment: Path | None) -> Config:
+    """Return the configuration in force, with the variables of the file `environment` in it."""
+    import os
+
+    from opsnb.schedule.running import read_environment
+
+    if environment:
+        os.environ.update(read_environment(environment))
+    return config_in_force()
+
+
+def _answers(answers: Iterable[Answer]) -> int:
+    failed = False
+    for answer in answers:
+        word = "ok" if answer.ok else "FAILED"
+        left = f" ({answer.waiting} waiting)" if answer.waiting > 1 else ""
+        output.say(f"{word:<8}{answer.channel}: {answer.words}{left}")
+        failed |= not answer.ok
+    return _FAILED if failed else 0

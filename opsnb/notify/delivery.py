@@ -1,0 +1,227 @@
+"""Deliver what waits in the spool, each channel within its time, all of them at once.
+
+A message is sent by a process of its own, which is ended when its time is over: nothing that a
+service or a command does keeps a run from ending.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock, Timeout
+
+from opsnb.errors import ConfigError, OpsnbError
+from opsnb.notify import spool
+from opsnb.notify.message import Message, clean
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.target import Config, filled_in
+from opsnb.timetable.standing import moment
+from opsnb.unattended import Notify, address_secrets, check_address, program
+
+_LEAST_S = 0.5  # with less time left no sending is begun
+_LONGEST_ANSWER = 4096
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a channel's messages."""
+
+    channel: str
+    delivered: int
+    waiting: int
+    """How many are left in the spool."""
+    words: str
+    """What the channel said last."""
+    first_failure: bool = False
+    """Whether a message failed that had never been tried before."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left."""
+        return not self.waiting
+
+
+def deliver(config: Config, channels: Iterable[Notify]) -> list[Answer]:
+    """Deliver what waits for `channels`; return an answer for each that had something."""
+    busy = [channel for channel in channels if spool.count(config, channel.name)]
+    if not busy:
+        return []
+    with ThreadPoolExecutor(len(busy)) as pool:
+        return list(pool.map(lambda channel: _deliver(config, channel), busy))
+
+
+def _deliver(config: Config, channel: Notify) -> Answer:
+    ends = time.monotonic() + channel.timeout
+    try:
+        lock = spool.folder(config, channel.name) / "lock"
+        with FileLock(lock, timeout=channel.timeout, mode=0o600):
+            return _deliver_in_order(config, channel, ends)
+    except Timeout:
+        words = "another run is delivering to it"
+    except (OSError, OpsnbError) as error:
+        words = clean(str(error), _redactor(config, "").text)
+    return Answer(channel.name, 0, spool.count(config, channel.name), words)
+
+
+def _deliver_in_order(config: Config, channel: Notify, ends: float) -> Answer:
+    delivered, words, first_failure = 0, "", False
+    for waiting in spool.waiting(config, channel.name):
+        left = ends - time.monotonic()
+        if left < _LEAST_S:
+            break
+        if waiting.is_too_old:
+            waiting.delivered()
+            words = f"given up after {spool.KEPT_FOR.days} days: {waiting.answer}"
+            continue
+        ok, words = attempt(config, channel, _dated(waiting), left)
+        if ok:
+            waiting.delivered()
+            delivered += 1
+        else:
+            first_failure |= not waiting.attempts
+            waiting.failed(words)
+    left_over = spool.count(config, channel.name)
+    return Answer(channel.name, delivered, left_over, words, first_failure)
+
+
+def _dated(waiting: spool.Waiting) -> Message:
+    """Return its message, which says so when it comes late."""
+    if not waiting.attempts:
+        return waiting.message
+    stored = waiting.message.as_json()
+    stored["body"] = f"Delayed, from {moment(waiting.queued)}.\n\n{waiting.message.body}"
+    return Message.from_json(stored)
+
+
+def attempt(config: Config, channel: Notify, message: Message, limit_s: float) -> tuple[bool, str]:
+    """Send `message` once, within `limit_s`; return whether it was taken, and what was said."""
+    where = f"[[notify]] {channel.name} in {config.path}"
+    url = ""
+    try:
+        if channel.command:
+            command = [filled_in(word, where) for word in channel.command]
+            ok, said = _run_command(command, config, message, limit_s)
+        else:
+            url = filled_in(channel.url, where)
+            check_address(url, where)
+            ok, said = _send(url, message, limit_s)
+    except subprocess.TimeoutExpired:
+        ok, said = False, f"no answer within {limit_s:.0f} s"
+    except (OSError, ConfigError) as error:
+        ok, said = False, str(error)
+    return ok, clean(said, _redactor(config, url).text)
+
+
+def _redactor(config: Config, url: str) -> Redactor:
+    return Redactor(config.secrets | address_secrets(url) | environment_secrets())
+
+
+def _send(url: str, message: Message, limit_s: float) -> tuple[bool, str]:
+    order = {
+        "url": url,
+        "title": message.title,
+        "body": message.body,
+        "status": message.status,
+    }
+    words = [sys.executable, "-P", "-m", "opsnb.notify.send"]
+    code, output = _bounded(words, json.dumps(order), os.environ, None, limit_s)
+    try:
+        answer = json.loads(output)
+        return bool(answer["ok"]), str(answer["answer"])
+    except (ValueError, KeyError, TypeError):
+        return False, f"the sender ended with exit code {code}: {output}"
+
+
+def _run_command(
+    command: list[str], config: Config, message: Message, limit_s: float
+) -> tuple[bool, str]:
+    folder = config.path.parent if config.path else Path()
+    command[0] = program(command, folder) or command[0]
+    given = os.environ | _variables(message)
+    code, output = _bounded(command, json.dumps(message.as_json()), given, folder, limit_s)
+    return code == 0, f"exit code {code}" + (f": {output}" if output.strip() else "")
+
+
+def _variables(message: Message) -> dict[str, str]:
+    found = {
+        "EVENT": message.event,
+        "STATUS": message.status,
+        "TITLE": message.title,
+        "MESSAGE": str(message.as_json()["message"]),
+        "BODY": message.body,
+        "NEXT": message.next,
+        "RECORD": message.record,
+        "LINK": message.link,
+        "TARGETS": " ".join(message.targets),
+        "SCHEDULE": message.schedule,
+        "RUNBOOK": message.runbook,
+        "RUN_ID": message.run_id,
+    }
+    return {f"OPSNB_{name}": value.replace("\0", "") for name, value in found.items()}
+
+
+def _bounded(
+    words: list[str],
+    given: str,
+    environment: Mapping[str, str],
+    folder: Path | None,
+    limit_s: float,
+) -> tuple[int, str]:
+    """Run a program with `given` on its stdin; return its exit code and what it wrote.
+
+    Files take the place of pipes: what it leaves running in the background delays nobody.
+    Raises TimeoutExpired, when it and all of its process group have been ended.
+    """
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output:
+        stdin.write(given.encode())
+        stdin.seek(0)
+        process = subprocess.Popen(
+            words,
+            stdin=stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT if folder else subprocess.DEVNULL,
+            env=dict(environment),
+            cwd=folder,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(limit_s)
+        except BaseException:
+            _end(process)
+            raise
+        return code, _beginning(output)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _beginning(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(_LONGEST_ANSWER).decode(errors="replace")
+
+
+def test_message(at: datetime) -> Message:
+    """Return the message of `opsnb notify test`."""
+    return Message(
+        event="test",
+        status="ok",
+        title="Test message from opsnb",
+        body=f"This is a test, sent at {moment(at)}. If you read it, this channel works.",
+        at=at.astimezone(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,139 @@
+"""What happens after a run: remember, compose, queue, deliver. It never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from filelock import Timeout
+
+from opsnb import catalog
+from opsnb.errors import ConfigError, OpsnbError, did_you_mean
+from opsnb.model import RunResult
+from opsnb.notify import memory, observations, spool
+from opsnb.notify.delivery import Answer, attempt, deliver, test_message
+from opsnb.notify.message import compose
+from opsnb.notify.observations import Observed
+from opsnb.records import Store
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.target import Config
+from opsnb.unattended import Notify, Schedule, check_filter
+
+_MEMORY = "told.json"
+
+
+def after_run(
+    result: RunResult, config: Config, store: Store, *, schedule: str, at: datetime
+) -> list[str]:
+    """Tell the channels what `result` changed, and deliver what waits.
+
+    `schedule` is empty for a run by hand. Return what somebody should know of failed deliveries.
+    """
+    if not config.notify:
+        return []
+    try:
+        observed = observations.of_run(result, schedule, store)
+        _queue(observed, config, at)
+        return _complaints(deliver(config, config.notify))
+    except Exception as error:  # noqa: BLE001 - a run never fails for its notifications
+        return [_failed(error)]
+
+
+def after_refusal(
+    schedule: Schedule, targets: Iterable[str], config: Config, why: str, at: datetime
+) -> list[str]:
+    """Tell the channels that a scheduled run could not begin."""
+    if not config.notify:
+        return []
+    try:
+        observed = observations.of_refusal(schedule.name, schedule.runbook, targets, why)
+        _queue(observed, config, at)
+        return _complaints(deliver(config, config.notify))
+    except Exception as error:  # noqa: BLE001 - as above
+        return [_failed(error)]
+
+
+def _failed(error: Exception) -> str:
+    if isinstance(error, Timeout):
+        return "Notifications: another run holds their memory; nothing was sent this time."
+    words = str(error) if isinstance(error, OpsnbError) else f"{type(error).__name__}: {error}"
+    return f"Notifications failed: {words}"
+
+
+def _queue(observed: Observed, config: Config, at: datetime) -> None:
+    """Put what is new to each channel into its spool, and remember that it was told."""
+    redact = Redactor(config.secrets | environment_secrets()).text
+    link = _link(config, observed.run_id)
+    with memory.opened(spool.home(config) / _MEMORY) as known:
+        known.forget(
+            [channel.name for channel in config.notify],
+            [schedule.name for schedule in config.schedules],
+        )
+        for channel in config.notify:
+            if not channel.wants_run(observed.schedule, observed.runbook):
+                continue
+            events = known.events(channel, observed, at)
+            if events:
+                # Queued before the memory is written: a kill between the two tells it twice,
+                # never not at all.
+                message = compose(events, observed, at, link=link, redact=redact)
+                spool.add(config, channel.name, message, at)
+
+
+def _link(config: Config, run_id: str) -> str:
+    site = config.records.site.rstrip("/")
+    return f"{site}/records/{run_id}.html" if site and run_id else ""
+
+
+def _complaints(answers: Iterable[Answer]) -> list[str]:
+    """Return a sentence for each channel that failed with something new."""
+    return [
+        f"Notification to {answer.channel} failed: {answer.words.rstrip('.')}. "
+        f"{answer.waiting} waiting; the next run tries again, or: opsnb notify flush"
+        for answer in answers
+        if not answer.ok and answer.first_failure
+    ]
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+def chosen(config: Config, names: Sequence[str]) -> list[Notify]:
+    """Return the channels `names`, all by default. Raises ConfigError on one that is not there."""
+    known = {channel.name: channel for channel in config.notify}
+    if not known:
+        raise ConfigError(
+            f"{config.path or 'opsnb.toml'} has no channels; write a [[notify]] table."
+        )
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"There is no channel '{name}' in {config.path}.{did_you_mean(name, known)}"
+            )
+    _check_runbooks(config)
+    return [known[name] for name in names] or list(known.values())
+
+
+def _check_runbooks(config: Config) -> None:
+    ids = [info.id for info in catalog.runbooks()]
+    for channel in config.notify:
+        check_filter(channel.runbooks, ids, f"[[notify]] {channel.name} in {config.path}: runbooks")
+
+
+def test(config: Config, names: Sequence[str], at: datetime) -> list[Answer]:
+    """Send a test message to the channels `names`, all by default; return what each answered."""
+    answers = []
+    for channel in chosen(config, names):
+        ok, words = attempt(config, channel, test_message(at), channel.timeout)
+        answers.append(Answer(channel.name, int(ok), int(not ok), words))
+    return answers
+
+
+def deliver_waiting(config: Config, names: Sequence[str]) -> list[Answer]:
+    """Deliver what waits for the channels `names`, all by default."""
+    return deliver(config, chosen(config, names))
+
+
+def waiting(config: Config) -> dict[str, list[spool.Waiting]]:
+    """Return what waits for each channel that has something, also for those that are gone."""
+    return {name: list(spool.waiting(config, name)) for name in spool.channels(config)}

@@ -1,0 +1,235 @@
+"""What each channel has been told, and so what is new to it.
+
+The memory is one file in the state folder, changed under a lock, so that it survives restarts and
+two runners at once never tell the same twice. It knows a status for each channel, schedule, target
+and finding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from opsnb.model import Status
+from opsnb.notify.observations import Observation, Observed
+from opsnb.timetable.traces import write_private
+from opsnb.unattended import Notify
+
+CHANGES, WINDOW = 4, timedelta(hours=6)
+"""So many changes within this time are flapping."""
+STEADY_RUNS, STEADY_FOR = 3, timedelta(minutes=30)
+"""Flapping is over when nothing has changed for so many runs and this long."""
+_LOCK_WAIT_S = 5.0
+
+
+class Kind(StrEnum):
+    """Why a channel is told of something."""
+
+    PROBLEM = "problem"
+    """It was ok, or is worse or otherwise bad than before."""
+    REMINDER = "reminder"
+    FLAPPING = "flapping"
+    """It keeps changing: this is the last message until it is steady."""
+    STEADY = "steady"
+    """It has stopped changing."""
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a channel has not been told."""
+
+    kind: Kind
+    observation: Observation
+    was: Status
+    """What the channel was told last."""
+    since: datetime
+    """When what it was told began."""
+
+
+class Known(BaseModel):
+    """What a channel knows of one finding."""
+
+    title: str = ""
+    told: Status = Status.OK
+    """The status that it was told last."""
+    current: Status = Status.OK
+    """The status that was observed last."""
+    since: AwareDatetime
+    """When that began."""
+    runs: int = 0
+    """In how many runs it has been so."""
+    changes: list[AwareDatetime] = Field(default_factory=list)
+    sent: AwareDatetime | None = None
+    flapping: bool = False
+    worst: Status = Status.OK
+    """The worst that it was told while flapping."""
+
+
+class Memory:
+    """What every channel knows. Open it with `opened`."""
+
+    def __init__(self, channels: dict[str, dict[str, Known]]) -> None:
+        self.channels = channels
+
+    def events(self, channel: Notify, observed: Observed, at: datetime) -> list[Event]:
+        """Return what of `observed` is new to `channel`, which then knows it."""
+        known = self.channels.setdefault(channel.name, {})
+        found = []
+        for observation in [*observed.observations, *_gone(known, observed)]:
+            if not channel.wants_target(observation.target):
+                continue
+            key = _key(observed.source, observation.target, observation.name)
+            event = _event(known, key, observation, channel, at)
+            if event:
+                found.append(event)
+        return found
+
+    def forget(self, channels: Collection[str], schedules: Collection[str]) -> None:
+        """Forget channels and schedules that `opsnb.toml` has no more."""
+        sources = {f"schedule {name}" for name in schedules}
+        self.channels = {
+            name: {
+                key: each
+                for key, each in known.items()
+                if (source := key.split("\t")[0]) in sources or source.startswith("manual ")
+            }
+            for name, known in self.channels.items()
+            if name in channels
+        }
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Memory]:
+    """Yield the memory in the file `path`, locked; it is written at the end.
+
+    Raises filelock's Timeout when another process does not release it.
+    """
+    with FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S, mode=0o600):
+        memory = Memory(_read(path))
+        yield memory
+        write_private(
+            path,
+            {
+                channel: {key: each.model_dump(mode="json") for key, each in known.items()}
+                for channel, known in memory.channels.items()
+            },
+        )
+
+
+def _read(path: Path) -> dict[str, dict[str, Known]]:
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            channel: {key: Known.model_validate(each) for key, each in known.items()}
+            for channel, known in stored.items()
+        }
+    except (OSError, ValueError, AttributeError, ValidationError):
+        return {}  # not there yet, or damaged: what is bad is told once more
+
+
+def _key(source: str, target: str, name: str) -> str:
+    return f"{source}\t{target}\t{name}"
+
+
+def _gone(known: dict[str, Known], observed: Observed) -> Iterable[Observation]:
+    """Yield what a channel knows as bad and a run that came to its end does not report any more."""
+    seen = {(each.target, each.name) for each in observed.observations}
+    for key, each in known.items():
+        source, target, name = key.split("\t", 2)
+        bad = each.flapping or {each.told, each.current} != {Status.OK}
+        if (
+            source == observed.source
+            and target in observed.complete
+            and (target, name) not in seen
+            and bad
+        ):
+            words = "The run no longer reports it."
+            yield Observation(target, name, each.title, Status.OK, words, "")
+
+
+def _event(
+    known: dict[str, Known], key: str, observation: Observation, channel: Notify, at: datetime
+) -> Event | None:
+    status = _as_heard(observation.status, channel)
+    if status is None:
+        return None
+    each = known.get(key)
+    if each is None:
+        if status is Status.OK:
+            return None  # nothing has ever been wrong
+        each = known[key] = Known(since=at)
+    each.title = observation.title
+    event = _advance(each, status, observation, channel, at)
+    if each.current is Status.OK and each.told is Status.OK and not _recent(each, at):
+        del known[key]  # nothing is left to be remembered
+    return event
+
+
+def _as_heard(status: Status, channel: Notify) -> Status | None:
+    """Return `status` as `channel` hears it: ok when it is milder than what it is told of.
+
+    None says nothing either way: a check that was skipped, or could not be made.
+    """
+    if status in channel.status:
+        return status
+    return None if status in (Status.SKIPPED, Status.UNKNOWN) else Status.OK
+
+
+def _recent(each: Known, at: datetime) -> list[datetime]:
+    return [change for change in each.changes if at - change < WINDOW]
+
+
+def _advance(
+    each: Known, status: Status, observation: Observation, channel: Notify, at: datetime
+) -> Event | None:
+    was, since = each.told, each.since
+    changed = status is not each.current
+    if changed:
+        each.current, each.since, each.runs = status, at, 1
+        each.changes = [*_recent(each, at), at]
+    else:
+        each.runs += 1
+    kind = _kind(each, changed, channel, at)
+    if kind is None:
+        return None
+    each.told = status
+    if kind is Kind.RECOVERY and not channel.recovery:
+        return None
+    each.sent = at
+    return Event(kind, observation, was, since)
+
+
+def _kind(each: Known, changed: bool, channel: Notify, at: datetime) -> Kind | None:
+    if each.flapping:
+        return _while_flapping(each, at)
+    if changed and len(each.changes) >= CHANGES:
+        each.flapping, each.worst = True, max(each.told, each.current, key=_severity)
+        return Kind.FLAPPING
+    if each.current is not each.told:
+        return Kind.RECOVERY if each.current is Status.OK else Kind.PROBLEM
+    due = channel.reminder and each.sent and (at - each.sent).total_seconds() >= channel.reminder
+    return Kind.REMINDER if due and each.current is not Status.OK else None
+
+
+def _while_flapping(each: Known, at: datetime) -> Kind | None:
+    if each.runs >= STEADY_RUNS and at - each.since >= STEADY_FOR:
+        each.flapping, each.changes = False, []
+        return Kind.STEADY
+    if _severity(each.current) > _severity(each.worst):
+        each.worst = each.current
+        return Kind.PROBLEM  # worse than anything that was told of it
+    return None
+
+
+def _severity(status: Status) -> int:
+    return status.severity

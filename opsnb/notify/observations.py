@@ -1,0 +1,154 @@
+"""What a run found, as notifications see it: a status for each target and finding."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from opsnb.errors import NotConfigured, OpsnbError
+from opsnb.model import Finding, RunResult, Status
+from opsnb.records import Store
+from opsnb.records.members import Member, members
+
+RUN = "run"
+"""In place of a finding's name: whether the run itself came to its end."""
+_RUN_TITLE = "Run"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The status of one finding on one target."""
+
+    target: str
+    name: str
+    title: str
+    status: Status
+    message: str
+    command: str
+    """What to type next."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that one run, or the runs of several targets, observed."""
+
+    schedule: str
+    """Empty for a run by hand."""
+    runbook: str
+    run_id: str
+    """Of the record; empty when there is none."""
+    record: str
+    """Where the record is."""
+    observations: list[Observation]
+    complete: frozenset[str]
+    """The targets whose runs came to their end: what they did not report is not there."""
+
+    @property
+    def source(self) -> str:
+        """What the memory of channels keeps apart."""
+        return f"schedule {self.schedule}" if self.schedule else f"manual {self.runbook}"
+
+
+def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
+    """Return what `result` observed; of a summary, what the runs on its targets did."""
+    found: list[Observation] = []
+    complete = set()
+    for part in _parts(result, store):
+        if isinstance(part, Member):
+            found.append(_without_record(part, result))
+            continue
+        found += _observations(part)
+        if part.ended:
+            complete.add(part.target)
+    return Observed(
+        schedule=schedule,
+        runbook=result.runbook,
+        run_id=result.run_id,
+        record=_place(store, result.run_id),
+        observations=found,
+        complete=frozenset(complete),
+    )
+
+
+def of_refusal(schedule: str, runbook: str, targets: Iterable[str], why: str) -> Observed:
+    """Return what is known of a run that could not begin."""
+    command = f"opsnb schedule run {shlex.quote(schedule)}"
+    found = [
+        Observation(target, RUN, _RUN_TITLE, Status.UNKNOWN, why, command) for target in targets
+    ]
+    return Observed(schedule, runbook, "", "", found, frozenset())
+
+
+def _parts(result: RunResult, store: Store) -> Iterable[RunResult | Member]:
+    if not result.is_summary:
+        yield result
+        return
+    for member in members(result):
+        try:
+            yield store.result(member.run_id) if member.run_id else member
+        except OpsnbError:
+            yield member  # its record cannot be read, but the summary says how it ended
+
+
+def _place(store: Store, run_id: str) -> str:
+    try:
+        return f"{store.folder(run_id)}/record.ipynb"
+    except OpsnbError:
+        return ""
+
+
+def _without_record(member: Member, summary: RunResult) -> Observation:
+    command = shlex.join(["opsnb", "run", summary.runbook, "-t", member.target])
+    status = member.status if member.status is not Status.SKIPPED else Status.UNKNOWN
+    return Observation(member.target, RUN, _RUN_TITLE, status, member.sentence, command)
+
+
+def _observations(result: RunResult) -> list[Observation]:
+    found = [_of(finding, result) for finding in _counted(result) if _tells(finding)]
+    status = Status.OK if result.error is None else Status.UNKNOWN
+    how = result.error or "The run came to its end."
+    return [
+        *found,
+        Observation(result.target, RUN, _RUN_TITLE, status, how, _show(result)),
+    ]
+
+
+def _tells(finding: Finding) -> bool:
+    """Tell whether a finding says anything: not of a system that the target does not have."""
+    return finding.failure != NotConfigured.__name__
+
+
+def _counted(result: RunResult) -> Iterable[Finding]:
+    """Return one finding of each name and title: the last after an action, else the worst."""
+    acted = any(action.begun for action in result.actions)
+    found: dict[tuple[str, str], Finding] = {}
+    for finding in result.findings:
+        key = (finding.name, finding.title)
+        before = found.get(key)
+        if before is None or acted or finding.status.severity > before.status.severity:
+            found[key] = finding
+    return found.values()
+
+
+def _of(finding: Finding, result: RunResult) -> Observation:
+    return Observation(
+        target=result.target,
+        name=f"{finding.name} {finding.title}",
+        title=finding.title or finding.name,
+        status=finding.status,
+        message=finding.message,
+        command=_next(finding, result),
+    )
+
+
+def _next(finding: Finding, result: RunResult) -> str:
+    if finding.remedies:
+        return finding.remedies[0].command
+    if finding.threshold and finding.threshold.runbook not in ("", result.runbook):
+        return shlex.join(["opsnb", "run", finding.threshold.runbook, "-t", result.target])
+    return _show(result)
+
+
+def _show(result: RunResult) -> str:
+    return f"opsnb records show {result.run_id}"

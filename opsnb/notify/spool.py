@@ -1,0 +1,124 @@
+"""Messages that wait for their channel: one file each, 0600 in folders of 0700."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from opsnb.errors import ConfigError
+from opsnb.notify.message import Message
+from opsnb.target import Config, state_home
+from opsnb.timetable.traces import owner, private_folder, write_private
+
+KEPT_FOR = timedelta(days=3)
+_MOST = 100  # a channel; older ones make room
+
+
+@dataclass
+class Waiting:
+    """A message that has not been delivered."""
+
+    path: Path
+    message: Message
+    queued: datetime
+    attempts: int = 0
+    answer: str = ""
+    """What the channel said last."""
+
+    def failed(self, answer: str) -> None:
+        """Keep it for the next attempt."""
+        self.attempts += 1
+        self.answer = answer
+        _write(self)
+
+    def delivered(self) -> None:
+        """Remove it."""
+        self.path.unlink(missing_ok=True)
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether nobody would want it any more."""
+        return datetime.now(UTC) - self.queued > KEPT_FOR
+
+
+def home(config: Config) -> Path:
+    """Return the folder of this `opsnb.toml`'s notifications. Raises ConfigError."""
+    base = private_folder(state_home() / "notify", "notifications")
+    return private_folder(base / owner(config), "notifications")
+
+
+def folder(config: Config, channel: str) -> Path:
+    """Return the folder of a channel's messages. Raises ConfigError."""
+    spool = private_folder(home(config) / "spool", "notifications")
+    return private_folder(spool / channel, "notifications")
+
+
+def add(config: Config, channel: str, message: Message, at: datetime) -> Waiting:
+    """Put `message` into the spool of `channel`. Raises OSError or ConfigError."""
+    place = folder(config, channel)
+    stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    name = f"{stamp}-{message.run_id or message.schedule or 'message'}.json"
+    waiting = Waiting(place / name.replace("/", "."), message, at.astimezone(UTC))
+    for oldest in _files(place)[: -(_MOST - 1)]:
+        oldest.unlink(missing_ok=True)
+    _write(waiting)
+    return waiting
+
+
+def waiting(config: Config, channel: str) -> Iterator[Waiting]:
+    """Yield what waits for `channel`, the oldest first; a file that is damaged is removed."""
+    for path in _files(folder(config, channel)):
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            yield Waiting(
+                path,
+                Message.from_json(stored["message"]),
+                datetime.fromisoformat(stored["queued"]),
+                int(stored["attempts"]),
+                str(stored["answer"]),
+            )
+        except FileNotFoundError:
+            continue  # delivered by another process meanwhile
+        except (OSError, ValueError, KeyError, TypeError):
+            with suppress(OSError):
+                path.unlink()
+
+
+def channels(config: Config) -> list[str]:
+    """Return the names of the channels that a message waits for, also of those that are gone."""
+    try:
+        places = sorted((home(config) / "spool").iterdir())
+    except (OSError, ConfigError):
+        return []
+    return [place.name for place in places if _files(place)]
+
+
+def count(config: Config, channel: str) -> int:
+    """Return how many messages wait for `channel`."""
+    try:
+        return len(_files(home(config) / "spool" / channel))
+    except ConfigError:
+        return 0
+
+
+def _files(place: Path) -> list[Path]:
+    try:
+        return sorted(path for path in place.iterdir() if path.suffix == ".json")
+    except OSError:
+        return []
+
+
+def _write(waiting: Waiting) -> None:
+    write_private(
+        waiting.path,
+        {
+            "message": waiting.message.as_json(),
+            "queued": waiting.queued.isoformat(),
+            "attempts": waiting.attempts,
+            "answer": waiting.answer,
+        },
+    )

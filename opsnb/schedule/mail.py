@@ -1,0 +1,61 @@
+"""What a scheduled run writes to stderr, for cron mails it: only when there is something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opsnb.model import RunResult, Status
+from opsnb.notify.message import clean
+from opsnb.notify.observations import Observation, of_run
+from opsnb.records import Store
+from opsnb.records.members import members, worst_first
+from opsnb.records.show import worst_sentence
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.target import Config
+from opsnb.unattended import Schedule
+
+_MOST = 10  # targets of a run of several
+
+
+def lines(result: RunResult, schedule: Schedule, config: Config, store: Store) -> list[str]:
+    """Return the worst finding, what to type next and where the record is.
+
+    Nothing when `schedule` does not mail such an outcome.
+    """
+    if _outcome(result) not in schedule.mail:
+        return []
+    redact = Redactor(config.secrets | environment_secrets()).text
+    observed = of_run(result, schedule.name, store)
+    place = [f"Record: {clean(observed.record, redact)}"] if observed.record else []
+    said = [clean(line, redact) for line in _head(result)]
+    return [*said, *(redact(line) for line in _next(observed.observations)), *place]
+
+
+def _outcome(result: RunResult) -> str:
+    """Return the status of `result`; of one that broke or was refused, unknown at least."""
+    if result.status in (Status.OK, Status.SKIPPED) and result.exit_code:
+        return Status.UNKNOWN
+    return result.status
+
+
+def _head(result: RunResult) -> list[str]:
+    status = Status(_outcome(result)).upper()
+    head = f"{status} {result.runbook} on {result.target}: {worst_sentence(result)}"
+    if result.is_summary:
+        return [head, *_of_members(result)]
+    return [head]
+
+
+def _of_members(result: RunResult) -> list[str]:
+    failed = worst_first(member for member in members(result) if member.failed)
+    found = [
+        f"{member.status.upper()} {member.target}: {member.sentence}" for member in failed[:_MOST]
+    ]
+    more = len(failed) - _MOST
+    return [*found, *([f"... and {more} more targets"] if more > 0 else [])]
+
+
+def _next(observations: Iterable[Observation]) -> list[str]:
+    bad = [each for each in observations if each.status not in (Status.OK, Status.SKIPPED)]
+    worst = max(bad, key=lambda each: each.status.severity, default=None)
+    return [f"Next: {worst.command}"] if worst else []

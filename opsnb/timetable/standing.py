@@ -1,0 +1,272 @@
+"""How each schedule stands: when it last ran, when it runs next, whether it is late.
+
+Times are compared in UTC: two times of one zone compare by their clocks, which are set back once a
+year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import psutil
+
+from opsnb.errors import OpsnbError
+from opsnb.model import RunResult
+from opsnb.records import Store
+from opsnb.records.show import worst_sentence
+from opsnb.target import Config
+from opsnb.timetable import traces
+from opsnb.timetable.times import in_words, next_times, zone
+from opsnb.unattended import Schedule
+
+_NEXT = 3
+_LONGEST_GRACE, _SHORTEST_GRACE = timedelta(hours=1), timedelta(minutes=1)
+_LOOK_BACK = timedelta(days=7)
+_MOST_MISSED = 1000  # counted; a schedule of every minute that stopped a week ago
+_RECORDS_READ = 500  # of the runbook, the newest first, for the last run of a schedule
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last run of a schedule."""
+
+    started: datetime
+    run_id: str | None = None
+    status: str = ""
+    """Empty while it runs."""
+    exit_code: int | None = None
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a schedule stands at a moment."""
+
+    schedule: Schedule
+    targets: tuple[str, ...]
+    """Every target that it checks, globs and `all` expanded."""
+    words: str
+    """When it is due, in words."""
+    at: datetime
+    last: LastRun | None
+    running: bool
+    next: list[datetime]
+    grace: timedelta
+    due: datetime | None
+    """Since when a run is overdue; None when none is."""
+    missed: list[datetime] = field(default_factory=list)
+    """The times of the last 7 days, and since the oldest known run, at which none began."""
+    reason: str = ""
+    """Why it is overdue, as far as that is known."""
+    unknown: str = ""
+    """Why nobody can say whether it is late; empty when that is known."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a run is overdue, and its grace has passed."""
+        return self.due is not None
+
+    @property
+    def late_by(self) -> timedelta:
+        """How long ago the run that is overdue should have begun."""
+        return self.at - self.due.astimezone(UTC) if self.due else timedelta()
+
+    @property
+    def sentence(self) -> str:
+        """What there is to say of its time: `daily is 2 h late: due Sat 28 Nov 07:15. ...`."""
+        name = self.schedule.name
+        if self.unknown:
+            return f"{name}: {self.unknown}"
+        if self.due:
+            last = f"last run {moment(self.last.started)}" if self.last else "no run so far"
+            reason = f" {self.reason}" if self.reason else ""
+            return f"{name} is {span(self.late_by)} late: due {moment(self.due)}, {last}.{reason}"
+        if self.running and self.last:
+            return f"{name} has been running since {moment(self.last.started)}."
+        upcoming = f"next {moment(self.next[0])}" if self.next else "never due again"
+        return f"{name} is on time, {upcoming}."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints of it."""
+        last = self.last
+        return {
+            "name": self.schedule.name,
+            "runbook": self.schedule.runbook,
+            "targets": list(self.schedule.targets),
+            "checks": list(self.targets),
+            "cron": self.schedule.cron,
+            "apply": self.schedule.apply,
+            "next": [time.isoformat() for time in self.next],
+            "last": {
+                "run_id": last.run_id,
+                "status": last.status or None,
+                "exit_code": last.exit_code,
+                "started": last.started.isoformat(),
+                "message": last.sentence,
+            }
+            if last
+            else None,
+            "running": self.running,
+            "grace_s": self.grace.total_seconds(),
+            "late": self.is_late,
+            "late_s": self.late_by.total_seconds(),
+            "due": self.due.isoformat() if self.due else None,
+            "missed": [time.isoformat() for time in self.missed],
+            "message": self.sentence,
+        }
+
+
+def trigger(schedule: Schedule) -> str:
+    """Return how the records of a schedule's runs say what started them."""
+    return f"schedule {schedule.name}"
+
+
+def standings(config: Config, store: Store, now: datetime) -> list[Standing]:
+    """Return how each schedule of `config` stands at `now`, which knows its time zone.
+
+    Raises UsageError on the first whose targets or times are unusable.
+    """
+    return [_standing(schedule, config, store, now) for schedule in config.schedules]
+
+
+def covering(found: Sequence[Standing], target: str) -> list[Standing]:
+    """Return those of `found` that check `target`, by its name, by a glob or by `all`."""
+    return [each for each in found if target in each.targets]
+
+
+def _standing(schedule: Schedule, config: Config, store: Store, now: datetime) -> Standing:
+    targets = tuple(config.matching(schedule.targets))
+    upcoming = next_times(schedule, now, _NEXT)
+    trace = traces.read(schedule, config)
+    since = traces.first_seen(schedule, config, now)
+    last, unknown = _last(schedule, trace, store)
+    now_utc = now.astimezone(UTC)
+    after = max([since, *([last.started] if last else [])])
+    known = [start.astimezone(UTC) for start in trace.starts]
+    if last:
+        known.append(last.started.astimezone(UTC))
+    due = _overdue(schedule, after, now)
+    return Standing(
+        schedule=schedule,
+        targets=targets,
+        words=in_words(schedule),
+        at=now_utc,
+        last=last,
+        running=trace.is_running,
+        next=upcoming,
+        grace=grace(schedule, due or (upcoming[0] if upcoming else now)),
+        due=None if unknown else due,
+        missed=_missed(schedule, sorted(known), since, now),
+        reason=_reason(due, trace, last) if due else "",
+        unknown=unknown,
+    )
+
+
+def grace(schedule: Schedule, due: datetime) -> timedelta:
+    """Return how long after `due` a run may begin before it is late."""
+    if schedule.grace is not None:
+        return timedelta(seconds=schedule.grace)
+    following = next_times(schedule, due, 1)
+    if not following:
+        return _LONGEST_GRACE
+    interval = following[0].astimezone(UTC) - due.astimezone(UTC)
+    return min(max(interval / 10, _SHORTEST_GRACE), _LONGEST_GRACE)
+
+
+def _overdue(schedule: Schedule, after: datetime, now: datetime) -> datetime | None:
+    """Return the first time after `after` at which a run was due and has not come, if any."""
+    for due in next_times(schedule, after.astimezone(now.tzinfo), 1):
+        if due.astimezone(UTC) + grace(schedule, due) <= now.astimezone(UTC):
+            return due
+    return None
+
+
+def _missed(
+    schedule: Schedule, starts: Sequence[datetime], since: datetime, now: datetime
+) -> list[datetime]:
+    """Return the times at which a run was due and none began before the next was due."""
+    begin = max(now.astimezone(UTC) - _LOOK_BACK, starts[0] if starts else since)
+    times = islice(_due_times(schedule, begin, now), _MOST_MISSED)
+    return [
+        due
+        for due, end in times
+        if not any(due.astimezone(UTC) <= start < end for start in starts)
+        and due.astimezone(UTC) + grace(schedule, due) <= now.astimezone(UTC)
+    ]
+
+
+def _due_times(
+    schedule: Schedule, begin: datetime, now: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield each time that was due after `begin` and until `now`, and when the next one is."""
+    due = next(iter(next_times(schedule, begin.astimezone(now.tzinfo), 1)), None)
+    while due and due.astimezone(UTC) <= now.astimezone(UTC):
+        following = next(iter(next_times(schedule, due, 1)), None)
+        yield due, (following or datetime.max.replace(tzinfo=UTC)).astimezone(UTC)
+        due = following
+
+
+def _reason(due: datetime, trace: traces.Trace, last: LastRun | None) -> str:
+    if trace.is_running and last:
+        return f"The run of {moment(last.started)} has not ended yet."
+    if trace.refused and trace.refused >= due.astimezone(UTC):
+        return f"The run could not begin: {trace.refusal}"
+    booted = datetime.fromtimestamp(psutil.boot_time(), UTC)
+    if booted > due.astimezone(UTC):
+        return f"This machine was off or starting then; it is up since {moment(booted)}."
+    if last is None:
+        return "Install it with: opsnb schedule crontab --install"
+    return "Check that cron runs, and that its line is there: opsnb schedule crontab"
+
+
+def _last(schedule: Schedule, trace: traces.Trace, store: Store) -> tuple[LastRun | None, str]:
+    """Return the last run of `schedule`, and why it is not known whether there was a later one."""
+    own = None
+    if trace.starts:
+        ended = trace.finished is not None
+        own = LastRun(
+            trace.starts[-1],
+            trace.run_id if ended else None,
+            trace.status if ended else "",
+            trace.exit_code if ended else None,
+            trace.sentence if ended else "",
+        )
+    try:
+        recorded = _recorded(schedule, store, own.started if own else None)
+    except OpsnbError as error:
+        return own, "" if own else f"no run is known here, and {str(error).rstrip('.')}."
+    if recorded and (own is None or recorded.started > own.started):
+        return recorded, ""
+    return own, ""
+
+
+def _recorded(schedule: Schedule, store: Store, since: datetime | None) -> LastRun | None:
+    """Return the last run that has a record, begun at `since` or later."""
+    runs = islice(store.results(runbook=schedule.runbook, since=since), _RECORDS_READ)
+    found = (run for run in runs if run.trigger == trigger(schedule))
+    result = next((run for run in found if run.fleet is None or run.is_summary), None)
+    return _of(result) if result else None
+
+
+def _of(result: RunResult) -> LastRun:
+    return LastRun(
+        result.started, result.run_id, result.status, result.exit_code, worst_sentence(result)
+    )
+
+
+def moment(at: datetime) -> str:
+    """Return a moment in this machine's time zone: `Sat 28 Nov 07:15`."""
+    return f"{at.astimezone(zone()):%a %d %b %H:%M}"
+
+
+def span(length: timedelta) -> str:
+    """Return a length of time: `40 s`, `5 min`, `3 h`, `2 d`."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= (2 * size if unit != "min" else size):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
