@@ -49,3 +49,39 @@ def write(path: Path, text: str) -> None:
         with suppress(OSError):  # what is half-written takes the room that others need
             aside.unlink(missing_ok=True)
         raise
+
+
+def settle(root: Path) -> None:
+    """Make the folder `root`, or close one that others may enter.
+
+    A group keeps its rights where the folder was made for it: by the setgid bit, by the right to
+    write, or by shutting out everybody else. All below is as open as `root` is.
+    """
+    if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=FOLDER, exist_ok=True)
+        return
+    mode = root.stat().st_mode
+    is_shared = mode & (stat.S_ISGID | stat.S_IWGRP) or not mode & stat.S_IRWXO
+    close(root, stat.S_IRWXO if is_shared else _OTHERS)
+
+
+def folder_below(path: Path) -> Path:
+    """Make the folder `path`, and those above it, as open as the one that they are in."""
+    if not path.is_dir():
+        folder_below(path.parent)
+        with suppress(FileExistsError):
+            new_folder(path)
+    return path
+
+
+def new_folder(path: Path) -> None:
+    """Make the folder `path` as open as the one that it is in. Raises FileExistsError."""
+    path.mkdir(mode=FOLDER)
+    if shared := path.parent.stat().st_mode & (stat.S_ISGID | stat.S_IRWXG):
+        path.chmod(FOLDER | shared)
+
+
+def mode_in(parent: Path) -> int:
+    """Return the mode of a file as open as the folder `parent`."""
+    return FILE | parent.stat().st_mode & (stat.S_IRGRP | stat.S_IWGRP)

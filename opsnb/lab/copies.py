@@ -12,12 +12,12 @@ from typing import Any
 from papermill.iorw import load_notebook_node, write_ipynb
 from papermill.parameterize import parameterize_notebook
 
-from opsnb import catalog
+from opsnb import catalog, private_files
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import RunBroke
 from opsnb.lab import launcher
 from opsnb.model import now
-from opsnb.target import state_home
+from opsnb.target import state_folder, state_home
 
 
 def working_copy() -> Path:
@@ -27,9 +27,11 @@ def working_copy() -> Path:
     """
     folder = state_home() / "lab" / f"{now():%Y%m%dT%H%M%SZ}-{os.getpid()}"
     try:
+        state_folder("lab")  # nobody else may enter it, so nothing in it can be read meanwhile
         shutil.copytree(catalog.share("notebooks"), folder)
         page = launcher.page(catalog.runbooks())
         (folder / launcher.PAGE).write_text(page, encoding="utf-8")
+        private_files.close_tree(folder)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _unwritable(folder, error) from error

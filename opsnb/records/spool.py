@@ -25,7 +25,7 @@ from opsnb import private_files
 from opsnb.errors import OpsnbError, RunBroke
 from opsnb.model import RunResult, Status, worst
 from opsnb.records.extract import actions, executed, findings
-from opsnb.records.staging import NOTEBOOK, RUN, Stage, Staged, complete, home
+from opsnb.records.staging import NOTEBOOK, RUN, SEEN_FREE, Stage, Staged, complete, home
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.target import state_folder, state_home
@@ -167,7 +167,7 @@ def recover(store: Store, *, wait_s: float = 0) -> Recovery:
                 run = Staged.read(staged)
             except (OSError, ValueError):  # being removed, or of no run
                 continue
-            if not (run.belongs_to(store) and run.is_over):
+            if not (run.belongs_to(store) and run.is_over(staged)):
                 continue
             try:
                 done.made += _write(store, Stage(staged, run), run)
@@ -249,7 +249,7 @@ def _end(result: RunResult, found: dict[str, Any], staged: Path) -> None:
     result.findings, result.actions = findings(found), actions(found)
     statuses = (finding.status for finding in result.findings)
     result.status = worst([*statuses, Status.UNKNOWN])
-    last = max(each.stat().st_mtime for each in staged.iterdir())
+    last = max(each.stat().st_mtime for each in staged.iterdir() if each.name != SEEN_FREE)
     result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
     result.seconds = (result.finished - result.started).total_seconds()
     result.open = False

@@ -6,19 +6,22 @@ run.json       the result as it will be told if nobody comes to write a better o
 record.ipynb   the notebook after the last cell that ended, redacted
 journal.jsonl  what the actions did, told by the kernel itself before and after each step
 resumed.json   what the actions of the run did that is continued, if one is
+alive          held by the runner while it lives, for containers that cannot see its process
 
 A run that has ended and whose record could not be written leaves its folder to the spool.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from pydantic import BaseModel, ValidationError
 
@@ -31,8 +34,10 @@ from opsnb.records.store import Store, joined_streams
 from opsnb.redaction import Redactor
 from opsnb.target import state_folder, state_home
 
-NOTEBOOK, RUN = "record.ipynb", "run.json"
+NOTEBOOK, RUN, SEEN_FREE = "record.ipynb", "run.json", "seen-free"
 _JOURNAL, _RESUMED = "journal.jsonl", "resumed.json"
+_ALIVE = "alive"
+_KERNEL_ENDS_S = 60.0
 
 
 class Staged(BaseModel):
@@ -55,10 +60,14 @@ class Staged(BaseModel):
         """Whether its record belongs in `store`."""
         return self.store in (store.url, store.address)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody works on the run any more."""
-        return bool(self.unwritten) or not any(each.is_alive for each in self.holders)
+    def is_over(self, folder: Path) -> bool:
+        """Whether nobody works any more on the run that has the `folder`."""
+        if self.unwritten:
+            return True
+        if all(each.is_here for each in self.holders):
+            return not any(each.is_alive for each in self.holders)
+        # Another container's, that has this folder too: the runner holds the file while it lives.
+        return _has_been_free(folder / _ALIVE)
 
 
 class Stage:
@@ -68,6 +77,7 @@ class Stage:
         self.folder = folder
         self.journal = folder / _JOURNAL
         self._run = run
+        self._alive: IO[bytes] | None = None
 
     @classmethod
     def open(
@@ -82,6 +92,7 @@ class Stage:
         try:
             state_folder(home().name)
             stage.folder.mkdir(mode=private_files.FOLDER)
+            stage._hold()
             stage._write_notebook(notebook, redactor)
             stage._write_run()
         except OSError as error:
@@ -135,6 +146,15 @@ class Stage:
     def close(self) -> None:
         """Remove the folder: the run has its record."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._alive:
+            self._alive.close()
+
+    def _hold(self) -> None:
+        """Hold a file as long as this process lives, which every container can see."""
+        opened = os.open(self.folder / _ALIVE, os.O_RDWR | os.O_CREAT, private_files.FILE)
+        self._alive = os.fdopen(opened, "r+b")
+        with suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _write_run(self) -> None:
         private_files.write(self.folder / RUN, self._run.model_dump_json())
@@ -142,6 +162,20 @@ class Stage:
     def _write_notebook(self, notebook: dict[str, Any], redactor: Redactor) -> None:
         kept = json.dumps(redactor.tree(joined_streams(notebook)))
         private_files.write(self.folder / NOTEBOOK, kept)
+
+
+def _has_been_free(path: Path) -> bool:
+    """Whether nobody has held the file for longer than a kernel outlives its runner."""
+    seen_free = path.with_name(SEEN_FREE)
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if seen_free.exists():
+                return time.time() - seen_free.stat().st_mtime > _KERNEL_ENDS_S
+            seen_free.touch(mode=private_files.FILE)
+    except OSError:  # held, or nobody can know
+        return False
+    return False
 
 
 def complete(notebook: dict[str, Any], path: Path, run: RunResult | None = None) -> None:

@@ -27,6 +27,7 @@ from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
+from opsnb import private_files
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.records.claims import claimed
@@ -105,7 +106,7 @@ class Store:
         if not self._folder:
             return  # only writing tells
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            private_files.settle(self._folder)
             with tempfile.TemporaryFile(dir=self._folder):
                 pass
         except OSError as error:
@@ -213,7 +214,7 @@ class Store:
         path = f"{self._root}/{name}"
         with self._telling("written"):
             if self._folder:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                private_files.folder_below(Path(path).parent)
                 return _create(Path(path), text.encode())
         # A driver may look first and write then, which is not exclusive: the guard is.
         with self._guard(name):
@@ -262,8 +263,8 @@ class Store:
         path = f"{self._root}/{name}.guard"
         with self._telling("written"):
             if self._folder:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-                guard: AbstractContextManager[Any] = FileLock(path, timeout=_GUARD_S)
+                mode = private_files.mode_in(private_files.folder_below(Path(path).parent))
+                guard: AbstractContextManager[Any] = FileLock(path, timeout=_GUARD_S, mode=mode)
             else:
                 guard = claimed(self._fs, path)
             with guard:
@@ -410,16 +411,17 @@ class Store:
 def _put_aside_and_rename(root: Path, final: Path, files: dict[str, bytes]) -> None:
     aside = root / _WRITING / final.name
     _sweep(aside.parent)
-    aside.parent.mkdir(parents=True, exist_ok=True)
+    private_files.settle(root)
+    private_files.folder_below(aside.parent)
     try:
-        aside.mkdir()
+        private_files.new_folder(aside)
     except FileExistsError as error:
         raise _Taken from error
     try:
         for name, data in files.items():
             _write(aside / name, data)
         _sync_folder(aside)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        private_files.folder_below(final.parent)
         _rename(aside, final)
         _sync_folder(final.parent)
     except BaseException:
@@ -465,7 +467,7 @@ def _create_open(path: Path, data: bytes) -> bool:
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:
     """Write `files` anew, so that a reader sees each as it was or as it is, never a part."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_files.folder_below(folder)
     # In two containers two writers may have the same pid.
     asides = {name: folder / f".{name}.{secrets.token_hex(8)}" for name in files}
     try:
@@ -481,7 +483,9 @@ def _replace(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
+    mode = private_files.mode_in(path.parent)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)  # a group's rights, whatever the umask
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

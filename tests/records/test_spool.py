@@ -22,6 +22,7 @@ from opsnb.records import Stage, Store, going_on, reap, spool
 from opsnb.records.extract import rebuild
 from opsnb.redaction import Redactor
 from opsnb.target import load_config, state_home
+from tests.headless.test_faults import fill
 from tests.records.test_store import make_notebook, make_result
 
 RECOVER = "import sys; from opsnb.records import Store, reap; print(reap(Store(sys.argv[1])))"
@@ -167,10 +168,10 @@ def test_without_room_anywhere_the_sentence_says_so(
     monkeypatch.setenv("XDG_STATE_HOME", str(small_disk))
     store, result = blocked(tmp_path / "store"), make_result()
     stage = Stage.open(store, result, make_notebook(result), Redactor())
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    fill(small_disk)
     told = spool.keep(store, stage, result, make_notebook(result), Redactor())
     assert told.exit_code == 70
-    assert f"Nor could it be kept in {small_disk / 'opsnb'} (Read-only file system)" in str(
+    assert f"Nor could it be kept in {small_disk / 'opsnb'} (No space left on device)" in str(
         told.error
     )
     assert Path(told.location, "record.ipynb").is_file()
@@ -179,6 +180,7 @@ def test_without_room_anywhere_the_sentence_says_so(
     told = spool.keep(store, stage, result, make_notebook(result), Redactor())
     assert "this output is all that is left of the run: keep it." in str(told.error)
     assert (told.location, told.findings) == ("", result.findings)
+    stage.close()
 
 
 def test_a_store_that_takes_for_ever_is_given_up(

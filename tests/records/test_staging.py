@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 import uuid
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from opsnb.records import Stage, Store, is_going_on, reap
+from opsnb.records import Stage, Store, is_going_on, reap, staging
 from opsnb.redaction import Redactor
 from tests.records.test_store import make_notebook, make_result
 
@@ -35,3 +37,31 @@ def test_a_runner_that_was_killed_while_saving_has_a_record(tmp_path: Path, kind
     assert store.notebook(result.run_id)["cells"]
     assert not is_going_on(result.run_id)
     assert reap(store) == []
+
+
+def test_a_run_of_another_container_is_over_when_its_runner_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process cannot be seen from here; the file that it held can."""
+    store, result = Store(str(tmp_path / "store")), make_result()
+    ready, go_on = os.pipe(), os.pipe()
+    runner = os.fork()
+    if not runner:
+        stage = Stage.open(store, result, make_notebook(result), Redactor())
+        path = stage.folder / "run.json"
+        run = json.loads(path.read_text())
+        run["holders"][0]["namespace"] = "of another container"
+        path.write_text(json.dumps(run))
+        os.write(ready[1], b"1")
+        os.read(go_on[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    monkeypatch.setattr(staging, "_KERNEL_ENDS_S", 0.2)
+    assert reap(store) == []
+    time.sleep(0.3)
+    assert reap(store) == []
+    os.write(go_on[1], b"1")
+    os.waitpid(runner, 0)
+    assert reap(store) == []  # its kernel may still be ending
+    time.sleep(0.3)
+    assert reap(store) == [result.run_id]
