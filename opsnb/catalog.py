@@ -220,7 +220,7 @@ class RunbookInfo:
     def parameters(self) -> list[Parameter]:
         """The parameters, in the order of the cell."""
         try:
-            return list(_parameters(self._declarations))
+            return list(_parameters(self.declarations))
         except Exception as error:  # its imports and annotations may raise anything
             raise ConfigError(
                 f"The parameters cell of {self.path} cannot be read: {_words(error)}. Correct it: "
@@ -230,10 +230,10 @@ class RunbookInfo:
     @property
     def acts(self) -> bool:
         """True when it can change something: it has the parameter `apply`."""
-        return bool(re.search(r"^apply *:", self._declarations, re.MULTILINE))
+        return bool(re.search(r"^apply *:", self.declarations, re.MULTILINE))
 
     @property
-    def _declarations(self) -> str:
+    def declarations(self) -> str:
         """The source of the cell that declares the parameters."""
         return next(
             (

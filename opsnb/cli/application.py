@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from opsnb import __version__, commands
-from opsnb.cli import output
+from opsnb.cli import completion, output
+
+
+class _Group(TyperGroup):
+    """A group whose help says the whole of what each command does, however narrow the terminal."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - of its base
+        """Write the first paragraph of each command's help."""
+        rows = [
+            (name, " ".join((command.help or "").split("\n\n")[0].split()))
+            for name, command in self.commands.items()
+            if not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 app = typer.Typer(
-    add_completion=False,
+    cls=_Group,
     pretty_exceptions_enable=False,  # they show the values of variables, secrets too
     rich_markup_mode=None,  # rich takes longer to import than --help may take
     help="Executable operations runbooks: notebooks that check, act and keep a record.",
     epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 unusable input, 70 broken run, "
     "75 locked by another run, 77 refused, 124 timed out, 130 interrupted.",
 )
-records_app = typer.Typer(no_args_is_help=True, help="What past runs left.")
-schedule_app = typer.Typer(no_args_is_help=True, help="Runbooks that cron runs.")
-notify_app = typer.Typer(no_args_is_help=True, help="Who is told what scheduled runs find.")
-site_app = typer.Typer(no_args_is_help=True, help="Runbooks and records as one browsable site.")
-demo_app = typer.Typer(no_args_is_help=True, help="A real system to try everything on.")
+
+
+def _group(words: str) -> typer.Typer:
+    return typer.Typer(cls=_Group, no_args_is_help=True, help=words)
+
+
+records_app = _group("What past runs left.")
+schedule_app = _group("Runbooks that cron runs.")
+notify_app = _group("Messages about what scheduled runs find.")
+site_app = _group("Runbooks and records as one browsable site.")
+demo_app = _group("A real system to try everything on.")
 app.add_typer(records_app, name="records")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(notify_app, name="notify")
@@ -33,7 +55,13 @@ app.add_typer(demo_app, name="demo")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 TargetOption = Annotated[
     str | None,
-    typer.Option("-t", "--target", metavar="TARGET", help="A target of opsnb.toml."),
+    typer.Option(
+        "-t",
+        "--target",
+        metavar="TARGET",
+        help="A target of opsnb.toml.",
+        autocompletion=completion.targets,
+    ),
 ]
 TargetOptions = Annotated[
     list[str] | None,
@@ -42,11 +70,25 @@ TargetOptions = Annotated[
         "--target",
         metavar="TARGET",
         help="A target of opsnb.toml, a glob of several, or `all`; repeatable.",
+        autocompletion=completion.targets,
     ),
+]
+RunbookArgument = Annotated[
+    str, typer.Argument(help="Its id, as in `opsnb list`.", autocompletion=completion.runbooks)
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(help="A run id, its end, or `latest`.", autocompletion=completion.run_ids),
 ]
 ParameterOptions = Annotated[
     list[str] | None,
-    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter; repeatable."),
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="A parameter; repeatable.",
+        autocompletion=completion.parameters,
+    ),
 ]
 EnvironmentFile = Annotated[
     Path | None,
@@ -68,6 +110,7 @@ def _options(
         raise typer.Exit
     if context.invoked_subcommand is None:
         output.say(context.get_help())
+        raise typer.Exit
     if config:
         # The kernels that this starts, and the commands that they print, are to use it too.
         os.environ[commands.CONFIG] = str(config.expanduser().resolve())

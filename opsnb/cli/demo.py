@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from opsnb import interrupts
-from opsnb.cli import output
+from opsnb.cli import completion, output
 from opsnb.cli.application import Json, app, demo_app
 from opsnb.cli.context import config_in_force
 from opsnb.errors import UsageError
@@ -15,7 +15,7 @@ from opsnb.errors import UsageError
 
 @demo_app.command("up")
 def demo_up() -> None:
-    """Bring the demo stack up, or mend what of it is not."""
+    """Start the demo stack, or the parts of it that are down."""
     from opsnb.demo import stack
 
     status = stack.up(output.note)
@@ -24,7 +24,7 @@ def demo_up() -> None:
 
 @demo_app.command("down")
 def demo_down() -> None:
-    """End the demo stack and remove its data."""
+    """Stop the demo stack and remove its data."""
     from opsnb.demo import stack
 
     stack.down(output.note)
@@ -32,7 +32,7 @@ def demo_down() -> None:
 
 @demo_app.command("status")
 def demo_status(as_json: Json = False) -> int:
-    """Tell what of the demo stack runs; exit code 0 when it is all up."""
+    """Show which parts of the demo stack run; exit code 0 when all do."""
     from opsnb.demo import stack
 
     status = stack.status()
@@ -52,7 +52,9 @@ def demo_status(as_json: Json = False) -> int:
 
 @demo_app.command("fault")
 def demo_fault(
-    name: Annotated[str | None, typer.Argument(help="Which fault.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Which fault.", autocompletion=completion.faults)
+    ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take the fault back.")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="List the faults.")] = False,
 ) -> None:
@@ -74,19 +76,24 @@ def demo_fault(
 
 @app.command("drill")
 def hold_drill(
-    name: Annotated[str, typer.Argument(help="Which one, or `any`; `list` lists them.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which one, or `any`; `list` lists them.", autocompletion=completion.drills
+        ),
+    ],
     hint: Annotated[
-        bool, typer.Option("--hint", help="Tell also which runbook an alert would name.")
+        bool, typer.Option("--hint", help="Show also the runbook that an alert would name.")
     ] = False,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="Give up after this time.")
     ] = 3600,
     as_json: Json = False,
 ) -> int:
-    """Practise: the demo stack breaks, you mend it, and are told when all is well.
+    """Practise on a fault of the demo stack until everything is well again.
 
-    Only the symptom is told. Work in another terminal; Ctrl-C gives up. The fault is taken back
-    in any case.
+    You are shown the symptom alone. Work in another terminal; Ctrl-C gives up. The fault is taken
+    back in any case.
     """
     from opsnb.drills import drill
 

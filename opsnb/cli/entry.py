@@ -6,9 +6,10 @@ import sys
 import traceback
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError
 
 from opsnb import terminal
-from opsnb.cli import output
+from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import OpsnbError, UsageError
 
@@ -20,6 +21,7 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     if debug:
         sys.argv.remove("--debug")
+    completion.prepare()
     with terminal.guarded():
         sys.exit(_exit_code(debug))
 
@@ -27,6 +29,9 @@ def main() -> None:
 def _exit_code(debug: bool) -> int:
     try:
         code = app(standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        output.say(error.format_message())
+        return 0
     except OpsnbError as error:
         return _failed(str(error), error.exit_code, debug)
     except typer.exceptions.TyperException as error:

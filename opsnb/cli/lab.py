@@ -8,7 +8,7 @@ import typer
 
 from opsnb import catalog
 from opsnb.cli import output
-from opsnb.cli.application import ParameterOptions, TargetOption, app
+from opsnb.cli.application import ParameterOptions, RunbookArgument, TargetOption, app
 from opsnb.cli.context import config_in_force, given_parameters, store_in_force
 
 _JUPYTERLAB = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -17,7 +17,7 @@ _JUPYTERLAB = {"allow_extra_args": True, "ignore_unknown_options": True}
 @app.command("open", context_settings=_JUPYTERLAB)
 def open_runbook(
     context: typer.Context,
-    runbook: str,
+    runbook: RunbookArgument,
     target: TargetOption = None,
     parameter: ParameterOptions = None,
     apply: Annotated[
@@ -32,9 +32,9 @@ def open_runbook(
         typer.Option(metavar="SECONDS", min=0, help="Wait so long for a target that is locked."),
     ] = None,
 ) -> None:
-    """Step through a runbook in JupyterLab, with its parameters filled in; that is recorded.
+    """Open a runbook in JupyterLab, with its parameters filled in; what you run is recorded.
 
-    Other options are handed on to JupyterLab, such as --no-browser.
+    Other options go to JupyterLab, such as --no-browser.
     """
     info = catalog.runbook(runbook)
     confirmed = () if confirm is None else (confirm,)
@@ -60,9 +60,9 @@ def open_runbook(
 
 @app.command(context_settings=_JUPYTERLAB)
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the runbooks, by section and by symptom; what is run is recorded.
+    """Open JupyterLab on the runbooks; what you run is recorded.
 
-    Options are handed on to JupyterLab, such as --no-browser.
+    Options go to JupyterLab, such as --no-browser.
     """
     _check_jupyterlab(context)
     store_in_force().demand_writable()

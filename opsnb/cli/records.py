@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opsnb.cli import output
-from opsnb.cli.application import Json, TargetOption, records_app
+from opsnb.cli import completion, output
+from opsnb.cli.application import Json, RunArgument, TargetOption, records_app
 from opsnb.cli.context import config_in_force, store_in_force
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ RECOVER_WITHIN_S = 60.0
 
 @records_app.command("list")
 def list_records(
-    runbook: Annotated[str | None, typer.Option(help="Only of this runbook.")] = None,
+    runbook: Annotated[
+        str | None, typer.Option(help="Only of this runbook.", autocompletion=completion.runbooks)
+    ] = None,
     target: TargetOption = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
     as_json: Json = False,
@@ -40,7 +42,7 @@ def list_records(
 
 @records_app.command("show")
 def show_record(
-    run_id: Annotated[str, typer.Argument(help="A run id, its end, or `latest`.")],
+    run_id: RunArgument,
     as_json: Json = False,
 ) -> None:
     """Show what a run found."""

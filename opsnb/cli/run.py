@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opsnb import catalog, interrupts, terminal
-from opsnb.cli import output
+from opsnb.cli import completion, output
 from opsnb.cli.application import Json, ParameterOptions, TargetOptions, app
 from opsnb.cli.context import config_in_force, given_parameters
 from opsnb.errors import UsageError
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 @app.command()
 def run(
-    runbook: Annotated[str | None, typer.Argument(help="Its id, as `opsnb list` has it.")] = None,
+    runbook: Annotated[
+        str | None,
+        typer.Argument(help="Its id, as in `opsnb list`.", autocompletion=completion.runbooks),
+    ] = None,
     target: TargetOptions = None,
     parameter: ParameterOptions = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Do what the runbook plans; without it, plan only.")
+        bool, typer.Option("--apply", help="Do what the runbook plans; without it, a dry run.")
     ] = False,
     confirm: Annotated[
         list[str] | None,
@@ -54,18 +57,26 @@ def run(
     ] = None,
     failed_of: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Only the targets that failed in that run."),
+        typer.Option(
+            metavar="RUN_ID",
+            autocompletion=completion.run_ids,
+            help="Only the targets that failed in that run.",
+        ),
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="RUN_ID", help="Continue that run, repeating nothing it had applied."),
+        typer.Option(
+            metavar="RUN_ID",
+            autocompletion=completion.run_ids,
+            help="Continue that run, repeating nothing it had applied.",
+        ),
     ] = None,
     allow_changed: Annotated[
         bool, typer.Option("--allow-changed", help="Continue though the runbook has changed.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Run a runbook headless and keep its record; the exit code tells the worst finding."""
+    """Run a runbook and keep its record; the exit code is that of the worst finding."""
     if resume is not None:
         if target or parameter or apply or confirm or failed_of:
             raise UsageError(

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsnb import catalog
 from opsnb.cli import output
-from opsnb.cli.application import Json, app
+from opsnb.cli.application import Json, RunbookArgument, app
 from opsnb.errors import ConfigError
 
 
@@ -29,8 +29,8 @@ def list_runbooks(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(runbook: str, as_json: Json = False) -> None:
-    """Show what a runbook is for and which parameters it takes."""
+def show(runbook: RunbookArgument, as_json: Json = False) -> None:
+    """Show what a runbook is for, and its parameters."""
     info = catalog.runbook(runbook)
     if as_json:
         output.json_document(_runbook_json(info))

@@ -1,0 +1,105 @@
+"""What the shell completes besides commands and options: names of runbooks, targets, runs, faults.
+
+Nothing here fails or prints: a completion that cannot be known is none.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import typer
+from typer import _completion_shared
+
+from opsnb import commands
+
+if TYPE_CHECKING:
+    from opsnb.target import Config
+
+_MOST_RUNS = 30
+_NO_SPACE = "    [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY == *= ]] && compopt -o nospace\n"
+
+
+def prepare() -> None:
+    """Let bash put no space behind `-p hours=`, where the value follows."""
+    scripts = _completion_shared._completion_scripts
+    if _NO_SPACE not in scripts["bash"]:
+        scripts["bash"] = scripts["bash"].replace("    return 0\n", f"{_NO_SPACE}    return 0\n")
+
+
+def runbooks(incomplete: str) -> list[str]:
+    """Return the ids of runbooks."""
+    from opsnb import catalog
+
+    return _beginning(incomplete, lambda: (info.id for info in catalog.runbooks()))
+
+
+def targets(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of targets."""
+    return _beginning(incomplete, lambda: _config(context).names)
+
+
+def parameters(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the parameters of the runbook that was typed, as `name=`."""
+    return _beginning(incomplete, lambda: _parameters(context))
+
+
+def run_ids(context: typer.Context, incomplete: str) -> list[str]:
+    """Return `latest` and the newest runs."""
+    return _beginning(incomplete, lambda: _run_ids(_config(context)))
+
+
+def drills(incomplete: str) -> list[str]:
+    """Return what `opsnb drill` takes."""
+    from opsnb.drills import ANY, DRILLS
+
+    return _beginning(incomplete, lambda: ["list", ANY, *DRILLS])
+
+
+def faults(incomplete: str) -> list[str]:
+    """Return the names of the demo's faults."""
+    # Each has a drill of its name, and the drills are known sooner than the demo is imported.
+    from opsnb.drills import DRILLS
+
+    return _beginning(incomplete, lambda: [*DRILLS, "log-errors"])
+
+
+def _beginning(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:
+    with suppress(Exception):
+        return [name for name in names() if name.startswith(incomplete)]
+    return []
+
+
+def _config(context: typer.Context) -> Config:
+    from opsnb.target import load_config
+
+    if named := context.find_root().params.get("config"):
+        os.environ[commands.CONFIG] = str(named)
+    return load_config()
+
+
+def _parameters(context: typer.Context) -> Iterator[str]:
+    from opsnb import catalog
+
+    known = {info.id for info in catalog.runbooks()}
+    # Among the rest, as `-p` without its value ends the parsing.
+    words = [*context.args, context.params.get("runbook")]
+    runbook = next(word for word in words if word in known)
+    # Read, not executed: the names are wanted, and the types take long to import.
+    for node in ast.parse(catalog.runbook(runbook).declarations).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+            if name not in ("target", "apply", "confirm"):  # -t, --apply, --confirm
+                yield f"{name}="
+
+
+def _run_ids(config: Config) -> Iterator[str]:
+    from opsnb.records import Store
+
+    yield "latest"
+    if "://" not in config.store:  # elsewhere it takes too long
+        yield from islice(Store(config.store).run_ids(), _MOST_RUNS)
