@@ -54,9 +54,10 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "hex": lambda s: s.encode().hex(),
     "HEX": lambda s: s.encode().hex().upper(),
 }
-# Secrets as people and generators make them: of any characters, none at the ends that a form or
-# an environment file would have taken off.
-SECRETS = st.text(min_size=6, max_size=40).filter(lambda s: s == s.strip() and len(s) >= 6)
+# Secrets as people and generators make them: of any characters that can be typed or pasted, none at
+# the ends that a form or an environment file would have taken off.
+_TYPED = st.characters(exclude_categories=["Cs", "Cc", "Cf"], include_characters="\n\t")
+SECRETS = st.text(_TYPED, min_size=6, max_size=40).filter(lambda s: s == s.strip() and len(s) >= 6)
 
 
 @given(SECRETS)
@@ -367,3 +368,13 @@ def test_a_large_output_is_read_with_many_known_secrets() -> None:
     lines = "2026-11-23T07:15:00Z ERROR GET /api/projects 500 in 1043 ms, token bucket empty\n"
     text = lines * (5_000_000 // len(lines))
     assert Redactor([f"secret/{number}&value" for number in range(20)]).text(text) == text
+
+
+def test_a_secret_that_tags_interrupt_is_masked_and_the_tags_stay() -> None:
+    shown = {"text/html": "<p>hunter2<b>hunter2</b></p>"}
+    assert Redactor(["hunter2hunter2"]).bundle(shown) == {"text/html": f"<p>{MASK}<b></b></p>"}
+
+
+def test_a_secret_over_two_elements_of_a_list_is_masked() -> None:
+    redactor = Redactor(["hunter2-correct-horse"])
+    assert redactor.tree(["a hunter2-corr", "ect-horse b"]) == [f"a {MASK}", " b"]

@@ -4,89 +4,134 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
-from collections.abc import Iterable, Iterator
-from html.entities import codepoint2name
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import quote, quote_plus
 
+from opsnb.redaction.needles import SHORTEST, Needles
+from opsnb.redaction.readings import Piece, Reading, plain, readings
 from opsnb.redaction.spans import Span
-
-_SHORTEST = 6  # a shorter value would blot out ordinary words
 
 
 class Known:
-    """The secrets that are known."""
+    """The secrets that are known.
+
+    Each is looked for as it stands, in base64, and as the text reads when its escapes are decoded;
+    in hex where the text has hex. The time grows with the text, not with the number of secrets.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = {secret for secret in map(str.strip, secrets) if len(secret) >= _SHORTEST}
-        # The longest first, so that a secret inside another leaves no remainder of it.
-        known = [
-            form
-            for secret in sorted(self._secrets, key=len, reverse=True)
-            for form in forms(secret)
-        ]
-        self._pattern = re.compile("|".join(dict.fromkeys(known))) if known else None
+        """Take the secrets. A shorter one than six characters would blot out ordinary words."""
+        self._secrets = {secret for secret in map(str.strip, secrets) if len(secret) >= SHORTEST}
+        parts = {part for secret in self._secrets for part in (secret, *_long_lines(secret))}
+        self._texts = Needles(form for part in parts for form in _texts(part))
+        self._hex = Needles(raw.hex() for part in parts for raw in _raw(part))
+        self._folded = any(" " in secret for secret in self._secrets)
 
     def spans(self, text: str) -> list[Span]:
-        """Return where they stand in `text`."""
-        return [match.span() for match in self._pattern.finditer(text)] if self._pattern else []
+        """Return where they stand in `text`, in any order."""
+        if not self._secrets or len(text) < SHORTEST:
+            return []
+        found = list(self._texts.spans(text))
+        for reading in readings(text, folded=self._folded):
+            found += [reading.span(*span) for span in self._texts.spans(reading.text)]
+        if digits := _hex_digits(text):
+            found += [digits.span(*span) for span in self._hex.spans(digits.text)]
+        return found
 
     def is_number(self, number: float) -> bool:
         """Whether one of them is that number."""
         return repr(number).removesuffix(".0") in self._secrets
 
 
-def forms(secret: str) -> Iterator[str]:
-    """Yield patterns of `secret` as it stands in URLs, JSON, HTML, literals, base64 and hex."""
-    yield "".join(map(_run, re.findall(r"\\+|[^\\]", secret))).removeprefix(_ESCAPES)
-    raw = secret.encode(errors="surrogateescape")
-    yield f"(?i:{raw.hex()})"
+def _long_lines(secret: str) -> Iterator[str]:
+    """Yield the lines of a secret that are secret on their own, such as those of a private key."""
+    if "\n" in secret:
+        for line in map(str.strip, secret.splitlines()):
+            if len(line) >= _LONG and not line.startswith("-----"):
+                yield line
+
+
+_LONG = 24  # characters; a shorter line may be a word of any text
+
+
+def _texts(secret: str) -> set[str]:
+    """Return `secret` as it stands in texts."""
+    written = {secret}
+    if not (secret.isascii() and secret.isalnum()):
+        written |= {encode(secret) for encode in _ENCODINGS}
+    if any(len(reading) < SHORTEST for reading in plain(secret)):
+        # Made of escapes, it has hardly a reading: what it is written as is looked for as it is.
+        written |= {encode(form) for form in written for encode in _ENCODINGS}
+    read = {reading for form in written for reading in plain(form)}
+    return read | {form for raw in _raw(secret) for form in _base64(raw)}
+
+
+def _raw(secret: str) -> tuple[bytes, bytes]:
+    """Return the bytes of `secret` in UTF-8 and UTF-16, as PowerShell has it."""
+    return (
+        secret.encode(errors="surrogateescape"),
+        secret.encode("utf-16-le", errors="surrogatepass"),
+    )
+
+
+def _json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def _lower(text: str) -> str:
+    return re.sub(r"%..", lambda code: code[0].lower(), text)
+
+
+_ENCODINGS: tuple[Callable[[str], str], ...] = (
+    _json,
+    lambda text: _json(_json(text)),
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    html.escape,
+    lambda text: html.escape(html.escape(text)),
+    lambda text: html.escape(_json(text)),
+    lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
+    lambda text: quote(text, safe="", errors="surrogateescape"),
+    lambda text: _lower(quote(text, safe="", errors="surrogateescape")),
+    lambda text: quote(text, errors="surrogateescape"),
+    lambda text: quote_plus(text, errors="surrogateescape"),
+    lambda text: repr(text)[1:-1],
+    lambda text: ascii(text)[1:-1],
+    lambda text: repr(text.encode(errors="surrogateescape"))[2:-1],
+    lambda text: text.replace("'", "''"),
+    lambda text: text.replace('"', '""'),
+)
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """Yield what of the base64 of a longer text with `raw` in it depends on `raw` alone."""
     for shift in range(3):
-        # In base64 of a longer text a secret has three alignments; its characters but the first
-        # and the last do not depend on their neighbours.
+        # There are three alignments; the first and the last characters depend on the neighbours.
         coded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         inner = coded[(0, 2, 3)[shift] : -1 if (len(raw) + shift) % 3 else None]
-        yield "".join(_BASE64.get(character, character) for character in inner)
+        yield inner
+        yield inner.replace("+", " ")  # as all that is read has it
+        yield inner.replace("+", "-").replace("/", "_")
 
 
-_BASE64 = {"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|%2[Ff])"}
-_SHORT_ESCAPES = {
-    " ": r"|\+",
-    "\n": r"|n|<br ?/?>",
-    "\t": r"|t",
-    "\r": r"|r",
-    "\b": "|b",
-    "\f": "|f",
-}
-# Possessive: a run of backslashes is read once, never tried in another way.
-_ESCAPES = r"\\{0,8}+"
+_PAIR = "[0-9a-fA-F]{2}"
+_HEX = re.compile(rf"{_PAIR}(?:[:, -]{{0,2}}(?:0x|\\x)?{_PAIR}){{{SHORTEST - 1},}}[0-9a-fA-F]?")
+_DIGITS = re.compile(r"(?:0x|\\x)|[0-9a-fA-F]+")
 
 
-def _run(run: str) -> str:
-    """Return a pattern of one character, or of a run of backslashes, escaped in any usual way.
-
-    Escapes of escapes are seen too, since messages quote messages. Shells, regular expressions
-    and Markdown put a backslash before any character.
-    """
-    if run.startswith("\\"):
-        often = len(run)
-        return rf"(?:\\{{{often},{often * 8}}}+|(?:{_ESCAPES}(?i:{_escaped(run[0])})){{{often}}})"
-    if run.isascii() and run.isalnum():
-        return _ESCAPES + run
-    return rf"{_ESCAPES}(?:{re.escape(run)}|(?i:{_escaped(run)}){_SHORT_ESCAPES.get(run, '')})"
-
-
-def _escaped(character: str) -> str:
-    """Return a pattern of `character` in URLs, HTML, JSON and Python, less any backslash."""
-    code = ord(character)
-    utf8 = character.encode(errors="surrogateescape")
-    utf16 = character.encode("utf-16-be", errors="surrogatepass").hex()
-    name = codepoint2name.get(code) or html.escape(character)[1:-1]
-    ways = [
-        "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in utf8),
-        _ESCAPES.join(f"x{byte:02x}" for byte in utf8),
-        _ESCAPES.join(f"u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4)),
-        f"U{code:08x}",
-        f"x{code:02x}",
-        f"&(?:amp;){{0,3}}(?:#0{{0,4}}(?:{code}|x{code:x}){f'|{name}' if name else ''});",
-    ]
-    return "|".join(ways)
+def _hex_digits(text: str) -> Reading | None:
+    """Return the digits of what is long enough in `text` to be hex, whatever separates them."""
+    parts: list[str] = []
+    pieces: list[Piece] = []
+    length = 0
+    for number in _HEX.finditer(text):
+        for digits in _DIGITS.finditer(text, *number.span()):
+            if digits[0] not in ("0x", "\\x"):
+                parts.append(digits[0].lower())
+                pieces.append((length, *digits.span()))
+                length += len(digits[0])
+        parts.append("\n")
+        pieces.append((length, number.end(), number.end()))
+        length += 1
+    return Reading("".join(parts), pieces, None) if parts else None

@@ -6,14 +6,14 @@ types are not. What opsnb itself puts into outputs is masked by its models.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
 from opsnb.model import TARGET_KEY, RunResult
+from opsnb.redaction.pages import markup
 from opsnb.redaction.results import BUNDLES, masked_entries, masked_fields, own_words
-from opsnb.redaction.spans import Span, merged, places
+from opsnb.redaction.spans import Span, places
 
 _RESULT_KEY = "opsnb"  # in a notebook's metadata: the result of its run
 _OWN_METADATA = frozenset(
@@ -163,7 +163,7 @@ def _shown(mime: str, item: Any, own: set[str], masker: Masker) -> Any:
     if mime.endswith("json"):
         return masker.json(item)
     if mime in _HTML:
-        return multiline(item, lambda text: masker.shown(text, places(text, own), _markup(text)))
+        return multiline(item, lambda text: masker.shown(text, places(text, own), markup(text)))
     if mime.startswith(("image/", "audio/", "video/", "font/")) or mime == "application/pdf":
         # The shapes have no meaning there, and would spoil a picture by chance.
         return multiline(item, masker.known)
@@ -183,20 +183,3 @@ def multiline(value: Any, mask: Callable[[str], str]) -> Any:
 
 def _as_before(before: Any, text: str) -> Any:
     return text.splitlines(keepends=True) if isinstance(before, list) else text
-
-
-_TAG = re.compile(r"<(?:[a-zA-Z/!?](?:[^<>\"']|\"[^\"]*\"|'[^']*')*+)>")
-_VALUE = re.compile(r"(?<!\sstyle)(?<!\sclass)=\s*(?:\"([^\"]*)\"|'([^']*)')")
-
-
-def _markup(html: str) -> list[Span]:
-    """Return where tags stand in `html`, but for the values of their attributes."""
-    spans = []
-    for tag in _TAG.finditer(html):
-        at = tag.start()
-        for value in _VALUE.finditer(html, tag.start(), tag.end()):
-            start, end = value.span(value.lastindex or 0)
-            spans.append((at, start))
-            at = end
-        spans.append((at, tag.end()))
-    return merged(spans)

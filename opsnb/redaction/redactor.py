@@ -18,6 +18,7 @@ from opsnb.redaction.notebooks import (
     masked_notebook,
     masked_outputs,
 )
+from opsnb.redaction.pages import words_of
 from opsnb.redaction.results import masked, masked_entries, masked_rows
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
@@ -90,8 +91,10 @@ class Redactor:
 
     def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
         """Return `text` masked, but for `markup` and secrets that are part of `own` words."""
-        spans = [span for span in self._spans(text) if not within(span, own)]
-        return cut_around(text, spans, markup)
+        spans = list(self._spans(text))
+        if markup and (words := words_of(text)):
+            spans += [words.span(*span) for span in self._spans(words.text)]
+        return cut_around(text, [span for span in merged(spans) if not within(span, own)], markup)
 
     def known(self, text: str) -> str:
         """Return `text` without the known secrets, whatever shapes it has."""

@@ -1,0 +1,253 @@
+r"""Ways to read a text, so that a secret is found however it was written.
+
+A reading is the text with its escapes decoded and without what only interrupts it: colours, line
+breaks, quotes that are doubled. A secret and a text that are read in the same way agree wherever
+the text holds the secret, whatever encoded it, be it several times over. Every character of a
+reading knows which part of the text it stands for.
+
+There are two, as a backslash has two meanings: `\n` is a line break in JSON, and an `n` to a shell.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from html.entities import name2codepoint
+from itertools import count
+
+from opsnb.redaction.spans import Span
+
+Meaning = Callable[[re.Match[str]], str]
+_MOST_PASSES = 4  # escapes of escapes: JSON in a URL in HTML
+
+
+Piece = tuple[int, int, int]
+"""A part of a reading: where it begins there, and where it begins and ends in what was read."""
+
+
+class Reading:
+    """A text as it reads, and where its characters come from."""
+
+    def __init__(self, text: str, pieces: list[Piece], below: Reading | None) -> None:
+        """Take the text, its pieces, and the reading that it is made of, if not the text itself.
+
+        A piece that is longer or shorter than what it was made of stands for all of that.
+        """
+        self.text = text
+        self._at = [at for at, _, _ in pieces]
+        self._pieces = pieces
+        self._below = below
+
+    def span(self, start: int, end: int) -> Span:
+        """Return which part of the original text the characters from `start` to `end` are."""
+        begins, _ = self._character(start)
+        _, ends = self._character(end - 1)
+        return self._below.span(begins, ends) if self._below else (begins, ends)
+
+    def _character(self, at: int) -> Span:
+        number = bisect_right(self._at, at) - 1
+        here, start, end = self._pieces[number]
+        following = self._at[number + 1] if number + 1 < len(self._at) else len(self.text)
+        if following - here != end - start:
+            return start, end
+        return start + at - here, start + at - here + 1
+
+
+def read(
+    text: str, tokens: re.Pattern[str], meaning: Meaning, below: Reading | None = None
+) -> Reading | None:
+    """Return `text` with the meaning of each of its `tokens`; None when it has none."""
+    parts: list[str] = []
+    pieces: list[Piece] = []
+    length = last = 0
+    for token in tokens.finditer(text):
+        start, end = token.span()
+        if start > last:
+            parts.append(text[last:start])
+            pieces.append((length, last, start))
+            length += start - last
+        if means := meaning(token):
+            parts.append(means)
+            pieces.append((length, start, end))
+            length += len(means)
+        last = end
+    if not last:
+        return None
+    if last < len(text):
+        parts.append(text[last:])
+        pieces.append((length, last, len(text)))
+    return Reading("".join(parts), pieces, below)
+
+
+def readings(text: str, *, folded: bool = False) -> Iterator[Reading]:
+    """Yield `text` in each way in which it reads otherwise than it stands.
+
+    With `folded` also with a space for each line break, as YAML folds long values.
+    """
+    for escapes in (False, True) if "\\" in text else (False,):
+        if reading := _read(text, escapes=escapes, line_break=""):
+            yield reading
+    if folded and ("\n" in text or "\\n" in text):
+        for escapes in (False, True) if "\\" in text else (False,):
+            if reading := _read(text, escapes=escapes, line_break=" "):
+                yield reading
+
+
+def plain(text: str) -> set[str]:
+    """Return `text` in each way in which it reads."""
+    return {text} | {reading.text for reading in readings(text)}
+
+
+def _read(text: str, *, escapes: bool, line_break: str) -> Reading | None:
+    def meaning(token: re.Match[str]) -> str:
+        kind = _kind(token)
+        return line_break if kind == "line" else _MEANINGS[kind](token)
+
+    reading, here = None, text
+    for _ in range(_MOST_PASSES):
+        tokens = _tokens(_triggers(here), escapes)
+        further = read(here, tokens, meaning, reading) if tokens else None
+        if further is None:
+            break
+        reading, here = further, further.text
+    if reading:
+        # What a form has for a space; in all that is read it is one.
+        reading.text = reading.text.replace("+", " ")
+    elif "+" in text:
+        reading = Reading(text.replace("+", " "), [(0, 0, len(text))], None)
+    return reading
+
+
+_HEX = "[0-9a-fA-F]"
+_HIGH = f"[c-fC-F]{_HEX}"  # of a character's bytes in UTF-8 the first
+_LOW = f"[89abAB]{_HEX}"
+_NAMES = "|".join(sorted([*name2codepoint, "apos"], key=len, reverse=True))
+_PERCENT = "%(?:25){0,3}"
+ENTITY = rf"&(?:amp;){{0,3}}(?:#0{{0,4}}(?:\d{{1,7}}|[xX]{_HEX}{{1,6}})|{_NAMES});"
+"""The pattern of a character of HTML, or of such a one in HTML again."""
+
+# What begins a token, with the patterns of those tokens; each says by the name of its only group
+# what it means. Every pattern takes time linear in the text: what repeats is possessive.
+_COLOUR = (
+    r"(?P<nothing>\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)"
+    r"|[@-Z\\^_]|)|\x9b[0-?]{0,64}[@-~])"
+)
+_PATTERNS: dict[str, str] = {
+    "\x1b": _COLOUR,
+    "\n": r"(?P<line>(?:(?<![ \t])[ \t]++)?(?:\r?\n[ \t]*+)++)",
+    "<br": r"(?P<line><br ?/?>[ \t]*+)",
+    "%": rf"(?P<bytes>{_PERCENT}{_HIGH}(?:{_PERCENT}{_LOW}){{1,3}})"
+    rf"|(?P<byte>{_PERCENT}{_HEX}{{2}})",
+    "&": rf"(?P<entity>{ENTITY})",
+    "''": r"(?P<single>'(?:\\*+')++)",
+    '""': r'(?P<double>"(?:\\*+")++)',
+    "'\"'": r"(?P<single>'\"'\"')",
+    "=": rf"(?P<nothing>=\r?\n)|(?P<byte>=3D)|(?P<bytes>=[C-F]{_HEX}(?:={_LOW}){{1,3}})",
+    "\0": r"(?P<nothing>[\0\xad\u200b-\u200d\u2060\ufeff]+)",
+}
+_ESCAPES = "|".join(
+    (
+        rf"(?P<pair>\\++u[dD][89abAB]{_HEX}{{2}}\\++u[dD][c-fC-F]{_HEX}{{2}})",
+        rf"(?P<code>\\++(?:u{_HEX}{{4}}|U{_HEX}{{8}}|u\{{{_HEX}{{1,6}}\}}))",
+        rf"(?P<bytes>\\++x{_HIGH}(?:\\++x{_LOW}){{1,3}})",
+        rf"(?P<code>\\++x{_HEX}{{2}})",
+        r"(?P<octal>\\++[0-3][0-7]{2})",
+        r"(?P<line>\\++[rn][ \t]*+)",
+        r"(?P<control>\\++[tbf])",
+    )
+)
+
+
+def _triggers(text: str) -> tuple[str, ...]:
+    """Return which tokens `text` may have at all: most have none."""
+    found = [trigger for trigger in _PATTERNS if trigger not in _OTHERWISE and trigger in text]
+    return (*found, *(trigger for trigger, has in _OTHERWISE.items() if has(text)))
+
+
+# Those that a simple search cannot tell.
+_ZERO_WIDTH = re.compile(r"[\0\xad\u200b-\u200d\u2060\ufeff]")
+_OTHERWISE: dict[str, Callable[[str], object]] = {
+    "\x1b": lambda text: "\x1b" in text or "\x9b" in text,
+    "''": lambda text: "''" in text or "\\'" in text,
+    '""': lambda text: '""' in text or '\\"' in text,
+    "=": lambda text: "=3D" in text or "=\n" in text or "=\r\n" in text or "=C3=" in text,
+    "\0": lambda text: "\0" in text or (not text.isascii() and _ZERO_WIDTH.search(text)),
+    "\\": lambda text: "\\" in text,
+    "+": lambda text: "'\n" in text or '"\n' in text or "' +\n" in text or '" +\n' in text,
+    " ": lambda text: len(text) > _WRAPPED and max(map(len, text.split(" "))) >= _WRAPPED,
+}
+_WRAPPED = 60  # columns; base64 is broken at 64 or 76, and the breaks may have become spaces
+
+
+@lru_cache(maxsize=256)
+def _tokens(triggers: tuple[str, ...], escapes: bool) -> re.Pattern[str] | None:
+    patterns = [_PATTERNS[trigger] for trigger in triggers if trigger in _PATTERNS]
+    if " " in triggers:
+        patterns.append(rf"(?P<nothing>(?<=[\w+/-]{{{_WRAPPED}}}) (?=[\w+/=-]))")
+    if "+" in triggers:  # a long string in the source of a program, or as Node prints it
+        patterns.insert(0, r"(?P<nothing>(?:'[ ]?\+?\r?\n[ \t]*+'|\"[ ]?\+?\r?\n[ \t]*+\"))")
+    if "\\" in triggers:
+        patterns.append(rf"{_ESCAPES}|(?P<nothing>\\++)" if escapes else r"(?P<nothing>\\++)")
+    if not patterns:
+        return None
+    # The names of groups must differ; their numbers are left out again by `_kind`.
+    number = count()
+    joined = re.sub(r"\(\?P<(\w+)>", lambda at: f"(?P<{at[1]}{next(number)}>", "|".join(patterns))
+    return re.compile(joined)
+
+
+def _kind(token: re.Match[str]) -> str:
+    return (token.lastgroup or "").rstrip("0123456789")
+
+
+def _byte(token: re.Match[str]) -> str:
+    code = int(token[0][-2:], 16)
+    # As the environment holds what is no UTF-8.
+    return chr(code) if code < _ASCII else chr(0xDC00 + code)
+
+
+def _bytes(token: re.Match[str]) -> str:
+    """Return the character whose bytes in UTF-8 are spelled in hex."""
+    pairs = re.findall(rf"[%=x](?:25)*({_HEX}{{2}})", token[0])
+    try:
+        return bytes.fromhex("".join(pairs)).decode()
+    except ValueError:
+        return token[0]
+
+
+def _code(token: re.Match[str]) -> str:
+    code = int(token[0].lstrip("\\")[1:].strip("{}"), 16)
+    return chr(code) if code <= sys.maxunicode else token[0]
+
+
+def _pair(token: re.Match[str]) -> str:
+    high, low = re.findall(rf"[uU]({_HEX}{{4}})", token[0])
+    return bytes.fromhex(high + low).decode("utf-16-be")
+
+
+def entity(token: re.Match[str]) -> str:
+    """Return the character that a match of `ENTITY` stands for."""
+    name = token[0][:-1].rpartition("&")[2].rpartition("amp;")[2]
+    if not name.startswith("#"):
+        return html.unescape(f"&{name};")
+    code = int(f"0{name[1:]}", 16) if name[1] in "xX" else int(name[1:])
+    return chr(code) if code <= sys.maxunicode else token[0]
+
+
+_ASCII = 0x80
+_MEANINGS: dict[str, Meaning] = {
+    "nothing": lambda _: "",
+    "single": lambda _: "'",
+    "double": lambda _: '"',
+    "byte": _byte,
+    "bytes": _bytes,
+    "code": _code,
+    "pair": _pair,
+    "octal": lambda token: chr(int(token[0][-3:], 8)),
+    "control": lambda token: {"t": "\t", "b": "\b", "f": "\f"}[token[0][-1]],
+    "entity": entity,
+}
