@@ -17,6 +17,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from opsnb import outside
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.view import COLOURS, MOST_ROWS, number, rows_text
 
@@ -160,8 +161,7 @@ def _moments(rows: Sequence[Row]) -> Any:
 
 def _label(name: Any) -> str:
     """Return the name of a bar, with room left for the bar."""
-    text = str(name)
-    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+    return outside.shortened(str(name), _LONGEST_LABEL, "…")
 
 
 def _place(value: Any) -> Any:

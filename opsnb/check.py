@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, Generic, ParamSpec
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.model import Finding, now
 from opsnb.target import Target
 
@@ -41,7 +41,7 @@ class Check(Generic[P]):
     def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Measure `target` and return the finding. Raises ServiceError."""
         started, clock = now(), time.perf_counter()
-        with evidence.collected() as gaps:
+        with outside.reading(target.secrets), evidence.collected() as gaps:
             finding = self.function(target, *args, **kwargs)
         finding = evidence.judged(finding, gaps)
         if not finding.settled:

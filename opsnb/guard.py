@@ -28,7 +28,7 @@ from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, over
 
 from pydantic_core import to_jsonable_python
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.check import name_of, title_of
 from opsnb.errors import (
     Misconfigured,
@@ -216,6 +216,12 @@ class Guard:
         confirmed, what is there has changed, or what is left of it cannot be known; and UsageError
         on unusable arguments.
         """
+        with outside.reading(self.target.secrets):
+            return self._decide(action, *args, **kwargs)
+
+    def _decide(
+        self, action: Action[P], *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[ActionRecord, list[Finding]]:
         record = ActionRecord(
             id=secrets.token_hex(4),
             name=action.name,

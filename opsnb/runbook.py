@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
-from opsnb import charts, evidence, view
+from opsnb import charts, evidence, outside, view
 from opsnb.check import Check, title_of
 from opsnb.errors import (
     Misconfigured,
@@ -56,6 +56,7 @@ class Runbook:
     def __init__(self, target: str, *, apply: bool = False, confirm: str = "") -> None:
         self.target: Target = load_target(target)
         self._redactor = Redactor(self.target.secrets | environment_secrets())
+        outside.session(self.target.secrets)
         self._guard = Guard(
             self.target,
             apply,
@@ -195,7 +196,7 @@ class Runbook:
         """Show the rows that `look` returns, under the first line of its docstring."""
         title = title_of(look)
         try:
-            with evidence.collected() as gaps:
+            with outside.reading(self.target.secrets), evidence.collected() as gaps:
                 rows = self._redactor.rows(look(self.target, *args, **kwargs))
         except ServiceError as error:
             self._publish_text(f"{title}: {error}")

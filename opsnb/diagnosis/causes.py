@@ -175,7 +175,8 @@ _NOWHERE = Places(_place(), _place())
 def cause_of(text: str, stack: str = "", places: Places = _NOWHERE) -> Cause:
     """Return what an error speaks of, by its text and the stack of its last attempt."""
     page = _PAGE.search(text)
-    text = text[: page.start() if page else _MOST][:_MOST]
+    end = min(page.start() if page else _MOST, _MOST)
+    text = text[:end]  # type: ignore[cut]  # judged, never shown
     if _REDIS_SAYS.search(text):
         return "redis"
     library, text = _library(stack), text.lower()

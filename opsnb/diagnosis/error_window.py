@@ -11,15 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from opsnb import outside
 from opsnb.diagnosis.causes import LOST, Cause, Places, cause_of
 from opsnb.diagnosis.deployments import Deployment, deployments
 from opsnb.diagnosis.reading import Reading
 from opsnb.errors import ServiceError
 from opsnb.model import Status
+from opsnb.outside import pattern
 from opsnb.systems import host, logs, processes
 from opsnb.systems.dependencies import Name
 from opsnb.systems.logs.entries import ErrorEntry
-from opsnb.systems.logs.lines import pattern
 from opsnb.target import Target
 
 _PAUSE_S = 300.0  # without an error, behind which others have begun
@@ -48,7 +49,7 @@ class Alike:
     @property
     def sample(self) -> str:
         """What the newest of them says."""
-        return self.errors[-1][1].message[:_QUOTE_LENGTH].rstrip(".")
+        return outside.head(self.errors[-1][1].message, _QUOTE_LENGTH).rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Seen:
 
     def cause(self, entry: ErrorEntry) -> Cause:
         """Return what an error speaks of; what says the same is looked at once."""
-        key = pattern(entry.message), *_TELLING.findall(entry.message[:300])
+        key = pattern(entry.message), *_TELLING.findall(entry.message, 0, 300)
         if key not in self._causes:
             text = f"{entry.message}\n{entry.stack}" if entry.stack else entry.message
             self._causes[key] = cause_of(text, entry.stack, self.places)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from opsnb import outside
 from opsnb.check import check
 from opsnb.diagnosis.causes import REDIS_IS_FULL, Cause
 from opsnb.diagnosis.deployments import Deployment
@@ -38,6 +39,7 @@ _LIMIT_S = 60.0
 _PRECEDES_S = 120.0  # what happened so long before the errors began may have caused them
 _BINS = 60
 _MOST_ROWS = 10
+_MOST_LINE = 1000
 _LOST_MOST = 5
 _REQUESTS_MIN = 15.0  # whose failed requests are counted, at most
 _NO_FAILED_MIN = 1.0  # without a failed request, when they have ended
@@ -152,7 +154,10 @@ def postgres(target: Target, window: Window) -> Finding:
 def _dependency(target: Target, window: Window, name: Name) -> Finding:
     known, seen = dependencies.dependency(target, name), window.of(target)
     lost = seen.lost[name]
-    rows: list[Row] = [{"at": logs.iso(at), "line": line} for at, line in lost[-_MOST_ROWS:]]
+    rows: list[Row] = [
+        {"at": logs.iso(at), "line": outside.head(line, _MOST_LINE)}
+        for at, line in lost[-_MOST_ROWS:]
+    ]
     if known is None:
         return Finding(status=Status.OK, message=f"The target names no {name}.")
     if known.state != "up":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from opsnb import outside
 from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import database
@@ -19,6 +20,7 @@ _RUNBOOK = "troubleshooting/slow_queries"
 _LOOK_AGAIN_S = 0.3
 _OFTEN = 2  # calls while it was watched; what ran once may have been a person
 _MOST_EXPLAINED = 5
+_QUOTED = 80
 _MOST_ROWS = 10
 
 
@@ -30,7 +32,8 @@ def pace(target: Target, seconds: float = 3) -> Finding:
     calls = sum(each.calls for each in found)
     message = f"{calls} statements ended within {seconds:g} s"
     if slowest:
-        message += f"; the slowest took {slowest.mean_ms:.1f} ms: {slowest.row()['statement'][:80]}"
+        quote = outside.head(slowest.row()["statement"], _QUOTED)
+        message += f"; the slowest took {slowest.mean_ms:.1f} ms: {quote}"
     return Finding.measured(
         round(slowest.mean_ms, 2) if slowest else 0.0,
         target.threshold("database_statement_ms"),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from opsnb import outside
 from opsnb.guard import Permit, require
 from opsnb.model import ActionRecord, Row
 
 _DONE = "done"
 _SKIPPED = "not configured"
 _SAID = 160
-_ANSI = re.compile(r"\x1b\[[\d;]*m")
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,9 @@ class Steps:
             yield self.done
             clock = time.monotonic()
             try:
-                row["said"] = _last_line(step.do(permit))
+                row["said"] = outside.last_line(step.do(permit) or "", _SAID)
             except BaseException as error:
-                row["state"], row["said"] = "failed", str(error)[:_SAID]
+                row["state"], row["said"] = "failed", outside.head(str(error), _SAID)
                 raise
             finally:
                 row["took_s"] = round(time.monotonic() - clock, 1)
@@ -112,8 +111,3 @@ def _kept(before: Row, *, again: bool) -> dict[str, Any]:
     if again or before.get("state") != _DONE:
         return {}
     return {key: before[key] for key in ("state", "took_s", "said")}
-
-
-def _last_line(said: str | None) -> str:
-    lines = (said or "").strip().splitlines()
-    return _ANSI.sub("", lines[-1]).strip()[:_SAID] if lines else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 import certifi
 import httpx
 
-from opsnb import guard
+from opsnb import guard, outside
 from opsnb.check import check
 from opsnb.errors import (
     BadAnswer,
@@ -280,6 +281,7 @@ def post(
         answer = http.post(
             path, json=body, timeout=httpx.Timeout(limit, connect=http.timeout.connect)
         )
+    answer = _clean(answer, answer.content)
     _demand_success(answer)
     answered = _json(answer)
     return answered if isinstance(answered, dict) else {"answer": answered}
@@ -307,10 +309,29 @@ def _get(http: httpx.Client, path: str) -> httpx.Response:
                 raise BadAnswer(SYSTEM, f"GET {path} answers more than {_MOST_BYTES:,} bytes.")
             if time.monotonic() > ends:
                 raise TimedOut(SYSTEM, f"GET {path} was not answered whole in {limit_s:g} s.")
+    return _clean(answer, bytes(body))
+
+
+def _clean(answer: httpx.Response, body: bytes) -> httpx.Response:
+    """Return an answer whose body and headers have no secret in them.
+
+    A body of JSON stays JSON of the same numbers, so that what it means does not change.
+    """
     headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-    return httpx.Response(
-        answer.status_code, headers=headers, content=bytes(body), request=answer.request
-    )
+    told = httpx.Response(answer.status_code, headers=headers, content=body, request=answer.request)
+    try:
+        found = json.loads(body.decode("utf-8-sig", "replace"))
+        clean = outside.values(found)
+    except (ValueError, RecursionError):
+        found, clean = told.text, outside.text(told.text)
+    if clean != found:
+        text = clean if isinstance(clean, str) else json.dumps(clean, ensure_ascii=False)
+        told = httpx.Response(
+            answer.status_code, headers=headers, text=text, request=answer.request
+        )
+    for name, value in headers.items():
+        told.headers[name] = outside.text(value)
+    return told
 
 
 _KEPT = ("age", "content-type", "location", "retry-after")

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
@@ -112,8 +113,9 @@ def _state(target: Target, name: Name, command: tuple[str, ...]) -> Dependency |
 def dependencies(target: Target) -> list[Dependency]:
     """Return how each of those is that the target names; both are asked at the same time."""
     with ThreadPoolExecutor(len(_PINGS)) as pool:
-        found = pool.map(lambda name: dependency(target, name), _PINGS)
-        return [known for known in found if known]
+        # In the caller's context, so that what they cannot see is told to the check that asks.
+        found = [pool.submit(copy_context().run, dependency, target, name) for name in _PINGS]
+        return [known for each in found if (known := each.result())]
 
 
 @action(needs=(HOST,), resumable=True)

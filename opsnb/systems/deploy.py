@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import httpx
 
+from opsnb import outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured
 from opsnb.guard import Permit, require
@@ -22,6 +23,8 @@ SYSTEM = "deploy"
 _LOOK_S = 10.0
 _TESTS_LIMIT_S = 900.0
 _MOST_LINES = 20
+_LONGEST_LINE = 200
+_MOST_SAID = 20_000
 
 
 def release(target: Target) -> str:
@@ -88,7 +91,7 @@ def do(target: Target, permit: Permit, command: Sequence[str], **words: str) -> 
 def clean(target: Target) -> Finding:
     """The working copy is as it was released"""
     at = release(target)
-    changed = _read(target, target.deploy.changes).splitlines()
+    changed = outside.text(_read(target, target.deploy.changes)).splitlines()
     if changed:
         return Finding(
             status=Status.CRIT,
@@ -109,8 +112,8 @@ def tests(target: Target) -> Finding:
         said = _run(target, target.deploy.tests, _TESTS_LIMIT_S)
     except ProgramFailed as error:
         return Finding(status=Status.CRIT, message=str(error), rows=_lines(error.output))
-    last = said.strip().splitlines()[-1:] or ["without a word"]
-    return Finding(status=Status.OK, message=f"They passed: {last[0].strip()[:200]}.")
+    last = outside.last_line(said, _LONGEST_LINE) or "without a word"
+    return Finding(status=Status.OK, message=f"They passed: {last}.")
 
 
 @check(needs=(HOST,))
@@ -178,4 +181,5 @@ def _filled(word: str, words: dict[str, str]) -> str:
 
 
 def _lines(text: str) -> list[Row]:
-    return [{"said": line} for line in text.strip().splitlines()[-_MOST_LINES:]]
+    last = outside.tail(text.strip(), _MOST_SAID).splitlines()[-_MOST_LINES:]
+    return [{"said": line} for line in last]

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from opsnb import outside
 from opsnb.model import Status
 
 
@@ -154,8 +155,7 @@ def _failure(answer: httpx.Response, head: str) -> Verdict:
 
 def excerpt(text: str, most: int = 160) -> str:
     """Return the beginning of a text on one line."""
-    text = " ".join(text.split())
-    return (text[: most - 3] + "..." if len(text) > most else text) or "(empty)"
+    return outside.one_line(text, most) or "(empty)"
 
 
 def _body(answer: httpx.Response, path: str, table: str) -> Verdict:

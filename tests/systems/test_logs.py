@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
+from opsnb.outside import pattern
 from opsnb.systems import logs
 from opsnb.systems.logs.entries import errors_in
-from opsnb.systems.logs.lines import Clock, parse, pattern
+from opsnb.systems.logs.lines import Clock, parse
 from opsnb.systems.logs.rotation import siblings
 from opsnb.target import Target
 

@@ -10,7 +10,9 @@ from typing import Any
 import redis
 from redis.exceptions import NoPermissionError
 
+from opsnb import outside
 from opsnb.model import Row
+from opsnb.redaction import MASK
 from opsnb.settings import Cache
 from opsnb.target import Target
 
@@ -32,10 +34,10 @@ _IDS = re.compile(
 def family(key: str) -> str:
     """Return `key` with its ids replaced by `*`, such as `gemini:analysis:scene:*`.
 
-    Ids are numbers, UUIDs, hexadecimal digests and random tokens. The family serves as a glob
-    pattern.
+    Ids are numbers, UUIDs, hexadecimal digests and random tokens, and so is a secret. The family
+    serves as a glob pattern.
     """
-    return _IDS.sub("*", key)
+    return _IDS.sub("*", outside.text(key).replace(MASK, "*"))
 
 
 def text(key: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.check import check
 from opsnb.errors import ServiceError
 from opsnb.model import Finding, Row, Status
@@ -507,7 +507,12 @@ def _family_of(words: list[str], positions: dict[str, int]) -> str:
     at = positions.get(name, 0)
     if name in _SCRIPTS:
         at = 3 if words[2:3] not in ([], ["0"]) else 0
-    return family(words[at]) if 0 < at < len(words) else ""
+    if not 0 < at < len(words):
+        return ""
+    key, behind = words[at], " ".join(words[at + 1 :])
+    if key.endswith("...") and behind.startswith("("):  # the server cuts what is long
+        key = outside.opened(key.removesuffix("..."))
+    return family(key)
 
 
 def _is_off(client: redis.Redis) -> bool:

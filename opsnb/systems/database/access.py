@@ -22,6 +22,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
+from opsnb import outside
 from opsnb.errors import (
     BadAnswer,
     Misconfigured,
@@ -51,6 +52,7 @@ At the end: since version 18, statistics leave out what stands before a statemen
 MARKED = f"%{OUR_MARK}%"
 """The pattern of such a statement."""
 
+_NAME_BYTES = 63
 _OLDER_S = 1.0
 _TURNS = 4
 
@@ -71,7 +73,11 @@ class _Cursor(psycopg.Cursor[dict[str, Any]]):
 
 
 class _Text(Loader):
-    """Reads text also where its bytes are of no encoding: in SQL_ASCII, or cut off."""
+    """Reads text also where its bytes are of no encoding: in SQL_ASCII, or cut off.
+
+    PostgreSQL cuts names, such as an application's, and does not say so. What is left there of a
+    secret would not be known as one.
+    """
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid, context)
@@ -79,7 +85,8 @@ class _Text(Loader):
         self._encoding = "utf-8" if known == "ascii" else known
 
     def load(self, data: Buffer) -> str:
-        return bytes(data).decode(self._encoding, "replace")
+        found = bytes(data).decode(self._encoding, "replace")
+        return outside.ended(found) if _NAME_BYTES - 4 < len(data) <= _NAME_BYTES else found
 
 
 def _marked(query: Query) -> Query:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+from opsnb import outside
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, NotSql, Script, Statement, Token
 
 Rows = dict[tuple[str, str], int]
@@ -103,6 +104,7 @@ _UNSAFE_ENCODINGS = _words(
 )
 _TWO_WORDS = _words("materialized foreign event access text user large default")
 _MODIFIERS = _words("or replace unlogged unique constraint trusted procedural recursive")
+_LONGEST_WORD = 60
 _MAKES = _words(
     "schema table sequence view index function procedure aggregate type domain extension operator"
     " collation conversion cast transform trigger rule policy statistics language publication"
@@ -165,7 +167,7 @@ def _code(literal: str) -> list[Token]:
     """Return the tokens of a function's body; its bare words when it cannot be split."""
     mark = re.match(r"\$\w*\$|[eE]?'", literal)
     edge = mark[0].lstrip("eE") if mark else ""
-    text = literal[len(mark[0]) if mark else 0 : -len(edge) or None]
+    text = literal.removeprefix(mark[0] if mark else "").removesuffix(edge)
     if edge == "'":
         text = text.replace("''", "'")
     try:
@@ -278,7 +280,7 @@ class Reader:
         place = statement.tokens.index(token)
         written = [each.text for each in statement.tokens[place : place + upto]]
         word = " ".join(text.upper() if upto > 1 else text for text in written)
-        return Unsafe(statement.line_at(token.offset), word[:60], why)
+        return Unsafe(statement.line_at(token.offset), outside.head(word, _LONGEST_WORD), why)
 
     def _demand_no_commands(self, statement: Statement) -> None:
         tokens = statement.tokens
@@ -292,7 +294,7 @@ class Reader:
                 if not allowed and token.text == "\\restrict":
                     printed = statement.text.decode(errors="replace").splitlines()[0].strip()
                     why = "is no SQL, but what a program printed into the dump"
-                    raise Unsafe(statement.line, printed[:60], why)
+                    raise Unsafe(statement.line, outside.head(printed, _LONGEST_WORD), why)
                 if not allowed:
                     raise self._unsafe(statement, token, f"is a command to psql and {_NOT_DATA}")
                 return

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from opsnb import outside
 from opsnb.errors import Refused
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
@@ -253,6 +254,6 @@ def _effect(target: Target, archive: Archive, took: list[float]) -> Finding:
     made = f", made in {took[0]:.1f} s" if took else ""
     message = (
         f"{archive.path.name} was read back whole: {size / _MIB:,.2f} MiB{made}, "
-        f"sha256 {digest[:12]}..."
+        f"sha256 {outside.head(digest, 12)}..."
     )
     return Finding(status=Status.OK, message=message, value=size / _MIB, unit="MiB", rows=rows)

@@ -19,7 +19,7 @@ from opsnb.systems.database.access import (
     identity,
     writing,
 )
-from opsnb.systems.database.sight import HIDDEN, login
+from opsnb.systems.database.sight import HIDDEN, login, statement
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
 
@@ -27,6 +27,7 @@ _END_S = 5.0
 _POLL_S = 0.1
 _MOST = 1000
 _SAMPLE = 20
+_SHOWN = 120  # characters of a statement
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -98,7 +99,7 @@ def _chosen(
         " round(extract(epoch FROM clock_timestamp() - state_change))::int AS for_s,"
         " round(extract(epoch FROM clock_timestamp() - xact_start))::int AS transaction_s,"
         # The text of another database may be in an encoding that breaks this one's functions.
-        " CASE WHEN datname = current_database() THEN left(query, 120) ELSE '' END AS query"
+        " CASE WHEN datname = current_database() THEN left(query, 8192) ELSE '' END AS query"
         " FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         " AND application_name <> %(ours)s AND (pid = %(pid)s OR (%(pid)s = 0"
         # A driver's default name is also that of the services of other databases.
@@ -156,7 +157,8 @@ def _key(row: dict[str, Any]) -> list[Any]:
 
 
 def _shown(row: dict[str, Any]) -> Row:
-    return {key: value for key, value in row.items() if key != "backend_start"}
+    shown = {key: value for key, value in row.items() if key != "backend_start"}
+    return {**shown, "query": statement(row["query"], _SHOWN)}
 
 
 def _effect(target: Target, meant: list[list[Any]]) -> Finding:

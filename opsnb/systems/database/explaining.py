@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.errors import BadAnswer
 from opsnb.model import Row
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection, reason
@@ -45,7 +45,7 @@ class Statement:
     def row(self) -> Row:
         """Return what is shown of it."""
         return {
-            "statement": " ".join(self.text.split())[:160],
+            "statement": outside.one_line(self.text, 160, ""),
             "calls": self.calls,
             "mean_ms": round(self.mean_ms, 1),
             "time_percent": round(self.percent, 1),

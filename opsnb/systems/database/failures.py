@@ -12,6 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
 
+from opsnb import outside
 from opsnb.errors import BadAnswer, Misconfigured, ServiceError, TimedOut, Unreachable
 from opsnb.redaction import safe_url
 from opsnb.target import Target
@@ -155,7 +156,7 @@ def place(target: Target) -> str:
 
 def reason(error: psycopg.Error) -> str:
     """Return what the server or the system said, in one line, without the address."""
-    text = (error.diag.message_primary or str(error)).strip()
+    text = outside.text(error.diag.message_primary or str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     for marker in ("FATAL:", "ERROR:", "failed:", "is bad:"):

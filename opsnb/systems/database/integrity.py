@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from opsnb import outside
 from opsnb.errors import BadAnswer, TimedOut, UsageError, did_you_mean
 from opsnb.guard import Permit
 from opsnb.model import Row
@@ -189,4 +190,4 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     text = str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+    return outside.shortened(text, _LONGEST)

@@ -11,13 +11,13 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
-from opsnb.systems.database.sight import login, note_hidden_statements
+from opsnb.systems.database.sight import QUERY, login, note_hidden_statements, statement
 from opsnb.systems.database.statements import Statistics, statistics
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
@@ -26,6 +26,8 @@ SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""
 
 _MOST_ROWS = 20
+_SHOWN = 300  # characters of a statement
+_RUNNING_SHOWN = 200
 _MIB = 2**20
 _OFTEN = 2  # what ran once, such as a migration, will not run again
 _LEAST_BLOCKS = 100_000  # fewer reads tell nothing about a cache
@@ -70,7 +72,7 @@ def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST
         share = sum(row["share_percent"] for row in slow)
         message = (
             f"{counted(len(slow), 'statement')} over {mean_ms:g} ms on average, "
-            f"{share:.0f} % of all time; the slowest: {slow[0]['statement'][:80]}"
+            f"{share:.0f} % of all time; the slowest: {outside.head(slow[0]['statement'], 80)}"
         )
     return Finding.measured(slowest, limits, message, rows=rows)
 
@@ -81,19 +83,21 @@ def _without_statistics(database: Connection, why: str) -> Finding:
         database,
         "SELECT pid, usename AS user, application_name AS application,"
         " round(extract(epoch FROM clock_timestamp() - query_start)::numeric, 1)::float AS runs_s,"
-        " wait_event_type AS waits_for, left(query, 200) AS statement"
+        f" wait_event_type AS waits_for, {QUERY}"
         " FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
         " AND backend_type = 'client backend' AND datname = current_database()"
         " ORDER BY query_start LIMIT %(limit)s",
         {"limit": _MOST_ROWS},
     )
+    for row in rows:
+        row["statement"] = statement(row.pop("query"), _RUNNING_SHOWN)
     running = " Below is what runs now." if rows else ""
     return Finding(status=Status.UNKNOWN, message=why + running, rows=rows)
 
 
 def _slow(database: Connection, known: Statistics, mean_ms: float, limit: int) -> list[Row]:
     query = sql.SQL(
-        "SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 300) AS statement, calls,"
+        "SELECT query AS statement, calls,"
         " round({mean}::numeric, 2)::float AS mean_ms,"
         " round({total}::numeric / 1000, 1)::float AS total_s,"
         " round((100 * {total} / nullif(sum({total}) OVER (), 0))::numeric, 1)::float"
@@ -110,11 +114,13 @@ def _slow(database: Connection, known: Statistics, mean_ms: float, limit: int) -
     ).format(query)
     note_hidden_statements(database, _rows(database, hidden, values)[0]["n"])
     outer = sql.SQL(
-        "SELECT statement, calls, mean_ms, total_s, share_percent, rows, judged"
+        "SELECT left(statement, 8192) AS statement, calls, mean_ms, total_s, share_percent, rows,"
+        " judged"
         " FROM ({}) AS s WHERE mean > %(mean_ms)s AND NOT hidden"
         " ORDER BY judged DESC, mean DESC LIMIT %(limit)s"
     ).format(query)
-    return _rows(database, outer, values)
+    rows = _rows(database, outer, values)
+    return [{**row, "statement": outside.one_line(row["statement"], _SHOWN, "")} for row in rows]
 
 
 @check(needs=(SYSTEM,))

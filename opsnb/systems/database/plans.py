@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from opsnb import outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status
@@ -55,7 +56,7 @@ def plan(
             message = f"Before version 16, PostgreSQL explains none without its values: {_GIVE}."
             return Finding(status=Status.UNKNOWN if statement else Status.OK, message=message)
         told = _explained(database, text, measured=measured)
-    root, shown = told["Plan"], " ".join(text.split())[:_SHOWN]
+    root, shown = told["Plan"], outside.one_line(text, _SHOWN, "")
     rows = list(_rows(root, _weight(root, measured=measured), measured=measured))
     most = max(rows, key=lambda row: row["share_percent"])
     words = f"{most['step'].strip()} ({most['share_percent']} %): {shown}"
@@ -116,7 +117,7 @@ def _rows(node: Node, total: float, *, measured: bool, depth: int = 0) -> Iterat
         row["rows"] = node["Actual Rows"]
         row["loops"] = node["Actual Loops"]
     condition = next((node[each] for each in _CONDITIONS if each in node), "")
-    yield {**row, "condition": condition[:_SHOWN]}
+    yield {**row, "condition": outside.head(condition, _SHOWN)}
     for each in node.get("Plans", []):
         yield from _rows(each, total, measured=measured, depth=depth + 1)
 

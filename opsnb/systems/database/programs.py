@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from opsnb import outside
 from opsnb.errors import BadAnswer, Refused, ServiceError, TimedOut, Unreachable
 from opsnb.systems.database.access import (
     SYSTEM,
@@ -164,7 +165,8 @@ def _mapped(target: Target, name: str, complaint: str) -> ServiceError:
 
 def complaint_in(text: str) -> str:
     """Return the first line of `text` that tells of an error, else the last line."""
-    said = [line.strip() for line in text.splitlines() if line.strip()]
+    clean = outside.text(text)
+    said = [line.strip() for line in clean.splitlines() if line.strip()]
     found = [line for line in said if re.search(r"error:|ERROR:|FATAL:", line)] or said[-1:]
     if not found:
         return ""

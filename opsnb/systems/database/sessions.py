@@ -23,9 +23,11 @@ from opsnb.systems.database.sight import (
     CLIENTS,
     HERE,
     HIDDEN,
+    QUERY,
     granted,
     login,
     note_hidden_sessions,
+    statement,
 )
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
@@ -36,6 +38,8 @@ LONG_MINUTES = 5.0
 _CANCEL_S = 5.0
 _POLL_S = 0.2
 _MOST_ROWS = 100
+_SHOWN = 200  # characters of a statement
+_TREE_SHOWN = 120
 
 
 _ENDABLE: LiteralString = (
@@ -114,7 +118,7 @@ def blocking(target: Target, seconds: float = 1.0) -> Finding:
             " round(extract(epoch FROM clock_timestamp() - coalesce(a.query_start, a.xact_start,"
             " a.backend_start)))::int AS for_s,"
             # The text of another database may be in an encoding that breaks this one's functions.
-            " CASE WHEN d.encoding = (SELECT encoding FROM here) THEN left(a.query, 120)"
+            " CASE WHEN d.encoding = (SELECT encoding FROM here) THEN left(a.query, 8192)"
             " ELSE '' END AS query"
             " FROM pg_stat_activity a LEFT JOIN waiting w USING (pid)"
             " LEFT JOIN pg_database d ON d.oid = a.datid"
@@ -178,7 +182,8 @@ def _tree(rows: list[dict[str, Any]]) -> list[Row]:
             return
         shown.add(pid)
         row = by_pid[pid]
-        line = {key: row[key] for key in ("user", "application", "state", "for_s", "query")}
+        line = {key: row[key] for key in ("user", "application", "state", "for_s")}
+        line["query"] = statement(row["query"], _TREE_SHOWN)
         lines.append({"session": "\u2003" * depth + str(pid), **line})
         for other, blockers in waits_for.items():
             if pid in blockers:
@@ -261,7 +266,7 @@ def _long(database: Connection, minutes: float) -> list[dict[str, Any]]:
         "SELECT pid, backend_start, query_start, usename AS user,"
         " application_name AS application, wait_event_type AS waits_for,"
         " round(extract(epoch FROM clock_timestamp() - query_start))::int AS seconds,"
-        " left(query, 200) AS query FROM pg_stat_activity"
+        f" {QUERY} FROM pg_stat_activity"
         f" WHERE {_ENDABLE} AND clock_timestamp() - query_start > %(minutes)s * interval '1 minute'"
         " ORDER BY query_start LIMIT %(most)s",
         {"minutes": minutes, "ours": APPLICATION, "most": _MOST_ROWS},
@@ -275,8 +280,8 @@ def _key(row: dict[str, Any]) -> list[Any]:
 
 
 def _shown(row: dict[str, Any]) -> Row:
-    keys = ("pid", "user", "application", "seconds", "waits_for", "query")
-    return {key: row[key] for key in keys}
+    keys = ("pid", "user", "application", "seconds", "waits_for")
+    return {**{key: row[key] for key in keys}, "query": statement(row["query"], _SHOWN)}
 
 
 def _end(server: Connection, query: dict[str, Any], *, terminate: bool) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.systems.database.access import Connection
 from opsnb.systems.database.words import counted, quoted
 
@@ -22,6 +22,14 @@ CLIENTS: LiteralString = f"(backend_type = 'client backend' OR {HIDDEN})"
 """The condition for all clients' sessions."""
 
 HERE: LiteralString = "datname = current_database()"
+
+QUERY: LiteralString = "left(query, 8192) AS query"
+"""The statement of a session in pg_stat_activity, of which `statement` returns what is shown."""
+
+
+def statement(query: str, most: int) -> str:
+    """Return the beginning of a session's statement, which the server itself may have cut."""
+    return outside.head(outside.opened(query), most)
 
 
 def note_hidden_sessions(database: Connection, where: LiteralString = "true") -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from opsnb import outside
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.redaction import safe_url
 from opsnb.systems.host import ssh
@@ -30,6 +31,7 @@ from opsnb.target import LOCAL, Target
 SYSTEM = "host"
 _CALL_S = 5.0
 _GONE_S = 1.0
+_MOST_COMPLAINT = 2**16
 _IN_FOLDER = 'cd "$1" && shift && exec "$@"'
 _EACH_TEXT = (
     'm=$1; shift; for f; do if [ -r "$f" ]; then printf \'\\n%s %s\\n\' "$m" "$f"; '
@@ -337,7 +339,7 @@ def _file() -> IO[bytes]:
 
 def _complaint(output: bytes) -> str:
     """Return the line that says what went wrong: the last that speaks of it, else the last."""
-    lines = output.decode(errors="replace").strip().splitlines()
+    lines = outside.tail(output.decode(errors="replace").strip(), _MOST_COMPLAINT).splitlines()
     bad = [line for line in lines if _FAILURE.search(line)] or lines
     return bad[-1].strip().rstrip(".") if bad else ""
 

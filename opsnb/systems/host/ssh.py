@@ -14,6 +14,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from opsnb import outside
+
 FAILED = 255
 """The exit code of ssh itself when it could not log in, or lost the connection."""
 
@@ -83,7 +85,7 @@ def shown(output: bytes, most: int = 160) -> str:
     """Return the first line of what was said, without colours and control characters."""
     text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|[@-_])", "", output.decode(errors="replace"))
     lines = [re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in text.splitlines()]
-    return next((line[:most] for line in lines if line), "")
+    return next((outside.head(line, most) for line in lines if line), "")
 
 
 _LOGIN = re.compile(

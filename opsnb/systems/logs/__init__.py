@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row
+from opsnb.outside import pattern
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.access import error_rate, requests
 from opsnb.systems.logs.clearing import clear
 from opsnb.systems.logs.entries import ErrorEntry, Finder
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock, pattern
+from opsnb.systems.logs.lines import Clock
 from opsnb.target import Target
 
 __all__ = [
@@ -123,7 +124,7 @@ def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
                 "count": len(group),
                 "first": iso(group[0][1].at),
                 "last": iso(newest.at),
-                "sample": newest.message[:_SAMPLE_LENGTH],
+                "sample": outside.head(newest.message, _SAMPLE_LENGTH),
                 "log": path,
             }
         )
@@ -136,7 +137,7 @@ def sentence(rows: list[Row], count: int, hours: float) -> str:
     if not rows:
         return f"No error lines in {span}."
     most = max(rows, key=lambda row: int(row["count"]))
-    quote = str(most["sample"])[:_QUOTE_LENGTH].rstrip(".")
+    quote = outside.head(str(most["sample"]), _QUOTE_LENGTH).rstrip(".")
     if count == 1:
         return f"1 error line in {span}: {quote}."
     return f"{count} error lines in {span}, {most['count']} of them like: {quote}."

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row, Status
+from opsnb.outside import pattern
 from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock, Head, parse, pattern
+from opsnb.systems.logs.lines import Clock, Head, parse
 from opsnb.target import Target
 
 _SYSTEM = "logs"
@@ -165,8 +166,7 @@ def _requests_in(
 
 
 def _not_understood(target: Target, path: str, line: str, count: int = 0) -> str:
-    shown = line.strip()
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    shown = outside.shortened(line.strip(), _SHOWN, "…")
     lines = f"{count:,} lines of" if count else "No line of"
     is_one = "are requests in a format that is not" if count else "is a request in a format that is"
     return (

@@ -30,7 +30,7 @@ GAP = (False, "\0")
 """Stands for lines that have been left out."""
 _MOST_BEFORE = 64
 _MOST_LINE = 2**16
-_MOST_MESSAGE = 1000
+_MOST_KEPT = 2**14
 _MOST_STACK = 20  # lines
 _CONTINUES = re.compile(r"\s|[}\])]|at\s|Caused by:|\.\.\. \d+ more|---|\^")
 _RAISED = re.compile(
@@ -42,8 +42,16 @@ _CRASHES = re.compile(
 )
 
 
+def _kept(text: str) -> str:
+    """Return what is kept of a line: far more than is shown, so no cut of ours is seen."""
+    return text[:_MOST_KEPT]  # type: ignore[cut]
+
+
 class ErrorEntry(NamedTuple):
-    """One error: a line, and the lines without a stamp that belong to it."""
+    """One error: a line, and the lines without a stamp that belong to it.
+
+    As it was written, with all that is in it: shown is what `opsnb.outside` makes of it.
+    """
 
     at: float
     message: str
@@ -111,7 +119,7 @@ class Finder:
 
     def _add(self, line: str) -> None:
         if self._error and len(self._stack) < _MOST_STACK:
-            self._stack.append((line.rstrip() if self._stack else line.strip())[:_MOST_MESSAGE])
+            self._stack.append(_kept(line.rstrip() if self._stack else line.strip()))
 
     def _candidate(self, line: str) -> Iterator[ErrorEntry]:
         if is_part(line):
@@ -127,7 +135,7 @@ class Finder:
 
     def _judge(self, head: Head | None, line: str) -> Iterator[ErrorEntry]:
         if self._marks and head and head.at >= self._since and self._marks.search(line):
-            self.marked.append((head.at, line.strip()[:_MOST_MESSAGE]))
+            self.marked.append((head.at, _kept(line.strip())))
         if head is None or (head.is_bare and self._belongs(head)):
             yield from self._continued(line if head is None else head.rest, head)
             return
@@ -138,8 +146,8 @@ class Finder:
             return
         severe, message = head.verdict()
         if says_error(message) if severe is None else severe:
-            self._error = ErrorEntry(head.at, message[:_MOST_MESSAGE], head.stack)
-            self._line = line.strip()[:_MOST_MESSAGE]
+            self._error = ErrorEntry(head.at, _kept(message), head.stack)
+            self._line = _kept(line.strip())
             self._is_told = True
 
     def _belongs(self, head: Head) -> bool:
@@ -175,7 +183,7 @@ class Finder:
         if is_own or head.verdict().severe is None:
             yield from self._flushed()
             at = own.at if own else head.at
-            self._error = ErrorEntry(at, text.strip()[:_MOST_MESSAGE])
+            self._error = ErrorEntry(at, _kept(text.strip()))
             self._is_told = head.fields is None
 
 
@@ -193,7 +201,8 @@ def signed(
 ) -> Iterator[tuple[bool, str]]:
     """Yield each line with whether it has one of the signs, or the `extra` one."""
     for line in lines:
-        yield bool(_SIGN.search(line) or (extra and extra.search(line))), line[:_MOST_LINE]
+        part = line[:_MOST_LINE]  # type: ignore[cut]  # far beyond what is shown
+        yield bool(_SIGN.search(line) or (extra and extra.search(line))), part
 
 
 def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[ErrorEntry]:

@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing
 from opsnb.systems.logs.archives import PROGRAMS, Damaged, unpacked
@@ -400,7 +400,7 @@ class WindowReader:
             if not line.strip("\0 \t\r"):
                 continue
             if continues(line):
-                self.understood.loose = self.understood.loose or line.strip()[:_SHOWN]
+                self.understood.loose = self.understood.loose or outside.head(line.strip(), _SHOWN)
                 continue
             self._has_letters = self._has_letters or has_letter(line)
             head = parse(line, self.clock)
@@ -415,8 +415,7 @@ class WindowReader:
             self.understood.known += known
             self.understood.strange += strange
         if example:
-            cut = f"{example[:_SHOWN]}…" if len(example) > _SHOWN else example
-            self.understood.example = cut
+            self.understood.example = outside.shortened(example, _SHOWN, "…")
 
     def _start(self, file: LogFile) -> int:
         """Return from which byte on a file has to be read.
@@ -686,7 +685,8 @@ def _matched(text: str) -> Iterator[tuple[bool, str]]:
     for line in io.StringIO(text, newline="\n"):
         found = _MATCHED.match(line)
         if found:
-            yield found[1] == ":", line[found.end() : found.end() + 2**16].rstrip("\r\n")
+            part = line[found.end() : found.end() + 2**16]  # type: ignore[cut]  # far beyond what is shown
+            yield found[1] == ":", part.rstrip("\r\n")
         elif line == "--\n":
             yield GAP
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opsnb.systems.logs.levels import (
@@ -22,11 +21,12 @@ from opsnb.systems.logs.levels import (
 )
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
-__all__ = ["Clock", "Head", "Verdict", "is_part", "parse", "pattern", "raw"]
+__all__ = ["Clock", "Head", "Verdict", "is_part", "parse", "raw"]
 
 _MOST_JSON = 2**18
 """Characters of a line that are read as JSON; a longer one is read by its beginning."""
-_MOST_STACK = 4000
+_MOST_CUT = 2**16
+"""Characters that are looked at of a line whose end is missing, or that is huge."""
 _DEPTH = 3
 
 
@@ -100,7 +100,7 @@ _ERROR_KEYS = ("err", "error", "exception", "cause", "reason", "@x")
 _STACK_KEYS = ("stack", "stack_trace", "stacktrace", "error.stack_trace", "full_message")
 _CUT_LEVEL = re.compile(r'"(?:level|severity|lvl|levelname)":\s*(?:"(\w+)"|(\d+))')
 _CUT_TIME = re.compile(r'"(?:time|timestamp|ts|@timestamp)":\s*(?:"([^"]+)"|([\d.]+))')
-_CUT_MESSAGE = re.compile(r'"(?:msg|message)":\s*"((?:[^"\\]|\\.){0,300})')
+_CUT_MESSAGE = re.compile(r'"(?:msg|message)":\s*"((?:[^"\\]|\\.){0,8192})')
 
 
 def parse(line: str, clock: Clock, depth: int = 0) -> Head | None:
@@ -108,11 +108,11 @@ def parse(line: str, clock: Clock, depth: int = 0) -> Head | None:
     if "\x1b" in line:
         line = _ANSI.sub("", line)
     line = line.lstrip("\ufeff\0")
-    if "|" in line[:100] and (prefix := _PREFIX.match(line)):
+    if line.find("|", 0, 100) >= 0 and (prefix := _PREFIX.match(line)):
         line = line[prefix.end() :]
     if line.startswith("{"):
         return _of_json(line, clock, depth)
-    if " std" in line[:48] and (cri := _CRI.match(line)):
+    if line.find(" std", 0, 48) >= 0 and (cri := _CRI.match(line)):
         at = moment_of(cri[1], clock)
         return None if at is None else _within(line[cri.end() :], at, clock, depth)
     priority = _PRIORITY.match(line) if line.startswith("<") else None
@@ -206,14 +206,14 @@ def _within(text: str, at: float, clock: Clock, depth: int) -> Head:
 
 def _of_cut_json(line: str, clock: Clock) -> Head | None:
     """Return what the beginning of a line says whose end is missing, or that is huge."""
-    head = line[: 2**16].replace('\\"', '"')
+    head = line[:_MOST_CUT].replace('\\"', '"')  # type: ignore[cut]  # far beyond what is shown
     written = _CUT_TIME.search(head)
     at = moment_of(written[1] or written[2], clock) if written else None
     level, message = _CUT_LEVEL.search(head), _CUT_MESSAGE.search(head)
     if at is None or level is None:
         return None
     return Head(
-        at, "", fields={"level": level[1] or level[2], "msg": message[1] if message else head[:300]}
+        at, "", fields={"level": level[1] or level[2], "msg": message[1] if message else head}
     )
 
 
@@ -311,9 +311,9 @@ def _stack(fields: dict[str, Any]) -> str:
             for key in _STACK_KEYS:
                 value = holder.get(key)
                 if isinstance(value, str) and value:
-                    return value[:_MOST_STACK]
+                    return value
                 if isinstance(value, list):
-                    return "\n".join(map(str, value))[:_MOST_STACK]
+                    return "\n".join(map(str, value))
     return ""
 
 
@@ -333,7 +333,7 @@ def is_part(line: str) -> bool:
         found = _DOCKER_END.search(line)
         end = found.start() if found else 0
         return end > 0 and not line.endswith("\\n", 0, end)
-    cri = _CRI.match(line) if " std" in line[:48] else None
+    cri = _CRI.match(line) if line.find(" std", 0, 48) >= 0 else None
     return bool(cri and cri[2] == "P")
 
 
@@ -349,19 +349,3 @@ def _written(line: str) -> str:
         return line[cri.end() :]
     fields = _fields(line)
     return str((fields or {}).get("log", "")).rstrip("\r\n")
-
-
-_VARYING = re.compile(
-    r"""
-    \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
-    | \b(?:0x)?(?=[a-f]*\d)[0-9a-f]{8,}\b
-    | \d+(?:[.:]\d+)*
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-
-
-@lru_cache(maxsize=50_000)  # several checks group the same messages
-def pattern(message: str) -> str:
-    """Return `message` with numbers, ids and addresses as `#`, so that alike ones are equal."""
-    return _VARYING.sub("#", message[:300])

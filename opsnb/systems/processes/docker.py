@@ -149,7 +149,7 @@ def _labels(item: dict[str, Any]) -> dict[str, str]:
 def _names(item: dict[str, Any]) -> list[str]:
     names = item.get("Names") or item.get("Name") or ""
     found = names if isinstance(names, list) else str(names).split(",")
-    return [str(name).removeprefix("/") for name in found] or [_id(item)[:12]]
+    return [str(name).removeprefix("/") for name in found] or [_id(item)[:12]]  # type: ignore[cut]  # as Docker names it
 
 
 def _aliases(names: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from opsnb import outside
 from opsnb.errors import BadAnswer
 from opsnb.model import Status
 from opsnb.settings import Processes
@@ -91,7 +92,7 @@ def environment(host: Host, settings: Processes) -> dict[str, str]:
 
 def no_list(manager: str, text: str) -> BadAnswer:
     """Return the error of a manager that printed no list."""
-    said = " ".join(text.split())[:80]
+    said = outside.one_line(text, 80, "")
     return BadAnswer(SYSTEM, f"{manager} did not list its processes, but said {said!r}.")
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import psutil
 
+from opsnb import outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
@@ -85,5 +86,7 @@ def parse_ps(text: str) -> list[tuple[str, int]]:
     """
     found = re.findall(r"(?m)^\s*(\d+(?:\.\d+)?)([kmg]?) +(.+?)\s*$", text)
     if not found:
-        raise BadAnswer(HOST, f"`ps` lists no processes, but said {text.strip()[:80]!r}.")
+        raise BadAnswer(
+            HOST, f"`ps` lists no processes, but said {outside.head(text.strip(), 80)!r}."
+        )
     return [(name, int(float(size) * _SCALES[unit]) * 1024) for size, unit, name in found]

@@ -11,10 +11,11 @@ from opsnb import evidence
 from opsnb.check import check
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
+from opsnb.outside import first_line
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.values import last_event_ms, read_fields, whole
-from opsnb.systems.queues.words import and_list, clock, shortened, span
+from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.systems.queues.workers import clients, held_locks, in_words, number, shown, why_unknown
 from opsnb.target import Target
 from opsnb.view import MOST_ROWS
@@ -478,7 +479,7 @@ async def _next_in_line(session: Session, queue: Any) -> Row:
         session, [queue.toKey(job) for job in jobs], ["timestamp", "name"], most=_NAME_BYTES
     )
     known = [
-        (whole(added), job, shortened(name or ""))
+        (whole(added), job, first_line(name or ""))
         for job, (added, name) in zip(jobs, stamps, strict=True)
         if whole(added)
     ]

@@ -7,18 +7,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from opsnb.systems.logs.lines import pattern
+from opsnb.outside import first_line, pattern
+from opsnb.redaction import MASK
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import Keys, Session, reading
 from opsnb.systems.queues.counts import count
 from opsnb.systems.queues.rates import Rate
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.systems.queues.words import shortened
 from opsnb.target import Target
 
 _LONGEST_NAME = 60
 _FRAME = re.compile(r"^\s*at (?P<place>.+)$", re.MULTILINE)
 _FOREIGN = ("node_modules", "node:internal", "(internal", "<anonymous>")
+_GAP = re.compile(rf"#|{re.escape(MASK)}")
 _POSITION = re.compile(r":\d+(?::\d+)?\)?$")
 
 
@@ -46,8 +47,11 @@ class Failure:
 
     @property
     def common(self) -> str:
-        """The longest part of the example that all of them have: what to choose them by."""
-        parts = [part.strip() for part in self.reason.removesuffix("...").split("#")]
+        """The longest part of the example that all of them have: what to choose them by.
+
+        Nothing that is masked: no reason has that.
+        """
+        parts = [part.strip() for part in _GAP.split(self.reason.removesuffix("..."))]
         return max((part for part in parts if part in self.example), key=len, default="")
 
 
@@ -94,12 +98,12 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
     for job, (reason, stack, name, ended, attempts, attempts_4) in jobs:
         text = reason or "(no reason)"
         last, ended_ms = last_stack(stack or ""), whole(ended)
-        alike, frame = shortened(pattern(text)), top_frame(last)
+        alike, frame = first_line(pattern(text)), top_frame(last)
         group = groups.setdefault(
-            (alike, frame), Failure(alike, frame, shortened(text), ended_ms, ended_ms, text, last)
+            (alike, frame), Failure(alike, frame, first_line(text), ended_ms, ended_ms, text, last)
         )
         group.jobs.append(job)
-        group.names.add(shortened(name or "", _LONGEST_NAME))
+        group.names.add(first_line(name or "", _LONGEST_NAME))
         group.first_ms = min(group.first_ms, ended_ms)
         group.last_ms = max(group.last_ms, ended_ms)
         group.attempts = max(group.attempts, whole(attempts or attempts_4))

@@ -12,10 +12,11 @@ import redis.exceptions
 
 from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
+from opsnb.outside import first_line
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import Session
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.systems.queues.words import clock, shortened
+from opsnb.systems.queues.words import clock
 from opsnb.target import Target
 
 _HOUR_MS = 3_600_000
@@ -163,10 +164,10 @@ async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
     return [
         {
             "job": job,
-            "name": shortened(name or ""),
+            "name": first_line(name or ""),
             "ended": clock(whole(ended)) if whole(ended) else None,
             "attempts": whole(attempts or attempts_4),
-            "reason": shortened(reason or ""),
+            "reason": first_line(reason or ""),
         }
         for job, (name, ended, attempts, attempts_4, reason) in zip(ids, found, strict=True)
     ]

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from opsnb.check import check
 from opsnb.model import Finding, Row, Status
+from opsnb.outside import first_line, pattern
 from opsnb.systems.api import percentile
-from opsnb.systems.logs.lines import pattern
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.counts import counts_of, each_queue
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.systems.queues.words import shortened, span
+from opsnb.systems.queues.words import span
 from opsnb.target import Target
 
 _REASON_BYTES = 1000
@@ -201,7 +201,7 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
             "reason": label,
             "jobs": number,
             "last": f"{span(now_s - latest[reason].ended / 1000)} ago",
-            "example": shortened(latest[reason].reason),
+            "example": first_line(latest[reason].reason),
         }
         for label, (reason, number) in zip(labels, common, strict=True)
     ]
@@ -215,12 +215,12 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
 
 
 def _alike(job: Ended) -> str:
-    return shortened(pattern(job.reason)) or "(no reason)"
+    return first_line(pattern(job.reason)) or "(no reason)"
 
 
 def _labels(reasons: list[str]) -> list[str]:
     """Return the reasons cut to fit beside a bar, each of them still unlike the others."""
-    cut = [shortened(reason, _LABEL) for reason in reasons]
+    cut = [first_line(reason, _LABEL) for reason in reasons]
     return [
         label if cut.index(label) == place else f"{label} ({place + 1})"
         for place, label in enumerate(cut)

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.exceptions
 
-from opsnb import evidence
+from opsnb import evidence, outside
 from opsnb.systems.queues.connection import Session
 
 MOST_BYTES = 4096
@@ -116,7 +116,7 @@ async def read_fields(
     most: int = MOST_BYTES,
     tail: str = "",
 ) -> list[list[str | None]]:
-    """Return `fields` of each hash, no value longer than `most` bytes.
+    """Return `fields` of each hash, no value longer than `most` bytes, free of secrets.
 
     Of `tail` the end is kept instead of the beginning. Where no script may cut a value, one that is
     long is left out, and said to be.
@@ -125,16 +125,29 @@ async def read_fields(
     for start in range(0, len(keys), _PAGE):
         page = keys[start : start + _PAGE]
         try:
-            rows += await script(session, _CUT, page, most, tail, *fields)
+            told = await script(session, _CUT, page, most, tail, *fields)
         except NoScripts:
-            rows += await _whole(session, page, fields, most, tail)
+            told = await _whole(session, page, fields)
+        for row in told:
+            both = zip(fields, row, strict=True)
+            rows.append([_clean(value, most, is_tail=field == tail) for field, value in both])
     return rows
 
 
+def _clean(value: str | None, most: int, *, is_tail: bool) -> str | None:
+    """Return a value as it may be shown; a number as it is, for no time or count is a secret."""
+    if value is None or _NUMBER.fullmatch(value):
+        return value
+    if len(value.encode(errors="surrogatepass")) < most:
+        return outside.text(value)
+    cut = value[-most:] if is_tail else value[:most]  # type: ignore[cut]  # cleaned as cut text
+    return outside.opened(cut, start=is_tail, end=not is_tail)
+
+
 async def _whole(
-    session: Session, keys: Sequence[str], fields: Sequence[str], most: int, tail: str
+    session: Session, keys: Sequence[str], fields: Sequence[str]
 ) -> list[list[str | None]]:
-    """Read the values that are not too long as they are, and cut them here."""
+    """Read the values that are not too long as they are."""
     async with session.client.pipeline(transaction=False) as pipe:
         for key in keys:
             for field in fields:
@@ -152,13 +165,7 @@ async def _whole(
     found: list[list[str | None]] = []
     for some, values in zip(asked, told, strict=True):
         known = dict(zip(some, values, strict=False))
-        row = [known.get(field) for field in fields]
-        found.append(
-            [
-                value and (value[-most:] if field == tail else value[:most])
-                for field, value in zip(fields, row, strict=True)
-            ]
-        )
+        found.append([known.get(field) for field in fields])
     return found
 
 

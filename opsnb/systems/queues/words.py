@@ -26,9 +26,3 @@ def and_list(names: Iterable[str]) -> str:
     """Return `a, b and c`."""
     *head, last = names
     return f"{', '.join(head)} and {last}" if head else last
-
-
-def shortened(text: str, most: int = 160) -> str:
-    """Return the first line of `text`, cut where it is longer than `most`."""
-    line = text.strip().partition("\n")[0]
-    return line if len(line) <= most else line[: most - 3] + "..."

@@ -1,0 +1,255 @@
+"""The way by which text from outside is cut, grouped and quoted: without the secrets in it.
+
+A secret is only found while it is whole. Text that comes from outside (a reason, a line of a log,
+a statement, an answer, what a program printed) is therefore cleaned before it is changed in any
+way, and every function that shortens text or takes its numbers away is here and cleans first. A
+plugin of mypy (`tests/mypy_cuts.py`) refuses such a cut anywhere else.
+
+What opsnb acts by, such as a queue's name or a job's id, stays as it is: only what is made of it
+to be shown goes through here.
+
+The secrets are those of the target that a check, a plan or a session is about, and those in the
+environment.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from opsnb.redaction import MASK, Redactor, environment_secrets
+
+_SHORTEST = 6  # characters of a secret that tell something of it
+_MARGIN = 4096
+"""How much is looked at beyond a cut, so that a secret which crosses it is seen whole."""
+_LONGEST_PATTERN = 300
+_MOST_PATTERNS = 50_000
+
+_VARYING = re.compile(
+    r"""
+    \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
+    | \b(?:0x)?(?=[a-f]*\d)[0-9a-f]{8,}\b
+    | \d+(?:[.:]\d+)*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# Of numbers that stand alone no secret is made, so messages that differ in them alone need to be
+# cleaned only once.
+_ALONE = re.compile(r"(?<![^\s(\[,=:\"'])\d+(?:[.:]\d+)*(?![^\s)\],.\"':;])")
+
+# What is no secret yet where a text was cut within it: a password in a URL before its @, a key
+# whose end is missing, what stands behind a telling word.
+_OPEN = re.compile(
+    r"""
+    (?: (?<=://) [^\s/@]* : [^\s@/]{0,200}
+    | \b(?:gh[pousr]_|github_pat_|glpat-|npm_|AKIA|ASIA|AIza|xox[a-z]-|[sr]k_\w{4}_|sk-|SG\.|eyJ)
+      [^\s"']*
+    | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[^-]*
+    | (?<=PRIVATE[ ]KEY-----)[^-]*
+    | (?i:(?<=password)|(?<=passwd)|(?<=secret)|(?<=token)|(?<=api_key)|(?<=apikey)
+      |(?<=bearer)|(?<=basic)) ["'=:\s\\]{1,8} [^\s"']*
+    )$
+    """,
+    re.VERBOSE,
+)
+
+
+class _Cleaner:
+    """Cleans text of one set of secrets."""
+
+    def __init__(self, secrets: frozenset[str]) -> None:
+        self.text = Redactor(secrets).text
+        forms = {form for secret in secrets if len(secret) > _SHORTEST for form in _forms(secret)}
+        self._longest = max(map(len, forms), default=0)
+        self._begins: dict[str, list[str]] = defaultdict(list)
+        self._ends: dict[str, list[str]] = defaultdict(list)
+        for form in forms:
+            self._begins[form[:_SHORTEST]].append(form)
+            self._ends[form[-_SHORTEST:]].append(form)
+        self.margin = max(_MARGIN, 2 * self._longest)
+        self.pattern = lru_cache(maxsize=_MOST_PATTERNS)(self._pattern)
+        self._patterns: dict[str, str] = {}
+
+    def opened(self, text: str, *, start: bool, end: bool) -> str:
+        """Return text that was cut at its start or end without what is left of a secret there."""
+        text = self.text(text.strip("\ufffd"))
+        if end:
+            text = _OPEN.sub(MASK, self.shut(text))
+        return self._headed(text) if start else text
+
+    def shut(self, text: str) -> str:
+        """Return `text` without the beginning of a known secret at its end."""
+        for at in range(max(0, len(text) - self._longest), len(text) - _SHORTEST + 1):
+            rest = text[at:]
+            if any(form.startswith(rest) for form in self._begins.get(rest[:_SHORTEST], ())):
+                return text[:at] + MASK
+        return text
+
+    def _headed(self, text: str) -> str:
+        for at in range(min(len(text), self._longest), _SHORTEST - 1, -1):
+            head = text[:at]
+            if any(form.endswith(head) for form in self._ends.get(head[-_SHORTEST:], ())):
+                return MASK + text[at:]
+        return text
+
+    def _pattern(self, message: str) -> str:
+        alone = _ALONE.sub("#", message[: _LONGEST_PATTERN + self.margin])
+        if alone not in self._patterns:
+            if len(self._patterns) >= _MOST_PATTERNS:
+                self._patterns.clear()
+            clean = self.head(message, _LONGEST_PATTERN)
+            self._patterns[alone] = _VARYING.sub("#", clean)
+        return self._patterns[alone]
+
+    def head(self, text: str, most: int) -> str:
+        """Return the first `most` characters of `text`, cleaned."""
+        return self.whole(text, most)[:most]
+
+    def whole(self, text: str, most: int) -> str:
+        """Return `text` cleaned; of a long one what is needed to show `most` characters of it."""
+        bound = most + self.margin
+        if len(text) <= bound:
+            return self.text(text)
+        return self.opened(text[:bound], start=False, end=True)
+
+    def end(self, text: str, most: int) -> str:
+        """Return `text` cleaned; of a long one what is needed to show its last characters."""
+        bound = most + self.margin
+        if len(text) <= bound:
+            return self.text(text)
+        return self.opened(text[-bound:], start=True, end=False)
+
+
+def _forms(secret: str) -> set[str]:
+    """Return how a secret may be written where a text was cut within it."""
+    plain = secret.encode()
+    shifted = (base64.b64encode(b"\0" * pad + plain).decode().rstrip("=") for pad in range(3))
+    # The first and the last signs of base64 depend on what stands around it.
+    inner = {text[2 + pad : -1] for pad, text in enumerate(shifted)}
+    written = {
+        secret,
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        html.escape(secret),
+        secret.replace("'", "''"),
+        secret.replace('"', '""'),
+        plain.hex(),
+    }
+    return {form for form in written | inner if len(form) > _SHORTEST}
+
+
+_cleaner = lru_cache(maxsize=8)(_Cleaner)
+_within: ContextVar[_Cleaner | None] = ContextVar("cleaner", default=None)
+
+
+class _Session:
+    """What this process is about, where nothing narrower is."""
+
+    secrets: frozenset[str] = frozenset()
+
+
+def session(secrets: Iterable[str]) -> None:
+    """Take `secrets` as those of what this process is about from now on."""
+    _Session.secrets = frozenset(secrets)
+
+
+@contextmanager
+def reading(secrets: Iterable[str]) -> Iterator[None]:
+    """Let what is read within be cleaned of `secrets`, and of those in the environment.
+
+    Threads that are started within clean alike when they run in a copy of the context.
+    """
+    token = _within.set(_cleaner(frozenset(secrets) | environment_secrets()))
+    try:
+        yield
+    finally:
+        _within.reset(token)
+
+
+def _now() -> _Cleaner:
+    return _within.get() or _cleaner(_Session.secrets | environment_secrets())
+
+
+def text(raw: str) -> str:
+    """Return `raw` without the secrets in it."""
+    return _now().text(raw)
+
+
+def opened(raw: str, *, start: bool = False, end: bool = True) -> str:
+    """Return text that was cut where it was read, at its `start` or its `end`, cleaned.
+
+    What is left there of a secret, six characters or more, is masked as well.
+    """
+    return _now().opened(raw, start=start, end=end)
+
+
+def shortened(raw: str, most: int, mark: str = "...") -> str:
+    """Return `raw` cleaned, and cut with a `mark` at its end where it is longer than `most`."""
+    clean = _now().whole(raw, most)
+    return clean if len(clean) <= most else clean[: most - len(mark)] + mark
+
+
+def head(raw: str, most: int) -> str:
+    """Return the first `most` characters of `raw`, cleaned."""
+    return _now().head(raw, most)
+
+
+def tail(raw: str, most: int) -> str:
+    """Return the last `most` characters of `raw`, cleaned."""
+    return _now().end(raw, most)[-most:]
+
+
+def ended(name: str) -> str:
+    """Return a name that was cut at its end without what is left there of a secret.
+
+    A secret that is whole stays, so that the name still is what it names.
+    """
+    return _now().shut(name)
+
+
+def first_line(raw: str, most: int = 160) -> str:
+    """Return the first line of `raw` cleaned, cut where it is longer than `most`."""
+    return shortened(_now().whole(raw.strip(), most).partition("\n")[0], most)
+
+
+def last_line(raw: str, most: int) -> str:
+    """Return the first `most` characters of the last line of `raw`, cleaned, without colours."""
+    lines = _now().end(_ANSI.sub("", raw).strip(), most).splitlines()
+    return head(lines[-1].strip(), most) if lines else ""
+
+
+_ANSI = re.compile(r"\x1b\[[\d;]*m")
+
+
+def one_line(raw: str, most: int, mark: str = "...") -> str:
+    """Return the beginning of `raw` cleaned, on one line of at most `most` characters."""
+    return shortened(" ".join(_now().whole(raw, most).split()), most, mark)
+
+
+def pattern(message: str) -> str:
+    """Return `message` with numbers, ids and addresses as `#`, so that alike ones are equal.
+
+    A secret in it is `***` first, so that none of its letters is left.
+    """
+    return _now().pattern(message)
+
+
+def values(tree: Any) -> Any:
+    """Return `tree` (JSON: dicts, lists, strings, numbers) with every string in it cleaned."""
+    if isinstance(tree, str):
+        return text(tree)
+    if isinstance(tree, list):
+        return [values(item) for item in tree]
+    if isinstance(tree, dict):
+        return {values(key): values(item) for key, item in tree.items()}
+    return tree
