@@ -14,12 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.check import Check
-from opsnb.errors import TimedOut, Unreachable
+from opsnb.commands import line
+from opsnb.errors import OpsnbError, TimedOut, Unreachable
 from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
+from opsnb.notify import spool
+from opsnb.records import Store
 from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.target import CONFIG_NAME, Config, Target
+from opsnb.timetable.standing import covering, standings
+from opsnb.timetable.times import local_now
 from opsnb.view import TERMINAL_STYLES
 
 
@@ -161,7 +166,13 @@ def examine(target: Target, config: Config) -> list[Diagnosis]:
     redactor = Redactor(target.secrets | environment_secrets())
     return [
         _redacted(each, redactor)
-        for each in (*diagnoses, *_unverified(target, config), _contacts(config))
+        for each in (
+            *diagnoses,
+            *_unverified(target, config),
+            *_schedules(target, config),
+            *_channels(config),
+            _contacts(config),
+        )
     ]
 
 
@@ -210,6 +221,47 @@ def _redacted(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
         redactor.text(diagnosis.tried),
         redactor.text(diagnosis.fix),
     )
+
+
+def _schedules(target: Target, config: Config) -> list[Diagnosis]:
+    """Return whether the schedules that check `target` run in time; nothing where none does."""
+    tried = f"[[schedules]] in {config.path}"
+    title = {"name": "schedules", "title": "Schedules"}
+    try:
+        found = covering(standings(config, Store(config.store), local_now()), target.name)
+    except OpsnbError as error:
+        finding = Finding(**title, status=Status.UNKNOWN, message=str(error))
+        return [Diagnosis(finding, tried, "")]
+    if not found:
+        return []
+    bad = [each for each in found if each.is_late or each.unknown]
+    status = Status.OK if not bad else Status.UNKNOWN
+    status = Status.WARN if any(each.is_late for each in found) else status
+    words = " ".join(each.sentence for each in bad or found)
+    missed = [f"{each.schedule.name} {len(each.missed)}" for each in found if each.missed]
+    words += f" Runs missed in the last 7 days: {', '.join(missed)}." if missed else ""
+    fix = line("schedule", "status") if status is not Status.OK else ""
+    return [Diagnosis(Finding(**title, status=status, message=words), tried, fix)]
+
+
+def _channels(config: Config) -> list[Diagnosis]:
+    """Return whether notifications wait because a channel failed; nothing without channels."""
+    if not config.notify:
+        return []
+    waiting = {each.name: list(spool.waiting(config, each.name)) for each in config.notify}
+    words = [
+        f"{len(messages)} for {name}, which said: {messages[-1].answer or 'nothing yet'}"
+        for name, messages in waiting.items()
+        if messages
+    ]
+    finding = Finding(
+        name="notifications",
+        title="Notifications",
+        status=Status.WARN if words else Status.OK,
+        message=f"Not delivered: {'; '.join(words)}." if words else "None is waiting.",
+    )
+    fix = line("notify", "flush") if words else ""
+    return [Diagnosis(finding, f"[[notify]] in {config.path}", fix)]
 
 
 def _contacts(config: Config) -> Diagnosis:

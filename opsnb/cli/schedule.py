@@ -122,3 +122,31 @@ def show_crontab(
         output.note("These lines are in your crontab now; the rest of it is as it was.")
     else:
         output.say(crontab.block(config, environment).rstrip())
+
+
+@schedule_app.command("systemd")
+def show_systemd(
+    install: Annotated[
+        bool, typer.Option("--install", help="Write the units and start the timers.")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Stop the timers and remove the units.")
+    ] = False,
+    environment: EnvironmentFile = None,
+) -> None:
+    """Print the schedules as services and timers of systemd, or install or remove them."""
+    from opsnb.schedule import systemd
+
+    if install and remove:
+        raise UsageError("Say --install or --remove, not both.")
+    config = config_in_force()
+    if remove:
+        gone = systemd.remove(config)
+        output.say("The timers are removed." if gone else "There were no such timers.")
+    elif install:
+        for path in systemd.install(config, environment):
+            output.say(str(path))
+        output.note("These timers run now; see them with: systemctl list-timers")
+    else:
+        for unit in systemd.units(config, environment):
+            output.say(f"# --- {unit.name}\n{unit.text}")

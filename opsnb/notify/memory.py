@@ -19,9 +19,9 @@ from typing import Any
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from opsnb import private_files
 from opsnb.model import Status
 from opsnb.notify.observations import Observation, Observed
-from opsnb.timetable.traces import write_private
 from opsnb.unattended import Notify
 
 CHANGES, WINDOW = 4, timedelta(hours=6)
@@ -117,13 +117,11 @@ def opened(path: Path) -> Iterator[Memory]:
     with FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S, mode=0o600):
         memory = Memory(_read(path))
         yield memory
-        write_private(
-            path,
-            {
-                channel: {key: each.model_dump(mode="json") for key, each in known.items()}
-                for channel, known in memory.channels.items()
-            },
-        )
+        kept = {
+            channel: {key: each.model_dump(mode="json") for key, each in known.items()}
+            for channel, known in memory.channels.items()
+        }
+        private_files.write(path, json.dumps(kept))
 
 
 def _read(path: Path) -> dict[str, dict[str, Known]]:

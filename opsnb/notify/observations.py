@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from opsnb import commands
 from opsnb.errors import NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
 from opsnb.records import Store
+from opsnb.records.ending import remedies
 from opsnb.records.members import Member, members
+from opsnb.records.store import NOTEBOOK
 
 RUN = "run"
 """In place of a finding's name: whether the run itself came to its end."""
@@ -65,7 +67,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
         schedule=schedule,
         runbook=result.runbook,
         run_id=result.run_id,
-        record=_place(store, result.run_id),
+        record=_place(store, result),
         observations=found,
         complete=frozenset(complete),
     )
@@ -73,7 +75,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
 
 def of_refusal(schedule: str, runbook: str, targets: Iterable[str], why: str) -> Observed:
     """Return what is known of a run that could not begin."""
-    command = f"opsnb schedule run {shlex.quote(schedule)}"
+    command = commands.line("schedule", "run", schedule)
     found = [
         Observation(target, RUN, _RUN_TITLE, Status.UNKNOWN, why, command) for target in targets
     ]
@@ -91,15 +93,15 @@ def _parts(result: RunResult, store: Store) -> Iterable[RunResult | Member]:
             yield member  # its record cannot be read, but the summary says how it ended
 
 
-def _place(store: Store, run_id: str) -> str:
+def _place(store: Store, result: RunResult) -> str:
     try:
-        return f"{store.folder(run_id)}/record.ipynb"
+        return f"{result.location or store.folder(result.run_id)}/{NOTEBOOK}"
     except OpsnbError:
         return ""
 
 
 def _without_record(member: Member, summary: RunResult) -> Observation:
-    command = shlex.join(["opsnb", "run", summary.runbook, "-t", member.target])
+    command = commands.run_on(summary.runbook, member.target, {})
     status = member.status if member.status is not Status.SKIPPED else Status.UNKNOWN
     return Observation(member.target, RUN, _RUN_TITLE, status, member.sentence, command)
 
@@ -143,12 +145,9 @@ def _of(finding: Finding, result: RunResult) -> Observation:
 
 
 def _next(finding: Finding, result: RunResult) -> str:
-    if finding.remedies:
-        return finding.remedies[0].command
-    if finding.threshold and finding.threshold.runbook not in ("", result.runbook):
-        return shlex.join(["opsnb", "run", finding.threshold.runbook, "-t", result.target])
-    return _show(result)
+    found = remedies(finding, result)
+    return found[0].command if found else _show(result)
 
 
 def _show(result: RunResult) -> str:
-    return f"opsnb records show {result.run_id}"
+    return commands.line("records", "show", result.run_id)

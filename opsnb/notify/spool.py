@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from opsnb import private_files
 from opsnb.errors import ConfigError
 from opsnb.notify.message import Message
-from opsnb.target import Config, state_home
-from opsnb.timetable.traces import owner, private_folder, write_private
+from opsnb.target import Config
+from opsnb.timetable.traces import owner, private_folder
 
 KEPT_FOR = timedelta(days=3)
 _MOST = 100  # a channel; older ones make room
@@ -47,14 +48,12 @@ class Waiting:
 
 def home(config: Config) -> Path:
     """Return the folder of this `opsnb.toml`'s notifications. Raises ConfigError."""
-    base = private_folder(state_home() / "notify", "notifications")
-    return private_folder(base / owner(config), "notifications")
+    return private_folder(f"notify/{owner(config)}")
 
 
 def folder(config: Config, channel: str) -> Path:
     """Return the folder of a channel's messages. Raises ConfigError."""
-    spool = private_folder(home(config) / "spool", "notifications")
-    return private_folder(spool / channel, "notifications")
+    return private_folder(f"notify/{owner(config)}/spool/{channel}")
 
 
 def add(config: Config, channel: str, message: Message, at: datetime) -> Waiting:
@@ -113,12 +112,10 @@ def _files(place: Path) -> list[Path]:
 
 
 def _write(waiting: Waiting) -> None:
-    write_private(
-        waiting.path,
-        {
-            "message": waiting.message.as_json(),
-            "queued": waiting.queued.isoformat(),
-            "attempts": waiting.attempts,
-            "answer": waiting.answer,
-        },
-    )
+    kept = {
+        "message": waiting.message.as_json(),
+        "queued": waiting.queued.isoformat(),
+        "attempts": waiting.attempts,
+        "answer": waiting.answer,
+    }
+    private_files.write(waiting.path, json.dumps(kept))

@@ -8,6 +8,7 @@ from opsnb.model import RunResult, Status
 from opsnb.notify.message import clean
 from opsnb.notify.observations import Observation, of_run
 from opsnb.records import Store
+from opsnb.records.ending import word
 from opsnb.records.members import members, worst_first
 from opsnb.records.show import worst_sentence
 from opsnb.redaction import Redactor, environment_secrets
@@ -39,8 +40,7 @@ def _outcome(result: RunResult) -> str:
 
 
 def _head(result: RunResult) -> list[str]:
-    status = Status(_outcome(result)).upper()
-    head = f"{status} {result.runbook} on {result.target}: {worst_sentence(result)}"
+    head = f"{word(result).upper()} {result.runbook} on {result.target}: {worst_sentence(result)}"
     if result.is_summary:
         return [head, *_of_members(result)]
     return [head]

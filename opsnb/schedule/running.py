@@ -32,6 +32,7 @@ from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
 from opsnb.records import Store
 from opsnb.records.show import worst_sentence
+from opsnb.redaction import Redactor, environment_secrets
 from opsnb.schedule import mail
 from opsnb.schedule.ping import ending, switch
 from opsnb.target import Config, load_config, stand_in
@@ -144,7 +145,7 @@ def _run_traced(
         result = _run(wanted, config, last_time(schedule, now), stopped)
     except BaseException as error:
         code = error.exit_code if isinstance(error, OpsnbError) else OpsnbError.exit_code
-        traces.ended(schedule, config, local_now(), exit_code=code, sentence=str(error))
+        traces.ended(schedule, config, local_now(), exit_code=code, sentence=_redacted(str(error)))
         raise
     traces.ended(
         schedule,
@@ -164,10 +165,11 @@ def _noticed(schedule: Schedule, config: Config, now: datetime) -> Iterator[None
     try:
         yield
     except OpsnbError as error:
-        traces.refused(schedule, config, now, str(error))
+        why = _redacted(str(error))
+        traces.refused(schedule, config, now, why)
         if not isinstance(error, Locked | Interrupted):
             targets = _targets(schedule, config)
-            notify.after_refusal(schedule, targets, config, str(error), local_now())
+            notify.after_refusal(schedule, targets, config, why, local_now())
         raise
 
 
@@ -211,6 +213,10 @@ def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
         ) from None
 
 
+def _redacted(text: str) -> str:
+    return Redactor(environment_secrets()).text(text)
+
+
 class _Log:
     """The log of all schedules, as one of them writes it: one line a run."""
 
@@ -219,7 +225,7 @@ class _Log:
 
     def __call__(self, words: str, *values: object) -> None:
         """Write a line; control characters and line breaks in it are shown, not obeyed."""
-        line = " ".join(terminal.visible(words % values).split())
+        line = " ".join(terminal.visible(_redacted(words % values)).split())
         record = logging.LogRecord("opsnb", logging.INFO, "", 0, f"{self._name} {line}", None, None)
         path = log_file()
         # Under a lock: of two that turn the file over at the same time, one would lose a file.

@@ -32,6 +32,8 @@ from opsnb.site import drills, home, records, reference, runbooks
 from opsnb.site.entries import Entry
 from opsnb.site.html import notice
 from opsnb.target import Config
+from opsnb.timetable.standing import Standing, standings
+from opsnb.timetable.times import local_now
 
 Say = Callable[[str], None]
 
@@ -65,7 +67,7 @@ def _make(config: Config, work: Path, former: Path, say: Say, app: typer.Typer) 
     say("Reading the records")
     entries = _bodies(store, former / "records", work / "bodies")
     say(f"Making pages of {len(infos)} runbooks and {len(entries)} records")
-    pages = _pages(config, infos, entries, store.broken, app)
+    pages = _pages(config, infos, entries, store, app)
     _stage(work / "docs", infos, pages)
     with _warnings_to(say):
         _run_mkdocs(work, infos, entries)
@@ -101,16 +103,16 @@ def _pages(
     config: Config,
     infos: Sequence[catalog.RunbookInfo],
     entries: Sequence[Entry],
-    broken: dict[str, str],
+    store: Store,
     app: typer.Typer,
 ) -> dict[str, str]:
     """Return what is made, in Markdown, by the mark in docs/ that it takes the place of."""
     redact = Redactor(environment_secrets()).text
     return {
-        "home": home.home(entries, config.names),
+        "home": home.home(entries, config.names, _standings(config, store)),
         "runbooks": runbooks.overview(infos, entries),
         "drills": drills.table_of(entries, {info.id for info in infos}),
-        "records": _unreadable(broken) + records.overview(entries),
+        "records": _unreadable(store.broken) + records.overview(entries),
         "thresholds": redact(reference.thresholds(config)),
         "contacts": redact(reference.contacts(config)),
         "commands": reference.commands(app),
@@ -118,6 +120,14 @@ def _pages(
     } | {
         f"month {month}": records.listing(group) for month, group in records.months(entries).items()
     }
+
+
+def _standings(config: Config, store: Store) -> list[Standing]:
+    """Return how the schedules stand; none when they are unusable: each command says so."""
+    try:
+        return standings(config, store, local_now())
+    except OpsnbError:
+        return []
 
 
 def _unreadable(broken: dict[str, str]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from opsnb.model import RunResult, Status
+from opsnb.records.members import members
 from opsnb.records.show import worst_sentence
 from opsnb.view import worst_first
 
@@ -30,6 +31,8 @@ class Entry:
     """Why it broke, else its worst finding, else what it did or how many checks are ok."""
     details: str
     """Every sentence that is not an ok one, for the search."""
+    unrecorded: tuple[tuple[str, Status, str], ...] = ()
+    """Of a summary: target, status and sentence of each that has no record of its own."""
 
     @classmethod
     def of(cls, result: RunResult) -> Entry:
@@ -53,6 +56,11 @@ class Entry:
             parent=result.parent,
             sentence=worst_sentence(result),
             details=" ".join(sentences),
+            unrecorded=tuple(
+                (member.target, member.status, member.sentence)
+                for member in (members(result) if result.is_summary else ())
+                if member.run_id is None
+            ),
         )
 
     @property
@@ -74,10 +82,14 @@ class Entry:
 def latest(entries: Iterable[Entry]) -> list[Entry]:
     """Return the newest entry of each runbook on each target; `entries` come newest first.
 
-    Summaries of several targets are none of these: their members are.
+    Summaries of several targets are none of these: their members are, also those that have no
+    record as nothing could be started on them.
     """
     newest: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         if not entry.is_summary:
             newest.setdefault((entry.target, entry.runbook), entry)
+        for target, status, sentence in entry.unrecorded:
+            member = replace(entry, target=target, status=status, sentence=sentence)
+            newest.setdefault((target, entry.runbook), member)
     return list(newest.values())

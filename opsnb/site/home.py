@@ -8,18 +8,25 @@ from html import escape
 from opsnb.model import Status, worst
 from opsnb.site.entries import Entry, latest
 from opsnb.site.html import link, moment, pill
+from opsnb.timetable.standing import Standing, covering
 
 
-def home(entries: Sequence[Entry], targets: Sequence[str]) -> str:
+def home(
+    entries: Sequence[Entry], targets: Sequence[str], schedules: Sequence[Standing] = ()
+) -> str:
     """Return a card for each target: its newest record of each runbook, the worst first.
 
     `targets` are those of the configuration; a target that only records know is shown as well.
+    Each has the `schedules` that check it, by its name, by a glob or by `all`; those that are late
+    stand out.
     """
     by_target: dict[str, list[Entry]] = {name: [] for name in targets}
     for entry in latest(entries):
         by_target.setdefault(entry.target, []).append(entry)
     ordered = sorted(by_target.items(), key=lambda item: (-_rank(item[1]), item[0]))
-    return "\n\n".join(_card(name, found, name in targets) for name, found in ordered)
+    return "\n\n".join(
+        _card(name, found, name in targets, covering(schedules, name)) for name, found in ordered
+    )
 
 
 def _rank(entries: Sequence[Entry]) -> int:
@@ -30,7 +37,9 @@ def _worst(entries: Iterable[Entry]) -> Status:
     return worst(entry.status for entry in entries)
 
 
-def _card(name: str, entries: Sequence[Entry], configured: bool) -> str:
+def _card(
+    name: str, entries: Sequence[Entry], configured: bool, schedules: Sequence[Standing]
+) -> str:
     state = pill(_worst(entries)) if entries else '<span class="status">no record</span>'
     note = "" if configured else '<span class="aside">not in the configuration at present</span>'
     rows = "".join(
@@ -39,8 +48,19 @@ def _card(name: str, entries: Sequence[Entry], configured: bool) -> str:
     return (
         f'<section class="target" id="target-{escape(name)}">'
         f"<header><h2>{escape(name)}</h2>{state}{note}</header>"
-        f"{rows or _nothing_yet(name)}</section>"
+        f"{rows or _nothing_yet(name)}{''.join(map(_schedule, schedules))}</section>"
     )
+
+
+def _schedule(standing: Standing) -> str:
+    """Return a line on when a schedule checks the target, or that it is late."""
+    bad = standing.is_late or standing.unknown
+    label = f"{pill(Status.CRIT if standing.is_late else Status.UNKNOWN)} " if bad else ""
+    missed = len(standing.missed)
+    more = f" {missed} missed in the last 7 days." if missed and not bad else ""
+    sentence = escape(f"Schedule {standing.sentence}{more}")
+    state = " late" if standing.is_late else ""
+    return f'<p class="schedule{state}">{label}{sentence}</p>'
 
 
 def _row(entry: Entry) -> str:

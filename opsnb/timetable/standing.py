@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from opsnb import commands
 from opsnb.errors import OpsnbError
 from opsnb.model import RunResult
 from opsnb.records import Store
@@ -219,8 +220,9 @@ def _reason(due: datetime, trace: traces.Trace, last: LastRun | None) -> str:
     if booted > due.astimezone(UTC):
         return f"This machine was off or starting then; it is up since {moment(booted)}."
     if last is None:
-        return "Install it with: opsnb schedule crontab --install"
-    return "Check that cron runs, and that its line is there: opsnb schedule crontab"
+        return f"Install it with: {commands.line('schedule', 'crontab', '--install')}"
+    crontab = commands.line("schedule", "crontab")
+    return f"Check that cron runs, and that crontab -l has the lines of: {crontab}"
 
 
 def _last(schedule: Schedule, trace: traces.Trace, store: Store) -> tuple[LastRun | None, str]:

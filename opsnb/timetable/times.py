@@ -74,6 +74,11 @@ def in_words(schedule: Schedule) -> str:
     return _parsed(schedule, local_now(), reverse=False).explain()
 
 
+def checked(schedule: Schedule) -> CronSim:
+    """Return the expression, read. Raises ConfigError when cron would not take it."""
+    return _parsed(schedule, local_now(), reverse=False)
+
+
 def _just_before(moment: datetime) -> datetime:
     return datetime.fromtimestamp(moment.timestamp() - 1, moment.tzinfo)
 

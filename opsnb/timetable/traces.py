@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from opsnb import private_files
 from opsnb.errors import ConfigError
 from opsnb.holder import Holder
-from opsnb.target import Config, state_home
+from opsnb.target import Config, state_folder, state_home
 from opsnb.unattended import Schedule
 
 _KEPT = 100  # starts of a schedule, the newest
@@ -56,35 +55,23 @@ def owner(config: Config) -> str:
 
 def folder() -> Path:
     """Return the folder of the schedules' log, locks and traces. Raises ConfigError."""
-    return private_folder(state_home() / "schedule", "the schedules' log")
+    return private_folder("schedule")
 
 
-def private_folder(path: Path, purpose: str) -> Path:
-    """Return the folder `path`, made for its owner alone. Raises ConfigError."""
+def private_folder(name: str) -> Path:
+    """Return a folder of the state folder, made for its owner alone. Raises ConfigError.
+
+    It may lie in other folders, as in `notify/spool`; these are private as well.
+    """
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o700)
+        for above in reversed(Path(name).parents[:-1]):
+            state_folder(str(above))
+        return state_folder(name)
     except OSError as error:
         raise ConfigError(
-            f"The folder of {purpose}, {path}, cannot be made: {error.strerror}. "
+            f"The folder {state_home() / name} cannot be made: {error.strerror}. "
             "Make room, or set XDG_STATE_HOME to another folder."
         ) from error
-    return path
-
-
-def write_private(path: Path, value: Any) -> None:
-    """Write `value` as JSON for its owner alone; the file appears whole or not at all."""
-    descriptor, aside = tempfile.mkstemp(prefix=".", dir=path.parent)  # 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
 
 
 def read(schedule: Schedule, config: Config) -> Trace:
@@ -127,7 +114,7 @@ def refused(schedule: Schedule, config: Config, at: datetime, why: str) -> None:
 def _write(schedule: Schedule, config: Config, trace: Trace) -> None:
     # A run is worth more than its trace: a full disk must not keep it from happening.
     with suppress(OSError, ConfigError):
-        write_private(_file(schedule, config), trace.model_dump(mode="json"))
+        private_files.write(_file(schedule, config), trace.model_dump_json())
 
 
 def _file(schedule: Schedule, config: Config) -> Path:
@@ -149,7 +136,7 @@ def first_seen(schedule: Schedule, config: Config, now: datetime) -> datetime:
             since = min(since, datetime.fromtimestamp(config.path.stat().st_mtime, UTC))
     with suppress(OSError, ConfigError):
         noted = {"cron": schedule.cron, "since": since.isoformat()}
-        write_private(_seen(schedule, config), noted)
+        private_files.write(_seen(schedule, config), json.dumps(noted))
     return since
 
 

@@ -1,0 +1,114 @@
+"""What a scheduled run finds when cron or systemd starts it: its command and its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+from opsnb.errors import ConfigError
+from opsnb.schedule.running import Job, job, read_environment
+from opsnb.target import LOCAL, Config, variables
+from opsnb.unattended import Schedule
+
+# What moves opsnb's own files: cron is to find them where whoever installs the lines has them.
+_OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+# What moves the files of those that opsnb asks, and how it reads the clock.
+_ASKED = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "TZ"),
+    *("PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
+    *("PGSERVICE", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+# How the programs of a process manager find what they ask, on this machine.
+_MANAGERS = {
+    "pm2": ("PM2_HOME",),
+    "docker": ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST"),
+    "systemd": ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+}
+# These are places on a disk, or URLs; a relative one is meant from here.
+_PLACES = frozenset(
+    (
+        *_OWN,
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "PGPASSFILE", "PGSERVICEFILE"),
+        *("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
+        *("PM2_HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"),
+    )
+)
+
+
+def config_path(config: Config) -> Path:
+    """Return the `opsnb.toml` that has the schedules. Raises ConfigError when there is none."""
+    if config.path is None:
+        raise ConfigError("There is no opsnb.toml here, so there are no schedules; write one.")
+    return config.path
+
+
+def jobs(config: Config, environment: Path | None, starter: str) -> list[Job]:
+    """Return every schedule, checked; `environment` is a file with the variables of opsnb.toml.
+
+    Raises UsageError with one sentence when one cannot be run, or would lack a variable when
+    `starter` (cron, systemd) starts it.
+    """
+    path = config_path(config)
+    if not config.schedules:
+        raise ConfigError(f"{path} has no schedules; write a [[schedules]] table.")
+    found = [job(schedule, config) for schedule in config.schedules]
+    targets = {name for each in found for name in each.targets}
+    _demand_variables(path, environment, targets, starter)
+    return found
+
+
+def command(schedule: Schedule, environment: Path | None) -> list[str]:
+    """Return the command that runs `schedule`."""
+    words = [sys.executable, "-P", "-m", "opsnb", "schedule", "run", schedule.name]
+    return [*words, *(["--environment", str(environment.resolve())] if environment else [])]
+
+
+def variables_of(config: Config, targets: Iterable[str]) -> dict[str, str]:
+    """Return the environment that a run on `targets` needs, besides what opsnb.toml uses."""
+    given = {"PATH": _search_path(), "OPSNB_CONFIG": str(config_path(config))}
+    for name in _needs(config, targets):
+        value = os.environ[name]
+        if name.lower().endswith("_proxy") and "@" in value:
+            continue  # a password belongs into the file of variables, not into a crontab
+        given[name] = _absolute(value) if name in _PLACES else value
+    return given
+
+
+def _needs(config: Config, targets: Iterable[str]) -> list[str]:
+    tables = [config.tables[name] for name in targets]
+    managers = {
+        str(table.get("processes", {}).get("manager", "pm2"))
+        for table in tables
+        if table.get("host", LOCAL) == LOCAL
+    }
+    found = [*_OWN, *_ASKED]
+    for manager in sorted(managers):
+        found += _MANAGERS.get(manager, ())
+    return [name for name in found if os.environ.get(name)]
+
+
+def _absolute(place: str) -> str:
+    """Return a folder as seen from here, for cron starts elsewhere; a URL stays as it is."""
+    return place if "://" in place or not place else str(Path(place).expanduser().absolute())
+
+
+def _search_path() -> str:
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys(each for each in folders if Path(each).is_dir()))
+
+
+def _demand_variables(
+    path: Path, environment: Path | None, targets: Container[str], starter: str
+) -> None:
+    given = read_environment(environment) if environment else {}
+    missing = [name for name in variables(path, targets) if name not in given]
+    if missing:
+        where = f"add them to {environment}" if environment else "name a file: --environment FILE"
+        raise ConfigError(
+            f"{path} uses {', '.join(missing)}, which {starter} does not have; write NAME=value "
+            f"lines into a file that only you may read, and {where}."
+        )

@@ -1,0 +1,205 @@
+"""Timers of systemd for the schedules: the same command as cron's lines have, at the same times.
+
+A timer catches up when the machine was off. What a run writes to stderr is in the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from opsnb.errors import ConfigError
+from opsnb.schedule.running import Job
+from opsnb.schedule.surroundings import command, config_path, jobs, variables_of
+from opsnb.target import Config, at_home
+from opsnb.timetable.times import checked, in_words, zone
+from opsnb.timetable.traces import owner
+from opsnb.unattended import Schedule
+
+_LIMIT_S = 30
+_DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A file of systemd."""
+
+    name: str
+    text: str
+
+
+def units(config: Config, environment: Path | None) -> list[Unit]:
+    """Return a service and a timer for each schedule.
+
+    Raises UsageError with one sentence when a schedule cannot be run, or would lack a variable.
+    """
+    found = []
+    for each in jobs(config, environment, "systemd"):
+        name = f"{_prefix(config)}{each.schedule.name}"
+        found += [
+            Unit(f"{name}.service", _service(each, config, environment)),
+            Unit(f"{name}.timer", _timer(each.schedule, config)),
+        ]
+    return found
+
+
+def install(config: Config, environment: Path | None) -> list[Path]:
+    """Write the units, start the timers, and take away those of schedules that are gone.
+
+    Return the files that were written.
+    """
+    made = units(config, environment)
+    folder = _folder()
+    _systemctl("daemon-reload")  # where that fails, nothing has been written yet
+    gone = [path for path in _ours(config) if path.name not in {unit.name for unit in made}]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for unit in made:
+            (folder / unit.name).write_text(unit.text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The units cannot be written to {folder}: {error.strerror}. Make it writable."
+        ) from error
+    _take_away(gone)
+    _systemctl("daemon-reload")
+    _systemctl("enable", "--now", *_timers(unit.name for unit in made))
+    return [folder / unit.name for unit in made]
+
+
+def remove(config: Config) -> bool:
+    """Stop the timers and take their units away; return whether there were any."""
+    found = _ours(config)
+    _take_away(found)
+    if found:
+        _systemctl("daemon-reload")
+    return bool(found)
+
+
+def _take_away(paths: Iterable[Path]) -> None:
+    paths = list(paths)
+    timers = _timers(path.name for path in paths)
+    if timers:
+        _systemctl("disable", "--now", *timers)
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _timers(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.endswith(".timer")]
+
+
+def _prefix(config: Config) -> str:
+    return f"opsnb-{owner(config)}-"
+
+
+def _ours(config: Config) -> list[Path]:
+    found = _folder().glob(f"{_prefix(config)}*")
+    return sorted(path for path in found if path.suffix in (".service", ".timer"))
+
+
+def _folder() -> Path:
+    """Return where the units of this user lie; root's are the machine's."""
+    if os.geteuid() == 0:
+        return Path("/etc/systemd/system")
+    return at_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "systemd" / "user"
+
+
+def _systemctl(*words: str) -> None:
+    command = ["systemctl", *([] if os.geteuid() == 0 else ["--user"]), *words]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_LIMIT_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    else:
+        if not done.returncode:
+            return
+        why = " ".join(done.stderr.split())
+    raise ConfigError(
+        f"{' '.join(command[:3])} failed: {why.rstrip('.')}. Check that systemd runs here, "
+        "or use cron: opsnb schedule crontab --install"
+    )
+
+
+def _service(each: Job, config: Config, environment: Path | None) -> str:
+    path = config_path(config)
+    given = variables_of(config, each.targets)
+    return "\n".join(
+        [
+            _origin(path),
+            "[Unit]",
+            f"Description=opsnb schedule {each.schedule.name}: {each.runbook.id}",
+            "",
+            "[Service]",
+            "Type=oneshot",
+            f"WorkingDirectory={_specifiers(str(path.parent))}",
+            *(f"Environment={_quoted(f'{name}={value}')}" for name, value in given.items()),
+            "ExecStart=" + " ".join(map(_argument, command(each.schedule, environment))),
+            "# A warning, or a run that is left out as the last one still runs, is no failure.",
+            "SuccessExitStatus=1 75",
+            "",
+        ]
+    )
+
+
+def _timer(schedule: Schedule, config: Config) -> str:
+    return "\n".join(
+        [
+            _origin(config_path(config)),
+            "[Unit]",
+            f"Description=opsnb schedule {schedule.name}: {in_words(schedule)}",
+            "",
+            "[Timer]",
+            *(f"OnCalendar={each}" for each in calendar(schedule)),
+            "AccuracySec=1s",
+            "Persistent=true",
+            "",
+            "[Install]",
+            "WantedBy=timers.target",
+            "",
+        ]
+    )
+
+
+def _origin(path: Path) -> str:
+    return f"# Made from {path}; change that file, then: opsnb schedule systemd --install"
+
+
+def calendar(schedule: Schedule) -> list[str]:
+    """Return when `schedule` is due as systemd writes it; two lines where cron means either day."""
+    parts = checked(schedule)
+    at = f"{_list(parts.hours, 24)}:{_list(parts.minutes, 60)}:00{_zone()}"
+    weekdays = sorted({int(day) % 7 for day in parts.weekdays if isinstance(day, int)})
+    of_week = ",".join(_DAYS[day] for day in weekdays) + " " if len(weekdays) < 7 else ""
+    months = "*" if len(parts.months) == 12 else _list(parts.months, 12)
+    days = "*" if len(parts.days) == 31 else _list(parts.days, 31)
+    if parts.day_and or not of_week or days == "*":
+        return [f"{of_week}*-{months}-{days} {at}"]
+    return [f"*-{months}-{days} {at}", f"{of_week}*-{months}-* {at}"]
+
+
+def _list(values: Iterable[int], whole: int) -> str:
+    found = sorted(values)
+    return "*" if len(found) == whole else ",".join(f"{value:02}" for value in found)
+
+
+def _zone() -> str:
+    """Return the zone that `TZ` names here; without it, systemd's is the machine's, as ours."""
+    return f" {zone()}" if os.environ.get("TZ") and hasattr(zone(), "key") else ""
+
+
+def _specifiers(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    escaped = _specifiers(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _argument(word: str) -> str:
+    return _quoted(word.replace("$", "$$"))
