@@ -227,9 +227,11 @@ def address_secrets(url: str) -> set[str]:
         return set()
     found = set(url_secrets(url))
     before, _, _ = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
-    host, *path = re.split(r"[/?#&=]", rest.rpartition("@")[2] if before else rest)
+    after = rest.rpartition("@")[2] if before else rest
+    host, *path = re.split(r"[/?#&=]", after)
     found |= {part for part in before.split(":")[1:] if part}
-    parts = path if _WITH_HOST.fullmatch(scheme.lower()) else [host, before, *path]
+    tokens = [] if _WITH_HOST.fullmatch(scheme.lower()) else [host, before, *host.split(":")]
+    parts = [*tokens, *path]
     found |= {
         part for part in parts if len(part) >= _SHORTEST_TOKEN and _LIKE_A_TOKEN.fullmatch(part)
     }

@@ -120,7 +120,21 @@ def run(
             if sys.stderr.isatty():
                 output.note(f"Running {info.id} on {chosen.name} ...")
             result = run_one(order, config, stopped)
+    _notify(result, config)
     return output.run_result(result, config, as_json)
+
+
+def _notify(result: RunResult, config: Config) -> None:
+    """Tell the channels that want to know of runs by hand."""
+    if not any(channel.manual for channel in config.notify):
+        return
+    from opsnb import notify
+    from opsnb.records import Store
+    from opsnb.timetable.times import local_now
+
+    store = Store(config.store)
+    for line in notify.after_run(result, config, store, schedule="", at=local_now()):
+        output.note(line)
 
 
 def _resume(
@@ -144,6 +158,7 @@ def _resume(
         if sys.stderr.isatty() and order.resumes:
             output.note(f"Continuing {order.resumes.run_id} ...")
         result = run_one(order, config, stopped)
+    _notify(result, config)
     return output.run_result(result, config, as_json)
 
 

@@ -31,7 +31,7 @@ from opsnb.target import Config, filled_in
 from opsnb.timetable.standing import moment
 from opsnb.unattended import Notify, address_secrets, check_address, program
 
-_LEAST_S = 0.5  # with less time left no sending is begun
+_LEAST_SHARE = 0.5  # of a channel's time: with less left no sending is begun, to be ended midway
 _LONGEST_ANSWER = 4096
 
 
@@ -80,7 +80,7 @@ def _deliver_in_order(config: Config, channel: Notify, ends: float) -> Answer:
     delivered, words, first_failure = 0, "", False
     for waiting in spool.waiting(config, channel.name):
         left = ends - time.monotonic()
-        if left < _LEAST_S:
+        if left < _LEAST_SHARE * channel.timeout:
             break
         if waiting.is_too_old:
             waiting.delivered()

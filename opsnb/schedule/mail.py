@@ -14,6 +14,7 @@ from opsnb.records.show import worst_sentence
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config
 from opsnb.unattended import Schedule
+from opsnb.view import summary
 
 _MOST = 10  # targets of a run of several
 
@@ -40,10 +41,10 @@ def _outcome(result: RunResult) -> str:
 
 
 def _head(result: RunResult) -> list[str]:
-    head = f"{word(result).upper()} {result.runbook} on {result.target}: {worst_sentence(result)}"
+    head = f"{word(result).upper()} {result.runbook} on {result.target}"
     if result.is_summary:
-        return [head, *_of_members(result)]
-    return [head]
+        return [f"{head}: {summary(result.findings)}.", *_of_members(result)]
+    return [f"{head}: {worst_sentence(result)}"]
 
 
 def _of_members(result: RunResult) -> list[str]:
