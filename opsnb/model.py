@@ -21,6 +21,8 @@ from opsnb.commands import Named, run_on
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 ACTION_MIME = "application/vnd.opsnb.action+json"
 TABLE_MIME = "application/vnd.opsnb.table+json"
+PROGRESS_MIME = "application/vnd.opsnb.progress+json"
+"""What a watch measured last, in words: shown at a terminal while the run goes on."""
 TARGET_KEY = "opsnb_target"
 """In the metadata of an output: the target that it tells of."""
 

@@ -27,6 +27,7 @@ from opsnb.journal import Journal, continued
 from opsnb.measure import Findings, Measurement
 from opsnb.model import (
     ACTION_MIME,
+    PROGRESS_MIME,
     TABLE_MIME,
     TARGET_KEY,
     ActionRecord,
@@ -155,6 +156,7 @@ class Runbook:
             try:
                 time.sleep(max(0.0, began + look * every_s - time.monotonic()))
                 self._look(watched)
+                self._publish_numbers(watched, canvas, update=look > 0)
             except KeyboardInterrupt:
                 self._publish_text("The watch was ended by hand.")
                 break
@@ -172,6 +174,16 @@ class Runbook:
         for finding in found:
             self._publish(finding)
         return found
+
+    def _publish_numbers(self, watched: Sequence[Watched], canvas: str, *, update: bool) -> None:
+        """Show the newest numbers, in place of those before; a terminal shows no charts."""
+        lines = [each.newest for each in watched]
+        data = {
+            PROGRESS_MIME: {"lines": lines},
+            "text/html": "<br>".join(map(escape, lines)),
+            "text/plain": "\n".join(lines),
+        }
+        self._display(data, transient={"display_id": f"{canvas}-numbers"}, update=update)
 
     def _look(self, watched: Sequence[Watched]) -> None:
         # A measurement of its own: what was down a moment ago may be up again.

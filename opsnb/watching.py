@@ -106,6 +106,19 @@ class Watched:
         """What is watched, in words."""
         return self.series.check.title
 
+    @property
+    def newest(self) -> str:
+        """The last numbers, in words: `Queue length: emails 12, reports 0 jobs`."""
+        values = self.looks[-1][1] if self.looks else {}
+        if not values:
+            return f"{self.title}: not measured"
+        names = [] if list(values) == [self.title] else list(values)
+        unit = self.last.unit if self.last else ""
+        if not names:
+            return f"{self.title}: {number(values[self.title], unit)}"
+        told = ", ".join(f"{name} {number(values[name])}" for name in names)
+        return f"{self.title}: {told} {unit}".rstrip()
+
     def finding(self) -> Finding:
         """Return what came of it: a warning for what is over, the alert's own status otherwise."""
         check, last = self.series.check, self.last

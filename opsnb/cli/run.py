@@ -115,11 +115,7 @@ def run(
         if several:
             result = _run_several(order, names, config, stopped, confirm or (), jobs)
         else:
-            from opsnb.headless.run import run as run_one
-
-            if sys.stderr.isatty():
-                output.note(f"Running {info.id} on {chosen.name} ...")
-            result = run_one(order, config, stopped)
+            result = _run_one(order, config, stopped)
     _notify(result, config)
     return output.run_result(result, config, as_json)
 
@@ -151,15 +147,23 @@ def _resume(
         from dataclasses import replace
 
         from opsnb.headless import resume
-        from opsnb.headless.run import run as run_one
 
         order = resume.order(run_id, config, runbook=runbook, allow_changed=allow_changed)
         order = replace(order, timeout_s=timeout, wait_s=wait, cold=cold)
-        if sys.stderr.isatty() and order.resumes:
-            output.note(f"Continuing {order.resumes.run_id} ...")
-        result = run_one(order, config, stopped)
+        result = _run_one(order, config, stopped)
     _notify(result, config)
     return output.run_result(result, config, as_json)
+
+
+def _run_one(order: Order, config: Config, stopped: Sequence[Signals]) -> RunResult:
+    from dataclasses import replace
+
+    from opsnb.cli import live
+    from opsnb.headless.run import run as run_one
+
+    what = f"{order.runbook.id} on {order.target.name}"
+    with live.shown(what, order.wait_s) as spectator:
+        return run_one(replace(order, spectator=spectator), config, stopped)
 
 
 def _run_several(

@@ -124,7 +124,7 @@ class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is unty
         if cell.cell_type == "code":
             with self._unsaved():
                 super().cell_start(cell, cell_index, **kwargs)
-            self._progress.cell_began()
+            self._progress.cell_began(cell_index)
 
     def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
         if cell.cell_type == "code":

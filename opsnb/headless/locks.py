@@ -16,7 +16,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from os import getpid
@@ -70,6 +70,15 @@ class _Content(BaseModel):
             "For the plan alone, leave out --apply."
         )
 
+    def waits(self, target: str) -> str:
+        """Return the sentence for who waits: for whom, since when, and for how long at most."""
+        how = "has open" if self.by_hand else "runs"
+        limit = f", for at most {_span(self.limit_s)}" if self.limit_s else ", without a limit"
+        return (
+            f"Waiting for {target}: {self.operator} {how} {self.runbook} on {self.host}, "
+            f"since {self.since:%F %H:%M} UTC{'' if self.by_hand else limit}"
+        )
+
 
 class Lock:
     """The lock of a target while it is held."""
@@ -99,8 +108,16 @@ class Lock:
         """True when the run must stop: somebody else holds the lock, or nobody can know."""
         return self._taken or _clock() - self._renewed > LEASE_S
 
-    def take(self, wait_s: float, stopped: Sequence[signal.Signals]) -> None:
-        """Take the lock. Raises Locked when somebody holds it still after `wait_s` seconds."""
+    def take(
+        self,
+        wait_s: float,
+        stopped: Sequence[signal.Signals],
+        waits: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Take the lock. Raises Locked when somebody holds it still after `wait_s` seconds.
+
+        `waits` is told for whom it waits, again and again.
+        """
         ends = time.monotonic() + wait_s
         while not self._take_free():
             held = self._store.read_file(self._name)
@@ -112,6 +129,8 @@ class Lock:
                 raise Interrupted("Interrupted while waiting for the lock; nothing was started.")
             if time.monotonic() >= ends:
                 raise Locked(self._refusal(held))
+            if content := _parsed(held):
+                waits(content.waits(self._target))
             time.sleep(_POLL_S)
         threading.Thread(target=self._keep_renewing, daemon=True).start()
 
@@ -209,14 +228,16 @@ def held(  # noqa: PLR0913 - who holds it, and how long others wait
     wait_s: float | None = None,
     stopped: Sequence[signal.Signals] = (),
     limit_s: float | None = None,
+    waits: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Lock]:
     """Hold the lock of `target` for `run`, which may take `limit_s` seconds at most.
 
-    Raises Locked when another run holds it still after `wait_s` seconds, Interrupted when a signal
+    `waits` is told for whom it waits. Raises Locked when another run holds it still after `wait_s`
+    seconds, Interrupted when a signal
     turns up in `stopped` meanwhile, RunBroke when the store fails.
     """
     lock = Lock(store, target, run, limit_s=limit_s)
-    lock.take(wait_s or 0, stopped)
+    lock.take(wait_s or 0, stopped, waits)
     try:
         yield lock
     finally:

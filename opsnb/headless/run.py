@@ -22,7 +22,7 @@ from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
-from opsnb.headless.progress import Progress
+from opsnb.headless.progress import Progress, Spectator
 from opsnb.holder import operator
 from opsnb.journal import JOURNAL, RESUME
 from opsnb.model import RunResult, Status, now, worst
@@ -53,6 +53,7 @@ class Order:
     """True starts a stock kernel."""
     wait_s: float | None = None
     """How long to wait for a target that another run acts on; None refuses at once."""
+    spectator: Spectator = field(default_factory=Spectator)
 
     @property
     def applies(self) -> bool:
@@ -105,7 +106,15 @@ def _locked(
     if not order.applies:
         yield None
         return
-    with held(store, order.target.name, opening, wait_s=order.wait_s, stopped=stopped) as lock:
+    with held(
+        store,
+        order.target.name,
+        opening,
+        wait_s=order.wait_s,
+        stopped=stopped,
+        limit_s=_limits(order, json.loads(source_of(order.runbook))).run_s,
+        waits=order.spectator.waits,
+    ) as lock:
         yield lock
 
 
@@ -169,12 +178,14 @@ class _Run:
         progress = Progress(
             kernel_started=kernel_started, saved=lambda saved: stage.save(saved, redactor)
         )
+        limits = _limits(self.order, notebook)
+        self.order.spectator.begins(progress, limits.run_s)
         return execute(
             notebook,
             self.order.parameters,
             server=server,
             progress=progress,
-            limits=_limits(self.order, notebook),
+            limits=limits,
             ended=self._ended,
             environment=environment,
         )

@@ -1,0 +1,188 @@
+"""The command line on a terminal of 80 columns and 24 lines: what stands there at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from opsnb.demo import faults
+from opsnb.headless.locks import held
+from opsnb.records import Store
+from opsnb.target import Target
+from tests.records.test_store import make_result
+
+OPSNB = str(Path(sys.executable).with_name("opsnb"))
+LINES, COLUMNS = 24, 80
+CONTROL = re.compile(r"\x1b\[(\??[\d;]*)([A-Za-z])")
+
+
+class Screen:
+    """As much of a terminal as opsnb uses; anything else fails the test."""
+
+    def __init__(self, columns: int, lines: int) -> None:
+        self.columns, self.lines = columns, lines
+        self.rows: list[str] = [""]
+        self.row = self.column = 0
+        self.is_cursor_shown = True
+
+    def feed(self, raw: str) -> None:
+        at = 0
+        while at < len(raw):
+            if found := CONTROL.match(raw, at):
+                self._obey(*found.groups())
+                at = found.end()
+                continue
+            self._put(raw[at])
+            at += 1
+
+    def _obey(self, number: str, what: str) -> None:
+        if what == "A":
+            self.row = max(0, self.row - int(number or 1))
+        elif what == "K":
+            assert number == "2"
+            self.rows[self.row] = ""
+        elif what in "hl":
+            assert number == "?25"
+            self.is_cursor_shown = what == "h"
+        else:
+            assert what == "m", f"opsnb wrote ESC [ {number} {what}"
+
+    def _put(self, sign: str) -> None:
+        if sign == "\r":
+            self.column = 0
+        elif sign == "\n" or self.column == self.columns:
+            self.row += 1
+            self.rows += [""] * (self.row - len(self.rows) + 1)
+            self.column = 0 if sign != "\n" else self.column
+        if sign not in "\r\n":
+            assert sign >= " ", f"opsnb wrote {sign!r}"
+            row = self.rows[self.row].ljust(self.column)
+            self.rows[self.row] = row[: self.column] + sign + row[self.column + 1 :]
+            self.column += 1
+
+    @property
+    def seen(self) -> list[str]:
+        """What is on the screen, without empty lines at the end."""
+        return "\n".join(row.rstrip() for row in self.rows).rstrip("\n").split("\n")[-self.lines :]
+
+
+def typed(
+    *arguments: str, columns: int = COLUMNS, environ: Mapping[str, str] | None = None
+) -> pexpect.spawn[str]:
+    """Return opsnb as it runs on a terminal."""
+    return pexpect.spawn(
+        OPSNB,
+        list(arguments),
+        dimensions=(LINES, columns),
+        encoding="utf-8",
+        timeout=120,
+        env={**os.environ, "TERM": "xterm-256color", **(environ or {})},
+    )
+
+
+def ended(child: pexpect.spawn[str], columns: int = COLUMNS) -> tuple[Screen, str, int]:
+    """Return the screen when `child` has ended, what it wrote since it was last looked at, and
+    its exit code."""
+    child.expect(pexpect.EOF)
+    raw = str(child.before)
+    child.close()
+    screen = Screen(columns, LINES)
+    screen.feed(raw)
+    assert screen.is_cursor_shown
+    assert child.exitstatus is not None
+    return screen, raw, child.exitstatus
+
+
+@pytest.fixture
+def protected(demo: Target) -> str:
+    """A protected target, the demo under another name, beside a second one."""
+    logs = ", ".join(f'"{log}"' for log in demo.logs)
+    Path("opsnb.toml").write_text(
+        f'[targets.prod]\nprotected = true\napi_url = "{demo.api.url}"\nlogs = [{logs}]\n'
+        f'redis_url = "{demo.cache.url}"\ndatabase_url = "{demo.database.url}"\n'
+        "[targets.prod.thresholds]\nqueue_waiting = { warn = 50, crit = 100 }\n"
+        '[targets.other]\nredis_url = "redis://127.0.0.1:9"\n'
+    )
+    return "prod"
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_worst_finding_and_its_whole_command_stand_last(protected: str, columns: int) -> None:
+    faults.inject("queue-paused")
+    arguments = ["run", "troubleshooting/high_queue_length", "-t", protected]
+    screen, raw, code = ended(
+        typed(*arguments, "-p", "queue=ai-analysis", columns=columns), columns
+    )
+    assert code == 2, raw
+    command = f"opsnb run queues/resume -t {protected} -p queue=ai-analysis --apply --confirm prod"
+    assert f"\n  {command}\r\n" in re.sub(r"\x1b\[[\d;]*m", "", raw)
+    shown = "".join(screen.seen[-4:])
+    assert shown.endswith(command)
+    last = " ".join(" ".join(screen.seen[-10:]).split())
+    assert re.search(r"CRIT .*ai-analysis", last)
+    assert "Next:" in last
+
+
+def test_a_refusal_says_the_whole_command_last(protected: str) -> None:
+    screen, _, code = ended(
+        typed("run", "queues/pause", "-t", protected, "-p", "queue=exports", "--apply")
+    )
+    assert code == 77
+    assert "".join(screen.seen[-2:]).endswith(
+        "opsnb run queues/pause -t prod -p queue=exports --apply --confirm prod"
+    )
+    assert any(line.startswith("Refused") for line in screen.seen[-6:])
+
+
+def test_a_run_shows_where_it_is_and_leaves_a_clean_terminal(demo: Target) -> None:
+    child = typed("run", "monitoring/queue_watch", "-t", "demo", "-p", "minutes=5")
+    child.expect("Queue length: .*ai-analysis")
+    child.expect(r"\d+ s of at most ")
+    child.sendintr()
+    screen, _, code = ended(child)
+    assert code in (0, 130)  # the watch ends in order, and so may the run
+    assert not [line for line in screen.seen if line.startswith(("Running", "Queue length:"))]
+
+
+def test_a_wait_says_for_whom_and_for_how_long(protected: str) -> None:
+    run = make_result(runbook="cache/warm_up", target=protected, operator="ann")
+    arguments = ["run", "queues/resume", "-t", protected, "--apply", "--confirm", protected, "-p",
+                 "queue=exports"]  # fmt: skip
+    with held(Store(os.environ["OPSNB_RECORDS"]), protected, run, limit_s=600):
+        screen, _, code = ended(typed(*arguments))
+        assert code == 75
+        assert "--wait" in " ".join(screen.seen)
+        waiting = typed(*arguments, "--wait", "100")
+        waiting.expect(r"Waiting for prod: ann runs cache/warm_up on [^.]* at most\s+10 min")
+        waiting.expect(r"Waited 1 s of 1 min 40 s")
+        waiting.sendintr()
+        screen, _, code = ended(waiting)
+    assert code == 130
+    assert not [line for line in screen.seen if line.startswith("Waiting")]
+
+
+@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_a_plain_terminal_gets_no_colours(environ: dict[str, str]) -> None:
+    Path("opsnb.toml").write_text('[targets.x]\nredis_url = "redis://127.0.0.1:9"\n')
+    child = typed("run", "cache/health", "-t", "x", environ=environ)
+    child.expect(pexpect.EOF)
+    written = str(child.before)
+    assert "Redis" in written
+    allowed = (
+        r"\x1b\[(\d*[AK]|\?25[hl]|[012]?m)" if environ.get("NO_COLOR") else "$^"
+    )  # bold is no colour
+    assert "\x1b" not in re.sub(allowed, "", written)
+
+
+def test_help_is_whole_at_80_columns() -> None:
+    screen, raw, code = ended(typed())
+    assert code == 0
+    assert "..." not in raw.replace("[ARGS]...", "")
+    assert "the exit code is that of" in raw
+    assert screen.seen[-1].startswith("  run, 75 locked")
