@@ -11,16 +11,23 @@ raises, as a ServiceError; the session turns that into a finding. ::
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Concatenate, Generic, ParamSpec
+from dataclasses import dataclass, field, replace
+from typing import Any, Concatenate, Generic, ParamSpec
 
 from opsnb import evidence, outside
-from opsnb.model import Finding, now
+from opsnb.model import Finding, Remedy, Status, now
 from opsnb.target import Target
 
 P = ParamSpec("P")
+
+Treats = Callable[[Target, Finding], list[Remedy]]
+"""Returns the runbooks that treat what a finding reports, with their parameters filled in."""
+
+_HOW = frozenset({"process", "samples", "seconds", "wait_s"})
+"""Parameters of checks that say how something is measured, not what."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,15 @@ class Check(Generic[P]):
     """The systems without which this check cannot measure."""
     limit_s: float
     """After this time the session stops waiting."""
+    treated_by: Treats | str = ""
+    """What treats a `warn` or `crit` that names no remedy of its own: by default the runbook of its
+    limit. A string says why nothing does."""
+    is_cause: bool = False
+    """Whether it looks for a cause, which its title names; ok then means that it is ruled out."""
+    condition: str = ""
+    """The name of the check that measures the same, where there is one."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """What `given` filled in that says what is measured, in JSON."""
 
     def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Measure `target` and return the finding. Raises ServiceError."""
@@ -46,15 +62,24 @@ class Check(Generic[P]):
         finding = evidence.judged(finding, gaps)
         if not finding.settled:
             evidence.repeat(gaps)  # to a check that builds its own finding from this one
-        return finding.model_copy(
+        seconds = time.perf_counter() - clock
+        finding = finding.model_copy(update={"started": started, "seconds": seconds})
+        return self.described(target, finding, self.arguments or self._measured(*args, **kwargs))
+
+    def described(
+        self, target: Target, finding: Finding, arguments: dict[str, Any] | None = None
+    ) -> Finding:
+        """Return `finding` with what the check declares of itself, and with what treats it."""
+        finding = finding.model_copy(
             update={
-                "remedies": [remedy.on(target) for remedy in finding.remedies],
                 "name": self.name,
                 "title": self.title,
-                "started": started,
-                "seconds": time.perf_counter() - clock,
+                "arguments": self.arguments if arguments is None else arguments,
+                "condition": self.condition,
+                "is_cause": self.is_cause,
             }
         )
+        return finding.model_copy(update=self._treatment(target, finding))
 
     def given(self, *args: P.args, **kwargs: P.kwargs) -> Check[[]]:
         """Return this check with its arguments filled in, to be handed to `check_all`."""
@@ -62,7 +87,66 @@ class Check(Generic[P]):
         def bound(target: Target) -> Finding:
             return self.function(target, *args, **kwargs)
 
-        return Check(bound, self.name, self.title, self.probes, self.needs, self.limit_s)
+        return replace(self, function=bound, arguments=self._measured(*args, **kwargs))  # type: ignore[arg-type, return-value]
+
+    def as_cause(self, title: str) -> Check[P]:
+        """Return this check as a cause of that title: a noun phrase that names the fault."""
+        return replace(self, title=title, is_cause=True)
+
+    def _measured(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """Return by name the arguments that say what is measured, defaults too."""
+        signature = inspect.signature(self.function)
+        (_, *names) = signature.parameters
+        if not names:
+            return {}
+        bound = signature.bind(None, *args, **kwargs)
+        bound.apply_defaults()
+        found: dict[str, Any] = {}
+        for name in names:
+            value = bound.arguments[name]
+            if hasattr(value, "arguments"):  # what several checks read once says what it reads
+                found |= value.arguments
+            elif name not in _HOW and isinstance(value, str | int | float | bool):
+                found[name] = value
+        return found
+
+    def _treatment(self, target: Target, finding: Finding) -> dict[str, Any]:
+        remedies, untreated = finding.remedies, ""
+        if finding.status in (Status.WARN, Status.CRIT) and not remedies:
+            untreated = finding.untreated
+            if callable(self.treated_by):
+                remedies = self.treated_by(target, finding)
+            elif not (untreated := untreated or self.treated_by):
+                remedies = _by_threshold(finding)
+        of = {"target": target.name, "protected": target.protected}
+        return {
+            "remedies": [remedy.model_copy(update=of) for remedy in remedies],
+            "untreated": "" if remedies else untreated,
+        }
+
+
+def _by_threshold(finding: Finding) -> list[Remedy]:
+    """Return the runbook that the limit names, which goes on from there."""
+    limit = finding.threshold
+    if limit is None or not limit.runbook:
+        return []
+    return [Remedy(runbook=limit.runbook, why=limit.action[:1].lower() + limit.action[1:])]
+
+
+def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any) -> Treats:
+    """Return what leads to a runbook: that of a check whose findings one runbook treats.
+
+    A parameter `queue="{queue}"` is filled in from the check's arguments.
+    """
+
+    def remedies(_: Target, finding: Finding) -> list[Remedy]:
+        given = {
+            name: value.format(**finding.arguments) if isinstance(value, str) else value
+            for name, value in parameters.items()
+        }
+        return [Remedy(runbook=runbook, why=why, apply=apply, parameters=given)]
+
+    return remedies
 
 
 def name_of(function: Callable[..., object]) -> str:
@@ -77,13 +161,33 @@ def title_of(function: Callable[..., object]) -> str:
     return (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
 
 
-def check(
-    *, probes: str | None = None, needs: tuple[str, ...] = (), limit_s: float = 10.0
+def check(  # noqa: PLR0913 - all that a check declares of itself
+    *,
+    probes: str | None = None,
+    needs: tuple[str, ...] = (),
+    limit_s: float = 10.0,
+    treated_by: Treats | str = "",
+    is_cause: bool = False,
+    condition: str = "",
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
-    """Make a function a check. The first line of its docstring is the title that people read."""
+    """Make a function a check. The first line of its docstring is the title that people read.
+
+    One that may find something wrong says in `treated_by` which runbook treats it, or why none
+    does; a finding's own remedies go before. One that `is_cause` has the fault as its title.
+    """
 
     def wrap(function: Callable[Concatenate[Target, P], Finding]) -> Check[P]:
         title = title_of(function)
-        return Check(function, name_of(function), title, probes, needs, limit_s)
+        return Check(
+            function,
+            name_of(function),
+            title,
+            probes,
+            needs,
+            limit_s,
+            treated_by,
+            is_cause,
+            condition,
+        )
 
     return wrap

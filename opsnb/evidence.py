@@ -8,6 +8,7 @@ on a part becomes `unknown`. A reading that several checks share repeats its gap
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from opsnb.model import Coverage, Evidence, Finding, Status
 
 _MOST_TOLD = 3
+_changes: list[float] = []
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Gap:
     """What, why, and the fix; one sentence without its full stop."""
     is_extra: bool = False
     """Whether the verdict stands without it."""
+
+
+def target_changed() -> None:
+    """Report that an action has worked on a target: what was read before is out of date."""
+    _changes.append(time.time())
+
+
+def last_change() -> float | None:
+    """Return when an action of this process last worked on a target, in seconds since 1970."""
+    return _changes[-1] if _changes else None
 
 
 _collecting: ContextVar[list[Gap] | None] = ContextVar("collecting", default=None)

@@ -261,6 +261,7 @@ class Guard:
             return record, []
         if not plan.planned:  # nothing is sent to the system, and nothing has to be confirmed
             record.state, record.started, record.finished = ActionState.APPLIED, now(), now()
+            evidence.target_changed()  # it may have come right meanwhile
             self._journal(record)
             return record, self._verify(record, plan.verify)
         if plan.refusal:
@@ -281,6 +282,7 @@ class Guard:
         summary = f"Applied by run {record.continues}{_at(former)}, not repeated: {former.summary}"
         kept = {"id": record.id, "continues": record.continues, "summary": summary}
         record = former.model_copy(update={**kept, "verified": None, "error": None})
+        evidence.target_changed()
         self._journal(record)
         return record, self._verify(record, lambda: planning().verify())
 
@@ -368,10 +370,12 @@ class Guard:
         finally:
             permit.withdraw()
             record.finished = now()
+            evidence.target_changed()
             self._journal(record)
         return []
 
     def _verify(self, record: ActionRecord, measure: Callable[[], list[Finding]]) -> list[Finding]:
+        record.measured = now()
         try:
             with evidence.collected() as gaps:
                 found = measure()
@@ -382,19 +386,22 @@ class Guard:
             shown = bool(found) and all(_is_good(finding) for finding in found)
             record.verified = record.state is ActionState.APPLIED and shown
         self._journal(record)
-        return [
-            finding.model_copy(
-                update={
-                    "name": finding.name or f"{record.name}.verify",
-                    "title": finding.title or f"{record.title}: effect",
-                    "remedies": [
-                        remedy if remedy.target else remedy.on(self.target)
-                        for remedy in finding.remedies
-                    ],
-                }
-            )
-            for finding in found
+        return [self._of(record, finding) for finding in found]
+
+    def _of(self, record: ActionRecord, finding: Finding) -> Finding:
+        """Return a finding of the verification, named after the action where it has no name."""
+        own: dict[str, Any] = {}
+        if not finding.name:
+            own = {
+                "name": f"{record.name}.verify",
+                "title": finding.title or f"{record.title}: effect",
+                "condition": record.name,
+                "arguments": record.arguments,
+            }
+        remedies = [
+            remedy if remedy.target else remedy.on(self.target) for remedy in finding.remedies
         ]
+        return finding.model_copy(update={**own, "remedies": remedies, "action": record.id})
 
     def _journal(self, record: ActionRecord) -> str:
         """Write and show the journal; return why it could not be written, or nothing."""
@@ -468,4 +475,11 @@ def _is_good(finding: Finding) -> bool:
 
 
 def _finding(record: ActionRecord, status: Status, message: str) -> Finding:
-    return Finding(name=record.name, title=record.title, status=status, message=message)
+    return Finding(
+        name=record.name,
+        title=record.title,
+        arguments=record.arguments,
+        status=status,
+        message=message,
+        action=record.id,
+    )

@@ -22,12 +22,15 @@ from opsnb.errors import (
     Unreachable,
     UsageError,
 )
-from opsnb.model import Coverage, Evidence, Finding, Status
+from opsnb.model import Coverage, Evidence, Finding, Remedy, Status
 from opsnb.target import Target
 
 _WORDS = {"queues": "Redis of the queues"}
 """What a system is called in a sentence, where its name is not that."""
 
+
+REACHABLE = ".reachable"
+"""The end of a finding's name that reports a system as down though no check probes it."""
 
 _CANNOT_BE_ASKED = (Unreachable, TimedOut, NotConfigured, Misconfigured)
 
@@ -75,6 +78,10 @@ class Measurement:
         self.target = target
         self._down: dict[str, _Down] = {}  # by system
 
+    def forget(self) -> None:
+        """Forget what was found to be down: an action may have started it."""
+        self._down.clear()
+
     def run(self, checks: Sequence[Check[[]]]) -> Findings:
         """Return the findings of `checks`, in their order, causes that nobody probes put before.
 
@@ -92,7 +99,7 @@ class Measurement:
         for check, outcome in zip(checks, outcomes, strict=True):
             if isinstance(outcome, Unreachable) and self._cause(outcome.system) not in self._down:
                 system = self._cause(outcome.system)
-                cause = _unreachable(system, outcome)
+                cause = _unreachable(self.target, system, outcome)
                 self._down[system] = _Down(cause.name, outcome)
                 found.append(cause)
             found.append(self._finding(check, outcome))
@@ -130,15 +137,12 @@ class Measurement:
         down = [system for system in causes if system in self._down]
         if down:
             cause = self._down[down[0]]
-            return _finding(
-                check,
-                Status.SKIPPED,
-                f"Not measured: {cause.why(down[0])}",
-                caused_by=cause.finding,
-            )
+            message = f"Not measured: {cause.why(down[0])}"
+            skipped = _finding(Status.SKIPPED, message, caused_by=cause.finding)
+            return check.described(self.target, skipped)
         if isinstance(outcome, Finding):
             return self._without_a_second_alarm(outcome)
-        return _failed(check, outcome)
+        return check.described(self.target, _failed(check, outcome))
 
 
 class _Attempt:
@@ -175,12 +179,8 @@ class _Attempt:
             self._result = error
 
 
-def _finding(
-    check: Check[[]], status: Status, message: str, *, caused_by: str | None = None
-) -> Finding:
+def _finding(status: Status, message: str, *, caused_by: str | None = None) -> Finding:
     return Finding(
-        name=check.name,
-        title=check.title,
         status=status,
         message=message,
         caused_by=caused_by,
@@ -194,18 +194,26 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
         # Only the check that probes a system may call it down; to the others it is unmeasured. So
         # is a system that answered, was never asked, or is named in a way that cannot be used.
         is_down = check.probes == error.system and isinstance(error, Unreachable | TimedOut)
-        finding = _finding(check, Status.CRIT if is_down else Status.UNKNOWN, str(error))
+        finding = _finding(Status.CRIT if is_down else Status.UNKNOWN, str(error))
     else:
         message = f"The check itself failed: {type(error).__name__}: {error}"
-        finding = _finding(check, Status.UNKNOWN, message)
+        finding = _finding(Status.UNKNOWN, message)
     return finding.model_copy(update={"failure": type(error).__name__})
 
 
-def _unreachable(system: str, error: Unreachable) -> Finding:
+def _unreachable(target: Target, system: str, error: Unreachable) -> Finding:
     """Return the finding for a system that is down though no check of this run probes it."""
+    name = _WORDS.get(system, system)
+    remedy = Remedy(
+        runbook="incidents/service_down",
+        why=f"shows why {name} does not respond, and starts what is down",
+        target=target.name,
+        protected=target.protected,
+    )
     return Finding(
-        name=f"{system}.reachable",
-        title=f"{_WORDS.get(system, system)} answers",
+        name=f"{system}{REACHABLE}",
+        title=f"Connection to {name}",
         status=Status.CRIT,
         message=str(error),
+        remedies=[remedy],
     )

@@ -6,9 +6,10 @@ here changes what is stored. Fields may be added; they are never renamed.
 
 from __future__ import annotations
 
+import json
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from opsnb.commands import Named, run_on
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
+FINDINGS_MIME = "application/vnd.opsnb.findings+json"
+"""A list of findings that are shown together, such as the causes that are ruled out."""
 ACTION_MIME = "application/vnd.opsnb.action+json"
 TABLE_MIME = "application/vnd.opsnb.table+json"
 PROGRESS_MIME = "application/vnd.opsnb.progress+json"
@@ -60,6 +63,43 @@ def worst(statuses: Iterable[Status]) -> Status:
     """Return the worst of `statuses`; `unknown` when nothing was measured at all."""
     measured = [status for status in statuses if status is not Status.SKIPPED]
     return max(measured, key=lambda status: status.severity, default=Status.UNKNOWN)
+
+
+def status_of(findings: Sequence[Finding]) -> Status:
+    """Return the status of a run with these `findings`, those that were superseded left aside.
+
+    Where checks ran and none of them measured anything, no action makes the run ok.
+    """
+    counted = [finding for finding in findings if not finding.superseded]
+    checks = [finding for finding in counted if finding.action is None]
+    blind = bool(checks) and not any(finding.is_measured for finding in checks)
+    return worst([*(finding.status for finding in counted), *([Status.UNKNOWN] * blind)])
+
+
+def superseded(findings: Sequence[Finding], actions: Sequence[ActionRecord]) -> list[Finding]:
+    """Return `findings`, those marked that were measured again after one of `actions`.
+
+    A finding is superseded by a later one of the same key, when an action that changed something
+    ended between the two and the later one came to a verdict. Time decides, not the order in the
+    notebook: an early ok never hides a later crit.
+    """
+    ends = [end for each in actions if each.begun for end in (each.finished, each.measured) if end]
+    verdicts: dict[str, list[datetime]] = {}
+    for finding in findings:
+        if finding.is_measured:
+            verdicts.setdefault(finding.key, []).append(finding.started)
+
+    def is_measured_again(finding: Finding) -> bool:
+        return any(
+            finding.started < end <= later
+            for later in verdicts.get(finding.key, ())
+            for end in ends
+        )
+
+    return [
+        finding.model_copy(update={"superseded": is_measured_again(finding)})
+        for finding in findings
+    ]
 
 
 def now() -> datetime:
@@ -118,7 +158,7 @@ class Threshold:
 
 
 class Remedy(BaseModel):
-    """The runbook that mends what a finding tells, with its parameters filled in."""
+    """The runbook that treats what a finding reports, with its parameters filled in."""
 
     model_config = _LATE
 
@@ -126,7 +166,7 @@ class Remedy(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Besides the target."""
     apply: bool = False
-    """Whether its first run may act at once; else its plan is to be looked at first."""
+    """Whether its first run may act at once; else read its plan first."""
     why: str = ""
     """What it does about it, in a few words."""
     target: str = ""
@@ -173,7 +213,11 @@ class Finding(BaseModel):
     name: str = ""
     """`system.check`, filled in from the check's own name."""
     title: str = ""
-    """What is checked, in words."""
+    """What is checked, in words; of a cause, the fault itself: `Worker down`."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Which object and limits the check was given. With the name, they say what was measured."""
+    condition: str = ""
+    """What is measured, where checks of different names measure the same; else the name says it."""
     status: Status
     message: str
     """One sentence that a tired person understands."""
@@ -191,16 +235,44 @@ class Finding(BaseModel):
     """For `skipped`: the finding that reports the cause."""
     blames: list[str] = Field(default_factory=list, exclude=True)
     """The systems that are the reason; where they are reported as down, this is no alarm more."""
+    is_cause: bool = False
+    """Whether this is a possible cause of a symptom: `ok` then means that it is ruled out."""
+    cause_of: str | None = None
+    """For a cause: the finding that reports the symptom."""
+    explained_by: str | None = None
+    """For a symptom: the finding that reports its likeliest cause. Both are one alarm."""
     share: float | None = None
     """For a cause: how much of the symptom it explains, from 0 to 1; by it causes are ranked."""
     remedies: list[Remedy] = Field(default_factory=list)
-    """What mends it, the best first."""
+    """What treats it, the best first."""
+    untreated: str = ""
+    """Why no runbook treats it."""
+    action: str | None = None
+    """The id of the action whose plan or effect this reports; None for a check's own finding."""
+    superseded: bool = False
+    """Whether it was measured again after an action: then the later finding counts instead."""
     started: datetime = Field(default_factory=now)
     seconds: float = 0.0
     """Wall time of the check."""
 
     def _ipython_display_(self) -> None:
         """Say nothing as the last value of a cell: the session has shown it."""
+
+    @property
+    def key(self) -> str:
+        """What was measured, on which object: findings of one key replace one another."""
+        given = json.dumps(self.arguments, sort_keys=True) if self.arguments else ""
+        return f"{self.condition or self.name} {given}".rstrip()
+
+    @property
+    def is_ruled_out(self) -> bool:
+        """Whether this is a cause that a measurement rules out."""
+        return self.is_cause and self.status is Status.OK
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the check came to a verdict."""
+        return self.status in (Status.OK, Status.WARN, Status.CRIT)
 
     @classmethod
     def measured(
@@ -290,6 +362,8 @@ class ActionRecord(BaseModel):
     """Why it was refused, interrupted or failed, and how far it came."""
     started: datetime | None = None
     finished: datetime | None = None
+    measured: datetime | None = None
+    """When this run began to measure its effect."""
 
     @property
     def begun(self) -> bool:
@@ -350,6 +424,11 @@ class RunResult(BaseModel):
     def origin(self) -> str:
         """What began it, in words, and whether more may follow."""
         return f"{self.trigger}, still open" if self.open else self.trigger
+
+    @property
+    def counted(self) -> list[Finding]:
+        """The findings that count: without those that were measured again after an action."""
+        return [finding for finding in self.findings if not finding.superseded]
 
     @property
     def is_summary(self) -> bool:

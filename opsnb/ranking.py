@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from opsnb.measure import Findings
 from opsnb.model import Finding, Status, worst
+from opsnb.view import worst_first
 
 _EVEN = 0.5
-"""The share of a cause that does not tell one."""
+"""The share of a cause that reports none."""
+_SEE_CAUSES = "the causes name what treats it"
+_NO_CAUSE = "no cause was found; go on with 'If that did not help'"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A symptom, and what was found about its causes."""
+    """A symptom, and what was measured about its causes."""
 
     symptom: Finding
     causes: list[Finding]
@@ -30,16 +33,6 @@ class Diagnosis:
     def findings(self) -> Findings:
         """All of them: the symptom, then the causes in the order of their rank, then the rest."""
         return Findings([self.symptom, *self.causes, *self.unmeasured, *self.ruled_out])
-
-    @property
-    def groups(self) -> dict[str, list[Finding]]:
-        """What was found about the causes, under headings; no empty group."""
-        groups = {
-            "Found, the likeliest cause first": self.causes,
-            "Not measured": self.unmeasured,
-            "Ruled out": self.ruled_out,
-        }
-        return {heading: findings for heading, findings in groups.items() if findings}
 
     @property
     def status(self) -> Status:
@@ -54,25 +47,55 @@ class Diagnosis:
             more = f" ({len(others)} more below)" if others else ""
             return f"Most likely: {first.title}{more}."
         if self.unmeasured:
-            return f"No cause found, but {len(self.unmeasured)} could not be measured."
-        return f"No cause found: {len(self.ruled_out)} ruled out."
+            return f"No cause found; {len(self.unmeasured)} could not be measured."
+        return f"No cause found; {len(self.ruled_out)} ruled out."
 
 
-def ranked(symptom: str, found: Sequence[Finding]) -> Diagnosis:
-    """Return the diagnosis of the symptom of that name from all that was `found`."""
-    (told,) = (finding for finding in found if finding.name == symptom)
-    others = [finding for finding in found if finding is not told]
-    blockers = {finding.caused_by for finding in found if finding.caused_by}
+def with_causes(symptom: str, findings: Sequence[Finding]) -> Findings:
+    """Return `findings`, the worst first; the symptom of that name, if there, with its causes."""
+    ours = [each for each in findings if symptom in (each.name, each.cause_of)]
+    if not any(each.name == symptom for each in ours):
+        return Findings(worst_first(findings))
+    others = [each for each in findings if each not in ours]
+    return Findings([*ranked(symptom, ours).findings, *worst_first(others)])
+
+
+def ranked(symptom: str, findings: Sequence[Finding]) -> Diagnosis:
+    """Return the diagnosis of the symptom of that name from all `findings`.
+
+    The symptom names its likeliest cause, so that both are one alarm.
+    """
+    (reported,) = (finding for finding in findings if finding.name == symptom)
+    others = [
+        finding.model_copy(update={"is_cause": True, "cause_of": symptom})
+        for finding in findings
+        if finding is not reported
+    ]
+    blockers = {finding.caused_by for finding in findings if finding.caused_by}
 
     def likelihood(finding: Finding) -> tuple[bool, int, float]:
         share = _EVEN if finding.share is None else finding.share
         return finding.name in blockers, finding.status.severity, share
 
+    causes = sorted(_of(others, Status.WARN, Status.CRIT), key=likelihood, reverse=True)
     return Diagnosis(
-        told,
-        sorted(_of(others, Status.WARN, Status.CRIT), key=likelihood, reverse=True),
+        _explained(reported, causes),
+        causes,
         _of(others, Status.UNKNOWN, Status.SKIPPED),
         _of(others, Status.OK),
+    )
+
+
+def _explained(symptom: Finding, causes: Sequence[Finding]) -> Finding:
+    """Return the symptom with its likeliest cause; only a cause names what treats it."""
+    if symptom.status not in (Status.WARN, Status.CRIT):
+        return symptom
+    return symptom.model_copy(
+        update={
+            "explained_by": causes[0].name if causes else None,
+            "remedies": [],
+            "untreated": _SEE_CAUSES if causes else _NO_CAUSE,
+        }
     )
 
 

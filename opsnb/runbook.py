@@ -24,7 +24,7 @@ from opsnb.errors import (
 )
 from opsnb.guard import Action, Guard
 from opsnb.journal import Journal, continued
-from opsnb.measure import Findings, Measurement
+from opsnb.measure import REACHABLE, Findings, Measurement
 from opsnb.model import (
     ACTION_MIME,
     PROGRESS_MIME,
@@ -33,11 +33,12 @@ from opsnb.model import (
     ActionRecord,
     Finding,
     Row,
+    Status,
     Table,
     now,
     worst,
 )
-from opsnb.ranking import ranked
+from opsnb.ranking import ranked, with_causes
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
 from opsnb.terminal import visible
@@ -45,6 +46,7 @@ from opsnb.watching import Series, Watched
 
 P = ParamSpec("P")
 _MOST_NAMES = 12
+_LONG_GAP = 100  # characters of what could not be seen, which are not said twice
 
 
 class Runbook:
@@ -69,6 +71,11 @@ class Runbook:
         )
         self._told: set[str] = set()  # the actions whose journal stands in the notebook already
         self._measurement = Measurement(self.target)
+        self._acted = False
+        self._symptoms: dict[str, str] = {}  # by the name of the cause
+        self._latest: dict[str, tuple[Check[[]], Finding]] = {}  # by what was measured
+        self._down: list[Finding] = []  # systems that were found to be down without a probe
+        self._gaps: dict[str, str] = {}  # the finding that told first what could not be seen
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
         self._publish_text(f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.")
 
@@ -96,7 +103,7 @@ class Runbook:
 
     def check(self, check: Check[P], *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Run one check and show its finding."""
-        *causes, finding = self._measurement.run([check.given(*args, **kwargs)])
+        *causes, finding = self._measure([check.given(*args, **kwargs)])
         for shown in (*causes, finding):
             self._publish(shown)
         return finding
@@ -107,7 +114,7 @@ class Runbook:
         A check that takes arguments is given them by `check.given(...)`.
         """
         clock = time.perf_counter()
-        found = self._measurement.run(checks)
+        found = self._measure(checks)
         status = worst(finding.status for finding in found)
         words = f"{view.summary(found)} in {time.perf_counter() - clock:.1f} s"
         text = f"{self.target.name}: {status.upper()} ({words})"
@@ -126,21 +133,100 @@ class Runbook:
         """Measure a symptom and everything that may cause it at the same time, and rank the causes.
 
         Shown are the symptom, then the causes that were found, the likeliest first, each with its
-        evidence and the runbook that mends it; then what could not be measured, and what was ruled
+        evidence and the runbook that treats it; then what could not be measured, and what was ruled
         out. Causes that take arguments are given them by `check.given(...)`. Returns the findings
         in that order.
         """
         clock = time.perf_counter()
-        found = ranked(symptom.name, self._measurement.run([symptom, *causes]))
+        self._symptoms |= {cause.name: symptom.name for cause in causes}
+        found = ranked(symptom.name, self._measure([symptom, *causes]))
         words = f"{found.words} Measured in {time.perf_counter() - clock:.1f} s."
         text = f"{self.target.name}: {found.status.upper()} {words}"
         self._display({"text/html": view.headline_html(found.status, words), "text/plain": text})
         self._publish(found.symptom)
-        for heading, findings in found.groups.items():
+        if found.causes:
+            heading = "Found, the likeliest cause first"
             self._display({"text/html": view.heading_html(heading), "text/plain": heading})
-            for place, finding in enumerate(findings, 1):
-                self._publish(finding, place if findings is found.causes else None)
+        for place, finding in enumerate(found.causes, 1):
+            self._publish(finding, place)
+        for findings in filter(None, (found.unmeasured, found.ruled_out)):
+            self._display(view.set_aside_data(self._safe(findings)))
         return found.findings
+
+    def recheck(self) -> Findings:
+        """Measure again, after an action, what was not ok and has not been measured since.
+
+        What is measured again counts as it is then, in the status and the exit code of the run.
+        Before an action, and in a dry run, nothing is measured.
+        """
+        changed = evidence.last_change()
+        if changed is None or not self._acted:
+            return Findings()
+        stale = [
+            (check, finding)
+            for check, finding in self._latest.values()
+            if finding.status is not Status.OK and finding.started.timestamp() < changed
+        ]
+        down = [finding for finding in self._down if finding.started.timestamp() < changed]
+        checks = [check for check, _ in stale]
+        found = Findings(self._measure(checks)) if checks else Findings()
+        found += self._up_again(down, checks, found)
+        for symptom in dict.fromkeys(self._symptoms.values()):
+            found = with_causes(symptom, found)
+        if found:
+            heading = "Measured again after the action"
+            self._display({"text/html": view.heading_html(heading), "text/plain": heading})
+        for finding in found:
+            self._publish(finding)
+        return found
+
+    def _measure(self, checks: Sequence[Check[[]]]) -> Findings:
+        """Run `checks`, and remember what they found."""
+        found = Findings(map(self._related, self._measurement.run(checks)))
+        by_key = {(check.name, str(check.arguments)): check for check in checks}
+        for finding in found:
+            if check := by_key.get((finding.name, str(finding.arguments))):
+                self._latest[finding.key] = check, finding
+            else:
+                self._down.append(finding)
+        return found
+
+    def _related(self, finding: Finding) -> Finding:
+        """Return `finding` as it stands to those before: as a cause, without the same gaps."""
+        if finding.name in self._symptoms:
+            of = {"is_cause": True, "cause_of": self._symptoms[finding.name]}
+            finding = finding.model_copy(update=of)
+        return self._without_repeated_gaps(finding)
+
+    def _up_again(
+        self, down: Sequence[Finding], checks: Sequence[Check[[]]], found: Findings
+    ) -> list[Finding]:
+        """Return a finding for each system that was down and answered one of `checks` now."""
+        answered = {
+            system
+            for check, finding in zip(checks, (found[each.name] for each in checks), strict=True)
+            if finding.is_measured
+            for system in check.needs
+        }
+        return [
+            Finding(
+                name=finding.name, title=finding.title, status=Status.OK, message="Responds again."
+            )
+            for finding in down
+            if finding.name.removesuffix(REACHABLE) in answered
+        ]
+
+    def _without_repeated_gaps(self, finding: Finding) -> Finding:
+        """Return `finding`; what an earlier one says that it could not see is only referred to."""
+        gaps = [*finding.evidence.gaps, *finding.evidence.extras]
+        words = evidence.sentence([evidence.Gap(gap) for gap in gaps])
+        first = {self._gaps.setdefault(gap, finding.name) for gap in gaps}
+        is_new = finding.name in first or not finding.message.endswith(words)
+        if is_new or len(words) < _LONG_GAP:
+            return finding
+        rest = finding.message.removesuffix(words)
+        message = f"{rest}Not seen: as in {' and '.join(sorted(first))}."
+        return finding.model_copy(update={"message": message})
 
     def watch(self, *series: Series, every_s: float, for_s: float) -> Findings:
         """Look at the numbers of `series` again and again, and draw their course as it grows.
@@ -236,6 +322,9 @@ class Runbook:
         does not exist.
         """
         record, found = self._guard.act(action, *args, **kwargs)
+        if record.begun:
+            self._acted = True
+            self._measurement.forget()
         for finding in found:
             self._publish(finding)
         return record
@@ -245,9 +334,12 @@ class Runbook:
         self._display({"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)})
 
     def _publish(self, finding: Finding, rank: int | None = None) -> None:
-        # Redacted before it is drawn: in HTML the shapes of secrets are harder to see.
-        finding = self._redactor.result(finding)
-        self._display(view.finding_data(finding, rank))
+        (safe,) = self._safe([finding])
+        self._display(view.finding_data(safe, rank))
+
+    def _safe(self, findings: Sequence[Finding]) -> list[Finding]:
+        # Redacted before they are drawn: in HTML the shapes of secrets are harder to see.
+        return [self._redactor.result(finding) for finding in findings]
 
     def _show_action(self, record: ActionRecord) -> None:
         """Show the journal of an action, in place of what it said before."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from opsnb.model import (
     FINDING_MIME,
+    FINDINGS_MIME,
     ActionRecord,
     ActionState,
     Finding,
@@ -44,6 +45,8 @@ TERMINAL_STYLES = {
 MOST_ROWS = 20
 STANDS_FOR = "stands for"
 """The label of the handbook's own command for an action."""
+_NAMES = frozenset({"Redis", "Valkey", "Node", "Docker"})
+"""Words that keep their capital letter inside a sentence."""
 _SINGULAR = {"indexes": "index", "processes": "process", "queries": "query"}
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
 _LINE = "rgba(128,128,128,.35)"
@@ -116,10 +119,13 @@ def scale(value: float, threshold: Threshold) -> str:
 
 
 def finding_html(finding: Finding, rank: int | None = None) -> str:
-    """Return one row: status, name, value on its scale, sentence, what mends it, the evidence.
+    """Return one row: status, name, value on its scale, sentence, what treats it, the evidence.
 
-    `rank` is its place among the causes that were found.
+    `rank` is its place among the causes that were found. A cause that is ruled out or not known
+    has no status beside its name, which would read as its contrary.
     """
+    if is_set_aside(finding):
+        return set_aside_html([finding])
     place = f"{rank}. " if rank else ""
     measure = ""
     if finding.value is not None:
@@ -135,29 +141,107 @@ def finding_html(finding: Finding, rank: int | None = None) -> str:
         f'<div style="font-size:12px;opacity:.75">{escape(finding.name)}</div></div>'
         f'<div style="flex:0 0 204px">{measure}</div>'
         f'<div style="flex:3 1 260px;min-width:0;overflow-wrap:anywhere">{escape(finding.message)}'
-        f"{''.join(map(_remedy, finding.remedies))}</div>{_evidence(finding)}</div>"
+        f"{_share_html(finding)}{''.join(map(_remedy, finding.remedies))}{_none_html(finding)}"
+        f"</div>{_evidence(finding)}</div>"
     )
 
 
 def finding_text(finding: Finding) -> str:
     """Return one aligned line, with the evidence below it when the status is not ok."""
+    if is_set_aside(finding):
+        return set_aside_text([finding])
     value = "" if finding.value is None else number(finding.value, finding.unit)
-    lines = [f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {finding.message}"]
-    lines += [
-        f"{'':<8}-> {remedy.why or remedy.runbook}: {remedy.command}" for remedy in finding.remedies
-    ]
+    name = f"{finding.title}: " if finding.is_cause else ""
+    lines = [f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {name}{finding.message}"]
+    lines += [f"{'':<8}{words}" for words in (share(finding), no_next(finding)) if words]
+    for remedy in finding.remedies:
+        lines += [f"{'':<8}Next: {remedy.command}"]
+        lines += [f"{'':<14}({remedy.why})"] * bool(remedy.why)
     if finding.rows and finding.status not in (Status.OK, Status.SKIPPED):
         lines.append(textwrap.indent(rows_text(finding.rows), " " * 8))
     return "\n".join(lines)
 
 
 def finding_data(finding: Finding, rank: int | None = None) -> dict[str, Any]:
-    """Return `finding` as a notebook's output tells it: to programs, in HTML and as plain text."""
+    """Return `finding` as a notebook's output holds it: for programs, in HTML and as plain text."""
     return {
         FINDING_MIME: finding.model_dump(mode="json"),
         "text/html": finding_html(finding, rank),
         "text/plain": (f"{rank}. " if rank else "") + finding_text(finding),
     }
+
+
+def set_aside_data(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return causes that are ruled out or not known as one output of a notebook."""
+    return {
+        FINDINGS_MIME: [finding.model_dump(mode="json") for finding in findings],
+        "text/html": set_aside_html(findings),
+        "text/plain": set_aside_text(findings),
+    }
+
+
+def is_set_aside(finding: Finding) -> bool:
+    """Whether this is a cause that was not found: ruled out, or not known."""
+    return finding.is_cause and finding.status not in (Status.WARN, Status.CRIT)
+
+
+def set_aside(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
+    """Yield what is said of causes that were not found: `Not known` and `Ruled out`, and which.
+
+    Each stands with the reason: `worker down (3 workers connected)`.
+    """
+    for heading, are_ruled_out in (("Not known", False), ("Ruled out", True)):
+        causes = [
+            f"{_inside_sentence(finding.title)} ({finding.message.rstrip('.')})"
+            for finding in findings
+            if is_set_aside(finding) and finding.is_ruled_out is are_ruled_out
+        ]
+        if causes:
+            yield heading, "; ".join(causes) + "."
+
+
+def set_aside_text(findings: Sequence[Finding]) -> str:
+    """Return the causes that were not found as plain sentences."""
+    return "\n".join(f"{heading}: {causes}" for heading, causes in set_aside(findings))
+
+
+def set_aside_html(findings: Sequence[Finding]) -> str:
+    """Return the causes that were not found as a block of sentences."""
+    return "".join(
+        f'<div class="opsnb-set-aside" style="{_FONT};margin-top:8px;padding-top:4px;'
+        f'border-top:1px solid {_LINE};overflow-wrap:anywhere"><b>{heading}:</b> '
+        f"{escape(causes)}</div>"
+        for heading, causes in set_aside(findings)
+    )
+
+
+def _inside_sentence(title: str) -> str:
+    """Return a title as it stands inside a sentence: `worker down`, but `Redis down`."""
+    first = title.partition(" ")[0]
+    is_name = first in _NAMES or any(letter.isupper() or letter.isdigit() for letter in first[1:])
+    return title if is_name else title[:1].lower() + title[1:]
+
+
+def share(finding: Finding) -> str:
+    """Return how much of the symptom a cause explains, in words; empty where none is known."""
+    if not finding.is_cause or finding.share is None:
+        return ""
+    return f"Likely share of the symptom: {100 * finding.share:.0f} %."
+
+
+def no_next(finding: Finding) -> str:
+    """Return why nothing treats a finding, in words; empty where a runbook does."""
+    return f"Next: none, {finding.untreated}." if finding.untreated else ""
+
+
+def _share_html(finding: Finding) -> str:
+    words = share(finding)
+    return f'<div style="font-size:12px;opacity:.75">{words}</div>' if words else ""
+
+
+def _none_html(finding: Finding) -> str:
+    words = no_next(finding)
+    return f'<div style="margin-top:4px">{escape(words)}</div>' if words else ""
 
 
 def heading_html(words: str) -> str:
@@ -166,10 +250,10 @@ def heading_html(words: str) -> str:
 
 
 def _remedy(remedy: Remedy) -> str:
-    """Return what mends it: a link that opens the runbook, and the line that runs it."""
+    """Return what treats it: a link that opens the runbook, and the line that runs it."""
     # From where every notebook stands: two folders deep.
     return (
-        f'<div style="margin-top:4px">→ <a href="../{escape(remedy.runbook)}.ipynb">'
+        f'<div style="margin-top:4px"><b>Next:</b> <a href="../{escape(remedy.runbook)}.ipynb">'
         f"{escape(remedy.runbook)}</a> {escape(remedy.why)}"
         f'<br><code style="user-select:all">{escape(remedy.command)}</code></div>'
     )

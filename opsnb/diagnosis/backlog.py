@@ -32,7 +32,7 @@ _LOAD_SHARE = 0.3  # a queue that has too much to do may have another, truer cau
 
 @check(needs=_SYSTEMS)
 def length(target: Target, queue: str) -> Finding:
-    """Length of the queue"""
+    """Queue length"""
     row = queues.counts_of(target, queue)
     message = (
         f"{queue}: {row['waiting']} jobs wait, {row['active']} are active, {row['delayed']} "
@@ -45,9 +45,9 @@ def _overdue(row: Row) -> str:
     return f", {row['overdue']} of them overdue" if row["overdue"] else ""
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def paused(target: Target, queue: str) -> Finding:
-    """The queue is paused"""
+    """Queue paused"""
     row, pause = queues.state_of(target, queue, with_workers=False)
     if not pause["paused"]:
         return Finding(status=Status.OK, message=f"{queue} is not paused.")
@@ -59,9 +59,9 @@ def paused(target: Target, queue: str) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def no_worker(target: Target, queue: str) -> Finding:
-    """No worker takes jobs"""
+    """Worker down"""
     row = queues.counts_of(target, queue)
     if row["workers"] is None:
         held = queues.locked(target, queue)
@@ -84,9 +84,9 @@ def no_worker(target: Target, queue: str) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
-    """Jobs are stuck that nobody works on"""
+    """Stuck jobs, held by no worker"""
     active = queues.active_jobs(target, queue)
     found = [job for job in active if job.is_stuck(longer_than_min)]
     if not found:
@@ -109,9 +109,9 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def hung(target: Target, queue: str, longer_than_min: float = 30, process: str = "") -> Finding:
-    """Jobs hang and hold the workers
+    """Hung jobs that hold the workers
 
     A worker is at work on them, yet they run far longer than any other job did; `process` is what
     the workers' manager calls them.
@@ -150,9 +150,9 @@ def _hangs(job: Active, found: Durations, longer_than_min: float) -> bool:
     return job.age_s > max(_LEAST_HANGS_S, _HANGS * usual_s)
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def held_back(target: Target, queue: str) -> Finding:
-    """A limit holds the queue back"""
+    """Concurrency or rate limit reached"""
     found = queues.brakes(target, queue)
     row = queues.counts_of(target, queue, with_workers=False)
     words = []
@@ -186,9 +186,9 @@ def held_back(target: Target, queue: str) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def slow_jobs(target: Target, queue: str) -> Finding:
-    """Jobs take longer than usual"""
+    """Slow jobs"""
     found = queues.durations(target, queue)
     running_s = _running_s(found)
     if found.recent_s is None and running_s is None:
@@ -248,9 +248,9 @@ def _before(found: Durations) -> str:
     return f"{_short(found.usual_s)} is usual"
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
-    """There is more to do than the workers do at once"""
+    """More jobs than the workers can process"""
     seen = queues.flow(target, queue, seconds)
     rates = (
         f"{seen.arriving:.2g} jobs a second arrive and {seen.leaving:.2g} leave "
@@ -296,9 +296,9 @@ def _restart(process: str, and_then: str = "") -> Remedy:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def standstill(target: Target, queue: str, seconds: float = 3, process: str = "") -> Finding:
-    """The workers stand still
+    """Workers connected, but idle
 
     They are connected, jobs wait, nothing holds them back, and none is taken or none ends.
     """

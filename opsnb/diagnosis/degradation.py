@@ -27,7 +27,7 @@ _WATCHED_S = 2.0
 Remedies = Callable[[Target, Finding], list[Remedy]]
 
 
-@check(needs=(host.SYSTEM,))
+@check(needs=(host.SYSTEM,), is_cause=True)
 def load(target: Target) -> Finding:
     """Machine busy
 
@@ -46,7 +46,7 @@ def load(target: Target) -> Finding:
     return Finding(status=status, message=message, value=round(each, 2), rows=[row])
 
 
-@check(needs=(api.SYSTEM, cache.SYSTEM, database.SYSTEM), limit_s=30.0)
+@check(needs=(api.SYSTEM, cache.SYSTEM, database.SYSTEM), limit_s=30.0, is_cause=True)
 def api_itself(target: Target) -> Finding:
     """API itself slow"""
     found = api.latency(target)

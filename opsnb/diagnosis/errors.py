@@ -70,7 +70,7 @@ def rate(target: Target, window: Window) -> Finding:
     return found.model_copy(update={"status": Status.OK}) if seen.ended is not None else found
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def deployed(target: Target, window: Window) -> Finding:
     """Recent deployment"""
     seen = window.of(target)
@@ -103,7 +103,7 @@ def deployed(target: Target, window: Window) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def started(target: Target, window: Window) -> Finding:
     """Recent restart"""
     seen = window.of(target)
@@ -139,13 +139,13 @@ def started(target: Target, window: Window) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def redis(target: Target, window: Window) -> Finding:
     """Redis down or lost"""
     return _dependency(target, window, "redis")
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def postgres(target: Target, window: Window) -> Finding:
     """PostgreSQL down or lost"""
     return _dependency(target, window, "postgres")
@@ -204,7 +204,7 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def upstream(target: Target, window: Window) -> Finding:
     """Failing upstream service"""
     return _worded(
@@ -216,13 +216,13 @@ def upstream(target: Target, window: Window) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def code(target: Target, window: Window) -> Finding:
     """Defect in the service"""
     return _worded(target, window, "speak of nothing but the service itself", _OWN)
 
 
-@check()
+@check(is_cause=True)
 def failing_jobs(target: Target) -> Finding:
     """Failing jobs"""
     try:
@@ -256,7 +256,7 @@ def failing_jobs(target: Target) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
 def failed_requests(target: Target, window: Window) -> Finding:
     """Failing requests"""
     try:

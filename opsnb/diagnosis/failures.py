@@ -64,34 +64,34 @@ def patterns(target: Target, jobs: Failed) -> list[Row]:
     return [_group_row(target, group, found) for group in found.groups[:_MOST_ROWS]]
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def dependency(target: Target, jobs: Failed) -> Finding:
-    """Redis or a database fails the jobs"""
+    """Redis or database failures"""
     remedy = Remedy(
         runbook="incidents/service_down", why="tells which one is down, and starts what is not up"
     )
     return _judge(target, jobs, "dependency", "speak of {}", remedy)
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def worker_died(target: Target, jobs: Failed) -> Finding:
-    """Workers die over their jobs"""
+    """Workers that die over their jobs"""
     remedy = Remedy(runbook="troubleshooting/memory", why="tells whether they ran out of memory")
     return _judge(target, jobs, "worker", "were lost by a worker that died or hung", remedy)
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def upstream(target: Target, jobs: Failed) -> Finding:
-    """An upstream is slow or refuses"""
+    """Slow or failing upstream service"""
     remedy = Remedy(
         runbook="queues/pause", parameters={"queue": jobs.queue}, why="spares it until it is well"
     )
     return _judge(target, jobs, "upstream", "timed out or were refused by an upstream", remedy)
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True)
 def defect(target: Target, jobs: Failed) -> Finding:
-    """The jobs' own code or data fails"""
+    """Defect in the jobs' code or data"""
     return _judge(target, jobs, "defect", "failed in the code or over what they were given")
 
 

@@ -102,7 +102,7 @@ def course(target: Target, watched: Reading[Seen]) -> Finding:
     return Finding(status=Status.OK, message=f"{sizes}.", unit="MiB", rows=rows)
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def leaking(target: Target, watched: Reading[Seen]) -> Finding:
     """Memory leak"""
     seen = watched.of(target)
@@ -128,7 +128,7 @@ def leaking(target: Target, watched: Reading[Seen]) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=30.0)
+@check(needs=_SYSTEMS, limit_s=30.0, is_cause=True)
 def creeping(target: Target) -> Finding:
     """Slow memory leak"""
     at = time.time()
@@ -165,7 +165,7 @@ def creeping(target: Target) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     """V8 heap full"""
     rows, full = [], []
@@ -203,7 +203,7 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
     """Service uses much memory, without a leak"""
     seen = watched.of(target)
@@ -215,7 +215,7 @@ def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCEN
     return _of_all(seen, used, percent, message, advice).model_copy(update={"rows": rows})
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
     """Another program using the memory"""
     seen, found = watched.of(target), processes.largest(target)
@@ -228,7 +228,7 @@ def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCE
     return judged.model_copy(update={"rows": found.rows})
 
 
-@check(needs=(*_SYSTEMS, database.SYSTEM), limit_s=_WATCHING_LIMIT_S)
+@check(needs=(*_SYSTEMS, database.SYSTEM), limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
     """Memory used by PostgreSQL's sessions"""
     use = database.memory_use(target)
@@ -244,7 +244,7 @@ def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PER
     return judged.model_copy(update={"remedies": [remedy]})
 
 
-@check(needs=(*_SYSTEMS, cache.SYSTEM))
+@check(needs=(*_SYSTEMS, cache.SYSTEM), is_cause=True, condition="cache.memory")
 def redis(target: Target) -> Finding:
     """Memory used by Redis"""
     found = cache.memory(target)

@@ -16,9 +16,9 @@ _WATCHING_LIMIT_S = 75.0
 _NOTEWORTHY = 0.3  # of the misses
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def expiring(target: Target, seconds: float = 2) -> Finding:
-    """Keys expire before they are read again"""
+    """Keys that expire before they are read again"""
     seen = cache.losses(target, seconds)
     return _judge(
         target,
@@ -31,9 +31,9 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def evicted(target: Target, seconds: float = 2) -> Finding:
-    """Keys are thrown away as memory is full
+    """Evicted keys, memory full
 
     While it is full, what nothing else explains was thrown away before it was watched, or has not
     found room since; a cache that is warmed up anew would lose it again.
@@ -49,9 +49,9 @@ def evicted(target: Target, seconds: float = 2) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def cold(target: Target, seconds: float = 2) -> Finding:
-    """The cache is cold"""
+    """Cold cache"""
     seen, keys = cache.losses(target, seconds), cache.count(target)
     sparse = keys < seen.misses / seen.seconds
     return _judge(
@@ -64,9 +64,9 @@ def cold(target: Target, seconds: float = 2) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def never_there(target: Target, seconds: float = 2) -> Finding:
-    """What is asked for is never cached"""
+    """Keys that are never cached"""
     seen, keys = cache.losses(target, seconds), cache.count(target)
     sparse = keys < seen.misses / seen.seconds
     return _judge(

@@ -35,7 +35,7 @@ _LONGEST_S = 7 * 24 * 3600.0
 _DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
 
 
-@check(limit_s=120.0)
+@check(limit_s=120.0, condition="api.health")
 def service(target: Target, wait_s: float = 0) -> Finding:
     """The service answers.
 
@@ -58,13 +58,13 @@ def _answer(target: Target) -> Finding:
     return Finding(status=found.status, message=found.message, rows=found.rows)
 
 
-@check(limit_s=20.0)
+@check(limit_s=20.0, is_cause=True)
 def redis(target: Target) -> Finding:
     """Redis down"""
     return _dependency(target, "redis")
 
 
-@check(limit_s=20.0)
+@check(limit_s=20.0, is_cause=True)
 def postgres(target: Target) -> Finding:
     """PostgreSQL down"""
     return _dependency(target, "postgres")
@@ -90,7 +90,7 @@ def _dependency(target: Target, name: Name) -> Finding:
     return Finding(status=Status.CRIT, message=message, share=_STORE, remedies=remedies)
 
 
-@check(needs=(host.SYSTEM,), limit_s=20.0)
+@check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True, condition="processes.up")
 def not_up(target: Target) -> Finding:
     """Processes down"""
     found = processes.up(target)
@@ -112,7 +112,7 @@ def not_up(target: Target) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=20.0)
+@check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True)
 def silent(target: Target) -> Finding:
     """API not responding, its process up"""
     try:
@@ -145,7 +145,7 @@ def silent(target: Target) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,))
+@check(needs=(host.SYSTEM,), is_cause=True)
 def disk_full(target: Target) -> Finding:
     """Disk full"""
     found = host.disk(target)

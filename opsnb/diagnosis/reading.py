@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from opsnb import evidence
 from opsnb.errors import ServiceError
@@ -16,11 +16,14 @@ T = TypeVar("T")
 class Reading(Generic[T]):
     """Read by the check that asks first; those that run beside it wait for the same.
 
-    A later look at the system needs a reading of its own.
+    After an action it is read again. `arguments` say what it reads, for the findings that rest
+    on it.
     """
 
-    def __init__(self, read: Callable[[Target], T]) -> None:
+    def __init__(self, read: Callable[[Target], T], **arguments: Any) -> None:
+        self.arguments = arguments
         self._read = read
+        self._change: float | None = None
         self._lock = threading.Lock()
         self._seen: list[T | ServiceError] = []
         self._gaps: list[evidence.Gap] = []
@@ -28,7 +31,10 @@ class Reading(Generic[T]):
     def of(self, target: Target) -> T:
         """Return what was read. Raises ServiceError, to each who asks, when it could not be."""
         with self._lock:
+            if self._change != evidence.last_change():
+                self._seen.clear()
             if not self._seen:
+                self._change = evidence.last_change()
                 with evidence.collected() as self._gaps:
                     try:
                         self._seen.append(self._read(target))

@@ -26,7 +26,7 @@ _MOST_ROWS = 10
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def pace(target: Target, seconds: float = 3) -> Finding:
-    """Time of statements now"""
+    """Statement time now"""
     found = database.busiest(target, seconds)
     slowest = max(_repeated(found), key=lambda each: each.mean_ms, default=None)
     calls = sum(each.calls for each in found)
@@ -42,9 +42,9 @@ def pace(target: Target, seconds: float = 3) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def missing_index(target: Target, seconds: float = 3) -> Finding:
-    """An index is missing"""
+    """Missing index"""
     found = database.busiest(target, seconds)
     limit = target.threshold("database_statement_ms")
     slow = [each for each in _repeated(found) if limit.judge(each.mean_ms) is not Status.OK]
@@ -69,9 +69,9 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def blocked(target: Target, seconds: float = 3) -> Finding:
-    """A session blocks others
+    """Blocking session
 
     Who waits may give up soon and come again, so it looks again until somebody is seen to wait.
     """
@@ -97,9 +97,9 @@ def blocked(target: Target, seconds: float = 3) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True, condition="database.connections")
 def flooded(target: Target) -> Finding:
-    """Connections run out"""
+    """Connections exhausted"""
     found = database.connections(target)
     if found.status in (Status.OK, Status.UNKNOWN):
         return found
@@ -124,9 +124,9 @@ def flooded(target: Target) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True, condition="database.long_queries")
 def running_long(target: Target) -> Finding:
-    """Queries run for minutes"""
+    """Long-running queries"""
     found = database.long_queries(target)
     if found.status in (Status.OK, Status.UNKNOWN):
         return found
@@ -134,9 +134,9 @@ def running_long(target: Target) -> Finding:
     return found.model_copy(update={"share": 0.7, "remedies": [remedy]})
 
 
-@check(needs=_SYSTEMS)
+@check(needs=_SYSTEMS, is_cause=True, condition="database.vacuum_state")
 def unvacuumed(target: Target) -> Finding:
-    """Tables were not vacuumed"""
+    """Tables in need of VACUUM"""
     found = database.vacuum_state(target)
     if found.status in (Status.OK, Status.UNKNOWN):
         return found

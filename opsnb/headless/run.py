@@ -25,7 +25,7 @@ from opsnb.headless.locks import Lock, held
 from opsnb.headless.progress import Progress, Spectator
 from opsnb.holder import operator
 from opsnb.journal import JOURNAL, RESUME
-from opsnb.model import RunResult, Status, now, worst
+from opsnb.model import RunResult, Status, now, status_of, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
 from opsnb.records.spool import keep
 from opsnb.redaction import Redactor, environment_secrets
@@ -230,7 +230,7 @@ def begin(order: Order, source: bytes) -> RunResult:
 def end(opening: RunResult, execution: Execution) -> RunResult:
     """Return what is known as the run ends, from what was known as it began and its notebook."""
     found = findings(execution.notebook)
-    status = worst(finding.status for finding in found)
+    status = status_of(found)
     if execution.exit_code:  # what did not run to its end may have missed the worst
         status = worst([status, Status.UNKNOWN])
     # A clock that is set back while the run goes on must not make it end before it began.

@@ -8,7 +8,6 @@ commit, how it ended) stands in its metadata, under `opsnb`: the fields of `RunR
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,12 +17,14 @@ from opsnb.errors import UsageError
 from opsnb.model import (
     ACTION_MIME,
     FINDING_MIME,
+    FINDINGS_MIME,
     TABLE_MIME,
     ActionRecord,
     ActionState,
     Finding,
     RunResult,
     Table,
+    superseded,
 )
 
 METADATA_KEY = "opsnb"
@@ -34,11 +35,24 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def findings(notebook: dict[str, Any]) -> list[Finding]:
     """Return the findings in the outputs of `notebook`, in the order of its cells.
 
-    All of them count: a cell that is run again replaces its outputs, so a check that stands twice
-    was made twice, e.g. before and after an action. A finding that is malformed (cut off,
-    written by hand) is left out.
+    All of them are returned: a cell that is run again replaces its outputs, so a check that stands
+    twice was made twice, e.g. before and after an action; what was measured again after an action
+    is marked as superseded. A malformed finding (truncated, written by hand) is left out.
     """
-    return list(_emitted(notebook, FINDING_MIME, Finding))
+    found = [
+        finding
+        for data in _outputs(notebook)
+        for each in (
+            *([data[FINDING_MIME]] if FINDING_MIME in data else ()),
+            *_listed(data.get(FINDINGS_MIME)),
+        )
+        if (finding := _valid(each, Finding))
+    ]
+    return superseded(found, actions(notebook))
+
+
+def _listed(data: object) -> list[Any]:
+    return data if isinstance(data, list) else []
 
 
 def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
@@ -156,10 +170,20 @@ def rebuild(notebook: dict[str, Any]) -> RunResult:
 
 
 def _emitted(notebook: dict[str, Any], mime: str, model: type[_Model]) -> Iterator[_Model]:
-    """Yield what the outputs tell under `mime`, cell by cell; what is malformed is left out."""
+    """Yield what the outputs hold under `mime`, cell by cell; what is malformed is left out."""
+    for data in _outputs(notebook):
+        if mime in data and (valid := _valid(data[mime], model)):
+            yield valid
+
+
+def _outputs(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for cell in notebook.get("cells", []):
         for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if mime in data:
-                with suppress(ValidationError):
-                    yield model.model_validate(data[mime])
+            yield output.get("data", {})
+
+
+def _valid(data: object, model: type[_Model]) -> _Model | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
