@@ -26,6 +26,7 @@ P = ParamSpec("P")
 Treats = Callable[[Target, Finding], list[Remedy]]
 """Returns the runbooks that treat what a finding reports, with their parameters filled in."""
 
+_MOST_NEXT = 3
 _HOW = frozenset({"process", "samples", "seconds", "wait_s"})
 """Parameters of checks that say how something is measured, not what."""
 
@@ -145,6 +146,38 @@ def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any
             for name, value in parameters.items()
         }
         return [Remedy(runbook=runbook, why=why, apply=apply, parameters=given)]
+
+    return remedies
+
+
+def treated_rows(
+    runbook: str,
+    why: str,
+    *,
+    metric: str = "",
+    column: str = "",
+    **parameters: str,
+) -> Treats:
+    """Return what leads to a runbook for each of a finding's rows, the first few.
+
+    With `metric`, only for rows whose `column` is past its limit. `parameters` name the columns
+    that fill them in.
+    """
+
+    def remedies(target: Target, finding: Finding) -> list[Remedy]:
+        rows = finding.rows
+        if metric:
+            limit = target.threshold(metric)
+            rows = [row for row in rows if limit.judge(row[column] or 0) is not Status.OK]
+            rows = sorted(rows, key=lambda row: -float(row[column])) or finding.rows[:1]
+        return [
+            Remedy(
+                runbook=runbook,
+                why=why,
+                parameters={name: row[of] for name, of in parameters.items()},
+            )
+            for row in rows[:_MOST_NEXT]
+        ]
 
     return remedies
 

@@ -151,8 +151,7 @@ def finding_text(finding: Finding) -> str:
     if is_set_aside(finding):
         return set_aside_text([finding])
     value = "" if finding.value is None else number(finding.value, finding.unit)
-    name = f"{finding.title}: " if finding.is_cause else ""
-    lines = [f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {name}{finding.message}"]
+    lines = [f"{finding.status.upper():<8}{finding.name:<22}{value:>14}  {named(finding)}"]
     lines += [f"{'':<8}{words}" for words in (share(finding), no_next(finding)) if words]
     for remedy in finding.remedies:
         lines += [f"{'':<8}Next: {remedy.command}"]
@@ -213,6 +212,26 @@ def set_aside_html(findings: Sequence[Finding]) -> str:
         f"{escape(causes)}</div>"
         for heading, causes in set_aside(findings)
     )
+
+
+def worst_sentence(findings: Sequence[Finding]) -> str:
+    """Return what the worst of `findings` says; of a symptom, its likeliest cause as well."""
+    finding = next(iter(worst_first(findings)), None)
+    if finding is None:
+        return "No check ran."
+    cause = next((each for each in findings if each.name == finding.explained_by), None)
+    if cause is not None:
+        return f"{finding.message} Most likely: {named(cause)}"
+    return named(finding)
+
+
+def named(finding: Finding) -> str:
+    """Return what a finding says; a cause says which it is."""
+    if not finding.is_cause:
+        return finding.message
+    if is_set_aside(finding):
+        return set_aside_text([finding])
+    return f"{finding.title}: {finding.message}"
 
 
 def _inside_sentence(title: str) -> str:
@@ -447,6 +466,7 @@ def _table_rows(findings: Sequence[Finding]) -> list[Row]:
             "took": f"{finding.seconds * 1000:.0f} ms",
         }
         for finding in worst_first(findings)
+        if not is_set_aside(finding)
     ]
 
 

@@ -86,7 +86,7 @@ def no_worker(target: Target, queue: str) -> Finding:
 
 @check(needs=_SYSTEMS, is_cause=True)
 def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
-    """Stuck jobs, held by no worker"""
+    """Stuck jobs"""
     active = queues.active_jobs(target, queue)
     found = [job for job in active if job.is_stuck(longer_than_min)]
     if not found:
@@ -111,7 +111,7 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
 
 @check(needs=_SYSTEMS, is_cause=True)
 def hung(target: Target, queue: str, longer_than_min: float = 30, process: str = "") -> Finding:
-    """Hung jobs that hold the workers
+    """Hung jobs
 
     A worker is at work on them, yet they run far longer than any other job did; `process` is what
     the workers' manager calls them.
@@ -150,7 +150,7 @@ def _hangs(job: Active, found: Durations, longer_than_min: float) -> bool:
     return job.age_s > max(_LEAST_HANGS_S, _HANGS * usual_s)
 
 
-@check(needs=_SYSTEMS, is_cause=True)
+@check(needs=_SYSTEMS, is_cause=True, treated_by="the limit is an option of the workers")
 def held_back(target: Target, queue: str) -> Finding:
     """Concurrency or rate limit reached"""
     found = queues.brakes(target, queue)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from opsnb import charts
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.diagnosis.past import MEND, Past, findings
 from opsnb.diagnosis.reading import Reading
 from opsnb.errors import BadAnswer
@@ -185,7 +185,12 @@ def since_drop(points: Sequence[Point]) -> list[Point]:
     return list(points)
 
 
-@check(limit_s=_LIMIT_S)
+@check(
+    limit_s=_LIMIT_S,
+    treated_by=treated_by(
+        "maintenance/weekly", "shows what can be removed; with --apply removes it", packages=False
+    ),
+)
 def forecast(target: Target, read: Reading[Past]) -> Finding:
     """Days until a limit is reached
 

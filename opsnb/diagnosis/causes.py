@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from opsnb.target import Target
 
-Cause = Literal["worker", "redis", "database", "upstream", "connection", "code"]
-"""`connection` is one that was lost or refused, nothing tells to what; `code` is all else."""
+Cause = Literal["worker", "redis", "database", "upstream", "connection", "child", "code"]
+"""`connection` is one that was lost or refused, to what is not known; `child` a job of a flow whose
+child failed; `code` all else."""
 
 _MOST = 2000  # characters of an error that are read: a page of HTML has every word
 _PAGE = re.compile(r"<(?:!doctype|html|\?xml)\b", re.IGNORECASE)
@@ -60,6 +61,8 @@ _WORKER = re.compile(
     r"|unexpected exit code|heap out of memory|err_worker_out_of_memory"
     r"|worker terminated due to reaching memory limit|\bsigkill\b|child process exited",
 )
+FAILED_CHILD = re.compile(r"^(?:Error: )?child (?P<key>\S+) failed\b")
+"""What BullMQ says of a job that fails because a child job of its flow failed."""
 _REDIS_SAYS = re.compile(
     rf"""
     {REDIS_IS_FULL.pattern.replace(" ", "[ ]")} | \bMISCONF\b | \bREADONLY\b | \bLOADING[ ]Redis
@@ -177,6 +180,8 @@ def cause_of(text: str, stack: str = "", places: Places = _NOWHERE) -> Cause:
     page = _PAGE.search(text)
     end = min(page.start() if page else _MOST, _MOST)
     text = text[:end]  # type: ignore[cut]  # judged, never shown
+    if FAILED_CHILD.search(text):
+        return "child"
     if _REDIS_SAYS.search(text):
         return "redis"
     library, text = _library(stack), text.lower()

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
 from dataclasses import replace
 
-from opsnb.check import Check, check
+from opsnb.check import Check, Treats, check, treated_by
 from opsnb.diagnosis import slowness
-from opsnb.diagnosis.outage import CLEAR
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
@@ -23,8 +21,6 @@ _BUSY = 3.0  # processes that want to run, for each core
 _QUICK_MS = 50.0
 _PINGS = 5
 _WATCHED_S = 2.0
-
-Remedies = Callable[[Target, Finding], list[Remedy]]
 
 
 @check(needs=(host.SYSTEM,), is_cause=True)
@@ -78,7 +74,7 @@ def api_itself(target: Target) -> Finding:
             ),
             Remedy(
                 runbook="incidents/high_error_rate",
-                why="tells whether a deployment or a restart preceded it",
+                why="shows whether a deployment or a restart preceded it",
             ),
         ],
     )
@@ -101,73 +97,57 @@ def _process_names(target: Target) -> list[str]:
         return []
 
 
-def _cause(found: Check[[]], share: float, remedies: Remedies) -> Check[[]]:
-    """Return a check as a cause: what it explains, and where to go on, when it is not ok."""
+def _cause(title: str, found: Check[[]], share: float, remedies: Treats | None = None) -> Check[[]]:
+    """Return a check as a cause of that title: how much it explains, and what treats it."""
 
     def measure(target: Target) -> Finding:
         finding = found.function(target)
         if finding.status not in (Status.WARN, Status.CRIT):
             return finding
-        return finding.model_copy(
-            update={"share": share, "remedies": finding.remedies or remedies(target, finding)}
-        )
+        return finding.model_copy(update={"share": share})
 
-    return replace(found, function=measure)
-
-
-def _leads_to(runbook: str, why: str = "", *, apply: bool = False) -> Remedies:
-    def remedies(_: Target, __: Finding) -> list[Remedy]:
-        return [Remedy(runbook=runbook, why=why, apply=apply)]
-
-    return remedies
-
-
-def _each_queue(runbook: str, metric: str, column: str, why: str) -> Remedies:
-    """Lead to `runbook` with each queue whose `column` is past the limit of `metric`."""
-
-    def remedies(target: Target, finding: Finding) -> list[Remedy]:
-        limit = target.threshold(metric)
-        rows = sorted(finding.rows, key=lambda row: -float(row[column] or 0))
-        return [
-            Remedy(runbook=runbook, parameters={"queue": row["queue"]}, why=why)
-            for row in rows
-            if row[column] is not None and limit.judge(row[column]) is not Status.OK
-        ]
-
-    return remedies
+    cause = replace(found.as_cause(title), function=measure)
+    return replace(cause, treated_by=remedies) if remedies else cause
 
 
 RESOURCES: tuple[Check[[]], ...] = (
-    _cause(load, 0.4, _leads_to("troubleshooting/memory", "shows the processes that work most")),
-    _cause(host.memory, 0.7, _leads_to("troubleshooting/memory", "tells what takes it")),
-    _cause(host.disk, 0.6, lambda _, __: [CLEAR]),
+    _cause(
+        "Machine busy",
+        load,
+        0.4,
+        treated_by("troubleshooting/memory", "shows the processes that work most"),
+    ),
+    _cause(
+        "Memory shortage",
+        host.memory,
+        0.7,
+        treated_by("troubleshooting/memory", "shows what uses it"),
+    ),
+    _cause("Disk almost full", host.disk, 0.6),
 )
 """Of the machine."""
 
 
-def _end_blocker(_: Target, finding: Finding) -> list[Remedy]:
-    return [
-        Remedy(
-            runbook="troubleshooting/slow_queries",
-            parameters={"end_pid": int(finding.rows[0]["session"])},
-            why="shows the session that blocks; with --apply it is ended",
-        )
-    ]
-
-
 DATABASE: tuple[Check[[]], ...] = (
-    _cause(database.blocking.given(), 0.9, _end_blocker),
-    _cause(database.connections, 0.8, _leads_to("database/connections", "shows who holds them")),
+    _cause("Blocking session", database.blocking.given(), 0.9),
     _cause(
+        "Connections exhausted",
+        database.connections,
+        0.8,
+        treated_by("database/connections", "shows who holds them"),
+    ),
+    _cause(
+        "Long-running queries",
         database.long_queries.given(),
         0.75,
-        _leads_to("database/connections", "ends them, with --apply"),
+        treated_by("database/connections", "ends them, with --apply"),
     ),
     # What is slow now: an average since the last reset may be of a day that is long over.
     _cause(
+        "Slow statements",
         slowness.pace.given(_WATCHED_S),
         0.65,
-        _leads_to("troubleshooting/slow_queries", "explains the worst"),
+        treated_by("troubleshooting/slow_queries", "explains the worst"),
     ),
 )
 """Of PostgreSQL."""
@@ -175,15 +155,26 @@ DATABASE: tuple[Check[[]], ...] = (
 
 CACHE: tuple[Check[[]], ...] = (
     _cause(
+        "Low cache hit rate",
         cache.hit_rate.given(_WATCHED_S),
         0.55,
-        _leads_to("troubleshooting/high_cache_miss_rate", "tells why it misses"),
+        treated_by("troubleshooting/high_cache_miss_rate", "shows why it misses"),
     ),
-    _cause(cache.memory, 0.6, _leads_to("cache/key_patterns", "shows which keys take it")),
     _cause(
-        cache.evictions.given(), 0.55, _leads_to("cache/key_patterns", "shows which keys take it")
+        "Redis memory full",
+        cache.memory,
+        0.6,
+        treated_by("cache/key_patterns", "shows which keys take it"),
     ),
-    _cause(cache.latency, 0.5, _leads_to("cache/performance", "shows the slow commands")),
+    _cause(
+        "Evicted keys",
+        cache.evictions.given(),
+        0.55,
+        treated_by("cache/key_patterns", "shows which keys take it"),
+    ),
+    _cause(
+        "Slow Redis", cache.latency, 0.5, treated_by("cache/performance", "shows the slow commands")
+    ),
 )
 """Of Redis as a cache."""
 
@@ -203,35 +194,25 @@ def _pauses(target: Target) -> Finding:
 
 QUEUES: tuple[Check[[]], ...] = (
     _cause(
+        "Long queue",
         queues.depth,
         0.6,
-        _each_queue(
-            "troubleshooting/high_queue_length", "queue_waiting", "waiting", "tells why it is long"
-        ),
     ),
     _cause(
+        "Worker down",
         queues.workers,
         0.85,
-        _leads_to("incidents/service_down", "starts what is not up", apply=True),
+        treated_by("incidents/service_down", "starts what is down", apply=True),
     ),
     _cause(
+        "Failing jobs",
         queues.failures,
         0.3,
-        _each_queue(
-            "troubleshooting/failed_jobs", "queue_failed_percent", "failed_percent", "tells why"
-        ),
     ),
     _cause(
+        "Queue paused",
         replace(queues.pauses, function=_pauses),
         0.75,
-        lambda _, finding: _resume(finding),
     ),
 )
 """Of BullMQ."""
-
-
-def _resume(finding: Finding) -> list[Remedy]:
-    return [
-        Remedy(runbook="queues/resume", parameters={"queue": row["queue"]}, why="resumes it")
-        for row in finding.rows
-    ]

@@ -6,12 +6,13 @@ Errors are grouped by what they say, without numbers and ids. A group that has e
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from opsnb import outside
+from opsnb import evidence, outside
 from opsnb.diagnosis.causes import LOST, Cause, Places, cause_of
 from opsnb.diagnosis.deployments import Deployment, deployments
 from opsnb.diagnosis.reading import Reading
@@ -27,6 +28,7 @@ _PAUSE_S = 300.0  # without an error, behind which others have begun
 _QUIET_S = 30.0  # without an error, when they came one upon another, they have ended
 _QUIET_GAPS = 3.0  # times as long as the longest pause between them
 _COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expected
+_LEAST_S = 1.0  # read after an action
 _QUOTE_LENGTH = 120
 _SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
 # Numbers that tell what an error speaks of: ports, addresses, HTTP's statuses, Prisma's codes.
@@ -120,8 +122,14 @@ class Window(Reading[Seen]):
     """The last `hours` of a target, read once for all checks that are given it."""
 
     def __init__(self, hours: float) -> None:
-        super().__init__(lambda target: _look(target, hours))
+        super().__init__(lambda target: _look(target, _since_change(hours)), hours=hours)
         self.hours = hours
+
+
+def _since_change(hours: float) -> float:
+    """Return the hours to read: after an action no more than have passed since."""
+    changed = evidence.last_change()
+    return hours if changed is None else min(hours, max(_LEAST_S, time.time() - changed) / 3600)
 
 
 def _look(target: Target, hours: float) -> Seen:

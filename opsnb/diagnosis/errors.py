@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from opsnb import outside
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.diagnosis.causes import REDIS_IS_FULL, Cause
 from opsnb.diagnosis.deployments import Deployment
 from opsnb.diagnosis.error_window import Alike, Seen, Window, errors_of
@@ -48,7 +48,7 @@ _ALSO = 0.2  # a second symptom, which stands behind what explains the first
 _MOST_SHARE = 0.95  # of what is known by words alone
 
 _SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
-_OWN: tuple[Cause, ...] = ("code", "worker")
+_OWN: tuple[Cause, ...] = ("code", "worker", "child")
 _MAKE_ROOM = (
     Remedy(runbook="cache/health", why="shows how full it is, and its eviction policy"),
     Remedy(runbook="cache/key_patterns", why="shows which keys take the memory"),
@@ -191,7 +191,7 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
         at for at, line in lost if at >= begun - _PRECEDES_S and not REDIS_IS_FULL.search(line)
     ]
     told = (
-        f"{len(before)} lines tell that it was lost, the last at {clock(before[-1] * 1000)}; "
+        f"{len(before)} log lines report it as lost, the last at {clock(before[-1] * 1000)}; "
         if before
         else ""
     )
@@ -216,7 +216,14 @@ def upstream(target: Target, window: Window) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
+@check(
+    needs=(host.SYSTEM,),
+    limit_s=_LIMIT_S,
+    is_cause=True,
+    treated_by=treated_by(
+        "deployment/rollback", "returns to the previous release, if the defect is new"
+    ),
+)
 def code(target: Target, window: Window) -> Finding:
     """Defect in the service"""
     return _worded(target, window, "speak of nothing but the service itself", _OWN)
@@ -228,7 +235,7 @@ def failing_jobs(target: Target) -> Finding:
     try:
         found = queues.failures(target)
     except Unreachable as error:
-        # That Redis is away is a cause of its own.
+        # Redis down is a cause of its own.
         raise BadAnswer(queues.SYSTEM, f"The queues could not be asked: {error}") from error
     limit = found.threshold
     bad = [
@@ -263,7 +270,7 @@ def failed_requests(target: Target, window: Window) -> Finding:
         found = logs.error_rate(target, min(60 * window.hours, _REQUESTS_MIN))
         if found.status not in (Status.WARN, Status.CRIT):
             return found
-        # Those of a fault that was mended stay in the log: only a failure of now counts.
+        # Those of a fault that was fixed stay in the log: only a failure of now counts.
         is_over = not logs.error_rate(target, _NO_FAILED_MIN).value
     except NotConfigured as error:
         # Many targets have none, and the errors can be explained without.
@@ -299,7 +306,7 @@ def course(target: Target, window: Window) -> Finding:
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
 def events(target: Target, window: Window) -> Finding:
-    """Deployments, starts and losses"""
+    """Deployments, restarts and lost connections"""
     seen = window.of(target)
     found: list[tuple[float, str]] = [
         (at, f"{name} started") for name, at in seen.started.items() if at >= seen.window.since
@@ -311,9 +318,7 @@ def events(target: Target, window: Window) -> Finding:
             for at, line in lost[-_LOST_MOST:]
         ]
     rows: list[Row] = [{"at": logs.iso(at), "event": event} for at, event in sorted(found)]
-    message = (
-        f"{len(rows)} deployments, starts of processes and losses of Redis or PostgreSQL are known."
-    )
+    message = f"Deployments, restarts and lost connections to Redis or PostgreSQL: {len(rows)}."
     return Finding(status=Status.OK, message=message, rows=rows)
 
 

@@ -6,9 +6,11 @@ the top frame of their stack; each group has one kind of cause.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from opsnb import evidence
 from opsnb.check import check
-from opsnb.diagnosis.causes import Cause, Places, cause_of
+from opsnb.diagnosis.causes import FAILED_CHILD, Cause, Places, cause_of
 from opsnb.diagnosis.reading import Reading
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
@@ -24,6 +26,7 @@ _MOST_NAMES = 5
 
 _KINDS: dict[Cause, str] = {
     "worker": "worker",
+    "child": "child",
     "redis": "dependency",
     "database": "dependency",
     "connection": "dependency",
@@ -43,7 +46,7 @@ class Failed(Reading[Failures]):
     """The newest failed jobs of a queue, read once for all checks that are given them."""
 
     def __init__(self, queue: str, newest: int = 1000) -> None:
-        super().__init__(lambda target: queues.failures_of(target, queue, newest))
+        super().__init__(lambda target: queues.failures_of(target, queue, newest), queue=queue)
         self.queue = queue
 
 
@@ -68,7 +71,7 @@ def patterns(target: Target, jobs: Failed) -> list[Row]:
 def dependency(target: Target, jobs: Failed) -> Finding:
     """Redis or database failures"""
     remedy = Remedy(
-        runbook="incidents/service_down", why="tells which one is down, and starts what is not up"
+        runbook="incidents/service_down", why="shows which one is down; with --apply starts it"
     )
     return _judge(target, jobs, "dependency", "speak of {}", remedy)
 
@@ -76,7 +79,7 @@ def dependency(target: Target, jobs: Failed) -> Finding:
 @check(needs=_SYSTEMS, is_cause=True)
 def worker_died(target: Target, jobs: Failed) -> Finding:
     """Workers that die over their jobs"""
-    remedy = Remedy(runbook="troubleshooting/memory", why="tells whether they ran out of memory")
+    remedy = Remedy(runbook="troubleshooting/memory", why="shows whether they ran out of memory")
     return _judge(target, jobs, "worker", "were lost by a worker that died or hung", remedy)
 
 
@@ -84,9 +87,17 @@ def worker_died(target: Target, jobs: Failed) -> Finding:
 def upstream(target: Target, jobs: Failed) -> Finding:
     """Slow or failing upstream service"""
     remedy = Remedy(
-        runbook="queues/pause", parameters={"queue": jobs.queue}, why="spares it until it is well"
+        runbook="queues/pause",
+        parameters={"queue": jobs.queue},
+        why="stops the calls until it responds",
     )
     return _judge(target, jobs, "upstream", "timed out or were refused by an upstream", remedy)
+
+
+@check(needs=_SYSTEMS, is_cause=True)
+def failed_children(target: Target, jobs: Failed) -> Finding:
+    """Failed child jobs of flows"""
+    return _judge(target, jobs, "child", "failed because a child job of their flow failed")
 
 
 @check(needs=_SYSTEMS, is_cause=True)
@@ -105,6 +116,8 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
         message = f"Of {found.read} failed jobs of {jobs.queue} none {none}."
         return Finding(status=Status.OK, message=message)
     count, first = sum(len(group.jobs) for group in groups), groups[0]
+    if kind == "child":
+        before = _children(target, groups)
     named = dict.fromkeys(_NAMES.get(causes[id(group)], "") for group in groups)
     status = _status(target, count, found)
     since = found.now_ms - max(group.last_ms for group in groups)
@@ -123,6 +136,21 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
     )
 
 
+def _children(target: Target, groups: Sequence[Failure]) -> tuple[Remedy, ...]:
+    """Return what treats the queues of the children that failed: `child bull:emails:7 failed`."""
+    named = [match for group in groups if (match := FAILED_CHILD.search(group.example))]
+    prefix = f"{target.queues.prefix}:"
+    found = dict.fromkeys(match["key"].removeprefix(prefix).rpartition(":")[0] for match in named)
+    return tuple(
+        Remedy(
+            runbook="troubleshooting/failed_jobs",
+            parameters={"queue": queue},
+            why="shows why the children failed",
+        )
+        for queue in [queue for queue in found if queue][:_MOST_NAMES]
+    )
+
+
 def _status(target: Target, jobs: int, found: Failures) -> Status:
     """Return how bad it is that so many of the failed jobs have one kind of cause."""
     if found.rate.percent is None:
@@ -137,7 +165,7 @@ def _retry(queue: str, group: Failure) -> Remedy:
     return Remedy(
         runbook="queues/retry_failed",
         parameters={"queue": queue, **reason},
-        why="once the cause is mended; it shows them first, with --apply it retries them",
+        why="once the cause is fixed: shows them; with --apply retries them",
     )
 
 

@@ -15,7 +15,7 @@ CYCLE_DAYS = 31
 """The handbook's review cycle."""
 
 
-@check()
+@check(treated_by="people review pages")
 def due(target: Target, days: int = CYCLE_DAYS) -> Finding:  # noqa: ARG001 - the pages of all targets
     """Pages that are due for review
 

@@ -203,7 +203,12 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     )
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+@check(
+    needs=_SYSTEMS,
+    limit_s=_WATCHING_LIMIT_S,
+    is_cause=True,
+    treated_by="run fewer processes, or give the machine more memory",
+)
 def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
     """Service uses much memory, without a leak"""
     seen = watched.of(target)
@@ -215,7 +220,12 @@ def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCEN
     return _of_all(seen, used, percent, message, advice).model_copy(update={"rows": rows})
 
 
-@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+@check(
+    needs=_SYSTEMS,
+    limit_s=_WATCHING_LIMIT_S,
+    is_cause=True,
+    treated_by="ask whose program it is before you end it",
+)
 def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
     """Another program using the memory"""
     seen, found = watched.of(target), processes.largest(target)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from opsnb import evidence
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
@@ -35,9 +35,13 @@ _LONGEST_S = 7 * 24 * 3600.0
 _DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
 
 
-@check(limit_s=120.0, condition="api.health")
+@check(
+    limit_s=120.0,
+    condition="api.health",
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
 def service(target: Target, wait_s: float = 0) -> Finding:
-    """The service answers.
+    """Service health.
 
     As its health check has it, of which also the body counts. One that has just been started is
     given `wait_s` seconds.
@@ -58,13 +62,13 @@ def _answer(target: Target) -> Finding:
     return Finding(status=found.status, message=found.message, rows=found.rows)
 
 
-@check(limit_s=20.0, is_cause=True)
+@check(limit_s=20.0, is_cause=True, treated_by="start it by hand")
 def redis(target: Target) -> Finding:
     """Redis down"""
     return _dependency(target, "redis")
 
 
-@check(limit_s=20.0, is_cause=True)
+@check(limit_s=20.0, is_cause=True, treated_by="start it by hand")
 def postgres(target: Target) -> Finding:
     """PostgreSQL down"""
     return _dependency(target, "postgres")
@@ -145,6 +149,10 @@ def silent(target: Target) -> Finding:
     )
 
 
+machine = host.reachable.as_cause("Machine not reachable")
+"""As a cause: nothing on it can be asked."""
+
+
 @check(needs=(host.SYSTEM,), is_cause=True)
 def disk_full(target: Target) -> Finding:
     """Disk full"""
@@ -168,9 +176,12 @@ def _is_full(row: Row) -> bool:
     return any(percent is not None and percent >= _FULL_PERCENT for percent in used)
 
 
-@check(limit_s=_LONGEST_S)
+@check(
+    limit_s=_LONGEST_S,
+    treated_by=treated_by("incidents/high_error_rate", "shows why it keeps failing"),
+)
 def stable(target: Target, minutes: float) -> Finding:
-    """The service stays up.
+    """Stability of the service.
 
     Asks every two seconds for `minutes`, or just once when that is 0.
     """

@@ -5,7 +5,7 @@ Handbook, section 8.1. What is missing is `crit`, since it blocks.
 
 from __future__ import annotations
 
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import NotConfigured, Refused
 from opsnb.history import CHECKLIST, results
 from opsnb.journal import continued
@@ -18,30 +18,30 @@ _TESTS_LIMIT_S = 900.0
 _BLOCKS = (Status.CRIT, Status.UNKNOWN)
 
 
-@check()
+@check(treated_by="the message says what is missing")
 def reviewed(_: Target, by: str) -> Finding:
-    """Code is reviewed and approved"""
+    """Code review"""
     return _ticked(by, "Not confirmed.", "reviewed_by")
 
 
-@check()
+@check(treated_by="the message says what is missing")
 def announced(_: Target, by: str) -> Finding:
-    """Stakeholders are notified"""
+    """Notification of stakeholders"""
     return _ticked(by, "Not confirmed.", "announced_by")
 
 
-@check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S)
+@check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S, treated_by="the message says what is missing")
 def tested(target: Target, by: str) -> Finding:
-    """All tests pass"""
+    """Tests"""
     try:
         return deploy.tests(target)
     except NotConfigured as error:
         return _ticked(by, str(error), "tested_by")
 
 
-@check(needs=(host.SYSTEM,))
+@check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
 def migrations(target: Target, by: str) -> Finding:
-    """Migrations are tested"""
+    """Test of the migrations"""
     try:
         found = deploy.pending(target)
     except NotConfigured as error:
@@ -54,7 +54,7 @@ def migrations(target: Target, by: str) -> Finding:
 
 @check(needs=(database.SYSTEM,))
 def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding:
-    """A backup is fresh"""
+    """Age of the newest backup"""
     if not target.database.url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
     remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
@@ -68,9 +68,9 @@ def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding
     return Finding(status=Status.OK, message=f"{message}.", rows=whole)
 
 
-@check(needs=(queues.SYSTEM,))
+@check(needs=(queues.SYSTEM,), treated_by=treated_by("queues/monitor", "shows each queue"))
 def calm(target: Target) -> Finding:
-    """The queues are calm"""
+    """Queues before the deployment"""
     if not target.queues.url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no queues.")
     found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
@@ -83,9 +83,9 @@ def calm(target: Target) -> Finding:
     return Finding(status=Status.OK, message=" ".join(finding.message for finding in found))
 
 
-@check()
+@check(treated_by="the message says what is missing")
 def alerts(target: Target, by: str) -> Finding:
-    """Monitoring is configured"""
+    """Monitoring"""
     config = load_config()
     rows: list[Row] = [
         {"schedule": each.name, "runbook": each.runbook, "cron": each.cron}
@@ -98,9 +98,9 @@ def alerts(target: Target, by: str) -> Finding:
     return Finding(status=Status.OK, message=f"Checked on schedule: {names}.", rows=rows)
 
 
-@check(needs=(host.SYSTEM,))
+@check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
 def rollback(target: Target) -> Finding:
-    """Going back is possible"""
+    """Rollback"""
     found = deploy.clean(target)
     if found.status is not Status.OK:
         return found

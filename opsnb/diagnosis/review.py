@@ -95,7 +95,7 @@ class Metric:
         )
 
 
-@check(limit_s=_LIMIT_S)
+@check(limit_s=_LIMIT_S, treated_by="compare the records of these days")
 def metrics(target: Target, read: Reading[Past]) -> Finding:
     """Performance, compared with the period before
 

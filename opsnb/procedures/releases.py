@@ -5,12 +5,15 @@ Handbook, sections 8.2 and 8.4.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from opsnb.check import check
 from opsnb.history import DEPLOY, ROLLBACK, results
+from opsnb.journal import JOURNAL, read
 from opsnb.model import ActionState, Finding, Remedy, Status, now
 from opsnb.target import Target
 
@@ -83,12 +86,20 @@ def release_before(past: Sequence[Change], at: str) -> str:
     return trail[-1] if trail else ""
 
 
+def _of_this_run() -> Iterator[Change]:
+    """Yield the changes that this run has begun itself, of which there is no record yet."""
+    path = os.environ.get(JOURNAL)
+    for done in read(Path(path)) if path else ():
+        if done.begun and done.name in _ACTIONS.values():
+            yield _change({"run_id": "", "runbook": ""}, done.model_dump(mode="json"))
+
+
 @check()
 def unfinished(target: Target) -> Finding:
-    """A deployment that was cut off"""
-    left = unfinished_change(changes(target))
+    """Interrupted deployment"""
+    left = unfinished_change([*changes(target), *_of_this_run()])
     if left is None:
-        message = "No deployment or rollback was cut off, as the records tell."
+        message = "The records show no interrupted deployment or rollback."
         return Finding(status=Status.OK, message=message)
     place = f" at '{left.stopped_at}'" if left.stopped_at else ""
     why = f" ({left.why})" if left.why else ""

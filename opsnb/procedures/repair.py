@@ -33,7 +33,11 @@ _LIMIT_S = 180.0
 _MOST_ROWS = 5
 
 
-@check(needs=(database.SYSTEM,), limit_s=_LIMIT_S)
+@check(
+    needs=(database.SYSTEM,),
+    limit_s=_LIMIT_S,
+    treated_by="no repair is configured for it, see [[targets.NAME.integrity]]",
+)
 def integrity(target: Target, name: str = "") -> Finding:
     """Rows that contradict one another.
 

@@ -24,7 +24,19 @@ from opsnb.records.lines import Labelled, command_line, place
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.rows import Rows
-from opsnb.view import STANDS_FOR, TERMINAL_STYLES, action_facts, summary, worst_first
+from opsnb.view import (
+    STANDS_FOR,
+    TERMINAL_STYLES,
+    action_facts,
+    is_set_aside,
+    named,
+    no_next,
+    set_aside,
+    share,
+    summary,
+    worst_first,
+)
+from opsnb.view import worst_sentence as sentence_of_worst
 
 _BESIDE = 9  # columns of a status
 _LABEL = 11
@@ -129,14 +141,15 @@ def worst_sentence(result: RunResult) -> str:
         return result.error
     if result.status is Status.OK and result.actions:
         return " ".join(map(done, result.actions))
-    if result.status is Status.OK and len(result.findings) == 1:
-        return result.findings[0].message
+    counted = result.counted
+    if result.status is Status.OK and len(counted) == 1:
+        return named(counted[0])
     if result.status is Status.OK:
-        return f"{summary(result.findings)}."
-    finding = next(iter(worst_first(result.findings)), None)
+        return f"{summary(counted)}."
+    finding = next(iter(worst_first(counted)), None)
     if finding and result.is_summary:
-        return f"{summary(result.findings)}. {finding.title}: {finding.message}"
-    return finding.message if finding else "No check ran."
+        return f"{summary(counted)}. {finding.title}: {finding.message}"
+    return sentence_of_worst(counted)
 
 
 def age(then: datetime, at: datetime) -> str:
@@ -196,14 +209,33 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
 def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
     if not findings:
         yield Text("No check ran.")
-    width = max((cell_len(finding.name) for finding in findings), default=0)
-    for finding in worst_first(findings):
+    counted = [finding for finding in findings if not finding.superseded]
+    rows = [finding for finding in worst_first(counted) if not is_set_aside(finding)]
+    width = max((cell_len(finding.name) for finding in rows), default=0)
+    for finding in rows:
         label = Text.assemble(_status(finding.status), f"{finding.name:<{width}}")
-        yield Labelled(label, finding.message, len(label) + 2)
+        yield Labelled(label, named(finding), len(label) + 2)
+        for words in filter(None, (share(finding), no_next(finding))):
+            yield Labelled(Text(" " * _BESIDE), words, _BESIDE, "dim")
         for remedy in finding.remedies:
-            if remedy.why:
-                yield Labelled(Text(" " * _BESIDE), f"{remedy.why}:", _BESIDE, "dim")
+            why = f"Next, {remedy.why}:" if remedy.why else "Next:"
+            yield Labelled(Text(" " * _BESIDE), why, _BESIDE, "dim")
             yield command_line(remedy.command)
+    yield from (Text(f"\n{heading}: {causes}") for heading, causes in set_aside(counted))
+    yield from _superseded(findings)
+
+
+def _superseded(findings: Sequence[Finding]) -> Iterator[RenderableType]:
+    """Yield what was found before the action, and has been measured again since."""
+    before = [
+        finding
+        for finding in findings
+        if finding.superseded and finding.status not in (Status.OK, Status.SKIPPED)
+    ]
+    if before:
+        yield Text("\nBefore the action, measured again since:")
+    for finding in before:
+        yield Labelled(Text(f"  was {finding.status.upper()}"), named(finding), 15, "dim")
 
 
 def _conclusion(result: RunResult) -> Iterator[RenderableType]:

@@ -19,7 +19,7 @@ import certifi
 import httpx
 
 from opsnb import guard, outside
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import (
     BadAnswer,
     Misconfigured,
@@ -29,7 +29,7 @@ from opsnb.errors import (
     Unreachable,
 )
 from opsnb.guard import Permit
-from opsnb.model import Finding, Row, Status, worst
+from opsnb.model import Finding, Remedy, Row, Status, worst
 from opsnb.redaction import safe_url
 from opsnb.systems.verdict import excerpt, judge
 from opsnb.target import Target
@@ -110,7 +110,10 @@ def _table(target: Target) -> str:
     return f"[targets.{target.name}.api]"
 
 
-@check(probes=SYSTEM)
+@check(
+    probes=SYSTEM,
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
 def health(target: Target) -> Finding:
     """API health"""
     if not target.api.health:
@@ -214,7 +217,18 @@ def p95(target: Target, samples: int = 20) -> Finding:
     )
 
 
-@check(needs=(SYSTEM, "queues"))
+def _treats_stats(_: Target, finding: Finding) -> list[Remedy]:
+    """Resume what is paused; else the API, or a queue that it should serve, is missing."""
+    paused = [str(row.get("name")) for row in finding.rows if row.get("paused")]
+    if finding.status is Status.WARN and paused:
+        return [
+            Remedy(runbook="queues/resume", parameters={"queue": queue}, why="resumes it")
+            for queue in paused[:3]
+        ]
+    return [Remedy(runbook="queues/monitor", why="shows the queues as Redis has them")]
+
+
+@check(needs=(SYSTEM, "queues"), treated_by=_treats_stats)
 def queue_stats(target: Target) -> Finding:
     """Queue stats of the API"""
     path = target.api.queue_stats

@@ -13,7 +13,7 @@ from opsnb import outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured
 from opsnb.guard import Permit, require
-from opsnb.model import Finding, Row, Status
+from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, processes
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import ProgramFailed, ProgramMissing, host_of
@@ -87,9 +87,9 @@ def do(target: Target, permit: Permit, command: Sequence[str], **words: str) -> 
     return _run(target, filled, limit)
 
 
-@check(needs=(HOST,))
+@check(needs=(HOST,), treated_by="commit or discard the changes by hand")
 def clean(target: Target) -> Finding:
-    """The working copy is as it was released"""
+    """Working copy of the release"""
     at = release(target)
     changed = outside.text(_read(target, target.deploy.changes)).splitlines()
     if changed:
@@ -103,9 +103,13 @@ def clean(target: Target) -> Finding:
     return Finding(status=Status.OK, message=message, rows=[{"release": at}])
 
 
-@check(needs=(HOST,), limit_s=_TESTS_LIMIT_S)
+@check(
+    needs=(HOST,),
+    limit_s=_TESTS_LIMIT_S,
+    treated_by="correct the code or its tests before you deploy",
+)
 def tests(target: Target) -> Finding:
-    """The tests pass"""
+    """Tests"""
     if not target.deploy.tests:
         raise NotConfigured(SYSTEM, f"`tests` is not configured in [targets.{target.name}.deploy].")
     try:
@@ -130,9 +134,16 @@ def pending(target: Target) -> Finding:
     return Finding(status=Status.OK, message=message, value=count, rows=rows)
 
 
-@check(needs=(api.SYSTEM,), limit_s=30.0)
+def _treats_paths(_: Target, __: Finding) -> list[Remedy]:
+    return [
+        Remedy(runbook="deployment/rollback", why="returns to the previous release"),
+        Remedy(runbook="incidents/service_down", why="finds what is down, if no release broke it"),
+    ]
+
+
+@check(needs=(api.SYSTEM,), limit_s=30.0, treated_by=_treats_paths)
 def paths(target: Target) -> Finding:
-    """What users cannot do without"""
+    """Critical paths"""
     rows: list[Row] = []
     with api.client(target) as http:
         for path in target.deploy.paths:

@@ -28,7 +28,7 @@ _UPGRADABLE = re.compile(
 )
 
 
-@check(needs=(HOST,), limit_s=_LIMIT_S)
+@check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
 def npm(target: Target) -> Finding:
     """Outdated packages of the service"""
     found = _npm(target, "outdated")
@@ -45,7 +45,7 @@ def npm(target: Target) -> Finding:
     return _told(len(rows), "packages of the service have newer versions", rows)
 
 
-@check(needs=(HOST,), limit_s=_LIMIT_S)
+@check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
 def debian(target: Target) -> Finding:
     """Outdated packages of the machine
 
@@ -60,7 +60,7 @@ def debian(target: Target) -> Finding:
     return finding.model_copy(update={"status": Status.WARN, "message": message})
 
 
-@check(needs=(HOST,), limit_s=_LIMIT_S)
+@check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
 def npm_security(target: Target) -> Finding:
     """Packages of the service with known holes"""
     rows = parse_audit(_npm(target, "audit"))
@@ -78,7 +78,7 @@ def npm_security(target: Target) -> Finding:
     )
 
 
-@check(needs=(HOST,), limit_s=_LIMIT_S)
+@check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
 def debian_security(target: Target) -> Finding:
     """Security updates of the machine
 

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from opsnb import evidence
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
@@ -32,7 +32,10 @@ _FULL = 0.8
 _SEARCH_S = 1.0
 
 
-@check(probes=SYSTEM)
+@check(
+    probes=SYSTEM,
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
 def ping(target: Target) -> Finding:
     """Redis connection"""
     with connection(target) as client:
@@ -57,7 +60,9 @@ def _ping(client: redis.Redis) -> str:
     return "PONG"
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,), treated_by=treated_by("cache/key_patterns", "shows which keys use the memory")
+)
 def memory(target: Target) -> Finding:
     """Redis memory"""
     with connection(target) as client:
@@ -77,7 +82,7 @@ def memory(target: Target) -> Finding:
     return Finding.measured(100 * used / limit, threshold, message, rows=rows)
 
 
-@check(needs=(QUEUES,))
+@check(needs=(QUEUES,), treated_by="set maxmemory-policy noeviction in the Redis of the queues")
 def eviction(target: Target) -> Finding:
     """Eviction policy of Redis
 
@@ -110,7 +115,7 @@ def _may_hold_queues(client: redis.Redis, prefix: str) -> bool:
         return True
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by="set activedefrag, or give the host more memory")
 def fragmentation(target: Target) -> Finding:
     """Fragmentation of Redis' memory"""
     with connection(target) as client:
@@ -135,7 +140,7 @@ def fragmentation(target: Target) -> Finding:
     return Finding(status=status, message=message, value=round(ratio, 2), unit="x", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by="find the client that leaks connections, or raise maxclients")
 def clients(target: Target) -> Finding:
     """Clients of Redis"""
     with connection(target) as client:
@@ -166,7 +171,10 @@ def clients(target: Target) -> Finding:
     return Finding(status=status, message=message + ".", value=count, unit="clients", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by="make room on its disk or correct the rights of its folder, then BGSAVE",
+)
 def persistence(target: Target) -> Finding:
     """Persistence of Redis"""
     with connection(target) as client:

@@ -36,7 +36,7 @@ _SHOWN = 15
 _MANY, _MUCH = 1000, 0.1  # keys that never expire: fewer, or a smaller share, are no leak
 
 
-@check(needs=(SYSTEM,), limit_s=30)
+@check(needs=(SYSTEM,), limit_s=30, treated_by="the service has to set a time to live")
 def families(target: Target, pattern: str = "*", *, sample: int = _SAMPLE, db: str = "") -> Finding:
     """Families of keys.
 

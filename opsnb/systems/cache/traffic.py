@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import redis
 
 from opsnb import evidence, outside
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import ServiceError
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
@@ -189,7 +189,11 @@ def _may_hold_queues(target: Target) -> bool:
     return bool(found.names) or not found.complete
 
 
-@check(needs=(SYSTEM,), limit_s=_WATCHING_LIMIT_S)
+@check(
+    needs=(SYSTEM,),
+    limit_s=_WATCHING_LIMIT_S,
+    treated_by=treated_by("cache/key_patterns", "shows which keys use the memory"),
+)
 def evictions(target: Target, seconds: float = 2) -> Finding:
     """Evictions.
 
@@ -224,7 +228,7 @@ def throughput(target: Target, seconds: float = 5) -> Finding:
     return Finding(status=Status.OK, message=message, value=round(rate), unit="ops/s", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by=treated_by("cache/performance", "shows the slow commands"))
 def latency(target: Target) -> Finding:
     """Latency of Redis.
 
@@ -254,7 +258,7 @@ def latency(target: Target) -> Finding:
     return Finding(status=status, message=message + ".", value=p95, unit="ms", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by="the service has to send other commands; the rows show which")
 def slow_log(target: Target, limit: int = 50) -> Finding:
     """Slow commands.
 

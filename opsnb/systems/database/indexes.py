@@ -118,7 +118,7 @@ class Index:
         }
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by="the message has the command")
 def invalid_indexes(target: Target) -> Finding:
     """Invalid indexes.
 

@@ -12,7 +12,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from opsnb import evidence, outside
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
@@ -186,7 +186,12 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
     return Finding.measured(mib, target.threshold("database_unused_index_mib"), message, rows=shown)
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by(
+        "troubleshooting/slow_queries", "explains the slowest statement, and proposes an index"
+    ),
+)
 def missing_indexes(target: Target, rows_from: int = _BIG_ROWS) -> Finding:
     """Big tables that are read from end to end.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
 from opsnb.systems.database.access import SYSTEM, connection, program_version
@@ -12,7 +12,10 @@ from opsnb.systems.database.statements import statistics
 from opsnb.target import Target
 
 
-@check(probes=SYSTEM)
+@check(
+    probes=SYSTEM,
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
 def ping(target: Target) -> Finding:
     """Database connection"""
     with connection(target) as database:
@@ -45,7 +48,7 @@ def ping(target: Target) -> Finding:
     )
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by="the message says what to set")
 def statements(target: Target) -> Finding:
     """Statement statistics (pg_stat_statements)"""
     with connection(target) as database:
@@ -57,7 +60,7 @@ def statements(target: Target) -> Finding:
     return Finding(status=Status.OK, message=message)
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by="install the pg_dump of the version that the server has")
 def pg_dump(target: Target) -> Finding:
     """pg_dump, for backups"""
     try:

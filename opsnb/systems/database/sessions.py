@@ -8,9 +8,9 @@ from datetime import UTC
 from typing import Any, LiteralString
 
 from opsnb import evidence
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.guard import Permit, Plan, action
-from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.model import ActionRecord, Finding, Remedy, Row, Status
 from opsnb.systems.database.access import (
     APPLICATION,
     SYSTEM,
@@ -99,7 +99,17 @@ def connections(target: Target) -> Finding:
     )
 
 
-@check(needs=(SYSTEM,))
+def _treats_blocking(_: Target, finding: Finding) -> list[Remedy]:
+    return [
+        Remedy(
+            runbook="troubleshooting/slow_queries",
+            parameters={"end_pid": int(finding.rows[0]["session"])},
+            why="shows the session that blocks; with --apply ends it",
+        )
+    ]
+
+
+@check(needs=(SYSTEM,), treated_by=_treats_blocking)
 def blocking(target: Target, seconds: float = 1.0) -> Finding:
     """Sessions that wait for a lock.
 
@@ -194,7 +204,10 @@ def _tree(rows: list[dict[str, Any]]) -> list[Row]:
     return lines
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by("database/connections", "shows them; with --apply ends them"),
+)
 def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
     """Queries that run long"""
     with connection(target) as database:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import psutil
 
 from opsnb import evidence
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status, Threshold, worst
 from opsnb.systems.host.running import SYSTEM, Host, ProgramFailed, host_of
@@ -26,7 +26,16 @@ _GIB = 2**30
 _MOUNTS = "/proc/mounts"
 
 
-@check(needs=(SYSTEM,), limit_s=20.0)
+@check(
+    needs=(SYSTEM,),
+    limit_s=20.0,
+    treated_by=treated_by(
+        "maintenance/weekly",
+        "shows the old logs and jobs that can go; with --apply removes them",
+        packages=False,
+        outside_window=True,
+    ),
+)
 def disk(target: Target) -> Finding:
     """Disk space.
 

@@ -23,9 +23,9 @@ _LINUX = "Linux"
 _TICKS_PER_S = 100  # of /proc/stat on every Linux
 
 
-@check(probes=SYSTEM)
+@check(probes=SYSTEM, treated_by="use the console of the machine, or correct `host` in opsnb.toml")
 def reachable(target: Target) -> Finding:
-    """The machine answers."""
+    """Connection to the machine."""
     host = host_of(target)
     vitals = _vitals(host)
     up = timedelta(seconds=int(vitals.uptime_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, worst
 from opsnb.settings import Processes
@@ -17,9 +17,13 @@ from opsnb.target import Target
 _MOST_DONE = 3
 
 
-@check(needs=(HOST,), limit_s=20.0)
+@check(
+    needs=(HOST,),
+    limit_s=20.0,
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
 def up(target: Target) -> Finding:
-    """Processes are up.
+    """Processes.
 
     The value is how many are not. Raises BadAnswer when the manager cannot be asked, or when
     there is nothing to judge.

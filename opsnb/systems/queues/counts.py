@@ -8,7 +8,7 @@ from typing import Any
 import redis.exceptions
 
 from opsnb import evidence
-from opsnb.check import check
+from opsnb.check import check, treated_by, treated_rows
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.outside import first_line
@@ -43,7 +43,16 @@ _NAME_BYTES = 200
 _TOLERANCE_MS = 2000  # between BullMQ's event of a pause and our note of it
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_rows(
+        "troubleshooting/high_queue_length",
+        "shows why it is long",
+        metric="queue_waiting",
+        column="waiting",
+        queue="queue",
+    ),
+)
 def depth(target: Target) -> Finding:
     """Queue length"""
     rows = counts(target)
@@ -63,7 +72,16 @@ def depth(target: Target) -> Finding:
     return Finding.measured(due(longest), threshold, message + ".", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_rows(
+        "troubleshooting/failed_jobs",
+        "shows why they fail",
+        metric="queue_failed_percent",
+        column="failed_percent",
+        queue="queue",
+    ),
+)
 def failures(target: Target) -> Finding:
     """Failed jobs"""
 
@@ -106,7 +124,10 @@ def oldest(target: Target) -> Finding:
     return Finding(status=Status.OK, message=message, value=longest["age_s"], unit="s", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
 def workers(target: Target) -> Finding:
     """Workers of the queues"""
     columns = ("queue", "workers", "waiting", "active", "paused", "overdue")
@@ -130,7 +151,7 @@ def workers(target: Target) -> Finding:
     return Finding(status=Status.OK, message=message, value=total, unit="workers", rows=rows)
 
 
-@check(needs=(SYSTEM,))
+@check(needs=(SYSTEM,), treated_by=treated_rows("queues/resume", "resumes it", queue="queue"))
 def pauses(target: Target) -> Finding:
     """Paused queues"""
     with reading(target) as session:

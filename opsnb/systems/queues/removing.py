@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb.check import check
+from opsnb.check import check, treated_by
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
@@ -17,7 +17,15 @@ from opsnb.target import Target
 _SAMPLE = 20
 
 
-@check(needs=(SYSTEM,))
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by(
+        "queues/remove_stuck",
+        "shows them; with --apply removes them",
+        queue="{queue}",
+        longer_than="{longer_than_min:g}m",
+    ),
+)
 def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     """Stuck jobs"""
     active = active_jobs(target, queue)
