@@ -214,17 +214,6 @@ def set_aside_html(findings: Sequence[Finding]) -> str:
     )
 
 
-def worst_sentence(findings: Sequence[Finding]) -> str:
-    """Return what the worst of `findings` says; of a symptom, its likeliest cause as well."""
-    finding = next(iter(worst_first(findings)), None)
-    if finding is None:
-        return "No check ran."
-    cause = next((each for each in findings if each.name == finding.explained_by), None)
-    if cause is not None:
-        return f"{finding.message} Most likely: {named(cause)}"
-    return named(finding)
-
-
 def named(finding: Finding) -> str:
     """Return what a finding says; a cause says which it is."""
     if not finding.is_cause:

@@ -183,5 +183,5 @@ def test_two_servers_are_two_alarms_and_neither_hides_the_other() -> None:
     ]
     up, cause, length = Measurement(TWO).run([probe_up.given(), queue_length.given()])
     assert (up.status, cause.status, length.status) == (Status.OK, Status.CRIT, Status.SKIPPED)
-    assert (cause.name, cause.title) == ("queues.reachable", "Redis of the queues answers")
+    assert (cause.name, cause.title) == ("queues.reachable", "Connection to Redis of the queues")
     assert "Redis of the queues does not respond" in length.message

@@ -21,7 +21,7 @@ from opsnb.headless.run import Order, begin, fork_server, source_of
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records import Stage, Store, findings, reap
-from opsnb.records.ending import remedies, worst_finding
+from opsnb.records.ending import remedies, to_treat
 from opsnb.records.members import Member, members, notebook, worst_exit_code
 from opsnb.records.show import worst_sentence
 from opsnb.records.spool import keep
@@ -229,7 +229,7 @@ class _Crew:
 
 
 def _member(result: RunResult) -> Member:
-    worst = worst_finding(result.findings)
+    worst = to_treat(result.counted)
     return Member(
         target=result.target,
         status=result.status,

@@ -13,7 +13,7 @@ from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, S
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.redaction import MASK
-from opsnb.view import summary, worst_first
+from opsnb.view import named, summary, worst_first
 
 _HOW = {
     64: "Not run",
@@ -102,7 +102,7 @@ def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
 
     That is what the finding names, else the runbook that goes on from its threshold.
     """
-    if finding.remedies or finding.threshold is None:
+    if finding.remedies or finding.untreated or finding.threshold is None:
         return finding.remedies
     runbook = finding.threshold.runbook
     if runbook in ("", result.runbook) or finding.status in (Status.OK, Status.SKIPPED):
@@ -111,10 +111,38 @@ def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
 
 
 def worst_finding(findings: Sequence[Finding]) -> Finding | None:
-    """Return the worst finding; of several, the first that says what to do."""
+    """Return the worst finding; of several, a symptom with its cause, or what says what to do."""
     severity = max((finding.status.severity for finding in findings), default=0)
     worst = [finding for finding in findings if finding.status.severity == severity]
-    return next((finding for finding in worst if finding.remedies), worst[0] if worst else None)
+    symptom = (each for each in worst if each.explained_by)
+    treated = (each for each in worst if each.remedies)
+    return next(symptom, None) or next(treated, None) or next(iter(worst), None)
+
+
+def worst_sentence_of(findings: Sequence[Finding]) -> str:
+    """Return what the worst finding says; of a symptom, its likeliest cause as well."""
+    finding = worst_finding(findings)
+    if finding is None:
+        return "No check ran."
+    cause = cause_of(finding, findings)
+    return f"{finding.message} Most likely: {named(cause)}" if cause else named(finding)
+
+
+def next_command(findings: Sequence[Finding]) -> str:
+    """Return the command that treats the worst of `findings`; empty where none does."""
+    treated = to_treat(findings)
+    return next((remedy.command for remedy in treated.remedies), "") if treated else ""
+
+
+def to_treat(findings: Sequence[Finding]) -> Finding | None:
+    """Return the worst finding; of a symptom, its likeliest cause, which is what to treat."""
+    finding = worst_finding(findings)
+    return finding and (cause_of(finding, findings) or finding)
+
+
+def cause_of(symptom: Finding, findings: Sequence[Finding]) -> Finding | None:
+    """Return the likeliest cause of a symptom, which is one alarm with it."""
+    return next((each for each in findings if each.name == symptom.explained_by), None)
 
 
 def _error(result: RunResult) -> Iterator[Ending]:
@@ -158,22 +186,25 @@ def _worst(result: RunResult) -> Iterator[Ending]:
     if result.is_summary:
         yield from _worst_target(result)
         return
-    finding = worst_finding(result.findings)
+    counted = result.counted
+    finding = worst_finding(counted)
     if finding and finding.status not in (Status.OK, Status.SKIPPED):
         ending = _of(finding, result)
         yield ending
-        if not ending.steps:  # a symptom: its likeliest cause says what to do
-            causes = (_of(each, result) for each in worst_first(result.findings))
-            yield from islice((cause for cause in causes if cause.steps), 1)
+        if cause := cause_of(finding, counted):  # which says what to do
+            yield _of(cause, result)
+        elif not ending.steps:
+            others = (_of(each, result) for each in worst_first(counted))
+            yield from islice((other for other in others if other.steps), 1)
     elif result.error is None:
         did = [done(each) for each in result.actions if each.state is not ActionState.PLANNED]
-        words = " ".join(did) or (f"{summary(result.findings)}." if finding else "No check ran.")
+        words = " ".join(did) or (f"{summary(counted)}." if finding else "No check ran.")
         yield Ending(result.status.upper(), result.status, words)
 
 
 def _of(finding: Finding, result: RunResult) -> Ending:
     steps = [Step(each.command, each.why) for each in remedies(finding, result)[:1]]
-    return Ending(finding.status.upper(), finding.status, finding.message, steps)
+    return Ending(finding.status.upper(), finding.status, named(finding), steps)
 
 
 def _worst_target(result: RunResult) -> Iterator[Ending]:

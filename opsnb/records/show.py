@@ -19,7 +19,7 @@ from rich.text import Text
 
 from opsnb.model import ActionState, Finding, RunResult, Status, now
 from opsnb.model import Table as Shown
-from opsnb.records.ending import done, endings, word
+from opsnb.records.ending import done, endings, word, worst_sentence_of
 from opsnb.records.lines import Labelled, command_line, place
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
@@ -36,7 +36,6 @@ from opsnb.view import (
     summary,
     worst_first,
 )
-from opsnb.view import worst_sentence as sentence_of_worst
 
 _BESIDE = 9  # columns of a status
 _LABEL = 11
@@ -149,7 +148,7 @@ def worst_sentence(result: RunResult) -> str:
     finding = next(iter(worst_first(counted)), None)
     if finding and result.is_summary:
         return f"{summary(counted)}. {finding.title}: {finding.message}"
-    return sentence_of_worst(counted)
+    return worst_sentence_of(counted)
 
 
 def age(then: datetime, at: datetime) -> str:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from opsnb import private_files
 from opsnb.errors import OpsnbError, RunBroke
-from opsnb.model import RunResult, Status, worst
+from opsnb.model import RunResult, Status, status_of, worst
 from opsnb.records.extract import actions, executed, findings
 from opsnb.records.staging import NOTEBOOK, RUN, SEEN_FREE, Stage, Staged, complete, home
 from opsnb.records.store import Store
@@ -247,8 +247,7 @@ def _is_whole(store: Store, run_id: str) -> bool:
 def _end(result: RunResult, found: dict[str, Any], staged: Path) -> None:
     """Put into the result of a run that was killed what its notebook and its files tell."""
     result.findings, result.actions = findings(found), actions(found)
-    statuses = (finding.status for finding in result.findings)
-    result.status = worst([*statuses, Status.UNKNOWN])
+    result.status = worst([status_of(result.findings), Status.UNKNOWN])
     last = max(each.stat().st_mtime for each in staged.iterdir() if each.name != SEEN_FREE)
     result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
     result.seconds = (result.finished - result.started).total_seconds()

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from opsnb.model import Status, worst
-from opsnb.site.entries import Entry, latest
-from opsnb.site.html import link, moment, pill
+from opsnb.site.entries import Entry, present
+from opsnb.site.html import code, link, moment, pill
 from opsnb.timetable.standing import Standing, covering
 
 
@@ -16,12 +16,13 @@ def home(
 ) -> str:
     """Return a card for each target: its newest record of each runbook, the worst first.
 
+    What has been fixed since counts as it was measured last, and its row says by which run.
     `targets` are those of the configuration; a target that only records know is shown as well.
     Each has the `schedules` that check it, by its name, by a glob or by `all`; those that are late
     stand out.
     """
     by_target: dict[str, list[Entry]] = {name: [] for name in targets}
-    for entry in latest(entries):
+    for entry in present(entries):
         by_target.setdefault(entry.target, []).append(entry)
     ordered = sorted(by_target.items(), key=lambda item: (-_rank(item[1]), item[0]))
     return "\n\n".join(
@@ -68,8 +69,22 @@ def _row(entry: Entry) -> str:
         f'<div class="run">{pill(entry.status)}'
         f'<div class="what">{link("records/" + entry.page, entry.title)}'
         f'<span class="aside">{moment(entry.started)}</span></div>'
-        f'<div class="sentence">{escape(entry.sentence)}</div></div>'
+        f'<div class="sentence">{_sentence(entry)}</div></div>'
     )
+
+
+def _sentence(entry: Entry) -> str:
+    command = f"<br>Next: {code(entry.next)}" if entry.next else ""
+    by = entry.fixed_by or entry.treated_by
+    if by is None:
+        return f"{escape(entry.sentence)}{command}"
+    run = f"{link('records/' + by.page, by.title)}, {moment(by.started)}"
+    words = (
+        f"Fixed since, measured again by {run}."
+        if entry.fixed_by
+        else f"Treated since by {run}, not measured again."
+    )
+    return f"{words} It was: {escape(entry.sentence)}{command}"
 
 
 def _nothing_yet(name: str) -> str:
