@@ -28,7 +28,7 @@ from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, over
 
 from pydantic_core import to_jsonable_python
 
-from opsnb import evidence, outside
+from opsnb import evidence, interrupts, outside
 from opsnb.check import name_of, title_of
 from opsnb.errors import (
     Misconfigured,
@@ -349,6 +349,12 @@ class Guard:
                 f"The journal of this run cannot be written ({failure}), so nothing was changed; "
                 "make room on its disk, then run it again.",
             )
+        with interrupts.shielded() as shield:
+            return self._do(record, plan, permit, shield)
+
+    def _do(
+        self, record: ActionRecord, plan: Plan, permit: Permit, shield: interrupts.Shield
+    ) -> list[Finding]:
         shown = time.monotonic()
         try:
             for done in plan.work(permit):
@@ -356,6 +362,7 @@ class Guard:
                 if plan.told_each or time.monotonic() - shown > _SHOW_EVERY_S:
                     shown = time.monotonic()
                     self._journal(record)
+            shield.defer()
             record.state = ActionState.APPLIED
         except ServiceError as error:
             record.state, record.error = ActionState.FAILED, _so_far(record, str(error))
@@ -368,6 +375,7 @@ class Guard:
             record.error = _so_far(record, reason)
             raise
         finally:
+            shield.defer()
             permit.withdraw()
             record.finished = now()
             evidence.target_changed()

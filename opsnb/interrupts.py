@@ -1,12 +1,26 @@
-"""SIGINT, SIGTERM and SIGHUP as something to be looked at, so that work can end in order."""
+"""SIGINT, SIGTERM and SIGHUP as something to be read, so that work can end in order."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+CLEAN_UP_S = 10.0
+"""How long what was interrupted may take to put things back."""
+
+_WORDS = {
+    signal.SIGINT: "You interrupted the run.",
+    signal.SIGHUP: "The run was stopped (SIGHUP): its terminal was closed.",
+}
+
+
+def sentence(number: signal.Signals) -> str:
+    """Return what a run says that ended by a signal."""
+    return _WORDS.get(number, f"The run was stopped ({number.name}).")
 
 
 @contextmanager
@@ -32,3 +46,50 @@ def noted() -> Iterator[list[signal.Signals]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Shield:
+    """Lets the first SIGINT interrupt the work, and none of those that follow its clean-up."""
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._defers = False
+        self._pending = False
+
+    def defer(self) -> None:
+        """From now on let nothing be interrupted: the interrupt comes when the shield is gone."""
+        self._defers = True
+
+    def end(self) -> None:
+        """Raise the interrupt that was deferred, if one was."""
+        if self._pending:
+            raise KeyboardInterrupt
+
+    def note(self, _: int, __: FrameType | None) -> None:
+        """Take a SIGINT."""
+        is_clean_up = self._first is not None and time.monotonic() - self._first < CLEAN_UP_S
+        if is_clean_up:
+            return
+        self._first = time.monotonic()
+        if self._defers:
+            self._pending = True
+        else:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def shielded() -> Iterator[Shield]:
+    """Let one SIGINT interrupt the work, and its clean-up run undisturbed for its time.
+
+    Whoever is impatient presses Ctrl-C twice, and a runner asks more than once.
+    """
+    shield = Shield()
+    if threading.current_thread() is not threading.main_thread():
+        yield shield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGINT, shield.note)
+    try:
+        yield shield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    shield.end()

@@ -19,6 +19,7 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager
 from papermill.log import logger
 from traitlets import Dict, Instance
 
+from opsnb.errors import Interrupted
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.manager import Manager
 from opsnb.headless.kernels.provisioner import shared
@@ -122,12 +123,15 @@ class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is unty
     def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
         # A text has nothing to execute, and a cell that begins has nothing to save yet.
         if cell.cell_type == "code":
+            if self._progress.ends.is_set():
+                raise Interrupted("The run was to end before this cell.")
             with self._unsaved():
                 super().cell_start(cell, cell_index, **kwargs)
-            self._progress.cell_began(cell_index)
+            if cell.source.strip():
+                self._progress.cell_began(cell_index)
 
     def cell_complete(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
-        if cell.cell_type == "code":
+        if cell.cell_type == "code" and cell.metadata.papermill.get("start_time"):
             self._progress.cell_ended()
             super().cell_complete(cell, cell_index, **kwargs)
 

@@ -28,6 +28,7 @@ GRACE_S = 10.0
 _POLL_S = 0.05
 _INTERRUPT_EVERY_S = 3.0
 BROKE, TIMED_OUT, INTERRUPTED = 70, 124, 130
+_MARKER = "papermill-error-cell-tag"
 _FORMATS = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
 
 
@@ -89,7 +90,7 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     ending = _wait(worker, progress, limits, ended)
     killed = _stop(worker, progress) if ending else ""
     # A copy of what papermill has: it may be at work still when a kernel outlives its killing.
-    executed = json.loads(json.dumps(progress.notebook or notebook))
+    executed = _without_markers(json.loads(json.dumps(progress.notebook or notebook)))
     if ending:
         return Execution(executed, ending.exit_code, ending.reason + killed)
     if failures:
@@ -97,6 +98,16 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     if any(cell.get("execution_count") is None for cell in _code(executed)):
         return Execution(executed, BROKE, "The notebook ended itself before its last cell.")
     return Execution(executed)
+
+
+def _without_markers(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Return `notebook` without the cells by which papermill calls every end an exception."""
+    cells = [
+        cell
+        for cell in notebook["cells"]
+        if _MARKER not in cell.get("metadata", {}).get("tags", ())
+    ]
+    return {**notebook, "cells": cells}
 
 
 def _code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
@@ -146,18 +157,26 @@ def _wait(
         if ending := ended():
             return ending
         if limits.run_s and time.monotonic() - began > limits.run_s:
-            return Ending(TIMED_OUT, f"The run took longer than {limits.run_s:g} s.")
+            return Ending(TIMED_OUT, _timed_out(limits.run_s, progress, "--timeout SECONDS"))
         if limits.cell_s and progress.cell_seconds > limits.cell_s:
-            return Ending(TIMED_OUT, f"A cell took longer than {limits.cell_s:g} s.")
+            own = "cell_timeout_s in the notebook's metadata"
+            return Ending(TIMED_OUT, _timed_out(limits.cell_s, progress, own))
         worker.join(_POLL_S)
     return None
 
 
+def _timed_out(limit_s: float, progress: Progress, sets_it: str) -> str:
+    where = f"in cell {progress.cell}" if progress.cell else "before the first cell"
+    return f"Timed out after {limit_s:g} s {where}. To allow more time, set {sets_it}."
+
+
 def _stop(worker: threading.Thread, progress: Progress) -> str:
-    """Interrupt the kernel until it heeds it, or kill it after the grace time and say so."""
+    """Interrupt the kernel until it obeys, or kill it after the grace time and say so."""
+    progress.ends.set()
     ends = time.monotonic() + GRACE_S
     while worker.is_alive() and time.monotonic() < ends:
-        # More than once: a kernel that is starting does not hear the first.
+        # More than once: between cells a kernel does not hear it. An action's clean-up is not
+        # interrupted by those that follow the first.
         for pid in progress.kernels:
             _signal_group(pid, signal.SIGINT)
         worker.join(_INTERRUPT_EVERY_S)
@@ -166,7 +185,7 @@ def _stop(worker: threading.Thread, progress: Progress) -> str:
     for pid in progress.kernels:
         _signal_group(pid, signal.SIGKILL)
     worker.join(GRACE_S)
-    return " Its cell did not heed the interrupt and was killed, so no clean-up has run."
+    return f" Cell {progress.cell} ignored the interrupt and was killed, so no clean-up has run."
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -180,8 +199,10 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 def failure(ename: str, evalue: str, count: object) -> tuple[int, str]:
     """Return the exit code and the sentence for what a cell raised.
 
-    77 and 64 for what the runbook itself refused, else 70: the run broke.
+    77 and 64 for what the runbook itself refused, 130 for an interrupt, else 70: the run broke.
     """
+    if ename == "KeyboardInterrupt":
+        return INTERRUPTED, f"Cell [{count or '?'}] was interrupted."
     raised = getattr(errors, ename, None)
     code = BROKE
     if isinstance(raised, type) and issubclass(raised, errors.OpsnbError):
@@ -199,9 +220,11 @@ def _told(error: Exception) -> tuple[int, str]:
         return failure(*told)
     if kind == "DeadKernelError":
         why = "The kernel died; look for a lack of memory on the machine that ran it."
+    elif isinstance(error, errors.OpsnbError):
+        return error.exit_code, str(error)
     elif isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        why = f"The notebook could not be executed: {error.strerror}{where}. Mend that."
+        why = f"The notebook could not be executed: {error.strerror}{where}."
     else:
         why = f"The notebook could not be executed: {kind}: {error}"
     return BROKE, why

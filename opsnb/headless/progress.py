@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ class Progress:
         self._kernel_started = kernel_started
         self._cell_began: float | None = None
         self._cell: int | None = None
+        self.cell = 0
+        """The number of the code cell that began last, as the kernel counts; 0 before the first."""
+        self.ends = threading.Event()
+        """Set when no other cell is to begin."""
 
     def save(self, notebook: dict[str, Any]) -> None:
         """Take the notebook as far as it has been executed."""
@@ -68,6 +73,7 @@ class Progress:
 
     def cell_began(self, index: int | None = None) -> None:
         """Note that a cell is being executed: that at `index` in the notebook."""
+        self.cell += 1
         self._cell_began, self._cell = time.monotonic(), index
 
     def cell_ended(self) -> None:

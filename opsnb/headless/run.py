@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import opsnb
+from opsnb import interrupts
 from opsnb.catalog import RunbookInfo
-from opsnb.errors import ConfigError
+from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
@@ -25,13 +26,20 @@ from opsnb.headless.locks import Lock, held
 from opsnb.headless.progress import Progress, Spectator
 from opsnb.holder import operator
 from opsnb.journal import JOURNAL, RESUME
-from opsnb.model import RunResult, Status, now, status_of, worst
+from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
+from opsnb.records.ending import word
 from opsnb.records.spool import keep
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, Target
 
 _METADATA = "opsnb"  # of a notebook: its `timeout_s` and `cell_timeout_s`
+
+_HEADLINE = "opsnb-headline"
+_CELLS_HAVE_IDS = (4, 5)  # the version of the notebook format
+
+LIMIT_S = 3600.0
+"""How long a run may take whose notebook and command line do not say."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Order:
     target: Target
     parameters: dict[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
-    """Of the whole run; None for what the notebook says."""
+    """Of the whole run; None for what the notebook says, or else an hour."""
     trigger: str = "manual"
     scheduled: datetime | None = None
     incident: str | None = None
@@ -157,6 +165,7 @@ class _Run:
         execution = self._execute(stage, redactor, notebook, server)
         complete(execution.notebook, stage.journal)
         result = end(self.opening, execution)
+        headline(execution.notebook, result)
         return keep(self.store, stage, result, execution.notebook, redactor)
 
     def _execute(
@@ -192,9 +201,9 @@ class _Run:
 
     def _ended(self) -> Ending | None:
         if self.stopped:
-            return Ending(INTERRUPTED, f"The run was interrupted ({self.stopped[0].name}).")
+            return Ending(INTERRUPTED, interrupts.sentence(self.stopped[0]))
         if self.lock and self.lock.lost:
-            return Ending(BROKE, "The lock of the target was lost, so the run was interrupted.")
+            return Ending(BROKE, "The run lost the lock of its target, so it was stopped.")
         return None
 
 
@@ -229,7 +238,7 @@ def begin(order: Order, source: bytes) -> RunResult:
 
 def end(opening: RunResult, execution: Execution) -> RunResult:
     """Return what is known as the run ends, from what was known as it began and its notebook."""
-    found = findings(execution.notebook)
+    found, done = findings(execution.notebook), actions(execution.notebook)
     status = status_of(found)
     if execution.exit_code:  # what did not run to its end may have missed the worst
         status = worst([status, Status.UNKNOWN])
@@ -239,19 +248,44 @@ def end(opening: RunResult, execution: Execution) -> RunResult:
         update={
             "status": status,
             "exit_code": execution.exit_code or status.exit_code,
-            "error": execution.error,
+            "error": _told(execution, done),
             "findings": found,
-            "actions": actions(execution.notebook),
+            "actions": done,
             "finished": finished,
             "seconds": (finished - opening.started).total_seconds(),
         }
     )
 
 
+def _told(execution: Execution, done: Sequence[ActionRecord]) -> str | None:
+    """Return why the run ended early; of what was refused, also that nothing was changed."""
+    error = execution.error
+    refused = execution.exit_code in (UsageError.exit_code, Refused.exit_code)
+    untouched = not any(action.begun for action in done)
+    if not (error and refused and untouched) or "othing was changed" in error:
+        return error
+    return f"Nothing was changed: {error}"
+
+
+def headline(notebook: dict[str, Any], result: RunResult) -> None:
+    """Put on top of an executed notebook how its run ended, when that was before its end."""
+    if result.error is None:
+        return
+    cell: dict[str, Any] = {
+        "cell_type": "markdown",
+        "metadata": {"tags": [_HEADLINE]},
+        "source": f"**{word(result)}.** {result.error}",
+    }
+    if (notebook.get("nbformat", 4), notebook.get("nbformat_minor", 0)) >= _CELLS_HAVE_IDS:
+        cell["id"] = _HEADLINE
+    notebook["cells"].insert(0, cell)
+
+
 def _limits(order: Order, notebook: dict[str, Any]) -> Limits:
     """Return the limits of the run: those of the notebook's metadata, unless given."""
     own = notebook.get("metadata", {}).get(_METADATA, {})
-    return Limits(order.timeout_s or own.get("timeout_s"), own.get("cell_timeout_s"))
+    limit_s = order.timeout_s or own.get("timeout_s") or LIMIT_S
+    return Limits(limit_s, own.get("cell_timeout_s"))
 
 
 @cache

@@ -47,7 +47,14 @@ def word(result: RunResult) -> str:
     """Return how a run ended, in one or two words: its status, or why it did not come to one."""
     if result.error is None:
         return result.status.upper()
+    if result.location:  # it came to its end, and only its record did not
+        return "Record waits"
     return _HOW.get(result.exit_code, "Broke")
+
+
+def word_in_lists(result: RunResult) -> str:
+    """Return the word that lists have room for: a finding that is critical counts for more."""
+    return word(result) if result.status is Status.UNKNOWN else result.status.upper()
 
 
 def endings(result: RunResult) -> list[Ending]:
@@ -196,7 +203,7 @@ def _worst(result: RunResult) -> Iterator[Ending]:
         elif not ending.steps:
             others = (_of(each, result) for each in worst_first(counted))
             yield from islice((other for other in others if other.steps), 1)
-    elif result.error is None:
+    elif result.error is None or result.location:
         did = [done(each) for each in result.actions if each.state is not ActionState.PLANNED]
         words = " ".join(did) or (f"{summary(counted)}." if finding else "No check ran.")
         yield Ending(result.status.upper(), result.status, words)

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from opsnb.model import ActionState, Finding, RunResult, Status, now
 from opsnb.model import Table as Shown
-from opsnb.records.ending import done, endings, word, worst_sentence_of
+from opsnb.records.ending import done, endings, word, word_in_lists, worst_sentence_of
 from opsnb.records.lines import Labelled, command_line, place
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
@@ -40,6 +40,7 @@ from opsnb.view import (
 _BESIDE = 9  # columns of a status
 _LABEL = 11
 _OF_ACTION = 12
+_OF_RUN = 13  # as wide as `INTERRUPTED`
 
 
 def as_json(results: Iterable[RunResult]) -> str:
@@ -168,10 +169,11 @@ def _entry(result: RunResult, at: datetime) -> RenderableType:
         f"{result.runbook} on {result.target}, {_when(result.started)}, "
         f"{age(result.started, at)}{', still open' if result.open else ''}"
     )
+    how = Text(word_in_lists(result).upper(), style=TERMINAL_STYLES[result.status])
     return Group(
-        Labelled(_status(result.status), head, _BESIDE),
-        Labelled(Text(), worst_sentence(result), _BESIDE),
-        Labelled(Text(), result.run_id, _BESIDE, "dim"),
+        Labelled(how, head, _OF_RUN),
+        Labelled(Text(), worst_sentence(result), _OF_RUN),
+        Labelled(Text(), result.run_id, _OF_RUN, "dim"),
     )
 
 

@@ -7,7 +7,7 @@ from html import escape
 
 from opsnb.drills import DRILLS, Drill
 from opsnb.site.entries import Entry
-from opsnb.site.html import code, link, moment, pill, table
+from opsnb.site.html import code, link, moment, table
 
 
 def table_of(entries: Sequence[Entry], runbooks: Collection[str]) -> str:
@@ -33,6 +33,6 @@ def _row(drill: Drill, last: Entry | None, runbooks: Collection[str]) -> list[st
 
 def _held(entry: Entry) -> str:
     return (
-        f"{pill(entry.status)} {link('records/' + entry.page, 'record')} "
+        f"{entry.pill} {link('records/' + entry.page, 'record')} "
         f"{moment(entry.started)}<br>{escape(entry.sentence)}"
     )

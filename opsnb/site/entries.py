@@ -9,9 +9,10 @@ from datetime import datetime
 from sys import intern
 
 from opsnb.model import Finding, Remedy, RunResult, Status, worst
-from opsnb.records.ending import next_command
+from opsnb.records.ending import next_command, word_in_lists
 from opsnb.records.members import members
 from opsnb.records.show import worst_sentence
+from opsnb.site.html import outcome_pill
 from opsnb.view import named, worst_first
 
 
@@ -55,6 +56,8 @@ class Entry:
     title: str
     target: str
     status: Status
+    outcome: str
+    """The word for how it ended: its status, or why it ended early."""
     broke: bool
     started: datetime
     fleet: str | None
@@ -96,6 +99,7 @@ class Entry:
             title=result.title or result.runbook,
             target=result.target,
             status=result.status,
+            outcome=word_in_lists(result).lower(),
             broke=result.error is not None,
             started=result.started,
             fleet=result.fleet,
@@ -114,6 +118,11 @@ class Entry:
                 Measured.of(each) for each in result.counted if each.status is not Status.SKIPPED
             ),
         )
+
+    @property
+    def pill(self) -> str:
+        """How it ended, as a coloured word."""
+        return outcome_pill(self.status, self.outcome)
 
     @property
     def is_summary(self) -> bool:

@@ -66,7 +66,7 @@ def _schedule(standing: Standing) -> str:
 
 def _row(entry: Entry) -> str:
     return (
-        f'<div class="run">{pill(entry.status)}'
+        f'<div class="run">{entry.pill}'
         f'<div class="what">{link("records/" + entry.page, entry.title)}'
         f'<span class="aside">{moment(entry.started)}</span></div>'
         f'<div class="sentence">{_sentence(entry)}</div></div>'

@@ -14,6 +14,11 @@ def pill(status: Status) -> str:
     return f'<span class="status status-{status}">{status}</span>'
 
 
+def outcome_pill(status: Status, outcome: str) -> str:
+    """Return how a run ended as a word in the colour of its status."""
+    return f'<span class="status status-{status}">{escape(outcome)}</span>'
+
+
 def moment(when: datetime) -> str:
     """Return `when` in UTC; the page's script puts its age behind it, as of when it is read."""
     utc = when.astimezone(UTC)

@@ -23,8 +23,8 @@ import nbformat.v4
 from nbconvert import HTMLExporter
 
 from opsnb.drills import DRILLS
-from opsnb.errors import Refused
-from opsnb.model import RunResult, Status
+from opsnb.model import RunResult
+from opsnb.records.ending import word
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.site.entries import Entry
@@ -137,7 +137,7 @@ def _story(current: Entry, story: Sequence[Entry]) -> str:
         return ""
     rows = (
         [
-            pill(entry.status),
+            entry.pill,
             f"<b>this run</b>, {moment(entry.started)}"
             if entry is current
             else f'<a href="{escape(entry.page)}">{moment(entry.started)}</a>',
@@ -172,11 +172,10 @@ def _own_code() -> str:
 
 def _head(result: RunResult) -> str:
     entry = Entry.of(result)
-    title = "Refused" if result.exit_code == Refused.exit_code else "The run broke"
-    broke = notice(title, result.error) if result.error else ""
+    broke = notice(word(result), result.error) if result.error else ""
     sentence = "" if result.error else f" {escape(entry.sentence)}"
     return (
-        f'{broke}<p class="headline">{pill(result.status)}{sentence}</p>'
+        f'{broke}<p class="headline">{entry.pill}{sentence}</p>'
         f'<dl class="facts">{"".join(_facts(result))}</dl>{_parameters(result)}'
     )
 
@@ -224,8 +223,8 @@ def _members(result: RunResult) -> str:
         ["Status", "Target", "Took", "What was found"],
         (
             _row(
-                member.status,
-                {"target": member.target},
+                pill(member.status),
+                {"status": member.status, "target": member.target},
                 link(f"{member.run_id}.html", member.target)
                 if member.run_id
                 else escape(member.target),
@@ -328,8 +327,8 @@ def listing(entries: Iterable[Entry]) -> str:
         ["Status", "Run", "When", "What was found"],
         (
             _row(
-                entry.status,
-                {"target": entry.target, "runbook": entry.runbook},
+                entry.pill,
+                {"status": entry.status, "target": entry.target, "runbook": entry.runbook},
                 link(entry.page, entry.title),
                 entry.target,
                 moment(entry.started),
@@ -349,14 +348,12 @@ def _filterable(head: Sequence[str], rows: Iterable[str]) -> str:
 
 
 def _row(  # noqa: PLR0913, PLR0917 - each is a part of the row
-    status: Status, marks: Mapping[str, str], name: str, aside: str, third: str, sentence: str
+    status: str, marks: Mapping[str, str], name: str, aside: str, third: str, sentence: str
 ) -> str:
-    """Return a row with the `marks` that it can be filtered by; `name` and `third` are HTML."""
-    data = "".join(
-        f' data-{mark}="{escape(value)}"' for mark, value in {"status": status, **marks}.items()
-    )
+    """Return a row with the `marks` to filter by; `status`, `name` and `third` are HTML."""
+    data = "".join(f' data-{mark}="{escape(value)}"' for mark, value in marks.items())
     return (
-        f"<tr{data}><td>{pill(status)}</td><td>{name}<br><span class='aside'>{escape(aside)}</span>"
+        f"<tr{data}><td>{status}</td><td>{name}<br><span class='aside'>{escape(aside)}</span>"
         f"</td><td>{third}</td><td>{escape(sentence)}</td></tr>"
     )
 
@@ -367,7 +364,7 @@ def search_documents(entries: Sequence[Entry]) -> list[dict[str, str]]:
         {
             "location": f"records/{entry.page}",
             "title": f"{entry.title} on {entry.target}, {entry.started:%Y-%m-%d %H:%M}",
-            "text": escape(f"{entry.status}. {entry.details or entry.sentence}"[:400]),
+            "text": escape(f"{entry.outcome}. {entry.details or entry.sentence}"[:400]),
         }
         for entry in entries[:SEARCHABLE]
     ]

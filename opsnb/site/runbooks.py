@@ -19,7 +19,7 @@ from mkdocs.structure.toc import get_toc
 from opsnb.catalog import Parameter, RunbookInfo, by_section
 from opsnb.errors import ConfigError
 from opsnb.site.entries import Entry, latest
-from opsnb.site.html import code, link, moment, notice, pill, table
+from opsnb.site.html import code, link, moment, notice, table
 
 _SHOWN = 5
 # mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page, and what
@@ -67,7 +67,7 @@ def _does(info: RunbookInfo) -> str:
 
 def _newest(entries: Iterable[Entry]) -> str:
     return "<br>".join(
-        f'{pill(entry.status)} <a href="../records/{escape(entry.page)}">{escape(entry.target)}</a>'
+        f'{entry.pill} <a href="../records/{escape(entry.page)}">{escape(entry.target)}</a>'
         for entry in sorted(entries, key=lambda entry: entry.target)
     )
 
@@ -118,7 +118,7 @@ class RunbookPages:
         ]
         up = "../" * (info.id.count("/") + 1)
         rows = "".join(
-            f"<li>{pill(entry.status)} {link(f'{up}records/{entry.page}', entry.target)} "
+            f"<li>{entry.pill} {link(f'{up}records/{entry.page}', entry.target)} "
             f'<span class="aside">{moment(entry.started)}</span></li>'
             for entry in entries[:_SHOWN]
         )

@@ -19,6 +19,7 @@ from opsnb.headless import run as module
 from opsnb.headless.run import Order
 from opsnb.model import RunResult
 from opsnb.records import Store, reap, rebuild
+from opsnb.records.ending import word
 from opsnb.target import Target, load_config, state_home
 from tests.headless import notebook
 from tests.headless.test_run import FINDING
@@ -154,7 +155,8 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed_with_its_children(
     )
     result = run(order(tmp_path, OK, cell, timeout_s=3))
     assert result.exit_code == 124
-    assert str(result.error).startswith("The run took longer than 3 s. Its cell did not heed")
+    assert str(result.error).startswith("Timed out after 3 s in cell 2. To allow more time")
+    assert "Cell 2 ignored the interrupt and was killed" in str(result.error)
     assert [finding.name for finding in result.findings] == ["test.one"]
     for pid in pids.read_text().split():
         assert not alive(int(pid))
@@ -184,8 +186,15 @@ def test_a_notebook_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("own", "error"),
     [
-        ({"timeout_s": 3}, "The run took longer than 3 s."),
-        ({"cell_timeout_s": 2}, "A cell took longer than 2 s."),
+        (
+            {"timeout_s": 3},
+            "Timed out after 3 s in cell 2. To allow more time, set --timeout SECONDS.",
+        ),
+        (
+            {"cell_timeout_s": 2},
+            "Timed out after 2 s in cell 2. To allow more time, set cell_timeout_s in the "
+            "notebook's metadata.",
+        ),
     ],
 )
 def test_a_notebook_sets_its_own_limits(tmp_path: Path, own: dict[str, int], error: str) -> None:
@@ -193,6 +202,16 @@ def test_a_notebook_sets_its_own_limits(tmp_path: Path, own: dict[str, int], err
     result = run(order(tmp_path, OK, slow, metadata={"opsnb": own}))
     assert (result.exit_code, result.error) == (124, error)
     assert "put back" in kept(result)
+
+
+def test_a_run_that_says_nothing_of_its_time_has_a_limit_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LIMIT_S", 3)
+    result = run(order(tmp_path, OK, "import time; time.sleep(600)"))
+    assert (result.exit_code, word(result)) == (124, "Timed out")
+    top = Store(load_config().store).notebook(result.run_id)["cells"][0]["source"]
+    assert top == f"**Timed out.** {result.error}"
 
 
 def test_the_limit_of_a_cell_is_each_ones_own(tmp_path: Path) -> None:

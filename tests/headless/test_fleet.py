@@ -127,7 +127,7 @@ def test_what_befalls_one_target_touches_no_other(tmp_path: Path, listening: soc
     assert (summary.status, summary.exit_code, summary.error) == (Status.CRIT, 70, None)
     assert summary.target == "dead+dying+silent+unset+well_a+well_b"
     assert "FLEET_TEST_UNSET" in found["unset"].sentence
-    assert "longer than 10 s" in found["silent"].sentence
+    assert "Timed out after 10 s" in found["silent"].sentence
     assert found["unset"].run_id is None
     for name in ("dead", "dying", "silent", "well_a", "well_b"):
         (kept,) = store().results(target=name)

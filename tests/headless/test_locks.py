@@ -283,7 +283,7 @@ def test_a_run_that_loses_its_lock_is_interrupted(
     result = run(order)
     assert (result.exit_code, result.error) == (
         70,
-        "The lock of the target was lost, so the run was interrupted.",
+        "The run lost the lock of its target, so it was stopped.",
     )
 
 

@@ -14,12 +14,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from opsnb import interrupts
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError
 from opsnb.headless.run import Order
 from opsnb.headless.run import run as run_alone
 from opsnb.model import RunResult, Status
 from opsnb.records import Store, rebuild
+from opsnb.records.ending import word
 from opsnb.target import Target, load_config
 from tests.runs import run
 
@@ -76,7 +78,9 @@ def test_a_notebook_that_raises_keeps_what_it_found_with_the_failure_on_top(
     assert [finding.name for finding in result.findings] == ["test.one"]
     assert result.status is Status.UNKNOWN
     _, notebook = kept(result)
-    assert "An Exception was encountered" in "".join(notebook["cells"][0]["source"])  # type: ignore[index]
+    top = "".join(notebook["cells"][0]["source"])  # type: ignore[index]
+    assert top == "**Broke.** Cell [2] raised ValueError: no such thing"
+    assert "An Exception was encountered" not in json.dumps(notebook)
 
 
 def test_a_kernel_that_dies_leaves_a_record(tmp_path: Path) -> None:
@@ -130,9 +134,17 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     process.send_signal(number)
     assert process.wait(timeout=60) == 130
     (stored,) = Store(load_config().store).results()
-    assert stored.error == f"The run was interrupted ({number.name})."
+    assert (stored.error, word(stored)) == (interrupts.sentence(number), "Interrupted")
     with pytest.raises(ProcessLookupError):
         os.kill(int(started.read_text()), 0)
+
+
+def test_no_cell_begins_once_a_run_is_to_end(tmp_path: Path) -> None:
+    """The signal comes before there is a kernel that could be interrupted."""
+    info = runbook(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')")
+    result = run_alone(Order(info, Target(name="here")), load_config(), [signal.SIGTERM])
+    assert (result.exit_code, result.error) == (130, "The run was stopped (SIGTERM).")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_secrets_of_the_environment_and_the_target_are_not_kept(
@@ -203,4 +215,4 @@ def test_what_a_runbook_refuses_has_its_own_exit_code(
 ) -> None:
     info = runbook(tmp_path, f"from opsnb.errors import {error}\nraise {error}('Say which.')")
     result = run(Order(info, Target(name="here")))
-    assert (result.exit_code, result.error) == (code, "Say which.")
+    assert (result.exit_code, result.error) == (code, "Nothing was changed: Say which.")

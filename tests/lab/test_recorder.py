@@ -201,7 +201,10 @@ def test_an_action_stays_told_though_its_cell_only_plans_now(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("ename", "code", "sentence"),
-    [("ValueError", 70, "Cell [1] raised ValueError: no such"), ("Refused", 77, "no such")],
+    [
+        ("ValueError", 70, "Cell [1] raised ValueError: no such"),
+        ("Refused", 77, "Nothing was changed: no such"),
+    ],
 )
 def test_an_error_is_told_as_a_headless_run_tells_it(
     lab: Lab, ename: str, code: int, sentence: str

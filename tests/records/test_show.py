@@ -60,7 +60,7 @@ def printed(renderable: RenderableType, width: int = 80) -> str:
 
 def test_the_list_says_when_what_and_the_worst() -> None:
     text = printed(show.record_list([RESULT], at=START + timedelta(hours=3)))
-    assert "CRIT     health/daily on demo, 2026-11-23 07:15 UTC, 3 h ago" in text
+    assert "CRIT         health/daily on demo, 2026-11-23 07:15 UTC, 3 h ago" in text
     assert "PostgreSQL refuses" in text
     assert "answers 200" not in text
     assert RESULT.run_id in text
@@ -247,3 +247,20 @@ def test_a_line_break_from_outside_begins_no_line() -> None:
         show.record(make_result(findings=[evil]), "x", [Table(title="T", rows=rows, total=1)])
     )
     assert not [line for line in text.splitlines() if line.startswith(("OK", "Next"))]
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(64, "NOT RUN"), (70, "BROKE"), (77, "REFUSED"), (124, "TIMED OUT"), (130, "INTERRUPTED")],
+)
+def test_a_run_that_ended_early_is_shown_as_that(code: int, word: str) -> None:
+    result = make_result(status=Status.UNKNOWN, exit_code=code, error="Why it ended.", findings=[])
+    listed = printed(show.record_list([result]))
+    assert listed.startswith(word)
+    assert "UNKNOWN" not in listed
+    assert f"{word}, EXIT {code}" in printed(show.record(result, "/there")).upper()
+
+
+def test_a_critical_finding_counts_for_more_than_how_its_run_ended() -> None:
+    result = make_result(status=Status.CRIT, exit_code=130, error="You interrupted the run.")
+    assert printed(show.record_list([result])).startswith("CRIT")

@@ -180,7 +180,7 @@ def test_runs_that_continue_one_another_are_one_story(place: Place) -> None:
 def test_a_broken_run_says_so_at_its_top(place: Place) -> None:
     kept = samples.fill(place.store)
     place.build()
-    order(place.page(f"records/{kept['broke']}.html"), "The run broke", "NameError", "Exit code")
+    order(place.page(f"records/{kept['broke']}.html"), "Broke", "NameError", "Exit code")
 
 
 def test_a_broken_notebook_costs_its_own_page_only(place: Place) -> None:
