@@ -128,7 +128,7 @@ class Measurement:
             return finding
         message = f"{finding.message} See {causes[0].finding}."
         update = {"status": Status.SKIPPED, "message": message, "caused_by": causes[0].finding}
-        return finding.model_copy(update=update)
+        return finding.model_copy(update={**update, "remedies": [], "untreated": ""})
 
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
         if isinstance(outcome, Finding) and outcome.status is Status.OK:

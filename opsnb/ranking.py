@@ -90,13 +90,16 @@ def _explained(symptom: Finding, causes: Sequence[Finding]) -> Finding:
     """Return the symptom with its likeliest cause; only a cause names what treats it."""
     if symptom.status not in (Status.WARN, Status.CRIT):
         return symptom
-    return symptom.model_copy(
-        update={
-            "explained_by": causes[0].name if causes else None,
-            "remedies": [],
-            "untreated": _SEE_CAUSES if causes else _NO_CAUSE,
-        }
-    )
+    if not causes:
+        return symptom.model_copy(update={"remedies": [], "untreated": _NO_CAUSE})
+    return without_causes(symptom).model_copy(update={"explained_by": causes[0].name})
+
+
+def without_causes(symptom: Finding) -> Finding:
+    """Return a symptom that is measured by itself: what treats it, its causes name."""
+    if symptom.status not in (Status.WARN, Status.CRIT):
+        return symptom
+    return symptom.model_copy(update={"remedies": [], "untreated": _SEE_CAUSES})
 
 
 def _of(findings: Sequence[Finding], *statuses: Status) -> list[Finding]:

@@ -38,7 +38,7 @@ from opsnb.model import (
     now,
     worst,
 )
-from opsnb.ranking import ranked, with_causes
+from opsnb.ranking import ranked, with_causes, without_causes
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Target, load_target
 from opsnb.terminal import visible
@@ -196,6 +196,8 @@ class Runbook:
         if finding.name in self._symptoms:
             of = {"is_cause": True, "cause_of": self._symptoms[finding.name]}
             finding = finding.model_copy(update=of)
+        elif finding.name in self._symptoms.values():
+            finding = without_causes(finding)
         return self._without_repeated_gaps(finding)
 
     def _up_again(

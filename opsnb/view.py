@@ -140,7 +140,8 @@ def finding_html(finding: Finding, rank: int | None = None) -> str:
         f'<div style="font-weight:600">{place}{escape(finding.title or finding.name)}</div>'
         f'<div style="font-size:12px;opacity:.75">{escape(finding.name)}</div></div>'
         f'<div style="flex:0 0 204px">{measure}</div>'
-        f'<div style="flex:3 1 260px;min-width:0;overflow-wrap:anywhere">{escape(finding.message)}'
+        f'<div style="flex:3 1 260px;min-width:0;overflow-wrap:anywhere">'
+        f"{escape(finding.message if finding.is_cause else named(finding))}"
         f"{_share_html(finding)}{''.join(map(_remedy, finding.remedies))}{_none_html(finding)}"
         f"</div>{_evidence(finding)}</div>"
     )
@@ -215,7 +216,9 @@ def set_aside_html(findings: Sequence[Finding]) -> str:
 
 
 def named(finding: Finding) -> str:
-    """Return what a finding says; a cause says which it is."""
+    """Return what a finding says; a cause says which it is, a symptom what explains it."""
+    if finding.explained_by:
+        return f"{finding.message} Likely cause: see {finding.explained_by}."
     if not finding.is_cause:
         return finding.message
     if is_set_aside(finding):
@@ -238,8 +241,12 @@ def share(finding: Finding) -> str:
 
 
 def no_next(finding: Finding) -> str:
-    """Return why nothing treats a finding, in words; empty where a runbook does."""
-    return f"Next: none, {finding.untreated}." if finding.untreated else ""
+    """Return why nothing treats a finding, in words; empty where a runbook or its cause does."""
+    return (
+        f"Next: none, {finding.untreated}."
+        if finding.untreated and not finding.explained_by
+        else ""
+    )
 
 
 def _share_html(finding: Finding) -> str:

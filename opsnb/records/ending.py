@@ -196,11 +196,13 @@ def _worst(result: RunResult) -> Iterator[Ending]:
     counted = result.counted
     finding = worst_finding(counted)
     if finding and finding.status not in (Status.OK, Status.SKIPPED):
+        if cause := cause_of(finding, counted):  # one alarm, which says what to do
+            sentence = worst_sentence_of(counted)
+            yield Ending(finding.status.upper(), finding.status, sentence, _of(cause, result).steps)
+            return
         ending = _of(finding, result)
         yield ending
-        if cause := cause_of(finding, counted):  # which says what to do
-            yield _of(cause, result)
-        elif not ending.steps:
+        if not ending.steps:
             others = (_of(each, result) for each in worst_first(counted))
             yield from islice((other for other in others if other.steps), 1)
     elif result.error is None or result.location:

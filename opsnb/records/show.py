@@ -210,7 +210,9 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
 def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
     if not findings:
         yield Text("No check ran.")
-    counted = [finding for finding in findings if not finding.superseded]
+    # What a notebook measures twice with one outcome, such as for a chart, is shown once.
+    once = {(finding.key, finding.message): finding for finding in reversed(findings)}
+    counted = [finding for finding in reversed(once.values()) if not finding.superseded]
     rows = [finding for finding in worst_first(counted) if not is_set_aside(finding)]
     width = max((cell_len(finding.name) for finding in rows), default=0)
     for finding in rows:
