@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from opsnb import outside
+from opsnb import evidence, outside
 from opsnb.check import check, treated_by
 from opsnb.diagnosis.causes import REDIS_IS_FULL, Cause
 from opsnb.diagnosis.deployments import Deployment
 from opsnb.diagnosis.error_window import Alike, Seen, Window, errors_of
-from opsnb.errors import BadAnswer, NotConfigured, Unreachable
+from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import dependencies, host, logs, queues
 from opsnb.systems.dependencies import Name
@@ -41,6 +41,7 @@ _BINS = 60
 _MOST_ROWS = 10
 _MOST_LINE = 1000
 _LOST_MOST = 5
+_MOST_QUEUES = 3
 _REQUESTS_MIN = 15.0  # whose failed requests are counted, at most
 _NO_FAILED_MIN = 1.0  # without a failed request, when they have ended
 _AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
@@ -204,16 +205,29 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
     )
 
 
-@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True)
+def _queues_that_fail(target: Target, _: Finding) -> list[Remedy]:
+    """Return what shows the failing jobs of each queue that has some; the worst first."""
+    try:
+        with evidence.collected():  # what could not be seen of them is no gap of the cause
+            rows = queues.failures(target).rows
+    except ServiceError:
+        rows = []
+    failing = [row["queue"] for row in rows if row.get("failed")]
+    return [
+        Remedy(
+            runbook="troubleshooting/failed_jobs",
+            parameters={"queue": queue},
+            why="shows which jobs fail because of it",
+        )
+        for queue in failing[:_MOST_QUEUES]
+    ] or [Remedy(runbook="queues/monitor", why="shows which queues wait for it")]
+
+
+@check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True, treated_by=_queues_that_fail)
 def upstream(target: Target, window: Window) -> Finding:
     """Failing upstream service"""
-    return _worded(
-        target,
-        window,
-        "speak of a service that this one calls",
-        ("upstream", "connection"),
-        Remedy(runbook="troubleshooting/failed_jobs", why="shows which jobs fail because of it"),
-    )
+    words = "speak of a service that this one calls"
+    return _worded(target, window, words, ("upstream", "connection"))
 
 
 @check(
@@ -364,9 +378,7 @@ def _few(target: Target, seen: Seen) -> str:
     return ""
 
 
-def _worded(
-    target: Target, window: Window, words: str, causes: tuple[Cause, ...], *remedies: Remedy
-) -> Finding:
+def _worded(target: Target, window: Window, words: str, causes: tuple[Cause, ...]) -> Finding:
     """Judge the errors that speak of another's service, or of nothing known."""
     seen = window.of(target)
     if few := _few(target, seen):
@@ -381,5 +393,4 @@ def _worded(
         message=f"{message} Most of all: {rows[0]['sample']}",
         rows=rows[:_MOST_ROWS],
         share=_MOST_SHARE * len(ours) / len(seen.current),
-        remedies=list(remedies),
     )
