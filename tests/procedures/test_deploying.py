@@ -87,7 +87,7 @@ def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(release
     # Another one would find what this one has fetched, which has never run.
     assert deploying.release(released).terms == {"before": before}
     assert deploying.go_back(released).terms["to"] == before
-    incident.mended(released, effect, minutes="1s")
+    assert_nothing_is_left(incident.mended(released, effect, minutes="1s"))
     assert version(released) == FIRST
     assert deploy.paths(released).status is Status.OK
     assert releases.unfinished(released).status is Status.OK
@@ -241,6 +241,13 @@ def recorded() -> set[str]:
     return {each["run_id"] for each in json.loads(subprocess.check_output(listed, text=True))}
 
 
+def assert_nothing_is_left(result: RunResult) -> None:
+    """Assert that a run which finished a change says nothing of one that is unfinished."""
+    counted = {each.name: each.status for each in result.counted}
+    names = ("deploying.left_paused", "releases.unfinished", "deploy.paths", "deploy.clean")
+    assert {name: counted[name] for name in names} == dict.fromkeys(names, Status.OK)
+
+
 def test_a_deployment_that_is_killed_at_each_command_is_continued(
     released: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +279,11 @@ def test_a_deployment_that_is_killed_at_each_command_is_continued(
     result = finished("run", "--resume", max(killed_ones))
     done = of_release(result)
     assert (done.state, done.verified) == (ActionState.APPLIED, True)
-    # Of the commands only the last was left; the queues are held and let go of anew.
+    # What the run continued was unfinished as it began, and counts as it ended.
+    before = {each.name for each in result.findings if each.superseded}
+    assert {"deploying.left_paused", "releases.unfinished"} <= before
+    assert_nothing_is_left(result)
+    # Of the commands only the last was left; the queues are held and released again.
     assert done.planned == 4
     assert version(released) == GOOD
     assert queues.pauses(released).status is Status.OK
