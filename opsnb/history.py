@@ -6,13 +6,14 @@ wait for them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fsspec
 
+from opsnb import stored
 from opsnb.target import Target, load_config
 
 DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
@@ -47,11 +48,15 @@ def _results(
         folder = f"{root}/{month}"
         paths = files.ls(folder, detail=False) if files.isdir(folder) else ()
         for name in sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths):
-            if name >= earliest and any(part in name for part in wanted):
-                try:
-                    yield json.loads(files.cat_file(f"{folder}/{name}/result.json"))
-                except (OSError, ValueError):
-                    continue
+            if (
+                name >= earliest
+                and stored.RUN_ID.fullmatch(name)
+                and any(part in name for part in wanted)
+            ):
+                with suppress(OSError, ValueError):
+                    path = f"{folder}/{name}/{stored.RESULT}"
+                    data = stored.read(files, path, stored.RESULT_LIMIT)
+                    yield stored.result(data, name).model_dump(mode="json")
 
 
 def _months(since: datetime) -> list[str]:

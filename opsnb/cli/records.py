@@ -36,8 +36,7 @@ def list_records(
         output.say(views.as_json(results))
     else:
         output.render(views.record_list(results))
-    for sentence in store.broken.values():
-        output.note(f"opsnb: {sentence}")
+    _name_broken(store)
 
 
 @records_app.command("show")
@@ -55,6 +54,13 @@ def show_record(
         output.say(views.result_as_json(result, location))
     else:
         output.record(store, result)
+    _name_broken(store)
+
+
+def _name_broken(store: Store) -> None:
+    """Name the records that are damaged, each in one sentence."""
+    for sentence in store.broken.values():
+        output.note(f"opsnb: {sentence}")
 
 
 def _result(store: Store, run_id: str) -> RunResult:
@@ -96,5 +102,4 @@ def reindex_records() -> None:
     store = store_in_force()
     for run_id in store.reindex():
         output.say(f"Made again: {run_id}")
-    for sentence in store.broken.values():
-        output.note(f"opsnb: {sentence}")
+    _name_broken(store)

@@ -62,12 +62,13 @@ def members(summary: RunResult) -> list[Member]:
 
 def _member(finding: Finding) -> Member:
     told = finding.rows[0] if finding.rows else {}
+    exit_code, run_id = told.get("exit_code"), told.get("run")
     return Member(
         target=finding.name.removeprefix(_PREFIX),
         status=finding.status,
-        exit_code=told.get("exit_code", _BROKE),
+        exit_code=exit_code if isinstance(exit_code, int) else _BROKE,
         sentence=finding.message,
-        run_id=told.get("run"),
+        run_id=run_id if isinstance(run_id, str) else None,
         started=finding.started,
         seconds=finding.seconds,
         remedies=tuple(finding.remedies),

@@ -26,8 +26,9 @@ import fsspec
 from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
+from pydantic_core import from_json
 
-from opsnb import private_files
+from opsnb import private_files, stored
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.records.claims import claimed
@@ -35,17 +36,17 @@ from opsnb.records.extract import rebuild, stamp
 from opsnb.redaction import Redactor, safe_url
 
 NOTEBOOK = "record.ipynb"
-RESULT = "result.json"
+RESULT = stored.RESULT
 LATEST = "latest"
 
 _WRITING = ".writing"
 _ABANDONED_AFTER_S = 24 * 3600.0  # no record takes a day to write
-_STAMP = "%Y%m%dT%H%M%SZ"
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4,}")
 _LONGEST_STREAM = 262_144  # characters; a page of more is slow to load and read by nobody
 _GUARD_S = 20.0  # how long a process that changes a small file may take
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _LINKED = 2
+_REINDEX = "Make it again with: opsnb records reindex"
+_RESTORE = "Restore it from a backup of the store, or remove that record."
 _RECENT = 100  # how many run ids a mistyped one is compared with
 
 
@@ -54,8 +55,8 @@ def new_run_id(runbook: str, target: str, started: datetime) -> str:
 
     `started` must know its time zone.
     """
-    when = started.astimezone(UTC).strftime(_STAMP)
-    return f"{when}-{_id_part(runbook)}-{_id_part(target)}-{_suffix()}"
+    when = started.astimezone(UTC).strftime(stored.STAMP)
+    return f"{when}-{stored.id_part(runbook)}-{stored.id_part(target)}-{_suffix()}"
 
 
 # From a random one upwards: many runs of one process in the same second cannot have the same.
@@ -124,7 +125,7 @@ class Store:
         is never overwritten and never lost.
         Raises RunBroke, with nothing half-made left behind, when the store cannot be written.
         """
-        if not _RUN_ID.fullmatch(result.run_id):
+        if not stored.RUN_ID.fullmatch(result.run_id):
             raise ValueError(f"'{result.run_id}' is no run id; make it with new_run_id")
         with self._telling("written"):
             while True:
@@ -195,14 +196,25 @@ class Store:
     def _mend(self, run_id: str) -> bool:
         try:
             result = rebuild(self.notebook(run_id))
+            self._demand_true(result, run_id)
+            # What the notebook holds has passed redaction when it was written.
+            with self._telling("written"):
+                self._replace(run_id, {RESULT: _json(result.model_dump(mode="json"))})
         except OpsnbError as error:
             self.broken[run_id] = str(error)
             return False
-        # What the notebook holds has passed redaction when it was written.
-        with self._telling("written"):
-            self._replace(run_id, {RESULT: _json(result.model_dump(mode="json"))})
         del self.broken[run_id]
         return True
+
+    def _demand_true(self, result: RunResult, run_id: str) -> None:
+        """Raise RunBroke when the notebook of a run says of itself what cannot be."""
+        try:
+            stored.demand_fits(result, run_id)
+            wrong = stored.wrong_links(result)
+        except stored.Damaged as error:
+            wrong = str(error)
+        if wrong:
+            raise RunBroke(f"{NOTEBOOK} of {run_id} {wrong}. {_RESTORE}")
 
     # -- small files beside the records, such as locks
 
@@ -228,9 +240,12 @@ class Store:
         """Return what the file `name` holds, or None when there is none. Raises RunBroke."""
         with self._telling("read"):
             try:
-                return bytes(self._fs.cat_file(f"{self._root}/{name}")).decode(errors="replace")
+                data = stored.read(self._fs, f"{self._root}/{name}", stored.SMALL_LIMIT)
+                return data.decode(errors="replace")
             except FileNotFoundError:
                 return None
+            except stored.Damaged as error:
+                raise RunBroke(f"{name} in {self.url} {error}. Remove it.") from error
 
     def replace_file(self, name: str, text: str) -> None:
         """Write the file `name` again. Raises RunBroke."""
@@ -283,8 +298,10 @@ class Store:
         """Yield the results of runs, newest first: of `runbook`, on `target`, begun at or after
         `since`, at most `limit` of them.
 
-        Only the months and files that are needed are read. A record that cannot be read is left
-        out, and noted in `broken`. Raises RunBroke when the store itself cannot be read.
+        Only the months and files that are needed are read. A record that cannot be read, or is not
+        of the run that its folder is named after, is left out and noted in `broken`. One that
+        names as another run what is none is noted there too. Raises RunBroke when the store itself
+        cannot be read.
         """
         if limit is not None and limit <= 0:
             return
@@ -297,6 +314,7 @@ class Store:
             except (ValueError, OSError) as error:
                 self.broken[run_id] = _why_broken(run_id, error)
                 continue
+            self._note_wrong_links(result)
             if runbook in (None, result.runbook) and target in (None, result.target):
                 yield result
                 found += 1
@@ -305,15 +323,18 @@ class Store:
 
     def run_ids(self, *, since: datetime | None = None) -> Iterator[str]:
         """Yield the ids of the runs begun at or after `since` (default: of all), newest first."""
-        first = since.astimezone(UTC).strftime(_STAMP) if since else ""
+        first = since.astimezone(UTC).strftime(stored.STAMP) if since else ""
         for year in self._names("", re.compile(r"\d{4}")):
             for month in self._names(year, re.compile(r"\d{2}")):
                 if f"{year}{month}" < first[:6]:
                     return
-                for run_id in self._names(f"{year}/{month}", _RUN_ID):
-                    if run_id[: len(first)] < first:
+                for run_id in self._names(f"{year}/{month}", stored.RUN_ID):
+                    if run_id[:6] != f"{year}{month}":
+                        self._note_misplaced(run_id, f"{year}/{month}")
+                    elif run_id[: len(first)] < first:
                         return
-                    yield run_id
+                    else:
+                        yield run_id
 
     def result(self, run_id: str) -> RunResult:
         """Return the result of a run.
@@ -323,24 +344,21 @@ class Store:
         """
         found = self.find(run_id)
         try:
-            return self._read_result(found)
+            result = self._read_result(found)
         except (ValueError, OSError) as error:
             raise RunBroke(_why_broken(found, error)) from error
+        self._note_wrong_links(result)
+        return result
 
     def notebook(self, run_id: str) -> dict[str, Any]:
         """Return the executed notebook of a run. `run_id` and errors as for `result`."""
         found = self.find(run_id)
         path = f"{self._path(found)}/{NOTEBOOK}"
         try:
-            notebook = json.loads(self._fs.cat_file(path))
+            notebook = from_json(stored.read(self._fs, path, stored.NOTEBOOK_LIMIT))
+            return stored.demand_notebook(notebook)
         except (ValueError, OSError) as error:
-            raise RunBroke(
-                f"The notebook of {found} cannot be read: {_brief(error)}. "
-                "Restore it from a backup of the store, or remove that record."
-            ) from error
-        if not isinstance(notebook, dict):
-            raise RunBroke(f"The notebook of {found} holds no notebook; remove that record.")
-        return notebook
+            raise RunBroke(f"{NOTEBOOK} of {found} {stored.why(error)}. {_RESTORE}") from error
 
     def folder(self, run_id: str) -> str:
         """Return where the record of a run is: a folder, or a URL. `run_id` as for `result`."""
@@ -353,7 +371,7 @@ class Store:
 
     def find(self, run_id: str) -> str:
         """Return the whole id of a run. `run_id` and errors as for `result`."""
-        if _RUN_ID.fullmatch(run_id) and self.has(run_id):
+        if stored.RUN_ID.fullmatch(run_id) and self.has(run_id):
             return run_id
         if run_id == LATEST:
             matches = [newest for newest, _ in zip(self.run_ids(), range(1), strict=False)]
@@ -379,7 +397,18 @@ class Store:
         return f"There is no run '{run_id}' in the record store {self.url}.{mend}"
 
     def _read_result(self, run_id: str) -> RunResult:
-        return RunResult.model_validate_json(self._fs.cat_file(f"{self._path(run_id)}/{RESULT}"))
+        data = stored.read(self._fs, f"{self._path(run_id)}/{RESULT}", stored.RESULT_LIMIT)
+        return stored.result(data, run_id)
+
+    def _note_wrong_links(self, result: RunResult) -> None:
+        if wrong := stored.wrong_links(result):
+            self.broken[result.run_id] = f"{RESULT} of {result.run_id} {wrong}. {_REINDEX}"
+
+    def _note_misplaced(self, run_id: str, month: str) -> None:
+        self.broken[run_id] = (
+            f"{run_id} lies in {month}, where its run id does not belong. "
+            f"Move it to {stored.months_of(run_id)}, or remove it."
+        )
 
     def _path(self, run_id: str) -> str:
         return f"{self._root}/{run_id[:4]}/{run_id[4:6]}/{run_id}"
@@ -390,6 +419,11 @@ class Store:
             try:
                 paths = self._fs.ls(f"{self._root}/{folder}".rstrip("/") or "/", detail=False)
             except (FileNotFoundError, NotADirectoryError):
+                return []
+            except OSError as error:
+                if not folder:
+                    raise
+                self.broken[folder] = f"The folder {folder} cannot be read: {_brief(error)}."
                 return []
         names = (path.rstrip("/").rpartition("/")[2] for path in paths)
         return sorted((name for name in names if shape.fullmatch(name)), reverse=True)
@@ -567,30 +601,17 @@ def _json(value: Any) -> bytes:
     return (text + "\n").encode(errors="replace")
 
 
-def _id_part(name: str) -> str:
-    """Return `name` as it stands in a run id, where `/` is a dot and nothing needs quoting."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("/", ".")) or "_"
-
-
 def _may_be(run_id: str, runbook: str | None, target: str | None) -> bool:
     """Tell from a run's id alone whether its record is worth reading."""
     _, _, rest = run_id.partition("-")
     name, _, _ = rest.rpartition("-")
-    return (runbook is None or name.startswith(f"{_id_part(runbook)}-")) and (
-        target is None or name.endswith(f"-{_id_part(target)}")
+    return (runbook is None or name.startswith(f"{stored.id_part(runbook)}-")) and (
+        target is None or name.endswith(f"-{stored.id_part(target)}")
     )
 
 
 def _why_broken(run_id: str, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        why = "is missing"
-    elif isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        why = f"is damaged{f' at {place}' if place else ''}: {first['msg']}"
-    else:
-        why = f"cannot be read: {_brief(error)}"
-    return f"{RESULT} of {run_id} {why}. Make it again with: opsnb records reindex"
+    return f"{RESULT} of {run_id} {stored.why(error)}. {_REINDEX}"
 
 
 def _brief(error: Exception) -> str:

@@ -66,6 +66,8 @@ def _make(config: Config, work: Path, former: Path, say: Say, app: typer.Typer) 
     reap(store)  # what was killed is part of the story
     say("Reading the records")
     entries = _bodies(store, former / "records", work / "bodies")
+    for sentence in store.broken.values():
+        say(f"opsnb: {sentence}")
     say(f"Making pages of {len(infos)} runbooks and {len(entries)} records")
     pages = _pages(config, infos, entries, store, app)
     _stage(work / "docs", infos, pages)

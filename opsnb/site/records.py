@@ -29,6 +29,8 @@ from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.site.entries import Entry
 from opsnb.site.html import code, duration, link, moment, notice, pill, table
+from opsnb.site.safe_html import safe
+from opsnb.stored import RUN_ID
 from opsnb.view import finding_html, worst_first
 
 NEWEST = 200
@@ -191,10 +193,17 @@ def _facts(result: RunResult) -> Iterator[str]:
         "Incident": escape(result.incident or ""),
         "Exit code": str(result.exit_code),
         "Runbook": code(result.runbook_sha256[:12]) + _commit(result.commit),
-        "Parent": link(f"{result.parent}.html", result.parent) if result.parent else "",
+        "Parent": _record(result.parent, result.parent) if result.parent else "",
         "Record": code(result.run_id),
     }
     return (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items() if value)
+
+
+def _record(run_id: str | None, words: str) -> str:
+    """Return a link to the page of a record; the words alone when that is no run's id."""
+    if run_id is None or not RUN_ID.fullmatch(run_id):
+        return escape(words)
+    return link(f"{run_id}.html", words)
 
 
 def _target(result: RunResult) -> str:
@@ -225,9 +234,7 @@ def _members(result: RunResult) -> str:
             _row(
                 pill(member.status),
                 {"status": member.status, "target": member.target},
-                link(f"{member.run_id}.html", member.target)
-                if member.run_id
-                else escape(member.target),
+                _record(member.run_id, member.target),
                 f"exit code {member.exit_code}",
                 duration(member.seconds) if member.run_id else "",
                 member.sentence,
@@ -242,12 +249,12 @@ def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
     reason = notebook
     if not isinstance(notebook, str):
         try:
-            html = _linked(_converted(notebook), result.runbook)
+            html = _linked(safe(_converted(notebook)), result.runbook)
             return f'<div class="notebook">{html}</div>'
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one notebook, the others go on
             reason = f"{type(error).__name__}: {error}"
     findings = "".join(finding_html(finding) for finding in worst_first(result.findings))
-    findings = _linked(findings, result.runbook)
+    findings = _linked(safe(findings), result.runbook)
     return notice("The notebook of this record cannot be shown", str(reason), "warning") + findings
 
 
@@ -363,7 +370,7 @@ def search_documents(entries: Sequence[Entry]) -> list[dict[str, str]]:
     return [
         {
             "location": f"records/{entry.page}",
-            "title": f"{entry.title} on {entry.target}, {entry.started:%Y-%m-%d %H:%M}",
+            "title": escape(f"{entry.title} on {entry.target}, {entry.started:%Y-%m-%d %H:%M}"),
             "text": escape(f"{entry.outcome}. {entry.details or entry.sentence}"[:400]),
         }
         for entry in entries[:SEARCHABLE]

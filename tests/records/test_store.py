@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsnb import stored
 from opsnb.errors import ConfigError, RunBroke, UsageError
 from opsnb.model import FINDING_MIME, ActionRecord, Finding, RunResult, Status
 from opsnb.records.extract import rebuild
@@ -162,9 +163,8 @@ def test_no_more_is_read_than_needed(store: Store, monkeypatch: pytest.MonkeyPat
 
         return noted
 
-    fs = type(store._fs)
-    for name in ("ls", "cat_file"):
-        monkeypatch.setattr(fs, name, noting(getattr(fs, name)))
+    for owner, name in ((type(store._fs), "ls"), (stored, "read")):
+        monkeypatch.setattr(owner, name, noting(getattr(owner, name)))
     assert len(list(store.results(target="other", limit=1))) == 1
     assert len(read) == 4  # the years, one year, one month, one result
 

@@ -1,0 +1,89 @@
+"""HTML from records, of which anybody who shares the store may be the author, made safe to show.
+
+What is not on the lists here is left out, and what is left is written again from its tree, so that
+a browser reads in it what was read here. Nothing in it runs, and nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bs4 import BeautifulSoup, Tag
+from bs4.element import NavigableString, PreformattedString
+
+_TEXT = (
+    "a abbr article aside b bdi blockquote br caption cite code col colgroup dd del details dfn "
+    "div dl dt em figcaption figure footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark "
+    "meter nav ol p pre progress q s samp section small span strong sub summary sup table tbody "
+    "td tfoot th thead time tr tt u ul var wbr"
+)
+_DRAWING = (
+    "circle clippath defs desc ellipse g line lineargradient marker mask path pattern polygon "
+    "polyline radialgradient rect stop svg symbol text tspan use"
+)
+_ELEMENTS = frozenset(f"{_TEXT} {_DRAWING}".split())
+# What they hold is no text for a reader.
+_DROPPED = (
+    "script style template noscript iframe object embed applet title textarea xmp noembed noframes "
+    "plaintext math head base link meta select animate set animatetransform animatemotion"
+)
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_-]*(:[a-z]+)?")
+_REFUSED = re.compile(
+    r"on.*|data-.*|src(doc|set)|action|formaction|background|poster|ping|xmlns:.*"
+)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_LINKS = frozenset({"http", "https", "mailto"})
+_PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
+_UNSAFE_STYLE = re.compile(r"\\|@|expression|script:|position|binding|behavior", re.IGNORECASE)
+_FETCHES = re.compile(r"url\(\s*['\"]?(?!#)|image(-set)?\(|src\(", re.IGNORECASE)
+
+
+def safe(html: str) -> str:
+    """Return `html` without what could run, fetch, submit or lay itself over the page."""
+    soup = BeautifulSoup(html, "html.parser")
+    for element in soup.find_all(_DROPPED.split()):
+        element.decompose()
+    for text in soup.find_all(string=lambda text: isinstance(text, PreformattedString)):
+        text.extract()  # comments, declarations, CDATA
+    for element in soup.find_all(True):
+        if element.name in _ELEMENTS:
+            _clean(element)
+        else:
+            element.unwrap()
+    for text in soup.find_all(string=True):
+        if type(text) is not NavigableString:  # so that it is escaped as any other
+            text.replace_with(NavigableString(str(text)))
+    return soup.decode(formatter="minimal")
+
+
+def _clean(element: Tag) -> None:
+    for name, value in list(element.attrs.items()):
+        text = " ".join(value) if isinstance(value, list) else str(value)
+        if not _is_safe(element.name, name, text):
+            del element.attrs[name]
+
+
+def _is_safe(element: str, name: str, value: str) -> bool:
+    if not _ATTRIBUTE.fullmatch(name) or _REFUSED.fullmatch(name):
+        return False
+    if name == "style":
+        return not (_UNSAFE_STYLE.search(value) or _FETCHES.search(value))
+    if name in ("href", "xlink:href", "src"):
+        return _is_safe_link(element, name, value)
+    # Attributes of drawings, such as fill and filter, may name what is to be fetched.
+    return not _FETCHES.search(value) if "(" in value else True
+
+
+def _is_safe_link(element: str, name: str, value: str) -> bool:
+    # Browsers pass over these where they look for the scheme.
+    link = re.sub(r"[\x00-\x20\x7f-\xa0]", "", value)
+    scheme = _SCHEME.match(link)
+    if name == "src":
+        return element == "img" and (bool(_PICTURE.match(link)) or _is_local(link))
+    if element != "a":
+        return link.startswith("#")
+    return scheme is None or scheme[1].lower() in _LINKS
+
+
+def _is_local(link: str) -> bool:
+    return not _SCHEME.match(link) and not re.match(r"[/\\]{2}", link)

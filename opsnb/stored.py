@@ -1,0 +1,220 @@
+"""What lies in a store of records, read with care: anybody who shares it may have put it there.
+
+Nothing is opened but regular files, nothing is read without end, and a record is believed only as
+far as it fits the folder that it lies in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from opsnb.model import RunResult
+
+RESULT = "result.json"
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_.-]+-[0-9a-f]{4,}")
+STAMP = "%Y%m%dT%H%M%SZ"
+RESULT_LIMIT = 32_000_000  # bytes
+NOTEBOOK_LIMIT = 128_000_000
+SMALL_LIMIT = 1_000_000
+_RUNBOOK = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+_LARGEST = 1e300  # what is larger cannot be shown, as no float holds it
+_OFF_BY = timedelta(days=1)
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+class Damaged(ValueError):
+    """What is stored is not what it should be; the message says what is wrong, as a clause."""
+
+
+def id_part(name: str) -> str:
+    """Return `name` as it stands in a run id, where `/` is a dot and nothing needs quoting."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("/", ".")) or "_"
+
+
+def read(files: Any, path: str, limit: int) -> bytes:
+    """Return what the file at `path` of the fsspec file system `files` holds.
+
+    Raises Damaged when it is no regular file or has more than `limit` bytes, OSError when it cannot
+    be read.
+    """
+    if isinstance(files, LocalFileSystem):
+        return _read_local(Path(path), limit)
+    size = files.info(path).get("size")
+    if isinstance(size, int) and size > limit:
+        raise _too_large(size, limit)
+    return bytes(files.cat_file(path))
+
+
+def _read_local(path: Path, limit: int) -> bytes:
+    _demand_regular(path.lstat())
+    # Another file may lie there by now: opening it is not to wait either.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        _demand_regular(found)
+        if found.st_size > limit:
+            raise _too_large(found.st_size, limit)
+        data = file.read(limit + 1)
+    if len(data) > limit:  # a file that grows, or says that it is empty
+        raise _too_large(len(data), limit)
+    return data
+
+
+def _demand_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise Damaged(f"is {kind}, not a file")
+
+
+def _too_large(size: int, limit: int) -> Damaged:
+    return Damaged(f"is too large: {size / 1e6:,.0f} MB, at most {limit / 1e6:,.0f} MB are read")
+
+
+def result(data: bytes, run_id: str) -> RunResult:
+    """Return the result that `data`, the result.json in the folder `run_id`, holds.
+
+    Raises ValueError when it is damaged, or the result of another run.
+    """
+    fields = from_json(data, allow_inf_nan=False)
+    if not isinstance(fields, dict):
+        raise Damaged("is damaged: it holds no object")
+    if not _is_finite(fields):
+        raise Damaged("is damaged: a number in it is too large")
+    found = RunResult.model_validate(fields)
+    demand_fits(found, run_id)
+    return found
+
+
+def demand_fits(result: RunResult, run_id: str) -> None:
+    """Raise Damaged when `result` cannot be that of the run `run_id`."""
+    if result.run_id != run_id:
+        raise Damaged(f"is damaged at run_id: it says {_short(result.run_id)}")
+    for name, when in (("started", result.started), ("finished", result.finished)):
+        if when.tzinfo is None:
+            raise Damaged(f"is damaged at {name}: it has no time zone")
+    if not _RUNBOOK.fullmatch(result.runbook):
+        raise Damaged(f"is damaged at runbook: {_short(result.runbook)} is no runbook's id")
+    stamp, _, rest = run_id.partition("-")
+    name, _, _ = rest.rpartition("-")
+    if name != f"{id_part(result.runbook)}-{id_part(result.target)}":
+        raise Damaged(
+            f"is damaged: it is of {_short(result.runbook)} on {_short(result.target)}, "
+            "which its run id is not"
+        )
+    if abs(result.started - _moment(stamp)) > _OFF_BY:
+        raise Damaged(f"is damaged at started: {result.started:%F} is not the day of its run id")
+
+
+def wrong_links(result: RunResult) -> str:
+    """Return what a record names as other runs and is no run id, in a clause; empty when all are.
+
+    Its other facts may be right all the same.
+    """
+    named = [("parent", result.parent), ("fleet", result.fleet)]
+    named += [("actions", action.continues) for action in result.actions]
+    for place, link in named:
+        if link is not None and not RUN_ID.fullmatch(link):
+            return f"is damaged at {place}: {_short(link)} is no run id"
+    return ""
+
+
+def months_of(run_id: str) -> str:
+    """Return the folder, `YYYY/MM`, that the record of a run belongs in."""
+    return f"{run_id[:4]}/{run_id[4:6]}"
+
+
+def why(error: Exception) -> str:
+    """Return, as a clause, why a file of a record could not be used."""
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    if isinstance(error, Damaged):
+        return str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"is damaged{f' at {place}' if place else ''}: {first['msg']}"
+    if isinstance(error, ValueError):
+        return f"is damaged: it is no JSON ({error})"
+    return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def demand_notebook(notebook: Any) -> dict[str, Any]:
+    """Return `notebook` if it has the form of one. Raises Damaged."""
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("metadata", {}), dict):
+        raise Damaged("holds no notebook")
+    cells = notebook.get("cells")
+    if not isinstance(cells, list):
+        raise Damaged("holds no notebook: it has no cells")
+    for number, cell in enumerate(cells, 1):
+        if not _is_cell(cell):
+            raise Damaged(f"is damaged at cell {number}")
+    return notebook
+
+
+def _is_cell(cell: Any) -> bool:
+    return (
+        isinstance(cell, dict)
+        and isinstance(cell.get("cell_type"), str)
+        and isinstance(cell.get("metadata", {}), dict)
+        and _is_text(cell.get("source", ""))
+        and isinstance(outputs := cell.get("outputs", []), list)
+        and all(map(_is_output, outputs))
+    )
+
+
+def _is_output(output: Any) -> bool:
+    return (
+        isinstance(output, dict)
+        and isinstance(output.get("output_type", ""), str)
+        and isinstance(output.get("data", {}), dict)
+        and isinstance(output.get("metadata", {}), dict)
+        and _is_text(output.get("text", ""))
+    )
+
+
+def _is_text(value: Any) -> bool:
+    lines = value if isinstance(value, list) else [value]
+    return all(isinstance(line, str) for line in lines)
+
+
+def _is_finite(tree: Any) -> bool:
+    """Return whether no number in `tree` is too large to be one."""
+    waiting = [tree]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, float | int):
+            if not -_LARGEST < value < _LARGEST:
+                return False
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return True
+
+
+def _moment(stamp: str) -> datetime:
+    try:
+        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Damaged(f"is damaged: {stamp} in its run id is no moment") from error
+
+
+def _short(text: str) -> str:
+    shown = text if len(text) <= 60 else f"{text[:60]}..."
+    return repr(shown)
