@@ -257,7 +257,7 @@ def test_a_target_that_another_run_acts_on_is_told(tmp_path: Path) -> None:
     assert summary.exit_code == 75
     locked, other = members(summary)
     assert (locked.target, locked.status, locked.run_id) == ("a", Status.UNKNOWN, None)
-    assert "ann runs health/daily on it" in locked.sentence
+    assert "ann runs health/daily on ops1" in locked.sentence
     assert not other.failed
 
 
