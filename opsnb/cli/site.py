@@ -26,8 +26,14 @@ def build_site(
 def serve_site(
     out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 8000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A host name to answer to besides localhost, as behind a proxy; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Build the site and serve it on loopback."""
     from opsnb import site
 
-    site.serve(config_in_force(), out, port, output.say, app=app)
+    site.serve(config_in_force(), out, port, output.say, app=app, names=name or ())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,21 +16,92 @@ from opsnb.site.builder import build
 from opsnb.target import Config
 
 HOST = "127.0.0.1"
+_LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_IDLE_S = 30.0
+"""A client that sends nothing for so long is hung up on."""
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Files(SimpleHTTPRequestHandler):
+    """Serves the files of one folder, under the names of this machine alone.
+
+    Otherwise a page of any site could have its name lead here, and read the records in the
+    browser of whoever opens it.
+    """
+
+    timeout = _IDLE_S
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *args: Any, names: Collection[str], **kwargs: Any) -> None:
+        self._names = names
+        super().__init__(*args, **kwargs)
+
+    def send_head(self) -> Any:
+        """Answer the head of a request; return the file that is to follow, or None."""
+        if not self._is_asked_by_name():
+            self.send_error(
+                HTTPStatus.FORBIDDEN,
+                explain="This server is not known by that name. Add it with: opsnb site serve "
+                "--name NAME",
+            )
+            return None
+        if not self._is_served():
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
+        return super().send_head()
+
+    def list_directory(self, path: Any) -> None:  # noqa: ARG002 - as the base class has it
+        """List no folder."""
+        self.send_error(HTTPStatus.NOT_FOUND)
+
+    def end_headers(self) -> None:
+        """Let no other site frame, read or guess at what is served."""
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "SAMEORIGIN")
+        self.send_header("Referrer-Policy", "same-origin")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        super().end_headers()
+
+    def _is_asked_by_name(self) -> bool:
+        hosts = self.headers.get_all("Host") or []
+        return len(hosts) == 1 and _name(hosts[0]) in self._names
+
+    def _is_served(self) -> bool:
+        """Return whether the path is in the folder, and no part of it is hidden."""
+        root = Path(self.directory).resolve()
+        try:
+            path = Path(self.translate_path(self.path)).resolve()
+        except (OSError, ValueError, RuntimeError):
+            return False
+        if not path.is_relative_to(root):
+            return False
+        return not any(part.startswith(".") for part in path.relative_to(root).parts)
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing of single requests."""
 
 
-def serve(
-    config: Config, out: Path, port: int, say: Callable[[str], None], *, app: typer.Typer
+def _name(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    name, colon, port = host.strip().lower().rpartition(":")
+    found = name if colon and port.isdigit() else host.strip().lower()
+    return found.removesuffix(".")
+
+
+def serve(  # noqa: PLR0913 - the command's own options
+    config: Config,
+    out: Path,
+    port: int,
+    say: Callable[[str], None],
+    *,
+    app: typer.Typer,
+    names: Collection[str] = (),
 ) -> None:
     """Build the site into `out`, then serve it on loopback until interrupted.
 
-    Port 0 takes any that is free. Everything else as for `build`.
+    Port 0 takes any that is free. `names` are host names under which it may be asked for besides
+    those of loopback, as by a reverse proxy. Everything else as for `build`.
     """
-    with server(out, port) as running:  # first of all, so that a taken port costs no build
+    with server(out, port, names) as running:  # first of all, so that a taken port costs no build
         build(config, out, say, app=app)
         say(f"http://{HOST}:{running.server_address[1]}/index.html (Ctrl-C stops it)")
         try:
@@ -37,10 +110,11 @@ def serve(
             say("Stopped")
 
 
-def server(out: Path, port: int) -> ThreadingHTTPServer:
+def server(out: Path, port: int, names: Collection[str] = ()) -> ThreadingHTTPServer:
     """Return a server of the folder `out`, bound and not yet running."""
+    known = _LOCAL | {_name(name) for name in names}
     try:
-        return ThreadingHTTPServer((HOST, port), partial(_Quiet, directory=str(out)))
+        return ThreadingHTTPServer((HOST, port), partial(_Files, directory=str(out), names=known))
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"Port {port} of {HOST} cannot be used: {error}. Choose another with --port."
