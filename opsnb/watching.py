@@ -133,8 +133,7 @@ class Watched:
             [Status.OK, *(Status.WARN if each.ended else each.status for each in self.episodes)]
         )
         message = (
-            f"{self._times()}: {number(min(seen))} to "
-            f"{number(max(seen), last.unit)}; "
+            f"{self.title}: {self._range(seen, last.unit)} ({self._times()}); "
             + (f"alerts: {len(self.episodes)}" if self.episodes else "no alert")
             + (f"; not measured {missed} times" if missed else "")
         )
@@ -149,11 +148,15 @@ class Watched:
             rows=[each.row(last.unit) for each in self.episodes],
         )
 
+    def _range(self, values: list[float], unit: str) -> str:
+        least, most = number(min(values)), number(max(values), unit)
+        return most if min(values) == max(values) else f"{least} to {most}"
+
     def _times(self) -> str:
         first, last = self.looks[0][0], self.looks[-1][0]
         if len(self.looks) == 1:
-            return f"Seen once at {_clock(first)}"
-        return f"Seen {len(self.looks)} times from {_clock(first)} to {_clock(last)}"
+            return f"1 sample at {_clock(first)}"
+        return f"{len(self.looks)} samples from {_clock(first)} to {_clock(last)}"
 
     def course(self) -> Finding:
         """Return the looks as rows: the moment in `at`, and a column for each name."""

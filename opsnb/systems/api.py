@@ -194,8 +194,8 @@ def latency(target: Target, samples: int = 10) -> Finding:
     return shown.model_copy(
         update={
             "status": worst([by_median.status, by_p95.status]),
-            "message": f"p50 {median:.0f} ms, p95 {p95:.0f} ms over {len(times_ms)} samples "
-            f"of GET {target.api.health}.",
+            "message": f"GET {target.api.health}: p50 {median:.0f} ms, p95 {p95:.0f} ms "
+            f"({len(times_ms)} samples).",
             "rows": _samples(times_ms),
         }
     )
@@ -211,8 +211,8 @@ def p95(target: Target, samples: int = 20) -> Finding:
     return Finding.measured(
         round(high, 1),
         target.threshold("api_p95_ms"),
-        f"p50 {middle:.0f} ms, p95 {high:.0f} ms, p99 {highest:.0f} ms over {len(times_ms)} "
-        f"samples of GET {target.api.health}.",
+        f"GET {target.api.health}: p50 {middle:.0f} ms, p95 {high:.0f} ms, p99 {highest:.0f} ms "
+        f"({len(times_ms)} samples).",
         rows=_samples(times_ms),
     )
 
@@ -247,10 +247,10 @@ def queue_stats(target: Target) -> Finding:
     if missing:
         status, message = Status.CRIT, f"The API does not report {', '.join(missing)}."
     elif paused:
-        message = f"Paused: {', '.join(paused)}; jobs wait there until it is resumed."
+        message = f"Paused queues: {', '.join(paused)}; their jobs wait until they are resumed."
         status = Status.WARN
     else:
-        status, message = Status.OK, f"All {len(rows)} queues operational."
+        status, message = Status.OK, f"GET {path} reports all {len(rows)} queues as operational."
     return Finding(status=status, message=message, rows=rows)
 
 

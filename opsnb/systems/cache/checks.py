@@ -45,7 +45,7 @@ def ping(target: Target) -> Finding:
         took_ms = (time.perf_counter() - clock) * 1000
     return Finding(
         status=Status.OK,
-        message=f"PING was answered with {answer} in {took_ms:.1f} ms.",
+        message=f"Redis answered PING with {answer} in {took_ms:.1f} ms.",
         value=took_ms,
         unit="ms",
     )
@@ -71,13 +71,15 @@ def memory(target: Target) -> Finding:
     rows = _memory_rows(info)
     if limit is None:
         evidence.partial("maxmemory, which this Redis does not report in INFO")
-        message = f"{used / _MIB:.1f} MiB in use."
+        message = f"Redis memory: {used / _MIB:.1f} MiB in use."
         return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
     if not limit:
-        message = f"{used / _MIB:.1f} MiB in use; maxmemory is not set, so nothing bounds it."
+        message = (
+            f"Redis memory: {used / _MIB:.1f} MiB in use; maxmemory is not set, so it has no limit."
+        )
         return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
     policy = info.get("maxmemory_policy", "noeviction")
-    message = f"{used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
+    message = f"Redis memory: {used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
     threshold = target.threshold("memory_used_percent")
     return Finding.measured(100 * used / limit, threshold, message, rows=rows)
 
@@ -124,11 +126,11 @@ def fragmentation(target: Target) -> Finding:
     ratio = resident / max(1, used)
     status, message = (
         Status.OK,
-        f"{resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used.",
+        f"Redis memory: {resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used.",
     )
     if resident - used > _MUCH_WASTE and ratio > _WASTEFUL:
         status = Status.WARN
-        message += " The rest is lost to holes: redis-cli CONFIG SET activedefrag yes."
+        message += " The rest is fragmented: redis-cli CONFIG SET activedefrag yes."
     elif used - resident > _MUCH_WASTE:
         status = Status.WARN
         message += " The rest is swapped out, and reading it is slow: give the host more memory."
@@ -156,12 +158,12 @@ def clients(target: Target) -> Finding:
         )
         if key in info
     ]
-    status, message = Status.OK, f"{count:,} clients"
+    status, message = Status.OK, f"Redis has {count:,} clients"
     if most:
-        message += f" of {int(most):,} that may connect"
+        message += f" of at most {int(most):,}"
         if count > _FULL * int(most):
             status = Status.WARN
-            message += "; look for one that leaks connections, or raise maxclients"
+            message += "; find the one that leaks connections, or raise maxclients"
     else:
         limit = "how many may connect: INFO does not report maxclients, CONFIG GET is not permitted"
         # That none was refused since the start says that there was room.
@@ -184,25 +186,25 @@ def persistence(target: Target) -> Finding:
     for name in ("rdb_last_bgsave_status", "aof_enabled"):
         if name not in info:
             evidence.partial(f"{name}, which this Redis does not report in INFO")
-    kept = f"last RDB snapshot {span(max(0, now_s - saved_s))} ago"
+    kept = f"Redis: last RDB snapshot {span(max(0, now_s - saved_s))} ago"
     aof = bool(info.get("aof_enabled"))
     message = kept + (f"; AOF is {'on' if aof else 'off'}." if "aof_enabled" in info else ".")
     status = Status.OK
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
         status = Status.CRIT
-        message = "The last RDB snapshot failed, and Redis may refuse writes"
+        message = "Redis failed to write its last RDB snapshot, and may refuse writes"
     elif aof and info.get("aof_last_write_status", "ok") != "ok":
-        status, message = Status.CRIT, "The last write to the AOF failed, and Redis refuses writes"
+        status, message = Status.CRIT, "Redis failed to write its AOF, and refuses writes"
     elif aof and info.get("aof_last_bgrewrite_status", "ok") != "ok":
-        status, message = Status.WARN, "The AOF could not be rewritten and grows"
+        status, message = Status.WARN, "Redis failed to rewrite its AOF, which grows"
     if status is not Status.OK:
-        message += "; look at its log, its disk and the rights of its folder, then BGSAVE."
+        message += "; check its log, its disk and the rights of its folder, then BGSAVE."
     rows = [
         {"fact": name, "value": value}
         for name, value in info.items()
         if name.startswith(("rdb_last", "rdb_changes", "aof_enabled", "aof_last"))
     ]
-    return Finding(status=status, message=message[0].upper() + message[1:], rows=rows)
+    return Finding(status=status, message=message, rows=rows)
 
 
 @check(needs=(SYSTEM,))
@@ -225,9 +227,9 @@ def keys(target: Target) -> Finding:
     total = sum(row["keys"] for row in rows)
     lasting = sum(row["without_ttl"] for row in rows)
     databases = "1 database" if len(rows) == 1 else f"{len(rows)} databases"
-    message = f"{total:,} keys in {databases}; {lasting:,} of them never expire."
+    message = f"Redis holds {total:,} keys in {databases}; {lasting:,} of them never expire."
     if not total:
-        message = "There is no key in any database."
+        message = "Redis holds no keys."
     return Finding(status=Status.OK, message=message, value=total, unit="keys", rows=rows)
 
 

@@ -61,9 +61,8 @@ def families(target: Target, pattern: str = "*", *, sample: int = _SAMPLE, db: s
     lasting = sum(row["without_ttl"] for row in cached)
     count = sum(row["keys"] for row in rows)
     about = "" if drawn.factor == 1 else "about "
-    message = (
-        f"{about}{count:,} keys in {len(rows):,} families, from {len(drawn.facts):,} looked at"
-    )
+    sampled = f"{len(drawn.facts):,} sampled"
+    message = f"Redis holds {about}{count:,} keys in {len(rows):,} families ({sampled})"
     status = Status.OK
     if lasting >= _MANY and lasting > _MUCH * sum(row["keys"] for row in cached):
         status = Status.WARN
@@ -76,7 +75,7 @@ def families(target: Target, pattern: str = "*", *, sample: int = _SAMPLE, db: s
         message += "; sizes are missing, as MEMORY USAGE is not permitted"
     return Finding(
         status=status,
-        message=message[0].upper() + message[1:] + ".",
+        message=f"{message}.",
         value=count,
         unit="keys",
         rows=_few(rows),

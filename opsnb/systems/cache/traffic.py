@@ -151,21 +151,29 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
                 }
             )
     now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
-    since = f"{ever.percent:.1f} % of {ever.count:,} since the start" if ever.count else "none ever"
+    since = (
+        f"{ever.percent:.1f} % since the start ({ever.count:,} reads)"
+        if ever.count
+        else "none ever"
+    )
     limit = target.threshold("cache_hit_percent")
     others, unsure = "", False
     if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
         sample = _sample_since(target, began)
         if sample:
             now, seconds = _Reads(sample.reads - sample.misses, sample.misses), sample.seconds
-            others = ", without lookups of BullMQ"
+            others = ", BullMQ excluded"
         elif _may_hold_queues(target):
             unsure = True
-            others = f", lookups of BullMQ among them: {_no_monitor(target)}"
+            others = f", BullMQ's among them: {_no_monitor(target)}"
     if now.count < _ENOUGH_READS:
-        message = f"{now.count:,} reads within {seconds:.2g} s{others}, too few to judge; {since}."
+        message = (
+            f"Hit rate unknown: {now.count:,} reads in {seconds:.2g} s{others}, too few; {since}."
+        )
         return Finding(status=Status.OK, message=message, rows=rows)
-    message = f"{now.percent:.1f} % of {now.count:,} reads within {seconds:.2g} s{others}; {since}."
+    message = (
+        f"Hit rate {now.percent:.1f} % ({now.count:,} reads in {seconds:.2g} s{others}); {since}."
+    )
     found = Finding.measured(now.percent, limit, message, rows=rows)
     return found.model_copy(update={"status": Status.UNKNOWN}) if unsure else found
 
@@ -202,14 +210,14 @@ def evictions(target: Target, seconds: float = 2) -> Finding:
     (_, first), *_, (_, last) = _watch(target, seconds)
     ever = figure(last, "evicted_keys")
     now = _grown("evicted_keys", last, first)
-    message = f"{now:,} keys were thrown away within {seconds:g} s, {ever:,} since the start."
+    message = f"Redis evicted {now:,} keys in {seconds:g} s, {ever:,} since the start."
     rows = [
         {"keys": "evicted", "count": ever},
         {"keys": "expired", "count": figure(last, "expired_keys")},
     ]
     if not now:
         return Finding(status=Status.OK, message=message, value=0, unit="keys", rows=rows)
-    message += " maxmemory is too small for what is kept: raise it, or shorten the times to live."
+    message += " maxmemory is too small: raise it, or shorten the times to live."
     return Finding(status=Status.WARN, message=message, value=now, unit="keys", rows=rows)
 
 
@@ -224,7 +232,7 @@ def throughput(target: Target, seconds: float = 5) -> Finding:
     done = _grown("total_commands_processed", moments[-1][1], moments[0][1])
     rate = done / moments[-1][0]
     peak = max(row["ops_per_s"] for row in rows)
-    message = f"{rate:,.0f} commands a second over {seconds:g} s, {peak:,} at most."
+    message = f"Redis ran {rate:,.0f} commands a second over {seconds:g} s, at most {peak:,}."
     return Finding(status=Status.OK, message=message, value=round(rate), unit="ops/s", rows=rows)
 
 
@@ -249,12 +257,13 @@ def latency(target: Target) -> Finding:
     ]
     rows.append({"percentile": "worst", "ms": round(max(times_ms), 2)})
     p95 = percentile(times_ms, 95)
-    message = ", ".join(f"{row['percentile']} {row['ms']} ms" for row in rows)
-    message += f" over {len(times_ms)} PINGs"
+    times = ", ".join(f"{row['percentile']} {row['ms']} ms" for row in rows)
+    message = f"Redis latency: {times}"
+    message += f" ({len(times_ms)} PINGs)"
     status = Status.OK
     if p95 > _SLOW_PING_MS:
         status = Status.WARN
-        message += "; look at the slow log, at the host's load and at the network"
+        message += "; check the slow log, the host's load and the network"
     return Finding(status=status, message=message + ".", value=p95, unit="ms", rows=rows)
 
 
@@ -288,13 +297,13 @@ def slow_log(target: Target, limit: int = 50) -> Finding:
         )
     rows.sort(key=lambda row: -float(row["ms"]))
     worst_ms = max(recent_ms)
-    message = f"{len(recent_ms) - 1} slow commands within the last 10 minutes"
+    message = f"Redis logged {len(recent_ms) - 1} slow commands in the last 10 minutes"
     status = Status.OK
     if len(recent_ms) > 1:
         message += f", the slowest took {worst_ms:.0f} ms"
     if worst_ms > _BLOCKED_MS:
         status = Status.WARN
-        message += "; everybody waited for it: find who sends it"
+        message += "; every client waited for it: find the one that sends it"
     return Finding(
         status=status, message=message + ".", value=round(worst_ms, 1), unit="ms", rows=rows
     )
@@ -322,7 +331,7 @@ def commands(target: Target, most: int = 1000, seconds: float = 5) -> Finding:
         {"command": command, "count": n, "percent": round(100 * n / count, 1)}
         for command, n in seen.most_common(_SHOWN)
     ]
-    message = f"{count:,} commands within {took_s:.1f} s"
+    message = f"Redis ran {count:,} commands in {took_s:.1f} s"
     if rows:
         message += f"; {rows[0]['percent']:.0f} % of them {rows[0]['command']}"
     return Finding(status=Status.OK, message=message + ".", value=count, unit="commands", rows=rows)

@@ -136,11 +136,12 @@ def cache_hits(target: Target) -> Finding:
         )
     blocks = row["blks_hit"] + row["blks_read"]
     if blocks < _LEAST_BLOCKS:
-        message = f"Only {blocks:,} blocks were read so far: too few to tell."
+        message = f"PostgreSQL read only {blocks:,} blocks so far: too few to judge its cache."
         return Finding(status=Status.OK, message=message, rows=[row])
     percent = 100 * row["blks_hit"] / blocks
     message = (
-        f"{percent:.1f} % of {blocks:,} blocks were in shared_buffers ({row['shared_buffers']})."
+        f"PostgreSQL cache hit rate {percent:.1f} % ({blocks:,} blocks; shared_buffers is "
+        f"{row['shared_buffers']})."
     )
     return Finding.measured(
         percent, target.threshold("database_cache_hit_percent"), message, rows=[row]
@@ -304,11 +305,11 @@ def bloat(target: Target, least_mib: float = 10.0) -> Finding:
         )
         _note_unreadable(database, least_mib)
     if not rows:
-        message = f"No table with statistics is larger than {least_mib:g} MiB: nothing to gain."
+        message = f"Bloat: no table with statistics is larger than {least_mib:g} MiB."
         return Finding(status=Status.OK, message=message)
     worst = max(rows, key=lambda row: float(row["wasted_percent"]))
     message = (
-        f"About {sum(row['wasted_mib'] for row in rows):,.0f} MiB of the largest tables are empty; "
+        f"Bloat: about {sum(row['wasted_mib'] for row in rows):,.0f} MiB of the largest tables; "
         f"{worst['table']} is {worst['wasted_percent']:.0f} % empty."
     )
     return Finding.measured(
@@ -356,7 +357,7 @@ def vacuum_state(target: Target) -> Finding:
             {"limit": _MOST_ROWS},
         )
     percent = 100 * age["xids"] / 2**31
-    message = f"{age['xids']:,} transaction ids are in use, {percent:.1f} % of all there are."
+    message = f"PostgreSQL uses {age['xids']:,} transaction ids, {percent:.1f} % of all."
     if age["autovacuum"] != "on":
         message += " Autovacuum is off: ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
     finding = Finding.measured(

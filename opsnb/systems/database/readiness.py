@@ -30,7 +30,7 @@ def ping(target: Target) -> Finding:
         ).fetchone()
         pooled = facts is not None and facts["server_process"] != database.pgconn.backend_pid
     assert facts is not None  # a SELECT without FROM returns one row
-    message = f"SELECT 1 was answered in {took_ms:.1f} ms by PostgreSQL {facts['version']}"
+    message = f"PostgreSQL {facts['version']} answered SELECT 1 in {took_ms:.1f} ms"
     if pooled:
         message += ", through a pooler"
     message += "."

@@ -29,9 +29,9 @@ def size(target: Target) -> Finding:
         assert row is not None  # a SELECT without FROM returns one row
         free = free_bytes(target, database)
     mib = row["bytes"] / _MIB
-    message = f"{row['name']} takes {mib:,.1f} MiB"
+    message = f"Database {row['name']} takes {mib:,.1f} MiB"
     if free is not None:
-        message += f", and {free / _MIB:,.0f} MiB are free on its disk"
+        message += f"; its disk has {free / _MIB:,.0f} MiB free"
     rows: list[Row] = [{"database": row["name"], "size_bytes": row["bytes"], "free_bytes": free}]
     limits = target.threshold("database_size_mib")
     return Finding.measured(round(mib, 1), limits, f"{message}.", rows=rows)

@@ -90,7 +90,7 @@ def connections(target: Target) -> Finding:
         for state in ("active", "idle", "idle_in_transaction", "in_a_hidden_state")
         if (count := sum(row[state] for row in rows))
     )
-    message = f"{used} of {most} connections are in use: {states}."
+    message = f"PostgreSQL: {used} of {most} connections in use: {states}."
     return Finding.measured(
         100 * used / most,
         target.threshold("database_connections_percent"),

@@ -146,7 +146,7 @@ def _cpu_finding(before: _Usage, after: _Usage, limits: Threshold) -> Finding:
     total = sum(spent.values()) or 1.0
     busy = 100 * (1 - sum(spent[name] for name in _IDLE) / total)
     shares = {name: round(100 * ticks / total, 1) for name, ticks in spent.items()}
-    message = f"{busy:.0f}% of the processor is busy"
+    message = f"CPU {busy:.0f}% busy"
     if shares["iowait"] >= 1 or shares["steal"] >= 1:
         message += f", {shares['iowait']:g}% waits for disks, {shares['steal']:g}% goes to others"
     # Beside the limits for what is busy, what is idle would look like an alert.

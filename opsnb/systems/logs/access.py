@@ -275,8 +275,8 @@ def requests(target: Target, minutes: float = 15) -> Finding:
         return Finding(status=Status.OK, message=" ".join([message, *seen.notes]), rows=rows)
     p50, p95, p99 = (percentile(times, percent) for percent in (50, 95, 99))
     message = (
-        f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms over {len(times):,} requests of "
-        f"the last {minutes:g} minutes."
+        f"Requests take p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms "
+        f"({len(times):,} in the last {minutes:g} minutes)."
     )
     threshold = target.threshold("api_p95_ms")
     return Finding.measured(round(p95, 1), threshold, " ".join([message, *seen.notes]), rows=rows)
@@ -291,7 +291,7 @@ def error_rate(target: Target, minutes: float = 15) -> Finding:
     """
     seen = traffic(target, minutes)
     count = len(seen.requests)
-    message = f"{seen.failed:,} of {count:,} requests of the last {minutes:g} minutes failed."
+    message = f"Failed requests: {seen.failed:,} of {count:,} in the last {minutes:g} minutes."
     return Finding.measured(
         round(100 * seen.failed / count, 2) if count else 0.0,
         target.threshold("error_rate_percent"),

@@ -59,7 +59,7 @@ def depth(target: Target) -> Finding:
     threshold = target.threshold("queue_waiting")
     longest = max(rows, key=due)
     others = sum(1 for row in rows if due(row) > (threshold.warn or 0))
-    message = f"{longest['queue']} has {due_words(longest)}"
+    message = f"Queue {longest['queue']} has {due_words(longest)}"
     if not due(longest):
         message = f"No job waits in any of {len(rows)} queues"
     elif longest["paused"]:
@@ -118,7 +118,7 @@ def oldest(target: Target) -> Finding:
         return Finding(status=Status.OK, message=message, value=0, unit="s", rows=rows)
     longest = max(waiting, key=lambda row: float(row["age_s"]))
     message = (
-        f"{longest['queue']}: job {longest['job']} ({longest['name']}) was added "
+        f"Queue {longest['queue']}: job {longest['job']} ({longest['name']}) was added "
         f"{span(longest['age_s'])} ago."
     )
     return Finding(status=Status.OK, message=message, value=longest["age_s"], unit="s", rows=rows)
@@ -138,7 +138,7 @@ def workers(target: Target) -> Finding:
     rows = [shown(row) for row in rows]
     if stranded:
         row = stranded[0]
-        message = f"{row['queue']} has {due_words(row)} and no worker."
+        message = f"Queue {row['queue']} has {due_words(row)} and no worker."
         return Finding(status=Status.CRIT, message=message, rows=rows)
     if idle:
         message = f"No worker is connected for {_named([str(row['queue']) for row in idle])}."
@@ -158,7 +158,9 @@ def pauses(target: Target) -> Finding:
         rows = [row for row in session.run(each_queue(session, pause_of)) if row["paused"]]
     if not rows:
         return Finding(status=Status.OK, message="No queue is paused.")
-    message = "; ".join(f"{row['queue']} is {paused_words(row)}" for row in rows[:_MOST_NAMED])
+    message = "; ".join(
+        f"Queue {row['queue']} is {paused_words(row)}" for row in rows[:_MOST_NAMED]
+    )
     if len(rows) > _MOST_NAMED:
         message += f"; {len(rows) - _MOST_NAMED} more are paused"
     return Finding(status=Status.WARN, message=message + ".", rows=rows)
@@ -170,7 +172,7 @@ def state(target: Target, queue: str) -> Finding:
     row, pause = state_of(target, queue)
     words = f"{paused_words(pause)}; " if pause["paused"] else ""
     message = (
-        f"{queue}: {words}{row['waiting']} waiting, {row['active']} active, "
+        f"Queue {queue}: {words}{row['waiting']} waiting, {row['active']} active, "
         f"{row['delayed']} delayed, {row['failed']} failed, {row['completed']} completed, "
         f"{in_words(row)}."
     )

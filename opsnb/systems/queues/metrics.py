@@ -107,8 +107,8 @@ def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
     lost = _within(failed, begins - 1, now_s)
     per_minute = round(60 * done / window_s, 1)
     message = (
-        f"{per_minute:g} jobs a minute were completed in the last {span(window_s)}: {done} "
-        f"completed, {lost} failed."
+        f"Queue {queue}: {per_minute:g} jobs a minute completed in the last {span(window_s)} "
+        f"({done} completed, {lost} failed)."
     )
     return Finding(status=Status.OK, message=message, value=per_minute, unit="jobs/min", rows=rows)
 
