@@ -35,7 +35,7 @@ def length(target: Target, queue: str) -> Finding:
     """Queue length"""
     row = queues.counts_of(target, queue)
     message = (
-        f"{queue}: {row['waiting']} jobs wait, {row['active']} are active, {row['delayed']} "
+        f"Queue {queue}: {row['waiting']} jobs waiting, {row['active']} active, {row['delayed']} "
         f"delayed{_overdue(row)}; {in_words(row)}."
     )
     return Finding.measured(due(row), target.threshold("queue_waiting"), message, rows=[shown(row)])
@@ -50,10 +50,10 @@ def paused(target: Target, queue: str) -> Finding:
     """Queue paused"""
     row, pause = queues.state_of(target, queue, with_workers=False)
     if not pause["paused"]:
-        return Finding(status=Status.OK, message=f"{queue} is not paused.")
+        return Finding(status=Status.OK, message=f"Queue {queue} is not paused.")
     return Finding(
         status=Status.CRIT if row["waiting"] else Status.WARN,
-        message=f"{queue} is {paused_words(pause)}; {row['waiting']} jobs wait for its end.",
+        message=f"Queue {queue} is {paused_words(pause)}; {row['waiting']} jobs waiting.",
         share=1.0,
         remedies=[Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)],
     )

@@ -372,7 +372,7 @@ def _starts_before(seen: Seen, alike: Alike) -> dict[str, float]:
 def _few(target: Target, seen: Seen) -> str:
     """Return why nothing has to be explained, or nothing when there are many errors."""
     if target.threshold("log_errors").judge(seen.count) is Status.OK:
-        return f"{seen.count} errors, below the limit."
+        return f"Log errors: {seen.count}, below the limit."
     if seen.ended is not None:
         return f"The errors ended at {clock(seen.ended * 1000)}."
     return ""

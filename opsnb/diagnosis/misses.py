@@ -43,7 +43,7 @@ def evicted(target: Target, seconds: float = 2) -> Finding:
         target,
         seen,
         seen.evicted if not seen.full else seen.evicted + _unexplained(seen),
-        f"{seen.evicted:,} keys were thrown away" + "; memory is at its limit" * seen.full,
+        f"{seen.evicted:,} keys were evicted" + "; memory is at its limit" * seen.full,
         Remedy(runbook="cache/key_patterns", why="shows what takes the memory"),
         Remedy(runbook="cache/health", why="shows maxmemory and its policy"),
     )
@@ -106,11 +106,10 @@ def _unexplained(seen: Losses) -> int:
 def _judge(target: Target, seen: Losses, explained: int, words: str, *mends: Remedy) -> Finding:
     """Return the finding for a cause that explains so many of the misses."""
     share = min(1.0, explained / seen.misses) if seen.misses else 0.0
-    message = (
-        f"Within {seen.seconds:.0f} s {seen.misses:,} of {seen.reads:,} reads missed, and {words}."
-    )
+    missed = f"{seen.misses:,} of {seen.reads:,} cache reads missed in {seen.seconds:.0f} s"
+    message = f"{missed}, and {words}."
     if seen.of_queues:
-        message += " Lookups of BullMQ are left out."
+        message += " BullMQ is excluded."
     status = seen.status(target)
     if seen.unsure and status is not Status.OK:
         message = f"{message} Lookups of BullMQ may be among them: {seen.unsure}."

@@ -21,13 +21,13 @@ _BLOCKS = (Status.CRIT, Status.UNKNOWN)
 @check(treated_by="the message says what is missing")
 def reviewed(_: Target, by: str) -> Finding:
     """Code review"""
-    return _ticked(by, "Not confirmed.", "reviewed_by")
+    return _ticked(by, "Code review is not confirmed.", "reviewed_by")
 
 
 @check(treated_by="the message says what is missing")
 def announced(_: Target, by: str) -> Finding:
     """Notification of stakeholders"""
-    return _ticked(by, "Not confirmed.", "announced_by")
+    return _ticked(by, "Notice to stakeholders is not confirmed.", "announced_by")
 
 
 @check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S, treated_by="the message says what is missing")
@@ -36,7 +36,7 @@ def tested(target: Target, by: str) -> Finding:
     try:
         return deploy.tests(target)
     except NotConfigured as error:
-        return _ticked(by, str(error), "tested_by")
+        return _ticked(by, f"Tests: {error}", "tested_by")
 
 
 @check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
@@ -45,7 +45,7 @@ def migrations(target: Target, by: str) -> Finding:
     try:
         found = deploy.pending(target)
     except NotConfigured as error:
-        return _ticked(by, str(error), "migrations_tested_by")
+        return _ticked(by, f"Migrations: {error}", "migrations_tested_by")
     if not found.rows:
         return found
     ticked = _ticked(by, found.message, "migrations_tested_by")
@@ -137,7 +137,7 @@ def _ticked(by: str, otherwise: str, parameter: str) -> Finding:
     """Return whether a person has said so, in place of a measurement."""
     if name := by.strip(" -"):
         return Finding(status=Status.OK, message=f"Confirmed by {name}.")
-    return _missing(f"{otherwise} If you know: -p {parameter}=NAME.")
+    return _missing(f"{otherwise} If it was done: -p {parameter}=NAME.")
 
 
 def _missing(message: str, *remedies: Remedy) -> Finding:

@@ -30,7 +30,7 @@ def pace(target: Target, seconds: float = 3) -> Finding:
     found = database.busiest(target, seconds)
     slowest = max(_repeated(found), key=lambda each: each.mean_ms, default=None)
     calls = sum(each.calls for each in found)
-    message = f"{calls} statements ended within {seconds:g} s"
+    message = f"PostgreSQL ended {calls} statements in {seconds:g} s"
     if slowest:
         quote = outside.head(slowest.row()["statement"], _QUOTED)
         message += f"; the slowest took {slowest.mean_ms:.1f} ms: {quote}"

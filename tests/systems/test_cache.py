@@ -576,7 +576,7 @@ def test_what_a_login_may_not_run_stops_nothing_else(server: Server) -> None:
     fill(client, numbered("gemini", 10))
     without = ("info", "config", "slowlog", "monitor", "memory", "client", "time", "ping", "object")
     target = limited(server, *(f"-{command}" for command in without))
-    assert cache.ping(target).message.startswith("PING was answered with NOPERM")
+    assert cache.ping(target).message.startswith("Redis answered PING with NOPERM")
     found = cache.families(target)
     assert (found.status, found.value) == (Status.OK, 10)
     assert any("ACL SETUSER ops +info" in extra for extra in found.evidence.extras)
@@ -769,7 +769,7 @@ def test_the_hit_rate_is_judged_by_enough_reads_only(shared: Server) -> None:
     client.config_resetstat()
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)
-    assert "too few to judge; none ever" in found.message
+    assert "too few; none ever" in found.message
     client.set("a", "b")
     client.mget(["a"] + ["nowhere"] * 9)
     assert cache.hit_rate(shared.target(), 0.3).status is Status.OK
@@ -805,7 +805,7 @@ def test_one_key_is_described_without_its_value(shared: Server) -> None:
 
 def test_keys_are_counted_by_database(shared: Server) -> None:
     shared.client().flushall()
-    assert cache.keys(shared.target()).message == "There is no key in any database."
+    assert cache.keys(shared.target()).message == "Redis holds no keys."
     fill(shared.client(0), numbered("a", 3))
     fill(shared.client(12), numbered("b", 2))
     shared.client(12).expire("b:0", 100)
@@ -842,7 +842,7 @@ def test_families_have_counts_sizes_and_times_to_live(server: Server) -> None:
     for number in range(40):
         client.set(f"gemini:{number}", "x" * 1000, ex=100 * (number + 1))
     found = cache.families(server.target())
-    assert found.message == "141 keys in 3 families, from 141 looked at."
+    assert found.message == "Redis holds 141 keys in 3 families (141 sampled)."
     rows = {row["family"]: row for row in found.rows}
     assert set(rows) == {"session:*", "gemini:*", "bull:mail:*"}
     assert rows["bull:mail:*"]["of_queues"]
@@ -879,7 +879,7 @@ def test_many_keys_are_estimated_from_a_sample_and_a_leak_is_a_warning(shared: S
     ):
         (gemini,) = (row for row in found.rows if row["family"] == "gemini:*")
         assert 21_000 < gemini["keys"] < 27_000
-        assert "About" in found.message
+        assert "holds about" in found.message
         assert found.status is Status.WARN
         assert "most of them gemini:*" in found.message
 
@@ -992,7 +992,7 @@ def test_slow_commands_are_shown_without_their_arguments(server: Server) -> None
     client.eval("local n = 0 for i = 1, 60000000 do n = n + i end return n", 0)
     found = cache.slow_log(server.target())
     assert found.status is Status.WARN
-    assert "everybody waited" in found.message
+    assert "every client waited" in found.message
 
 
 def test_spans_are_said_as_people_say_them() -> None:
