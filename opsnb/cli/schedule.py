@@ -90,9 +90,9 @@ def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
         ended = running.run(name, config, local_now(), stopped)
     if sys.stdout.isatty():
         output.run_result(ended.result, config, as_json=False)
-    else:
-        for line in ended.mail:  # which cron mails
-            output.note(line)
+    # What goes to stderr is mailed by cron.
+    for line in [*([] if sys.stdout.isatty() else ended.mail), *ended.failures]:
+        output.note(line)
     return ended.result.exit_code
 
 

@@ -5,6 +5,13 @@ to it (`memory`). One message a run and channel says so (`message`), waits in a 
 is delivered within a bounded time (`delivery`). Nothing here ever fails a run.
 """
 
-from opsnb.notify.dispatch import after_refusal, after_run, deliver_waiting, test, waiting
+from opsnb.notify.dispatch import (
+    after_refusal,
+    after_run,
+    check_runbooks,
+    deliver_waiting,
+    test,
+    waiting,
+)
 
-__all__ = ["after_refusal", "after_run", "deliver_waiting", "test", "waiting"]
+__all__ = ["after_refusal", "after_run", "check_runbooks", "deliver_waiting", "test", "waiting"]

@@ -33,6 +33,7 @@ from opsnb.unattended import Notify, address_secrets, check_address, program
 
 _LEAST_SHARE = 0.5  # of a channel's time: with less left no sending is begun, to be ended midway
 _LONGEST_ANSWER = 4096
+_LONGEST_VARIABLE = 32_000  # Linux takes four times as many bytes
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def attempt(config: Config, channel: Notify, message: Message, limit_s: float) -
             ok, said = _send(url, message, limit_s)
     except subprocess.TimeoutExpired:
         ok, said = False, f"no answer within {limit_s:.0f} s"
-    except (OSError, ConfigError) as error:
+    except (OSError, ConfigError, ValueError) as error:
         ok, said = False, str(error)
     return ok, clean(said, _redactor(config, url).text)
 
@@ -170,7 +171,7 @@ def _variables(message: Message) -> dict[str, str]:
         "RUNBOOK": message.runbook,
         "RUN_ID": message.run_id,
     }
-    return {f"OPSNB_{name}": value.replace("\0", "") for name, value in found.items()}
+    return {f"OPSNB_{name}": value[:_LONGEST_VARIABLE] for name, value in found.items()}
 
 
 def _bounded(

@@ -64,6 +64,7 @@ def _queue(observed: Observed, config: Config, at: datetime) -> None:
     """Put what is new to each channel into its spool, and remember that it was told."""
     redact = Redactor(config.secrets | environment_secrets()).text
     link = _link(config, observed.run_id)
+    spool.drop_gone(config)
     with memory.opened(spool.home(config) / _MEMORY) as known:
         known.forget(
             [channel.name for channel in config.notify],
@@ -110,11 +111,14 @@ def chosen(config: Config, names: Sequence[str]) -> list[Notify]:
             raise ConfigError(
                 f"There is no channel '{name}' in {config.path}.{did_you_mean(name, known)}"
             )
-    _check_runbooks(config)
+    check_runbooks(config)
     return [known[name] for name in names] or list(known.values())
 
 
-def _check_runbooks(config: Config) -> None:
+def check_runbooks(config: Config) -> None:
+    """Raise ConfigError on the first channel that names a runbook that there is not."""
+    if not any(channel.runbooks for channel in config.notify):
+        return
     ids = [info.id for info in catalog.runbooks()]
     for channel in config.notify:
         check_filter(channel.runbooks, ids, f"[[notify]] {channel.name} in {config.path}: runbooks")

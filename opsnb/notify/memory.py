@@ -29,6 +29,7 @@ CHANGES, WINDOW = 4, timedelta(hours=6)
 STEADY_RUNS, STEADY_FOR = 3, timedelta(minutes=30)
 """Flapping is over when nothing has changed for so many runs and this long."""
 _LOCK_WAIT_S = 5.0
+_PUNCTUAL = 0.95
 
 
 class Kind(StrEnum):
@@ -215,8 +216,14 @@ def _kind(each: Known, changed: bool, channel: Notify, at: datetime) -> Kind | N
         return Kind.FLAPPING
     if each.current is not each.told:
         return Kind.RECOVERY if each.current is Status.OK else Kind.PROBLEM
-    due = channel.reminder and each.sent and (at - each.sent).total_seconds() >= channel.reminder
-    return Kind.REMINDER if due and each.current is not Status.OK else None
+    return Kind.REMINDER if each.current is not Status.OK and _is_due(each, channel, at) else None
+
+
+def _is_due(each: Known, channel: Notify, at: datetime) -> bool:
+    """Tell whether it is time for a reminder; a run a little earlier than the last one is."""
+    if not (channel.reminder and each.sent):
+        return False
+    return (at - each.sent).total_seconds() >= channel.reminder * _PUNCTUAL
 
 
 def _while_flapping(each: Known, at: datetime) -> Kind | None:

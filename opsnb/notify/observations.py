@@ -16,6 +16,7 @@ from opsnb.records.store import NOTEBOOK
 RUN = "run"
 """In place of a finding's name: whether the run itself came to its end."""
 _RUN_TITLE = "Run"
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
     found: list[Observation] = []
     complete = set()
     for part in _parts(result, store):
+        if part.exit_code == _INTERRUPTED:
+            continue  # whoever interrupted it knows; what it had not checked is as it was
         if isinstance(part, Member):
             found.append(_without_record(part, result))
             continue

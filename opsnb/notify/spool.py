@@ -96,6 +96,15 @@ def channels(config: Config) -> list[str]:
     return [place.name for place in places if _files(place)]
 
 
+def drop_gone(config: Config) -> None:
+    """Remove what waits for channels that `opsnb.toml` has no more."""
+    known = {channel.name for channel in config.notify}
+    for name in channels(config):
+        if name not in known:
+            for path in _files(home(config) / "spool" / name):
+                path.unlink(missing_ok=True)
+
+
 def count(config: Config, channel: str) -> int:
     """Return how many messages wait for `channel`."""
     try:

@@ -72,6 +72,7 @@ def find(config: Config, name: str) -> Schedule:
 def job(schedule: Schedule, config: Config) -> Job:
     """Check all that `schedule` names. Raises UsageError with one sentence on what is wrong."""
     where = f"Schedule {schedule.name}: "
+    notify.check_runbooks(config)
     try:
         runbook = catalog.runbook(schedule.runbook)
         targets = config.matching(schedule.targets)
@@ -109,7 +110,9 @@ class Ended:
 
     result: RunResult
     mail: list[str]
-    """Lines for stderr; none when there is nothing to say."""
+    """Lines on what it found; none when there is nothing to say."""
+    failures: list[str]
+    """Lines on notifications and pings that did not arrive."""
 
 
 def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signals]) -> Ended:
@@ -131,8 +134,8 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
                 failures = notify.after_run(
                     result, config, store, schedule=schedule.name, at=local_now()
                 )
-            found = [*mail.lines(result, schedule, config, store), *failures, *pings.failures]
-            return Ended(result, found)
+            lines = mail.lines(result, schedule, config, store)
+            return Ended(result, lines, [*failures, *pings.failures])
 
 
 def _run_traced(

@@ -162,7 +162,7 @@ def _standing(schedule: Schedule, config: Config, store: Store, now: datetime) -
         grace=grace(schedule, due or (upcoming[0] if upcoming else now)),
         due=None if unknown else due,
         missed=_missed(schedule, sorted(known), since, now),
-        reason=_reason(due, trace, last) if due else "",
+        reason=_reason(due, trace, traces.refusal(schedule, config), last) if due else "",
         unknown=unknown,
     )
 
@@ -211,11 +211,13 @@ def _due_times(
         due = following
 
 
-def _reason(due: datetime, trace: traces.Trace, last: LastRun | None) -> str:
+def _reason(
+    due: datetime, trace: traces.Trace, refusal: traces.Refusal | None, last: LastRun | None
+) -> str:
     if trace.is_running and last:
         return f"The run of {moment(last.started)} has not ended yet."
-    if trace.refused and trace.refused >= due.astimezone(UTC):
-        return f"The run could not begin: {trace.refusal}"
+    if refusal and refusal.at >= due.astimezone(UTC):
+        return f"The run could not begin: {refusal.why}"
     booted = datetime.fromtimestamp(psutil.boot_time(), UTC)
     if booted > due.astimezone(UTC):
         return f"This machine was off or starting then; it is up since {moment(booted)}."

@@ -37,10 +37,6 @@ class Trace(BaseModel):
     sentence: str = ""
     runner: Holder | None = None
     """The process of the last one."""
-    refused: AwareDatetime | None = None
-    """When one could not begin, newer than all that began."""
-    refusal: str = ""
-    """Why."""
 
     @property
     def is_running(self) -> bool:
@@ -86,7 +82,7 @@ def begun(schedule: Schedule, config: Config, at: datetime) -> None:
     """Note that a run of `schedule` begins. Only one does at a time."""
     before = read(schedule, config)
     after = Trace(starts=[*before.starts, at][-_KEPT:], runner=Holder.of(os.getpid()))
-    _write(schedule, config, after)
+    _write(_file(schedule, config), after)
 
 
 def ended(  # noqa: PLR0913 - what is kept of a run
@@ -102,23 +98,39 @@ def ended(  # noqa: PLR0913 - what is kept of a run
     """Note how the run that has begun has ended."""
     noted = {"finished": at, "exit_code": exit_code, "sentence": sentence}
     noted |= {"status": status, "run_id": run_id}
-    _write(schedule, config, read(schedule, config).model_copy(update=noted))
+    _write(_file(schedule, config), read(schedule, config).model_copy(update=noted))
+
+
+class Refusal(BaseModel):
+    """Why a run could not begin, and when; in a file of its own, for another run may go on."""
+
+    at: AwareDatetime
+    why: str
 
 
 def refused(schedule: Schedule, config: Config, at: datetime, why: str) -> None:
     """Note that a run could not begin."""
-    noted = {"refused": at, "refusal": why}
-    _write(schedule, config, read(schedule, config).model_copy(update=noted))
+    _write(_file(schedule, config, ".refused"), Refusal(at=at, why=why))
 
 
-def _write(schedule: Schedule, config: Config, trace: Trace) -> None:
+def refusal(schedule: Schedule, config: Config) -> Refusal | None:
+    """Return the last run that could not begin, if any."""
+    try:
+        text = _file(schedule, config, ".refused").read_text(encoding="utf-8")
+        return Refusal.model_validate_json(text)
+    except (OSError, ConfigError, ValidationError, UnicodeDecodeError):
+        return None
+
+
+def _write(path: Path, noted: BaseModel) -> None:
     # A run is worth more than its trace: a full disk must not keep it from happening.
-    with suppress(OSError, ConfigError):
-        private_files.write(_file(schedule, config), trace.model_dump_json())
+    with suppress(OSError):
+        private_files.write(path, noted.model_dump_json())
 
 
-def _file(schedule: Schedule, config: Config) -> Path:
-    return folder() / f"{schedule.name}-{owner(config)}.json"
+def _file(schedule: Schedule, config: Config, kind: str = "") -> Path:
+    """Return a file of `schedule`. Raises ConfigError when there is no room for its folder."""
+    return folder() / f"{schedule.name}-{owner(config)}{kind}.json"
 
 
 def first_seen(schedule: Schedule, config: Config, now: datetime) -> datetime:
@@ -127,7 +139,7 @@ def first_seen(schedule: Schedule, config: Config, now: datetime) -> datetime:
     It is noted when it is first asked for: the file's own time is then the latest that it can be.
     """
     with suppress(OSError, ConfigError, ValueError, KeyError, TypeError):
-        seen = json.loads(_seen(schedule, config).read_text(encoding="utf-8"))
+        seen = json.loads(_file(schedule, config, ".seen").read_text(encoding="utf-8"))
         if seen["cron"] == schedule.cron:
             return datetime.fromisoformat(seen["since"])
     since = now.astimezone(UTC)
@@ -136,9 +148,5 @@ def first_seen(schedule: Schedule, config: Config, now: datetime) -> datetime:
             since = min(since, datetime.fromtimestamp(config.path.stat().st_mtime, UTC))
     with suppress(OSError, ConfigError):
         noted = {"cron": schedule.cron, "since": since.isoformat()}
-        private_files.write(_seen(schedule, config), json.dumps(noted))
+        private_files.write(_file(schedule, config, ".seen"), json.dumps(noted))
     return since
-
-
-def _seen(schedule: Schedule, config: Config) -> Path:
-    return folder() / f"{schedule.name}-{owner(config)}.seen.json"

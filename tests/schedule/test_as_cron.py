@@ -133,6 +133,8 @@ def test_channels_that_fail_and_hang_change_nothing(hook: Receiver, service: Rec
     hook.released.set()
     hook.paths.clear()
     hook.bodies.clear()
+    patient = Path("opsnb.toml").read_text().replace("timeout = 2\n", "timeout = 60\n")
+    Path("opsnb.toml").write_text(patient)
     again = as_cron()
     # What waited arrives with the next run, and nothing of it is told to cron once more.
     assert [each["type"] for each in hook.messages("/slow")] == ["failure"]
@@ -153,6 +155,14 @@ def test_what_cannot_begin_is_pinged_and_told(hook: Receiver, service: Receiver)
     told = json.loads(Path("told.json").read_text())
     assert (told["event"], told["status"]) == ("problem", "unknown")
     assert told["title"] == "UNKNOWN Run on shop-1"
+
+
+def test_a_filter_of_runbooks_that_fits_none_is_refused(hook: Receiver, service: Receiver) -> None:
+    configure(hook, service, channel='runbooks = ["helth/*"]\n')
+    for command in (["schedule", "run", "daily"], ["notify", "test"], ["schedule", "crontab"]):
+        ended = subprocess.run([OPSNB, *command], capture_output=True, text=True, check=False)
+        assert ended.returncode == 64
+        assert "runbooks has 'helth/*', which matches nothing" in ended.stderr
 
 
 def test_a_run_by_hand_tells_nobody_unless_asked(hook: Receiver, service: Receiver) -> None:
