@@ -31,8 +31,9 @@ from pydantic_core import from_json
 from opsnb import private_files, stored
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
+from opsnb.records.bounds import bound, shortened
 from opsnb.records.claims import claimed
-from opsnb.records.extract import rebuild, stamp
+from opsnb.records.extract import METADATA_KEY, rebuild, stamp
 from opsnb.redaction import Redactor, safe_url
 
 NOTEBOOK = "record.ipynb"
@@ -41,7 +42,6 @@ LATEST = "latest"
 
 _WRITING = ".writing"
 _ABANDONED_AFTER_S = 24 * 3600.0  # no record takes a day to write
-_LONGEST_STREAM = 262_144  # characters; a page of more is slow to load and read by nobody
 _GUARD_S = 20.0  # how long a process that changes a small file may take
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _LINKED = 2
@@ -119,8 +119,8 @@ class Store:
     def keep(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> str:
         """Store the record of a run, redacted, and return its location.
 
-        `notebook` is stamped with the result, and the pieces of its streams are joined, first. Of
-        a stream of more than 262,144 characters the beginning and the end are kept.
+        `notebook` is stamped with the result, and the pieces of its streams are joined, first.
+        What it shows without measure is left out, as `bounds` says.
         When another run has taken the same run id, `result.run_id` gets another suffix: a record
         is never overwritten and never lost.
         Raises RunBroke, with nothing half-made left behind, when the store cannot be written.
@@ -547,7 +547,9 @@ def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> d
     stamp(notebook, result)
     fields = redactor.result(result).model_dump(mode="json")
     kept = redactor.tree(notebook)
-    _shorten_streams(kept)  # only now, so that no secret is cut in two
+    bound(kept)  # only now, so that no secret is cut in two
+    for said in (fields, kept["metadata"][METADATA_KEY]):
+        said["error"] = said["error"] and shortened(said["error"])
     return {NOTEBOOK: _json(kept), RESULT: _json(fields)}
 
 
@@ -561,18 +563,6 @@ def joined_streams(notebook: dict[str, Any]) -> dict[str, Any]:
         for cell in notebook.get("cells", [])
     ]
     return {**notebook, "cells": cells}
-
-
-def _shorten_streams(notebook: dict[str, Any]) -> None:
-    """Keep the beginning and the end of what a cell has printed without measure."""
-    for cell in notebook.get("cells", []):
-        for output in cell.get("outputs", []):
-            text = "".join(output.get("text", "")) if _stream(output) else ""
-            if len(text) > _LONGEST_STREAM:
-                half = _LONGEST_STREAM // 2
-                left_out = f"{(len(text) - 2 * half) / 1e6:.1f} MB"
-                told = f"\n[opsnb left out {left_out} of output here; print less, or to a file]\n"
-                output["text"] = text[:half] + told + text[-half:]
 
 
 def _joined(outputs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
