@@ -10,7 +10,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -114,3 +114,38 @@ def console(*, stderr: bool = False, file: Any = None, **options: Any) -> Consol
     file = file or (sys.stderr if stderr else sys.stdout)
     stream = file.stream if isinstance(file, _Stream) else file
     return Safe(file=stream, highlight=False, markup=False, emoji=False, **options)
+
+
+class StatusLine:
+    """The last line of a terminal, written again and again without moving the cursor elsewhere.
+
+    A carriage return is all that it needs, so any terminal shows it, and nothing has to be put
+    back when the process is killed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._is_written = False
+
+    def write(self, text: str) -> None:
+        """Show `text` in place of what stood there; what does not fit is cut."""
+        from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
+
+        # One less: behind the last column a terminal may go to the next line.
+        room = max(self._console.width - 1, 1)
+        line = one_line(text)
+        if cell_len(line) > room:
+            line = set_cell_size(line, max(room - 3, 0)) + "..."
+        self._put("\r" + set_cell_size(line, room))
+        self._is_written = True
+
+    def clear(self) -> None:
+        """Leave the line empty, and the cursor at its beginning."""
+        if self._is_written:
+            self._put("\r" + " " * max(self._console.width - 1, 1) + "\r")
+        self._is_written = False
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError):  # the terminal may be gone
+            self._console.file.write(text)
+            self._console.file.flush()

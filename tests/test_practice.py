@@ -110,7 +110,9 @@ def test_a_drill_that_is_killed_says_how_the_fault_is_taken_back(demo: Target) -
 def test_a_stack_that_is_not_well_is_no_place_for_that_drill(demo: Target) -> None:
     run_once(demo, "queues/pause", {"queue": "ai-analysis", "apply": "true"})
     try:
-        with pytest.raises(DemoError, match=r"not well before the drill: ai-analysis is paused"):
+        with pytest.raises(
+            DemoError, match=r"not well before the drill: Queue ai-analysis is paused"
+        ):
             practise(BRIEF, load_config())
     finally:
         run_once(demo, "queues/resume", {"queue": "ai-analysis", "apply": "true"})

@@ -1,23 +1,22 @@
-"""How far a single run is, on a terminal: in its last lines, which are gone when it ends."""
+"""How far a single run is, on a terminal: its last line, which is written again and again."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+from rich.text import Text
 
 from opsnb import terminal
-from opsnb.cli import output
 from opsnb.headless.progress import Progress, Reported, Spectator
+from opsnb.model import Status
+from opsnb.view import TERMINAL_STYLES
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
-
-_MOST_FINDINGS = 8
-_BAD = ("crit", "unknown", "warn")
+_EVERY_S = 0.25
 
 
 @contextmanager
@@ -26,44 +25,27 @@ def shown(what: str, wait_s: float | None = None) -> Iterator[Spectator]:
     if not sys.stderr.isatty():
         yield Spectator()
         return
-    console = terminal.console(stderr=True)
-    if console.is_dumb_terminal:  # no line there can be written again
-        output.note(f"Running {what} ...")
-        yield Spectator(waits=_once(output.note))
-        return
-    from rich.live import Live
-
-    view = _View(what, console.height, wait_s)
-    with Live(
-        get_renderable=view.render,
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ):
+    view = _View(what, wait_s)
+    ended = threading.Event()
+    thread = threading.Thread(target=view.follow, args=(ended,), daemon=True)
+    thread.start()
+    try:
         yield Spectator(waits=view.waits, begins=view.begins)
-
-
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Return what says each sentence when it changes, and not again and again."""
-    said: list[str] = []
-
-    def once(sentence: str) -> None:
-        if said[-1:] != [sentence]:
-            said.append(sentence)
-            say(sentence)
-
-    return once
+    finally:
+        ended.set()
+        thread.join()
 
 
 class _View:
-    """What stands on the terminal at the moment."""
+    """What has been written, and what is to be."""
 
-    def __init__(self, what: str, height: int, wait_s: float | None) -> None:
+    def __init__(self, what: str, wait_s: float | None) -> None:
         self._what, self._wait_s = what, wait_s
-        self._most = max(1, min(_MOST_FINDINGS, height - 6))
+        self._console = terminal.console(stderr=True)
+        self._status = terminal.StatusLine(self._console)
         self._began = time.monotonic()
         self._waits = ""
+        self._written: set[object] = set()
         self._progress: Progress | None = None
         self._limit_s: float | None = None
 
@@ -75,54 +57,46 @@ class _View:
         """Note that the notebook is executed from now on."""
         self._began, self._progress, self._limit_s = time.monotonic(), progress, limit_s
 
-    def render(self) -> RenderableType:
-        """Return the lines."""
-        from rich.console import Group
-        from rich.text import Text
+    def follow(self, ended: threading.Event) -> None:
+        """Write how far it is until it has ended; nothing of the last line is left."""
+        while not ended.wait(_EVERY_S):
+            self._status.write(self._line())
+        self._status.clear()
 
+    def _line(self) -> str:
         passed = _span(time.monotonic() - self._began)
         if self._progress is None:
             if not self._waits:
-                return _line(Text(f"Running {self._what}: starting, {passed}"))
+                return f"{passed}: {self._what} is starting. Ctrl-C stops it."
+            self._say(self._waits, Text(f"{self._waits}."))
             limit = f" of {_span(self._wait_s)}" if self._wait_s else ""
-            words = f"Waited {passed}{limit}. Ctrl-C gives up."
-            return Group(Text(f"{self._waits}."), Text(words))
+            return f"Waited {passed}{limit}. Ctrl-C gives up."
         seen = self._progress.reported()
+        self._say_news(seen)
         limit = f" of at most {_span(self._limit_s)}" if self._limit_s else ""
-        where = f" [{seen.cell}/{seen.cells}] {seen.heading}" if seen.cell else " starting"
-        lines = [*self._findings(seen), Text(f"Running {self._what}:{where}", "bold")]
-        lines += [Text(terminal.one_line(line)) for line in seen.numbers[: self._most]]
-        # Last, as it is short: what the terminal echoes behind it, such as ^C, begins no new line.
-        lines.append(Text(f"{passed}{limit}. Ctrl-C stops it."))
-        return Group(*map(_line, lines))
+        if not seen.cell:
+            return f"{passed}{limit}: {self._what} is starting. Ctrl-C stops it."
+        counts = Counter(status for status, _, _ in seen.findings)
+        found = "".join(f", {counts[status]} {status}" for status in Status if counts[status])
+        where = f"[{seen.cell}/{seen.cells}] {seen.heading}"
+        return f"{passed}{limit}: {self._what} {where}{found}. Ctrl-C stops it."
 
-    def _findings(self, seen: Reported) -> list[Text]:
-        """Return the newest findings; when there are too many, those that are bad first."""
-        from rich.text import Text
+    def _say_news(self, seen: Reported) -> None:
+        """Write what is new and no good, and numbers that have changed; what is ok is counted."""
+        for place, (status, name, message) in enumerate(seen.findings):
+            if status not in (Status.OK, Status.SKIPPED):
+                style = TERMINAL_STYLES[Status(status)]
+                words = terminal.one_line(f"{name}  {message}")
+                self._say(place, Text.assemble((f"{status.upper():<9}", style), words))
+        for line in seen.numbers:
+            self._say(line, Text(terminal.one_line(line)))
 
-        from opsnb.model import Status
-        from opsnb.view import TERMINAL_STYLES
-
-        bad = [each for each in seen.findings if each[0] in _BAD]
-        kept = (bad or list(seen.findings))[-self._most :]
-        if len(seen.findings) <= self._most:
-            kept = list(seen.findings)
-        lines = [
-            Text.assemble(
-                (f"{status.upper():<9}", TERMINAL_STYLES[Status(status)]),
-                terminal.one_line(f"{name}  {message}"),
-            )
-            for status, name, message in kept
-        ]
-        if more := len(seen.findings) - len(kept):
-            lines.insert(0, Text(f"... and {more} more", "dim"))
-        return lines
-
-
-def _line(text: Text) -> Text:
-    """Return `text` as one line, however narrow the terminal is."""
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
+    def _say(self, key: object, text: Text) -> None:
+        """Write `text` above the last line, once."""
+        if key not in self._written:
+            self._written.add(key)
+            self._status.clear()
+            self._console.print(text)
 
 
 def _span(seconds: float) -> str:

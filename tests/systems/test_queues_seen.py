@@ -136,7 +136,7 @@ def test_a_queue_of_any_name_is_found(shelf: Server, name: str) -> None:
     write(shelf, name, waiting=600, failed=12)
     depth = queues.depth(shelf.target())
     assert depth.status is Status.CRIT
-    assert depth.message.startswith(f"{name} has 600 waiting jobs")
+    assert depth.message.startswith(f"Queue {name} has 600 waiting jobs")
     assert queues.state(shelf.target(), name).value == 612
 
 
@@ -325,7 +325,7 @@ def test_workers_of_another_database_are_not_ours(mail: Service, shelf: Server) 
         staging.work(MAIL)
         found = queues.workers(shelf.target())
         assert found.status is Status.CRIT
-        assert found.message == "mail has 60 waiting jobs and no worker."
+        assert found.message == "Queue mail has 60 waiting jobs and no worker."
         staging.add(MAIL)
         assert queues.counts_of(shelf.target(db=1), MAIL)["workers"] == 1
 
