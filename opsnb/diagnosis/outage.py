@@ -62,13 +62,13 @@ def _answer(target: Target) -> Finding:
     return Finding(status=found.status, message=found.message, rows=found.rows)
 
 
-@check(limit_s=20.0, is_cause=True, treated_by="start it by hand")
+@check(limit_s=20.0, is_cause=True, treated_by="start it by hand", condition="cache.ping")
 def redis(target: Target) -> Finding:
     """Redis down"""
     return _dependency(target, "redis")
 
 
-@check(limit_s=20.0, is_cause=True, treated_by="start it by hand")
+@check(limit_s=20.0, is_cause=True, treated_by="start it by hand", condition="database.ping")
 def postgres(target: Target) -> Finding:
     """PostgreSQL down"""
     return _dependency(target, "postgres")

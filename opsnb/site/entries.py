@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from sys import intern
+from typing import Any
 
 from opsnb.model import Finding, Remedy, RunResult, Status, worst
 from opsnb.records.ending import next_command, word_in_lists
@@ -205,12 +206,16 @@ def _as_it_stands(
             return entry
         first = max(wrong, key=lambda each: each.status.severity)
         status = worst(each.status for each in wrong)
-        return replace(entry, status=status, sentence=first.sentence, next=first.next)
+        return _now(entry, status, sentence=first.sentence, next=first.next)
     if treated:
         newest = max(treated, key=lambda by: by.started)
-        return replace(entry, status=Status.UNKNOWN, next=entry.command, treated_by=newest)
+        return _now(entry, Status.UNKNOWN, next=entry.command, treated_by=newest)
     newest = max(fixed, key=lambda by: by.started)
-    return replace(entry, status=Status.OK, next="", fixed_by=newest)
+    return _now(entry, Status.OK, next="", fixed_by=newest)
+
+
+def _now(entry: Entry, status: Status, **more: Any) -> Entry:
+    return replace(entry, status=status, outcome=status.value, **more)
 
 
 def _treatment(entry: Entry, wrong: Measured, acted: Sequence[Entry]) -> Entry | None:

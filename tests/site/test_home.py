@@ -64,6 +64,7 @@ def test_what_another_runbook_measured_again_counts_as_it_was_measured_last() ->
     html = home([again, DAILY], ["demo"])
     assert "Fixed since, measured again by" in html
     assert "status-crit" not in html
+    assert ">crit<" not in html.lower()
 
 
 def test_nothing_else_hides_a_crit() -> None:
