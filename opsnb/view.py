@@ -192,7 +192,7 @@ def set_aside(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     """
     for heading, are_ruled_out in (("Not known", False), ("Ruled out", True)):
         causes = [
-            f"{_inside_sentence(finding.title)} ({finding.message.rstrip('.')})"
+            f"{_inside_sentence(finding.title)} ({_inside_sentence(finding.message.rstrip('.'))})"
             for finding in findings
             if is_set_aside(finding) and finding.is_ruled_out is are_ruled_out
         ]

@@ -45,8 +45,8 @@ def test_causes_that_were_not_found_stand_in_sentences_without_a_status() -> Non
     aside = [*diagnosis.unmeasured, *diagnosis.ruled_out]
     text = view.set_aside_text(aside)
     assert text.splitlines() == [
-        "Not known: API itself slow (As api says); V8 heap full (As heap says).",
-        "Ruled out: queue paused (As paused says); Redis down (As redis says).",
+        "Not known: API itself slow (as api says); V8 heap full (as heap says).",
+        "Ruled out: queue paused (as paused says); Redis down (as redis says).",
     ]
     html = view.set_aside_html(aside)
     for shown in (text, html, *map(view.finding_html, aside), *map(view.finding_text, aside)):
