@@ -409,7 +409,9 @@ class Guard:
         remedies = [
             remedy if remedy.target else remedy.on(self.target) for remedy in finding.remedies
         ]
-        return finding.model_copy(update={**own, "remedies": remedies, "action": record.id})
+        untreated = finding.untreated or ("" if remedies else _untreated(finding.status))
+        update = {**own, "remedies": remedies, "untreated": untreated, "action": record.id}
+        return finding.model_copy(update=update)
 
     def _journal(self, record: ActionRecord) -> str:
         """Write and show the journal; return why it could not be written, or nothing."""
@@ -489,5 +491,11 @@ def _finding(record: ActionRecord, status: Status, message: str) -> Finding:
         arguments=record.arguments,
         status=status,
         message=message,
+        untreated=_untreated(status),
         action=record.id,
     )
+
+
+def _untreated(status: Status) -> str:
+    """Return why nothing treats what an action did not achieve."""
+    return "the journal of the action says how far it came" * (status is Status.CRIT)

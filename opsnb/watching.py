@@ -65,6 +65,8 @@ class Watched:
     """The newest finding with a number."""
     gap: str = ""
     """Why it cannot be measured at present."""
+    treated: Finding | None = None
+    """The newest finding that names what treats it."""
 
     def add(self, at: datetime, finding: Finding) -> Iterator[str]:
         """Take in what was found at a moment; yields a sentence for all that began or ended."""
@@ -78,6 +80,7 @@ class Watched:
         if self.gap:
             yield f"{_clock(at)} {self.title} is measured again."
         self.gap, self.last = "", finding
+        self.treated = finding if finding.remedies or finding.untreated else self.treated
         if finding.threshold:
             for name, value in values.items():
                 yield from self._judge(at, name, value, finding.threshold)
@@ -146,6 +149,9 @@ class Watched:
             unit=last.unit,
             threshold=last.threshold,
             rows=[each.row(last.unit) for each in self.episodes],
+            arguments=check.arguments,
+            remedies=self.treated.remedies if self.treated else [],
+            untreated=self.treated.untreated if self.treated else "",
         )
 
     def _range(self, values: list[float], unit: str) -> str:
