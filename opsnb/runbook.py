@@ -233,8 +233,8 @@ class Runbook:
     def watch(self, *series: Series, every_s: float, for_s: float) -> Findings:
         """Look at the numbers of `series` again and again, and draw their course as it grows.
 
-        Each alert is told once when it begins and once when it ends. A look that fails is a gap
-        in the course. An interrupt ends the watch early, and what was seen is kept. Returns one
+        Each alert is reported once when it begins and once when it ends. A sample that fails is a
+        gap in the course. An interrupt ends the watch early, and what was seen is kept. Returns one
         finding for each series.
         """
         watched = [Watched(each) for each in series]
@@ -319,8 +319,8 @@ class Runbook:
     def act(self, action: Action[P], *args: P.args, **kwargs: P.kwargs) -> ActionRecord:
         """Plan an action and show the plan; with `apply`, do it and show its measured effect.
 
-        Raises Refused when it is not confirmed, what is there has changed since the plan, or a
-        run was cut off in it and what is left cannot be known; and UsageError when what it names
+        Raises Refused when it is not confirmed, the current state is not that of the plan, or a
+        run was interrupted in it and what is left cannot be known; UsageError when what it names
         does not exist.
         """
         record, found = self._guard.act(action, *args, **kwargs)

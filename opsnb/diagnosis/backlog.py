@@ -78,9 +78,7 @@ def no_worker(target: Target, queue: str) -> Finding:
         message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
         f"{', ' + str(row['overdue']) + ' delayed ones are overdue' if row['overdue'] else ''}.",
         share=1.0,
-        remedies=[
-            Remedy(runbook="incidents/service_down", apply=True, why="starts what is not up")
-        ],
+        remedies=[Remedy(runbook="incidents/service_down", apply=True, why="starts what is down")],
     )
 
 
@@ -182,7 +180,7 @@ def held_back(target: Target, queue: str) -> Finding:
         status=Status.WARN if binds else Status.OK,
         message=f"In {queue} {', '.join(words)}, {state}.",
         share=0.9,
-        remedies=[_more(queue, "takes the limit away", limit="none")] if binds and reached else [],
+        remedies=[_more(queue, "removes the limit", limit="none")] if binds and reached else [],
     )
 
 
@@ -214,7 +212,7 @@ def slow_jobs(target: Target, queue: str) -> Finding:
             _more_workers(row, slow_s),
             Remedy(
                 runbook="incidents/performance_degradation",
-                why="tells whether the database, the cache or the machine slows them",
+                why="shows whether the database, the cache or the machine slows them",
             ),
         ],
     )
@@ -244,7 +242,7 @@ def _slow_s(found: Durations) -> float | None:
 
 def _before(found: Durations) -> str:
     if found.usual_s is None:
-        return "no completed job tells how long they usually take"
+        return "no completed job shows how long they usually take"
     return f"{_short(found.usual_s)} is usual"
 
 
@@ -317,7 +315,7 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
         return Finding(status=Status.OK, message=message)
     restart = _restart(process)
     slowed = Remedy(
-        runbook="incidents/performance_degradation", why="tells what they wait for, if it is that"
+        runbook="incidents/performance_degradation", why="shows what they wait for, if it is that"
     )
     if row["active"]:
         return Finding(
@@ -352,7 +350,7 @@ def _is_limited(target: Target, queue: str, row: Row) -> bool:
 def _stalls(seen: Flow, found: Durations, row: Row) -> bool:
     """Whether nothing leaves though something should: no job is taken, or those taken do not end.
 
-    Where jobs take long, that none ends in a few seconds tells nothing.
+    Where jobs take long, that none ends in a few seconds proves nothing.
     """
     if seen.left or not seen.waiting or seen.workers == 0 or seen.pause["paused"]:
         return False

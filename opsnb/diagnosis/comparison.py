@@ -16,7 +16,7 @@ from opsnb.view import number
 _RECORDS_S = 30 * 86_400.0
 _SAME = 0.25  # of the larger one: below that, two measurements of the same differ as well
 _LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
-"""What is too little to be told, whatever its share."""
+"""What is too little to report, whatever its share."""
 
 
 @check()
@@ -29,7 +29,7 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
         if finding.value is not None and finding.name in before
     ]
     if not rows:
-        message = "No record of a deployment tells how it was before."
+        message = "No record of a deployment shows how it was before."
         return Finding(status=Status.UNKNOWN, message=message)
     worse = [row for row in rows if row["compared"] == "worse"]
     told = [f"{row['metric']} {row['before']}, now {row['now']}" for row in worse]

@@ -50,8 +50,7 @@ def api_itself(target: Target) -> Finding:
     asked = {name: _ping_ms(ping, target) for name, ping in pings.items()}
     known = {name: ms for name, ms in asked.items() if ms is not None}
     said = ", ".join(
-        f"{name} {'does not answer' if ms == math.inf else f'{ms:.1f} ms'}"
-        for name, ms in known.items()
+        f"{name} {'is down' if ms == math.inf else f'{ms:.1f} ms'}" for name, ms in known.items()
     )
     message = f"{found.message} Its dependencies: {said}." if said else found.message
     if found.status is Status.OK or any(ms > _QUICK_MS for ms in known.values()):

@@ -62,7 +62,7 @@ class Seen:
     alike: list[Alike]
     """The errors worth a cause, those that say the same together, the most first."""
     lost: dict[Name, list[tuple[float, str]]]
-    """When lines told that Redis or PostgreSQL was lost, and the lines."""
+    """When log lines reported Redis or PostgreSQL as lost, and the lines."""
     started: dict[str, float]
     """When each process was started, where its manager says so."""
     deployed: list[Deployment]
@@ -106,7 +106,7 @@ class Seen:
         return self._causes[key]
 
     def such(self, some: Sequence[Alike]) -> str:
-        """Return the subject of a sentence about `some` of them, which tells which they are."""
+        """Return the subject of a sentence about `some` of them, which says which they are."""
         count = len(errors_of(some))
         if count == self.count:
             return "They"

@@ -1,6 +1,6 @@
 """The handbook's own state: which pages are due for a review. Handbook, section 9.2.
 
-Its review cycle is a month. Each runbook tells in its metadata when somebody last read it through.
+Its review cycle is a month. Each runbook says in its metadata when somebody last read it through.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from opsnb import commands
 from opsnb.check import check
 from opsnb.diagnosis.reading import Reading
 from opsnb.errors import BadAnswer, ServiceError
@@ -67,7 +68,8 @@ def _growths(target: Target, seconds: float) -> tuple[list[Growth], ServiceError
     try:
         growths = processes.growth(target, seconds)
     except DaemonGone as error:
-        message = f"{error} Start it: opsnb run incidents/service_down -t {target.name} --apply"
+        start = commands.run("incidents/service_down", target, apply=True)
+        message = f"{error} Start it: {start}"
         return [], BadAnswer(processes.SYSTEM, message)
     except ServiceError as error:
         return [], error

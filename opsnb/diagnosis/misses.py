@@ -1,6 +1,6 @@
-"""Why the cache misses: it is empty, keys expire or are thrown away, or are never there.
+"""Why the cache misses: it is empty, keys expire or are evicted, or are never there.
 
-Handbook, section 5.2. All causes are told by what the server counts while it is watched.
+Handbook, section 5.2. All causes are judged by what the server counts while it is watched.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
 def evicted(target: Target, seconds: float = 2) -> Finding:
     """Evicted keys, memory full
 
-    While it is full, what nothing else explains was thrown away before it was watched, or has not
-    found room since; a cache that is warmed up anew would lose it again.
+    While it is full, what nothing else explains was evicted before it was watched, or has not
+    found room since; a cache that is warmed up again would lose it again.
     """
     seen = cache.losses(target, seconds)
     return _judge(
@@ -99,11 +99,11 @@ def _warm_up(target: Target, why: str) -> list[Remedy]:
 
 
 def _unexplained(seen: Losses) -> int:
-    """Return the misses that neither an expired key nor one that was thrown away explains."""
+    """Return the misses that neither an expired key nor an evicted one explains."""
     return max(0, seen.misses - seen.expired - seen.evicted)
 
 
-def _judge(target: Target, seen: Losses, explained: int, words: str, *mends: Remedy) -> Finding:
+def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: Remedy) -> Finding:
     """Return the finding for a cause that explains so many of the misses."""
     share = min(1.0, explained / seen.misses) if seen.misses else 0.0
     missed = f"{seen.misses:,} of {seen.reads:,} cache reads missed in {seen.seconds:.0f} s"
@@ -122,5 +122,5 @@ def _judge(target: Target, seen: Losses, explained: int, words: str, *mends: Rem
         value=round(100 * share),
         unit="%",
         share=share,
-        remedies=list(mends),
+        remedies=list(remedies),
     )

@@ -157,4 +157,4 @@ def _create(advice: Advice) -> Remedy:
 
 
 def _advice_row(advice: Advice) -> Row:
-    return {**advice.statement.row(), "rows read": advice.rows, "mend": advice.command}
+    return {**advice.statement.row(), "rows read": advice.rows, "fix": advice.command}
