@@ -125,13 +125,12 @@ def _tells(finding: Finding) -> bool:
 
 
 def _counted(result: RunResult) -> Iterable[Finding]:
-    """Return one finding of each name and title: the last after an action, else the worst."""
-    acted = any(action.begun for action in result.actions)
+    """Return one finding of each name and title: the worst of those that count."""
     found: dict[tuple[str, str], Finding] = {}
-    for finding in result.findings:
+    for finding in result.counted:
         key = (finding.name, finding.title)
         before = found.get(key)
-        if before is None or acted or finding.status.severity > before.status.severity:
+        if before is None or finding.status.severity > before.status.severity:
             found[key] = finding
     return found.values()
 
