@@ -22,6 +22,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, overload
@@ -107,7 +108,7 @@ class Plan:
     refusal: str = ""
     """Why it must not be applied, and the fix; the plan is shown all the same."""
     told_each: bool = False
-    """Whether the journal is written at each yield; else it is at most once a second."""
+    """Whether the journal is shown at each yield; else it is so at most twice a second."""
     terms: dict[str, Any] = field(default_factory=dict)
     """What was fixed by planning, in JSON: the action gets it back to plan the rest of the same."""
 
@@ -358,10 +359,13 @@ class Guard:
         shown = time.monotonic()
         try:
             for done in plan.work(permit):
-                record.applied = done
-                if plan.told_each or time.monotonic() - shown > _SHOW_EVERY_S:
+                is_due = plan.told_each or time.monotonic() - shown > _SHOW_EVERY_S
+                is_news, record.applied = done != record.applied, done
+                if is_due:
                     shown = time.monotonic()
                     self._journal(record)
+                elif is_news:
+                    self._note(record)
             shield.defer()
             record.state = ActionState.APPLIED
         except ServiceError as error:
@@ -425,6 +429,14 @@ class Guard:
                 safe = self._safe(record)
         self.show(safe)
         return failure
+
+    def _note(self, record: ActionRecord) -> None:
+        """Have the journal say at once how far it came, without waiting for the disk.
+
+        So it holds when this process is killed; when it fails, the next writing says so.
+        """
+        with suppress(OSError):
+            self.journal.write(self._safe(record), sync=False)
 
     def _safe(self, record: ActionRecord) -> ActionRecord:
         return self.redactor.result(record)

@@ -48,6 +48,13 @@ def noted() -> Iterator[list[signal.Signals]]:
             signal.signal(number, handler)
 
 
+def ignore() -> None:
+    """Ignore SIGINT, SIGTERM and SIGHUP from now on, for a process that is ending."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+
 class Shield:
     """Lets the first SIGINT interrupt the work, and none of those that follow its clean-up."""
 

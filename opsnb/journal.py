@@ -38,8 +38,11 @@ class Journal:
         path = os.environ.get(JOURNAL)
         return cls(Path(path) if path else None)
 
-    def write(self, record: ActionRecord) -> None:
-        """Have `record`, which holds no secrets, on the disk itself. Raises OSError."""
+    def write(self, record: ActionRecord, *, sync: bool = True) -> None:
+        """Write what has changed of `record`, which holds no secrets. Raises OSError.
+
+        With `sync` it is on the disk itself afterwards, else it outlives this process alone.
+        """
         if self._path is None:
             return
         now, before = record.model_dump(mode="json"), self._told.get(record.id, {})
@@ -48,7 +51,8 @@ class Journal:
             # A line of its own, though the one before may have been cut off on a full disk.
             file.write(f"\n{json.dumps({**news, 'id': record.id})}\n".encode())
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         self._told[record.id] = now
 
 

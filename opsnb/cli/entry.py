@@ -8,7 +8,7 @@ import traceback
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-from opsnb import terminal
+from opsnb import interrupts, terminal
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import OpsnbError, UsageError
@@ -23,7 +23,9 @@ def main() -> None:
         sys.argv.remove("--debug")
     completion.prepare()
     with terminal.guarded():
-        sys.exit(_exit_code(debug))
+        code = _exit_code(debug)
+        interrupts.ignore()  # nothing is left but to end, with that code
+        sys.exit(code)
 
 
 def _exit_code(debug: bool) -> int:

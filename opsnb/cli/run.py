@@ -116,8 +116,9 @@ def run(
             result = _run_several(order, names, config, stopped, confirm or (), jobs)
         else:
             result = _run_one(order, config, stopped)
-    _notify(result, config)
-    return output.run_result(result, config, as_json)
+        # Another signal changes nothing any more: the run has ended, and has its record.
+        _notify(result, config)
+        return output.run_result(result, config, as_json)
 
 
 def _notify(result: RunResult, config: Config) -> None:
@@ -151,8 +152,8 @@ def _resume(
         order = resume.order(run_id, config, runbook=runbook, allow_changed=allow_changed)
         order = replace(order, timeout_s=timeout, wait_s=wait, cold=cold)
         result = _run_one(order, config, stopped)
-    _notify(result, config)
-    return output.run_result(result, config, as_json)
+        _notify(result, config)
+        return output.run_result(result, config, as_json)
 
 
 def _run_one(order: Order, config: Config, stopped: Sequence[Signals]) -> RunResult:

@@ -58,6 +58,7 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
         kept.notebook_start()
         try:
             with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+                progress.works_in(folder)
                 cls.execute_managed_notebook(
                     kept,
                     kernel_name,

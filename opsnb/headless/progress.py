@@ -45,6 +45,7 @@ class Progress:
     def __init__(
         self,
         *,
+        works_in: Callable[[str], None] = lambda _: None,
         kernel_started: Callable[[int], None] = lambda _: None,
         saved: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
@@ -53,6 +54,8 @@ class Progress:
         self.notebook: dict[str, Any] | None = None
         """As far as it has been executed; None until its execution has begun."""
         self._saved = saved
+        self.works_in = works_in
+        """Told the temporary folder of the execution, for whoever removes what a kill leaves."""
         self._kernel_started = kernel_started
         self._cell_began: float | None = None
         self._cell: int | None = None

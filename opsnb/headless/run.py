@@ -185,7 +185,9 @@ class _Run:
                 self.lock.add_holder(pid)
 
         progress = Progress(
-            kernel_started=kernel_started, saved=lambda saved: stage.save(saved, redactor)
+            works_in=stage.add_folder,
+            kernel_started=kernel_started,
+            saved=lambda saved: stage.save(saved, redactor),
         )
         limits = _limits(self.order, notebook)
         self.order.spectator.begins(progress, limits.run_s)

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from opsnb import journal, private_files
 from opsnb.errors import ConfigError
@@ -48,6 +48,8 @@ class Staged(BaseModel):
     holders: list[Holder]
     """The runner and its kernels: as long as one of them lives, the run is going on."""
     result: RunResult
+    folders: list[str] = Field(default_factory=list)
+    """Temporary folders that go with the run."""
     unwritten: str = ""
     """Why the record of a run that has ended could not be written; empty while it goes on."""
 
@@ -108,6 +110,12 @@ class Stage:
         self._run.holders.append(Holder.of(pid))
         self._write_run()
 
+    def add_folder(self, folder: str) -> None:
+        """Note a temporary folder, which is removed with the stage of a run that was killed."""
+        self._run.folders.append(folder)
+        with suppress(OSError):
+            self._write_run()
+
     def update(self, result: RunResult) -> None:
         """Note what is known of the run by now; when that fails the run goes on."""
         self._run.result = result
@@ -144,7 +152,10 @@ class Stage:
             self.folder.rename(folder)
 
     def close(self) -> None:
-        """Remove the folder: the run has its record."""
+        """Remove the folder, and what a killed run has left elsewhere: the run has its record."""
+        for left in self._run.folders:
+            if Path(left).name.startswith("opsnb-"):
+                shutil.rmtree(left, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._alive:
             self._alive.close()
