@@ -100,3 +100,28 @@ def shielded() -> Iterator[Shield]:
     finally:
         signal.signal(signal.SIGINT, before)
     shield.end()
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let what puts things back run to its end: a SIGINT that comes meanwhile is raised after it.
+
+    One that comes when the block has had its time interrupts it all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    began, came = time.monotonic(), []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if time.monotonic() - began > CLEAN_UP_S:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)  # as whoever is around the block takes it

@@ -66,9 +66,26 @@ def test_an_interrupt_that_comes_as_the_work_is_written_down_comes_after_that() 
     assert done == ["written"]
 
 
+def test_what_puts_things_back_runs_to_its_end_and_is_interrupted_then() -> None:
+    done = []
+
+    def work() -> None:
+        with interrupts.shielded():
+            with interrupts.deferred():
+                press()
+                done.append("put back")
+            done.append("not reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["put back"]
+
+
 def test_without_an_interrupt_nothing_is_raised() -> None:
     with interrupts.shielded() as shield:
         shield.defer()
+    with interrupts.deferred():
+        pass
 
 
 @pytest.mark.parametrize(

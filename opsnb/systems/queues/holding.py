@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from opsnb import interrupts
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.guard import Permit
 from opsnb.systems.queues import connection, layout
@@ -20,6 +21,8 @@ from opsnb.systems.queues.pausing import paused, resumed
 from opsnb.target import Target
 
 _POLL_S = 0.2
+_RELEASE_S = 5.0
+"""How long a Redis that does not respond is asked to let go of queues."""
 
 
 def running(target: Target, queues: Sequence[str]) -> list[str]:
@@ -80,19 +83,35 @@ def wait_until_idle(target: Target, queues: Sequence[str], seconds: float) -> No
 
 
 def _release(target: Target, permit: Permit, queues: Sequence[str], reason: str) -> None:
-    """Let go of `queues`, in a session of its own: one before may have been interrupted."""
-    left = list(queues)
-    try:
-        with writing(target, permit) as session:
-            while left:
-                session.run(_let_go(session, session.queue(left[0]), reason))
-                left.pop(0)
-    except ServiceError as error:
-        raise BadAnswer(
-            SYSTEM,
-            f"{' and '.join(left)} may still be paused: {error} Run this again when Redis answers, "
-            f"or: opsnb run queues/resume -t {target.name} -p queue={left[0]} --apply",
-        ) from error
+    """Let go of `queues`; an interrupt waits for that, and a Redis that is slow is asked again."""
+    left, ends = list(queues), time.monotonic() + _RELEASE_S
+    with interrupts.deferred():
+        while left:
+            try:
+                _let_go_of(target, permit, left, reason)
+            except ServiceError as error:
+                if time.monotonic() > ends:
+                    raise _still_held(target, left, error) from error
+                time.sleep(_POLL_S)
+
+
+def _let_go_of(target: Target, permit: Permit, left: list[str], reason: str) -> None:
+    """Let go of the queues `left`, and take out of these which no longer are.
+
+    In a session of its own: one before may have been interrupted.
+    """
+    with writing(target, permit) as session:
+        while left:
+            session.run(_let_go(session, session.queue(left[0]), reason))
+            left.pop(0)
+
+
+def _still_held(target: Target, left: Sequence[str], error: ServiceError) -> BadAnswer:
+    return BadAnswer(
+        SYSTEM,
+        f"{' and '.join(left)} may still be paused: {error} Run this again when Redis answers, "
+        f"or: opsnb run queues/resume -t {target.name} -p queue={left[0]} --apply",
+    )
 
 
 def _is_for(by: str | None, reason: str) -> bool:
