@@ -5,12 +5,11 @@ Each part says what was tried, the answer, and how to fix it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from opsnb.check import Check
@@ -20,12 +19,15 @@ from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.notify import spool
 from opsnb.records import Store
+from opsnb.records.lines import Labelled
 from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.target import CONFIG_NAME, Config, Target
 from opsnb.timetable.standing import covering, standings
 from opsnb.timetable.times import local_now
-from opsnb.view import TERMINAL_STYLES
+from opsnb.view import TERMINAL_STYLES, summary
+
+_BESIDE = 9  # columns of a status
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,7 @@ PARTS = (
         logs.errors,
         lambda target: ", ".join(target.logs),
         "Correct logs.",
-        "opsnb run incidents/high_error_rate -t {target}",
-        "logs",
+        key="logs",
     ),
 )
 
@@ -177,28 +178,42 @@ def examine(target: Target, config: Config) -> list[Diagnosis]:
 
 
 def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
-    """Return the diagnoses for a terminal: status and part, what was tried, the answer, the fix."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    """Return the diagnoses for a terminal: status and part, what was tried, the answer, the fix.
+
+    The worst stands last, with its fix. Print it without cropping.
+    """
+    parts: list[RenderableType] = []
     for each in diagnoses:
-        status = each.finding.status
-        table.add_row(
-            Text(status.upper(), TERMINAL_STYLES[status]), Text(each.finding.title, "bold")
-        )
+        parts.append(Labelled(_status(each), each.finding.title, _BESIDE, "bold"))
+        facts = (("tried", each.tried), ("answer", each.finding.message), ("fix", each.fix))
+        parts += [Labelled(Text(label, "dim"), words, _BESIDE) for label, words in facts if words]
         # An empty row keeps the parts apart; all in one block is hard to read when tired.
-        lines = (("tried", each.tried), ("answer", each.finding.message), ("fix", each.fix))
-        for label, words in lines:
-            if words:
-                table.add_row(Text(label, "dim"), Text(words))
-        table.add_row()
-    return table
+        parts.append(Text())
+    return Group(*parts, *_conclusion(diagnoses))
+
+
+def _conclusion(diagnoses: Sequence[Diagnosis]) -> Iterator[RenderableType]:
+    worst = max(diagnoses, key=lambda each: each.finding.status.severity)
+    counts = summary([each.finding for each in diagnoses])
+    if worst.finding.status in (Status.OK, Status.SKIPPED):
+        yield Labelled(_status(worst), f"{counts}.", _BESIDE)
+        return
+    yield Text(f"{counts}.")
+    words = f"{worst.finding.title}: {worst.finding.message}"
+    yield Labelled(_status(worst), words, _BESIDE)
+    if worst.fix:
+        yield Labelled(Text("Next:"), worst.fix, _BESIDE)
+
+
+def _status(diagnosis: Diagnosis) -> Text:
+    status = diagnosis.finding.status
+    return Text(status.upper(), TERMINAL_STYLES[status])
 
 
 def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> Diagnosis:
     named = not part.key or target.given(part.key)
     tried = part.tried(target) if named else _place(part.key, target, config)
-    return Diagnosis(finding, tried, part.fix(finding, target, config).format(target=target.name))
+    return Diagnosis(finding, tried, part.fix(finding, target, config))
 
 
 def _unverified(target: Target, config: Config) -> list[Diagnosis]:

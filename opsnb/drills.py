@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opsnb import commands
 from opsnb.errors import UsageError, did_you_mean
 
 ANY = "any"
@@ -46,8 +47,7 @@ class Drill:
     @property
     def command(self) -> str:
         """The line that runs the diagnosis."""
-        given = "".join(f" -p {name}={value}" for name, value in self.parameters.items())
-        return f"opsnb run {self.runbook} -t demo{given}"
+        return commands.run_on(self.runbook, "demo", self.parameters)
 
 
 DRILLS: dict[str, Drill] = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
 
+from opsnb import commands
 from opsnb.errors import RunBroke
 from opsnb.model import ActionRecord, RunResult
 
@@ -81,7 +81,7 @@ class Continued(BaseModel):
         """Return what the kernel that continues `result` has to know."""
         return cls(
             run_id=result.run_id,
-            command=f"opsnb run {result.runbook}{_options(result.parameters)}",
+            command=commands.line("run", result.runbook, *_options(result.parameters)),
             actions=result.actions,
         )
 
@@ -122,7 +122,7 @@ def _continued(path: str) -> Continued:
         ) from error
 
 
-def _options(parameters: Mapping[str, Any]) -> str:
+def _options(parameters: Mapping[str, Any]) -> list[str]:
     """Return `parameters` as options of a command line, without those that let it apply."""
     words: list[str] = []
     for name, value in parameters.items():
@@ -133,4 +133,4 @@ def _options(parameters: Mapping[str, Any]) -> str:
             words += ["--confirm", text] if text else []
         elif name != "apply":
             words += ["-p", f"{name}={text}"]
-    return "".join(f" {shlex.quote(word)}" for word in words)
+    return words

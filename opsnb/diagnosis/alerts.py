@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from opsnb import commands
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.target import Target
@@ -26,7 +27,7 @@ def _row(target: Target, finding: Finding) -> Row:
             "crit": None,
             "room to crit": None,
             "status": finding.status,
-            "runbook": f"opsnb doctor -t {target.name}",
+            "runbook": commands.line("doctor", "-t", target.name),
         }
     room = {
         status: number(limit.room(value, at), limit.unit) for status, at in limit.limits.items()

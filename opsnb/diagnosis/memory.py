@@ -147,8 +147,8 @@ def creeping(target: Target) -> Finding:
             found.append((process, line))
     if not rows:
         message = (
-            "Too few records since the processes were started; opsnb run health/daily on a "
-            "schedule makes them."
+            "Too few records since the processes were started; health/daily on a schedule makes "
+            "them."
         )
         return Finding(status=Status.OK, message=message)
     if not found:

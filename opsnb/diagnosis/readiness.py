@@ -5,6 +5,7 @@ Handbook, section 8.1. What is missing is `crit`, since it blocks.
 
 from __future__ import annotations
 
+from opsnb import commands
 from opsnb.check import check, treated_by
 from opsnb.errors import NotConfigured, Refused
 from opsnb.history import CHECKLIST, results
@@ -122,8 +123,8 @@ def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "")
     newest = list(results(target, now().timestamp() - hours * 3600, (CHECKLIST,)))[-1:]
     if not newest:
         raise Refused(
-            f"No checklist was gone through in the last {hours:g} hours: opsnb run {CHECKLIST} "
-            f"-t {target.name}. {without}"
+            f"No checklist was gone through in the last {hours:g} hours: "
+            f"{commands.run(CHECKLIST, target)}. {without}"
         )
     missing = [each["title"] for each in newest[0]["findings"] if each["status"] in _BLOCKS]
     if missing or newest[0].get("error"):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from opsnb import catalog
+from opsnb import catalog, commands
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import UsageError
 from opsnb.headless.run import Order
@@ -91,14 +91,15 @@ def _demand_unfinished(store: Store, former: RunResult) -> None:
     if former.is_summary:
         raise UsageError(
             f"{former.run_id} sums up runs of several targets: continue one of these, or run "
-            f"again those that failed: opsnb run {former.runbook} --failed-of {former.run_id}"
+            "again those that failed: "
+            + commands.line("run", former.runbook, "--failed-of", former.run_id)
         )
     if former.open:
         raise UsageError(f"{former.run_id} is still open in JupyterLab; go on there, or close it.")
     if former.ended:
         raise UsageError(
             f"{former.run_id} ran to its end, so there is nothing to continue; "
-            f"run it anew: opsnb run {former.runbook}"
+            f"run it again: {_again(former)}"
         )
     later = store.results(runbook=former.runbook, target=former.target, since=former.started)
     for child in later:
@@ -108,7 +109,7 @@ def _demand_unfinished(store: Store, former: RunResult) -> None:
                 + (
                     ", which ran to its end, so there is nothing to continue."
                     if child.ended
-                    else f"; continue that one: opsnb run --resume {child.run_id}"
+                    else f"; continue that one: {commands.line('run', '--resume', child.run_id)}"
                 )
             )
 
@@ -130,9 +131,13 @@ def _parameters(former: RunResult) -> dict[str, Any]:
         if MASK in json.dumps(value, default=str):
             raise UsageError(
                 f"{former.run_id} cannot be continued: parameter {name} was kept without the "
-                f"secret in it. Run it anew: opsnb run {former.runbook} -p {name}=..."
+                f"secret in it. Run it again: {_again(former)} -p {name}=..."
             )
     return parameters
+
+
+def _again(former: RunResult) -> str:
+    return commands.run_on(former.runbook, former.target, {})
 
 
 def _chain(store: Store, former: RunResult) -> list[RunResult]:
@@ -142,7 +147,7 @@ def _chain(store: Store, former: RunResult) -> list[RunResult]:
         if not store.has(parent):
             raise UsageError(
                 f"{chain[0].run_id} continued {parent}, of which there is no record any more, so "
-                f"what that did is not known; look, then run it anew: opsnb run {former.runbook}"
+                f"what that did is not known; check that, then run it again: {_again(former)}"
             )
         chain.insert(0, store.result(parent))
     return chain

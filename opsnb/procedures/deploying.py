@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from opsnb import evidence
+from opsnb import commands, evidence
 from opsnb.check import check
 from opsnb.errors import Refused, UsageError
 from opsnb.guard import Permit, Plan, action
@@ -73,7 +73,7 @@ def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120)
     plan = _Change(target, former, change, wait_s, before)
     return plan.plan(
         f"Deploy what {words(settings.fetch) or settings.folder} brings; {before} is there now.",
-        f"opsnb run {ROLLBACK} -t {target.name} -p release={before} --apply",
+        commands.run(ROLLBACK, target, apply=True, release=before),
         {"before": before},
         [Remedy(runbook=ROLLBACK, parameters={"release": before}, why=f"goes back to {before}")],
     )
@@ -107,7 +107,7 @@ def go_back(
     if migrate_down and not settings.migrate_down:
         raise Refused(
             f"[targets.{target.name}.deploy] names no migrate_down; restore the backup instead: "
-            f"opsnb run database/restore -t {target.name}"
+            + commands.run("database/restore", target)
         )
     down = [_command(target, "migrate down", settings.migrate_down)] if migrate_down else []
     change = [
@@ -120,7 +120,7 @@ def go_back(
     plan = _Change(target, former, change, wait_s, before)
     return plan.plan(
         f"Go back from {before} to {goal}.",
-        f"opsnb run {DEPLOY} -t {target.name} --apply",
+        commands.run(DEPLOY, target, apply=True),
         {"before": before, "to": goal},
         [Remedy(runbook="incidents/service_down", why="tells what is not up")],
     )

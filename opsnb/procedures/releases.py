@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opsnb import commands
 from opsnb.check import check
 from opsnb.history import DEPLOY, ROLLBACK, results
 from opsnb.journal import JOURNAL, read
@@ -106,7 +107,7 @@ def unfinished(target: Target) -> Finding:
     return Finding(
         status=Status.WARN,
         message=f"{left.run_id} stopped{place}{why}: what is there may not be what runs. "
-        f"Continue it: opsnb run --resume {left.run_id}, or go back.",
+        f"Continue it: {commands.line('run', '--resume', left.run_id)}, or go back.",
         rows=[{"run": left.run_id, "runbook": left.runbook, "before": left.before}],
         remedies=[
             Remedy(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
+from opsnb import commands
 from opsnb.check import check
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.guard import Permit, Plan, action, require
@@ -252,8 +253,8 @@ def _warnings(
 ) -> Iterator[str]:
     if todo:
         yield (
-            f"A repair that is committed cannot be undone but from a backup: "
-            f"opsnb run database/backup -t {target.name} --apply"
+            "A repair that is committed cannot be undone but from a backup: "
+            + commands.run("database/backup", target, apply=True)
         )
     for each in todo:
         if rehearsals[each.name].left.count:

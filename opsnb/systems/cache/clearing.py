@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import redis
 
+from opsnb import commands
 from opsnb.errors import ParameterError, Refused
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status, now
@@ -247,7 +248,7 @@ def _warning(
         return ""
     warm = ""
     if target.cache.warm_up:
-        warm = f": opsnb run cache/warm_up -t {target.name} --apply"
+        warm = ": " + commands.run("cache/warm_up", target, apply=True)
     parts = [
         f"The service is slower and asks the database more until the cache is warm again{warm}."
     ]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import httpx
 import redis
 
+from opsnb import commands
 from opsnb.errors import BadAnswer, Refused
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -337,5 +338,5 @@ def _value(value: Any) -> str:
 
 
 def _undo(target: Target, pattern: str = "") -> str:
-    which = f" -p pattern='{pattern}'" if pattern else ""
-    return f"opsnb run cache/clear -t {target.name}{which} --apply"
+    which = {"pattern": pattern} if pattern else {}
+    return commands.run("cache/clear", target, apply=True, **which)

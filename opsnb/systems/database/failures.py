@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
 
-from opsnb import outside
+from opsnb import commands, outside
 from opsnb.errors import BadAnswer, Misconfigured, ServiceError, TimedOut, Unreachable
 from opsnb.redaction import safe_url
 from opsnb.target import Target
@@ -55,7 +55,7 @@ def mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceErr
             said = TimedOut(
                 SYSTEM,
                 f"{where} gave no lock in time, because another session holds it; find it with: "
-                f"opsnb run database/connections -t {target.name}",
+                + commands.run("database/connections", target),
             )
         case psycopg.errors.InsufficientPrivilege():
             said = BadAnswer(
@@ -102,8 +102,8 @@ def _of_connecting(target: Target, error: psycopg.Error) -> ServiceError:
         said = Unreachable(
             SYSTEM,
             f"{where} has no connection left: {why}. Restart the process that "
-            f"holds most of them: opsnb run incidents/service_down -t {target.name} "
-            "-p process=NAME --apply",
+            "holds most of them: "
+            + commands.run("incidents/service_down", target, apply=True, process="NAME"),
         )
     elif _BEHIND.search(text) or ("FATAL:" in text and _rejects(target)):
         said = Unreachable(SYSTEM, f"{where} takes no connections: {why}.")

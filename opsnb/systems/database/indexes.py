@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Literal, LiteralString
 import psycopg
 from psycopg import sql
 
-from opsnb import evidence
+from opsnb import commands, evidence
 from opsnb.check import check
 from opsnb.errors import BadAnswer, Refused, ServiceError, UsageError
 from opsnb.guard import Permit, Plan, action
@@ -166,10 +165,8 @@ def _how_to_fix(target: Target, database: Connection, invalid: list[Index]) -> s
             "ALTER INDEX ... ATTACH PARTITION ...;"
         )
     first = invalid[0]
-    confirm = f" --confirm {shlex.quote(target.name)}" if target.protected else ""
-    fix = (
-        f"to fix: opsnb run database/reindex -t {target.name} -p kind=table "
-        f"-p name={shlex.quote(first.on_table)} --apply{confirm}"
+    fix = "to fix: " + commands.run(
+        "database/reindex", target, apply=True, kind="table", name=first.on_table
     )
     unique = next((each for each in invalid if each.is_unique and not each.leftover), None)
     if unique:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from opsnb import outside
+from opsnb import commands, outside
 from opsnb.errors import BadAnswer, Refused, ServiceError, TimedOut, Unreachable
 from opsnb.systems.database.access import (
     SYSTEM,
@@ -156,7 +156,7 @@ def _mapped(target: Target, name: str, complaint: str) -> ServiceError:
         return TimedOut(
             SYSTEM,
             f"{name} got no lock in time, because another session holds it; find it with: "
-            f"opsnb run database/connections -t {target.name}",
+            + commands.run("database/connections", target),
         )
     if re.search(r"connection to server .* failed|closed the connection", complaint):
         return Unreachable(SYSTEM, f"{where} was lost: {complaint}.")

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Iterator
 
+from opsnb import commands
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Status
@@ -84,7 +85,7 @@ def _members(target: Target, name: str) -> list[Process]:
         groups = groups_of(listed(target), target.processes)
     except DaemonGone as gone:
         message = (
-            f"{gone} Start it first: opsnb run incidents/service_down -t {target.name} --apply"
+            f"{gone} Start it first: {commands.run('incidents/service_down', target, apply=True)}"
         )
         raise BadAnswer(SYSTEM, message) from gone
     if not groups.get(name):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from opsnb import interrupts
+from opsnb import commands, interrupts
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.guard import Permit
 from opsnb.systems.queues import connection, layout
@@ -76,8 +76,7 @@ def wait_until_idle(target: Target, queues: Sequence[str], seconds: float) -> No
             raise TimedOut(
                 SYSTEM,
                 f"Jobs of {' and '.join(busy)} were still active after {seconds:g} s; wait longer, "
-                f"or look at them: opsnb run queues/remove_stuck -t {target.name} "
-                f"-p queue={busy[0]}",
+                f"or list them: {commands.run('queues/remove_stuck', target, queue=busy[0])}",
             )
         time.sleep(_POLL_S)
 
@@ -110,7 +109,7 @@ def _still_held(target: Target, left: Sequence[str], error: ServiceError) -> Bad
     return BadAnswer(
         SYSTEM,
         f"{' and '.join(left)} may still be paused: {error} Run this again when Redis answers, "
-        f"or: opsnb run queues/resume -t {target.name} -p queue={left[0]} --apply",
+        f"or: {commands.run('queues/resume', target, apply=True, queue=left[0])}",
     )
 
 

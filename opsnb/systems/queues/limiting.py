@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from opsnb import commands
 from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout
@@ -48,8 +49,13 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
         command=f"queue.setGlobalConcurrency({wanted})"
         if wanted
         else "queue.removeGlobalConcurrency()",
-        undo=f"opsnb run troubleshooting/high_queue_length -t {target.name} -p queue={queue} "
-        f"-p limit={before or 'none'} --apply",
+        undo=commands.run(
+            "troubleshooting/high_queue_length",
+            target,
+            apply=True,
+            queue=queue,
+            limit=before or "none",
+        ),
         work=work,
         verify=verify,
         basis=(server, before),

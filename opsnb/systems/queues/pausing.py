@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from opsnb import commands
 from opsnb.guard import Permit, Plan, action
 from opsnb.holder import operator
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -38,7 +39,7 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
         planned=0 if seen.now["paused"] else 1,
         unit="queues",
         command=f"curl -X POST {target.api.url}/api/queue/{queue}/pause",
-        undo=f"opsnb run queues/resume -t {target.name} -p queue={queue} --apply",
+        undo=commands.run("queues/resume", target, apply=True, queue=queue),
         work=_switch(target, queue, taken, "pause") if not seen.now["paused"] else _nothing,
         verify=lambda: [_judge(target, queue, "paused", taken)],
         sample=[{**seen.row, **seen.now}],
@@ -77,7 +78,7 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
         planned=1 if needed else 0,
         unit="queues",
         command=f"curl -X POST {target.api.url}/api/queue/{queue}/resume",
-        undo=f"opsnb run queues/pause -t {target.name} -p queue={queue} --apply",
+        undo=commands.run("queues/pause", target, apply=True, queue=queue),
         work=_switch(target, queue, taken, "resume") if needed else _nothing,
         verify=lambda: [_judge(target, queue, "running", taken)],
         sample=[{**seen.row, **seen.now}],
