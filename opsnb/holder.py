@@ -12,6 +12,9 @@ from typing import Self
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+STARTED_BY = "OPSNB_STARTED_BY"
+"""In the environment of a kernel, and of what its cells start: which execution started it."""
+
 
 def operator() -> str:
     """Return who runs this, by name; by number in a container whose user has no entry in passwd."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,9 @@ from opsnb.errors import Interrupted
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.manager import Manager
 from opsnb.headless.kernels.provisioner import shared
+from opsnb.headless.kernels.strays import end_started_by
 from opsnb.headless.progress import Progress
+from opsnb.holder import STARTED_BY
 
 _LOST_AFTER_S = 5.0
 """How long after a cell's last output its reply may come."""
@@ -57,7 +60,10 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
         kept = _Kept(progress, nb, **saving)
         kept.notebook_start()
         try:
-            with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+            with (
+                tempfile.TemporaryDirectory(prefix="opsnb-") as folder,
+                _strays_ended() as mark,
+            ):
                 progress.works_in(folder)
                 cls.execute_managed_notebook(
                     kept,
@@ -66,7 +72,7 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
                     folder=Path(folder),
                     server=shared() if server == "shared" else server,
                     progress=progress,
-                    environment={**os.environ, **(environment or {})},
+                    environment={**os.environ, **(environment or {}), STARTED_BY: mark},
                     **kwargs,
                 )
         finally:
@@ -102,6 +108,16 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
             stderr_file=stderr_file,
             **options,
         ).execute()
+
+
+@contextmanager
+def _strays_ended() -> Iterator[str]:
+    """Yield a mark for the kernel's environment; what still runs with it is ended at the end."""
+    mark = secrets.token_hex(16)
+    try:
+        yield mark
+    finally:
+        end_started_by(mark)
 
 
 _OF_SAVING = ("output_path", "progress_bar", "log_output", "autosave_cell_every")

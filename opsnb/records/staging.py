@@ -219,8 +219,9 @@ def going_on(store: Store, target: str, before: datetime) -> list[str]:
             result = run.result
             ours = run.belongs_to(store) and result.target == target and not result.open
             # The holder of a drill is the process that asks.
-            others = [each for each in run.holders if each.pid != os.getpid()]
-            if ours and result.started <= before and any(each.is_alive for each in others):
+            is_own = run.holders == [Holder.of(os.getpid())]
+            is_earlier = result.started <= before
+            if ours and not is_own and is_earlier and not run.is_over(path.parent):
                 found.append(result.run_id)
     return found
 

@@ -215,3 +215,59 @@ def test_a_cell_that_prints_inside_a_widget_ends_with_all_its_outputs(
     )
     printed = "".join(output["text"] for output in state["outputs"])
     assert printed.split() == [str(number) for number in range(60)]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+_STARTS = """
+import os, pathlib, subprocess, sys
+def start(name, **options):
+    words = [sys.executable, "-c", "import signal, time\\n" + options.pop("first", "")
+             + "print('up', flush=True); time.sleep(600)"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True, **options)
+    child.stdout.readline()
+    pathlib.Path({folder!r}, name).write_text(str(child.pid))
+start("session")
+start("deaf", first="signal.signal(signal.SIGTERM, signal.SIG_IGN)\\n")
+start("wanted", env={{name: value for name, value in os.environ.items()
+                      if name != "OPSNB_STARTED_BY"}})
+"""
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_what_a_cell_starts_in_a_session_of_its_own_ends_with_the_run(
+    tmp_path: Path, server: ForkServer, cold: bool
+) -> None:
+    path = notebook.write(tmp_path / "in.ipynb", _STARTS.format(folder=str(tmp_path)))
+    execute(path, None if cold else server)
+    session, deaf, wanted = (
+        int((tmp_path / name).read_text()) for name in ("session", "deaf", "wanted")
+    )
+    try:
+        wait_for(lambda: not is_running(session) and not is_running(deaf), "the end of both")
+        assert is_running(wanted)  # started without the mark, as opsnb's own host commands are
+    finally:
+        os.kill(wanted, signal.SIGKILL)
+
+
+def test_what_a_cell_started_ends_also_when_the_runner_is_killed(tmp_path: Path) -> None:
+    path = notebook.write(
+        tmp_path / "in.ipynb",
+        _STARTS.format(folder=str(tmp_path)),
+        f"import time; pathlib.Path({str(tmp_path / 'began')!r}).touch(); time.sleep(600)",
+    )
+    command = [sys.executable, "-c", _RUNNER, str(path), str(tmp_path / "out.ipynb"), "once"]
+    runner = subprocess.Popen(command)
+    wait_for((tmp_path / "began").exists, "the second cell")
+    runner.kill()
+    runner.wait()
+    session, wanted = (int((tmp_path / name).read_text()) for name in ("session", "wanted"))
+    try:
+        wait_for(lambda: not is_running(session), "the end of what it had started")
+    finally:
+        os.kill(wanted, signal.SIGKILL)

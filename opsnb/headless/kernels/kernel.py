@@ -16,6 +16,9 @@ from typing import Any, NoReturn
 import ipykernel_launcher
 from ipykernel.kernelapp import IPKernelApp
 
+from opsnb.headless.kernels.strays import end_started_by
+from opsnb.holder import STARTED_BY
+
 GRACE_S = 10.0
 """How long an interrupted notebook may take for its clean-up."""
 
@@ -73,9 +76,25 @@ def _end_with_runner(line: socket.socket, app: IPKernelApp) -> None:
     with contextlib.suppress(OSError):
         while line.recv(64):
             pass
-    killer = threading.Timer(GRACE_S, os.killpg, (os.getpgrp(), signal.SIGKILL))
+    killer = threading.Timer(GRACE_S, _kill)
     killer.daemon = True
     killer.start()
     # Only between cells is the loop free: the process ends when the clean-up has.
-    app.kernel.io_loop.add_callback(os._exit, 1)
+    app.kernel.io_loop.add_callback(_leave)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def _leave() -> NoReturn:
+    """End what the cells have left running, as the runner cannot any more, and this process."""
+    _end_strays()
+    os._exit(1)
+
+
+def _kill() -> None:
+    _end_strays()
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _end_strays() -> None:
+    if mark := os.environ.get(STARTED_BY):
+        end_started_by(mark)

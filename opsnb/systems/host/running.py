@@ -24,6 +24,7 @@ from typing import IO
 
 from opsnb import outside
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
+from opsnb.holder import STARTED_BY
 from opsnb.redaction import safe_url
 from opsnb.systems.host import ssh
 from opsnb.target import LOCAL, Target
@@ -301,6 +302,14 @@ class _NotStarted(Exception):
     """The operating system cannot start the program; the words are why."""
 
 
+def _without_mark() -> dict[str, str]:
+    """Return this process' environment, so that what an action starts on purpose outlives its run.
+
+    What has the mark is ended with the run.
+    """
+    return {name: value for name, value in os.environ.items() if name != STARTED_BY}
+
+
 def _finish(
     argv: Sequence[str], limit_s: float, env: Mapping[str, str]
 ) -> tuple[int, bytes, bytes]:
@@ -313,7 +322,7 @@ def _finish(
                 stdout=out,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                env={**os.environ, **env},
+                env={**_without_mark(), **env},
             )
         except OSError as error:
             raise _NotStarted(error.strerror) from error
