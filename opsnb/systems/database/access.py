@@ -53,6 +53,8 @@ MARKED = f"%{OUR_MARK}%"
 """The pattern of such a statement."""
 
 _NAME_BYTES = 63
+_WIDEST = 4  # bytes of a character, which is never cut within
+_LONGEST_RELATION = 2 * _NAME_BYTES + len('"".""')
 _OLDER_S = 1.0
 _TURNS = 4
 
@@ -86,7 +88,10 @@ class _Text(Loader):
 
     def load(self, data: Buffer) -> str:
         found = bytes(data).decode(self._encoding, "replace")
-        return outside.ended(found) if _NAME_BYTES - 4 < len(data) <= _NAME_BYTES else found
+        if not _NAME_BYTES - _WIDEST < len(data) <= _LONGEST_RELATION:
+            return found
+        name = found.rstrip('"')
+        return outside.ended(name) + '"' * (len(found) - len(name))
 
 
 def _marked(query: Query) -> Query:

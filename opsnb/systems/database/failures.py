@@ -19,6 +19,9 @@ from opsnb.target import Target
 
 SYSTEM = "database"
 
+_NAMED = re.compile(r'"([^"]+)"')
+"""A name in a message of the server, which may have been cut to 63 bytes."""
+
 _FULL = re.compile(
     r"too many (?:clients|connections)|remaining connection slots|no more connections allowed"
 )
@@ -157,6 +160,7 @@ def place(target: Target) -> str:
 def reason(error: psycopg.Error) -> str:
     """Return what the server or the system said, in one line, without the address."""
     text = outside.text(error.diag.message_primary or str(error)).strip()
+    text = _NAMED.sub(lambda name: f'"{outside.ended(name[1])}"', text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     for marker in ("FATAL:", "ERROR:", "failed:", "is bad:"):

@@ -132,7 +132,7 @@ def _weight(node: Node, *, measured: bool) -> float:
 def _label(node: Node) -> str:
     label = str(node["Node Type"])
     if "Index Name" in node:
-        label += f" using {quoted(node['Index Name'])}"
+        label += f" using {quoted(outside.ended(node['Index Name']))}"
     if "Relation Name" in node:
-        label += f" on {quoted(node['Schema'], node['Relation Name'])}"
+        label += f" on {quoted(node['Schema'], outside.ended(node['Relation Name']))}"
     return label

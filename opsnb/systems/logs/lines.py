@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from opsnb import outside
 from opsnb.systems.logs.levels import (
     Verdict,
     is_word,
@@ -212,9 +213,10 @@ def _of_cut_json(line: str, clock: Clock) -> Head | None:
     level, message = _CUT_LEVEL.search(head), _CUT_MESSAGE.search(head)
     if at is None or level is None:
         return None
-    return Head(
-        at, "", fields={"level": level[1] or level[2], "msg": message[1] if message else head}
-    )
+    said = message[1] if message else head
+    if message is None or message.end() == len(head):
+        said = outside.opened(said)
+    return Head(at, "", fields={"level": level[1] or level[2], "msg": said})
 
 
 def _first(fields: dict[str, Any], keys: Iterable[str]) -> Any:

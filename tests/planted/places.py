@@ -1,0 +1,247 @@
+"""Puts secrets wherever a check reads: into Redis, PostgreSQL, logs, an API, a release."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.planted.secrets import Secrets, filled
+from tests.queue_jobs import META
+from tests.servers.postgres import Server as Postgres
+from tests.systems.redis_server import Server as Redis
+
+NOW = datetime.now(UTC)
+STAMP = f"{NOW:%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+def redis_holds(server: Redis, secrets: Secrets) -> None:
+    """Plant them in queues, keys, names of connections and the slow log."""
+    client = server.client()
+    client.config_set("slowlog-log-slower-than", 0)
+    reasons = [
+        f"login as {secrets.new('reason')} refused",
+        *secrets.crossing("reason", 34, 40, 160),
+    ]
+    _queue(client, "mail", [{"failedReason": reason} for reason in reasons])
+    stack = json.dumps([f"Error: x\n    at run ({secrets.new('stack')}/app.js:1:2)"])
+    jobs: list[dict[str, str]] = [
+        *({"failedReason": reason} for reason in secrets.crossing("long reason", 300, 1000, 4096)),
+        *({"failedReason": "x", "name": name} for name in secrets.crossing("job's name", 60, 160)),
+        {"failedReason": "y", "stacktrace": stack},
+        {"failedReason": "z", "stacktrace": json.dumps([*secrets.crossing("long stack", 4096)])},
+    ]
+    _queue(client, "post", jobs)
+    _queue(client, secrets.new("queue's name"), [{"failedReason": "w"}])
+    client.hset("bull:mail:meta", mapping={"paused": "1"})
+    client.hset(f"bull:mail:{secrets.new('id of a job')}", mapping={"name": "n", "timestamp": 1})
+    client.lpush("bull:mail:active", secrets.new("id of a job"))
+    for number, text in enumerate(secrets.crossing("key", 34, 120)):
+        client.set(f"gemini:{number}:{text}", "x" * number)
+    for text in secrets.crossing("slow command", 128):
+        client.get("gemini:" + text.replace(" ", "-"))
+    client.get(f"user:{secrets.new('key of a command')}:cart")
+    encoded = base64.b64encode(b"mail").decode()
+    client.client_setname(f"bull:{encoded}:w:{secrets.new('name of a worker')}")
+
+
+def _queue(client: Any, name: str, jobs: list[dict[str, str]]) -> None:
+    now = int(time.time() * 1000)
+    client.hset(f"bull:{name}:meta", mapping=META)
+    for number, fields in enumerate(jobs):
+        job = {"name": "send", "data": "{}", "opts": "{}", "atm": "1", "stacktrace": "[]", **fields}
+        times = dict.fromkeys(("timestamp", "processedOn", "finishedOn"), str(now - number))
+        client.hset(f"bull:{name}:{number}", mapping={**job, **times})
+        client.zadd(f"bull:{name}:failed", {str(number): now - number})
+
+
+@contextmanager
+def postgres_holds(server: Postgres, secrets: Secrets) -> Iterator[None]:
+    """Plant them in statements, names, and sessions that run and wait meanwhile."""
+    with _connected(server) as database:
+        database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        for text in secrets.crossing("statement", 80, 100, 160, 300):
+            body = "BEGIN PERFORM pg_sleep(0.02); "
+            for _ in range(2):
+                database.execute(f"SELECT pg_sleep(0.02) AS x /* {text[22:]} */".encode())
+            database.execute(f"DO $$ {body} /* {text} */ END $$".encode())
+        for place in ("name of a table", "name across 63"):
+            table = secrets.new(place)
+            table = table if place == "name of a table" else filled(45).replace(" ", "_") + table
+            database.execute(f'CREATE TABLE "{table}" (id int, note text)'.encode())
+            rows = "SELECT g, g FROM generate_series(1, 2000) g"
+            database.execute(f'INSERT INTO "{table}" {rows}'.encode())
+            database.execute(f'DELETE FROM "{table}" WHERE id > 500'.encode())
+        database.execute("CREATE TABLE held (id int)")
+        database.execute("CREATE TABLE notes (id int, note text)")
+        for number, text in enumerate(secrets.crossing("row", 200)):
+            database.execute("INSERT INTO notes VALUES (%s, %s)", [number, text])
+    sessions = []
+    try:
+        holder = _connected(server, filled(50) + secrets.new("application across 63"))
+        sessions.append(holder)
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE held IN ACCESS SHARE MODE")
+        notes = [*secrets.crossing("query", 120, 200)]
+        notes.append(filled(1000) + secrets.new("query across 1023"))
+        texts = [f"/* {note} */ SELECT pg_sleep(600)" for note in notes]
+        waiting = f"/* {filled(100)}{secrets.new('query that waits')} */ DROP TABLE held"
+        for text in (*texts, waiting):
+            sessions.append(_connected(server, secrets.new("application")))
+            threading.Thread(target=_ignoring, args=(sessions[-1], text), daemon=True).start()
+        while _running(server) < len(texts) + 1:
+            time.sleep(0.05)
+        yield
+    finally:
+        with _connected(server) as database:
+            database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        for session in sessions:
+            session.close()
+
+
+def _connected(server: Postgres, name: str = "planter") -> psycopg.Connection[Any]:
+    return psycopg.connect(server.url(), autocommit=True, application_name=name)
+
+
+def _ignoring(session: psycopg.Connection[Any], text: str) -> None:
+    with suppress(psycopg.Error):  # it is ended at the end of the test
+        session.execute(text.encode())
+
+
+def _running(server: Postgres) -> int:
+    (row,) = server.query(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    return int(row[0])
+
+
+def logs_hold(folder: Path, secrets: Secrets) -> tuple[list[Path], list[Path]]:
+    """Plant them in lines of every format; return the logs and the access logs."""
+    folder.mkdir()
+    plain = [f"{STAMP} ERROR {text}" for text in secrets.crossing("plain line", 34, 120, 300, 1000)]
+    plain += [f"{STAMP} ERROR cannot log in as {secrets.new(f'alike {n}')}" for n in range(3)]
+    plain += [f"{STAMP} ERROR connect ECONNREFUSED redis {secrets.new('lost Redis')}"]
+    trace = f"{STAMP} ERROR it failed\n    at {secrets.new('frame')} (/srv/app.js:1:2)"
+    at = NOW.timestamp() * 1000
+    jsons = [
+        json.dumps({"level": 50, "time": at, "msg": text})
+        for text in secrets.crossing("line of JSON", 120, 300)
+    ]
+    # Cut by what wrote it, so that it is read by its beginning.
+    jsons += [
+        json.dumps({"level": 50, "time": at, "msg": text})[:-40]
+        for text in secrets.crossing("cut line of JSON", 300)
+    ]
+    wrapped = [
+        json.dumps({"log": f"{STAMP} ERROR {text}\n", "stream": "stderr", "time": STAMP})
+        for text in secrets.crossing("line of Docker", 120, 300)
+    ]
+    wrapped += [f"{STAMP} stderr F ERROR {text}" for text in secrets.crossing("line of CRI", 300)]
+    pm2 = [f"0|api  | {STAMP} ERROR {text}" for text in secrets.crossing("line of pm2", 120)]
+    logs = {
+        "plain.log": [*plain, trace],
+        "json.log": jsons,
+        "wrapped.log": wrapped,
+        "pm2.log": pm2,
+        "strange.log": [f"no time here: {text}" for text in secrets.crossing("strange line", 120)],
+    }
+    agent = secrets.new("user agent")
+    access = {
+        "access.log": [
+            *(f"{STAMP} GET /reset/{secrets.new('path')} 500 {900 + n} ms" for n in range(5)),
+            *(
+                f"{STAMP} GET /x/{text.replace(' ', '-')} 500 9 ms"
+                for text in secrets.crossing("long path", 34, 300)
+            ),
+            f'127.0.0.1 - - [{NOW:%d/%b/%Y:%H:%M:%S} +0000] "GET /a HTTP/1.1" 200 5 "-" "{agent}"',
+        ],
+        "odd.log": [f"{STAMP} GET what {text}" for text in secrets.crossing("odd request", 120)],
+    }
+    for name, lines in {**logs, **access}.items():
+        (folder / name).write_text("".join(f"{line}\n" for line in lines))
+    return [folder / name for name in logs], [folder / name for name in access]
+
+
+def release_holds(folder: Path, secrets: Secrets) -> dict[str, list[str]]:
+    """Plant them in what the commands of a deployment print; return its settings."""
+    folder.mkdir()
+
+    def printing(place: str, limit: int) -> list[str]:
+        text = "\n".join(secrets.crossing(place, limit))
+        return _python(f"print({text!r})")
+
+    failing = f"import sys; sys.exit('error: ' + {filled(100) + secrets.new('complaint')!r})"
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@localhost"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    message = secrets.new("commit's message")
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", message], check=True)
+    return {
+        "release": ["git", "log", "-1", "--format=%h %s"],
+        "changes": ["true"],
+        "tests": printing("output of the tests", 200),
+        "pending": printing("pending migration", 160),
+        "migrate": printing("output of a step", 160),
+        "fetch": _python(failing),
+    }
+
+
+def _python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+@contextmanager
+def api_tells(secrets: Secrets) -> Iterator[str]:
+    """Serve an API whose answers hold them; yields its URL. Each prefix fails in its own way."""
+    words = list(secrets.crossing("body of an error", 120, 160))
+    answers: dict[str, tuple[int, str]] = {
+        f"/{n}/health": (500, text) for n, text in enumerate(words)
+    }
+    answers["/facts/health"] = (
+        200,
+        json.dumps(
+            {
+                "status": "degraded",
+                "checks": {secrets.new("name of a part"): "down"},
+                "password": secrets.new("fact"),
+                "message": next(secrets.crossing("message of the API", 120)),
+            }
+        ),
+    )
+    queue = {"name": secrets.new("queue of the API"), "paused": True}
+    answers["/facts/api/queue/stats"] = (200, json.dumps([queue]))
+    moved = secrets.new("place of a redirect")
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, body = answers.get(self.path, (302, ""))
+            self.send_response(code)
+            if code == 302:
+                self.send_header("Location", f"/login?next={moved}")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
