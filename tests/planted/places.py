@@ -32,26 +32,23 @@ def redis_holds(server: Redis, secrets: Secrets) -> None:
     client.config_set("slowlog-log-slower-than", 0)
     reasons = [
         f"login as {secrets.new('reason')} refused",
-        *secrets.crossing("reason", 34, 40, 160),
+        *secrets.crossing("reason", 34, 160),
     ]
     _queue(client, "mail", [{"failedReason": reason} for reason in reasons])
-    stack = json.dumps([f"Error: x\n    at run ({secrets.new('stack')}/app.js:1:2)"])
-    jobs: list[dict[str, str]] = [
-        *({"failedReason": reason} for reason in secrets.crossing("long reason", 300, 1000, 4096)),
-        *({"failedReason": "x", "name": name} for name in secrets.crossing("job's name", 60, 160)),
-        {"failedReason": "y", "stacktrace": stack},
-        {"failedReason": "z", "stacktrace": json.dumps([*secrets.crossing("long stack", 4096)])},
-    ]
-    _queue(client, "post", jobs)
+    stack = json.dumps([f"Error: x\n    at {secrets.new('stack')} (/srv/app.js:1:2)"])
+    named = ({"failedReason": "x", "name": name} for name in secrets.crossing("job's name", 60))
+    _queue(client, "post", [*named, {"failedReason": "y", "stacktrace": stack}])
     _queue(client, secrets.new("queue's name"), [{"failedReason": "w"}])
     client.hset("bull:mail:meta", mapping={"paused": "1"})
     client.hset(f"bull:mail:{secrets.new('id of a job')}", mapping={"name": "n", "timestamp": 1})
     client.lpush("bull:mail:active", secrets.new("id of a job"))
     for number, text in enumerate(secrets.crossing("key", 34, 120)):
         client.set(f"gemini:{number}:{text}", "x" * number)
-    for text in secrets.crossing("slow command", 128):
-        client.get("gemini:" + text.replace(" ", "-"))
-    client.get(f"user:{secrets.new('key of a command')}:cart")
+    for inside in (12, 20, 30):
+        secret = secrets.new(f"slow command, {inside} before 128", digits=False)
+        client.get("gemini:" + filled(121 - inside).replace(" ", "-") + secret)
+    client.get(f"user:{secrets.new('key of a command', digits=False)}:cart")
+    client.config_set("slowlog-log-slower-than", 10_000_000)
     encoded = base64.b64encode(b"mail").decode()
     client.client_setname(f"bull:{encoded}:w:{secrets.new('name of a worker')}")
 
@@ -74,7 +71,7 @@ def postgres_holds(server: Postgres, secrets: Secrets) -> Iterator[None]:
         for text in secrets.crossing("statement", 80, 100, 160, 300):
             body = "BEGIN PERFORM pg_sleep(0.02); "
             for _ in range(2):
-                database.execute(f"SELECT pg_sleep(0.02) AS x /* {text[22:]} */".encode())
+                database.execute(f"SELECT pg_sleep(0.02) AS x /* {text[30:]} */".encode())
             database.execute(f"DO $$ {body} /* {text} */ END $$".encode())
         for place in ("name of a table", "name across 63"):
             table = secrets.new(place)
@@ -130,51 +127,53 @@ def _running(server: Postgres) -> int:
     return int(row[0])
 
 
-def logs_hold(folder: Path, secrets: Secrets) -> tuple[list[Path], list[Path]]:
-    """Plant them in lines of every format; return the logs and the access logs."""
+def logs_hold(folder: Path, secrets: Secrets) -> dict[str, list[Path]]:
+    """Plant them in lines of every format; return the files, by the format.
+
+    Few in each, so that all of them are shown.
+    """
     folder.mkdir()
-    plain = [f"{STAMP} ERROR {text}" for text in secrets.crossing("plain line", 34, 120, 300, 1000)]
-    plain += [f"{STAMP} ERROR cannot log in as {secrets.new(f'alike {n}')}" for n in range(3)]
-    plain += [f"{STAMP} ERROR connect ECONNREFUSED redis {secrets.new('lost Redis')}"]
-    trace = f"{STAMP} ERROR it failed\n    at {secrets.new('frame')} (/srv/app.js:1:2)"
     at = NOW.timestamp() * 1000
-    jsons = [
-        json.dumps({"level": 50, "time": at, "msg": text})
-        for text in secrets.crossing("line of JSON", 120, 300)
-    ]
-    # Cut by what wrote it, so that it is read by its beginning.
-    jsons += [
-        json.dumps({"level": 50, "time": at, "msg": text})[:-40]
-        for text in secrets.crossing("cut line of JSON", 300)
-    ]
-    wrapped = [
-        json.dumps({"log": f"{STAMP} ERROR {text}\n", "stream": "stderr", "time": STAMP})
-        for text in secrets.crossing("line of Docker", 120, 300)
-    ]
-    wrapped += [f"{STAMP} stderr F ERROR {text}" for text in secrets.crossing("line of CRI", 300)]
-    pm2 = [f"0|api  | {STAMP} ERROR {text}" for text in secrets.crossing("line of pm2", 120)]
-    logs = {
-        "plain.log": [*plain, trace],
-        "json.log": jsons,
-        "wrapped.log": wrapped,
-        "pm2.log": pm2,
-        "strange.log": [f"no time here: {text}" for text in secrets.crossing("strange line", 120)],
-    }
+    alike = [f"{STAMP} ERROR cannot log in as {secrets.new(f'alike {n}')}" for n in range(3)]
+    lost = f"{STAMP} ERROR connect ECONNREFUSED redis {secrets.new('lost Redis')}"
     agent = secrets.new("user agent")
+    logs = {
+        "plain": [f"{STAMP} ERROR {text}" for text in secrets.crossing("plain line", 34, 120)],
+        "long": [f"{STAMP} ERROR {text}" for text in secrets.crossing("long line", 300)],
+        "alike": [*alike, lost],
+        "json": [
+            json.dumps({"level": 50, "time": at, "msg": text})
+            for text in secrets.crossing("line of JSON", 120, 300)
+        ],
+        # Cut by what wrote it, so that it is read by its beginning.
+        "cut": [
+            json.dumps({"level": 50, "time": at, "msg": text})[:-32]
+            for text in secrets.crossing("cut line of JSON", 150)
+        ],
+        "docker": [
+            json.dumps({"log": f"{STAMP} ERROR {text}\n", "stream": "stderr", "time": STAMP})
+            for text in secrets.crossing("line of Docker", 120, 300)
+        ],
+        "cri": [f"{STAMP} stderr F ERROR {text}" for text in secrets.crossing("line of CRI", 300)],
+        "pm2": [f"0|api  | {STAMP} ERROR {text}" for text in secrets.crossing("line of pm2", 120)],
+        "strange": [f"no time here: {secrets.across('strange line', 106)}"],
+    }
     access = {
-        "access.log": [
+        "access": [
             *(f"{STAMP} GET /reset/{secrets.new('path')} 500 {900 + n} ms" for n in range(5)),
+            f'127.0.0.1 - - [{NOW:%d/%b/%Y:%H:%M:%S} +0000] "GET /a HTTP/1.1" 200 5 "-" "{agent}"',
             *(
                 f"{STAMP} GET /x/{text.replace(' ', '-')} 500 9 ms"
-                for text in secrets.crossing("long path", 34, 300)
+                for text in secrets.crossing("long path", 34, 297)
             ),
-            f'127.0.0.1 - - [{NOW:%d/%b/%Y:%H:%M:%S} +0000] "GET /a HTTP/1.1" 200 5 "-" "{agent}"',
         ],
-        "odd.log": [f"{STAMP} GET what {text}" for text in secrets.crossing("odd request", 120)],
+        "odd": [f"{STAMP} GET what {secrets.across('odd request', 86)}"],
     }
+    found = {}
     for name, lines in {**logs, **access}.items():
-        (folder / name).write_text("".join(f"{line}\n" for line in lines))
-    return [folder / name for name in logs], [folder / name for name in access]
+        found[name] = [folder / f"{name}.log"]
+        found[name][0].write_text("".join(f"{line}\n" for line in lines))
+    return found
 
 
 def release_holds(folder: Path, secrets: Secrets) -> dict[str, list[str]]:
@@ -182,8 +181,7 @@ def release_holds(folder: Path, secrets: Secrets) -> dict[str, list[str]]:
     folder.mkdir()
 
     def printing(place: str, limit: int) -> list[str]:
-        text = "\n".join(secrets.crossing(place, limit))
-        return _python(f"print({text!r})")
+        return _python(f"print({secrets.across(place, limit)!r})")
 
     failing = f"import sys; sys.exit('error: ' + {filled(100) + secrets.new('complaint')!r})"
     git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@localhost"]
@@ -205,9 +203,9 @@ def _python(program: str) -> list[str]:
 
 
 @contextmanager
-def api_tells(secrets: Secrets) -> Iterator[str]:
-    """Serve an API whose answers hold them; yields its URL. Each prefix fails in its own way."""
-    words = list(secrets.crossing("body of an error", 120, 160))
+def api_tells(secrets: Secrets) -> Iterator[list[str]]:
+    """Serve APIs whose answers hold them; yields their URLs."""
+    words = list(secrets.crossing("body of an error", 160))
     answers: dict[str, tuple[int, str]] = {
         f"/{n}/health": (500, text) for n, text in enumerate(words)
     }
@@ -218,7 +216,7 @@ def api_tells(secrets: Secrets) -> Iterator[str]:
                 "status": "degraded",
                 "checks": {secrets.new("name of a part"): "down"},
                 "password": secrets.new("fact"),
-                "message": next(secrets.crossing("message of the API", 120)),
+                "message": secrets.across("message of the API", 120),
             }
         ),
     )
@@ -242,6 +240,7 @@ def api_tells(secrets: Secrets) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        names = ("facts", *range(len(words)), "moved")
+        yield [f"http://127.0.0.1:{server.server_port}/{name}" for name in names]
         server.shutdown()
         thread.join()

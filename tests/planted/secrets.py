@@ -24,17 +24,17 @@ class Secrets:
     """Those that are only known by how they look."""
     _random: random.Random = field(default_factory=lambda: random.Random(11))
 
-    def new(self, place: str) -> str:
-        """Return a secret with digits in it, which the environment holds."""
-        return self.known.setdefault(place, self._some(_LENGTH))
+    def new(self, place: str, *, digits: bool = True) -> str:
+        """Return a secret that the environment holds."""
+        return self.known.setdefault(place, self._some(_LENGTH, digits=digits))
 
     def token(self, place: str) -> str:
         """Return a token of a well-known service."""
         return self.shaped.setdefault(place, "gh" + "p_" + self._some(_LENGTH))
 
-    def _some(self, length: int) -> str:
+    def _some(self, length: int, *, digits: bool = True) -> str:
         letters = self._random.choices(string.ascii_letters, k=length)
-        for at in (7, 19, 28):
+        for at in (7, 19, 28) if digits else ():
             letters[at] = self._random.choice(string.digits)
         return "".join(letters)
 
@@ -46,11 +46,15 @@ class Secrets:
     def crossing(self, place: str, *limits: int) -> Iterator[str]:
         """Yield texts in which a secret lies across the `limits`, near its ends and its middle."""
         for limit in limits:
-            for inside in (SHORTEST + 1, _LENGTH // 2, _LENGTH - 2):
-                named = f"{place}, {inside} before {limit}"
-                yield filled(limit - inside) + self.new(named) + " and more"
-            named = f"{place}, a token across {limit}"
-            yield filled(limit - SHORTEST - 6) + self.token(named) + " and more"
+            for inside in (2 * SHORTEST, _LENGTH // 2, _LENGTH - 2):
+                yield self.across(place, limit, inside)
+            token = self.token(f"{place}, a token across {limit}")
+            yield filled(limit - 3 * SHORTEST) + token + " and more"
+
+    def across(self, place: str, limit: int, inside: int = _LENGTH // 2) -> str:
+        """Return a text in which so much of a secret stands before `limit`."""
+        secret = self.new(f"{place}, {inside} before {limit}")
+        return filled(limit - inside) + secret + " and more"
 
     def seen(self, places: Mapping[str, str]) -> dict[str, str]:
         """Return the longest part of each secret that can be read, and in which of `places`."""

@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
-from opsnb import catalog
-from opsnb.cli import app
+from opsnb import catalog, view
 from opsnb.headless.run import Order
+from opsnb.measure import Findings, Measurement
 from opsnb.model import RunResult
-from opsnb.site.builder import build
+from opsnb.records import Store
+from opsnb.redaction import MASK, Redactor, environment_secrets
+from opsnb.site import records as pages
+from opsnb.site.entries import Entry
+from opsnb.systems import api, logs
 from opsnb.target import load_config
 from tests import runs
 from tests.planted.places import (
@@ -34,10 +38,8 @@ from tests.systems import redis_server
 
 _RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("health/daily", "all", {}),
-    ("health/daily", "facts", {"samples": 1}),
     ("queues/monitor", "all", {}),
     ("queues/metrics", "all", {"queue": "mail"}),
-    ("queues/metrics", "all", {"queue": "post"}),
     ("queues/retry_failed", "all", {"queue": "mail"}),
     ("queues/remove_stuck", "all", {"queue": "mail", "longer_than": 1}),
     ("troubleshooting/failed_jobs", "all", {"queue": "mail"}),
@@ -46,7 +48,7 @@ _RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("cache/performance", "all", {"seconds": 1}),
     ("cache/key_patterns", "all", {}),
     ("cache/clear", "all", {"pattern": "gemini:*"}),
-    ("database/performance", "all", {"mean_ms": 5}),
+    ("database/performance", "all", {"mean_ms": 5, "limit": 100}),
     ("database/connections", "all", {"minutes": 0.001}),
     ("database/analyze", "all", {}),
     ("troubleshooting/slow_queries", "all", {"seconds": 1}),
@@ -63,13 +65,11 @@ class Written:
     """All that was written, as a reader sees it."""
 
     secrets: Secrets
-    results: dict[str, RunResult] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     """Text by what holds it."""
-
-    def of(self, runbook: str) -> str:
-        """Return the last run's findings and actions."""
-        return self.results[runbook].model_dump_json()
+    runs: dict[str, RunResult] = field(default_factory=dict)
+    found: dict[str, Findings] = field(default_factory=dict)
+    """What the checks of one log or one API found, by target."""
 
 
 @pytest.fixture(scope="module")
@@ -80,25 +80,30 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
     options = {"shared_preload_libraries": "pg_stat_statements"}
     try:
         redis_holds(store, secrets)
-        logs, access = logs_hold(root / "logs", secrets)
+        lines = logs_hold(root / "logs", secrets)
         release = release_holds(root / "app", secrets)
         with (
             postgres.server(options=options) as database,
             postgres_holds(database, secrets),
-            api_tells(secrets) as api,
+            api_tells(secrets) as apis,
             pytest.MonkeyPatch.context() as patch,
         ):
             cache = f"redis://127.0.0.1:{store.port}"
-            common = {"redis_url": cache, "database_url": database.url()}
+            systems = {"redis_url": cache, "database_url": database.url()}
             bad = {"name": "notes", "sql": "SELECT id, note FROM notes"}
-            config = {
-                "all": common
-                | {"api_url": f"{api}/0", "logs": logs, "access_logs": access, "integrity": [bad]},
-                "facts": {"api_url": f"{api}/facts", "logs": [], "redis_url": cache},
-                "release": {**common, "api_url": f"{api}/facts", "logs": []}
-                | {"deploy": {"folder": root / "app", **release}},
+            config: dict[str, dict[str, Any]] = {
+                "all": {"logs": lines["alike"], "access_logs": lines["access"]}
+                | {"integrity": [bad], "api_url": apis[0], **systems},
+                "release": {
+                    "logs": [],
+                    "deploy": {"folder": root / "app", **release},
+                    "redis_url": cache,
+                },
+                **{f"log-{name}": {"logs": files} for name, files in lines.items()},
+                **{f"access-{name}": {"access_logs": lines[name]} for name in ("access", "odd")},
+                **{f"api-{n}": {"api_url": url} for n, url in enumerate(apis)},
             }
-            (root / "opsnb.toml").write_text(_toml({"targets": config}))
+            (root / "opsnb.toml").write_text(_toml(config))
             for name, value in {
                 "OPSNB_CONFIG": str(root / "opsnb.toml"),
                 "OPSNB_RECORDS": str(root / "records"),
@@ -114,10 +119,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
         store.kill()
 
 
-def _toml(value: object) -> str:
-    """Return tables as inline TOML, which JSON nearly is."""
-    assert isinstance(value, dict)
-    return "".join(f"[targets.{name}]\n{_pairs(table)}" for name, table in value["targets"].items())
+def _toml(targets: dict[str, dict[str, Any]]) -> str:
+    return "".join(f"[targets.{name}]\n{_pairs(table)}" for name, table in targets.items())
 
 
 def _pairs(table: dict[str, object]) -> str:
@@ -139,25 +142,43 @@ def _all_of(root: Path, secrets: Secrets) -> Written:
         given = info.validate({"target": name, **parameters})
         result = runs.run(Order(info, config.target(name), given))
         where = f"{runbook} -t {name} {parameters}"
-        written.results[where] = result
+        written.runs[where] = result
         written.places[f"the result of {where}"] = result.model_dump_json()
+    for name in load_config().names:
+        written.found[name] = _found(name)
+        shown = map(view.finding_data, written.found[name])
+        written.places[f"what was found on {name}"] = "\n".join(map(json.dumps, shown))
     named = secrets.new("queue's name")
     written.places["the terminal"] = "".join(
         _typed(*words)
         for words in (
-            ["run", "health/daily", "-t", "all"],
-            ["run", "troubleshooting/failed_jobs", "-t", "all", "-p", "queue=mail", "--json"],
-            ["run", "queues/pause", "-t", "all", "-p", f"queue={named}"],
-            ["records", "list"],
-            ["records", "show", written.results[next(iter(written.results))].run_id],
+            ["run", "queues/pause", "-t", "all", "-p", f"queue={named}", "--json"],
+            ["run", "troubleshooting/failed_jobs", "-t", "all", "-p", "queue=mail"],
+            ["records", "show", next(iter(written.runs.values())).run_id],
         )
     )
-    build(load_config(), root / "site", lambda _: None, app=app)
-    for folder in ("records", "state", "site"):
-        for path in (root / folder).rglob("*"):
-            if path.is_file() and path.suffix in (".json", ".ipynb", ".html", ".jsonl", ".log", ""):
-                written.places[str(path.relative_to(root))] = _readable(path)
+    store = Store(load_config().store)
+    kept = store.results()
+    for result in kept:
+        page = pages.body(result, store.notebook(result.run_id))
+        written.places[f"the page of {result.run_id}"] = _without_pictures(page)
+    written.places["the page of all records"] = pages.overview([Entry.of(each) for each in kept])
+    for folder in ("records", "state"):
+        for path in (path for path in (root / folder).rglob("*") if path.is_file()):
+            written.places[str(path.relative_to(root))] = _readable(path)
     return written
+
+
+def _found(name: str) -> Findings:
+    """Return what the checks that read one log or one API find, as it is kept."""
+    target = load_config().target(name)
+    checks = {
+        "log": [logs.errors.given(hours=1)],
+        "access": [logs.requests.given(), logs.error_rate.given()],
+        "api": [api.health.given(), api.queue_stats.given(), api.latency.given(samples=1)],
+    }.get(name.partition("-")[0], [])
+    redactor = Redactor(target.secrets | environment_secrets())
+    return Findings(map(redactor.result, Measurement(target).run(checks)))
 
 
 def _typed(*words: str) -> str:
@@ -174,8 +195,13 @@ def _typed(*words: str) -> str:
 
 def _readable(path: Path) -> str:
     text = path.read_text(errors="replace")
-    text = re.sub(r"data:image/[a-z]+;base64,[\w+/=]+", "", text)
-    return text if path.suffix not in (".json", ".ipynb") else "\n".join(_texts(json.loads(text)))
+    if path.suffix in (".json", ".ipynb"):
+        text = "\n".join(_texts(json.loads(text)))
+    return _without_pictures(text)
+
+
+def _without_pictures(text: str) -> str:
+    return re.sub(r"data:image/[a-z]+;base64,[\w+/=]+", "", text)
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -195,3 +221,19 @@ def _texts(value: object) -> Iterator[str]:
 
 def test_nothing_of_a_secret_is_left(written: Written) -> None:
     assert written.secrets.seen(written.places) == {}
+
+
+def test_what_stands_around_a_secret_is_shown(written: Written) -> None:
+    reasons = "".join(written.places.values())
+    assert f"login as {MASK} refused" in reasons
+    assert "lorem ipsum dolor sit amet" in reasons
+    for name in ("plain", "json", "docker", "cri", "pm2", "strange", "cut"):
+        (finding,) = written.found[f"log-{name}"]
+        assert "lorem ipsum" in finding.model_dump_json()
+        assert MASK in finding.model_dump_json()
+
+
+def test_errors_that_differ_in_a_secret_are_one_group(written: Written) -> None:
+    (finding,) = written.found["log-alike"]
+    counts = {row["pattern"]: row["count"] for row in finding.rows}
+    assert counts == {f"cannot log in as {MASK}": 3, f"connect ECONNREFUSED redis {MASK}": 1}
