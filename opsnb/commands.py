@@ -61,6 +61,17 @@ def run_on(
     return line(*words)
 
 
+def noted(command: str) -> str:
+    """Return `command`, with a note where a secret in it is masked: as it stands it would fail."""
+    is_whole = MASKED not in command or command.endswith(_NOTE)
+    return command if is_whole else command + _NOTE
+
+
+MASKED = "[redacted]"
+"""What stands in place of a secret."""
+_NOTE = f"  # first type what {MASKED} stands for: it is a secret, so it is not shown"
+
+
 def quoted(word: str) -> str:
     r"""Return `word` as a shell reads it back; on one line and legible: `$'a\nb'`."""
     if "\n" in word or "\t" in word or HIDDEN.search(word):

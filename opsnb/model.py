@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from opsnb.commands import Named, run_on
+from opsnb.commands import Named, noted, run_on
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 FINDINGS_MIME = "application/vnd.opsnb.findings+json"
@@ -178,7 +178,9 @@ class Remedy(BaseModel):
     def command(self) -> str:
         """The line that runs it, as typed into a shell."""
         confirm = self.target if self.protected else ""
-        return run_on(self.runbook, self.target, self.parameters, apply=self.apply, confirm=confirm)
+        return noted(
+            run_on(self.runbook, self.target, self.parameters, apply=self.apply, confirm=confirm)
+        )
 
     def on(self, target: Named) -> Self:
         """Return this remedy for `target`."""

@@ -56,7 +56,7 @@ _OPEN = re.compile(
     | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[^-]*
     | (?<=PRIVATE[ ]KEY-----)[^-]*
     | (?i:(?<=password)|(?<=passwd)|(?<=secret)|(?<=token)|(?<=api_key)|(?<=apikey)
-      |(?<=bearer)|(?<=basic)) ["'=:\s\\]{1,8} [^\s"']*
+      |(?<=bearer)|(?<=basic)) [=:\s\\]{1,8} (?:["'][^"']{1,512} | (?!\$\d)[^\s"']+)
     )$
     """,
     re.VERBOSE,
@@ -90,7 +90,8 @@ class _Cleaner:
         """Return `text` without the beginning of a known secret at its end."""
         for at in range(max(0, len(text) - self._longest), len(text) - _SHORTEST + 1):
             rest = text[at:]
-            if any(form.startswith(rest) for form in self._begins.get(rest[:_SHORTEST], ())):
+            forms = self._begins.get(rest[:_SHORTEST], ())
+            if any(form.startswith(rest) and form != rest for form in forms):
                 return text[:at] + MASK
         return text
 
@@ -239,7 +240,7 @@ def one_line(raw: str, most: int, mark: str = "...") -> str:
 def pattern(message: str) -> str:
     """Return `message` with numbers, ids and addresses as `#`, so that alike ones are equal.
 
-    A secret in it is `***` first, so that none of its letters is left.
+    A secret in it is masked first, so that none of its letters is left.
     """
     return _now().pattern(message)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from opsnb.commands import pieces
+from opsnb.commands import noted, pieces
 
 _LEAST = 24  # columns for a sentence; with less it stands below its label
 _INDENT = 2
@@ -19,7 +19,7 @@ def command_line(text: str, style: str = "bold") -> Text:
 
     Whoever prints it must not crop.
     """
-    return Text(f"{' ' * _INDENT}{text}", style, no_wrap=True, overflow="ignore")
+    return Text(f"{' ' * _INDENT}{noted(text)}", style, no_wrap=True, overflow="ignore")
 
 
 def place(label: str, text: str) -> Text:
