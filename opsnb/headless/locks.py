@@ -56,7 +56,7 @@ class _Content(BaseModel):
         """Return the sentences for who is refused."""
         pid = self.holders[0].pid if self.holders else 0
         limit = f", for at most {_span(self.limit_s)}" if self.limit_s else ""
-        idle = f", idle since {self.idle_since:%H:%M} UTC" if self.idle_since else ""
+        idle = f", idle since {self.idle_since:%F %H:%M} UTC" if self.idle_since else ""
         if self.by_hand:
             how = f"has {self.runbook} open in JupyterLab with apply = True"
             end = "save apply = False in that notebook, or shut its kernel down"
@@ -142,7 +142,10 @@ class Lock:
 
     def note_idle(self, since: datetime | None) -> None:
         """Say to others since when nothing is at work; None when something is."""
-        self._content.idle_since = since
+        if since != self._content.idle_since:
+            self._content.idle_since = since
+            with suppress(OpsnbError):  # the next renewal says it
+                self._renew()
 
     def release(self) -> None:
         """Release the lock, unless somebody else has it."""

@@ -6,7 +6,7 @@ import asyncio
 import posixpath
 import signal
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -179,8 +179,22 @@ class Records(ExtensionApp):
             for run, kernel_id in self._kernels.items()
             if run.acts_on and self._is_used(kernel_id)
         }
-        for sentence in await asyncio.to_thread(self._locks.hold, acting):
+        idle = self._idle_since()
+        for sentence in await asyncio.to_thread(self._locks.hold, acting, idle):
             self._tell(sentence, "warning")
+
+    def _idle_since(self) -> dict[str, datetime | None]:
+        """Return by target since when none of its kernels is at work; None when one is."""
+        found: dict[str, datetime | None] = {}
+        manager = self._server.kernel_manager
+        for run, kernel_id in self._kernels.items():
+            if (target := run.acts_on) and kernel_id in manager:
+                kernel = manager.get_kernel(kernel_id)
+                is_busy = kernel.execution_state == "busy"
+                since = None if is_busy else kernel.last_activity
+                before = found.setdefault(target, since)
+                found[target] = max(before, since) if before and since else None
+        return found
 
     def _is_used(self, kernel_id: str) -> bool:
         manager = self._server.kernel_manager

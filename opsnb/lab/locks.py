@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from opsnb.catalog import RunbookInfo
@@ -24,6 +25,9 @@ def demand_free(
         pass
 
 
+_NONE: Mapping[str, datetime | None] = {}
+
+
 class Locks:
     """Holds what locks are wanted; several runbooks that are open on a target share one."""
 
@@ -33,21 +37,27 @@ class Locks:
         self._refused: set[str] = set()
         self._turn = threading.Lock()
 
-    def hold(self, wanted: Mapping[str, RunResult]) -> list[str]:
+    def hold(
+        self, wanted: Mapping[str, RunResult], idle: Mapping[str, datetime | None] = _NONE
+    ) -> list[str]:
         """Hold the locks of the targets `wanted`, each for the run that acts on it, and no other.
 
-        Returns a sentence on each that cannot be had, once until it can.
+        `idle` says since when nothing is at work on a target; others that want the lock read that.
+        Returns a sentence on each lock that cannot be had, once until it can.
         """
         with self._turn:
             for target in list(self._held):
                 if target not in wanted or self._held[target].lost:
                     self._held.pop(target).release()
             self._refused &= wanted.keys()
-            return [
+            refused = [
                 sentence
                 for target, run in wanted.items()
                 if target not in self._held and (sentence := self._take(target, run))
             ]
+            for target, lock in self._held.items():
+                lock.note_idle(idle.get(target))
+            return refused
 
     def _take(self, target: str, run: RunResult) -> str:
         lock = Lock(self._store, target, run)

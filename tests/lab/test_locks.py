@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,20 @@ def test_a_target_that_another_run_acts_on_is_told_once_until_it_is_free(tmp_pat
     locks.hold({})
     demand_free(store, RUNBOOK, {"target": "a"}, None)
     assert locked(store) == set()
+
+
+def test_others_read_since_when_nothing_is_at_work(tmp_path: Path) -> None:
+    store, since = Store(str(tmp_path)), datetime(2026, 11, 28, 14, 20, tzinfo=UTC)
+    locks, wanted = Locks(store), {"a": run_on("a")}
+    locks.hold(wanted, {"a": since})
+    with pytest.raises(Locked) as caught:
+        demand_free(store, RUNBOOK, {"target": "a"}, None)
+    refused = str(caught.value)
+    assert "has queues/pause open in JupyterLab with apply = True" in refused
+    assert "idle since 2026-11-28 14:20 UTC" in refused
+    assert "shut its kernel down" in refused
+    locks.hold(wanted, {"a": None})
+    with pytest.raises(Locked) as caught:
+        demand_free(store, RUNBOOK, {"target": "a"}, None)
+    assert "idle" not in str(caught.value)
+    locks.hold({})
