@@ -88,7 +88,8 @@ class Check(Generic[P]):
         def bound(target: Target) -> Finding:
             return self.function(target, *args, **kwargs)
 
-        return replace(self, function=bound, arguments=self._measured(*args, **kwargs))  # type: ignore[arg-type, return-value]
+        arguments = self.arguments or self._measured(*args, **kwargs)
+        return replace(self, function=bound, arguments=arguments)  # type: ignore[arg-type, return-value]
 
     def as_cause(self, title: str) -> Check[P]:
         """Return this check as a cause of that title: a noun phrase that names the fault."""

@@ -63,6 +63,7 @@ def test_a_finding_says_which_object_was_measured_and_not_how_long() -> None:
     assert once.key != paused(HERE, "exports").key
     given = Measurement(HERE).run([paused.given("emails", 3)])[0]
     assert given.key == once.key
+    assert paused.given("emails").given().arguments == {"queue": "emails"}
     read = failures.rate.given(failures.Failed("emails"))
     assert read.arguments == {"queue": "emails"}
     window = error_window.Window(2)
