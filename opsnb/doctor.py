@@ -255,7 +255,7 @@ def _schedules(target: Target, config: Config) -> list[Diagnosis]:
     words = " ".join(each.sentence for each in bad or found)
     missed = [f"{each.schedule.name} {len(each.missed)}" for each in found if each.missed]
     words += f" Runs missed in the last 7 days: {', '.join(missed)}." if missed else ""
-    fix = line("schedule", "status") if status is not Status.OK else ""
+    fix = next((each.command for each in bad if each.command), "")
     return [Diagnosis(Finding(**title, status=status, message=words), tried, fix)]
 
 

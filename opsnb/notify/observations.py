@@ -9,9 +9,10 @@ from opsnb import commands
 from opsnb.errors import NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
 from opsnb.records import Store
-from opsnb.records.ending import remedies
+from opsnb.records.ending import cause_of, remedies
 from opsnb.records.members import Member, members
 from opsnb.records.store import NOTEBOOK
+from opsnb.view import named
 
 RUN = "run"
 """In place of a finding's name: whether the run itself came to its end."""
@@ -110,7 +111,7 @@ def _without_record(member: Member, summary: RunResult) -> Observation:
 
 
 def _observations(result: RunResult) -> list[Observation]:
-    found = [_of(finding, result) for finding in _counted(result) if _tells(finding)]
+    found = [_of(finding, result) for finding in _alarms(result)]
     status = Status.OK if result.error is None else Status.UNKNOWN
     how = result.error or "The run came to its end."
     return [
@@ -119,36 +120,33 @@ def _observations(result: RunResult) -> list[Observation]:
     ]
 
 
-def _tells(finding: Finding) -> bool:
-    """Tell whether a finding says anything: not of a system that the target does not have."""
-    return finding.failure != NotConfigured.__name__
+def _alarms(result: RunResult) -> Iterable[Finding]:
+    """Return one finding of each key, the worst.
 
-
-def _counted(result: RunResult) -> Iterable[Finding]:
-    """Return one finding of each name and title: the worst of those that count."""
-    found: dict[tuple[str, str], Finding] = {}
+    A cause is one alarm with its symptom, and what the target does not have is none.
+    """
+    reported = {finding.name for finding in result.counted}
+    found: dict[str, Finding] = {}
     for finding in result.counted:
-        key = (finding.name, finding.title)
-        before = found.get(key)
+        if finding.cause_of in reported or finding.failure == NotConfigured.__name__:
+            continue
+        before = found.get(finding.key)
         if before is None or finding.status.severity > before.status.severity:
-            found[key] = finding
+            found[finding.key] = finding
     return found.values()
 
 
 def _of(finding: Finding, result: RunResult) -> Observation:
+    cause = cause_of(finding, result.counted)
+    treated = remedies(cause or finding, result)
     return Observation(
         target=result.target,
-        name=f"{finding.name} {finding.title}",
+        name=finding.key,
         title=finding.title or finding.name,
         status=finding.status,
-        message=finding.message,
-        command=_next(finding, result),
+        message=f"{finding.message} Most likely: {named(cause)}" if cause else finding.message,
+        command=treated[0].command if treated else _show(result),
     )
-
-
-def _next(finding: Finding, result: RunResult) -> str:
-    found = remedies(finding, result)
-    return found[0].command if found else _show(result)
 
 
 def _show(result: RunResult) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import Status
+from opsnb.records.lines import command_line
 from opsnb.timetable.standing import LastRun, Standing, moment, span
 from opsnb.view import TERMINAL_STYLES
 
@@ -47,13 +48,18 @@ def status(found: Sequence[Standing]) -> RenderableType:
             _state(each),
             str(len(each.missed)) if each.missed else "none",
         )
-    sentences = [
-        Text(f"\n{each.sentence}", style=_style(Status.CRIT if each.is_late else Status.UNKNOWN))
-        for each in found
-        if each.is_late or each.unknown
-    ]
-    missed = [Text(f"\n{_missed(each)}") for each in found if each.missed and not each.is_late]
-    return Group(shown, *sentences, *missed)
+    return Group(shown, *(line for each in found for line in _about(each)))
+
+
+def _about(standing: Standing) -> Iterator[Text]:
+    """Yield what there is to say of one that is late, unknown or has missed some of its times."""
+    if standing.is_late or standing.unknown:
+        style = _style(Status.CRIT if standing.is_late else Status.UNKNOWN)
+        yield Text(f"\n{standing.sentence}", style=style)
+    elif standing.missed:
+        yield Text(f"\n{_missed(standing)}")
+    if standing.command:
+        yield command_line(standing.command)
 
 
 def exit_code(found: Iterable[Standing]) -> int:
@@ -72,7 +78,7 @@ def plugin_line(found: Sequence[Standing]) -> str:
     missed = sum(len(each.missed) for each in found)
     numbers = f"late={len(late)};;0;0 missed={missed};;;0 schedules={len(found)};;;0"
     if late:
-        words = "CRITICAL: " + " ".join(each.sentence for each in late)
+        words = "CRITICAL: " + " ".join(map(_in_full, late))
     elif unknown:
         words = "UNKNOWN: " + " ".join(each.sentence for each in unknown)
     elif not found:
@@ -82,6 +88,11 @@ def plugin_line(found: Sequence[Standing]) -> str:
         words = f"OK: {len(found)} {plural} on time"
     # A bar would begin the numbers.
     return f"SCHEDULES {' '.join(words.replace('|', '/').split())} | {numbers}"
+
+
+def _in_full(standing: Standing) -> str:
+    command = f" Next: {standing.command}" if standing.command else ""
+    return f"{standing.sentence}{command}"
 
 
 def _style(status: Status) -> str:

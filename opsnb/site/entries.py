@@ -162,7 +162,9 @@ def latest(entries: Iterable[Entry]) -> list[Entry]:
         if not entry.is_summary:
             newest.setdefault((entry.target, entry.runbook), entry)
         for target, status, sentence in entry.unrecorded:
-            member = replace(entry, target=target, status=status, sentence=sentence)
+            member = replace(
+                entry, target=target, status=status, sentence=sentence, next="", measured=()
+            )
             newest.setdefault((target, entry.runbook), member)
     return list(newest.values())
 

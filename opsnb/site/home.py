@@ -24,14 +24,17 @@ def home(
     by_target: dict[str, list[Entry]] = {name: [] for name in targets}
     for entry in present(entries):
         by_target.setdefault(entry.target, []).append(entry)
-    ordered = sorted(by_target.items(), key=lambda item: (-_rank(item[1]), item[0]))
+    cards = [(name, found, covering(schedules, name)) for name, found in by_target.items()]
+    ordered = sorted(cards, key=lambda card: (-_rank(card[1], card[2]), card[0]))
     return "\n\n".join(
-        _card(name, found, name in targets, covering(schedules, name)) for name, found in ordered
+        _card(name, found, name in targets, checked_by) for name, found, checked_by in ordered
     )
 
 
-def _rank(entries: Sequence[Entry]) -> int:
-    return _worst(entries).severity if entries else -1
+def _rank(entries: Sequence[Entry], schedules: Sequence[Standing]) -> int:
+    """Return how much a target needs to be looked at; one that nothing checks in time, too."""
+    late = Status.WARN.severity if any(each.is_late for each in schedules) else -1
+    return max(_worst(entries).severity if entries else -1, late)
 
 
 def _worst(entries: Iterable[Entry]) -> Status:
@@ -61,7 +64,8 @@ def _schedule(standing: Standing) -> str:
     more = f" {missed} missed in the last 7 days." if missed and not bad else ""
     sentence = escape(f"Schedule {standing.sentence}{more}")
     state = " late" if standing.is_late else ""
-    return f'<p class="schedule{state}">{label}{sentence}</p>'
+    command = f"<br>Next: {code(standing.command)}" if standing.command else ""
+    return f'<p class="schedule{state}">{label}{sentence}{command}</p>'
 
 
 def _row(entry: Entry) -> str:

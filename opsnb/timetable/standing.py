@@ -63,6 +63,8 @@ class Standing:
     """The times of the last 7 days, and since the oldest known run, at which none began."""
     reason: str = ""
     """Why it is overdue, as far as that is known."""
+    command: str = ""
+    """What to type about that; empty when nothing helps but to wait, or to look at the reason."""
     unknown: str = ""
     """Why nobody can say whether it is late; empty when that is known."""
 
@@ -163,6 +165,7 @@ def _standing(schedule: Schedule, config: Config, store: Store, now: datetime) -
         due=None if unknown else due,
         missed=_missed(schedule, sorted(known), since, now),
         reason=_reason(due, trace, traces.refusal(schedule, config), last) if due else "",
+        command=_command(trace, last) if due else "",
         unknown=unknown,
     )
 
@@ -222,9 +225,17 @@ def _reason(
     if booted > due.astimezone(UTC):
         return f"This machine was off or starting then; it is up since {moment(booted)}."
     if last is None:
-        return f"Install it with: {commands.line('schedule', 'crontab', '--install')}"
-    crontab = commands.line("schedule", "crontab")
-    return f"Check that cron runs, and that crontab -l has the lines of: {crontab}"
+        return "Nothing has ever started it."
+    return "Check that cron runs, and that it has the schedule's line."
+
+
+def _command(trace: traces.Trace, last: LastRun | None) -> str:
+    """Return what to type about a schedule that is late."""
+    if trace.is_running:
+        return ""
+    if last is None:
+        return commands.line("schedule", "crontab", "--install")
+    return commands.line("schedule", "crontab")
 
 
 def _last(schedule: Schedule, trace: traces.Trace, store: Store) -> tuple[LastRun | None, str]:
@@ -245,7 +256,17 @@ def _last(schedule: Schedule, trace: traces.Trace, store: Store) -> tuple[LastRu
         return own, "" if own else f"no run is known here, and {str(error).rstrip('.')}."
     if recorded and (own is None or recorded.started > own.started):
         return recorded, ""
-    return own, ""
+    return own, "" if own else _unread(schedule, store)
+
+
+def _unread(schedule: Schedule, store: Store) -> str:
+    """Return why there may be a record of a run that could not be read; empty where there is none.
+
+    The store names what it could not read by a run id, or by the folder of a month or a year.
+    """
+    part = f"-{schedule.runbook.replace('/', '.')}-"
+    own = (why for name, why in store.broken.items() if part in name or "-" not in name)
+    return next((f"no run is known here, and {why}" for why in own), "")
 
 
 def _recorded(schedule: Schedule, store: Store, since: datetime | None) -> LastRun | None:

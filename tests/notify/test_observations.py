@@ -1,0 +1,74 @@
+"""What of a run's findings is an alarm of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opsnb.model import Finding, Remedy, RunResult, Status, now
+from opsnb.notify.observations import Observation, of_run
+from opsnb.records import Store
+
+
+def observed(*findings: Finding, **more: Any) -> dict[str, Observation]:
+    at = now()
+    given = {
+        "run_id": "20261128T030000Z-x.y-shop-0001",
+        "runbook": "queues/monitor",
+        "runbook_sha256": "",
+        "target": "shop",
+        "operator": "ops",
+        "host": "here",
+        "parameters": {},
+        "status": Status.CRIT,
+        "exit_code": 2,
+        "started": at,
+        "finished": at,
+        "seconds": 0,
+        "opsnb_version": "0",
+        "findings": list(findings),
+        **more,
+    }
+    result = RunResult.model_validate(given)
+    return {each.name: each for each in of_run(result, "s", Store("/nowhere")).observations}
+
+
+def finding(name: str, status: Status = Status.CRIT, **more: Any) -> Finding:
+    return Finding(name=name, title=name, status=status, message=f"{name} is so.", **more)
+
+
+def test_a_cause_is_one_alarm_with_its_symptom() -> None:
+    remedy = Remedy(runbook="incidents/service_down", target="shop")
+    found = observed(
+        finding("queues.depth", explained_by="worker"),
+        finding("worker", cause_of="queues.depth", is_cause=True, remedies=[remedy]),
+        finding("slow", Status.WARN, cause_of="queues.depth", is_cause=True),
+        finding("queues.other", Status.SKIPPED, caused_by="queues.depth"),
+    )
+    assert [name for name, each in found.items() if each.status is Status.CRIT] == ["queues.depth"]
+    assert found.keys() == {"queues.depth", "queues.other", "run"}
+    assert found["queues.depth"].message == "queues.depth is so. Most likely: worker: worker is so."
+    assert found["queues.depth"].command.endswith("run incidents/service_down -t shop")
+
+
+def test_each_object_is_an_alarm_of_its_own() -> None:
+    found = observed(
+        finding("queues.depth", arguments={"queue": "a"}),
+        finding("queues.depth", Status.OK, arguments={"queue": "b"}),
+    )
+    assert [each.status for each in found.values()] == [Status.CRIT, Status.OK, Status.OK]
+
+
+def test_what_was_fixed_in_the_run_is_none() -> None:
+    found = observed(finding("cache.size", superseded=True), finding("cache.size", Status.OK))
+    assert found["cache.size"].status is Status.OK
+
+
+def test_what_the_target_does_not_have_is_none() -> None:
+    found = observed(finding("database.ping", Status.UNKNOWN, failure="NotConfigured"))
+    assert found.keys() == {"run"}
+
+
+def test_a_run_that_broke_is_one_and_one_that_was_interrupted_is_none() -> None:
+    found = observed(error="It timed out.", exit_code=124)
+    assert (found["run"].status, found["run"].message) == (Status.UNKNOWN, "It timed out.")
+    assert observed(error="You interrupted the run.", exit_code=130) == {}
