@@ -249,7 +249,7 @@ def end(opening: RunResult, execution: Execution) -> RunResult:
     return opening.model_copy(
         update={
             "status": status,
-            "exit_code": execution.exit_code or status.exit_code,
+            "exit_code": _exit_code(execution, done) or status.exit_code,
             "error": _told(execution, done),
             "findings": found,
             "actions": done,
@@ -257,6 +257,13 @@ def end(opening: RunResult, execution: Execution) -> RunResult:
             "seconds": (finished - opening.started).total_seconds(),
         }
     )
+
+
+def _exit_code(execution: Execution, done: Sequence[ActionRecord]) -> int:
+    """Return the exit code of the execution; 64 says that nothing was changed."""
+    if execution.exit_code == UsageError.exit_code and any(action.begun for action in done):
+        return BROKE
+    return execution.exit_code
 
 
 def _told(execution: Execution, done: Sequence[ActionRecord]) -> str | None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -219,9 +220,20 @@ def of_release(result: RunResult) -> ActionRecord:
 
 
 def kill(process: psutil.Process) -> None:
-    """Kill a process with all that it has started, so that nothing of it can say a word."""
-    for each in [process, *process.children(recursive=True)]:
-        each.kill()
+    """Kill a process with all that it has started, so that nothing of it can say a word.
+
+    They are stopped first, the kernel before its runner: else it would begin to put things back in
+    the moment between. Nobody goes on before all of them are gone, or they would count as alive.
+    """
+    started = [*process.children(recursive=True), process]
+    for each in started:
+        with suppress(psutil.NoSuchProcess):
+            each.suspend()
+    for each in started:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive
 
 
 def killed(arguments: Sequence[str], reached: Callable[[], bool]) -> None:
