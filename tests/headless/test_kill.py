@@ -330,7 +330,7 @@ COLUMNS = ("| When | Killed | The record says | `--resume` |", "| --- | --- | --
 HEAD = """# When a run is killed
 
 What is left when one process of a run that acts is killed by `kill -9`, measured by a test. After
-each, the record tells the truth, the lock of the target is free, and `--resume` ends with the
+each, the record is true, the lock of the target is free, and `--resume` ends with the
 effect there exactly once, or with a question.
 
 The *runner* is `opsnb run` itself, the *kernel* executes the notebook, and the *fork server* starts
