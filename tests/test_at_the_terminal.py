@@ -137,7 +137,8 @@ def test_a_wait_says_for_whom_and_for_how_long(protected: str) -> None:
     with held(Store(os.environ["OPSNB_RECORDS"]), protected, run, limit_s=600):
         screen, _, code = ended(typed(*arguments))
         assert code == 75
-        assert "--wait" in " ".join(screen.seen)
+        assert "ann" in " ".join(screen.seen)
+        assert "".join(screen.seen[-2:]).endswith("-p queue=exports --wait 600")
         waiting = typed(*arguments, "--wait", "100")
         waiting.expect(r"Waiting for prod: ann runs cache/warm_up on [^.]* at most\s+10 min")
         waiting.expect(r"Waited 1 s of 1 min 40 s")
@@ -166,3 +167,12 @@ def test_help_is_whole_at_80_columns() -> None:
     assert "..." not in raw.replace("[ARGS]...", "")
     assert "the exit code is that of" in raw
     assert screen.seen[-1].startswith("  run, 75 locked")
+
+
+def test_what_protected_targets_refuse_says_the_whole_command(protected: str) -> None:
+    child = typed("run", "cache/warm_up", "-t", "all", "--apply")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 77
+    command = f"opsnb run cache/warm_up -t all --apply --confirm {protected}"
+    assert str(child.before).rstrip().endswith(f"Next:\r\n  {command}")

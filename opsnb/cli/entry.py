@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-from opsnb import interrupts, terminal
+from opsnb import commands, interrupts, terminal
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
-from opsnb.errors import OpsnbError, UsageError
+from opsnb.errors import Locked, OpsnbError, Refused, UsageError
 
 INTERRUPTED = 130
 
@@ -35,7 +36,11 @@ def _exit_code(debug: bool) -> int:
         output.say(error.format_message())
         return 0
     except OpsnbError as error:
-        return _failed(str(error), error.exit_code, debug)
+        code = _failed(str(error), error.exit_code, debug)
+        if sys.stderr.isatty() and (options := _options_for(error)):
+            words = [commands.quoted(word) for word in (*sys.argv[1:], *options)]
+            output.note(f"Next:\n  opsnb {' '.join(words)}")
+        return code
     except typer.exceptions.TyperException as error:
         return _failed(_usage(error), UsageError.exit_code, debug)
     except (typer.Abort, KeyboardInterrupt):
@@ -44,6 +49,15 @@ def _exit_code(debug: bool) -> int:
         message = f"opsnb itself failed: {type(error).__name__}: {error}. Run again with --debug."
         return _failed(_without_secrets(message), OpsnbError.exit_code, debug)
     return code if isinstance(code, int) else 0
+
+
+def _options_for(error: OpsnbError) -> list[str]:
+    """Return the options with which the same command is not refused as it was by `error`."""
+    if isinstance(error, Locked) and "--wait" not in sys.argv:
+        return ["--wait", "600"]
+    if isinstance(error, Refused):
+        return re.findall(r"--confirm|(?<=--confirm )[\w-]+", str(error))
+    return []
 
 
 def _failed(message: str, code: int, debug: bool) -> int:
@@ -65,6 +79,8 @@ def _without_secrets(text: str) -> str:
 def _usage(error: typer.TyperException) -> str:
     """Return what is wrong with the command line, in one line that ends as a sentence."""
     words = " ".join(error.format_message().split())  # empty when the help has been printed
-    if words == "No such option: --config":
-        words += " here; give it before the command: opsnb --config FILE run ..."
+    if words in ("No such option: --config", "No such option: -c") or (
+        words.startswith("No such option: --config (")
+    ):
+        return "--config stands before the command: opsnb --config FILE COMMAND ..."
     return words if not words or words.endswith((".", "?", ")")) else f"{words}."

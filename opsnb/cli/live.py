@@ -65,9 +65,10 @@ class _View:
 
     def _line(self) -> str:
         passed = _span(time.monotonic() - self._began)
+        self._say(self._what, Text(f"Running {self._what}."))
         if self._progress is None:
             if not self._waits:
-                return f"{passed}: {self._what} is starting. Ctrl-C stops it."
+                return f"Starting: {passed}. Ctrl-C stops it."
             self._say(self._waits, Text(f"{self._waits}."))
             limit = f" of {_span(self._wait_s)}" if self._wait_s else ""
             return f"Waited {passed}{limit}. Ctrl-C gives up."
@@ -75,11 +76,11 @@ class _View:
         self._say_news(seen)
         limit = f" of at most {_span(self._limit_s)}" if self._limit_s else ""
         if not seen.cell:
-            return f"{passed}{limit}: {self._what} is starting. Ctrl-C stops it."
+            return f"Starting: {passed}{limit}. Ctrl-C stops it."
         counts = Counter(status for status, _, _ in seen.findings)
         found = "".join(f", {counts[status]} {status}" for status in Status if counts[status])
         where = f"[{seen.cell}/{seen.cells}] {seen.heading}"
-        return f"{passed}{limit}: {self._what} {where}{found}. Ctrl-C stops it."
+        return f"{where}: {passed}{limit}{found}. Ctrl-C stops it."
 
     def _say_news(self, seen: Reported) -> None:
         """Write what is new and no good, and numbers that have changed; what is ok is counted."""

@@ -23,6 +23,7 @@ from opsnb.lab.recorder import Recorder, Run
 from opsnb.model import now
 from opsnb.records import Store, reap
 from opsnb.target import load_config
+from opsnb.terminal import visible
 
 _LOOK_EVERY_S = 2.0
 _CONTENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
@@ -109,7 +110,7 @@ class Records(ExtensionApp):
                 told = f"A record is not written yet, the next opsnb command tries again: {ended}"
             else:
                 told = f"Recorded: {ended.status} {ended.runbook} on {ended.target}, {ended.run_id}"
-            sys.stderr.write(f"opsnb: {told}\n")
+            sys.stderr.write(visible(f"opsnb: {told}\n"))
         self._locks.hold({})
 
     async def begin(self, path: str) -> Run | None:

@@ -18,6 +18,7 @@ from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.sight import granted, login
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.terminal import visible
 
 _POLL_S = 0.1
 _LOOK_EVERY_S = 1.0
@@ -141,7 +142,7 @@ class _Watch:
             )
         if rows and self._looked - self._told > _TELL_EVERY_S:
             self._told = self._looked
-            print(_words(rows[0]))  # noqa: T201 - the notebook's output is where progress is read
+            print(visible(_words(rows[0])))  # noqa: T201 - the notebook's output is where progress is read
 
 
 def _words(row: Row) -> str:

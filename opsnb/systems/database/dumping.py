@@ -28,6 +28,7 @@ from opsnb.systems.database.archives import (
 from opsnb.systems.database.direct import direct
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.terminal import visible
 
 FOLDER = "backups"
 KEEP = 7
@@ -203,7 +204,7 @@ def _dump(
         for _ in programs.run(target, "pg_dump", arguments):
             if time.monotonic() - told > _TELL_EVERY_S:
                 told = time.monotonic()
-                print(f"pg_dump: {aside.path.stat().st_size / _MIB:,.0f} MiB")  # noqa: T201
+                print(visible(f"pg_dump: {aside.path.stat().st_size / _MIB:,.0f} MiB"))  # noqa: T201
             yield
         demand_whole(target, aside)
         _synced(aside.path)
