@@ -212,6 +212,8 @@ def _as_it_stands(
     if treated:
         newest = max(treated, key=lambda by: by.started)
         return _now(entry, Status.UNKNOWN, next=entry.command, treated_by=newest)
+    if not fixed:  # nothing was measured, so nothing can have been measured since
+        return entry
     newest = max(fixed, key=lambda by: by.started)
     return _now(entry, Status.OK, next="", fixed_by=newest)
 

@@ -110,3 +110,8 @@ def test_what_was_treated_and_not_measured_again_is_not_known() -> None:
         ran(-5, "queues/resume", ok, acted=True, parameters={"queue": "emails"}),
     ):
         assert statuses(paused, other)["queues/monitor"] is Status.CRIT
+
+
+def test_a_run_in_which_no_check_ran_stays_as_it_is() -> None:
+    (shown,) = present([ran(0, "own/cell")])
+    assert (shown.runbook, shown.status) == ("own/cell", Status.UNKNOWN)
