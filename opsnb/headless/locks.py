@@ -27,6 +27,7 @@ from opsnb.errors import Interrupted, Locked, OpsnbError
 from opsnb.holder import Holder
 from opsnb.model import RunResult, now
 from opsnb.records import Store
+from opsnb.stored import id_part
 
 RENEW_S = 5.0
 LEASE_S = 20.0
@@ -89,7 +90,7 @@ class Lock:
         """`limit_s` is how long `run` may take at most, for those that wait."""
         self._store = store
         self._target = target
-        self._name = f".locks/{target}.json"
+        self._name = f".locks/{id_part(target)}.json"  # in a notebook it may be any words
         self._content = _Content(
             **run.model_dump(include={"run_id", "runbook", "operator", "host"}),
             since=run.started,

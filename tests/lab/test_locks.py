@@ -67,3 +67,11 @@ def test_others_read_since_when_nothing_is_at_work(tmp_path: Path) -> None:
         demand_free(store, RUNBOOK, {"target": "a"}, None)
     assert "idle" not in str(caught.value)
     locks.hold({})
+
+
+def test_a_target_that_is_typed_as_a_path_locks_nothing_elsewhere(tmp_path: Path) -> None:
+    store, typed = Store(str(tmp_path / "store")), "../../elsewhere/x"
+    locks = Locks(store)
+    assert locks.hold({typed: run_on(typed)}) == []
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / "store" / ".locks"]
+    locks.hold({})
