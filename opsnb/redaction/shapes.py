@@ -5,68 +5,46 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from opsnb.redaction.commands import COMMANDS
+from opsnb.redaction.detectors import token_spans
+from opsnb.redaction.headers import header_spans
+from opsnb.redaction.links import link_spans
+from opsnb.redaction.named import named_spans
+from opsnb.redaction.private_keys import key_spans
+from opsnb.redaction.readings import read
+from opsnb.redaction.rules import rule_spans
 from opsnb.redaction.spans import Span
-from opsnb.redaction.urls import QUERY_SECRET, URL_PASSWORD
 
-_ANSI = r"(?:\x1b\[[\d;]{0,16}m)*"  # IPython colours the tokens of a traceback
-_GAP = rf"\s{{0,8}}{_ANSI}\s{{0,8}}{_ANSI}"
-_NAMED_SECRET = re.compile(
-    r"(?P<head>(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key"
-    r"|private[_-]?key|secret[_-]?key|REDISCLI_AUTH)\b\\{0,4}[\"']?"
-    rf"{_GAP}(?P<sign>[=:]){_GAP})"
-    r"(?:(?P<quote>\\{0,4}[\"'])(?P<quoted>[^\"'\\\n\x1b][^\"'\n\x1b]{0,511}?)(?P=quote)"
-    r"|(?P<bare>(?!None\b|null\b|true\b|false\b)[^\s\"',;&<>{}()\[\]\\\x1b]{4,512}))",
-    re.IGNORECASE,
+# What hides a shape: colours, as IPython gives to the tokens of a traceback, and quotes that are
+# escaped, as messages that quote messages have them.
+_NOISE = re.compile(
+    r"\x1b\[[\d;]{0,16}m|(?<!\\)\\++(?:(?=[\"'`])|u00(?:(?P<quote>22)|(?P<single>27)|(?P<and>26)"
+    r"|(?P<is>3[dD])))|(?P<quote_>&quot;|&#34;|%22)|(?P<single_>&#x27;|&#39;)|(?P<and_>&amp;)"
 )
-# With each shape, what a text must hold to have it: most texts hold nothing, and are long.
-_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
-    (needles, re.compile(pattern))
-    for needles, pattern in (
-        (
-            ("private key",),
-            r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?"
-            r"(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)",
-        ),
-        (("akia", "asia"), r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b"),
-        (("gh",), r"\bgh[pousr]_[A-Za-z0-9]{30,}\b"),
-        (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{22,}\b"),
-        (("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,}\b"),
-        (("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-        (("k_live_", "k_test_"), r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}\b"),
-        (("sk-",), r"\bsk-[A-Za-z0-9_-]{20,}"),
-        (("aiza",), r"\bAIza[0-9A-Za-z_-]{35}\b"),
-        (("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b"),
-        (("eyj",), r"\beyJ[A-Za-z0-9_-]{8,8192}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]*"),
-        # In prose "bearer" and "basic" are words; a credential has a digit, or a header before it.
-        (
-            ("bearer ",),
-            r"(?i)(?<=\bbearer )(?=[a-z._~+/=-]{0,256}\d)[a-z0-9._~+/=-]{8,}",
-        ),
-        (("bearer ",), r"(?i)(?<=authorization: bearer )[a-z0-9._~+/=-]{8,}"),
-        (("basic ",), r"(?i)(?<=authorization: basic )[a-z0-9+/]{4,}={0,2}"),
-        (("basic ",), r"(?i)(?<=authorization': 'basic )[a-z0-9+/]{4,}={0,2}"),
-        (("basic ",), r"(?i)(?<=authorization\": \"basic )[a-z0-9+/]{4,}={0,2}"),
-    )
-)
-# What a text must hold to name a secret, in a query or in words.
-_NAMES = ("pass", "secret", "token", "api", "access", "private", "auth")
+_MEANINGS = {"quote": '"', "single": "'", "and": "&", "is": "="}
 
 
 def shape_spans(text: str) -> Iterator[Span]:
     """Yield where secrets of a well-known shape stand in `text`."""
-    folded = text.casefold()
-    if "://" in text:
-        for match in URL_PASSWORD.finditer(text):
-            yield match.end("head") + 1, match.end() - 1
-    for needles, shape in _SHAPES:
-        if any(needle in folded for needle in needles):
-            for match in shape.finditer(text):
-                yield match.span()
-    if any(name in folded for name in _NAMES):
-        for match in QUERY_SECRET.finditer(text):
-            yield match.span("value")
-        for match in _NAMED_SECRET.finditer(text):
-            if match["quoted"]:
-                yield match.span("quoted")
-            elif not (match["sign"] == ":" and match["bare"].isalpha()):  # prose
-                yield match.span("bare")
+    yield from _spans(text)
+    if plain := read(
+        text, _NOISE, lambda token: _MEANINGS.get((token.lastgroup or "").rstrip("_"), "")
+    ):
+        for span in _spans(plain.text):
+            yield plain.span(*span)
+
+
+def _spans(text: str) -> Iterator[Span]:
+    folded = text.lower()
+    if len(folded) != len(text):  # a few capitals have two characters as small letters
+        folded = text.translate(_SMALL)
+    yield from link_spans(text, folded)
+    yield from token_spans(text, folded)
+    yield from named_spans(text, folded)
+    yield from header_spans(text, folded)
+    yield from rule_spans(COMMANDS, text, folded)
+    if "BEGIN" in text or "PuTTY-User-Key" in text:
+        yield from key_spans(text)
+
+
+_SMALL = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

@@ -1,0 +1,429 @@
+# ruff: noqa: E501 - a pattern is read best on one line
+"""Values that their names call secret: assignments, options, settings, fields of JSON and YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from opsnb.redaction.spans import Span
+
+# A name holds one of these if it names a secret; the words of the name then tell whether it does.
+_HINTS = ("pass", "pwd", "pw", "secret", "token", "key", "auth", "credential", "jwt", "salt")
+
+_PASSWORDS = frozenset({"password", "passwd", "passwort", "pass", "pwd", "pw", "passphrase"}) | {
+    "passcode",
+    "userpassword",
+    "requirepass",
+    "masterauth",
+}
+_TOKENS = frozenset(
+    {"secret", "token", "jwt", "apikey", "authtoken", "accesskey", "privatekey"}
+) | {
+    "secretkey",
+    "apitoken",
+    "accesstoken",
+    "clientsecret",
+    "sharedaccesskey",
+    "accountkey",
+    "authkey",
+}
+_LOOSE = frozenset({"auth", "credential", "credentials", "authorization"})
+_OF_KEYS = frozenset(
+    {"api", "access", "private", "secret", "signing", "encryption", "master", "account", "shared"}
+    | {"auth", "service", "deploy", "license", "subscription", "admin", "app", "application"}
+    | {
+        "client",
+        "hmac",
+        "aes",
+        "session",
+        "webhook",
+        "ssh",
+        "integration",
+        "routing",
+        "publishable",
+    }
+    | {"server", "cookie", "jwt", "integration", "write", "functions", "storage", "host", "crypt"}
+) - {"host", "server", "write", "session", "publishable"}
+# What may stand behind the word that says it.
+_ENDINGS = frozenset(
+    {
+        "prod",
+        "production",
+        "dev",
+        "test",
+        "staging",
+        "live",
+        "new",
+        "old",
+        "value",
+        "hash",
+        "current",
+    }
+    | {
+        "main",
+        "primary",
+        "secondary",
+        "base64",
+        "b64",
+        "raw",
+        "plain",
+        "text",
+        "string",
+        "previous",
+    }
+    | {"encrypted", "confirmation", "confirm", "again", "1", "2", "3", "base", "default", "master"}
+)
+# Tokens that are marks of a place in a list or a text.
+_HARMLESS_TOKENS = frozenset(
+    {"next", "page", "continuation", "sync", "cursor", "resume", "cancel", "cancellation", "stop"}
+    | {"pad", "eos", "bos", "max", "min", "num", "total", "per", "unexpected", "start", "end"}
+    | {"illegal", "expected", "device", "stream", "shard", "delta", "fencing", "lock", "skip"}
+)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+_NAME_START = re.compile(r"[\w.-]{0,64}$")
+_QUOTE = r"[\"'`]"
+_AFTER = re.compile(
+    r"[\w-]{0,40}+"
+    r"(?:(?P<closing>[\"'`\]]{0,3}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|!==?|:)[ \t]{0,8}(?:[NE@](?=[\"'])|U&(?='))?)"
+    r"|(?P<argument>[\"'],?[ \t\n]{1,8}(?=[\"'])|[ \t]{1,8}))"
+    rf"(?:\"(?P<double>[^\"\n]{{1,1024}})\"|'(?P<single>(?:[^'\n]|''){{1,1024}})'(?!')"
+    rf"|`(?P<back>[^`\n]{{1,1024}})`|{_QUOTE}?(?P<bare>[^\s\"'`,;&<>{{}}()\[\]\\|]{{1,1024}}+))"
+    r"(?P<call>[(\[{])?"
+)
+_VALUES = ("double", "single", "back", "bare")
+_ENVIRONMENT = re.compile(r"[^\s\"'`<>\\]{1,1024}")
+_FOLDED = re.compile(
+    r"[\w\"'-]{0,40}+(?P<sign>:)[ \t]{0,8}[|>][+-]?\n(?P<value>[ \t]+\S[^\n]{2,1024})"
+)
+
+_PLACEHOLDER = re.compile(
+    r"(?:\*+|x{3,}|X{3,}|\.{2,}|…|•+|-+|_+|\?+|<[^>]*>?|\[[^\]]*\]?|\{\{.*|\$\{.*|\$[A-Za-z_(]\w*.*|\$\d+"
+    r"|%[A-Za-z_]+%|%\(?\w*\)?[sd]|:\w+|#\{.*|@\w+|\{\w*\}|%v|process\.env.*|os\.environ.*|env\..*)[,;.]?$",
+)
+_NOTHING_SECRET = frozenset(
+    [
+        "true",
+        "false",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "nan",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "ok",
+        "empty",
+        "blank",
+        "unset",
+        "set",
+        "missing",
+        "invalid",
+        "expired",
+        "required",
+        "optional",
+        "hidden",
+        "masked",
+        "filtered",
+        "redacted",
+        "secret",
+        "password",
+        "passwd",
+        "token",
+        "tokens",
+        "string",
+        "str",
+        "text",
+        "varchar",
+        "char",
+        "bytes",
+        "int",
+        "integer",
+        "number",
+        "boolean",
+        "bool",
+        "object",
+        "any",
+        "unknown",
+        "default",
+        "is",
+        "was",
+        "are",
+        "has",
+        "not",
+        "and",
+        "or",
+        "the",
+        "a",
+        "an",
+        "to",
+        "of",
+        "in",
+        "for",
+        "with",
+        "from",
+        "must",
+        "should",
+        "cannot",
+        "can",
+        "will",
+        "may",
+        "expected",
+        "unexpected",
+        "incorrect",
+        "wrong",
+        "mismatch",
+        "disabled",
+        "enabled",
+        "rejected",
+        "forgotten",
+        "changed",
+        "unchanged",
+        "provided",
+        "configured",
+        "protected",
+        "encrypted",
+        "authentication",
+        "authorization",
+        "auth",
+        "header",
+        "option",
+        "flag",
+        "argument",
+        "parameter",
+        "value",
+        "given",
+        "as",
+        "at",
+        "by",
+        "if",
+        "when",
+        "that",
+        "this",
+        "it",
+        "be",
+        "been",
+        "only",
+        "instead",
+        "needs",
+        "basic",
+        "bearer",
+        "digest",
+        "many",
+        "few",
+        "some",
+        "all",
+        "used",
+        "unused",
+        "revoked",
+        "valid",
+        "verified",
+        "granted",
+        "denied",
+        "failed",
+        "success",
+        "error",
+        "prompt",
+        "env",
+        "environment",
+        "file",
+        "stdin",
+        "vault",
+        "keychain",
+        "manual",
+        "auto",
+        "rotated",
+        "pending",
+        "created",
+        "updated",
+        "deleted",
+        "refresh",
+        "access",
+        "reset_at",
+        "user",
+        "username",
+        "hash",
+        "salt",
+        "bcrypt",
+        "scram-sha-256",
+        "md5",
+        "trust",
+        "peer",
+        "ident",
+    ]
+)
+_CODE = re.compile(
+    r"(?:self|this|process|os|config|settings|req|request|res|env|ctx|context|props|state|args|options|opts"
+    r"|params|data|user|cfg|conf|app|body|session|cls|event|input|var|local|secrets|module|db|credentials"
+    r"|target|client|conn|connection|kwargs|payload|input|values|form|auth|account|props|store|server|obj)"
+    r"(?:\??\.[A-Za-z_$][\w$]*)+$"
+)
+_SHORTEST = {"password": 3, "token": 4, "loose": 8}
+
+
+def named_spans(text: str, folded: str) -> Iterator[Span]:
+    """Yield where values stand in `text` that are named as secret; `folded` is it in lower case."""
+    seen = -1
+    for hit in _hits(folded):
+        if hit < seen:
+            continue
+        if span := _value(text, hit):
+            yield span
+            seen = span[1]
+
+
+def _hits(folded: str) -> list[int]:
+    hits = []
+    for hint in _HINTS:
+        at = folded.find(hint)
+        while at >= 0:
+            hits.append(at)
+            at = folded.find(hint, at + len(hint))
+    return sorted(hits)
+
+
+def _value(text: str, hit: int) -> Span | None:
+    """Return the secret that the name at `hit` names, if it does."""
+    after = _AFTER.match(text, hit)
+    if not after:
+        folded = _FOLDED.match(text, hit)
+        is_named = folded and _kind(_name(text, hit, folded.start("sign")))
+        return folded.span("value") if folded and is_named else None
+    name = _name(text, hit, after.start("closing" if after["sign"] else "argument"))
+    kind = _kind(name)
+    if kind is None:
+        return None
+    group = next(group for group in _VALUES if after[group] is not None)
+    start, end = after.span(group)
+    if group == "bare":
+        end = _end_of_bare(text, start, end, name, after)
+    value = text[start:end]
+    is_secret = (
+        (after["sign"] or _takes_argument(text, name, hit, group))
+        and _may_be_secret(value, kind, name, quoted=group != "bare")
+        and (group != "bare" or _may_be_bare(text, hit, after, name, kind, value))
+    )
+    return (start, end) if is_secret else None
+
+
+def _end_of_bare(text: str, start: int, end: int, name: str, after: re.Match[str]) -> int:
+    """Return where a value without quotes ends; the sentence around it may go on at once."""
+    if _is_environment(name, after) and (whole := _ENVIRONMENT.match(text, start)):
+        end = whole.end()
+    while end > start and text[end - 1] in ".,;:!?)":
+        end -= 1
+    return end
+
+
+def _may_be_bare(  # noqa: PLR0913, PLR0917 - what is known of one place
+    text: str, hit: int, after: re.Match[str], name: str, kind: str, value: str
+) -> bool:
+    """Whether a value without quotes is no call of a function and no word of a sentence."""
+    if after["call"] and not _is_environment(name, after):
+        return False
+    is_word = after["sign"] == ":" and value.isalpha()
+    return not is_word or _is_setting(text, hit, after, kind, value)
+
+
+def _name(text: str, hit: int, end: int) -> str:
+    start = _NAME_START.search(text, max(0, hit - 64), hit)
+    return text[start.start() if start else hit : end]
+
+
+def _kind(name: str) -> str | None:
+    """Return which kind of secret a name names, by its words."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    while len(words) > 1 and words[-1] in _ENDINGS:
+        words.pop()
+    before, last = ["", "", *words][-2:]
+    if last in _PASSWORDS or last.endswith(("password", "passwd", "passphrase")):
+        return "password"
+    if last in ("token", "tokens") and before in _HARMLESS_TOKENS:
+        return None
+    is_key = last == "key" and before in _OF_KEYS
+    if is_key or last in _TOKENS or last.endswith(("token", "secret", "apikey")):
+        return "token"
+    is_session = last == "id" and before in ("session", "sess")
+    return "loose" if is_session or last in _LOOSE else None
+
+
+def _takes_argument(text: str, name: str, hit: int, group: str) -> bool:
+    """Whether what follows the name after a space is its value: of an option, in SQL, in a file."""
+    plain = name.lower()
+    if name.startswith("-"):
+        return True
+    if group == "single" and plain in ("password", "passphrase"):  # CREATE ROLE ... PASSWORD '...'
+        return True
+    if plain in ("requirepass", "masterauth"):
+        return True
+    line = text[max(0, hit - 200) : hit].rpartition("\n")[2]
+    if plain in ("password", "passwd") and re.search(r"\blogin\s+\S+\s+$", line):  # .netrc
+        return True
+    # aws configure set aws_secret_access_key VALUE
+    return bool(re.search(r"\b(?:configure|config) set\s+[\w.-]*$", line)) and group == "bare"
+
+
+def _is_environment(name: str, after: re.Match[str]) -> bool:
+    """Whether it is an assignment as a shell has it: all of it up to a space is the value."""
+    return after["closing"] == "=" and name.isupper()
+
+
+def _is_setting(text: str, hit: int, after: re.Match[str], kind: str, value: str) -> bool:
+    """Whether `name: word` is a line of YAML or a header, and no sentence."""
+    start = text.rfind("\n", 0, hit) + 1
+    before = text[start:hit]
+    ends = text[after.end() : after.end() + 1] in ("", "\n", "\r")
+    if re.search(r"\bx-[\w-]*$", before, re.IGNORECASE) and len(value) >= _LEAST_SETTING:
+        return True
+    mixed = not (value.islower() or value.isupper() or value.istitle())
+    if mixed and len(value) >= _LEAST_MIXED:
+        return True
+    return (
+        ends
+        and kind != "loose"
+        and len(value) >= _LEAST_SETTING
+        and not re.search(r"\w\s+[\w.-]*$", before)
+    )
+
+
+def _may_be_secret(value: str, kind: str, name: str, *, quoted: bool) -> bool:
+    plain = value.strip().lower()
+    shortest = 1 if quoted and kind != "loose" else _SHORTEST[kind]
+    if len(plain) < shortest or _stands_for_a_value(value, plain, name):
+        return False
+    last = _WORDS.findall(name)[-1].lower()
+    if plain.isdigit():
+        return kind == "password" and last != "pass" and len(plain) >= _LEAST_DIGITS
+    if last == "pwd" and _FOLDER.match(value):
+        return False
+    if kind == "loose":
+        return " " not in plain and _is_random(value)
+    if kind == "token":
+        # A short word or a sentence is no token.
+        return value.count(" ") < _FEW and (quoted or len(plain) > _WORD or not plain.isalpha())
+    return True
+
+
+def _stands_for_a_value(value: str, plain: str, name: str) -> bool:
+    """Whether it is a placeholder, a word about secrets, or a name in the source of a program."""
+    named = "".join(word.lower() for word in _WORDS.findall(name))
+    is_its_own_name = re.sub(r"[\W_]", "", plain) == named  # password=password, as code has it
+    return (
+        is_its_own_name
+        or plain in _NOTHING_SECRET
+        or bool(_PLACEHOLDER.match(value) or _CODE.match(value))
+    )
+
+
+_LEAST_DIGITS, _FEW, _WORD, _LEAST_SETTING, _LEAST_MIXED = 4, 3, 5, 8, 12
+_FOLDER = re.compile(r"[/~.]|[A-Za-z]:[\\/]")
+
+
+def _is_random(value: str) -> bool:
+    """Whether a word has figures among its letters, or capitals where no name has them."""
+    return any(c.isdigit() for c in value) or not (
+        value.islower() or value.isupper() or value.istitle()
+    )
