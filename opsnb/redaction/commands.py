@@ -6,31 +6,10 @@ from __future__ import annotations
 from opsnb.redaction.rules import rule
 from opsnb.redaction.words import PROSE, is_credential
 
-_STOP = frozenset(
-    [
-        "is",
-        "to",
-        "and",
-        "or",
-        "option",
-        "flag",
-        "from",
-        "was",
-        "with",
-        "for",
-        "in",
-        "on",
-        "are",
-        "not",
-        "the",
-        "a",
-        "an",
-        "must",
-        "cannot",
-        "can",
-        "should",
-    ]
-)
+_STOP = frozenset({
+    "is", "to", "and", "or", "option", "flag", "from", "was", "with", "for", "in", "on", "are",
+    "not", "the", "a", "an", "must", "cannot", "can", "should",
+})  # fmt: skip
 _ARGUMENT = r"(?:\"(?P<double>[^\"\n]{1,512})\"|'(?P<single>[^'\n]{1,512})'|(?P<bare>[^\s\"'|;&<>)@\\][^\s\"'|;&<>)\\]{0,511}))"
 _LITERAL = r"'(?P<value>(?:[^'\n]|''){1,512})'"
 
@@ -81,6 +60,6 @@ COMMANDS = (
     rule("identified", r"(?i)\bidentified(?:[ \t]+with[ \t]+[\w'\"`]+)?[ \t]+(?:by|as)[ \t]+(?:password[ \t]+)?" r"(?:'(?P<single>(?:[^'\n]|''){1,512})'|\"(?P<double>[^\"\n]{1,512})\"|(?P<bare>[^\s;'\"]{3,256}))", _is_argument),
     rule("crypt password", r"(?i)\b(?:crypt|password|old_password|digest_password|pgp_sym_encrypt|pgp_sym_decrypt|aes_encrypt|aes_decrypt)" r"[ \t]*\((?:[^()'\n]{0,120},[ \t]*)?'(?P<value>(?:[^'\n]|''){1,512})'", _is_argument),
     rule("password", r"(?i)\bset[ \t]+password\b[^\n=]{0,120}=[ \t]*(?:password\()?'(?P<value>(?:[^'\n]|''){1,512})'", _is_argument),
-    rule("auth", r"(?i)\b(?:auth[ \t]?=[ \t]?|basic_?auth)\([ \t]*[\"'][^\"'\n]{0,128}[\"'][ \t]*,[ \t]*[\"'](?P<value>[^\"'\n]{1,256})[\"']"),
+    rule("auth", r"(?i)\b(?:auth[ \t]?=[ \t]?|\w{0,16}basic_?auth)\([ \t]*[\"'][^\"'\n]{0,128}[\"'][ \t]*,[ \t]*[\"'](?P<value>[^\"'\n]{1,256})[\"']"),
     rule(":5432: :5433: :6432: :*:", r"(?m)(?:^|[\s'\"])[\w.*-]{1,128}:(?:\d{4,5}|\*):[\w.*-]{1,64}:[\w.*-]{1,64}:(?P<value>[^\s:'\"]{3,256})$"),
 )  # fmt: skip

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from opsnb.redaction.spans import Span
+from opsnb.redaction.words import is_mixed
 
 # A name holds one of these if it names a secret; the words of the name then tell whether it does.
 _HINTS = ("pass", "pwd", "pw", "secret", "token", "key", "auth", "credential", "jwt", "salt")
@@ -87,7 +88,7 @@ _QUOTE = r"[\"'`]"
 _AFTER = re.compile(
     r"[\w-]{0,40}+"
     r"(?:(?P<closing>[\"'`\]]{0,3}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|!==?|:)[ \t]{0,8}(?:[NE@](?=[\"'])|U&(?='))?)"
-    r"|(?P<argument>[\"'],?[ \t\n]{1,8}(?=[\"'])|[ \t]{1,8}))"
+    r"|(?P<argument>[\"'](?:,[ \t\n]{0,8}|[ \t]{1,8})(?=[\"'])|[ \t]{1,8}))"
     rf"(?:\"(?P<double>[^\"\n]{{1,1024}})\"|'(?P<single>(?:[^'\n]|''){{1,1024}})'(?!')"
     rf"|`(?P<back>[^`\n]{{1,1024}})`|{_QUOTE}?(?P<bare>[^\s\"'`,;&<>{{}}()\[\]\\|]{{1,1024}}+))"
     r"(?P<call>[(\[{])?"
@@ -102,159 +103,25 @@ _PLACEHOLDER = re.compile(
     r"(?:\*+|x{3,}|X{3,}|\.{2,}|…|•+|-+|_+|\?+|<[^>]*>?|\[[^\]]*\]?|\{\{.*|\$\{.*|\$[A-Za-z_(]\w*.*|\$\d+"
     r"|%[A-Za-z_]+%|%\(?\w*\)?[sd]|:\w+|#\{.*|@\w+|\{\w*\}|%v|process\.env.*|os\.environ.*|env\..*)[,;.]?$",
 )
-_NOTHING_SECRET = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "none",
-        "nil",
-        "undefined",
-        "nan",
-        "yes",
-        "no",
-        "on",
-        "off",
-        "ok",
-        "empty",
-        "blank",
-        "unset",
-        "set",
-        "missing",
-        "invalid",
-        "expired",
-        "required",
-        "optional",
-        "hidden",
-        "masked",
-        "filtered",
-        "redacted",
-        "secret",
-        "password",
-        "passwd",
-        "token",
-        "tokens",
-        "string",
-        "str",
-        "text",
-        "varchar",
-        "char",
-        "bytes",
-        "int",
-        "integer",
-        "number",
-        "boolean",
-        "bool",
-        "object",
-        "any",
-        "unknown",
-        "default",
-        "is",
-        "was",
-        "are",
-        "has",
-        "not",
-        "and",
-        "or",
-        "the",
-        "a",
-        "an",
-        "to",
-        "of",
-        "in",
-        "for",
-        "with",
-        "from",
-        "must",
-        "should",
-        "cannot",
-        "can",
-        "will",
-        "may",
-        "expected",
-        "unexpected",
-        "incorrect",
-        "wrong",
-        "mismatch",
-        "disabled",
-        "enabled",
-        "rejected",
-        "forgotten",
-        "changed",
-        "unchanged",
-        "provided",
-        "configured",
-        "protected",
-        "encrypted",
-        "authentication",
-        "authorization",
-        "auth",
-        "header",
-        "option",
-        "flag",
-        "argument",
-        "parameter",
-        "value",
-        "given",
-        "as",
-        "at",
-        "by",
-        "if",
-        "when",
-        "that",
-        "this",
-        "it",
-        "be",
-        "been",
-        "only",
-        "instead",
-        "needs",
-        "basic",
-        "bearer",
-        "digest",
-        "many",
-        "few",
-        "some",
-        "all",
-        "used",
-        "unused",
-        "revoked",
-        "valid",
-        "verified",
-        "granted",
-        "denied",
-        "failed",
-        "success",
-        "error",
-        "prompt",
-        "env",
-        "environment",
-        "file",
-        "stdin",
-        "vault",
-        "keychain",
-        "manual",
-        "auto",
-        "rotated",
-        "pending",
-        "created",
-        "updated",
-        "deleted",
-        "refresh",
-        "access",
-        "reset_at",
-        "user",
-        "username",
-        "hash",
-        "salt",
-        "bcrypt",
-        "scram-sha-256",
-        "md5",
-        "trust",
-        "peer",
-        "ident",
-    ]
-)
+_NOTHING_SECRET = frozenset({
+    "true", "false", "null", "none", "nil", "undefined", "nan", "yes", "no", "on", "off", "ok",
+    "empty", "blank", "unset", "set", "missing", "invalid", "expired", "required", "optional",
+    "hidden", "masked", "filtered", "redacted", "secret", "password", "passwd", "token",
+    "tokens", "string", "str", "text", "varchar", "char", "bytes", "int", "integer", "number",
+    "boolean", "bool", "object", "any", "unknown", "default", "is", "was", "are", "has", "not",
+    "and", "or", "the", "a", "an", "to", "of", "in", "for", "with", "from", "must", "should",
+    "cannot", "can", "will", "may", "expected", "unexpected", "incorrect", "wrong", "mismatch",
+    "disabled", "enabled", "rejected", "forgotten", "changed", "unchanged", "provided",
+    "configured", "protected", "encrypted", "authentication", "authorization", "auth", "header",
+    "option", "flag", "argument", "parameter", "value", "given", "as", "at", "by", "if", "when",
+    "that", "this", "it", "be", "been", "only", "instead", "needs", "basic", "bearer", "digest",
+    "many", "few", "some", "all", "used", "unused", "revoked", "valid", "verified", "granted",
+    "denied", "failed", "success", "error", "prompt", "env", "environment", "file", "stdin",
+    "vault", "keychain", "manual", "auto", "rotated", "pending", "created", "updated",
+    "deleted", "refresh", "access", "reset_at", "user", "username", "hash", "salt", "bcrypt",
+    "scram-sha-256", "md5", "trust", "peer", "ident", "await", "new", "yield", "async",
+    "lambda", "function", "return", "typeof", "func", "let", "const", "var",
+})  # fmt: skip
 _CODE = re.compile(
     r"(?:self|this|process|os|config|settings|req|request|res|env|ctx|context|props|state|args|options|opts"
     r"|params|data|user|cfg|conf|app|body|session|cls|event|input|var|local|secrets|module|db|credentials"
@@ -324,6 +191,16 @@ def _may_be_bare(  # noqa: PLR0913, PLR0917 - what is known of one place
     """Whether a value without quotes is no call of a function and no word of a sentence."""
     if after["call"] and not _is_environment(name, after):
         return False
+    if after["closing"] == ":" and not after["closing"].endswith(" ") and kind != "password":
+        # The key of a cache, such as token:user:42, rather than a setting.
+        return (
+            ":" not in value
+            and len(value) >= _LEAST_TOKEN
+            and is_mixed(value)
+            and not _ID.match(value)
+        )
+    if after["closing"] == ":" and ":" in value:
+        return False
     is_word = after["sign"] == ":" and value.isalpha()
     return not is_word or _is_setting(text, hit, after, kind, value)
 
@@ -355,7 +232,8 @@ def _takes_argument(text: str, name: str, hit: int, group: str) -> bool:
     plain = name.lower()
     if name.startswith("-"):
         return True
-    if group == "single" and plain in ("password", "passphrase"):  # CREATE ROLE ... PASSWORD '...'
+    # CREATE ROLE ... PASSWORD '...', CREATE SECRET (... SECRET '...')
+    if group == "single" and (plain in ("password", "passphrase") or name == "SECRET"):
         return True
     if plain in ("requirepass", "masterauth"):
         return True
@@ -419,6 +297,8 @@ def _stands_for_a_value(value: str, plain: str, name: str) -> bool:
 
 
 _LEAST_DIGITS, _FEW, _WORD, _LEAST_SETTING, _LEAST_MIXED = 4, 3, 5, 8, 12
+_LEAST_TOKEN = 20
+_ID = re.compile(r"[0-9a-f-]+$")
 _FOLDER = re.compile(r"[/~.]|[A-Za-z]:[\\/]")
 
 

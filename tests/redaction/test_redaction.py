@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import nbformat
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opsnb import view
@@ -60,6 +60,7 @@ _TYPED = st.characters(exclude_categories=["Cs", "Cc", "Cf"], include_characters
 SECRETS = st.text(_TYPED, min_size=6, max_size=40).filter(lambda s: s == s.strip() and len(s) >= 6)
 
 
+@settings(deadline=None)
 @given(SECRETS)
 @example('a"b\\c/d&e')
 @example("pässwörd €😀")
@@ -74,6 +75,7 @@ def test_no_encoding_of_a_known_secret_survives(secret: str) -> None:
         assert coded not in masked, name
 
 
+@settings(deadline=None)
 @given(SECRETS, st.binary(max_size=9), st.binary(max_size=9))
 def test_no_base64_of_a_text_with_a_secret_gives_it_away(
     secret: str, before: bytes, after: bytes
@@ -86,6 +88,7 @@ def test_no_base64_of_a_text_with_a_secret_gives_it_away(
         assert len(masked) - len(MASK) <= len(base64.b64encode(before + after)) + 8
 
 
+@settings(deadline=None)
 @given(SECRETS)
 def test_a_secret_in_every_place_of_a_tree_is_masked(secret: str) -> None:
     tree = {

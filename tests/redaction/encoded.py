@@ -1,0 +1,113 @@
+"""Known secrets in every way in which they are written where operators read."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import quopri
+import re
+import shlex
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import quote, quote_plus
+
+from tests.redaction.corpus import Planted
+
+SECRETS = (
+    "p@s:Kd'hWqzTrn",
+    'p@s:Mv"xRbLpq9',
+    "correct horse battery",
+    "Tr0ub4dor&3-Zx<y>",
+    "pässwörd-€uro-99",
+    "f00/b4r+q8x==Kd",
+    "back\\slash\\Pw77",
+    "417250938164",
+    "{curly}$HOME`tick`8",
+    "aVeryLongRandomValueOf48LettersAndFigures0123456",
+)
+
+
+@dataclass(frozen=True)
+class Written(Planted):
+    """A known secret in a text; `way` is how it is written there."""
+
+    way: str
+
+    def is_legible(self, masked: str) -> bool:
+        """Whether what the secret was written as is still there."""
+        return self.text in masked or self.secret in masked or masked == self.text
+
+
+def _json(secret: str) -> str:
+    return json.dumps(secret)
+
+
+def _in_line(secret: str) -> str:
+    return f"login as {secret} refused"
+
+
+def _wrapped(columns: int) -> Callable[[str], str]:
+    def write(secret: str) -> str:
+        coded = base64.b64encode(b"k" * (columns // 2) + secret.encode() + b"end").decode()
+        return "\n".join(textwrap.wrap(coded, columns))
+
+    return write
+
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "plain": _in_line,
+    "URL": lambda s: f"redis://u:{quote(s, safe='')}@h",
+    "URL, small letters": lambda s: f"GET /a/{_small(quote(s, safe=''))}/b",
+    "URL twice": lambda s: f"?next={quote(quote(s, safe=''), safe='')}",
+    "form": lambda s: f"a=1&x={quote_plus(s)}&b=2",
+    "JSON": lambda s: f'{{"x": {_json(s)}}}',
+    "JSON, not ASCII": lambda s: json.dumps({"x": s}, ensure_ascii=False),
+    "JSON in JSON": lambda s: json.dumps({"x": json.dumps({"y": s})}),
+    "JSON, UTF-16 escapes": lambda s: "".join(f"\\u{ord(c):04x}" for c in s),
+    "JSON, Go's escapes": lambda s: _json(s).replace("&", "\\u0026").replace("<", "\\u003c"),
+    "HTML": lambda s: f"<td>{html.escape(s)}</td>",
+    "HTML twice": lambda s: html.escape(html.escape(s)),
+    "HTML, entities": lambda s: "".join(f"&#{ord(c)};" for c in s),
+    "HTML, hex entities": lambda s: "".join(f"&#x{ord(c):X};" for c in s),
+    "JSON in HTML": lambda s: html.escape(_json(s)),
+    "Python": lambda s: f"x={s!r}",
+    "Python, bytes": lambda s: f"x={s.encode()!r}",
+    "base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "base64 within": lambda s: base64.b64encode(f"user:{s}!".encode()).decode(),
+    "base64, URL-safe": lambda s: base64.urlsafe_b64encode(f"ab{s}".encode()).decode(),
+    "base64 at 76 columns": _wrapped(76),
+    "base64 at 64 columns": _wrapped(64),
+    "base64 of UTF-16": lambda s: base64.b64encode(f"a{s}".encode("utf-16-le")).decode(),
+    "base64 in JSON lines": lambda s: json.dumps(_wrapped(76)(s)),
+    "hex": lambda s: s.encode().hex(),
+    "HEX": lambda s: f"0x{s.encode().hex().upper()}",
+    "hex:hex": lambda s: s.encode().hex(":"),
+    "hex hex": lambda s: f"<Buffer {s.encode().hex(' ')}>",
+    "SQL literal": lambda s: "SELECT '{}'".format(s.replace("'", "''")),
+    "SQL identifier": lambda s: 'SELECT 1 AS "{}"'.format(s.replace('"', '""')),
+    "shell": lambda s: f"psql {shlex.quote(s)}",
+    "shell, POSIX quotes": lambda s: "'{}'".format(s.replace("'", "'\\''")),
+    "backslashes": lambda s: "".join(c if c.isalnum() else f"\\{c}" for c in s),
+    "coloured": lambda s: f"a {s[:5]}\x1b[31m{s[5:]}\x1b[0m b",
+    "coloured, as shown": lambda s: f"a {s[:5]}\\x1b[31m{s[5:]} b",
+    "wrapped by a terminal": lambda s: f"{s[:6]}\n{s[6:]}",
+    "wrapped and indented": lambda s: f"  {s[:6]}   \n      {s[6:]}",
+    "quoted-printable": lambda s: quopri.encodestring(f"a {'=' * 60} {s}".encode()).decode(),
+}
+
+
+def _small(text: str) -> str:
+    return re.sub("%..", lambda code: code[0].lower(), text)
+
+
+@cache
+def written() -> list[Written]:
+    """Return each secret in each way."""
+    return [
+        Written(way=way, text=write(secret), secret=secret)
+        for way, write in WAYS.items()
+        for secret in SECRETS
+    ]
