@@ -19,18 +19,21 @@ class Receiver:
     status: int = 200
     hangs: bool = False
     """Whether it takes requests and never answers."""
-    paths: list[str] = field(default_factory=list)
-    bodies: list[str] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    """Path and body of each that arrived."""
     released: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.requests]
+
     def messages(self, path: str = "/hook") -> list[dict[str, Any]]:
         """The JSON that came to `path`."""
-        pairs = zip(self.paths, self.bodies, strict=True)
-        return [json.loads(body) for at, body in pairs if at == path]
+        return [json.loads(body) for at, body in self.requests if at == path]
 
 
 @contextmanager
@@ -42,8 +45,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length).decode()
-            state.paths.append(self.path)
-            state.bodies.append(body)
+            state.requests.append((self.path, body))
             if state.hangs:
                 state.released.wait()
             self.send_response(state.status)

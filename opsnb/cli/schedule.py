@@ -22,8 +22,11 @@ ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all
 @schedule_app.command("list")
 def list_schedules(as_json: Json = False) -> None:
     """List the schedules: when each is due, and how its last run ended."""
-    from opsnb.schedule import listing
+    from opsnb.schedule import listing, running
 
+    config = config_in_force()
+    for schedule in config.schedules:
+        running.job(schedule, config)  # one that cannot be run is refused
     found = _standings()
     if as_json:
         output.json_document([standing.as_json() for standing in found])

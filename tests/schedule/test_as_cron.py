@@ -131,8 +131,7 @@ def test_channels_that_fail_and_hang_change_nothing(hook: Receiver, service: Rec
     assert UUID not in ended.stderr
     hook.hangs = False
     hook.released.set()
-    hook.paths.clear()
-    hook.bodies.clear()
+    hook.requests.clear()
     patient = Path("opsnb.toml").read_text().replace("timeout = 2\n", "timeout = 60\n")
     Path("opsnb.toml").write_text(patient)
     again = as_cron()
