@@ -319,11 +319,11 @@ class Guard:
     def _demand_confirmation(self, record: ActionRecord) -> None:
         if not self.target.protected or self.confirm == self.target.name:
             return
-        typed = f"'{self.confirm}' was typed" if self.confirm else "its name was not typed"
+        typed = f", and '{self.confirm}' is not its name" if self.confirm else ""
         self._refuse(
             record,
-            f"Target {self.target.name} is protected and {typed}: nothing was changed. "
-            f"Set confirm to '{self.target.name}' (--confirm {self.target.name}).",
+            f"Refused, nothing changed: {self.target.name} is protected{typed}. "
+            f"Add --confirm {self.target.name} (in a notebook: confirm = '{self.target.name}').",
         )
 
     def _demand_same_basis(self, record: ActionRecord, shown: Plan, found: Plan) -> None:

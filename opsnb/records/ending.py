@@ -166,7 +166,13 @@ def _error(result: RunResult) -> Iterator[Ending]:
     if any(_lacks_name(action, result) for action in result.actions):
         command = again(result, apply=True, confirm=result.target)
         steps += [Step(command)] if command else []
-    yield Ending(word(result), Status.CRIT, result.error, steps)
+    how = word(result)
+    before, said, sentence = result.error.partition(f"{how}, ")
+    if before or not said:
+        sentence = result.error
+    else:  # the word is said beside it
+        sentence = sentence[:1].upper() + sentence[1:]
+    yield Ending(how, Status.CRIT, sentence, steps)
 
 
 def _lacks_name(action: ActionRecord, result: RunResult) -> bool:
