@@ -65,6 +65,8 @@ def run(systems: SimpleQueue[System], jobs: int, seeds: range) -> list[Trial]:
         finally:
             systems.put(own)
         what = f"{done.scenario}, {done.strike} at {done.delay_s:.2f} s ({done.state})"
+        if seed % 20 == 0:
+            print(f"... seed {seed}", file=sys.stderr, flush=True)
         for fault in done.faults:
             print(f"seed {seed}: {what}: {fault}", flush=True)
         return done

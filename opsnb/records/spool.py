@@ -8,8 +8,10 @@ though several try at the same time or are killed while they do, and in the orde
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,6 +35,7 @@ from opsnb.target import state_folder, state_home
 LIMIT_S = 300.0
 """How long the store may take to write a record."""
 
+_ABANDONED_AFTER_S = 3600.0  # no run takes an hour to begin
 _OF_THE_RUN_ITSELF = 64
 """An exit code from here on says that the run did not come to its end, which counts for more."""
 
@@ -162,6 +165,7 @@ def recover(store: Store, *, wait_s: float = 0) -> Recovery:
         return done
     # One at a time, so that no run gets two records.
     with suppress(Timeout, OSError), FileLock(_lock(), timeout=wait_s, mode=private_files.FILE):
+        _sweep()
         for staged in _staged():
             try:
                 run = Staged.read(staged)
@@ -252,6 +256,15 @@ def _end(result: RunResult, found: dict[str, Any], staged: Path) -> None:
     result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
     result.seconds = (result.finished - result.started).total_seconds()
     result.open = False
+
+
+def _sweep() -> None:
+    """Remove what a runner has left that was killed before its folder counted."""
+    for made in home().iterdir():
+        with suppress(OSError):
+            is_whole = (made / RUN).exists() or not made.is_dir()
+            if not is_whole and time.time() - made.stat().st_mtime > _ABANDONED_AFTER_S:
+                shutil.rmtree(made)
 
 
 def _staged() -> list[Path]:

@@ -94,11 +94,14 @@ class Stage:
         try:
             state_folder(home().name)
             stage.folder.mkdir(mode=private_files.FOLDER)
-            stage._hold()
-            stage._write_notebook(notebook, redactor)
-            stage._write_run()
+            try:
+                stage._hold()
+                stage._write_notebook(notebook, redactor)
+                stage._write_run()  # last: with it the folder counts
+            except OSError:
+                stage.close()
+                raise
         except OSError as error:
-            stage.close()
             raise ConfigError(
                 f"The folder for runs that are going on, {home()}, cannot be written: "
                 f"{error.strerror}. Make room there, or set XDG_STATE_HOME to another folder."

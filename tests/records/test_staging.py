@@ -11,8 +11,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from opsnb.errors import ConfigError
 from opsnb.records import Stage, Store, is_going_on, reap, staging
 from opsnb.redaction import Redactor
+from opsnb.target import state_folder
 from tests.records.test_store import make_notebook, make_result
 
 
@@ -65,3 +67,20 @@ def test_a_run_of_another_container_is_over_when_its_runner_has_gone(
     assert reap(store) == []  # its kernel may still be ending
     time.sleep(0.3)
     assert reap(store) == [result.run_id]
+
+
+def test_a_folder_that_was_never_whole_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    home = state_folder(staging.home().name)
+    for name, age_s in (("old", 7200), ("new", 0)):
+        (home / name).mkdir()
+        os.utime(home / name, (time.time() - age_s,) * 2)
+    assert reap(Store(str(tmp_path / "store"))) == []
+    assert [path.name for path in home.iterdir() if path.is_dir()] == ["new"]
+
+
+def test_a_run_never_removes_the_folder_of_another(tmp_path: Path) -> None:
+    store, result = Store(str(tmp_path / "store")), make_result()
+    first = Stage.open(store, result, make_notebook(result), Redactor())
+    with pytest.raises(ConfigError, match="File exists"):
+        Stage.open(store, result, make_notebook(result), Redactor())
+    assert (first.folder / "run.json").exists()
