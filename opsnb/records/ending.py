@@ -167,11 +167,10 @@ def _error(result: RunResult) -> Iterator[Ending]:
         command = again(result, apply=True, confirm=result.target)
         steps += [Step(command)] if command else []
     how = word(result)
-    before, said, sentence = result.error.partition(f"{how}, ")
-    if before or not said:
-        sentence = result.error
-    else:  # the word is said beside it
-        sentence = sentence[:1].upper() + sentence[1:]
+    sentence = result.error
+    if sentence.startswith(f"{how}, "):  # the word stands beside it
+        rest = sentence.removeprefix(f"{how}, ")
+        sentence = rest[:1].upper() + rest[1:]
     yield Ending(how, Status.CRIT, sentence, steps)
 
 
