@@ -160,6 +160,9 @@ class Store:
         """Remove what a writer that was killed has left of the record of that run."""
         if self._folder:
             shutil.rmtree(self._folder / _WRITING / run_id, ignore_errors=True)
+            for name in (NOTEBOOK, RESULT):
+                for left in Path(self._path(run_id)).glob(f".{name}.*"):
+                    left.unlink(missing_ok=True)
             return
         folder = self._path(run_id)
         with self._telling("written"):

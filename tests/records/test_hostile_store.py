@@ -187,3 +187,19 @@ def test_a_summary_whose_rows_are_odd_can_be_shown(store: Store) -> None:
     result.findings[0].rows = [{"run": 7, "exit_code": "x"}]
     keep(store, result)
     assert show.record(store.result(result.run_id), "x")
+
+
+def test_a_lock_file_that_is_a_pipe_delays_nobody(store: Store) -> None:
+    store.create_file(".locks/other.json", "")
+    os.mkfifo(Path(store.url, ".locks", "shop.json"))
+    assert not store.create_file(".locks/shop.json", "mine")
+    with pytest.raises(RunBroke, match="named pipe"):
+        store.read_file(".locks/shop.json")
+
+
+def test_what_a_killed_writer_left_beside_an_open_record_is_swept(store: Store) -> None:
+    keep(store, result := make_result())
+    left = folder_of(store, result) / ".result.json.0123456789abcdef"
+    left.write_text("{")
+    store.sweep(result.run_id)
+    assert sorted(path.name for path in left.parent.iterdir()) == ["record.ipynb", "result.json"]
