@@ -34,17 +34,14 @@ _MARGIN = 4096
 _LONGEST_PATTERN = 300
 _MOST_PATTERNS = 50_000
 
-_VARYING = re.compile(
-    r"""
-    \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
-    | \b(?:0x)?(?=[a-f]*\d)[0-9a-f]{8,}\b
-    | \d+(?:[.:]\d+)*
-    """,
-    re.VERBOSE | re.IGNORECASE,
+_IDS = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:0x)?(?=[a-f]*\d)[0-9a-f]{8,}"
+_NUMBERS = r"\d+(?:[.:]\d+)*"
+_VARYING = re.compile(rf"\b(?:{_IDS})\b|{_NUMBERS}", re.IGNORECASE)
+# What stands alone becomes `#` whole, whether it is a secret or not. So messages that differ in
+# nothing else are cleaned once.
+_ALONE = re.compile(
+    rf"(?<![^\s(\[,=:\"'/])(?:{_IDS}|{_NUMBERS})(?![^\s)\],.\"':;/?&])", re.IGNORECASE
 )
-# Of numbers that stand alone no secret is made, so messages that differ in them alone need to be
-# cleaned only once.
-_ALONE = re.compile(r"(?<![^\s(\[,=:\"'])\d+(?:[.:]\d+)*(?![^\s)\],.\"':;])")
 
 # What is no secret yet where a text was cut within it: a password in a URL before its @, a key
 # whose end is missing, what stands behind a telling word.

@@ -68,11 +68,13 @@ def postgres_holds(server: Postgres, secrets: Secrets) -> Iterator[None]:
     """Plant them in statements, names, and sessions that run and wait meanwhile."""
     with _connected(server) as database:
         database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        for text in secrets.crossing("statement", 80, 100, 160, 300):
-            body = "BEGIN PERFORM pg_sleep(0.02); "
+        for number, text in enumerate(secrets.crossing("statement", 160, 300)):
+            head = f"SELECT pg_sleep(0.02){', 1' * number} /* "  # other columns: another statement
             for _ in range(2):
-                database.execute(f"SELECT pg_sleep(0.02) AS x /* {text[30:]} */".encode())
-            database.execute(f"DO $$ {body} /* {text} */ END $$".encode())
+                database.execute(f"{head}{text[len(head) :]} */".encode())
+        for text in secrets.crossing("block", 80, 300):
+            head = "DO $$ BEGIN PERFORM pg_sleep(0.02); /* "
+            database.execute(f"{head}{text[len(head) :]} */ END $$".encode())
         for place in ("name of a table", "name across 63"):
             table = secrets.new(place)
             table = table if place == "name of a table" else filled(45).replace(" ", "_") + table
