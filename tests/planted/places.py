@@ -21,6 +21,7 @@ from tests.planted.secrets import Secrets, filled
 from tests.queue_jobs import META
 from tests.servers.postgres import Server as Postgres
 from tests.systems.redis_server import Server as Redis
+from tests.systems.test_processes import pm2_entry
 
 NOW = datetime.now(UTC)
 STAMP = f"{NOW:%Y-%m-%dT%H:%M:%S}.000Z"
@@ -197,7 +198,24 @@ def release_holds(folder: Path, secrets: Secrets) -> dict[str, list[str]]:
         "pending": printing("pending migration", 160),
         "migrate": printing("output of a step", 160),
         "fetch": _python(failing),
+        "restart": ["true"],
     }
+
+
+def pm2_tells(program: Path, secrets: Secrets) -> dict[str, str]:
+    """Plant them in the list of a process manager; return the settings that name it."""
+    environment = {"API_KEY_OF_THE_SERVICE": secrets.new("environment of a process")}
+    entries = [
+        pm2_entry(secrets.new("name of a process"), "errored", env=environment),
+        pm2_entry(
+            secrets.across("long name of a process", 34),
+            "online",
+            args=["--x", *environment.values()],
+        ),
+    ]
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(entries)}\nEND\n")
+    program.chmod(0o755)
+    return {"command": str(program)}
 
 
 def _python(program: str) -> list[str]:

@@ -28,6 +28,7 @@ from tests import runs
 from tests.planted.places import (
     api_tells,
     logs_hold,
+    pm2_tells,
     postgres_holds,
     redis_holds,
     release_holds,
@@ -54,6 +55,7 @@ _RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("troubleshooting/slow_queries", "all", {"seconds": 1}),
     ("incidents/high_error_rate", "all", {}),
     ("incidents/data_inconsistency", "all", {}),
+    ("incidents/service_down", "all", {}),
     ("monitoring/key_metrics", "all", {"samples": 1, "seconds": 1}),
     ("deployment/pre_deploy", "release", {}),
     ("deployment/deploy", "release", {"unchecked_by": "me", "minutes": 0.01, "apply": True}),
@@ -89,7 +91,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
             pytest.MonkeyPatch.context() as patch,
         ):
             cache = f"redis://127.0.0.1:{store.port}"
-            systems = {"redis_url": cache, "database_url": database.url()}
+            manager = pm2_tells(root / "pm2", secrets)
+            systems = {"redis_url": cache, "database_url": database.url(), "processes": manager}
             bad = {"name": "notes", "sql": "SELECT id, note FROM notes"}
             config: dict[str, dict[str, Any]] = {
                 "all": {"logs": lines["alike"], "access_logs": lines["access"]}
