@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ def connection(_: Target) -> Iterator[Client]:
 
 
 def test_the_check_of_the_guide_works_in_its_module() -> None:
-    source, _, cell, together, given = blocks(DOCS / "guide/add-a-check.md", "python")
+    source, _, quoting, cell, together, given = blocks(DOCS / "guide/add-a-check.md", "python")
     names: dict[str, Any] = {**vars(checks), "connection": connection}
     exec(source, names)
     evictions = names["evictions"]
@@ -52,6 +53,11 @@ def test_the_check_of_the_guide_works_in_its_module() -> None:
     finding = evictions(Target(name="demo"))
     assert finding.status is Status.WARN
     assert finding.message == "7 keys were evicted since Redis started."
+
+    quoted: dict[str, Any] = {"Counter": Counter, "reason": "boom 1", "reasons": ["a 1", "a 2"]}
+    exec(quoting, quoted)
+    assert quoted["message"] == "The last failure: boom 1."
+    assert quoted["kinds"] == {"a #": 2}
 
     asked: list[str] = []
     rb = SimpleNamespace(
