@@ -11,6 +11,7 @@ from opsnb.model import Finding, RunResult, Status
 from opsnb.records import Store
 from opsnb.records.ending import cause_of, remedies
 from opsnb.records.members import Member, members
+from opsnb.records.show import worst_sentence
 from opsnb.records.store import NOTEBOOK
 from opsnb.view import named
 
@@ -31,6 +32,11 @@ class Observation:
     message: str
     command: str
     """What to type next."""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether there is something to say of it."""
+        return self.status not in (Status.OK, Status.SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,18 @@ def _without_record(member: Member, summary: RunResult) -> Observation:
 
 def _observations(result: RunResult) -> list[Observation]:
     found = [_of(finding, result) for finding in _alarms(result)]
-    status = Status.OK if result.error is None else Status.UNKNOWN
-    how = result.error or "The run came to its end."
-    return [
-        *found,
-        Observation(result.target, RUN, _RUN_TITLE, status, how, _show(result)),
-    ]
+    status, how = _run_itself(result, any(each.is_bad for each in found))
+    return [*found, Observation(result.target, RUN, _RUN_TITLE, status, how, _show(result))]
+
+
+def _run_itself(result: RunResult, reports_bad: bool) -> tuple[Status, str]:
+    """Return whether the run came to its end and measured anything, in one sentence."""
+    if result.error:
+        return Status.UNKNOWN, result.error
+    measured = result.actions or any(finding.is_measured for finding in result.counted)
+    if not (measured or reports_bad):
+        return Status.UNKNOWN, f"Nothing was measured. {worst_sentence(result)}"
+    return Status.OK, "The run came to its end."
 
 
 def _alarms(result: RunResult) -> Iterable[Finding]:

@@ -22,12 +22,15 @@ _MOST = 10  # targets of a run of several
 def lines(result: RunResult, schedule: Schedule, config: Config, store: Store) -> list[str]:
     """Return the worst finding, what to type next and where the record is.
 
-    Nothing when `schedule` does not mail such an outcome.
+    Nothing when `schedule` does not mail such an outcome, or when it is unknown only for systems
+    that the target does not have.
     """
     if _outcome(result) not in schedule.mail:
         return []
     redact = Redactor(config.secrets | environment_secrets()).text
     observed = of_run(result, schedule.name, store)
+    if not (result.error or any(each.is_bad for each in observed.observations)):
+        return []
     place = [f"Record: {clean(observed.record, redact)}"] if observed.record else []
     said = [clean(line, redact) for line in _head(result)]
     return [*said, *(redact(line) for line in _next(observed.observations)), *place]
@@ -57,6 +60,6 @@ def _of_members(result: RunResult) -> list[str]:
 
 
 def _next(observations: Iterable[Observation]) -> list[str]:
-    bad = [each for each in observations if each.status not in (Status.OK, Status.SKIPPED)]
+    bad = [each for each in observations if each.is_bad]
     worst = max(bad, key=lambda each: each.status.severity, default=None)
     return [f"Next: {worst.command}"] if worst else []

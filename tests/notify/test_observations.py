@@ -64,8 +64,19 @@ def test_what_was_fixed_in_the_run_is_none() -> None:
 
 
 def test_what_the_target_does_not_have_is_none() -> None:
+    absent = finding("database.ping", Status.UNKNOWN, failure="NotConfigured")
+    found = observed(absent, finding("cache.ping", Status.OK))
+    assert found.keys() == {"cache.ping", "run"}
+    assert not any(each.is_bad for each in found.values())
+
+
+def test_a_run_that_measured_nothing_is_one() -> None:
     found = observed(finding("database.ping", Status.UNKNOWN, failure="NotConfigured"))
-    assert found.keys() == {"run"}
+    assert found["run"].status is Status.UNKNOWN
+    assert found["run"].message == "Nothing was measured. database.ping is so."
+    # Where something could not be asked, that is the alarm, and the run is none besides.
+    found = observed(finding("cache.ping", Status.UNKNOWN, failure="Misconfigured"))
+    assert [name for name, each in found.items() if each.is_bad] == ["cache.ping"]
 
 
 def test_a_run_that_broke_is_one_and_one_that_was_interrupted_is_none() -> None:
