@@ -141,13 +141,17 @@ def test_configuration_in_the_docs_is_accepted(
 )
 def test_commands_in_the_docs_exist(page: Path) -> None:
     root = typer.main.get_command(app)
-    typed = re.findall(r"^opsnb ([a-z -]+)", "\n".join(blocks(page, "bash")), re.MULTILINE)
+    shown = "\n".join(blocks(page, "bash")).replace("opsnb --config /etc/opsnb.toml ", "opsnb ")
+    typed = re.findall(r"^opsnb ([a-z -]+)", shown, re.MULTILINE)
     typed += re.findall(r"`opsnb ([a-z ]+)`", page.read_text(encoding="utf-8"))
     for line in typed:
         command: Any = root
         for word in line.split():
             if not hasattr(command, "commands"):
                 break
+            if word.startswith("--"):
+                assert any(word in option.opts for option in command.params), line
+                continue
             assert word in command.commands, f"{page.name}: opsnb {line}"
             command = command.commands[word]
 

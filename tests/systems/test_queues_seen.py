@@ -341,7 +341,7 @@ def test_delayed_jobs_that_are_overdue_are_due(mail: Service, shelf: Server) -> 
     assert (row["waiting"], row["delayed"], row["overdue"]) == (0, 602, 600)
     depth, workers = measured(shelf.target(), queues.depth, queues.workers)
     assert (depth.status, depth.value) == (Status.CRIT, 600)
-    assert depth.message == "mail has 600 delayed jobs that are overdue and no worker."
+    assert depth.message == "Queue mail has 600 delayed jobs that are overdue and no worker."
     assert workers.status is Status.CRIT
 
 
