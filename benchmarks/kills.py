@@ -3,6 +3,7 @@
     python benchmarks/kills.py [--count 200] [--seed 1] [--jobs 2]
 
 Each trial has its own seed, which is printed with every fault: the same seed makes the same trial.
+Trials of odd seeds strike while the action is under way.
 It runs a runbook on a private Redis and working copy (jobs retried or removed, keys cleared, a
 queue paused, a release deployed), kills the runner or the kernel or sends a signal after a random
 part of the run's span, and continues it by `--resume`. Exits with 1 when there was a fault.
@@ -59,7 +60,8 @@ def run(systems: SimpleQueue[System], jobs: int, seeds: range) -> list[Trial]:
     def trial(seed: int) -> Trial:
         own = systems.get()
         try:
-            done = random_kills.trial(own, *random_kills.planned(spans, seed))
+            scenario, strike, delay_s, in_action = random_kills.planned(spans, seed)
+            done = random_kills.trial(own, scenario, strike, delay_s, in_action=in_action)
         except Exception as error:  # noqa: BLE001 - a trial that fails is a fault too
             done = Trial("?", "?", 0, faults=[f"the trial failed: {type(error).__name__}: {error}"])
         finally:

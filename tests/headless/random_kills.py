@@ -35,6 +35,8 @@ _NOTHING_BEGUN = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL, 130, 143)
 _STEPS = ("migrate", "install", "build", "restart", "smoke")
 _CONTINUED_AT_MOST = 3
 _LIMIT_S = 120.0
+_ACTS_S = {"retry": 1.0, "clean": 1.0, "clear": 0.3, "pause": 0.1, "deploy": 4.0}
+"""About how long each action takes, by scenario."""
 
 
 class System:
@@ -156,6 +158,13 @@ class System:
         found: list[dict[str, Any]] = json.loads(said)
         return found[::-1]
 
+    def is_acting(self) -> bool:
+        """Whether an action of the run that goes on has begun, by its journal."""
+        journals = (self.folder / "state/opsnb/running").glob("*/journal.jsonl")
+        with suppress(OSError):
+            return any('"applying"' in journal.read_text() for journal in journals)
+        return False
+
     def processes(self) -> list[psutil.Process]:
         """Return the processes of this system's runs, whoever's children they are."""
         found, mark = [], str(self.folder / "state")
@@ -275,11 +284,18 @@ class Trial:
     faults: list[str] = field(default_factory=list)
 
 
-def trial(own: System, scenario: Scenario, strike: str, delay_s: float) -> Trial:
-    """Strike one run after `delay_s` seconds, continue it, and return what is wrong."""
+def trial(
+    own: System, scenario: Scenario, strike: str, delay_s: float, *, in_action: bool = False
+) -> Trial:
+    """Strike one run after `delay_s` seconds, continue it, and return what is wrong.
+
+    With `in_action` they count from the moment at which its action begins.
+    """
     done = Trial(scenario.name, strike, delay_s)
     own.reset()
     runner = own.start("run", *scenario.run, "-t", "shop", "--apply", "--json")
+    while in_action and runner.poll() is None and not own.is_acting():
+        time.sleep(0.002)
     began = time.monotonic()
     while runner.poll() is None and time.monotonic() - began < delay_s:
         time.sleep(0.002)
@@ -387,11 +403,13 @@ def span_of(own: System, scenario: Scenario) -> float:
     return time.monotonic() - began
 
 
-def planned(spans: dict[str, float], seed: int) -> tuple[Scenario, str, float]:
-    """Return what the trial of that seed does."""
+def planned(spans: dict[str, float], seed: int) -> tuple[Scenario, str, float, bool]:
+    """Return what the trial of that seed does; every other one strikes the action itself."""
     chance = random.Random(seed)
     scenario, strike = chance.choice(SCENARIOS), chance.choice(STRIKES)
-    return scenario, strike, chance.uniform(0.1, 1.05) * spans[scenario.name]
+    if seed % 2:
+        return scenario, strike, chance.uniform(0, _ACTS_S[scenario.name]), True
+    return scenario, strike, chance.uniform(0.1, 1.05) * spans[scenario.name], False
 
 
 def _key(part: str) -> str:
