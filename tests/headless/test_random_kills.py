@@ -32,11 +32,13 @@ HARD = {
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_run_that_is_struck_leaves_nothing_wrong(scenario: Scenario) -> None:
     # Not pytest's folder: its long path would pass the limit of Unix sockets.
-    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-        with random_kills.system(Path(folder, "system")) as own:
-            span = random_kills.span_of(own, scenario)
-            done = [
-                random_kills.trial(own, scenario, strike, part * span)
-                for strike, part in HARD[scenario.name]
-            ]
+    with (
+        tempfile.TemporaryDirectory(prefix="kills-") as folder,
+        random_kills.system(Path(folder, "system")) as own,
+    ):
+        span = random_kills.span_of(own, scenario)
+        done = [
+            random_kills.trial(own, scenario, strike, part * span)
+            for strike, part in HARD[scenario.name]
+        ]
     assert [each for each in done if each.faults] == []
