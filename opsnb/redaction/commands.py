@@ -49,10 +49,15 @@ _COMMANDS: tuple[tuple[str, str], ...] = (
     ("lftp ncftp", r"\b(?:lftp|ncftp\w*)\b[^\n|;&]{0,200}?[ \t]-(?:u[ \t]*[^\s,]+,|p[ \t]+)"),
     ("nats", r"\bnats\b[^\n|;&]{0,200}?--password[ \t]+"),
     ("amqp kcat kafkacat", r"\b(?:kcat|kafkacat)\b[^\n|;&]{0,300}?-X[ \t]*sasl\.password="),
-    ("curl wget http_", r"\b(?:curl|wget|https?)\b[^\n|;]{0,400}?[ \t](?:-u|--user|--proxy-user|-a)[= \t]+[\"']?[^\s:\"'/]{1,128}:"),
+    ("curl wget http_ etcdctl", r"\b(?:curl|wget|https?|etcdctl)\b[^\n|;]{0,400}?[ \t](?:-u|--user|--proxy-user|-a)[= \t]+[\"']?[^\s:\"'/]{1,128}:"),
 )  # fmt: skip
 COMMANDS = (
     *(rule(needles, command + _ARGUMENT, _is_argument) for needles, command in _COMMANDS),
+    rule("</", r"(?i)<\w{0,32}(?:password|passwd|passphrase|secret|token|apikey)>(?P<value>[^<>\n]{3,512})</", _is_argument),
+    rule("value=", r"(?i)(?:key|name|id)=[\"'][\w:.-]{0,64}(?:password|passwd|secret|token|apikey)[\"']\s{1,8}value=[\"'](?P<value>[^\"'\n]{3,512})", _is_argument),
+    rule("login=", r"\blogin=[\w.-]{1,64}:(?P<value>[^\s:]{3,256})", _is_argument),
+    rule("login_", r"\bLOGIN \"?[^\s\"]{1,128}\"? \"(?P<value>[^\"\n]{3,256})\"", _is_argument),
+    rule("rocommunity rwcommunity", r"\br[ow]community6?[ \t]+(?P<value>\S{3,128})", _is_argument),
     rule("chpasswd", r"echo[ \t]+[\"']?[\w.-]+:(?P<value>[^\s\"'|]{1,256})[\"']?[ \t]*\|[ \t]*(?:sudo[ \t]+)?chpasswd"),
     rule("auth_", r"\bAUTH (?:PLAIN|LOGIN|XOAUTH2|CRAM-MD5)[ \t]+(?P<value>[A-Za-z0-9+/=]{8,2048})"),
     rule("auth", r"(?<![A-Za-z])AUTH\"?[ \t]+(?:\"?default\"?[ \t]+)?\"?(?P<value>[^\s\"'<>,.()]{4,512})", _is_redis),

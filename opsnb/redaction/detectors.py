@@ -63,7 +63,7 @@ _PREFIXES: dict[str, str] = {
     "lin_api_": r"[A-Za-z0-9]{40}", "ntn_": r"[A-Za-z0-9]{40,60}", "secret_": r"[A-Za-z0-9]{43}",
     "figd_": r"[\w-]{40,64}", "NRAK-": r"[A-Z0-9]{27}", "NRII-": r"[\w-]{32}", "NRJS-": r"[a-f0-9]{19}",
     "pul-": r"[a-f0-9]{40}", "PMAK-": r"[a-f0-9]{24}-[a-f0-9]{34}", "sntrys_": r"[A-Za-z0-9+/=_-]{40,512}",
-    "sntryu_": r"[a-f0-9]{64}", "dp.pt.": r"[A-Za-z0-9]{40,44}", "dp.st.": r"[\w.-]{40,80}",
+    "sntryu_": r"[a-f0-9]{64}", "dp.": r"(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,80}",
     "AGE-SECRET-KEY-1": r"[A-Z0-9]{58}", "FLWSECK": r"(?:_TEST)?-[A-Za-z0-9-]{12,64}",
     "ATATT3": r"[\w=-]{50,255}", "ATCTT3": r"[\w=-]{50,255}", "BBDC-": r"[A-Za-z0-9+/@_-]{40,50}",
     "ATBB": r"[A-Za-z0-9]{32}", "dapi": r"[a-h0-9]{32}(?:-\d)?", "LTAI": r"[A-Za-z0-9]{20}",

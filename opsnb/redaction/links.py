@@ -34,7 +34,7 @@ _LONG_TOKEN = 20
 _RULES = (
     rule("://", r"(?<=://)(?=[^\s/@:]{0,200}[A-Z0-9])(?P<value>[\w.~%+=-]{16,512})(?::(?:x-oauth-basic)?)?(?=@[\w\[])", _is_token),
     Rule(("?", "&", ";"), QUERY_SECRET, _is_given),
-    rule("? & ;", r"(?i)" r"[?&;](?:sig|signature|x-amz-signature|x-goog-signature|x-amz-credential|sessionid|session|sid|auth" r"|jwt|otp|jsessionid|phpsessid|key|hmac|sharekey|hash_key|client_assertion|code_verifier)=" r"(?P<value>[^\s&'\"<>#\\]{8,4096})", _is_given),
+    rule("? & ;", r"(?i)" r"[?&;](?:sig|signature|x-amz-signature|x-goog-signature|x-amz-credential|sessionid|session|sid|ticket|auth" r"|jwt|otp|jsessionid|phpsessid|key|hmac|sharekey|hash_key|client_assertion|code_verifier)=" r"(?P<value>[^\s&'\"<>#\\]{8,4096})", _is_given),
     rule(";jsessionid", r"(?i);jsessionid=(?P<value>[\w.!-]{8,256})"),
     rule("hooks.slack", r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/(?:\w+/){2,3}(?P<value>\w{8,64}+)(?!/)"),
     rule("/api/webhooks/", r"discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{5,25}/(?P<value>[\w-]{20,128})"),

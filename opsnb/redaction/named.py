@@ -10,10 +10,11 @@ from opsnb.redaction.spans import Span
 from opsnb.redaction.words import is_mixed
 
 # A name holds one of these if it names a secret; the words of the name then tell whether it does.
-_HINTS = ("pass", "pwd", "pw", "secret", "token", "key", "auth", "credential", "jwt", "salt")
+_HINTS = ("pass", "psk", "pwd", "pw", "secret", "token", "key", "auth", "credential", "jwt", "salt")
 
 _PASSWORDS = frozenset({"password", "passwd", "passwort", "pass", "pwd", "pw", "passphrase"}) | {
     "passcode",
+    "psk",
     "userpassword",
     "requirepass",
     "masterauth",
@@ -87,7 +88,7 @@ _NAME_START = re.compile(r"[\w.-]{0,64}$")
 _QUOTE = r"[\"'`]"
 _AFTER = re.compile(
     r"[\w-]{0,40}+"
-    r"(?:(?P<closing>[\"'`\]]{0,3}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|!==?|:)[ \t]{0,8}(?:[NE@](?=[\"'])|U&(?='))?)"
+    r"(?:(?P<closing>[\"'`\]]{0,3}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|!==?|:|\.{4,80}+|[ \t]{0,40}[│|])[ \t]{0,8}(?:Some\()?(?:[NE@](?=[\"'])|U&(?='))?)"
     r"|(?P<argument>[\"'](?:,[ \t\n]{0,8}|[ \t]{1,8})(?=[\"'])|[ \t]{1,8}))"
     rf"(?:\"(?P<double>[^\"\n]{{1,1024}})\"|'(?P<single>(?:[^'\n]|''){{1,1024}})'(?!')"
     rf"|`(?P<back>[^`\n]{{1,1024}})`|{_QUOTE}?(?P<bare>[^\s\"'`,;&<>{{}}()\[\]\\|]{{1,1024}}+))"
@@ -201,6 +202,9 @@ def _may_be_bare(  # noqa: PLR0913, PLR0917 - what is known of one place
         )
     if after["closing"] == ":" and ":" in value:
         return False
+    is_cell = (after["sign"] or " ")[-1] in "│|"
+    if is_cell and not (is_mixed(value) and len(value) >= _LEAST_SETTING):
+        return False  # the head of a table
     is_word = after["sign"] == ":" and value.isalpha()
     return not is_word or _is_setting(text, hit, after, kind, value)
 

@@ -211,12 +211,9 @@ def _byte(token: re.Match[str]) -> str:
 
 
 def _bytes(token: re.Match[str]) -> str:
-    """Return the character whose bytes in UTF-8 are spelled in hex."""
+    """Return the character whose bytes in UTF-8 are spelled in hex; what is none stays bytes."""
     pairs = re.findall(rf"[%=x](?:25)*({_HEX}{{2}})", token[0])
-    try:
-        return bytes.fromhex("".join(pairs)).decode()
-    except ValueError:
-        return token[0]
+    return bytes.fromhex("".join(pairs)).decode(errors="surrogateescape")
 
 
 def _code(token: re.Match[str]) -> str:

@@ -66,6 +66,7 @@ SECRETS = st.text(_TYPED, min_size=6, max_size=40).filter(lambda s: s == s.strip
 @example("pässwörd €😀")
 @example("it's <b>&amp;</b>")
 @example("line one\nline two")
+@example("0000\xa0%80")
 def test_no_encoding_of_a_known_secret_survives(secret: str) -> None:
     redactor = Redactor([secret])
     for name, encode in ENCODINGS.items():
@@ -359,7 +360,8 @@ def test_a_secret_that_is_a_number_is_masked_as_a_number() -> None:
 
 @pytest.mark.parametrize(
     "unit", ["a", "a.", "a-", "://a:", "password=", "password='", "\\", "%25", "&amp;", "bearer ",
-             "-----BEGIN PRIVATE KEY-----", "eyJabcdefgh.", "password\x1b[0m ", "token: "],
+             "-----BEGIN PRIVATE KEY-----", "eyJabcdefgh.", "password\x1b[0m ", "token: ", "\n", " ",
+             "cookie: a=b;", "mysql -", "redis-cli ", "authorization: ", "\\u00", "<a '", "%c2"],
 )  # fmt: skip
 def test_long_runs_of_anything_are_read_in_one_go(unit: str) -> None:
     # Quadratic time would be an hour here, so that it needs no clock to be seen.
