@@ -360,8 +360,9 @@ def test_a_secret_that_is_a_number_is_masked_as_a_number() -> None:
 
 @pytest.mark.parametrize(
     "unit", ["a", "a.", "a-", "://a:", "password=", "password='", "\\", "%25", "&amp;", "bearer ",
-             "-----BEGIN PRIVATE KEY-----", "eyJabcdefgh.", "password\x1b[0m ", "token: ", "\n", " ",
-             "cookie: a=b;", "mysql -", "redis-cli ", "authorization: ", "\\u00", "<a '", "%c2"],
+             "-----BEGIN PRIVATE KEY-----", "eyJabcdefgh.", "password\x1b[0m ", "token: ", "\n",
+             " ", "cookie: a=b;", "mysql -", "redis-cli ", "authorization: ", "\\u00", "<a '",
+             "%c2"],
 )  # fmt: skip
 def test_long_runs_of_anything_are_read_in_one_go(unit: str) -> None:
     # Quadratic time would be an hour here, so that it needs no clock to be seen.
