@@ -55,7 +55,7 @@ def run_on(
     """Return the line that runs `runbook`; `confirm` counts only with `apply`."""
     words = ["run", runbook, *(["-t", target] if target else [])]
     for name, value in parameters.items():
-        words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        words += ["-p", f"{name}={as_option(value)}"]
     if apply:
         words += ["--apply", *(["--confirm", confirm] if confirm else [])]
     return line(*words)
@@ -70,6 +70,11 @@ def noted(command: str) -> str:
 MASKED = "[redacted]"
 """What stands in place of a secret."""
 _NOTE = f"  # first type what {MASKED} stands for: it is a secret, so it is not shown"
+
+
+def as_option(value: Any) -> str:
+    """Return a parameter's value as a command line or a link gives it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def quoted(word: str) -> str:

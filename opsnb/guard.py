@@ -32,6 +32,7 @@ from pydantic_core import to_jsonable_python
 from opsnb import evidence, interrupts, outside
 from opsnb.check import name_of, title_of
 from opsnb.errors import (
+    Locked,
     Misconfigured,
     NotConfigured,
     OpsnbError,
@@ -40,7 +41,7 @@ from opsnb.errors import (
     TimedOut,
     Unreachable,
 )
-from opsnb.journal import Continued, Journal
+from opsnb.journal import Continued, Journal, take_turn
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.redaction import MASK, Redactor
 from opsnb.target import Target
@@ -268,6 +269,7 @@ class Guard:
         if plan.refusal:
             self._refuse(record, f"Refused, nothing changed: {plan.refusal}")
         self._demand_confirmation(record)
+        self._demand_turn(record)
         try:
             found = planning()
         except ServiceError as error:
@@ -325,6 +327,14 @@ class Guard:
             f"Refused, nothing changed: {self.target.name} is protected{typed}. "
             f"Add --confirm {self.target.name} (in a notebook: confirm = '{self.target.name}').",
         )
+
+    def _demand_turn(self, record: ActionRecord) -> None:
+        try:
+            take_turn(self.target.name)
+        except Locked as error:
+            record.state, record.error = ActionState.REFUSED, f"Refused, nothing changed: {error}"
+            self._journal(record)
+            raise
 
     def _demand_same_basis(self, record: ActionRecord, shown: Plan, found: Plan) -> None:
         if found.basis != shown.basis:

@@ -3,13 +3,17 @@
 The environment names two files. To that of `OPSNB_JOURNAL` this run's actions are written; in that
 of `OPSNB_RESUME` stands what the run did that this one continues. A notebook in a JupyterLab that
 opsnb did not start has neither: its outputs are its journal.
+
+Where a person runs the cells one by one, the lock of the target is not held from the start. Then
+there is a folder beside the journal in which an action asks for its turn.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -18,10 +22,12 @@ from typing import Any, Self
 from pydantic import BaseModel, ValidationError
 
 from opsnb import commands
-from opsnb.errors import RunBroke
+from opsnb.errors import Locked, RunBroke
 from opsnb.model import ActionRecord, RunResult
 
 JOURNAL, RESUME = "OPSNB_JOURNAL", "OPSNB_RESUME"
+_TURN_LIMIT_S = 60.0
+_TURN_POLL_S = 0.05
 
 
 class Journal:
@@ -54,6 +60,64 @@ class Journal:
             if sync:
                 os.fsync(file.fileno())
         self._told[record.id] = now
+
+
+def turns(journal: Path) -> Path:
+    """Return the folder in which the actions of that journal's kernel ask for their turn."""
+    return journal.with_name("turns")
+
+
+def take_turn(target: str) -> None:
+    """Have the lock of `target` before an action begins. Raises Locked when it cannot be had.
+
+    Only where whoever started this kernel gives turns; a headless run holds the lock all along.
+    """
+    path = os.environ.get(JOURNAL)
+    if not path or not (folder := turns(Path(path))).is_dir():
+        return
+    name = f"{os.getpid()}-{time.monotonic_ns()}"
+    answer = folder / f"{name}.answer"
+    try:
+        _put(folder / f"{name}.ask", target)
+        ends = time.monotonic() + _TURN_LIMIT_S
+        while not answer.exists():
+            if time.monotonic() > ends:
+                raise Locked(
+                    f"JupyterLab did not say within {_TURN_LIMIT_S:.0f} s whether {target} is "
+                    "locked, so nothing was changed. Run the cell again, or start opsnb lab again."
+                )
+            time.sleep(_TURN_POLL_S)
+        refusal = answer.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Locked(
+            f"JupyterLab cannot be asked whether {target} is locked: {error}. Nothing was changed."
+        ) from error
+    finally:
+        for used in (folder / f"{name}.ask", answer):
+            with suppress(OSError):
+                used.unlink()
+    if refusal:
+        raise Locked(refusal)
+
+
+def give_turns(journal: Path, lock: Callable[[str], str]) -> None:
+    """Answer what actions ask; `lock` takes a target's lock, or returns why that cannot be.
+
+    Raises OSError.
+    """
+    for ask in turns(journal).glob("*.ask"):
+        answer = ask.with_suffix(".answer")
+        if answer.exists():
+            continue
+        target = ask.read_text(encoding="utf-8")
+        _put(answer, lock(target))
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file that appears whole."""
+    aside = path.with_suffix(".tmp")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
 
 
 def read(path: Path) -> list[ActionRecord]:

@@ -28,6 +28,8 @@ PROGRESS_MIME = "application/vnd.opsnb.progress+json"
 """What a watch measured last, in words: shown at a terminal while the run goes on."""
 TARGET_KEY = "opsnb_target"
 """In the metadata of an output: the target that it tells of."""
+SESSION_KEY = "opsnb_session"
+"""In the metadata of an output: the session that it began, with `target`, `protected`, `armed`."""
 
 # Built when first used: what only lists runbooks uses none of them.
 _LATE = ConfigDict(defer_build=True)

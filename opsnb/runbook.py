@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import escape
 from secrets import token_hex
 from typing import Any, Concatenate, ParamSpec
@@ -28,6 +29,7 @@ from opsnb.measure import REACHABLE, Findings, Measurement
 from opsnb.model import (
     ACTION_MIME,
     PROGRESS_MIME,
+    SESSION_KEY,
     TABLE_MIME,
     TARGET_KEY,
     ActionRecord,
@@ -47,6 +49,9 @@ from opsnb.watching import Series, Watched
 P = ParamSpec("P")
 _MOST_NAMES = 12
 _LONG_GAP = 100  # characters of what could not be seen, which are not said twice
+_MOST_SESSIONS = 100
+_SESSIONS: list[Runbook] = []
+"""Those that cells may still use, the latest last."""
 
 
 class Runbook:
@@ -77,7 +82,29 @@ class Runbook:
         self._down: list[Finding] = []  # systems that were found to be down without a probe
         self._gaps: dict[str, str] = {}  # the finding that told first what could not be seen
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
-        self._publish_text(f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.")
+        self._publish_text(
+            f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.",
+            metadata={SESSION_KEY: self._state},
+        )
+        _SESSIONS[:] = [*_SESSIONS[-_MOST_SESSIONS:], self]
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        """What a page shows of this session beside the notebook."""
+        named = not self.target.protected or self._guard.confirm == self.target.name
+        return {
+            "target": self.target.name,
+            "protected": self.target.protected,
+            "armed": self._guard.apply and named,
+        }
+
+    def announce(self) -> None:
+        """Have the page show this session's state; nothing is added to the notebook."""
+        self._display({"text/plain": ""}, {SESSION_KEY: self._state})
+
+    def disarm(self) -> None:
+        """Only plan from now on; an action that has begun is not stopped."""
+        self._guard = replace(self._guard, apply=False, confirm="")
 
     def only(self, names: Callable[[Target], Sequence[str]], chosen: str) -> str:
         """Return `chosen`; when it is empty, the only one of the `names` that the target has.
@@ -356,16 +383,39 @@ class Runbook:
         )
         self._told.add(record.id)
 
-    def _publish_text(self, text: str) -> None:
+    def _publish_text(self, text: str, metadata: dict[str, Any] | None = None) -> None:
         self._display(
-            {"text/html": f'<div style="opacity:.75">{escape(text)}</div>', "text/plain": text}
+            {"text/html": f'<div style="opacity:.75">{escape(text)}</div>', "text/plain": text},
+            metadata,
         )
 
-    def _display(self, data: dict[str, Any], **how: Any) -> None:
+    def _display(
+        self, data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any
+    ) -> None:
         """Emit `data` into the notebook, or print its plain form where there is no notebook."""
         safe = self._redactor.bundle(data)
         if get_ipython() is None:
             print(visible(safe["text/plain"]))  # noqa: T201 - a plain script has no other output
         else:
-            of = {TARGET_KEY: self.target.name}
+            of = {TARGET_KEY: self.target.name, **(metadata or {})}
             publish_display_data(safe, metadata=of, **how)  # type: ignore[no-untyped-call]
+
+
+def disarm() -> None:
+    """Have every session of this kernel only plan, and new ones too until a cell says otherwise.
+
+    JupyterLab runs it when a notebook is opened whose kernel still runs.
+    """
+    shell = get_ipython()
+    if shell is not None:
+        shell.user_ns.update(
+            {
+                name: value
+                for name, value in (("apply", False), ("confirm", ""))
+                if name in shell.user_ns
+            }
+        )
+    for session in _SESSIONS:
+        session.disarm()
+    if _SESSIONS:
+        _SESSIONS[-1].announce()

@@ -11,7 +11,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
+from opsnb.commands import as_option
 from opsnb.model import (
     FINDING_MIME,
     FINDINGS_MIME,
@@ -266,12 +268,21 @@ def heading_html(words: str) -> str:
 
 def _remedy(remedy: Remedy) -> str:
     """Return what treats it: a link that opens the runbook, and the line that runs it."""
-    # From where every notebook stands: two folders deep.
     return (
-        f'<div style="margin-top:4px"><b>Next:</b> <a href="../{escape(remedy.runbook)}.ipynb">'
+        f'<div style="margin-top:4px"><b>Next:</b> <a href="{escape(_link(remedy))}">'
         f"{escape(remedy.runbook)}</a> {escape(remedy.why)}"
         f'<br><code style="user-select:all">{escape(remedy.command)}</code></div>'
     )
+
+
+def _link(remedy: Remedy) -> str:
+    """Return the path of the runbook from where every notebook stands, with its parameters."""
+    target = {"target": remedy.target} if remedy.target else {}
+    carried = "&".join(
+        f"{quote(name, safe='')}={quote(as_option(value), safe='')}"
+        for name, value in {**target, **remedy.parameters}.items()
+    )
+    return f"../{remedy.runbook}.ipynb#{carried}"
 
 
 def headline_html(status: Status, words: str) -> str:

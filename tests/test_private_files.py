@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opsnb import private_files
-from opsnb.lab.copies import working_copy
+from opsnb.lab.copies import working_folder
 from opsnb.records import Store
 from opsnb.redaction import Redactor
 from opsnb.target import state_folder, state_home
@@ -76,7 +76,7 @@ def test_the_state_folder_is_closed_though_it_was_made_wider() -> None:
 
 def test_a_working_copy_is_closed_with_all_that_it_has() -> None:
     (state_home() / "lab").mkdir(parents=True)
-    folder = working_copy()
+    folder = working_folder()
     found = modes(state_home())
     assert found["lab"] == 0o700
     assert {name: mode for name, mode in modes(folder).items() if mode & 0o077} == {}

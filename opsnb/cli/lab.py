@@ -46,14 +46,14 @@ def open_runbook(
     store = store_in_force()
     store.demand_writable()
     # Imported only now: a refused parameter must not wait for papermill.
-    from opsnb.lab.copies import fill_in, working_copy
+    from opsnb.lab.copies import fresh, working_folder
     from opsnb.lab.jupyterlab import become
     from opsnb.lab.locks import demand_free
 
     if values.get("apply"):
         demand_free(store, info, values, wait)
-    folder = working_copy()
-    first = fill_in(folder, info, values)
+    folder = working_folder()
+    first = fresh(folder, info, values, armed=bool(values.get("apply")))
     output.note(f"JupyterLab opens a working copy, {folder / first}")
     become(folder, first, context.args)
 
@@ -66,12 +66,12 @@ def lab(context: typer.Context) -> None:
     """
     _check_jupyterlab(context)
     store_in_force().demand_writable()
-    from opsnb.lab.copies import working_copy
+    from opsnb.lab.copies import working_folder
     from opsnb.lab.jupyterlab import become
     from opsnb.lab.launcher import PAGE
 
-    folder = working_copy()
-    output.note(f"JupyterLab works on a copy of the runbooks, which stays in {folder}")
+    folder = working_folder()
+    output.note(f"Each runbook that you open is a copy of its own in {folder}")
     become(folder, PAGE, context.args)
 
 

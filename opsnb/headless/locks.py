@@ -34,6 +34,9 @@ LEASE_S = 20.0
 """A lock that its holder could not renew for so long is lost."""
 _POLL_S = 0.5
 
+AT_THE_TERMINAL = " To wait for it, add --wait SECONDS. For the plan alone, leave out --apply."
+"""What the sentence for who is refused ends with, where there is a command line."""
+
 
 class _Content(BaseModel):
     """What the file holds."""
@@ -67,8 +70,7 @@ class _Content(BaseModel):
         return (
             f"Target {target} is locked: {self.operator} {how} on {self.host}, "
             f"since {self.since:%F %H:%M} UTC{idle}{limit} (run {self.run_id}). "
-            f"To end it, {end}. To wait for it, add --wait SECONDS. "
-            "For the plan alone, leave out --apply."
+            f"To end it, {end}.{AT_THE_TERMINAL}"
         )
 
     def waits(self, target: str) -> str:

@@ -30,6 +30,8 @@ def become(folder: Path, first: str, options: Sequence[str] = ()) -> NoReturn:
         f"--LabApp.workspaces_dir={folder / '.workspaces'}",
         f"--LabApp.extra_labextensions_path={_SETTINGS / 'labextensions'}",
         "--Application.log_level=ERROR",
+        # Until the extension listens for Ctrl-C, that ends JupyterLab without a question too.
+        "--ServerApp.answer_yes=True",
         *options,
     ]
     os.execve(sys.executable, command, _environ())

@@ -14,8 +14,9 @@ FIRST = "health/daily"
 
 _HEAD = """# Runbooks
 
-Each opens as a copy of your own: run its cells one by one, change what you like. Once you run a
-cell it has a record, which every save brings up to date.
+Choose the target above, then the runbook. It opens as a fresh copy that only plans: run its cells
+one by one, change what you like. Once you run a cell it has a record, which every save brings up to
+date.
 """
 # What a sentence begins with that tells a time or an aim; any other tells what one sees.
 _OCCASION = re.compile(r"(After|Before|Once|Only|To|When|While)\b")

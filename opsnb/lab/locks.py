@@ -9,7 +9,7 @@ from typing import Any
 
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError
-from opsnb.headless.locks import Lock, held
+from opsnb.headless.locks import AT_THE_TERMINAL, Lock, held
 from opsnb.headless.run import source_of
 from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import RunResult
@@ -39,7 +39,7 @@ class Locks:
 
     def hold(
         self, wanted: Mapping[str, RunResult], idle: Mapping[str, datetime | None] = _NONE
-    ) -> list[str]:
+    ) -> dict[str, str]:
         """Hold the locks of the targets `wanted`, each for the run that acts on it, and no other.
 
         `idle` says since when nothing is at work on a target; others that want the lock read that.
@@ -50,23 +50,34 @@ class Locks:
                 if target not in wanted or self._held[target].lost:
                     self._held.pop(target).release()
             self._refused &= wanted.keys()
-            refused = [
-                sentence
-                for target, run in wanted.items()
-                if target not in self._held and (sentence := self._take(target, run))
-            ]
+            news = {}
+            for target, run in wanted.items():
+                is_news = target not in self._refused
+                if (refusal := self._take(target, run)) and is_news:
+                    news[target] = f"Do not act on {target} yet. {refusal}"
             for target, lock in self._held.items():
                 lock.note_idle(idle.get(target))
-            return refused
+            return news
+
+    def take(self, target: str, run: RunResult) -> str:
+        """Hold the lock of one more target for `run`; return why it cannot be had, or nothing."""
+        with self._turn:
+            return self._take(target, run)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The targets that others cannot act on now."""
+        return frozenset(self._held)
 
     def _take(self, target: str, run: RunResult) -> str:
+        if target in self._held and not self._held[target].lost:
+            return ""
         lock = Lock(self._store, target, run)
         try:
             lock.take(0, ())
         except OpsnbError as error:
-            told = target in self._refused
             self._refused.add(target)
-            return "" if told else f"Do not act on {target} yet. {error}"
+            return str(error).removesuffix(AT_THE_TERMINAL)
         self._refused.discard(target)
         self._held[target] = lock
         return ""

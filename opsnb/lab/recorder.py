@@ -1,14 +1,14 @@
 """Runs by hand: what each save of a working copy leaves in the store of records.
 
-A working copy is one run from the start of its kernel on. It has a record as soon as one of its
-cells was run; merely looking leaves nothing. Every save brings the record up to date, and the end
-of the kernel, or of JupyterLab, ends it. While it is open it is staged like a headless run: when
+A working copy is one run from the start of its kernel until it is closed. It has a record as soon
+as one of its cells was run; reading alone leaves none. Every save brings the record up to date, and
+the end of the kernel, or of JupyterLab, ends it. A copy that is opened again is another run with
+another record. While it is open it is staged like a headless run: when
 JupyterLab is killed, the next opsnb command ends its record, with what its actions' journal tells.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import threading
 from collections.abc import Iterator
@@ -18,11 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from opsnb import catalog
+from opsnb import journal
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError, RunBroke
 from opsnb.headless.execute import Execution, failure
 from opsnb.headless.run import Order, begin, end, source_of
+from opsnb.lab import cells, copies
 from opsnb.model import TARGET_KEY, RunResult
 from opsnb.records import Stage, Store, complete, executed, new_run_id, spool
 from opsnb.redaction import Redactor, environment_secrets
@@ -55,9 +56,6 @@ class Recorder:
         """`root` is the folder of the working copies."""
         self._root = root
         self._store = store
-        self._runbooks = {
-            f"{info.id}.ipynb": (info, source_of(info)) for info in catalog.runbooks()
-        }
         self.runs: dict[str, Run] = {}
         """Those that have begun, by path."""
         self._turn = threading.Lock()
@@ -68,9 +66,36 @@ class Recorder:
         Raises OpsnbError when it cannot be begun.
         """
         with self._turn:
-            if path not in self.runs and path in self._runbooks:
-                self.runs[path] = Run(self._store, *self._runbooks[path], self._root / path)
+            if path not in self.runs and (info := self._runbook(path)):
+                source = source_of(info)
+                self.runs[path] = Run(self._store, info, source, self._root, self._root / path)
             return self.runs.get(path)
+
+    def parameters(self, path: str) -> dict[str, Any]:
+        """Return the parameters of the working copy at `path`; none for other files."""
+        if not self._runbook(path):
+            return {}
+        return cells.parameters(json.loads((self._root / path).read_bytes()))
+
+    def forget(self, path: str) -> RunResult | None:
+        """End the run at `path`, if one has begun: what is run there next is another one.
+
+        Returns its result, None when it has no record. Raises OpsnbError when the record cannot be
+        written.
+        """
+        with self._turn:
+            run = self.runs.pop(path, None)
+        return run.close() if run else None
+
+    def _runbook(self, path: str) -> RunbookInfo | None:
+        """Return the runbook that the file at `path` is a copy of."""
+        file = self._root / path
+        if not path.endswith(".ipynb") or self._root not in file.resolve().parents:
+            return None
+        try:
+            return copies.runbook_of(json.loads(file.read_bytes()))
+        except (OSError, ValueError, AttributeError):
+            return None
 
     def moved(self, old: str, new: str) -> None:
         """Follow a working copy, or a folder of them, to its new path."""
@@ -95,9 +120,15 @@ class Recorder:
 class Run:
     """The run of one working copy. Its methods may be called from any thread."""
 
-    def __init__(self, store: Store, info: RunbookInfo, source: bytes, path: Path) -> None:
-        """Begin it; `source` is the original. Raises OpsnbError when it cannot be staged."""
+    def __init__(
+        self, store: Store, info: RunbookInfo, source: bytes, folder: Path, path: Path
+    ) -> None:
+        """Begin it; `source` is the original, `folder` that of the working copies.
+
+        Raises OpsnbError when it cannot be staged.
+        """
         self.path = path
+        self._folder = folder
         self._store = store
         self._info = info
         self._source = source
@@ -111,10 +142,14 @@ class Run:
         """What the store did not take the last time."""
         self._saved = self._read()
         notebook = _notebook(self._saved, path)
-        self._typed = _parameters(notebook)
+        self._typed = cells.parameters(notebook)
         self._opening = begin_by_hand(info, source, self._typed)
         redactor = self._redactor()
         self._stage = Stage.open(store, redactor.result(self._opening), notebook, redactor)
+        try:
+            journal.turns(self.journal).mkdir(mode=0o700)
+        except OSError as error:
+            raise RunBroke(f"{self._stage.folder} cannot be written: {error.strerror}.") from error
 
     @property
     def opening(self) -> RunResult:
@@ -180,13 +215,15 @@ class Run:
         self._stage.save(notebook, redactor)
         self._write(notebook, redactor, is_open=is_open, is_new=content != self._saved)
         self._saved = content
+        if self._kept:
+            copies.note_recorded(self._folder, _notebook(content, self.path), self._opening.run_id)
 
     def _follow(self, notebook: dict[str, Any], redactor: Redactor) -> None:
         """Take over the parameters; what was run on another target makes another run.
 
         A target that is only typed, before a cell was run on it, is none yet.
         """
-        self._typed = self._typed | _parameters(notebook)
+        self._typed = self._typed | cells.parameters(notebook)
         before = self._opening.target if self._kept else _target(self._typed)
         target = _run_on(notebook) or before
         parameters = {**self._typed, "target": target}
@@ -272,34 +309,6 @@ def _notebook(content: bytes, path: Path) -> dict[str, Any]:
 def _target(parameters: dict[str, Any]) -> str:
     """Return the name of the target; empty where the cells do not tell it."""
     return str(parameters.get("target", ""))
-
-
-def _parameters(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters as the cells set them, less what is no plain value.
-
-    Nothing while one of the cells is being typed: others might then set what it would set anew.
-    """
-    found: dict[str, Any] = {}
-    for tag in ("parameters", "injected-parameters"):
-        for cell in notebook["cells"]:
-            if tag in cell["metadata"].get("tags", ()):
-                try:
-                    found |= _assigned("".join(cell["source"]))
-                except SyntaxError:
-                    return {}
-    return found
-
-
-def _assigned(source: str) -> dict[str, Any]:
-    found = {}
-    for statement in ast.parse(source).body:
-        match statement:
-            case ast.Assign([ast.Name(name)], ast.expr() as value) | ast.AnnAssign(
-                ast.Name(name), _, ast.expr() as value
-            ):
-                with suppress(ValueError, TypeError):
-                    found[name] = ast.literal_eval(value)
-    return found
 
 
 def _run_on(notebook: dict[str, Any]) -> str | None:

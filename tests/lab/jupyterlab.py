@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import chromium
 
@@ -90,11 +90,41 @@ def shown(lab: JupyterLab) -> Iterator[Page]:
         yield page
 
 
+def front(page: Page) -> Locator:
+    """Return the notebook, or the page of runbooks, that is in front."""
+    return page.locator(".jp-MainAreaWidget:not(.lm-mod-hidden)").filter(
+        has=page.locator(".opsnb-bar")
+    )
+
+
+def bar(page: Page) -> Locator:
+    """Return the bar with the target above the notebook in front."""
+    return front(page).locator(".opsnb-bar")
+
+
+def is_open(page: Page, title: str) -> None:
+    """Wait until the runbook `title` is in front and its kernel is there."""
+    expect(front(page).get_by_role("heading", name=title, level=1)).to_be_visible()
+    expect(page.get_by_text("| Idle")).to_be_visible()
+
+
+def is_run(page: Page) -> None:
+    """Wait until no cell of the notebook in front runs or waits any more."""
+    expect(front(page).locator(".jp-InputPrompt", has_text="[*]")).to_have_count(0)
+    expect(page.get_by_text("| Idle")).to_be_visible()
+
+
 def run_all(page: Page) -> None:
     """Run every cell of the notebook in front, once its kernel is there."""
     expect(page.get_by_text("| Idle")).to_be_visible()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def save(page: Page) -> None:
+    """Save the notebook in front."""
+    page.keyboard.press("Control+s")
+    expect(page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0)
 
 
 def add_cell(page: Page, source: str) -> None:

@@ -29,9 +29,9 @@ def locked(store: Store) -> set[str]:
 def test_what_is_wanted_is_held_and_nothing_else(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     locks = Locks(store)
-    assert locks.hold({"a": run_on("a"), "b": run_on("b")}) == []
+    assert locks.hold({"a": run_on("a"), "b": run_on("b")}) == {}
     assert locked(store) == {"a", "b"}
-    assert locks.hold({"a": run_on("a")}) == []  # another runbook on the same target
+    assert locks.hold({"a": run_on("a")}) == {}  # another runbook on the same target
     assert locked(store) == {"a"}
     locks.hold({})
     assert locked(store) == set()
@@ -41,10 +41,10 @@ def test_a_target_that_another_run_acts_on_is_told_once_until_it_is_free(tmp_pat
     store = Store(str(tmp_path))
     locks, wanted = Locks(store), {"a": run_on("a")}
     with held(store, "a", run_on("a")):
-        (sentence,) = locks.hold(wanted)
+        sentence = locks.hold(wanted)["a"]
         assert sentence.startswith("Do not act on a yet. Target a is locked: ")
-        assert locks.hold(wanted) == []
-    assert locks.hold(wanted) == []
+        assert locks.hold(wanted) == {}
+    assert locks.hold(wanted) == {}
     with pytest.raises(Locked):
         demand_free(store, RUNBOOK, {"target": "a"}, None)
     locks.hold({})
@@ -72,6 +72,6 @@ def test_others_read_since_when_nothing_is_at_work(tmp_path: Path) -> None:
 def test_a_target_that_is_typed_as_a_path_locks_nothing_elsewhere(tmp_path: Path) -> None:
     store, typed = Store(str(tmp_path / "store")), "../../elsewhere/x"
     locks = Locks(store)
-    assert locks.hold({typed: run_on(typed)}) == []
+    assert locks.hold({typed: run_on(typed)}) == {}
     assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / "store" / ".locks"]
     locks.hold({})

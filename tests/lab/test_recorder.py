@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from opsnb import catalog
 from opsnb.errors import RunBroke
 from opsnb.journal import Journal
-from opsnb.lab.copies import fill_in, working_copy
+from opsnb.lab.copies import fresh, opened, working_folder
 from opsnb.lab.recorder import Recorder, Run
 from opsnb.model import (
     FINDING_MIME,
@@ -36,12 +35,11 @@ class Lab:
     """The working copies of a JupyterLab, and what it would do with that of `queues/pause`."""
 
     def __init__(self) -> None:
-        self.root = working_copy()
+        self.root = working_folder()
         self.store = Store(load_config().store)
         self.recorder = Recorder(self.root, self.store)
-        self.copy = self.root / PAUSE
         info = catalog.runbook("queues/pause")
-        fill_in(self.root, info, info.validate({"target": "a"}))
+        self.copy = self.root / fresh(self.root, info, info.validate({"target": "a"}))
 
     @property
     def run(self) -> Run:
@@ -68,7 +66,7 @@ class Lab:
         """Type another target."""
 
         def change(cells: list[dict[str, Any]]) -> None:
-            cells[1]["source"] = f'target = "{target}"\napply = True'
+            cells[0]["source"] = f'target = "{target}"\napply = True'
 
         self.edit(change)
 
@@ -184,7 +182,7 @@ def test_another_target_makes_another_record(lab: Lab) -> None:
 def test_a_cell_that_is_being_typed_changes_no_parameter(lab: Lab) -> None:
     lab.show(finding(Status.OK))
     lab.run.save()
-    lab.edit(lambda cells: cells[1].update(source='target = "'))
+    lab.edit(lambda cells: cells[0].update(source='target = "'))
     lab.run.save()
     (only,) = lab.records()
     assert only.parameters["target"] == "a"
@@ -323,13 +321,22 @@ def test_copies_that_cannot_be_made_are_told(
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a-file"))
     with pytest.raises(RunBroke, match=r"cannot be copied to .* set XDG_STATE_HOME"):
-        working_copy()
+        working_folder()
 
 
-def test_a_copy_is_complete_and_the_original_is_left_alone(lab: Lab) -> None:
-    for info in catalog.runbooks():
-        assert (lab.root / f"{info.id}.ipynb").is_file()
-    original = catalog.runbook("queues/pause").path.read_text()
-    assert "injected-parameters" in lab.copy.read_text()
-    assert "injected-parameters" not in original
-    shutil.rmtree(lab.root)
+def test_a_copy_that_is_closed_and_opened_again_has_a_record_of_its_own(lab: Lab) -> None:
+    lab.show(finding(Status.CRIT))
+    lab.run.save()
+    (first,) = lab.records()
+    lab.recorder.forget(PAUSE)
+    assert opened(lab.copy, goes_on=False)
+    lab.run.save()
+    (kept,) = lab.records()  # reading alone leaves no record
+    assert kept == first.model_copy(update={"open": False})
+
+    lab.show(finding(Status.OK))
+    lab.run.save()
+    second, kept = lab.records()
+    assert second.run_id != first.run_id
+    assert [each.status for each in second.findings] == [Status.OK]
+    assert [each.status for each in kept.findings] == [Status.CRIT]

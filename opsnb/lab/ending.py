@@ -1,0 +1,55 @@
+"""The end of JupyterLab: one signal ends it, whatever its kernels do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import FrameType
+
+from opsnb.terminal import visible
+
+LIMIT_S = 25.0
+"""How long an orderly end may take. Kernels have 5 s of it each, at the same time."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ending:
+    """Ends a JupyterLab at the first signal, without a question; more signals change nothing."""
+
+    def __init__(self, stop: Callable[[], None], kernels: Callable[[], Iterable[int]]) -> None:
+        """`stop` begins the orderly end; `kernels` tells the processes that must not outlive it."""
+        self._stop = stop
+        self._kernels = kernels
+        self._begun = False
+
+    def listen(self) -> None:
+        """Take over the signals, in the main thread."""
+        for number in SIGNALS:
+            signal.signal(number, self._heard)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        watchdog = threading.Timer(LIMIT_S, self._force)
+        watchdog.daemon = True
+        watchdog.start()
+        self._stop()
+
+    def _force(self) -> None:
+        """End at once what did not end in order: the next opsnb command writes the records."""
+        for pid in self._kernels():
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+        with suppress(OSError):
+            sys.stderr.write(
+                visible(
+                    f"opsnb: JupyterLab did not end within {LIMIT_S:.0f} s and was stopped. The "
+                    "next opsnb command completes the records of what was open.\n"
+                )
+            )
+        os._exit(70)
