@@ -1,7 +1,7 @@
 """The drills: what is broken on the demo stack to practise on, and how that is found.
 
 Each names a fault of the demo. The engineer is told the symptom alone; the diagnosis of that
-symptom has to rank the fault's cause first, and what it links to has to mend it.
+symptom has to rank the fault's cause first, and what it links to has to fix it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What opsnb raises. Every message is one sentence that says what is wrong, where, and the mend.
+"""What opsnb raises. Every message is one sentence: what is wrong, where, and the fix.
 
 OpsnbError                    exit code
 ├── UsageError                64   unusable parameters or configuration, nothing was started

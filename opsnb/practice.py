@@ -91,7 +91,7 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
         if drill.cause in before.wrong:
             raise DemoError(
                 f"The demo is not well before the drill: {before.wrong[drill.cause].message} "
-                "Mend that first, or begin anew with: opsnb demo down, opsnb demo up"
+                "Fix that first, or start again with: opsnb demo down, opsnb demo up"
             )
         known = frozenset(before.wrong)
         return _Drill(drill, watch, store, known, limit_s, hint, say, progress).hold()
@@ -176,7 +176,7 @@ class _Drill:
     watch: _Watch
     store: Store
     before: frozenset[str]
-    """What was wrong before, which nobody is asked to mend."""
+    """What was wrong before, which nobody is asked to fix."""
     limit_s: float
     hint: bool
     say: Say
@@ -298,7 +298,7 @@ class _Drill:
     def _story(self, outcome: _Outcome) -> list[Row]:
         """Return what was run meanwhile, the first at the head.
 
-        The run that mended it may go on watching for a while; its record is waited for.
+        The run that fixed it may go on watching for a while; its record is waited for.
         """
         ends = time.monotonic() + _RECORDS_LIMIT_S
         while going_on(self.store, DEMO, outcome.ended) and time.monotonic() < ends:

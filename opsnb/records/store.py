@@ -189,7 +189,7 @@ class Store:
     def reindex(self) -> list[str]:
         """Make `result.json` again where it is missing or broken, from the notebook.
 
-        Returns the run ids that were mended; those that could not be are left in `broken`.
+        Returns the run ids that were repaired; those that could not be are left in `broken`.
         """
         self.broken.clear()
         for _ in self.results():
@@ -396,8 +396,8 @@ class Store:
         if not recent:
             return f"There is no run '{run_id}': the record store {self.url} is empty."
         near = did_you_mean(run_id, recent)
-        mend = near if "Did you mean" in near else " See them with: opsnb records list"
-        return f"There is no run '{run_id}' in the record store {self.url}.{mend}"
+        hint = near if "Did you mean" in near else " See them with: opsnb records list"
+        return f"There is no run '{run_id}' in the record store {self.url}.{hint}"
 
     def _read_result(self, run_id: str) -> RunResult:
         data = stored.read(self._fs, f"{self._path(run_id)}/{RESULT}", stored.RESULT_LIMIT)
@@ -620,4 +620,4 @@ def _what_to_do(error: Exception) -> str:
         return "Free space there, or set OPSNB_RECORDS to another folder."
     if code in (errno.EACCES, errno.EPERM, errno.EROFS) or isinstance(error, PermissionError):
         return "Make it writable for this user, or set OPSNB_RECORDS to another folder."
-    return "Mend that, or set OPSNB_RECORDS to another folder."
+    return "Fix that, or set OPSNB_RECORDS to another folder."

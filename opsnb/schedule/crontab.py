@@ -94,7 +94,7 @@ def _without_block(text: str, path: Path) -> tuple[str, str]:
 def _read() -> str:
     told = _crontab("-l")
     if told.returncode and "no crontab" not in told.stderr:
-        raise ConfigError(f"crontab -l failed: {told.stderr.strip()}. Mend that first.")
+        raise ConfigError(f"crontab -l failed: {told.stderr.strip()}. Fix that first.")
     return "" if told.returncode else told.stdout
 
 

@@ -1,4 +1,4 @@
-"""Packages that have newer versions, or holes: the service's own by npm, the machine's by apt.
+"""Packages with newer versions or vulnerabilities: the service's own by npm, the machine's by apt.
 
 Handbook, sections 9.1 and 9.2. They are listed; updating is for people, or for a deployment.
 """
@@ -56,22 +56,22 @@ def debian(target: Target) -> Finding:
     finding = _told(len(rows), "packages of the machine have newer versions", rows)
     if not urgent:
         return finding
-    message = f"{finding.message} {urgent} of them mend security."
+    message = f"{finding.message} {urgent} of them are security updates."
     return finding.model_copy(update={"status": Status.WARN, "message": message})
 
 
 @check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
 def npm_security(target: Target) -> Finding:
-    """Packages of the service with known holes"""
+    """Packages of the service with known vulnerabilities"""
     rows = parse_audit(_npm(target, "audit"))
     if not rows:
-        message = "No package of the service has a known hole."
+        message = "No package of the service has a known vulnerability."
         return Finding(status=Status.OK, message=message, value=0, unit="packages")
     counts = Counter(row["severity"] for row in rows)
     words = ", ".join(f"{count} {severity}" for severity, count in counts.items())
     return Finding(
         status=Status.WARN,
-        message=f"Known holes in packages of the service: {words}.",
+        message=f"Known vulnerabilities in packages of the service: {words}.",
         value=len(rows),
         unit="packages",
         rows=rows,
@@ -109,8 +109,8 @@ def parse_audit(found: dict[str, Any]) -> list[Row]:
 
     Raises BadAnswer when it is of another shape.
     """
-    holes = found.get("vulnerabilities")
-    if not isinstance(holes, dict):
+    vulnerabilities = found.get("vulnerabilities")
+    if not isinstance(vulnerabilities, dict):
         raise BadAnswer(SYSTEM, "`npm audit` did not tell of vulnerabilities: npm 7 is needed.")
     rows: list[Row] = [
         {
@@ -121,7 +121,7 @@ def parse_audit(found: dict[str, Any]) -> list[Row]:
             "direct": bool(each.get("isDirect")),
             "mend": _mend(each.get("fixAvailable")),
         }
-        for name, each in holes.items()
+        for name, each in vulnerabilities.items()
     ]
     return sorted(rows, key=lambda row: (_rank(row["severity"]), row["package"]))
 
@@ -149,7 +149,7 @@ def _apt(host: Host) -> str:
 
 
 def parse_apt(text: str) -> list[Row]:
-    """Return what `apt list --upgradable` prints, those that mend security first."""
+    """Return what `apt list --upgradable` prints, security updates first."""
     rows: list[Row] = [
         {
             "package": match["name"],

@@ -641,9 +641,9 @@ def test_the_eviction_policy_is_that_of_the_queues_server(server: Server, tmp_pa
     try:
         two = server.target().changed(queues={"url": other.target().cache.url})
         assert cache.eviction(two).status is Status.OK
-        assert "throw away jobs" in cache.eviction(server.target()).message
+        assert "evict jobs" in cache.eviction(server.target()).message
         server.run("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
-        assert "throw away locks of jobs" in cache.eviction(server.target()).message
+        assert "evict locks of jobs" in cache.eviction(server.target()).message
     finally:
         other.kill()
 

@@ -94,7 +94,7 @@ def test_a_known_hole_is_listed_with_what_mends_it(tmp_path: Path) -> None:
     with registry({"lodash": [ADVISORY]}) as url:
         found = packages.npm_security(service(tmp_path, url))
     assert (found.status, found.value) == (Status.WARN, 1)
-    assert found.message == "Known holes in packages of the service: 1 high."
+    assert found.message == "Known vulnerabilities in packages of the service: 1 high."
     (row,) = found.rows
     del row["versions"]  # npm says it by the versions that this registry has
     assert found.rows == [

@@ -103,7 +103,7 @@ def eviction(target: Target) -> Finding:
         message = f"maxmemory-policy is {policy}, as fits a cache: no BullMQ queue lives here."
         return Finding(status=Status.OK, message=message)
     lost = "jobs" if policy.startswith("allkeys") else "locks of jobs, which then run twice,"
-    message = f"maxmemory-policy is {policy}, so Redis may throw away {lost} when it is full."
+    message = f"maxmemory-policy is {policy}, so Redis may evict {lost} when it is full."
     return Finding(status=Status.WARN, message=message)
 
 

@@ -67,9 +67,9 @@ class Losses:
     expired: int
     """Keys whose time to live was over."""
     evicted: int
-    """Keys that were thrown away as memory was full."""
+    """Keys that Redis evicted because memory was full."""
     full: bool = False
-    """Memory is at its limit, and the policy lets keys be thrown away."""
+    """Memory is at its limit, and the policy allows eviction."""
     of_queues: bool = False
     """Lookups of BullMQ were seen as well, and are not among the reads and misses."""
     unsure: str = ""

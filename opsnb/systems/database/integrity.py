@@ -1,4 +1,4 @@
-"""The target's own checks of its data, and what mends it: `[[targets.NAME.integrity]]`.
+"""The target's own checks of its data, and what fixes it: `[[targets.NAME.integrity]]`.
 
 Both statements are the target's, so neither is trusted: one statement each, sent by the protocol
 that takes no more than one, inside a transaction that they cannot leave.
@@ -100,7 +100,7 @@ def rehearse(target: Target, check: Integrity) -> Rehearsal:
 
 
 def repair(target: Target, permit: Permit, check: Integrity) -> int:
-    """Mend what `check` finds, and return how many rows were changed.
+    """Fix what `check` finds, and return how many rows were changed.
 
     Committed only when the check comes back clean in the same transaction; else nothing is changed
     and BadAnswer raised. Raises Refused without a valid permit.

@@ -331,9 +331,11 @@ def _effect(
         message = f"Of {counted(planned, 'planned query', 'planned queries')} none runs any more."
         return Finding(status=Status.OK, message=message)
     pids = ", ".join(str(row["pid"]) for row in left)
-    mend = "call the database's administrator" if terminate else "run again with -p terminate=true"
+    advice = (
+        "call the database's administrator" if terminate else "run again with -p terminate=true"
+    )
     return Finding(
         status=Status.CRIT,
-        message=f"{len(left)} of {planned} do not heed being cancelled (pid {pids}); {mend}.",
+        message=f"{len(left)} of {planned} ignored the cancel (pid {pids}); {advice}.",
         rows=[_shown(row) for row in left],
     )
