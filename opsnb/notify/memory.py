@@ -150,6 +150,7 @@ def _gone(known: dict[str, Known], observed: Observed) -> Iterable[Observation]:
             source == observed.source
             and target in observed.complete
             and (target, name) not in seen
+            and (target, name.split(" ", 1)[0]) not in observed.unsettled
             and bad
         ):
             words = "The run no longer reports it."

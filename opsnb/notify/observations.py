@@ -53,6 +53,8 @@ class Observed:
     observations: list[Observation]
     complete: frozenset[str]
     """The targets whose runs came to their end: what they did not report is not there."""
+    unsettled: frozenset[tuple[str, str]] = frozenset()
+    """Targets and checks that the runs reported, but not as measured alarms of their own."""
 
     @property
     def source(self) -> str:
@@ -64,6 +66,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
     """Return what `result` observed; of a summary, what the runs on its targets did."""
     found: list[Observation] = []
     complete = set()
+    unsettled: set[tuple[str, str]] = set()
     for part in _parts(result, store):
         if part.exit_code == _INTERRUPTED:
             continue  # whoever interrupted it knows; what it had not checked is as it was
@@ -71,6 +74,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
             found.append(_without_record(part, result))
             continue
         found += _observations(part)
+        unsettled |= {(part.target, check) for check in _unsettled(part)}
         if part.ended:
             complete.add(part.target)
     return Observed(
@@ -80,6 +84,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
         record=_place(store, result),
         observations=found,
         complete=frozenset(complete),
+        unsettled=frozenset(unsettled),
     )
 
 
@@ -146,6 +151,21 @@ def _alarms(result: RunResult) -> Iterable[Finding]:
         if before is None or finding.status.severity > before.status.severity:
             found[finding.key] = finding
     return found.values()
+
+
+def _unsettled(result: RunResult) -> Iterable[str]:
+    """Return the checks whose former alarms are not over only because none is reported now.
+
+    Their finding is the cause of another alarm, or of a system that the target does not have, or
+    the check as a whole could not be made, so that nothing is known of its objects.
+    """
+    alarms = {finding.key for finding in _alarms(result)}
+    return {
+        finding.key.split(" ", 1)[0]
+        for finding in result.counted
+        if finding.status is not Status.OK
+        and (finding.key not in alarms or not (finding.arguments or finding.is_measured))
+    }
 
 
 def _of(finding: Finding, result: RunResult) -> Observation:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from opsnb.model import Finding, Remedy, RunResult, Status, now
-from opsnb.notify.observations import Observation, of_run
+from opsnb.notify.memory import Memory
+from opsnb.notify.observations import Observation, Observed, of_run
 from opsnb.records import Store
+from opsnb.unattended import Notify
 
 
 def observed(*findings: Finding, **more: Any) -> dict[str, Observation]:
+    return {each.name: each for each in observed_run(*findings, **more).observations}
+
+
+def observed_run(*findings: Finding, **more: Any) -> Observed:
     at = now()
     given = {
         "run_id": "20261128T030000Z-x.y-shop-0001",
@@ -29,7 +37,7 @@ def observed(*findings: Finding, **more: Any) -> dict[str, Observation]:
         **more,
     }
     result = RunResult.model_validate(given)
-    return {each.name: each for each in of_run(result, "s", Store("/nowhere")).observations}
+    return of_run(result, "s", Store("/nowhere"))
 
 
 def finding(name: str, status: Status = Status.CRIT, **more: Any) -> Finding:
@@ -83,3 +91,25 @@ def test_a_run_that_broke_is_one_and_one_that_was_interrupted_is_none() -> None:
     found = observed(error="It timed out.", exit_code=124)
     assert (found["run"].status, found["run"].message) == (Status.UNKNOWN, "It timed out.")
     assert observed(error="You interrupted the run.", exit_code=130) == {}
+
+
+@pytest.mark.parametrize(
+    ("later", "recovered"),
+    [
+        ([finding("cache.ping", cause_of="api"), finding("api")], False),
+        ([finding("cache.ping", Status.OK, cause_of="api"), finding("api")], True),
+        ([finding("cache.ping", Status.UNKNOWN, failure="NotConfigured")], False),
+        ([finding("cache.ping", Status.UNKNOWN)], False),
+        ([finding("cache.ping", Status.SKIPPED, caused_by="api"), finding("api")], False),
+        ([finding("cache.ping", arguments={"node": "b"})], True),
+        ([finding("api")], True),
+    ],
+)
+def test_what_is_reported_in_another_way_has_not_recovered(
+    later: list[Finding], recovered: bool
+) -> None:
+    memory, hook = Memory({}), Notify(name="hook", url="json://127.0.0.1")
+    first = finding("cache.ping", arguments={"node": "a"} if later[0].cause_of is None else {})
+    memory.events(hook, observed_run(first), now())
+    events = memory.events(hook, observed_run(*later), now())
+    assert ("recovery" in [event.kind for event in events]) is recovered
