@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +32,11 @@ from opsnb.timetable.standing import moment
 from opsnb.unattended import Notify, address_secrets, check_address, program
 
 _LEAST_SHARE = 0.5  # of a channel's time: with less left no sending is begun, to be ended midway
+_SOON = timedelta(minutes=1)
 _LONGEST_ANSWER = 4096
+_BLOCKS = 5
+"""So often a message that fails holds back those behind it, which may say that all is well again.
+After that it may be this message that the channel does not take."""
 _LONGEST_VARIABLE = 32_000  # Linux takes four times as many bytes
 
 
@@ -49,10 +53,13 @@ class Answer:
     first_failure: bool = False
     """Whether a message failed that had never been tried before."""
 
+    lost: bool = False
+    """Whether a message failed that could not be kept for later."""
+
     @property
     def ok(self) -> bool:
-        """Whether nothing is left."""
-        return not self.waiting
+        """Whether all was delivered."""
+        return not (self.waiting or self.lost)
 
 
 def deliver(config: Config, channels: Iterable[Notify]) -> list[Answer]:
@@ -62,6 +69,20 @@ def deliver(config: Config, channels: Iterable[Notify]) -> list[Answer]:
         return []
     with ThreadPoolExecutor(len(busy)) as pool:
         return list(pool.map(lambda channel: _deliver(config, channel), busy))
+
+
+def send(config: Config, messages: Sequence[tuple[Notify, Message]]) -> list[Answer]:
+    """Send messages that no spool holds, once; return an answer for each."""
+
+    def one(entry: tuple[Notify, Message]) -> Answer:
+        channel, message = entry
+        ok, words = attempt(config, channel, message, channel.timeout)
+        return Answer(channel.name, int(ok), 0, words, first_failure=not ok, lost=not ok)
+
+    if not messages:
+        return []
+    with ThreadPoolExecutor(len(messages)) as pool:
+        return list(pool.map(one, messages))
 
 
 def _deliver(config: Config, channel: Notify) -> Answer:
@@ -91,16 +112,18 @@ def _deliver_in_order(config: Config, channel: Notify, ends: float) -> Answer:
         if ok:
             waiting.delivered()
             delivered += 1
-        else:
-            first_failure |= not waiting.attempts
-            waiting.failed(words)
+            continue
+        first_failure |= not waiting.attempts
+        waiting.failed(words)
+        if waiting.attempts < _BLOCKS:
+            break
     left_over = spool.count(config, channel.name)
     return Answer(channel.name, delivered, left_over, words, first_failure)
 
 
 def _dated(waiting: spool.Waiting) -> Message:
     """Return its message, which says so when it comes late."""
-    if not waiting.attempts:
+    if not waiting.attempts and datetime.now(UTC) - waiting.queued < _SOON:
         return waiting.message
     stored = waiting.message.as_json()
     stored["body"] = f"Delayed, from {moment(waiting.queued)}.\n\n{waiting.message.body}"
@@ -186,7 +209,7 @@ def _bounded(
     Files take the place of pipes: what it leaves running in the background delays nobody.
     Raises TimeoutExpired, when it and all of its process group have been ended.
     """
-    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output:
+    with _scratch() as stdin, _scratch() as output:
         stdin.write(given.encode())
         stdin.seek(0)
         process = subprocess.Popen(
@@ -204,6 +227,13 @@ def _bounded(
             _end(process)
             raise
         return code, _beginning(output)
+
+
+def _scratch() -> IO[bytes]:
+    """Return a file, in memory where the system has such: the disk may be what is full."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("opsnb"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

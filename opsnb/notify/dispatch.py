@@ -11,8 +11,8 @@ from opsnb import catalog
 from opsnb.errors import ConfigError, OpsnbError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.notify import memory, observations, spool
-from opsnb.notify.delivery import Answer, attempt, deliver, test_message
-from opsnb.notify.message import compose
+from opsnb.notify.delivery import Answer, attempt, deliver, send, test_message
+from opsnb.notify.message import Message, compose
 from opsnb.notify.observations import Observed
 from opsnb.records import Store
 from opsnb.redaction import Redactor, environment_secrets
@@ -33,8 +33,7 @@ def after_run(
         return []
     try:
         observed = observations.of_run(result, schedule, store)
-        _queue(observed, config, at)
-        return _complaints(deliver(config, config.notify))
+        return _tell(observed, config, at)
     except Exception as error:  # noqa: BLE001 - a run never fails for its notifications
         return [_failed(error)]
 
@@ -47,8 +46,7 @@ def after_refusal(
         return []
     try:
         observed = observations.of_refusal(schedule.name, schedule.runbook, targets, why)
-        _queue(observed, config, at)
-        return _complaints(deliver(config, config.notify))
+        return _tell(observed, config, at)
     except Exception as error:  # noqa: BLE001 - as above
         return [_failed(error)]
 
@@ -60,8 +58,29 @@ def _failed(error: Exception) -> str:
     return f"Notifications failed: {words}"
 
 
-def _queue(observed: Observed, config: Config, at: datetime) -> None:
-    """Put what is new to each channel into its spool, and remember that it was told."""
+def _tell(observed: Observed, config: Config, at: datetime) -> list[str]:
+    """Queue and deliver what is new to each channel; return what failed.
+
+    A disk that is full may be what there is to say: what cannot be queued is sent at once.
+    """
+    unqueued, failure = _queue(observed, config, at)
+    answers = [*deliver(config, config.notify), *send(config, unqueued)]
+    forgotten = (
+        [f"Notifications may be repeated: {spool.home(config)} cannot be written ({failure})."]
+        if failure
+        else []
+    )
+    return _complaints(answers) + forgotten
+
+
+def _queue(
+    observed: Observed, config: Config, at: datetime
+) -> tuple[list[tuple[Notify, Message]], str]:
+    """Put what is new to each channel into its spool, and remember that it was told.
+
+    Return the messages that could not be queued, and why nothing could be remembered.
+    """
+    unqueued: list[tuple[Notify, Message]] = []
     redact = Redactor(config.secrets | environment_secrets()).text
     link = _link(config, observed.run_id)
     spool.drop_gone(config)
@@ -78,7 +97,11 @@ def _queue(observed: Observed, config: Config, at: datetime) -> None:
                 # Queued before the memory is written: a kill between the two tells it twice,
                 # never not at all.
                 message = compose(events, observed, at, link=link, redact=redact)
-                spool.add(config, channel.name, message, at)
+                try:
+                    spool.add(config, channel.name, message, at)
+                except (OSError, ConfigError):
+                    unqueued.append((channel, message))
+    return unqueued, known.failure
 
 
 def _link(config: Config, run_id: str) -> str:
@@ -90,7 +113,11 @@ def _complaints(answers: Iterable[Answer]) -> list[str]:
     """Return a sentence for each channel that failed with something new."""
     return [
         f"Notification to {answer.channel} failed: {answer.words.rstrip('.')}. "
-        f"{answer.waiting} waiting; the next run tries again, or: opsnb notify flush"
+        + (
+            f"{answer.waiting} waiting; the next run tries again, or: opsnb notify flush"
+            if answer.waiting
+            else "It could not be kept for later either."
+        )
         for answer in answers
         if not answer.ok and answer.first_failure
     ]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from opsnb import private_files
@@ -81,6 +81,8 @@ class Memory:
 
     def __init__(self, channels: dict[str, dict[str, Known]]) -> None:
         self.channels = channels
+        self.failure = ""
+        """Why it could not be written, so that what was sent may be sent again."""
 
     def events(self, channel: Notify, observed: Observed, at: datetime) -> list[Event]:
         """Return what of `observed` is new to `channel`, which then knows it."""
@@ -113,16 +115,27 @@ class Memory:
 def opened(path: Path) -> Iterator[Memory]:
     """Yield the memory in the file `path`, locked; it is written at the end.
 
-    Raises filelock's Timeout when another process does not release it.
+    Where nothing can be written, `failure` says so afterwards. Raises filelock's Timeout when
+    another process does not release it.
     """
-    with FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S, mode=0o600):
-        memory = Memory(_read(path))
+    with ExitStack() as held:
+        memory = Memory({})
+        try:
+            held.enter_context(FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S, mode=0o600))
+        except Timeout:
+            raise
+        except OSError as error:
+            memory.failure = error.strerror or str(error)
+        memory.channels = _read(path)
         yield memory
         kept = {
             channel: {key: each.model_dump(mode="json") for key, each in known.items()}
             for channel, known in memory.channels.items()
         }
-        private_files.write(path, json.dumps(kept))
+        try:
+            private_files.write(path, json.dumps(kept))
+        except OSError as error:
+            memory.failure = error.strerror or str(error)
 
 
 def _read(path: Path) -> dict[str, dict[str, Known]]:

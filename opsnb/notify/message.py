@@ -152,7 +152,8 @@ def _note(event: Event, at: datetime) -> str:
 
 def _label(kind: str, status: str) -> str:
     if kind == Kind.RECOVERY or (kind == Kind.STEADY and status == Status.OK):
-        return "Recovered:"
+        # A channel that hears of crits alone hears that there is one no more.
+        return "Recovered:" if status == Status.OK else f"Now only {status.upper()}:"
     if kind == Kind.FLAPPING:
         return f"Flapping, now {status.upper()}:"
     return f"Still {status.upper()}" if kind == Kind.REMINDER else status.upper()

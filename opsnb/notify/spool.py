@@ -12,7 +12,7 @@ from pathlib import Path
 from opsnb import private_files
 from opsnb.errors import ConfigError
 from opsnb.notify.message import Message
-from opsnb.target import Config
+from opsnb.target import Config, state_home
 from opsnb.timetable.traces import owner, private_folder
 
 KEPT_FOR = timedelta(days=3)
@@ -47,8 +47,12 @@ class Waiting:
 
 
 def home(config: Config) -> Path:
-    """Return the folder of this `opsnb.toml`'s notifications. Raises ConfigError."""
-    return private_folder(f"notify/{owner(config)}")
+    """Return the folder of this `opsnb.toml`'s notifications; it is not there when it cannot be."""
+    name = f"notify/{owner(config)}"
+    try:
+        return private_folder(name)
+    except ConfigError:
+        return state_home() / name
 
 
 def folder(config: Config, channel: str) -> Path:
@@ -91,7 +95,7 @@ def channels(config: Config) -> list[str]:
     """Return the names of the channels that a message waits for, also of those that are gone."""
     try:
         places = sorted((home(config) / "spool").iterdir())
-    except (OSError, ConfigError):
+    except OSError:
         return []
     return [place.name for place in places if _files(place)]
 
@@ -107,10 +111,7 @@ def drop_gone(config: Config) -> None:
 
 def count(config: Config, channel: str) -> int:
     """Return how many messages wait for `channel`."""
-    try:
-        return len(_files(home(config) / "spool" / channel))
-    except ConfigError:
-        return 0
+    return len(_files(home(config) / "spool" / channel))
 
 
 def _files(place: Path) -> list[Path]:

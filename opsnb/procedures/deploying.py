@@ -291,7 +291,9 @@ def _effect(
     paused = sorted(set(names) - set(running(target, names))) if names else []
     stopped = steps.stopped_at
     if stopped:
-        words.append(f"It stopped at '{stopped['step']}': {stopped['said'] or 'interrupted'}.")
+        words.append(
+            f"It stopped at '{stopped['step']}': {(stopped['said'] or 'interrupted').rstrip('.')}."
+        )
     words.append(f"{at} is there, {before} was before.")
     if names:
         words.append(

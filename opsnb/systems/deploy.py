@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from opsnb import outside
+from opsnb import evidence, outside
 from opsnb.check import check
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured
 from opsnb.guard import Permit, require
@@ -58,6 +58,10 @@ def restart(target: Target) -> Sequence[str]:
         found = processes.listed(target)
     except processes.DaemonGone as gone:
         raise BadAnswer(SYSTEM, f"{gone} Start it first.") from gone
+    except Misconfigured as missing:
+        # It may be on the PATH of the release alone; the handbook's command is all that is known.
+        evidence.partial(f"which processes the release restarts: {missing}")
+        return settings.restart
     names = [each.name for each in found if not (each.is_finished or each.is_job)]
     return [*processes.program(kept), "restart", *dict.fromkeys(names or ["all"])]
 

@@ -15,9 +15,17 @@ import pytest
 from opsnb import notify
 from opsnb.notify import spool
 from opsnb.notify.delivery import deliver, test_message
+from opsnb.notify.message import Message
 from opsnb.target import Config, load_config
 from tests.receiver import Receiver
 
+SCHEDULE = """
+[[schedules]]
+name = "daily"
+runbook = "health/daily"
+cron = "15 7 * * *"
+targets = ["shop"]
+"""
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
 NOW = datetime.now(UTC)
 MESSAGE = test_message(NOW)
@@ -74,7 +82,7 @@ def test_what_fails_waits_and_is_sent_later_in_order(hook: Receiver) -> None:
     (again,) = deliver(found, found.notify)
     assert not again.first_failure
     waiting = notify.waiting(found)["hook"]
-    assert [each.attempts for each in waiting] == [2, 2, 2]
+    assert [each.attempts for each in waiting] == [2, 0, 0]
     for path in (waiting[0].path, *waiting[0].path.parents):
         if path.name == "opsnb":
             break
@@ -84,7 +92,34 @@ def test_what_fails_waits_and_is_sent_later_in_order(hook: Receiver) -> None:
     (answer,) = notify.deliver_waiting(found, [])
     assert (answer.ok, answer.delivered) == (True, 3)
     assert len(hook.paths) - before == 3
-    assert hook.messages()[-1]["message"].startswith("Delayed, from ")
+    assert hook.messages()[-3]["message"].startswith("Delayed, from ")
+
+
+def test_a_message_that_is_never_taken_does_not_hold_back_the_others_for_ever() -> None:
+    found = config(command('grep -q "two" && exit 0; exit 1'))
+    spool.add(found, "tell", MESSAGE, NOW)
+    other = Message.from_json({**MESSAGE.as_json(), "title": "two"})
+    spool.add(found, "tell", other, NOW + timedelta(seconds=1))
+    for _ in range(4):
+        (answer,) = deliver(found, found.notify)
+        assert answer.waiting == 2
+    (answer,) = deliver(found, found.notify)
+    assert (answer.delivered, answer.waiting) == (1, 1)
+
+
+def test_what_cannot_be_queued_is_sent_at_once(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = config(webhook(hook), SCHEDULE)
+    Path("no-folder").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("no-folder").absolute()))
+    for status, words in ((200, ["may be repeated"]), (503, ["not be kept for later", "repeated"])):
+        hook.status = status
+        said = notify.after_refusal(found.schedules[0], ["shop"], found, "The disk is full.", NOW)
+        assert len(said) == len(words)
+        assert all(part in sentence for part, sentence in zip(words, said, strict=True)), said
+    assert [sent["type"] for sent in hook.messages()] == ["warning", "warning"]
+    assert "The disk is full." in hook.messages()[0]["message"]
 
 
 def test_nobody_listens() -> None:

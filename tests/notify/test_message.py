@@ -70,6 +70,8 @@ def test_a_recovery_says_what_it_was_and_for_how_long() -> None:
     assert (message.event, message.status) == ("recovery", "ok")
     assert "It was crit for 3 h." in message.body
     assert "Next:" not in message.body
+    milder = written(event(status=Status.WARN, kind=Kind.RECOVERY, was=Status.CRIT))
+    assert milder.title == "Now only WARN: API health on shop"
 
 
 def test_secrets_and_control_characters_stay_out_even_at_the_cut() -> None:
