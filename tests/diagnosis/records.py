@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from opsnb.model import Finding, RunResult, Status, worst
+from opsnb.model import ActionRecord, Finding, RunResult, Status, worst
 
 
-def keep(
+def keep(  # noqa: PLR0913 - a record has many facts
     at: datetime,
     *findings: Finding,
     runbook: str = "health/daily",
     target: str = "demo",
     exit_code: int | None = None,
+    actions: Sequence[ActionRecord] = (),
+    seconds: float = 1,
 ) -> None:
-    """Leave the record of a run at `at` that found `findings`, in the test's own store."""
+    """Leave the record of a run that began at `at`, in the test's own store."""
     status = worst(finding.status for finding in findings) if findings else Status.OK
     run_id = f"{at:%Y%m%dT%H%M%SZ}-{runbook.replace('/', '.')}-{target}-{secrets.token_hex(2)}"
     result = RunResult(
@@ -31,9 +34,10 @@ def keep(
         status=status,
         exit_code=status.exit_code if exit_code is None else exit_code,
         findings=[finding.model_copy(update={"started": at}) for finding in findings],
+        actions=list(actions),
         started=at,
-        finished=at + timedelta(seconds=1),
-        seconds=1.0,
+        finished=at + timedelta(seconds=seconds),
+        seconds=seconds,
         opsnb_version="0",
     )
     folder = Path(os.environ["OPSNB_RECORDS"], f"{at:%Y/%m}", run_id)

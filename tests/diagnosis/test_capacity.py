@@ -144,7 +144,7 @@ def test_too_few_records_are_unknown_with_the_mend() -> None:
     for records in (0, 3):
         if records:
             record(lambda hours: disk(data=50 + hours), days=6, every_h=72)
-        with pytest.raises(BadAnswer, match=r"too few records.*opsnb run health/daily"):
+        with pytest.raises(BadAnswer, match=r"too few records.*health/daily on a schedule"):
             forecast()
 
 

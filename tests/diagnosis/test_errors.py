@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +9,12 @@ from pathlib import Path
 from opsnb import charts
 from opsnb.demo import faults
 from opsnb.diagnosis import errors
-from opsnb.model import Status
+from opsnb.model import ActionRecord, Status
 from opsnb.ranking import Diagnosis
 from opsnb.systems import processes
 from opsnb.target import Target
 from tests import incident
+from tests.diagnosis.records import keep
 
 
 def diagnosed(target: Target, hours: float = 1) -> Diagnosis:
@@ -85,12 +84,8 @@ def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> 
 
 def record(runbook: str, began: datetime) -> None:
     """Leave a record of a run that changed something, as far as a diagnosis reads it."""
-    run_id = f"{began:%Y%m%dT%H%M%SZ}-{runbook.replace('/', '.')}-demo-0001"
-    folder = Path(os.environ["OPSNB_RECORDS"], f"{began:%Y/%m}", run_id)
-    folder.mkdir(parents=True)
-    ended = (began + timedelta(seconds=20)).isoformat()
-    told = {"run_id": run_id, "runbook": runbook, "started": began.isoformat(), "finished": ended}
-    folder.joinpath("result.json").write_text(json.dumps({**told, "actions": [{"applied": 1}]}))
+    done = ActionRecord(id="a1", name="deploying.release", title="", target="demo", applied=1)
+    keep(began, runbook=runbook, actions=[done], seconds=20)
 
 
 def test_errors_that_began_with_a_deployment_lead_to_the_rollback(

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from opsnb import charts
 from opsnb.diagnosis import memory
-from opsnb.model import Status
+from opsnb.model import Finding, Status
 from opsnb.settings import Limits
 from opsnb.systems import processes
 from opsnb.target import Target
+from tests.diagnosis.records import keep
 from tests.operate.database import wait_for
 
 MIB = 2**20
@@ -35,12 +33,8 @@ def record_sizes(size_at: Callable[[int], float], hours: int, every_min: int) ->
     at = datetime.now(UTC) - timedelta(hours=hours)
     for minute in range(0, hours * 60, every_min):
         began = at + timedelta(minutes=minute)
-        run_id = f"{began:%Y%m%dT%H%M%SZ}-health.daily-demo-0001"
-        folder = Path(os.environ["OPSNB_RECORDS"], f"{began:%Y/%m}", run_id)
-        folder.mkdir(parents=True)
         row = {"name": "app", "memory_bytes": int(size_at(minute) * MIB)}
-        finding = {"name": "processes.up", "started": began.isoformat(), "rows": [row]}
-        folder.joinpath("result.json").write_text(json.dumps({"findings": [finding]}))
+        keep(began, Finding(name="processes.up", status=Status.OK, message="", rows=[row]))
 
 
 @pytest.fixture

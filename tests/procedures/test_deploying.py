@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from opsnb.procedures import deploying, releases
 from opsnb.systems import deploy, queues
 from opsnb.target import Target, load_target, state_home
 from tests import incident, queue_jobs
+from tests.diagnosis.records import keep
 from tests.operate.deployment import TICKED, bring, first_release, version
 from tests.runs import run_once
 
@@ -100,13 +100,16 @@ def record(target: Target, minutes_ago: int, **terms: str) -> None:
     """Leave a record of a deployment, or of a rollback, that came to its end."""
     runbook, name = ("rollback", "go_back") if "to" in terms else ("deploy", "release")
     began = datetime.now(UTC) - timedelta(minutes=minutes_ago)
-    run_id = f"{began:%Y%m%dT%H%M%SZ}-deployment.{runbook}-{target.name}-0001"
-    folder = Path(os.environ["OPSNB_RECORDS"], f"{began:%Y/%m}", run_id)
-    folder.mkdir(parents=True)
-    done = {"name": f"deploying.{name}", "started": began.isoformat(), "state": "applied"}
-    told = {"run_id": run_id, "runbook": f"deployment/{runbook}"}
-    text = json.dumps({**told, "actions": [{**done, "terms": terms}]})
-    folder.joinpath("result.json").write_text(text)
+    done = ActionRecord(
+        id="a1",
+        name=f"deploying.{name}",
+        title="",
+        target=target.name,
+        started=began,
+        state=ActionState.APPLIED,
+        terms=terms,
+    )
+    keep(began, runbook=f"deployment/{runbook}", target=target.name, actions=[done])
 
 
 @pytest.mark.parametrize(
