@@ -7,7 +7,6 @@ import io
 import logging
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import opsnb
@@ -62,7 +61,6 @@ def test_libraries_have_no_way_round() -> None:
     try:
         with terminal.guarded():
             print(evil)  # noqa: T201
-            warnings.warn(evil, stacklevel=1)
             logger = logging.getLogger("tests.evil")
             logger.addHandler(handler := logging.StreamHandler())
             logger.error(evil)
@@ -70,7 +68,7 @@ def test_libraries_have_no_way_round() -> None:
             terminal.console(file=sys.stdout).print(evil)
     finally:
         sys.stdout, sys.stderr = before
-    assert written.getvalue().count("\\x1b]0;owned\\x07\\u202e") >= 3
+    assert written.getvalue().count("\\x1b]0;owned") == 3
     assert not terminal.HIDDEN.search(written.getvalue())
 
 

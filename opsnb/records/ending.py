@@ -79,7 +79,7 @@ def done(action: ActionRecord) -> str:
         return action.error
     if action.cut_off:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
-        return f"Cut off, when it was being applied; {known}: {action.summary}"
+        return f"Interrupted while it was being applied; {known}: {action.summary}"
     if not action.planned and not action.continues:
         return f"Nothing to do: {action.summary}"
     effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
@@ -109,8 +109,14 @@ def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
 
     That is what the finding names, else the runbook that goes on from its threshold.
     """
-    if finding.remedies or finding.untreated or finding.threshold is None:
-        return finding.remedies
+    # The runbook that has just run is no next step, unless something of it is still to be done.
+    named_ones = [
+        remedy
+        for remedy in finding.remedies
+        if remedy.runbook != result.runbook or remedy.apply or remedy.parameters
+    ]
+    if named_ones or finding.untreated or finding.threshold is None:
+        return named_ones
     runbook = finding.threshold.runbook
     if runbook in ("", result.runbook) or finding.status in (Status.OK, Status.SKIPPED):
         return []

@@ -339,6 +339,6 @@ so that the notebook's own clean-up runs. One that is lost before its first cell
 
 """
 MIDDLE = """
-The same with an action that cannot tell what is left of it:
+The same with an action that cannot determine what is left of it:
 
 """
