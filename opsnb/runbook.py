@@ -80,7 +80,8 @@ class Runbook:
         self._symptoms: dict[str, str] = {}  # by the name of the cause
         self._latest: dict[str, tuple[Check[[]], Finding]] = {}  # by what was measured
         self._down: list[Finding] = []  # systems that were found to be down without a probe
-        self._gaps: dict[str, str] = {}  # the finding that told first what could not be seen
+        self._gaps: dict[str, str] = {}  # the finding that said first what could not be seen
+        self._unknown_for: dict[str, str] = {}  # the same of findings that are unknown
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
         self._publish_text(
             f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.",
@@ -249,7 +250,9 @@ class Runbook:
         """Return `finding`; what an earlier one says that it could not see is only referred to."""
         gaps = [*finding.evidence.gaps, *finding.evidence.extras]
         words = evidence.sentence([evidence.Gap(gap) for gap in gaps])
-        first = {self._gaps.setdefault(gap, finding.name) for gap in gaps}
+        # The first that is unknown for it says it in full, also where another lacked it before.
+        said = self._unknown_for if finding.status is Status.UNKNOWN else self._gaps
+        first = {self._unknown_for.get(gap) or said.setdefault(gap, finding.name) for gap in gaps}
         is_new = finding.name in first or not finding.message.endswith(words)
         if is_new or len(words) < _LONG_GAP:
             return finding

@@ -83,7 +83,7 @@ def test_of_what_may_not_fall_the_lowest_is_the_worst() -> None:
 
 def test_without_records_it_is_unknown_with_the_mend() -> None:
     for check in (review.metrics, review.runs):
-        with pytest.raises(BadAnswer, match=r"no records.*opsnb run health/daily"):
+        with pytest.raises(BadAnswer, match=r"no records.*health/daily on a schedule"):
             check(TARGET, past.look(10))
 
 

@@ -131,7 +131,10 @@ def unfinished(path: Path, **changes: object) -> RunResult:
     [
         ({"error": None, "exit_code": 0}, "ran to its end, so there is nothing to continue"),
         ({"open": True}, "still open in JupyterLab"),
-        ({"run_id": SUMMARY, "fleet": SUMMARY}, "opsnb run drill/move --failed-of"),
+        (
+            {"run_id": SUMMARY, "fleet": SUMMARY, "target": "all"},
+            "opsnb run drill/move --failed-of",
+        ),
         ({"runbook_sha256": "0" * 64}, "drill/move has changed since .* add --allow-changed"),
         ({"parameters": {"note": f"x{MASK}"}}, "parameter note was kept without the secret in it"),
         ({"parameters": {"nota": ""}}, "has no parameter 'nota'. Did you mean 'note'?"),
