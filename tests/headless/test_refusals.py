@@ -45,7 +45,9 @@ def unusable_value(parameter: catalog.Parameter) -> st.SearchStrategy[str]:
     """Values that `parameter` cannot take."""
     kinds = parameter._kinds
     if choices := parameter._choices:
-        return text.filter(lambda word: word not in choices)
+        # A number may be taken beside the choices.
+        values = UNUSABLE[int] if int in kinds else text
+        return values.filter(lambda word: word not in choices)
     if str in kinds:
         dated = parameter.type in ("date", "time")
         return st.one_of(no_text, no_number) if dated else no_text
