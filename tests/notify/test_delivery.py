@@ -51,7 +51,7 @@ def command(script: str, more: str = "") -> str:
 
 def test_a_webhook_gets_the_message(hook: Receiver) -> None:
     found = config(webhook(hook))
-    spool.add(found, "hook", MESSAGE, NOW)
+    spool.add(found, "hook", MESSAGE, datetime.now(UTC))
     (answer,) = deliver(found, found.notify)
     assert (answer.ok, answer.delivered, answer.words) == (True, 1, "JSON: accepted")
     (sent,) = hook.messages()
@@ -61,7 +61,7 @@ def test_a_webhook_gets_the_message(hook: Receiver) -> None:
 
 def test_a_command_gets_json_and_variables() -> None:
     found = config(command('cat > got.json; env > got.env; echo "$1: done"'))
-    spool.add(found, "tell", MESSAGE, NOW)
+    spool.add(found, "tell", MESSAGE, datetime.now(UTC))
     (answer,) = deliver(found, found.notify)
     assert (answer.ok, answer.words) == (True, "exit code 0: one word: done")
     got = json.loads(Path("got.json").read_text())
@@ -75,7 +75,7 @@ def test_what_fails_waits_and_is_sent_later_in_order(hook: Receiver) -> None:
     found = config(webhook(hook, "timeout = 60\n"))
     hook.status = 503
     for number in range(3):
-        spool.add(found, "hook", MESSAGE, NOW + timedelta(seconds=number))
+        spool.add(found, "hook", MESSAGE, datetime.now(UTC) + timedelta(seconds=number))
     (answer,) = deliver(found, found.notify)
     assert (answer.ok, answer.waiting, answer.first_failure) == (False, 3, True)
     assert "503" in answer.words
@@ -97,9 +97,9 @@ def test_what_fails_waits_and_is_sent_later_in_order(hook: Receiver) -> None:
 
 def test_a_message_that_is_never_taken_does_not_hold_back_the_others_for_ever() -> None:
     found = config(command('grep -q "two" && exit 0; exit 1'))
-    spool.add(found, "tell", MESSAGE, NOW)
+    spool.add(found, "tell", MESSAGE, datetime.now(UTC))
     other = Message.from_json({**MESSAGE.as_json(), "title": "two"})
-    spool.add(found, "tell", other, NOW + timedelta(seconds=1))
+    spool.add(found, "tell", other, datetime.now(UTC) + timedelta(seconds=1))
     for _ in range(4):
         (answer,) = deliver(found, found.notify)
         assert answer.waiting == 2
@@ -124,7 +124,7 @@ def test_what_cannot_be_queued_is_sent_at_once(
 
 def test_nobody_listens() -> None:
     found = config('[[notify]]\nname = "hook"\nurl = "json://127.0.0.1:1/hook"\n')
-    spool.add(found, "hook", MESSAGE, NOW)
+    spool.add(found, "hook", MESSAGE, datetime.now(UTC))
     (answer,) = deliver(found, found.notify)
     assert not answer.ok
     assert answer.words.startswith("JSON: ")
@@ -146,7 +146,7 @@ def test_what_hangs_is_ended(hook: Receiver, way: str) -> None:
 
 def test_what_a_command_leaves_running_delays_nobody() -> None:
     found = config(command("sleep 600 & echo started"))
-    spool.add(found, "tell", MESSAGE, NOW)
+    spool.add(found, "tell", MESSAGE, datetime.now(UTC))
     (answer,) = deliver(found, found.notify)
     assert (answer.ok, answer.words) == (True, "exit code 0: started")
 
@@ -154,7 +154,7 @@ def test_what_a_command_leaves_running_delays_nobody() -> None:
 def test_one_channel_that_fails_keeps_no_other_from_its_message(hook: Receiver) -> None:
     found = config(webhook(hook), command("echo broken >&2; exit 3"))
     for channel in found.notify:
-        spool.add(found, channel.name, MESSAGE, NOW)
+        spool.add(found, channel.name, MESSAGE, datetime.now(UTC))
     by_name = {answer.channel: answer for answer in deliver(found, found.notify)}
     assert by_name["hook"].ok
     assert by_name["tell"].words == "exit code 3: broken"
@@ -171,7 +171,7 @@ def test_what_is_too_old_is_given_up(hook: Receiver) -> None:
 def test_the_spool_does_not_grow_without_end(hook: Receiver) -> None:
     found = config(webhook(hook))
     for number in range(130):
-        spool.add(found, "hook", MESSAGE, NOW + timedelta(seconds=number))
+        spool.add(found, "hook", MESSAGE, datetime.now(UTC) + timedelta(seconds=number))
     assert spool.count(found, "hook") == 100
 
 
@@ -209,7 +209,7 @@ def test_the_commands(hook: Receiver) -> None:
     unknown = opsnb("test", "tel")
     assert (unknown.returncode, "Did you mean 'tell'?" in unknown.stderr) == (64, True)
     found = load_config()
-    spool.add(found, "hook", MESSAGE, NOW)
+    spool.add(found, "hook", MESSAGE, datetime.now(UTC))
     assert opsnb("flush").returncode == 2
     status = opsnb("status")
     assert status.returncode == 1
@@ -224,7 +224,7 @@ def test_no_variable_no_message_but_it_waits(
     monkeypatch: pytest.MonkeyPatch, hook: Receiver
 ) -> None:
     found = config('[[notify]]\nname = "hook"\nurl = "${HOOK_ADDRESS}"\n')
-    spool.add(found, "hook", MESSAGE, NOW)
+    spool.add(found, "hook", MESSAGE, datetime.now(UTC))
     (answer,) = deliver(found, found.notify)
     assert "uses ${HOOK_ADDRESS}, which is not set" in answer.words
     monkeypatch.setenv("HOOK_ADDRESS", f"json://127.0.0.1:{hook.port}/hook")
