@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from opsnb.guard import Guard
 from opsnb.headless.locks import held
 from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import ActionState, RunResult
 from opsnb.records import Store
+from opsnb.systems import queues
 from opsnb.target import CONFIG_NAME, Target, demo_home, load_config, state_home
 from tests.lab.jupyterlab import (
     bar,
@@ -31,7 +33,7 @@ RED = "rgb(179, 18, 29)"
 
 
 @pytest.fixture(autouse=True)
-def _two_targets(demo: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _two_targets(demo: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have the demo stack be there twice, once as a target that is protected."""
     text = (demo_home() / CONFIG_NAME).read_text()
     prod = text.replace("targets.demo", "targets.prod").replace(
@@ -40,6 +42,8 @@ def _two_targets(demo: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     staging = text.replace("targets.demo", "targets.staging")
     (tmp_path / "opsnb.toml").write_text(f"{prod}\n{staging}")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
+    yield
+    Guard(demo, True, "", lambda _: None).act(queues.resume, "exports")  # others use the demo too
 
 
 @pytest.fixture
