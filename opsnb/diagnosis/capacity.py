@@ -17,7 +17,7 @@ from functools import cached_property
 
 from opsnb import charts
 from opsnb.check import check, treated_by
-from opsnb.diagnosis.past import MEND, Past, findings
+from opsnb.diagnosis.past import FIX, Past, findings
 from opsnb.diagnosis.reading import Reading
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, Threshold, now
@@ -155,7 +155,7 @@ class Forecast:
         return Finding(
             title=self.name,
             status=Status.OK,
-            message=MEND,
+            message=FIX,
             unit=self.limits.unit,
             threshold=self.limits,
             rows=rows,
@@ -200,7 +200,7 @@ def forecast(target: Target, read: Reading[Past]) -> Finding:
     found = _all(target, read.of(target))
     if not any(each.line for each in found):
         raise BadAnswer(
-            "records", f"There are too few records, over three days, to forecast from: {MEND}"
+            "records", f"There are too few records, over three days, to forecast from: {FIX}"
         )
     limits = target.threshold("capacity_days")
     days = found[0].judged_days

@@ -17,7 +17,7 @@ from opsnb.model import Finding, RunResult, now
 from opsnb.systems import database, host, queues
 from opsnb.target import Target
 
-MEND = "health/daily on a schedule makes them."
+FIX = "health/daily on a schedule makes them."
 """What is said where there are too few records."""
 _WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
 """The checks whose rows a forecast reads; those of the others are not kept."""

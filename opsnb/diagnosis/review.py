@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from opsnb import charts
 from opsnb.check import check
 from opsnb.diagnosis.comparison import verdict
-from opsnb.diagnosis.past import MEND, Past, findings
+from opsnb.diagnosis.past import FIX, Past, findings
 from opsnb.diagnosis.reading import Reading
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, RunResult, Status, Threshold
@@ -88,7 +88,7 @@ class Metric:
         return Finding(
             title=self.title,
             status=Status.OK,
-            message=MEND,
+            message=FIX,
             unit=self.threshold.unit,
             threshold=self.threshold,
             rows=rows,
@@ -104,7 +104,7 @@ def metrics(target: Target, read: Reading[Past]) -> Finding:
     past = read.of(target)
     found = _metrics(past)
     if not any(metric.values for metric in found):
-        raise BadAnswer("records", f"There are no records of the last {past.days} days: {MEND}")
+        raise BadAnswer("records", f"There are no records of the last {past.days} days: {FIX}")
     rows = [metric.row() for metric in found]
     told = Counter(metric.compared for metric in found)
     words = ", ".join(f"{count} {word}" for word, count in told.items())
@@ -129,7 +129,7 @@ def runs(target: Target, read: Reading[Past]) -> Finding:
         since.setdefault(run.runbook, []).append(run)
     rows = [_runs_row(runbook, since[runbook], before[runbook]) for runbook in sorted(since)]
     if not rows:
-        raise BadAnswer("records", f"There are no records of the last {past.days} days: {MEND}")
+        raise BadAnswer("records", f"There are no records of the last {past.days} days: {FIX}")
     broke = sum(row["broke"] for row in rows)
     message = (
         f"Runs in {past.days} days: {len(past.since):,}; in the {past.days} days before: "

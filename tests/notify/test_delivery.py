@@ -17,15 +17,9 @@ from opsnb.notify import spool
 from opsnb.notify.delivery import deliver, test_message
 from opsnb.notify.message import Message
 from opsnb.target import Config, load_config
+from tests.notify.test_channels import SCHEDULE
 from tests.receiver import Receiver
 
-SCHEDULE = """
-[[schedules]]
-name = "daily"
-runbook = "health/daily"
-cron = "15 7 * * *"
-targets = ["shop"]
-"""
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
 NOW = datetime.now(UTC)
 MESSAGE = test_message(NOW)
