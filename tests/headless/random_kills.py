@@ -166,11 +166,14 @@ class System:
         return False
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes of this system's runs, whoever's children they are."""
-        found, mark = [], str(self.folder / "state")
+        """Return the processes of this system's runs, whoever's children they are.
+
+        A kernel that was forked shows little more of its environment than this variable.
+        """
+        found, mark = [], str(self.temporary)
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                named = process.environ().get("XDG_STATE_HOME") == mark
+                named = process.environ().get("TMPDIR") == mark
                 if named and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
@@ -315,6 +318,7 @@ def trial(
             done.faults.append(f"no record, exit {runner.returncode}: {said[-200:]}{errors[-300:]}")
         if own.redis.hexists(_key("meta"), "paused"):
             done.faults.append("something was changed by a run without a record")
+        done.faults += _left_behind(own)
         return done
     _judge_struck(
         own, done, results[-1], runner.returncode, is_signal=struck and "kill" not in strike
