@@ -153,7 +153,7 @@ def check_channels(
         if channel.command:
             _check_command(channel.command, path.parent, where)
         elif not channel.url.startswith("${"):
-            check_address(channel.url, where)
+            check_scheme(channel.url, where)
 
 
 def check_filter(patterns: Iterable[str], names: Sequence[str], where: str) -> None:
@@ -178,32 +178,15 @@ def _check_command(command: Sequence[str], folder: Path, where: str) -> None:
         )
 
 
-def check_address(url: str, where: str) -> None:
-    """Raise ConfigError when apprise cannot send to `url`; only its scheme is shown."""
-    # Late: only a file with channels pays for it.
-    from apprise import Apprise  # noqa: PLC0415
-    from apprise.manager_plugins import NotificationManager  # noqa: PLC0415
+def check_scheme(url: str, where: str) -> None:
+    """Raise ConfigError when `url` is no URL at all.
 
+    Whether apprise knows the service is for `opsnb.notify.address`: to import apprise takes long,
+    and this runs in every process that reads the file.
+    """
     scheme, separator, _ = url.partition("://")
     if not separator or "$" in scheme:
         raise ConfigError(f"{where}: url is not a URL; write one such as json://host/path.")
-    services = NotificationManager().schemas()  # type: ignore[no-untyped-call]
-    native = scheme.lower() in ("http", "https")  # such as Slack's own webhook URLs
-    if not native and scheme.lower() not in services:
-        near = did_you_mean(scheme, services)
-        raise ConfigError(
-            f"{where}: url starts with '{scheme}://', which apprise does not know."
-            + (near if "Did you mean" in near else " Its documentation lists the services.")
-        )
-    if "${" not in url and Apprise.instantiate(url, suppress_exceptions=True) is None:
-        raise ConfigError(
-            f"{where}: apprise cannot use this {scheme}:// URL. "
-            + (
-                "Write json:// or jsons:// for a webhook of your own."
-                if native
-                else "Compare it with apprise's documentation of that service."
-            )
-        )
 
 
 # --- secrets ---------------------------------------------------------------------------------

@@ -8,10 +8,19 @@ is delivered within a bounded time (`delivery`). Nothing here ever fails a run.
 from opsnb.notify.dispatch import (
     after_refusal,
     after_run,
+    check_addresses,
     check_runbooks,
     deliver_waiting,
     test,
     waiting,
 )
 
-__all__ = ["after_refusal", "after_run", "check_runbooks", "deliver_waiting", "test", "waiting"]
+__all__ = [
+    "after_refusal",
+    "after_run",
+    "check_addresses",
+    "check_runbooks",
+    "deliver_waiting",
+    "test",
+    "waiting",
+]

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -29,11 +31,13 @@ from opsnb.notify.message import Message, clean
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, filled_in
 from opsnb.timetable.standing import moment
-from opsnb.unattended import Notify, address_secrets, check_address, program
+from opsnb.unattended import Notify, address_secrets, program
 
 _LEAST_SHARE = 0.5  # of a channel's time: with less left no sending is begun, to be ended midway
 _SOON = timedelta(minutes=1)
 _LONGEST_ANSWER = 4096
+_PIECE = 65_536
+_LOOKS_AGAIN_S = 0.05
 _BLOCKS = 5
 """So often a message that fails holds back those behind it, which may say that all is well again.
 After that it may be this message that the channel does not take."""
@@ -62,27 +66,25 @@ class Answer:
         return not (self.waiting or self.lost)
 
 
-def deliver(config: Config, channels: Iterable[Notify]) -> list[Answer]:
-    """Deliver what waits for `channels`; return an answer for each that had something."""
+def deliver(
+    config: Config, channels: Iterable[Notify], unqueued: Sequence[tuple[Notify, Message]] = ()
+) -> list[Answer]:
+    """Deliver what waits for `channels`, and once the messages `unqueued`, which no spool holds.
+
+    Return an answer for each channel that had something and for each of these messages.
+    """
     busy = [channel for channel in channels if spool.count(config, channel.name)]
-    if not busy:
+    orders = [partial(_deliver, config, channel) for channel in busy]
+    orders += [partial(_send_once, config, channel, message) for channel, message in unqueued]
+    if not orders:
         return []
-    with ThreadPoolExecutor(len(busy)) as pool:
-        return list(pool.map(lambda channel: _deliver(config, channel), busy))
+    with ThreadPoolExecutor(len(orders)) as pool:
+        return [running.result() for running in [pool.submit(order) for order in orders]]
 
 
-def send(config: Config, messages: Sequence[tuple[Notify, Message]]) -> list[Answer]:
-    """Send messages that no spool holds, once; return an answer for each."""
-
-    def one(entry: tuple[Notify, Message]) -> Answer:
-        channel, message = entry
-        ok, words = attempt(config, channel, message, channel.timeout)
-        return Answer(channel.name, int(ok), 0, words, first_failure=not ok, lost=not ok)
-
-    if not messages:
-        return []
-    with ThreadPoolExecutor(len(messages)) as pool:
-        return list(pool.map(one, messages))
+def _send_once(config: Config, channel: Notify, message: Message) -> Answer:
+    ok, words = attempt(config, channel, message, channel.timeout)
+    return Answer(channel.name, int(ok), 0, words, first_failure=not ok, lost=not ok)
 
 
 def _deliver(config: Config, channel: Notify) -> Answer:
@@ -140,8 +142,7 @@ def attempt(config: Config, channel: Notify, message: Message, limit_s: float) -
             ok, said = _run_command(command, config, message, limit_s)
         else:
             url = filled_in(channel.url, where)
-            check_address(url, where)
-            ok, said = _send(url, message, limit_s)
+            ok, said = _send(url, where, message, limit_s)
     except subprocess.TimeoutExpired:
         ok, said = False, f"no answer within {limit_s:.0f} s"
     except (OSError, ConfigError, ValueError) as error:
@@ -153,9 +154,10 @@ def _redactor(config: Config, url: str) -> Redactor:
     return Redactor(config.secrets | address_secrets(url) | environment_secrets())
 
 
-def _send(url: str, message: Message, limit_s: float) -> tuple[bool, str]:
+def _send(url: str, where: str, message: Message, limit_s: float) -> tuple[bool, str]:
     order = {
         "url": url,
+        "where": where,
         "title": message.title,
         "body": message.body,
         "status": message.status,
@@ -206,27 +208,59 @@ def _bounded(
 ) -> tuple[int, str]:
     """Run a program with `given` on its stdin; return its exit code and what it wrote.
 
-    Files take the place of pipes: what it leaves running in the background delays nobody.
-    Raises TimeoutExpired, when it and all of its process group have been ended.
+    However much it writes, only the beginning is kept. What it leaves running in the background
+    delays nobody. Raises TimeoutExpired, when it and all of its process group have been ended.
     """
-    with _scratch() as stdin, _scratch() as output:
+    ends = time.monotonic() + limit_s
+    with _scratch() as stdin, _pipe() as (reader, writer):
         stdin.write(given.encode())
         stdin.seek(0)
-        process = subprocess.Popen(
-            words,
-            stdin=stdin,
-            stdout=output,
-            stderr=subprocess.STDOUT if folder else subprocess.DEVNULL,
-            env=dict(environment),
-            cwd=folder,
-            start_new_session=True,
-        )
+        with writer:
+            process = subprocess.Popen(
+                words,
+                stdin=stdin,
+                stdout=writer,
+                stderr=subprocess.STDOUT if folder else subprocess.DEVNULL,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,
+            )
         try:
-            code = process.wait(limit_s)
-        except BaseException:
-            _end(process)
-            raise
-        return code, _beginning(output)
+            beginning = _read(reader, process, ends)
+            return process.wait(max(0.0, ends - time.monotonic())), beginning
+        except subprocess.TimeoutExpired as error:
+            raise subprocess.TimeoutExpired(words[0], limit_s) from error
+        finally:
+            if process.returncode is None:
+                _end(process)
+
+
+def _read(reader: IO[bytes], process: subprocess.Popen[bytes], ends: float) -> str:
+    """Return the beginning of what `process` writes until it ends or closes its output.
+
+    All of it is read, so that nobody waits for room. Raises TimeoutExpired.
+    """
+    kept, ended = b"", False
+    os.set_blocking(reader.fileno(), False)
+    with selectors.DefaultSelector() as ready:
+        ready.register(reader, selectors.EVENT_READ)
+        while time.monotonic() < ends:
+            if ready.select(_LOOKS_AGAIN_S * (not ended)):
+                piece = os.read(reader.fileno(), _PIECE)
+                kept = (kept + piece)[:_LONGEST_ANSWER]
+                if not piece or (ended and len(kept) == _LONGEST_ANSWER):
+                    return kept.decode(errors="replace")
+            elif ended:  # what is in the background may hold it open
+                return kept.decode(errors="replace")
+            ended = ended or process.poll() is not None
+    raise subprocess.TimeoutExpired(process.args, 0)
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0) as from_it, os.fdopen(writer, "wb") as to_it:
+        yield from_it, to_it
 
 
 def _scratch() -> IO[bytes]:
@@ -240,11 +274,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _beginning(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read(_LONGEST_ANSWER).decode(errors="replace")
 
 
 def test_message(at: datetime) -> Message:

@@ -11,7 +11,7 @@ from opsnb import catalog
 from opsnb.errors import ConfigError, OpsnbError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.notify import memory, observations, spool
-from opsnb.notify.delivery import Answer, attempt, deliver, send, test_message
+from opsnb.notify.delivery import Answer, attempt, deliver, test_message
 from opsnb.notify.message import Message, compose
 from opsnb.notify.observations import Observed
 from opsnb.records import Store
@@ -64,7 +64,7 @@ def _tell(observed: Observed, config: Config, at: datetime) -> list[str]:
     A disk that is full may be what there is to say: what cannot be queued is sent at once.
     """
     unqueued, failure = _queue(observed, config, at)
-    answers = [*deliver(config, config.notify), *send(config, unqueued)]
+    answers = deliver(config, config.notify, unqueued)
     forgotten = (
         [f"Notifications may be repeated: {spool.home(config)} cannot be written ({failure})."]
         if failure
@@ -142,6 +142,16 @@ def chosen(config: Config, names: Sequence[str]) -> list[Notify]:
     return [known[name] for name in names] or list(known.values())
 
 
+def check_addresses(config: Config) -> None:
+    """Raise ConfigError on the first channel whose URL apprise cannot use."""
+    # Late: apprise takes longer to import than a listing may take.
+    from opsnb.notify import address  # noqa: PLC0415
+
+    for channel in config.notify:
+        if channel.url and not channel.url.startswith("${"):
+            address.check(channel.url, f"[[notify]] {channel.name} in {config.path}")
+
+
 def check_runbooks(config: Config) -> None:
     """Raise ConfigError on the first channel that names a runbook that there is not."""
     if not any(channel.runbooks for channel in config.notify):
@@ -154,7 +164,9 @@ def check_runbooks(config: Config) -> None:
 def test(config: Config, names: Sequence[str], at: datetime) -> list[Answer]:
     """Send a test message to the channels `names`, all by default; return what each answered."""
     answers = []
-    for channel in chosen(config, names):
+    channels = chosen(config, names)
+    check_addresses(config)
+    for channel in channels:
         ok, words = attempt(config, channel, test_message(at), channel.timeout)
         answers.append(Answer(channel.name, int(ok), int(not ok), words))
     return answers

@@ -1,15 +1,19 @@
 """The process that sends one message through apprise; a channel that hangs is ended with it.
 
-It reads `{url, title, body, status}` on stdin, so that no URL is ever an argument, and writes
-`{ok, answer}` to stdout.
+It reads `{url, where, title, body, status}` on stdin, so that no URL is ever an argument, and
+writes `{ok, answer}` to stdout.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+
+from opsnb.errors import ConfigError
+from opsnb.notify import address
 
 _TYPES = {
     "crit": NotifyType.FAILURE,
@@ -22,23 +26,30 @@ _TYPES = {
 def main() -> None:
     """Send what stdin says and write how it went."""
     order = json.load(sys.stdin)
+    try:
+        address.check(order["url"], order["where"])
+        answer = _sent(order)
+    except ConfigError as error:
+        answer = {"ok": False, "answer": str(error)}
+    json.dump(answer, sys.stdout)
+
+
+def _sent(order: dict[str, Any]) -> dict[str, Any]:
     # Its name goes to the service; nothing is read from or kept in a home folder.
     sender = Apprise(asset=AppriseAsset(app_id="opsnb", app_desc="opsnb", secure_logging=True))
     if not sender.add(order["url"]):
-        answer = {"ok": False, "answer": "apprise cannot use the URL of this channel."}
-    else:
-        result = sender.notify(
-            body=order["body"],
-            title=order["title"],
-            notify_type=_TYPES.get(order["status"], NotifyType.INFO),
-            body_format=NotifyFormat.TEXT,
-        )
-        entries = [entry for each in result.results for attempt in each for entry in attempt]
-        said = [entry.message for entry in entries if entry.level in ("WARNING", "ERROR")]
-        service = ", ".join(each.name for each in result.results) or "apprise"
-        words = " ".join(dict.fromkeys(said)) or ("accepted" if result else "it gave no reason")
-        answer = {"ok": bool(result), "answer": f"{service}: {words}"}
-    json.dump(answer, sys.stdout)
+        return {"ok": False, "answer": "apprise cannot use the URL of this channel."}
+    result = sender.notify(
+        body=order["body"],
+        title=order["title"],
+        notify_type=_TYPES.get(order["status"], NotifyType.INFO),
+        body_format=NotifyFormat.TEXT,
+    )
+    entries = [entry for each in result.results for attempt in each for entry in attempt]
+    said = [entry.message for entry in entries if entry.level in ("WARNING", "ERROR")]
+    service = ", ".join(each.name for each in result.results) or "apprise"
+    words = " ".join(dict.fromkeys(said)) or ("accepted" if result else "it gave no reason")
+    return {"ok": bool(result), "answer": f"{service}: {words}"}
 
 
 if __name__ == "__main__":

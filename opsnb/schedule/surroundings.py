@@ -7,6 +7,7 @@ import sys
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from opsnb import notify
 from opsnb.errors import ConfigError
 from opsnb.schedule.running import Job, job, read_environment
 from opsnb.target import LOCAL, Config, variables
@@ -55,6 +56,7 @@ def jobs(config: Config, environment: Path | None, starter: str) -> list[Job]:
     path = config_path(config)
     if not config.schedules:
         raise ConfigError(f"{path} has no schedules; write a [[schedules]] table.")
+    notify.check_addresses(config)
     found = [job(schedule, config) for schedule in config.schedules]
     targets = {name for each in found for name in each.targets}
     _demand_variables(path, environment, targets, starter)

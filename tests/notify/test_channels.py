@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from opsnb import notify
 from opsnb.errors import ConfigError
+from opsnb.notify import delivery
+from opsnb.notify.delivery import attempt
+from opsnb.schedule import crontab, systemd
 from opsnb.target import load_config
 from opsnb.unattended import address_secrets
 
+MESSAGE = delivery.test_message(datetime.now(UTC))
 TARGET = '[targets.shop]\napi_url = "http://127.0.0.1:1"\n'
 SCHEDULE = """
 [[schedules]]
@@ -26,10 +34,7 @@ CHANNEL = '[[notify]]\nname = "hook"\nurl = "json://127.0.0.1:1/hook"\n'
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        (CHANNEL.replace("json:", "jsn:"), "apprise does not know. Did you mean 'json'?"),
-        (CHANNEL.replace("json:", "https:"), "Write json:// or jsons:// for a webhook"),
         (CHANNEL.replace("json://", ""), "url is not a URL; write one such as json://"),
-        (CHANNEL.replace("json://127.0.0.1:1/hook", "slack://x"), "cannot use this slack:// URL"),
         (CHANNEL + 'targets = ["shpo"]\n', "which matches nothing. Did you mean 'shop'?"),
         (CHANNEL + 'schedules = ["dialy"]\n', "Did you mean 'daily'?"),
         (CHANNEL + 'status = ["critical"]\n', "must be 'warn', 'crit' or 'unknown'"),
@@ -53,6 +58,44 @@ def test_what_cannot_work_is_refused(table: str, told: str) -> None:
     Path("opsnb.toml").write_text(TARGET + schedule + table)
     with pytest.raises(ConfigError, match=re.escape(told)):
         load_config()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("jsn://127.0.0.1:1/hook", "apprise does not know. Did you mean 'json'?"),
+        ("https://127.0.0.1:1/hook", "Write json:// or jsons:// for a webhook"),
+        ("slack://x", "cannot use this slack:// URL"),
+    ],
+)
+def test_a_service_that_apprise_cannot_use_is_refused_before_cron_needs_it(
+    url: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+    Path("opsnb.toml").write_text(
+        TARGET + SCHEDULE + CHANNEL.replace("json://127.0.0.1:1/hook", url)
+    )
+    found = load_config()
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        notify.test(found, [], datetime.now(UTC))
+    for units in (crontab.block, systemd.units):
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            units(found, None)
+    # The sender says so too, for whoever changed the file since then.
+    ok, words = attempt(found, found.notify[0], MESSAGE, 60)
+    assert (ok, told in words) == (False, True), words
+
+
+def test_a_process_that_sends_nothing_does_not_import_apprise() -> None:
+    Path("opsnb.toml").write_text(TARGET + SCHEDULE + CHANNEL)
+    script = (
+        "import sys; from opsnb.target import load_config; import opsnb, opsnb.schedule.running; "
+        "load_config(); print('apprise' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_a_variable_that_only_cron_has_keeps_nobody_from_working() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -143,6 +144,24 @@ def test_what_a_command_leaves_running_delays_nobody() -> None:
     spool.add(found, "tell", MESSAGE, datetime.now(UTC))
     (answer,) = deliver(found, found.notify)
     assert (answer.ok, answer.words) == (True, "exit code 0: started")
+
+
+def test_however_much_a_command_writes_little_is_kept() -> None:
+    found = config(command("head -c 300000000 /dev/zero | tr '\\0' x; exit 4", "timeout = 60\n"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (answer,) = notify.test(found, [], NOW)
+    assert answer.words.startswith("exit code 4: xxx")
+    assert len(answer.words) < 1000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
+
+
+@pytest.mark.parametrize("script", ["yes", "yes & exit 0", "exec >&- 2>&-; sleep 600"])
+def test_a_command_that_writes_without_end_or_closes_its_output(script: str) -> None:
+    found = config(command(script, "timeout = 2.0\n"))
+    (answer,) = notify.test(found, [], NOW)
+    ends = "exit 0" in script
+    assert answer.ok is ends
+    assert answer.words.startswith("exit code 0: y" if ends else "no answer within 2 s")
 
 
 def test_one_channel_that_fails_keeps_no_other_from_its_message(hook: Receiver) -> None:

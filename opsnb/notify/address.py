@@ -1,0 +1,32 @@
+"""Whether apprise can send to a channel's URL. Importing apprise takes long, and so does this."""
+
+from __future__ import annotations
+
+from apprise import Apprise
+from apprise.manager_plugins import NotificationManager
+
+from opsnb.errors import ConfigError, did_you_mean
+from opsnb.unattended import check_scheme
+
+
+def check(url: str, where: str) -> None:
+    """Raise ConfigError when apprise cannot send to `url`; only its scheme is shown."""
+    check_scheme(url, where)
+    scheme = url.partition("://")[0]
+    services = NotificationManager().schemas()  # type: ignore[no-untyped-call]
+    native = scheme.lower() in ("http", "https")  # such as Slack's own webhook URLs
+    if not native and scheme.lower() not in services:
+        near = did_you_mean(scheme, services)
+        raise ConfigError(
+            f"{where}: url starts with '{scheme}://', which apprise does not know."
+            + (near if "Did you mean" in near else " Its documentation lists the services.")
+        )
+    if "${" not in url and Apprise.instantiate(url, suppress_exceptions=True) is None:
+        raise ConfigError(
+            f"{where}: apprise cannot use this {scheme}:// URL. "
+            + (
+                "Write json:// or jsons:// for a webhook of your own."
+                if native
+                else "Compare it with apprise's documentation of that service."
+            )
+        )
