@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, PrivateAttr, StrictBool, ValidationError,
 from opsnb import private_files
 from opsnb.errors import ConfigError, UnknownTarget, UsageError, did_you_mean
 from opsnb.model import Threshold
-from opsnb.redaction import safe_url, url_secrets
+from opsnb.redaction import environment_secrets, header_secrets, safe_url, value_secrets
 from opsnb.settings import (
     Api,
     Cache,
@@ -196,10 +196,14 @@ class Target(Table):
 
     @property
     def secrets(self) -> set[str]:
-        """The passwords in this target's URLs, and the variables that they are made of."""
+        """What is secret in this target's addresses, headers and the environment of its programs.
+
+        With the variables that its addresses are made of.
+        """
         urls = (*(getattr(getattr(self, table), key) for table, key in _URLS), self.host)
-        tokens = (value.rpartition(" ")[2] for value in self.api.headers.values())
-        return set(self._password_parts).union(tokens, *map(url_secrets, urls))
+        headers = (header_secrets(name, value) for name, value in self.api.headers.items())
+        known = environment_secrets(self.processes.env)
+        return set(self._password_parts).union(known, *headers, *map(value_secrets, urls))
 
     def describe(self) -> dict[str, str]:
         """Return this target's addresses, fit to be shown: no password in them."""

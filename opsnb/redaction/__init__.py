@@ -1,8 +1,8 @@
 """Take secrets out of text before anybody sees or keeps it.
 
-Two ways together: values that are known to be secret (passwords in URLs, environment variables
-whose names say so), in every encoding in which they turn up, and shapes that are secret wherever
-they stand (keys of well-known services, `Authorization` headers, URLs with passwords). Nothing
+Two ways together: values that are known to be secret (passwords in URLs and connection strings,
+environment variables whose names say so), in every encoding in which they turn up, and shapes that
+are secret wherever they stand (keys of well-known services, `Authorization` headers, URLs with passwords). Nothing
 is masked for merely looking random: hashes, ids and numbers are what people read records for.
 
 Every pattern here takes time linear in the text: each begins with something rare, and nothing
@@ -12,6 +12,15 @@ unbounded is repeated inside a repetition.
 from opsnb.redaction.environment import environment_secrets
 from opsnb.redaction.mask import MASK
 from opsnb.redaction.redactor import Redactor
+from opsnb.redaction.settings import header_secrets, value_secrets
 from opsnb.redaction.urls import safe_url, url_secrets
 
-__all__ = ["MASK", "Redactor", "environment_secrets", "safe_url", "url_secrets"]
+__all__ = [
+    "MASK",
+    "Redactor",
+    "environment_secrets",
+    "header_secrets",
+    "safe_url",
+    "url_secrets",
+    "value_secrets",
+]

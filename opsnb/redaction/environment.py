@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 
-from opsnb.redaction.urls import url_secrets
+from opsnb.redaction.settings import named_secrets, value_secrets
 
 _SECRET_VARIABLE = re.compile(
-    r"PASSW|PASSPHRASE|PASS$|PWD$|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$"
-    r"|_AUTH$|_DSN$",
+    r"PASSW|PASSPHRASE|PASS_?\d?$|PWD$|_PW$|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY"
+    r"|PRIVATE_?KEY|_KEY(?:_B(?:ASE)?64)?$|_AUTH$|_DSN$|JWT$|_SALT$|_PSK$|_BEARER$|_COOKIE$",
     re.IGNORECASE,
 )
 # Variables about a secret (where it is, how long it lives) rather than the secret itself.
@@ -20,11 +20,15 @@ _ABOUT_A_SECRET = re.compile(
 
 
 def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
-    """Return the values in `environ` that are secret by their variable's name or by being URLs."""
+    """Return what is secret in `environ`: by a variable's name, or by what its value holds.
+
+    A value may be a URL, a connection string of any database, a document in JSON.
+    """
     found: set[str] = set()
     for name, value in environ.items():
         if _SECRET_VARIABLE.search(name) and not _ABOUT_A_SECRET.search(name):
-            found.add(value)
-        if "://" in value:
-            found |= url_secrets(value)
+            found |= named_secrets(value)
+        else:
+            found |= value_secrets(value)
+    found.discard("")
     return found

@@ -31,6 +31,7 @@ from opsnb.redaction import (
     MASK,
     Redactor,
     environment_secrets,
+    header_secrets,
     safe_url,
     url_secrets,
 )
@@ -217,6 +218,47 @@ def test_url_secrets_are_raw_and_decoded() -> None:
     assert url_secrets("postgresql://u@h/d?password=hunter2&sslmode=require") == {"hunter2"}
     assert url_secrets("http://localhost:3001") == set()
     assert url_secrets("no url") == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "host=db1 user=app password=kept4nobody dbname=shop"),
+        ("DATABASE_URL", "host=db1 user=app password='kept4 nobody' dbname=shop"),
+        ("ConnectionStrings__Default", "Server=db1;User Id=sa;Password=kept4nobody;"),
+        ("STORAGE", "AccountName=x;AccountKey=kept4nobody;EndpointSuffix=example.net"),
+        ("MYSQL", "app:kept4nobody@tcp(db1:3306)/shop"),
+        ("SETTINGS", '{"database": {"user": "app", "password": "kept4nobody"}}'),
+        ("DB_PW", "kept4nobody"),
+        ("BASIC_AUTH", "ops:kept4nobody"),
+        ("REGISTRY_AUTH", base64.b64encode(b"ops:kept4nobody").decode()),
+        ("API_TOKENS", "first1token,kept4nobody"),
+    ],
+)
+def test_what_a_setting_holds_is_known(name: str, value: str) -> None:
+    secret = "kept4 nobody" if "kept4 nobody" in value else "kept4nobody"
+    redactor = Redactor(environment_secrets({name: value}))
+    assert redactor.text(f"user app said {secret} twice") == f"user app said {MASK} twice"
+
+
+def test_ordinary_settings_hold_no_secret() -> None:
+    environ = {
+        "DATABASE_URL": "host=db1 user=app dbname=shop",
+        "PATH": "/usr/bin:/bin",
+        "OPTIONS": "--max-old-space-size=4096",
+        "LS_COLORS": "di=01;34:ln=01;36:*.tar=01;31",
+        "APP": '{"name": "shop", "port": 5432, "keys": ["a", "b"]}',
+    }
+    assert not environment_secrets(environ)
+
+
+def test_a_header_tells_its_secret_and_no_other_word() -> None:
+    coded = base64.b64encode(b"ops:kept4nobody").decode()
+    assert header_secrets("Authorization", f"Basic {coded}") == {coded, "kept4nobody"}
+    assert "kept4nobody" in header_secrets("Cookie", "sid=kept4nobody; lang=en")
+    assert "kept4nobody" in header_secrets("X-Api-Key", "kept4nobody")
+    assert not header_secrets("Accept", "application/json")
+    assert not header_secrets("Host", "api.example.com")
 
 
 def test_environment_secrets_are_found_by_name_and_by_url() -> None:
