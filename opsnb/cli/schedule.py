@@ -14,6 +14,7 @@ from opsnb.cli.context import config_in_force, store_in_force
 from opsnb.errors import UsageError
 
 if TYPE_CHECKING:
+    from opsnb.target import Config
     from opsnb.timetable.standing import Standing
 
 ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]
@@ -89,8 +90,13 @@ def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
     from opsnb.timetable.times import local_now
 
     config = running.prepare(name, environment)
-    with interrupts.noted() as stopped:
-        ended = running.run(name, config, local_now(), stopped)
+    try:
+        with interrupts.noted() as stopped:
+            ended = running.run(name, config, local_now(), stopped)
+    except BaseException as error:
+        for line in running.failures_beside(error):
+            output.note(line)
+        raise
     if sys.stdout.isatty():
         output.run_result(ended.result, config, as_json=False)
     # What goes to stderr is mailed by cron.
@@ -99,22 +105,18 @@ def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
     return ended.result.exit_code
 
 
+Install = Annotated[bool, typer.Option("--install", help="Install them for your user.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Remove them again.")]
+
+
 @schedule_app.command("crontab")
 def show_crontab(
-    install: Annotated[
-        bool, typer.Option("--install", help="Put the lines into your crontab.")
-    ] = False,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Take the lines out of your crontab.")
-    ] = False,
-    environment: EnvironmentFile = None,
+    install: Install = False, remove: Remove = False, environment: EnvironmentFile = None
 ) -> None:
     """Print the schedules' lines for cron, or install or remove them."""
     from opsnb.schedule import crontab
 
-    if install and remove:
-        raise UsageError("Say --install or --remove, not both.")
-    config = config_in_force()
+    config = _config_of_starter(install, remove)
     if remove:
         gone = crontab.remove(config)
         output.say(
@@ -129,20 +131,12 @@ def show_crontab(
 
 @schedule_app.command("systemd")
 def show_systemd(
-    install: Annotated[
-        bool, typer.Option("--install", help="Write the units and start the timers.")
-    ] = False,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Stop the timers and remove the units.")
-    ] = False,
-    environment: EnvironmentFile = None,
+    install: Install = False, remove: Remove = False, environment: EnvironmentFile = None
 ) -> None:
     """Print the schedules as services and timers of systemd, or install or remove them."""
     from opsnb.schedule import systemd
 
-    if install and remove:
-        raise UsageError("Say --install or --remove, not both.")
-    config = config_in_force()
+    config = _config_of_starter(install, remove)
     if remove:
         gone = systemd.remove(config)
         output.say("The timers are removed." if gone else "There were no such timers.")
@@ -153,3 +147,9 @@ def show_systemd(
     else:
         for unit in systemd.units(config, environment):
             output.say(f"# --- {unit.name}\n{unit.text}")
+
+
+def _config_of_starter(install: bool, remove: bool) -> Config:
+    if install and remove:
+        raise UsageError("Say --install or --remove, not both.")
+    return config_in_force()

@@ -135,6 +135,7 @@ def _dated(waiting: spool.Waiting) -> Message:
 def attempt(config: Config, channel: Notify, message: Message, limit_s: float) -> tuple[bool, str]:
     """Send `message` once, within `limit_s`; return whether it was taken, and what was said."""
     where = f"[[notify]] {channel.name} in {config.path}"
+    message = message.without_mentions()
     url = ""
     try:
         if channel.command:

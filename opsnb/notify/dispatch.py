@@ -8,15 +8,16 @@ from datetime import datetime
 from filelock import Timeout
 
 from opsnb import catalog
-from opsnb.errors import ConfigError, OpsnbError, did_you_mean
+from opsnb.errors import ConfigError, OpsnbError, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.notify import memory, observations, spool
 from opsnb.notify.delivery import Answer, attempt, deliver, test_message
+from opsnb.notify.memory import Checks, Event
 from opsnb.notify.message import Message, compose
 from opsnb.notify.observations import Observed
 from opsnb.records import Store
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import Config
+from opsnb.target import DEMO, Config
 from opsnb.unattended import Notify, Schedule, check_filter
 
 _MEMORY = "told.json"
@@ -38,14 +39,14 @@ def after_run(
         return [_failed(error)]
 
 
-def after_refusal(
-    schedule: Schedule, targets: Iterable[str], config: Config, why: str, at: datetime
-) -> list[str]:
+def after_refusal(schedule: Schedule, config: Config, why: str, at: datetime) -> list[str]:
     """Tell the channels that a scheduled run could not begin."""
     if not config.notify:
         return []
     try:
-        observed = observations.of_refusal(schedule.name, schedule.runbook, targets, why)
+        observed = observations.of_refusal(
+            schedule.name, schedule.runbook, targets_of(schedule, config), why
+        )
         return _tell(observed, config, at)
     except Exception as error:  # noqa: BLE001 - as above
         return [_failed(error)]
@@ -65,11 +66,7 @@ def _tell(observed: Observed, config: Config, at: datetime) -> list[str]:
     """
     unqueued, failure = _queue(observed, config, at)
     answers = deliver(config, config.notify, unqueued)
-    forgotten = (
-        [f"Notifications may be repeated: {spool.home(config)} cannot be written ({failure})."]
-        if failure
-        else []
-    )
+    forgotten = [f"Notifications may be repeated: {failure}."] if failure else []
     return _complaints(answers) + forgotten
 
 
@@ -78,21 +75,24 @@ def _queue(
 ) -> tuple[list[tuple[Notify, Message]], str]:
     """Put what is new to each channel into its spool, and remember that it was told.
 
-    Return the messages that could not be queued, and why nothing could be remembered.
+    Return the messages that could not be queued, and what is wrong with the memory.
     """
     unqueued: list[tuple[Notify, Message]] = []
     redact = Redactor(config.secrets | environment_secrets()).text
     link = _link(config, observed.run_id)
     spool.drop_gone(config)
     with memory.opened(spool.home(config) / _MEMORY) as known:
-        known.forget(
-            [channel.name for channel in config.notify],
-            [schedule.name for schedule in config.schedules],
+        known.forget([channel.name for channel in config.notify])
+        checks = Checks(
+            [*config.names, DEMO],
+            {each.name: targets_of(each, config) for each in config.schedules},
         )
         for channel in config.notify:
-            if not channel.wants_run(observed.schedule, observed.runbook):
-                continue
-            events = known.events(channel, observed, at)
+            events: list[Event] = []
+            if observed.schedule or channel.manual:
+                events += known.closed(channel, observed, checks)
+            if channel.wants_run(observed.schedule, observed.runbook):
+                events += known.events(channel, observed, at)
             if events:
                 # Queued before the memory is written: a kill between the two tells it twice,
                 # never not at all.
@@ -102,6 +102,17 @@ def _queue(
                 except (OSError, ConfigError):
                     unqueued.append((channel, message))
     return unqueued, known.failure
+
+
+def targets_of(schedule: Schedule, config: Config) -> list[str]:
+    """Return the targets of `schedule`; what matches none stays as it is written."""
+    found: list[str] = []
+    for pattern in schedule.targets:
+        try:
+            found += config.matching([pattern])
+        except UsageError:
+            found.append(pattern)
+    return list(dict.fromkeys(found))
 
 
 def _link(config: Config, run_id: str) -> str:

@@ -8,7 +8,7 @@ and finding.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field
 
 from opsnb import private_files
 from opsnb.model import Status
@@ -30,6 +30,7 @@ STEADY_RUNS, STEADY_FOR = 3, timedelta(minutes=30)
 """Flapping is over when nothing has changed for so many runs and this long."""
 _LOCK_WAIT_S = 5.0
 _PUNCTUAL = 0.95
+_TABS = 2  # in a key
 
 
 class Kind(StrEnum):
@@ -43,6 +44,8 @@ class Kind(StrEnum):
     STEADY = "steady"
     """It has stopped changing."""
     RECOVERY = "recovery"
+    CLOSED = "closed"
+    """Nothing checks it any more; whether it is ok again is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Known(BaseModel):
     """What a channel knows of one finding."""
 
     title: str = ""
+    runbook: str = ""
+    """What found it; empty in a memory of older versions."""
     told: Status = Status.OK
     """The status that it was told last."""
     current: Status = Status.OK
@@ -76,13 +81,22 @@ class Known(BaseModel):
     """The worst that it was told while flapping."""
 
 
+@dataclass(frozen=True)
+class Checks:
+    """What `opsnb.toml` has checked."""
+
+    targets: Collection[str]
+    schedules: Mapping[str, Collection[str]]
+    """The targets of each schedule."""
+
+
 class Memory:
     """What every channel knows. Open it with `opened`."""
 
     def __init__(self, channels: dict[str, dict[str, Known]]) -> None:
         self.channels = channels
         self.failure = ""
-        """Why it could not be written, so that what was sent may be sent again."""
+        """Why it could not be read or written, so that what was sent may be sent again."""
 
     def events(self, channel: Notify, observed: Observed, at: datetime) -> list[Event]:
         """Return what of `observed` is new to `channel`, which then knows it."""
@@ -93,22 +107,30 @@ class Memory:
                 continue
             key = _key(observed.source, observation.target, observation.name)
             event = _event(known, key, observation, channel, at)
+            if key in known:
+                known[key].runbook = observed.runbook
             if event:
                 found.append(event)
         return found
 
-    def forget(self, channels: Collection[str], schedules: Collection[str]) -> None:
-        """Forget channels and schedules that `opsnb.toml` has no more."""
-        sources = {f"schedule {name}" for name in schedules}
-        self.channels = {
-            name: {
-                key: each
-                for key, each in known.items()
-                if (source := key.split("\t")[0]) in sources or source.startswith("manual ")
-            }
-            for name, known in self.channels.items()
-            if name in channels
-        }
+    def closed(self, channel: Notify, observed: Observed, checks: Checks) -> list[Event]:
+        """Return what `channel` was told of and nothing checks any more; it is forgotten."""
+        known = self.channels.setdefault(channel.name, {})
+        found = []
+        for key, each in list(known.items()):
+            source, target, name = key.split("\t", 2)
+            why = _why_closed(source, target, each, observed, checks)
+            if not why:
+                continue
+            del known[key]
+            if channel.recovery and each.told is not Status.OK:
+                over = Observation(target, name, each.title, Status.SKIPPED, why, "")
+                found.append(Event(Kind.CLOSED, over, each.told, each.since))
+        return found
+
+    def forget(self, channels: Collection[str]) -> None:
+        """Forget channels that `opsnb.toml` has no more."""
+        self.channels = {name: each for name, each in self.channels.items() if name in channels}
 
 
 @contextmanager
@@ -125,28 +147,71 @@ def opened(path: Path) -> Iterator[Memory]:
         except Timeout:
             raise
         except OSError as error:
-            memory.failure = error.strerror or str(error)
-        memory.channels = _read(path)
+            memory.failure = _unwritable(path, error)
+        memory.channels, damage = _read(path)
+        memory.failure = memory.failure or damage
         yield memory
         kept = {
             channel: {key: each.model_dump(mode="json") for key, each in known.items()}
             for channel, known in memory.channels.items()
         }
         try:
-            private_files.write(path, json.dumps(kept))
+            for place in (path, _copy_of(path)):
+                private_files.write(place, json.dumps(kept))
         except OSError as error:
-            memory.failure = error.strerror or str(error)
+            memory.failure = _unwritable(path, error)
 
 
-def _read(path: Path) -> dict[str, dict[str, Known]]:
-    try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            channel: {key: Known.model_validate(each) for key, each in known.items()}
-            for channel, known in stored.items()
-        }
-    except (OSError, ValueError, AttributeError, ValidationError):
-        return {}  # not there yet, or damaged: what is bad is told once more
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path.parent} cannot be written ({error.strerror or error})"
+
+
+def _copy_of(path: Path) -> Path:
+    """Return where the memory lies a second time, for a disk may damage one of them."""
+    return path.with_name(f"{path.name}.copy")
+
+
+def _read(path: Path) -> tuple[dict[str, dict[str, Known]], str]:
+    """Return the memory, from its copy when it is damaged, and what is wrong when both are."""
+    damaged = False
+    for place in (path, _copy_of(path)):
+        try:
+            return _parsed(place.read_text(encoding="utf-8")), ""
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, AttributeError, RecursionError):
+            damaged = True
+    return {}, f"{path} is damaged" if damaged else ""
+
+
+def _parsed(text: str) -> dict[str, dict[str, Known]]:
+    stored: dict[str, Any] = json.loads(text)
+    found = {
+        channel: {key: Known.model_validate(each) for key, each in known.items()}
+        for channel, known in stored.items()
+    }
+    if any(key.count("\t") < _TABS for known in found.values() for key in known):
+        raise ValueError("a key of it names no finding")
+    return found
+
+
+def _why_closed(source: str, target: str, each: Known, observed: Observed, checks: Checks) -> str:
+    """Return why nothing checks any more what `source` reported; empty when something does."""
+    kind, _, name = source.partition(" ")
+    if kind != "schedule":
+        return "" if target in checks.targets else "The target is no longer in opsnb.toml."
+    if name not in checks.schedules:
+        return f"Schedule {name} is no longer in opsnb.toml."
+    if target not in checks.schedules[name]:
+        gone = target not in checks.targets
+        return (
+            "The target is no longer in opsnb.toml."
+            if gone
+            else f"Schedule {name} no longer checks it."
+        )
+    if source == observed.source and each.runbook not in ("", observed.runbook):
+        return f"Schedule {name} now runs {observed.runbook}, no longer {each.runbook}."
+    return ""
 
 
 def _key(source: str, target: str, name: str) -> str:

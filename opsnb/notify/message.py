@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,14 @@ from opsnb.timetable.standing import moment, span
 _LONGEST_SENTENCE = 600
 _MOST_CAUSES = 8
 _MOST_TARGETS = 10
+# What calls people in a chat: `@everyone` anywhere, `@name` but not ops@example.com, and Slack's
+# and Discord's `<!channel>`, `<@id>`, `<#id>`.
+_MENTION = re.compile(
+    r"@(?=(?:all|channel|everyone|group|here|room|team)\b)|(?<![\w*])@(?=\w)|<(?=[!@#&])",
+    re.IGNORECASE,
+)
+_INVISIBLE = "\u200b"
+"""A space without width: chats take what is broken by it as plain text."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,18 @@ class Message:
         first = self.causes[0].sentence if self.causes else self.body
         return {**asdict(self), "message": first, "next": self.next}
 
+    def without_mentions(self) -> Message:
+        """Return it so that no chat calls people for what is quoted in it.
+
+        Paths and commands of their own stay as they are, for they are pasted.
+        """
+        causes = [
+            replace(cause, title=_unmentioned(cause.title), sentence=_unmentioned(cause.sentence))
+            for cause in self.causes
+        ]
+        title, body = _unmentioned(self.title), _unmentioned(self.body)
+        return replace(self, title=title, body=body, causes=causes)
+
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Message:
         """Return the message that `as_json` wrote. Raises TypeError or KeyError otherwise."""
@@ -111,6 +132,10 @@ def clean(text: str, redact: Callable[[str], str]) -> str:
     return line if len(line) <= _LONGEST_SENTENCE else f"{line[: _LONGEST_SENTENCE - 4]} ..."
 
 
+def _unmentioned(text: str) -> str:
+    return _MENTION.sub(lambda found: found.group() + _INVISIBLE, text)
+
+
 def _causes(events: Iterable[Event], at: datetime, redact: Callable[[str], str]) -> list[Cause]:
     """Return the events by cause: the same finding with the same status on many targets is one."""
     groups: dict[tuple[str, str, str], list[Event]] = {}
@@ -141,6 +166,8 @@ def _cause(group: Sequence[Event], at: datetime, redact: Callable[[str], str]) -
 def _note(event: Event, at: datetime) -> str:
     if event.kind is Kind.RECOVERY:
         return f"It was {event.was} for {span(at - event.since)}."
+    if event.kind is Kind.CLOSED:
+        return f"It was {event.was} when it was last checked, and may still be."
     if event.kind is Kind.REMINDER:
         return f"It has been so for {span(at - event.since)}."
     if event.kind is Kind.FLAPPING:
@@ -154,6 +181,8 @@ def _label(kind: str, status: str) -> str:
     if kind == Kind.RECOVERY or (kind == Kind.STEADY and status == Status.OK):
         # A channel that hears of crits alone hears that there is one no more.
         return "Recovered:" if status == Status.OK else f"Now only {status.upper()}:"
+    if kind == Kind.CLOSED:
+        return "Closed:"
     if kind == Kind.FLAPPING:
         return f"Flapping, now {status.upper()}:"
     return f"Still {status.upper()}" if kind == Kind.REMINDER else status.upper()

@@ -33,7 +33,8 @@ def ending(exit_code: int) -> str:
 def switch(schedule: Schedule, config: Config) -> Iterator[Switch]:
     """Yield the dead man's switch of `schedule`, which is pinged that a run starts.
 
-    What is raised is a failure. The last ping has been sent at the end.
+    What is raised is a failure; it has a note for each ping that did not arrive. The last ping has
+    been sent at the end.
     """
     try:
         url = filled_in(schedule.ping, f"Schedule {schedule.name} in {config.path}: ping")
@@ -45,9 +46,11 @@ def switch(schedule: Schedule, config: Config) -> Iterator[Switch]:
         yield found
     except BaseException as error:
         found.send(FAIL, str(error))
-        raise
-    finally:
         found.wait()
+        for line in found.failures:
+            error.add_note(line)
+        raise
+    found.wait()
 
 
 class Switch:

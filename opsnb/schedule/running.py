@@ -23,7 +23,6 @@ from opsnb.errors import (
     Locked,
     OpsnbError,
     ParameterError,
-    UsageError,
     did_you_mean,
 )
 from opsnb.headless import fleet
@@ -138,6 +137,11 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
             return Ended(result, lines, [*failures, *pings.failures])
 
 
+def failures_beside(error: BaseException) -> list[str]:
+    """Return the lines on what did not arrive although `run` raised `error`."""
+    return [*getattr(error, "__notes__", ())]
+
+
 def _run_traced(
     wanted: Job, config: Config, now: datetime, stopped: Sequence[signal.Signals]
 ) -> RunResult:
@@ -171,17 +175,9 @@ def _noticed(schedule: Schedule, config: Config, now: datetime) -> Iterator[None
         why = _redacted(str(error))
         traces.refused(schedule, config, now, why)
         if not isinstance(error, Locked | Interrupted):
-            targets = _targets(schedule, config)
-            notify.after_refusal(schedule, targets, config, why, local_now())
+            for line in notify.after_refusal(schedule, config, why, local_now()):
+                error.add_note(line)
         raise
-
-
-def _targets(schedule: Schedule, config: Config) -> Sequence[str]:
-    """Return the targets of `schedule`, or what it says where that is what is wrong."""
-    try:
-        return config.matching(schedule.targets) or schedule.targets
-    except UsageError:
-        return schedule.targets
 
 
 def _run(

@@ -146,13 +146,14 @@ def _standing(schedule: Schedule, config: Config, store: Store, now: datetime) -
     upcoming = next_times(schedule, now, _NEXT)
     trace = traces.read(schedule, config)
     since = traces.first_seen(schedule, config, now)
-    last, unknown = _last(schedule, trace, store)
     now_utc = now.astimezone(UTC)
-    after = max([since, *([last.started] if last else [])])
+    last, unknown = _last(schedule, trace, store, now_utc)
     known = [start.astimezone(UTC) for start in trace.starts]
     if last:
         known.append(last.started.astimezone(UTC))
-    due = _overdue(schedule, after, now)
+    ahead = max((start for start in known if start > now_utc), default=None)
+    known = [start for start in known if start <= now_utc]
+    due = _overdue(schedule, max([since, *known]), now)
     return Standing(
         schedule=schedule,
         targets=targets,
@@ -164,7 +165,7 @@ def _standing(schedule: Schedule, config: Config, store: Store, now: datetime) -
         grace=grace(schedule, due or (upcoming[0] if upcoming else now)),
         due=None if unknown else due,
         missed=_missed(schedule, sorted(known), since, now),
-        reason=_reason(due, trace, traces.refusal(schedule, config), last) if due else "",
+        reason=_reason(due, trace, traces.refusal(schedule, config), last, ahead) if due else "",
         command=_command(trace, last) if due else "",
         unknown=unknown,
     )
@@ -215,12 +216,19 @@ def _due_times(
 
 
 def _reason(
-    due: datetime, trace: traces.Trace, refusal: traces.Refusal | None, last: LastRun | None
+    due: datetime,
+    trace: traces.Trace,
+    refusal: traces.Refusal | None,
+    last: LastRun | None,
+    ahead: datetime | None,
 ) -> str:
     if trace.is_running and last:
         return f"The run of {moment(last.started)} has not ended yet."
     if refusal and refusal.at >= due.astimezone(UTC):
         return f"The run could not begin: {refusal.why}"
+    if ahead:
+        dated = f"{ahead.astimezone(zone()):%Y-%m-%d %H:%M}"
+        return f"A run is dated {dated}, so this machine's clock was set back."
     booted = datetime.fromtimestamp(psutil.boot_time(), UTC)
     if booted > due.astimezone(UTC):
         return f"This machine was off or starting then; it is up since {moment(booted)}."
@@ -238,10 +246,18 @@ def _command(trace: traces.Trace, last: LastRun | None) -> str:
     return commands.line("schedule", "crontab")
 
 
-def _last(schedule: Schedule, trace: traces.Trace, store: Store) -> tuple[LastRun | None, str]:
-    """Return the last run of `schedule`, and why it is not known whether there was a later one."""
+def _last(
+    schedule: Schedule, trace: traces.Trace, store: Store, now: datetime
+) -> tuple[LastRun | None, str]:
+    """Return the last run of `schedule`, and why it is not known whether there was a later one.
+
+    One that began after `now`, by a clock that was set back since, is only it while it runs.
+    """
     own = None
-    if trace.starts:
+    past = [start for start in trace.starts if start <= now]
+    if past and past[-1] is not trace.starts[-1] and not trace.is_running:
+        own = LastRun(past[-1], exit_code=None)
+    elif past or trace.is_running:
         ended = trace.finished is not None
         own = LastRun(
             trace.starts[-1],
@@ -251,7 +267,7 @@ def _last(schedule: Schedule, trace: traces.Trace, store: Store) -> tuple[LastRu
             trace.sentence if ended else "",
         )
     try:
-        recorded = _recorded(schedule, store, own.started if own else None)
+        recorded = _recorded(schedule, store, own.started if own else None, now)
     except OpsnbError as error:
         return own, "" if own else f"no run is known here, and {str(error).rstrip('.')}."
     if recorded and (own is None or recorded.started > own.started):
@@ -269,10 +285,12 @@ def _unread(schedule: Schedule, store: Store) -> str:
     return next((f"no run is known here, and {why}" for why in own), "")
 
 
-def _recorded(schedule: Schedule, store: Store, since: datetime | None) -> LastRun | None:
-    """Return the last run that has a record, begun at `since` or later."""
+def _recorded(
+    schedule: Schedule, store: Store, since: datetime | None, now: datetime
+) -> LastRun | None:
+    """Return the last run that has a record, begun at `since` or later, but not after `now`."""
     runs = islice(store.results(runbook=schedule.runbook, since=since), _RECORDS_READ)
-    found = (run for run in runs if run.trigger == trigger(schedule))
+    found = (run for run in runs if run.trigger == trigger(schedule) and run.started <= now)
     result = next((run for run in found if run.fleet is None or run.is_summary), None)
     return _of(result) if result else None
 

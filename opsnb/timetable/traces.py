@@ -140,8 +140,9 @@ def first_seen(schedule: Schedule, config: Config, now: datetime) -> datetime:
     """
     with suppress(OSError, ConfigError, ValueError, KeyError, TypeError):
         seen = json.loads(_file(schedule, config, ".seen").read_text(encoding="utf-8"))
-        if seen["cron"] == schedule.cron:
-            return datetime.fromisoformat(seen["since"])
+        noted_since = datetime.fromisoformat(seen["since"])
+        if seen["cron"] == schedule.cron and noted_since <= now:  # else the clock was set back
+            return noted_since
     since = now.astimezone(UTC)
     with suppress(OSError):
         if config.path:

@@ -110,7 +110,7 @@ def test_what_cannot_be_queued_is_sent_at_once(
     monkeypatch.setenv("XDG_STATE_HOME", str(Path("no-folder").absolute()))
     for status, words in ((200, ["may be repeated"]), (503, ["not be kept for later", "repeated"])):
         hook.status = status
-        said = notify.after_refusal(found.schedules[0], ["shop"], found, "The disk is full.", NOW)
+        said = notify.after_refusal(found.schedules[0], found, "The disk is full.", NOW)
         assert len(said) == len(words)
         assert all(part in sentence for part, sentence in zip(words, said, strict=True)), said
     assert [sent["type"] for sent in hook.messages()] == ["warning", "warning"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from opsnb.model import Status
-from opsnb.notify.memory import Kind, Memory, opened
+from opsnb.notify.memory import Checks, Kind, Memory, opened
 from opsnb.notify.observations import Observation, Observed
 from opsnb.unattended import Notify
 
@@ -151,17 +152,74 @@ def test_it_survives_a_restart_and_forgets_what_is_gone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     with opened(path) as memory:
         assert kinds([CRIT], memory=memory) == [None]
-        memory.forget(["hook"], ["daily"])
+        memory.forget(["hook"])
         assert kinds([CRIT], memory=memory) == [None]
-        memory.forget(["hook"], ["another"])
+        memory.forget(["another"])
         assert kinds([CRIT], memory=memory) == ["problem"]
 
 
-def test_a_damaged_memory_tells_once_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage", ["", '{"hook": {"x": 1', '{"hook": {"x": 1}}', "[]", "\0" * 99, "[" * 100_000]
+)
+def test_a_damaged_memory_is_read_from_its_copy(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "told.json"
-    path.write_text('{"hook": {"x": 1')
     with opened(path) as memory:
         assert kinds([CRIT], memory=memory) == ["problem"]
+    path.write_text(damage)
+    with opened(path) as memory:
+        assert kinds([CRIT], memory=memory) == [None]
+    assert memory.failure == ""
+    for file in tmp_path.glob("told.json*"):
+        file.write_text(damage)
+    with opened(path) as memory:
+        assert kinds([CRIT], memory=memory) == ["problem"]
+    assert memory.failure == f"{path} is damaged"
+    with opened(path) as memory:
+        assert kinds([CRIT], memory=memory) == [None]
+    assert memory.failure == ""
+
+
+@pytest.mark.parametrize(
+    ("checks", "why"),
+    [
+        (Checks(["shop"], {"daily": ["shop"]}), None),
+        (Checks(["store"], {"daily": ["store"]}), "The target is no longer in opsnb.toml."),
+        (Checks(["shop", "b"], {"daily": ["b"]}), "Schedule daily no longer checks it."),
+        (Checks(["shop"], {"hourly": ["shop"]}), "Schedule daily is no longer in opsnb.toml."),
+    ],
+)
+def test_an_alarm_that_nothing_checks_any_more_is_closed_once(
+    checks: Checks, why: str | None
+) -> None:
+    memory, later = Memory({}), observed(OK, target="other", schedule="hourly")
+    assert kinds([CRIT], memory=memory) == ["problem"]
+    closed = memory.closed(channel(), later, checks)
+    if why is None:
+        assert closed == []
+        return
+    assert [(each.kind, each.was, each.observation.message) for each in closed] == [
+        (Kind.CLOSED, CRIT, why)
+    ]
+    assert memory.closed(channel(), later, checks) == []
+
+
+def test_another_runbook_in_the_schedule_is_no_recovery() -> None:
+    memory, checks = Memory({}), Checks(["shop"], {"daily": ["shop"]})
+    assert kinds([CRIT], memory=memory) == ["problem"]
+    other = replace(observed(None), runbook="cache/health")
+    (event,) = memory.closed(channel(), other, checks)
+    assert event.observation.message == (
+        "Schedule daily now runs cache/health, no longer health/daily."
+    )
+    assert memory.events(channel(), other, START) == []
+
+
+def test_what_was_never_told_or_has_recovered_is_not_closed() -> None:
+    memory, gone = Memory({}), Checks([], {})
+    assert kinds([CRIT, OK], memory=memory) == ["problem", "recovery"]
+    assert memory.closed(channel(), observed(OK), gone) == []
+    assert kinds([CRIT], memory=memory, recovery=False) == ["problem"]
+    assert memory.closed(channel(recovery=False), observed(OK), gone) == []
 
 
 def test_two_runners_at_once_tell_it_once(tmp_path: Path) -> None:

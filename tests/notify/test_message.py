@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from opsnb.model import Status
 from opsnb.notify.memory import Event, Kind
@@ -87,3 +90,39 @@ def test_many_causes_are_counted() -> None:
     message = written(*(event(title=f"Check {number}") for number in range(20)))
     assert message.title.endswith("and 19 more")
     assert "And 12 more; the record has them." in message.body
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@everyone wake up",
+        "queue:@everyone",
+        "x@here",
+        "<!channel> <!here>",
+        "<!subteam^S1>",
+        "<@U123> <@&99> <@!5>",
+        "@ops.lead (@bob)",
+        "@All @CHANNEL",
+    ],
+)
+def test_what_is_quoted_calls_nobody(text: str) -> None:
+    message = written(event(title=text, message=text)).without_mentions()
+    calls = re.compile(r"@\w|<[!@]")
+    for words in (message.title, message.body, message.as_json()["message"]):
+        assert not calls.search(words), words
+        assert text in words.replace("\u200b", "")
+
+
+def test_addresses_and_masked_urls_are_no_mentions() -> None:
+    text = "ops@example.com redis://***@10.0.0.5 5 < 6 pkg@1.2"
+    message = written(event(message=text)).without_mentions()
+    assert text in message.body
+
+
+def test_a_closed_alarm_does_not_claim_to_be_over() -> None:
+    message = written(
+        event(kind=Kind.CLOSED, status=Status.SKIPPED, was=Status.CRIT, message="No longer there.")
+    )
+    assert (message.event, message.status) == ("closed", "skipped")
+    assert message.title == "Closed: API health on shop"
+    assert "It was crit when it was last checked, and may still be." in message.body

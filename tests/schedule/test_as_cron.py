@@ -156,6 +156,39 @@ def test_what_cannot_begin_is_pinged_and_told(hook: Receiver, service: Receiver)
     assert told["title"] == "UNKNOWN Run on shop-1"
 
 
+def test_what_fails_beside_a_run_that_cannot_begin_is_mailed_too(
+    hook: Receiver, service: Receiver
+) -> None:
+    configure(hook, service, channel='[[notify]]\nname = "broken"\ncommand = ["false"]\n')
+    text = Path("opsnb.toml").read_text().replace("health/daily", "health/dayly")
+    Path("opsnb.toml").write_text(text)
+    hook.status = 500
+    ended = subprocess.run(
+        [OPSNB, "schedule", "run", "daily"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 64
+    assert "Ping start failed: the receiver answered 500" in ended.stderr
+    assert "Ping fail failed: the receiver answered 500" in ended.stderr
+    assert "Notification to broken failed: exit code 1" in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("opsnb: Schedule daily: ")
+    assert UUID not in ended.stderr
+
+
+def test_a_target_that_was_renamed_closes_its_alarms(hook: Receiver, service: Receiver) -> None:
+    service.status = 500
+    configure(hook, service)
+    as_cron()
+    service.status = 200
+    text = Path("opsnb.toml").read_text().replace("shop-1", "store")
+    Path("opsnb.toml").write_text(text)
+    as_cron()
+    problem, closed = hook.messages()
+    assert problem["title"].startswith("CRIT API health on shop-1")
+    assert closed["title"].startswith("Closed: API health on shop-1")
+    assert "The target is no longer in opsnb.toml." in closed["message"]
+    assert closed["type"] == "info"
+
+
 def test_a_filter_of_runbooks_that_fits_none_is_refused(hook: Receiver, service: Receiver) -> None:
     configure(hook, service, channel='runbooks = ["helth/*"]\n')
     for command in (["schedule", "run", "daily"], ["notify", "test"], ["schedule", "crontab"]):

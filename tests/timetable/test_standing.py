@@ -97,6 +97,36 @@ def test_what_ran_late_is_not_late_but_what_was_missed_is_known() -> None:
     assert listing.exit_code([now]) == 0
 
 
+def test_a_clock_that_was_set_back_hides_nothing() -> None:
+    found = config()
+    written("2026-11-01T00:00")
+    ran(found, "2026-11-23T07:15:01", "2027-11-23T07:15:01")
+    now = standing(found, "2026-11-23T12:00")
+    assert not now.is_late
+    assert (now.last and now.last.started) == moment("2026-11-23T07:15:01")
+    now = standing(found, "2026-11-24T12:00")
+    assert now.is_late
+    assert now.sentence.endswith(
+        "last run Mon 23 Nov 07:15. A run is dated 2027-11-23 07:15, so this machine's clock was "
+        "set back."
+    )
+    ran(found, "2026-11-24T12:01:00")
+    now = standing(found, "2026-11-24T12:02")
+    assert (now.is_late, now.last and now.last.status) == (False, "ok")
+    # A run of an hour that came twice counts when the clock has come to it again.
+    ran(found, "2026-11-25T07:15:01")
+    assert not standing(found, "2026-11-25T07:00").is_late
+    assert not standing(found, "2026-11-25T12:00").is_late
+
+
+def test_one_first_seen_by_a_clock_that_was_ahead_can_be_late() -> None:
+    found = config()
+    written("2027-11-01T08:00")
+    assert not standing(found, "2027-11-01T12:00").is_late
+    assert not standing(found, "2026-11-23T12:00").is_late
+    assert standing(found, "2026-11-24T12:00").is_late
+
+
 def test_one_newly_added_is_not_late() -> None:
     found = config()
     written("2026-11-23T08:00")
