@@ -150,7 +150,7 @@ def creeping(target: Target) -> Finding:
             "Too few records since the processes were started; health/daily on a schedule makes "
             "them."
         )
-        return Finding(status=Status.OK, message=message)
+        return Finding(status=Status.SKIPPED, message=message)
     if not found:
         message = "Over the records since its start no process grows for certain."
         return Finding(status=Status.OK, message=message, rows=rows)
@@ -187,7 +187,8 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
         if percent is not None and percent > _HEAP_PERCENT:
             full.append((percent, each))
     if not rows:
-        return Finding(status=Status.OK, message="No process reports a V8 heap to its manager.")
+        message = "No process reports a V8 heap to its manager."
+        return Finding(status=Status.SKIPPED, message=message)
     if not full:
         unbounded = all(row["limit_mib"] is None for row in rows)
         told = "none was started with a limit of its own" if unbounded else "none is near its limit"

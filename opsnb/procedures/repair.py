@@ -212,7 +212,7 @@ def _summary(
     for each in todo:
         tried = rehearsals[each.name]
         yield (
-            f"Mend {each.name}: {found[each.name].count:,} rows violate it, the repair changes "
+            f"Repair {each.name}: {found[each.name].count:,} rows violate it, the repair changes "
             f"{tried.changed:,} and leaves {tried.left.count:,} that do."
         )
     if pausing:
@@ -220,7 +220,7 @@ def _summary(
     if left:
         yield f"Resume {and_list(left)}, left paused by a repair that was cut off."
     if not todo and not left:
-        yield "Nothing can be mended here: nothing to do."
+        yield "No check with a repair finds any row: nothing to do."
 
 
 def _before_after(
@@ -260,7 +260,7 @@ def _warnings(
         if rehearsals[each.name].left.count:
             yield f"The repair of {each.name} does not mend all, so it will be rolled back."
     if by_hand:
-        yield f"{and_list(by_hand)} has no repair and is mended by hand."
+        yield f"{and_list(by_hand)} has no repair: correct its rows by hand."
 
 
 def _effect(target: Target, mended: Sequence[str], ours: Sequence[str]) -> Finding:

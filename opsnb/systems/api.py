@@ -18,7 +18,7 @@ from typing import Any
 import certifi
 import httpx
 
-from opsnb import guard, outside
+from opsnb import certificates, guard, outside
 from opsnb.check import check, treated_by
 from opsnb.errors import (
     BadAnswer,
@@ -73,8 +73,8 @@ def client(target: Target) -> Iterator[httpx.Client]:
         raise BadAnswer(SYSTEM, message) from error
     except httpx.TransportError as error:
         _demand_scheme(target, error)
-        reason = _reason(error, target)
-        raise Unreachable(SYSTEM, f"{where} cannot be reached: {reason}.") from error
+        _demand_trust(target, error)
+        raise Unreachable(SYSTEM, f"{where} cannot be reached: {_reason(error)}.") from error
     except httpx.HTTPError as error:
         raise BadAnswer(SYSTEM, f"{where} did not answer properly: {error}.") from error
 
@@ -422,17 +422,32 @@ def _json(answer: httpx.Response) -> Any:
         raise BadAnswer(SYSTEM, f"{answer.request.url.path} answered no JSON.") from error
 
 
-def _reason(error: httpx.TransportError, target: Target) -> str:
+def _reason(error: httpx.TransportError) -> str:
     """Return the operating system's words for `error`, without its number."""
     text = str(error) or type(error).__name__
     text = text.partition("] ")[2] or text
     text = text.partition(" (_ssl")[0]
-    if "issuer certificate" in text or "self-signed" in text or "self signed" in text:
-        text += (
-            '; name the authority that signed its certificate: ca = "/path/ca.pem" in '
-            f"{_table(target)}, or set SSL_CERT_FILE"
-        )
+    if is_untrusted(error):
+        text += "; renew its certificate, a restart does not help"
     return text
+
+
+def _demand_trust(target: Target, error: httpx.TransportError) -> None:
+    """Raise Misconfigured where it is opsnb that does not know what the API's users may trust."""
+    cause = _untrusted(error)
+    if cause is None:
+        return
+    why = cause.verify_message.rstrip(".")
+    where = f"The API at {safe_url(target.api.url)} cannot be asked"
+    if certificates.is_of_unknown_authority(cause):
+        raise Misconfigured(
+            SYSTEM,
+            f"{where}: its certificate is not trusted ({why}); name the authority that signed it: "
+            f'ca = "/path/ca.pem" in {_table(target)}, or set SSL_CERT_FILE.',
+        ) from error
+    if certificates.is_of_another_name(cause):
+        fix = f"write a name of its certificate in url of {_table(target)}"
+        raise Misconfigured(SYSTEM, f"{where}: {why}; {fix}.") from error
 
 
 def _demand_scheme(target: Target, error: httpx.TransportError) -> None:
@@ -468,9 +483,13 @@ def _speaks_tls(url: httpx.URL) -> bool:
 
 
 def is_untrusted(error: BaseException | None) -> bool:
-    """Return whether the API was not asked only because its certificate is not trusted here."""
+    """Return whether the API was not asked only because its certificate is not accepted."""
+    return _untrusted(error) is not None
+
+
+def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
     while error:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None

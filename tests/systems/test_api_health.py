@@ -7,6 +7,7 @@ import http.server
 import json
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import httpx
 import pytest
 
 from opsnb.diagnosis import outage
-from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError, Unreachable
+from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.measure import Measurement
 from opsnb.model import Status
 from opsnb.systems import api, cache
@@ -425,12 +426,11 @@ def test_an_authority_of_the_companys_own(
         return target.changed(api={"url": target.api.url, **keys})
 
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    with pytest.raises(Unreachable) as raised:
+    with pytest.raises(Misconfigured) as raised:  # Node's own settings may well name it
         api.health(target)
     assert 'ca = "/path/ca.pem" in [targets.t.api], or set SSL_CERT_FILE' in str(raised.value)
-    assert api.is_untrusted(raised.value)
-    (silent,) = Measurement(target).run([outage.silent.given()])
-    assert (silent.status, silent.remedies) == (Status.UNKNOWN, [])
+    for found in Measurement(target).run([api.health.given(), outage.silent.given()]):
+        assert (found.status, found.remedies) == (Status.UNKNOWN, []), found
     assert api.health(own(ca=str(authority))).status is Status.OK
     assert api.health(own(verify=False)).status is Status.OK
     with pytest.raises(Misconfigured, match="cannot be read: No such file"):
@@ -446,3 +446,43 @@ def test_an_authority_of_the_companys_own(
         api.health(plain.changed(api_url=plain.api.url.replace("http:", "https:")))
     with pytest.raises(Misconfigured, match="speaks TLS there; write https://"):
         api.health(target.changed(api_url=target.api.url.replace("https:", "http:")))
+
+
+def signed(certificates: Path, names: str, ends: str) -> ssl.SSLContext:
+    """Return what serves with a certificate for `names` by the test's authority, until `ends`."""
+    with tempfile.TemporaryDirectory(dir=certificates) as at:
+        folder = Path(at)
+        (folder / "index").touch()
+        (folder / "ext").write_text(f"subjectAltName={names}\n")
+        (folder / "settings").write_text(
+            "[ca]\ndefault_ca = d\n[d]\ndatabase = index\nnew_certs_dir = .\nserial = serial\n"
+            "default_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n"
+        )
+        command = (
+            "openssl ca -batch -config settings -create_serial -notext -extfile ext "
+            f"-startdate 20200101000000Z -enddate {ends} -cert ../ca.pem -keyfile ../ca.key "
+            "-in ../server.csr -out signed.pem"
+        )
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(folder / "signed.pem", certificates / "server.key")
+        return tls
+
+
+def test_a_certificate_of_another_name_is_not_the_services_fault(
+    serving: Serving, certificates: Path
+) -> None:
+    target, _ = serving(tls=signed(certificates, "DNS:other.test", "20990101000000Z"))
+    other = target.changed(api={"url": target.api.url, "ca": str(certificates / "ca.pem")})
+    for found in Measurement(other).run([api.health.given(), outage.silent.given()]):
+        assert found.status is Status.UNKNOWN, found
+        assert "write a name of its certificate in url of [targets.t.api]" in found.message
+
+
+def test_a_certificate_that_has_run_out_is_an_outage(serving: Serving, certificates: Path) -> None:
+    target, _ = serving(tls=signed(certificates, "IP:127.0.0.1", "20200201000000Z"))
+    late = target.changed(api={"url": target.api.url, "ca": str(certificates / "ca.pem")})
+    for found in Measurement(late).run([api.health.given(), outage.silent.given()]):
+        assert found.status is Status.CRIT, found
+        assert "certificate has expired" in found.message
+        assert not any(remedy.apply for remedy in found.remedies)  # a restart changes nothing

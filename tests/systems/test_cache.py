@@ -681,9 +681,17 @@ def test_a_snapshot_that_cannot_be_written_is_critical_and_writes_are_explained(
     folder = tmp_path / "disk"
     server = start(folder, "--save", "3600 1")
     try:
-        assert cache.persistence(server.target()).status is Status.OK
+        before = cache.persistence(server.target())
+        assert before.status is Status.OK
+        assert "has written no RDB snapshot since it started" in before.message
         client = server.client()
         client.set("a", "b")
+        server.run("BGSAVE")
+        ends = time.monotonic() + 10
+        while "last RDB snapshot" not in cache.persistence(server.target()).message:
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        (folder / "dump.rdb").unlink()
         folder.rmdir()
         with pytest.raises(redis.ResponseError):
             client.save()

@@ -7,6 +7,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from opsnb.errors import BadAnswer
+from opsnb.measure import Measurement
 from opsnb.model import Status
 from opsnb.settings import Integrity
 from opsnb.systems import database
@@ -121,3 +122,24 @@ def test_statistics_that_the_server_does_not_keep_are_not_read_as_none(demo: Tar
     assert (finding.status, "track is none" in finding.message) == (Status.UNKNOWN, True)
     finding = database.long_queries(asked("track_activities=off"))
     assert (finding.status, "track_activities" in finding.message) == (Status.UNKNOWN, True)
+    uncounted = asked("track_counts=off")
+    given = [
+        check.given()
+        for check in (database.cache_hits, database.unused_indexes, database.missing_indexes)
+    ]
+    for finding in Measurement(uncounted).run(given):
+        assert finding.status is Status.UNKNOWN, finding
+        assert "SET track_counts = on" in finding.message
+    finding = database.vacuum_state(uncounted)  # autovacuum works by these counts
+    assert finding.status is Status.WARN
+    assert "Autovacuum is off, for track_counts is" in finding.message
+
+
+def test_a_table_that_was_analyzed_uncounted_is_not_called_left_out(demo: Target) -> None:
+    with own_database(demo) as own:
+        query(own, "CREATE TABLE items AS SELECT generate_series(1, 10) AS id")
+        name = query(own, "SELECT current_database()")[0][0]
+        query(demo, f"ALTER DATABASE {name} SET track_counts = off")
+        record, found = act(own, database.analyze, "items")
+        assert (record.applied, found[-1].status) == (1, Status.UNKNOWN), found
+        assert "track_counts is off" in found[-1].message

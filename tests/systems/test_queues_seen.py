@@ -326,6 +326,11 @@ def test_workers_of_another_database_are_not_ours(mail: Service, shelf: Server) 
         found = queues.workers(shelf.target())
         assert found.status is Status.CRIT
         assert found.message == "Queue mail has 60 waiting jobs and no worker."
+        mail.add("afterwards", 1)
+        mail.add("before", 90)
+        message = queues.workers(shelf.target()).message
+        assert message.startswith("Queue before has 90 waiting jobs and no worker; ")
+        assert message.endswith("mail and afterwards have waiting jobs and no worker either.")
         staging.add(MAIL)
         assert queues.counts_of(shelf.target(db=1), MAIL)["workers"] == 1
 

@@ -30,6 +30,7 @@ _MUCH_WASTE = 100 * _MIB  # less is not worth waking anybody
 _WASTEFUL = 1.5
 _FULL = 0.8
 _SEARCH_S = 1.0
+_CLOCK_S = 2  # Redis counts its uptime in whole seconds
 
 
 @check(
@@ -187,6 +188,8 @@ def persistence(target: Target) -> Finding:
         if name not in info:
             evidence.partial(f"{name}, which this Redis does not report in INFO")
     kept = f"Redis: last RDB snapshot {span(max(0, now_s - saved_s))} ago"
+    if _never_saved(info, now_s):
+        kept = f"Redis has written no RDB snapshot since it started {span(now_s - saved_s)} ago"
     aof = bool(info.get("aof_enabled"))
     message = kept + (f"; AOF is {'on' if aof else 'off'}." if "aof_enabled" in info else ".")
     status = Status.OK
@@ -205,6 +208,15 @@ def persistence(target: Target) -> Finding:
         if name.startswith(("rdb_last", "rdb_changes", "aof_enabled", "aof_last"))
     ]
     return Finding(status=status, message=message, rows=rows)
+
+
+def _never_saved(info: dict[str, Any], now_s: float) -> bool:
+    """Return whether the time of the last snapshot is only that of Redis's own start."""
+    started_s = now_s - figure(info, "uptime_in_seconds")
+    return (
+        info.get("rdb_last_bgsave_time_sec") == -1
+        and figure(info, "rdb_last_save_time") <= started_s + _CLOCK_S
+    )
 
 
 @check(needs=(SYSTEM,))

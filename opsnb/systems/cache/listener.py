@@ -6,14 +6,12 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
+from opsnb import certificates
 from opsnb.systems.cache.server import Server
 
 _PORT = 6379
 _LIMIT_S = 1.0
 
-# OpenSSL's numbers: self-signed, an authority that is not known, and the like; another name.
-_UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21)
-_OTHER_NAME = (62, 63, 64)
 _REFUSED_CERTIFICATE = (
     "SSLV3_ALERT_BAD_CERTIFICATE",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED",
@@ -42,12 +40,12 @@ def own_fault(cause: BaseException, server: Server) -> str:
 
 def _untrusted(cause: ssl.SSLCertVerificationError, setting: str) -> str:
     why = cause.verify_message.rstrip(".")
-    if cause.verify_code in _UNKNOWN_AUTHORITY:
+    if certificates.is_of_unknown_authority(cause):
         return (
             f"its certificate is not trusted ({why}); name its authority: "
             f'{setting} = "rediss://...?ssl_ca_certs=/path/ca.pem"'
         )
-    if cause.verify_code in _OTHER_NAME:
+    if certificates.is_of_another_name(cause):
         return f"{why}; write a name of its certificate in {setting}"
     return ""
 

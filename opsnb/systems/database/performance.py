@@ -17,7 +17,14 @@ from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
-from opsnb.systems.database.sight import QUERY, login, note_hidden_statements, statement
+from opsnb.systems.database.sight import (
+    QUERY,
+    demand_counts,
+    login,
+    note_hidden_statements,
+    note_uncounted,
+    statement,
+)
 from opsnb.systems.database.statements import Statistics, statistics
 from opsnb.systems.database.words import counted
 from opsnb.target import Target
@@ -127,6 +134,7 @@ def _slow(database: Connection, known: Statistics, mean_ms: float, limit: int) -
 def cache_hits(target: Target) -> Finding:
     """Blocks found in PostgreSQL's own cache"""
     with connection(target) as database:
+        demand_counts(database)
         (row,) = _rows(
             database,
             "SELECT blks_hit, blks_read, to_char(stats_reset, 'YYYY-MM-DD HH24:MI') AS since,"
@@ -155,6 +163,7 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
     But for those that keep rows unique. A replica may read what is never read here.
     """
     with connection(target) as database:
+        demand_counts(database)
         rows = _rows(
             database,
             f"WITH {_LOCKED}, unused AS MATERIALIZED (SELECT s.indexrelid, c.relpages"
@@ -199,6 +208,7 @@ def missing_indexes(target: Target, rows_from: int = _BIG_ROWS) -> Finding:
     Those of at least `rows_from` rows where most scans, and at least a hundred, read all of it.
     """
     with connection(target) as database:
+        note_uncounted(database)
         rows = _rows(
             database,
             "SELECT relid::regclass::text AS table, n_live_tup AS rows, seq_scan AS full_scans,"
@@ -342,7 +352,8 @@ def vacuum_state(target: Target) -> Finding:
     with connection(target) as database:
         (age,) = _rows(
             database,
-            "SELECT age(datfrozenxid) AS xids, current_setting('autovacuum') AS autovacuum"
+            "SELECT age(datfrozenxid) AS xids, current_setting('autovacuum') AS autovacuum,"
+            " current_setting('track_counts') AS track_counts"
             " FROM pg_database WHERE datname = current_database()",
             {},
         )
@@ -358,11 +369,14 @@ def vacuum_state(target: Target) -> Finding:
         )
     percent = 100 * age["xids"] / 2**31
     message = f"PostgreSQL uses {age['xids']:,} transaction ids, {percent:.1f} % of all."
-    if age["autovacuum"] != "on":
-        message += " Autovacuum is off: ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
+    missing = [name for name in ("autovacuum", "track_counts") if age[name] != "on"]
+    if missing:
+        fix = " ".join(f"ALTER SYSTEM SET {name} = on;" for name in missing)
+        why = "" if "autovacuum" in missing else ", for track_counts is"
+        message += f" Autovacuum is off{why}: {fix} SELECT pg_reload_conf();"
     finding = Finding.measured(
         percent, target.threshold("database_xid_age_percent"), message, rows=rows
     )
-    if age["autovacuum"] != "on" and finding.status is Status.OK:
+    if missing and finding.status is Status.OK:
         finding.status = Status.WARN
     return finding

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import LiteralString
 
 from opsnb import evidence, outside
+from opsnb.errors import BadAnswer
 from opsnb.systems.database.access import Connection
+from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.words import counted, quoted
 
 HIDDEN: LiteralString = (
@@ -50,6 +52,28 @@ def note_hidden_sessions(database: Connection, where: LiteralString = "true") ->
             f"({counted(hidden, 'session')}); {granted(database)}"
         )
     return hidden
+
+
+COUNT_AGAIN = "as superuser: ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();"
+"""How the server comes to count rows, blocks and scans again."""
+
+
+def counts(database: Connection) -> bool:
+    """Return whether the server counts what is read and written; where not, its numbers are old."""
+    row = database.execute("SELECT current_setting('track_counts') = 'on' AS counts").fetchone()
+    return bool(row and row["counts"])
+
+
+def demand_counts(database: Connection) -> None:
+    """Raise BadAnswer where the server does not count what is read and written."""
+    if not counts(database):
+        raise BadAnswer(SYSTEM, f"track_counts is off, so nothing is counted; {COUNT_AGAIN}")
+
+
+def note_uncounted(database: Connection) -> None:
+    """Say that rows and scans are not counted, where it is so."""
+    if not counts(database):
+        evidence.partial(f"track_counts is off, so rows and scans are not counted; {COUNT_AGAIN}")
 
 
 def note_hidden_statements(database: Connection, count: int) -> None:

@@ -29,6 +29,7 @@ from opsnb.systems.database.access import (
 )
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, Relation, may_maintain
+from opsnb.systems.database.sight import COUNT_AGAIN, counts
 from opsnb.systems.database.words import counted, quoted
 from opsnb.target import Target
 
@@ -230,7 +231,11 @@ def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: 
         time.sleep(0.2)
     with connection(target) as database:
         rows = _state(database, tables[:_MOST_SAMPLES])
+        stamps = counts(database)
     done = "vacuumed and analyzed" if vacuum else "analyzed"
+    if old and not stamps:
+        message = f"Whether they were {done} is not known: track_counts is off; {COUNT_AGAIN}"
+        return Finding(status=Status.UNKNOWN, message=message, rows=rows)
     if old:
         names = ", ".join(old[:5])
         message = f"{len(old):,} of {len(tables):,} tables were not {done}, among them {names}."

@@ -71,7 +71,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         f"{clock(selection.until_ms)}.{taken.words}",
         planned=planned,
         unit="jobs",
-        command=f"curl -X POST {target.api.url}/api/queue/{queue}/clean",
+        command=route.by_hand(target, queue, "clean"),
         undo="",
         work=_AtOnce(each, taken).work if at_once else each.work,
         verify=verify,

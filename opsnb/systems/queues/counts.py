@@ -137,8 +137,13 @@ def workers(target: Target) -> Finding:
     stranded = [row for row in idle if due(row) and not row["paused"]]
     rows = [shown(row) for row in rows]
     if stranded:
-        row = stranded[0]
-        message = f"Queue {row['queue']} has {due_words(row)} and no worker."
+        row, *others = sorted(stranded, key=due, reverse=True)
+        message = f"Queue {row['queue']} has {due_words(row)} and no worker"
+        if others:
+            have = "has" if len(others) == 1 else "have"
+            names = _named([str(each["queue"]) for each in others])
+            message += f"; {names} {have} waiting jobs and no worker either"
+        message += "."
         return Finding(status=Status.CRIT, message=message, rows=rows)
     if idle:
         message = f"No worker is connected for {_named([str(row['queue']) for row in idle])}."
@@ -422,11 +427,16 @@ def due(row: Row) -> int:
 
 def due_words(row: Row) -> str:
     """Return `5 waiting jobs`, and of delayed jobs how many are overdue."""
-    words = f"{row['waiting']} waiting jobs"
+    words = _jobs(row["waiting"], "waiting")
     if row["overdue"]:
-        overdue = f"{row['overdue']} delayed jobs that are overdue"
+        are = "is" if row["overdue"] == 1 else "are"
+        overdue = f"{_jobs(row['overdue'], 'delayed')} that {are} overdue"
         words = f"{words} and {overdue}" if row["waiting"] else overdue
     return words
+
+
+def _jobs(count: int, state: str) -> str:
+    return f"{count} {state} {'job' if count == 1 else 'jobs'}"
 
 
 async def count(session: Session, name: str, *, with_workers: bool = True) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 from opsnb.errors import ServiceError
 from opsnb.guard import Permit
@@ -41,11 +42,21 @@ class Route:
         if not self.by_api:
             return False
         try:
-            api.post(self.target, f"/api/queue/{queue}/{verb}", permit, limit_s=limit_s, **body)
+            api.post(self.target, path(queue, verb), permit, limit_s=limit_s, **body)
         except ServiceError as error:
             self._failed.append(str(error).rstrip("."))
             return False
         return True
+
+
+def path(queue: str, verb: str) -> str:
+    """Return the API's path for `verb` of a queue, whose name may hold a slash or a space."""
+    return f"/api/queue/{quote(queue, safe='')}/{verb}"
+
+
+def by_hand(target: Target, queue: str, verb: str) -> str:
+    """Return the handbook's command for `verb` of a queue, as a shell takes it."""
+    return f"curl -X POST {target.api.url}{path(queue, verb)}"
 
 
 def choose(target: Target, queue: str, via: Via, *, unless: str = "") -> Route:
