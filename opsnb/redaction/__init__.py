@@ -2,8 +2,9 @@
 
 Two ways together: values that are known to be secret (passwords in URLs and connection strings,
 environment variables whose names say so), in every encoding in which they turn up, and shapes that
-are secret wherever they stand (keys of well-known services, `Authorization` headers, URLs with passwords). Nothing
-is masked for merely looking random: hashes, ids and numbers are what people read records for.
+are secret wherever they stand (keys of well-known services, `Authorization` headers, URLs with
+passwords). Nothing is masked for merely looking random: hashes, ids and numbers are what people
+read records for.
 
 Every pattern here takes time linear in the text: each begins with something rare, and nothing
 unbounded is repeated inside a repetition.

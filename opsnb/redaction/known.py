@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
 from opsnb.redaction.needles import SHORTEST, Needles
 from opsnb.redaction.readings import Piece, Reading, plain, readings
 from opsnb.redaction.spans import Span
+
+_DEPTH = 2  # a password in Basic credentials, in a file of a registry's, in a Secret
 
 
 class Known:
@@ -29,15 +33,20 @@ class Known:
         self._hex = Needles(raw.hex() for part in parts for raw in _raw(part))
         self._folded = any(" " in secret for secret in self._secrets)
 
-    def spans(self, text: str) -> list[Span]:
-        """Return where they stand in `text`, in any order."""
+    def spans(self, text: str, depth: int = _DEPTH) -> list[Span]:
+        """Return where they stand in `text`, in any order.
+
+        What is base64 is searched as it decodes, `depth` times: for base64, URLs and JSON in it.
+        """
         if not self._secrets or len(text) < SHORTEST:
             return []
         found = list(self._texts.spans(text))
         for reading in readings(text, folded=self._folded):
             found += [reading.span(*span) for span in self._texts.spans(reading.text)]
-        if digits := _hex_digits(text):
+        for digits in filter(None, (_hex_digits(text), _listed_bytes(text))):
             found += [digits.span(*span) for span in self._hex.spans(digits.text)]
+        if depth:
+            found += [span for span, said in _decoded(text) if self.spans(said, depth - 1)]
         return found
 
     def is_number(self, number: float) -> bool:
@@ -135,3 +144,42 @@ def _hex_digits(text: str) -> Reading | None:
         pieces.append((length, number.end(), number.end()))
         length += 1
     return Reading("".join(parts), pieces, None) if parts else None
+
+
+# Bytes as Node has a buffer in JSON, and as other programs list them.
+_LISTED = re.compile(rf"(?<![\d.])\d{{1,3}}(?:,\s{{0,16}}\d{{1,3}}){{{SHORTEST - 1},}}(?![\d.])")
+
+
+def _listed_bytes(text: str) -> Reading | None:
+    """Return the bytes that stand in `text` as lists of decimal numbers, in hex."""
+    parts: list[str] = []
+    pieces: list[Piece] = []
+    length = 0
+    for numbers in _LISTED.finditer(text):
+        for number in re.finditer(r"\d+", numbers[0]):
+            if (code := int(number[0])) > _LARGEST:
+                parts.append("\n")
+            else:
+                parts.append(f"{code:02x}")
+            start = numbers.start()
+            pieces.append((length, start + number.start(), start + number.end()))
+            length += len(parts[-1])
+        parts.append("\n")
+        pieces.append((length, numbers.end(), numbers.end()))
+        length += 1
+    return Reading("".join(parts), pieces, None) if parts else None
+
+
+_LARGEST = 255
+# Of a secret of six characters in base64 of base64 there are twelve at least.
+_CODED = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{12,}={0,2}")
+
+
+def _decoded(text: str) -> Iterator[tuple[Span, str]]:
+    """Yield where base64 of a text stands in `text`, and what it says."""
+    for coded in _CODED.finditer(text):
+        bare = coded[0].rstrip("=").replace("-", "+").replace("_", "/")
+        with suppress(binascii.Error, UnicodeDecodeError):
+            said = base64.b64decode(bare[: len(bare) - (len(bare) % 4 == 1)] + "==").decode()
+            if len(said) >= SHORTEST:
+                yield coded.span(), said

@@ -91,6 +91,10 @@ def readings(text: str, *, folded: bool = False) -> Iterator[Reading]:
     for escapes in (False, True) if "\\" in text else (False,):
         if reading := _read(text, escapes=escapes, line_break=""):
             yield reading
+    if "\\" in text and _UNICODE_LITERAL.search(text):
+        yield from filter(None, [read(text, _UNICODE, _code_of_sql)])
+    if "\n" in text and _FRAME.search(text):
+        yield from filter(None, [read(text, _FRAMED, lambda _: "")])
     if folded and ("\n" in text or "\\n" in text):
         for escapes in (False, True) if "\\" in text else (False,):
             if reading := _read(text, escapes=escapes, line_break=" "):
@@ -138,6 +142,8 @@ _COLOUR = (
 )
 _PATTERNS: dict[str, str] = {
     "\x1b": _COLOUR,
+    "^[[": r"(?P<nothing>\^\[\[[0-?]{0,64}[@-~])",  # as a terminal shows it
+    "#033[": r"(?P<nothing>#033\[[0-?]{0,64}[@-~])",  # as rsyslog writes it
     "\n": r"(?P<line>(?:(?<![ \t])[ \t]++)?(?:\r?\n[ \t]*+)++)",
     "<br": r"(?P<line><br ?/?>[ \t]*+)",
     "%": rf"(?P<bytes>{_PERCENT}{_HIGH}(?:{_PERCENT}{_LOW}){{1,3}})"
@@ -155,11 +161,34 @@ _ESCAPES = "|".join(
         rf"(?P<code>\\++(?:u{_HEX}{{4}}|U{_HEX}{{8}}|u\{{{_HEX}{{1,6}}\}}))",
         rf"(?P<bytes>\\++x{_HIGH}(?:\\++x{_LOW}){{1,3}})",
         rf"(?P<code>\\++x{_HEX}{{2}})",
+        r"(?P<octals>(?:\\++3[0-7]{2}(?:\\++2[0-7]{2}){1,3}))",
         r"(?P<octal>\\++[0-3][0-7]{2})",
         r"(?P<line>\\++[rn][ \t]*+)",
         r"(?P<control>\\++[tbf])",
     )
 )
+
+
+# Literals of SQL with characters by their code: U&'d\0061t\+000061'.
+_UNICODE_LITERAL = re.compile(r"[uU]&['\"]")
+_UNICODE = re.compile(
+    rf"\\++(?:\+(?P<long>{_HEX}{{6}})|(?P<short>{_HEX}{{4}}))|(?P<quote>'')|\\(?P<backslash>\\)"
+)
+# Text in columns, in quotes of a mail, or before a name that a program writes to each line:
+# `| text |`, `text+` as psql has it, `> text`, `0|api  | text`.
+_FRAME = re.compile(r"[|│+]\r?\n|\n[ \t]*(?:[|│>#+]|--|[\w.-]{1,40} *\|)")
+_FRAMED = re.compile(
+    r"[ \t]*+[|│+]?\r?\n[ \t]*+(?:\d{1,4}\|[\w.-]{1,40} *\||[\w.-]{1,40} +\||[|│>#+]|--)?[ \t]*+"
+)
+
+
+def _code_of_sql(token: re.Match[str]) -> str:
+    if token["quote"]:
+        return "'"
+    if token["backslash"]:
+        return "\\"
+    code = int(token["long"] or token["short"], 16)
+    return chr(code) if code <= sys.maxunicode else token[0]
 
 
 def _triggers(text: str) -> tuple[str, ...]:
@@ -244,6 +273,9 @@ _MEANINGS: dict[str, Meaning] = {
     "bytes": _bytes,
     "code": _code,
     "pair": _pair,
+    "octals": lambda token: bytes(
+        int(code, 8) for code in re.findall(r"[23][0-7]{2}", token[0])
+    ).decode(errors="surrogateescape"),
     "octal": lambda token: chr(int(token[0][-3:], 8)),
     "control": lambda token: {"t": "\t", "b": "\b", "f": "\f"}[token[0][-1]],
     "entity": entity,

@@ -41,6 +41,10 @@ class Written(Planted):
         return self.text in masked or self.secret in masked or masked == self.text
 
 
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def _json(secret: str) -> str:
     return json.dumps(secret)
 
@@ -88,6 +92,21 @@ WAYS: dict[str, Callable[[str], str]] = {
     "hex hex": lambda s: f"<Buffer {s.encode().hex(' ')}>",
     "SQL literal": lambda s: "SELECT '{}'".format(s.replace("'", "''")),
     "SQL identifier": lambda s: 'SELECT 1 AS "{}"'.format(s.replace('"', '""')),
+    "SQL literal by codes": lambda s: "U&'{}'".format("".join(f"\\{ord(c):04X}" for c in s)),
+    "SQL literal by long codes": lambda s: "U&'{}'".format("".join(f"\\+{ord(c):06x}" for c in s)),
+    "SQL literal in octal": lambda s: "E'{}'".format("".join(f"\\{b:03o}" for b in s.encode())),
+    "base64 twice": lambda s: _base64(_base64(f"user:{s}")),
+    "base64 in JSON in base64": lambda s: _base64(json.dumps({"auth": _base64(f"u:{s}")})),
+    "JSON in base64": lambda s: _base64(json.dumps({"x": s})),
+    "URL in base64": lambda s: _base64(f"redis://u:{quote(s, safe='')}@h"),
+    "base64 in a quotation": lambda s: "> " + "\n> ".join(_wrapped(64)(s).splitlines()),
+    "buffer in JSON": lambda s: json.dumps({"type": "Buffer", "data": list(s.encode())}),
+    "wrapped in a cell": lambda s: f"| {s[:6]} |\n| {s[6:]} |",
+    "wrapped in a frame": lambda s: f"│ {s[:6]}    │\n│ {s[6:]} │",
+    "wrapped by psql": lambda s: f" {s[:6]}+\n {s[6:]}",
+    "wrapped behind a name": lambda s: f"0|api  | {s[:6]}\n0|api  | {s[6:]}",
+    "coloured, in caret notation": lambda s: f"a {s[:5]}^[[31m{s[5:]} b",
+    "coloured, in syslog": lambda s: f"a {s[:5]}#033[1;31m{s[5:]} b",
     "shell": lambda s: f"psql {shlex.quote(s)}",
     "shell, POSIX quotes": lambda s: "'{}'".format(s.replace("'", "'\\''")),
     "backslashes": lambda s: "".join(c if c.isalnum() else f"\\{c}" for c in s),
