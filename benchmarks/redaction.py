@@ -50,8 +50,8 @@ def main() -> None:
 
 
 def _corpora() -> None:
-    shapes = [*planted(), *planted("planted_later.txt")]
-    plain = [*harmless(), *harmless("harmless_later.txt")]
+    shapes = [*planted(), *planted("planted_later.txt"), *planted("planted_third.txt")]
+    plain = [*harmless(), *harmless("harmless_later.txt"), *harmless("harmless_third.txt")]
     known = written()
     ours = Redactor().text
     print(f"{'':28}{'opsnb':>12}{'detect-secrets':>16}")

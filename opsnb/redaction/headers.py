@@ -13,7 +13,7 @@ from opsnb.redaction.words import is_credential, is_mixed, is_word
 _OPEN = r"[\"'`]?\]?[ \t]{0,4}(?:[:=]|=>|,)[ \t]{0,4}(?:\[[ \t]{0,4})?[\"'`]?"
 _AUTHORIZATION = re.compile(
     rf"authorization{_OPEN}(?P<scheme>(?:bearer|basic|token|apikey|api-key|key|negotiate|ntlm|jwt|oauth"
-    r"|hawk|sso-key|genie-?key|splunk|digest|dpop|bot|pve[\w]+=|aws4-hmac-sha256)[ \t]+)?"
+    r"|hawk|sharedkey(?:lite)?[ \t]+[\w.-]{1,64}:(?=\S)|sso-key|genie-?key|splunk|digest|dpop|bot|pve[\w]+=|aws4-hmac-sha256)(?:[ \t]+|(?<=:)))?"
     r"(?:token=[\"']?)?(?P<value>[^\s\"'`,;<>{}()\[\]\\]{4,8192}+)(?![ \t]+\[)",
     re.IGNORECASE,
 )
@@ -28,11 +28,14 @@ _COOKIE = re.compile(r"(?P<name>[\w.$!#%&*+^|~-]{1,64})=(?P<value>[^\s;,\"']{1,4
 _ATTRIBUTES = frozenset(
     {"path", "domain", "expires", "max-age", "samesite", "version", "priority", "comment", "port"}
 )
+_OF_STATISTICS = ("_ga", "_gid", "_fbp", "_pk_")
 _SESSION = re.compile(
     r"sid$|sess|auth|token|jwt|csrf|xsrf|remember|login|secret|ticket|sso|identity|^id$|_id$|key$",
     re.IGNORECASE,
 )
 _RULES = (
+    rule("hawk_", r"(?i)\bhawk [^\n]{0,512}?\bmac=\"(?P<value>[\w+/=-]{16,512})\""),
+    rule("bearer.authorization.k8s.io.", r"bearer\.authorization\.k8s\.io\.(?P<value>[\w-]{16,8192})"),
     rule("bearer_ basic_ token_", r"(?i)" r"\b(?:bearer|basic|token)[ \t]+(?P<value>[A-Za-z0-9._~+/=-]{8,8192})", lambda value: is_credential(value, shortest=16)),
     rule("x- -token api-key apikey", r"(?i)" r"\b(?:x-(?!cache|surrogate|request|idempotency|partition|correlation|trace)[a-z-]{0,40}(?:token|key|auth|secret|signature|password)|private-token|api-?key|dd-api-key|job-token" rf"|dd-application-key|x-amz-security-token){_OPEN}(?P<value>[^\s\"'`,;<>{{}}()\[\]\\]{{6,4096}})", lambda value: not is_word(value)),
     rule("sess .sid csrf xsrf remember secure- host-", r"\b(?:connect\.sid|PHPSESSID|JSESSIONID|ASP\.NET_SessionId|ASPSESSIONID\w{8}|laravel_session|_session_id" r"|sessionid|session_token|__Secure-[\w.-]+|__Host-[\w.-]+|next-auth\.session-token|XSRF-TOKEN|csrftoken" r"|remember_token|_forum_session|_gitlab_session|grafana_session|_[a-z]+_session|koa[.:]sess(?:\.sig)?" r"|express:sess(?:\.sig)?|rack\.session|sails\.sid|wordpress_logged_in_\w+)[\"']?[=:][ \t]?[\"']?" r"(?P<value>[^\s;,\"'&<>\\)\]}]{8,4096})"),
@@ -66,7 +69,7 @@ def _authorizations(text: str) -> Iterator[Span]:
 
 
 def _is_session(name: str, value: str) -> bool:
-    if name.lower() in _ATTRIBUTES or value.startswith("["):
+    if name.lower() in _ATTRIBUTES or name.startswith(_OF_STATISTICS) or value.startswith("["):
         return False
     if _SESSION.search(name):
         return len(value) >= _LEAST_SESSION and not is_word(value)

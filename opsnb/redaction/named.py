@@ -45,6 +45,8 @@ _OF_KEYS = frozenset(
         "routing",
         "publishable",
     }
+    | {"stripe", "openai", "anthropic", "sendgrid", "mailgun", "twilio", "sentry", "datadog"}
+    | {"google", "maps", "github", "instrumentation"}
     | {"server", "cookie", "jwt", "integration", "write", "functions", "storage", "host", "crypt"}
 ) - {"host", "server", "write", "session", "publishable"}
 # What may stand behind the word that says it.
@@ -88,9 +90,9 @@ _NAME_START = re.compile(r"[\w.-]{0,64}$")
 _QUOTE = r"[\"'`]"
 _AFTER = re.compile(
     r"[\w-]{0,40}+"
-    r"(?:(?P<closing>[\"'`\]]{0,3}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|!==?|:|\.{4,80}+|[ \t]{0,40}[│|])[ \t]{0,8}(?:Some\()?(?:[NE@](?=[\"'])|U&(?='))?)"
+    r"(?:(?P<closing>[\"'`\]]{0,3}[ \t]{0,8}(?P<sign>=>|:=|={1,3}|!==?|:|\.{4,80}+|[ \t]{0,40}[│|])[ \t]{0,8}(?:string\(\d{1,5}\) )?(?:(?:Some|String|SecretStr)\(){0,2}(?:[NEeBbRrUuFf@](?=[\"'])|U&(?='))?)"
     r"|(?P<argument>[\"'](?:,[ \t\n]{0,8}|[ \t]{1,8})(?=[\"'])|[ \t]{1,8}))"
-    rf"(?:\"(?P<double>[^\"\n]{{1,1024}})\"|'(?P<single>(?:[^'\n]|''){{1,1024}})'(?!')"
+    rf"(?:\"(?P<double>[^\"\n]{{1,1024}})\"|'(?P<single>(?:[^'\\\n]|''|\\[^\n]){{1,1024}})'(?!')"
     rf"|`(?P<back>[^`\n]{{1,1024}})`|{_QUOTE}?(?P<bare>[^\s\"'`,;&<>{{}}()\[\]\\|]{{1,1024}}+))"
     r"(?P<call>[(\[{])?"
 )
@@ -284,8 +286,12 @@ def _may_be_secret(value: str, kind: str, name: str, *, quoted: bool) -> bool:
     if kind == "loose":
         return " " not in plain and _is_random(value)
     if kind == "token":
-        # A short word or a sentence is no token.
-        return value.count(" ") < _FEW and (quoted or len(plain) > _WORD or not plain.isalpha())
+        # A sign that a parser has met, a short word or a sentence is no token.
+        return (
+            bool(re.search(r"\w", value))
+            and value.count(" ") < _FEW
+            and (quoted or len(plain) > _WORD or not plain.isalpha())
+        )
     return True
 
 

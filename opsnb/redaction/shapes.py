@@ -21,6 +21,9 @@ _NOISE = re.compile(
     r"\x1b\[[\d;]{0,16}m|(?<!\\)\\++(?:(?=[\"'`])|u00(?:(?P<quote>22)|(?P<single>27)|(?P<and>26)"
     r"|(?P<is>3[dD])))|(?P<quote_>&quot;|&#34;|%22)|(?P<single_>&#x27;|&#39;)|(?P<and_>&amp;)"
 )
+# Words of a command in a list, as programs log what they start: ["redis-cli", "-a", "..."].
+_WORDS = re.compile(r"[\"'],[ \t]{0,4}[\"']")
+_ENCODED = re.compile(r"%(?:[2-7][0-9a-fA-F]|0[aAdD])")
 _MEANINGS = {"quote": '"', "single": "'", "and": "&", "is": "="}
 
 
@@ -32,6 +35,20 @@ def shape_spans(text: str) -> Iterator[Span]:
     ):
         for span in _spans(plain.text):
             yield plain.span(*span)
+    if "-" in text and (listed := read(text, _WORDS, lambda _: " ")):
+        for span in rule_spans(COMMANDS, listed.text, listed.text.lower()):
+            yield listed.span(*span)
+    if _TELLING.search(text) and (decoded := read(text, _ENCODED, _character)):
+        for span in _spans(decoded.text):
+            yield decoded.span(*span)
+
+
+# What is encoded in a URL has its signs by their codes.
+_TELLING = re.compile(r"%(?:3[aAdD]|22|20PRIVATE)")
+
+
+def _character(code: re.Match[str]) -> str:
+    return chr(int(code[0][1:], 16))
 
 
 def _spans(text: str) -> Iterator[Span]:

@@ -8,8 +8,8 @@ from opsnb.redaction import MASK, Redactor
 from tests.redaction.corpus import Planted, harmless, planted
 from tests.redaction.encoded import written
 
-PLANTED = [*planted(), *planted("planted_later.txt")]
-HARMLESS = [*harmless(), *harmless("harmless_later.txt")]
+PLANTED = [*planted(), *planted("planted_later.txt"), *planted("planted_third.txt")]
+HARMLESS = [*harmless(), *harmless("harmless_later.txt"), *harmless("harmless_third.txt")]
 
 
 def test_the_corpora_are_large() -> None:
