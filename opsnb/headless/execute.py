@@ -7,7 +7,6 @@ only when that does not help within the grace time is the kernel's process group
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 from opsnb import errors
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.progress import Progress
+from opsnb.records.bounds import shallow
 
 GRACE_S = 10.0
 """How long an interrupted notebook may take for its clean-up."""
@@ -90,7 +90,7 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     ending = _wait(worker, progress, limits, ended)
     killed = _stop(worker, progress) if ending else ""
     # A copy of what papermill has: it may be at work still when a kernel outlives its killing.
-    executed = _without_markers(json.loads(json.dumps(progress.notebook or notebook)))
+    executed = _without_markers(shallow(progress.notebook or notebook))
     if ending:
         return Execution(executed, ending.exit_code, ending.reason + killed)
     if failures:

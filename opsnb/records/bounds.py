@@ -20,7 +20,10 @@ LONGEST_ERROR = 65_536
 LONGEST_SENTENCE = 10_000
 LARGEST = 8_000_000
 """Characters of all outputs of a notebook."""
+DEEPEST = 64
+"""Levels of lists and objects within each other; readers of JSON give up at 200."""
 _KEPT = frozenset({FINDING_MIME, ACTION_MIME, TABLE_MIME})
+_TOO_DEEP = f"[opsnb left out what is nested deeper than {DEEPEST} levels here]"
 _PLAIN, _HTML = "text/plain", "text/html"
 _OWN_METADATA = frozenset({"opsnb", "papermill", "kernelspec", "language_info"})
 
@@ -44,6 +47,20 @@ def bound(notebook: dict[str, Any]) -> None:
     with_outputs = [cell for cell in cells if "outputs" in cell]
     if with_outputs:
         with_outputs[-1]["outputs"] += _notes(said)
+
+
+def shallow(value: Any, levels: int = DEEPEST) -> Any:
+    """Return a copy of `value`, which is JSON, without what is nested deeper than `levels`.
+
+    To be called first: what else is done to a notebook goes down into it level by level.
+    """
+    if isinstance(value, dict):
+        if not levels:
+            return _TOO_DEEP
+        return {str(key): shallow(item, levels - 1) for key, item in list(value.items())}
+    if isinstance(value, list | tuple):
+        return [shallow(item, levels - 1) for item in list(value)] if levels else _TOO_DEEP
+    return value
 
 
 def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:

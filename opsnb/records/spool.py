@@ -28,8 +28,9 @@ from opsnb.errors import OpsnbError, RunBroke
 from opsnb.model import RunResult, Status, status_of, worst
 from opsnb.records.extract import actions, executed, findings
 from opsnb.records.staging import NOTEBOOK, RUN, SEEN_FREE, Stage, Staged, complete, home
-from opsnb.records.store import Store
+from opsnb.records.store import Store, joined_streams
 from opsnb.redaction import Redactor, environment_secrets, safe_url
+from opsnb.stored import demand_notebook
 from opsnb.target import state_folder, state_home
 
 LIMIT_S = 300.0
@@ -121,7 +122,7 @@ def _leave_anywhere(
 ) -> tuple[str, str]:
     """Leave the notebook where there is room; return what to say of that, and the folder."""
     nor = f"Nor could it be kept in {state_home()} ({failure.strerror or failure})"
-    text = json.dumps(redactor.tree(notebook), indent=1)
+    text = json.dumps(redactor.tree(joined_streams(notebook)), indent=1)
     for root in _elsewhere():
         with suppress(OSError):
             left = Path(tempfile.mkdtemp(prefix="opsnb-", dir=root))
@@ -169,7 +170,9 @@ def recover(store: Store, *, wait_s: float = 0) -> Recovery:
         for staged in _staged():
             try:
                 run = Staged.read(staged)
-            except (OSError, ValueError):  # being removed, or of no run
+            except (OSError, ValueError) as error:  # being removed, or of no run
+                if staged.exists() and staged.parent == folder():
+                    done.waiting[staged.name] = f"{staged / RUN} is damaged: {error}."
                 continue
             if not (run.belongs_to(store) and run.is_over(staged)):
                 continue
@@ -194,6 +197,18 @@ def waiting(store: Store) -> list[RunResult]:
             if run.unwritten and run.belongs_to(store):
                 found.append(run.result.model_copy(update={"location": str(staged)}))
     return found
+
+
+def staged_results(store: Store) -> Iterator[RunResult]:
+    """Yield the results, as far as known, of the runs of `store` that have no record in it yet.
+
+    They wait, go on, or were killed.
+    """
+    for staged in _staged():
+        with suppress(OSError, ValueError):
+            run = Staged.read(staged)
+            if run.belongs_to(store):
+                yield run.result
 
 
 def of_other_stores(store: Store) -> dict[str, int]:
@@ -226,8 +241,7 @@ def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
     if kept and _is_whole(store, result.run_id):
         stage.close()
         return []
-    found = json.loads((stage.folder / NOTEBOOK).read_text(encoding="utf-8"))
-    complete(found, stage.journal, result)
+    found = _executed(stage, result)
     if result.open and not executed(found):
         stage.close()
         return []
@@ -238,6 +252,17 @@ def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
     write(result, found, Redactor(environment_secrets()))
     stage.close()
     return [result.run_id]
+
+
+def _executed(stage: Stage, result: RunResult) -> dict[str, Any]:
+    """Return the notebook of a run, with its journal. Raises ValueError when it cannot be read."""
+    try:
+        read = json.loads((stage.folder / NOTEBOOK).read_text(encoding="utf-8"))
+        found = demand_notebook(read)
+        complete(found, stage.journal, result)
+    except (OSError, RecursionError) as error:
+        raise ValueError(f"what it has done cannot be read ({error})") from error
+    return found
 
 
 def _is_whole(store: Store, run_id: str) -> bool:

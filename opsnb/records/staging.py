@@ -32,6 +32,7 @@ from opsnb.model import RunResult
 from opsnb.records.extract import merge
 from opsnb.records.store import Store, joined_streams
 from opsnb.redaction import Redactor
+from opsnb.stored import RUN_ID
 from opsnb.target import state_folder, state_home
 
 NOTEBOOK, RUN, SEEN_FREE = "record.ipynb", "run.json", "seen-free"
@@ -56,7 +57,10 @@ class Staged(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Return what is known of the run in `folder`. Raises OSError, ValueError."""
-        return cls.model_validate_json((folder / RUN).read_text(encoding="utf-8"))
+        found = cls.model_validate_json((folder / RUN).read_text(encoding="utf-8"))
+        if not RUN_ID.fullmatch(found.result.run_id):  # paths are made of it
+            raise ValueError(f"{found.result.run_id!r} is no run id")
+        return found
 
     def belongs_to(self, store: Store) -> bool:
         """Whether its record belongs in `store`."""

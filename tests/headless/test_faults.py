@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -77,6 +78,25 @@ def test_a_store_that_becomes_read_only_meanwhile_loses_nothing(
     assert_brought_home(result)
 
 
+@pytest.mark.parametrize("left", ["a file", "a loop"])
+def test_a_store_and_a_state_folder_that_are_gone_meanwhile_leave_the_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Nothing but the temporary folder is left, and the run says where its notebook is."""
+    store, state = tmp_path / "store", tmp_path / "state"
+    monkeypatch.setenv("OPSNB_RECORDS", str(store))
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    put = "open(path, 'w').close()" if left == "a file" else "os.symlink(path, path)"
+    paths = [str(store), str(state)]
+    cell = f"import os, shutil\nfor path in {paths!r}:\n    shutil.rmtree(path)\n    {put}"
+    result = run(order(tmp_path, OK, cell))
+    assert result.exit_code == 70
+    assert f"The executed notebook is {result.location}/record.ipynb" in str(result.error)
+    assert "The journal of its actions could not be read" in str(result.error)
+    assert "As told." in Path(result.location, "record.ipynb").read_text()
+    shutil.rmtree(result.location)
+
+
 def test_a_read_only_store_is_refused_before_anything_is_started(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +157,21 @@ def test_output_without_measure_is_kept_at_both_ends(tmp_path: Path) -> None:
     assert "beginsx" in text
     assert "xends" in text
     assert "opsnb left out 4.7 MB of output here" in text
+
+
+@pytest.mark.parametrize("levels", [150, 400])
+def test_output_that_is_nested_too_deep_is_left_out(tmp_path: Path, levels: int) -> None:
+    cell = (
+        "from IPython.display import display\n"
+        "deep = 1\n"
+        f"for _ in range({levels}): deep = [deep]\n"
+        "display({'application/json': deep, 'text/plain': 'beside it'}, raw=True)"
+    )
+    result = run(order(tmp_path, OK, cell, OK))
+    assert (result.exit_code, result.error, len(result.findings)) == (0, None, 2)
+    record = kept(result)
+    assert "opsnb left out what is nested deeper than 64 levels here" in record
+    assert "beside it" in record
 
 
 def test_a_cell_that_does_not_heed_the_interrupt_is_killed_with_its_children(

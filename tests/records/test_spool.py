@@ -117,6 +117,46 @@ def test_records_come_home_in_the_order_of_their_runs(tmp_path: Path, kind: str)
     assert sorted(result.run_id for result in Store(url).results()) == sorted(told)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("record.ipynb", None),
+        ("record.ipynb", "[" * 100_000),
+        ("record.ipynb", '{"cells": 1}'),
+        ("run.json", ""),
+    ],
+)
+def test_a_damaged_record_keeps_no_other_from_the_store(
+    tmp_path: Path, name: str, text: str | None
+) -> None:
+    store = blocked(tmp_path / "store")
+    damaged = left(store, run_id="20261123T071500Z-health.daily-demo-0001")
+    whole = left(store, run_id="20261123T071600Z-health.daily-demo-0002")
+    place = Path(damaged.location, name)
+    place.unlink() if text is None else place.write_text(text)
+    (tmp_path / "store").unlink()
+    recovery = spool.recover(store)
+    assert recovery.made == [whole.run_id]
+    assert "is damaged: " in recovery.waiting[damaged.run_id]
+    assert place.parent.exists()
+
+
+def test_a_record_that_names_a_path_as_its_run_id_touches_nothing(tmp_path: Path) -> None:
+    store = blocked(tmp_path / "store")
+    odd = left(store)
+    (tmp_path / "store").unlink()
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    file = Path(odd.location, "run.json")
+    said = json.loads(file.read_text())
+    said["result"]["run_id"] = "../../precious"
+    file.write_text(json.dumps(said))
+    Path(store.address, ".writing").mkdir(parents=True)
+    recovery = spool.recover(store)
+    assert (recovery.made, list(recovery.waiting)) == ([], [odd.run_id])
+    assert precious.is_dir()
+
+
 def test_processes_that_recover_at_the_same_time_write_each_record_once(tmp_path: Path) -> None:
     store = blocked(tmp_path / "store")
     told = {
