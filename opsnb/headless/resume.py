@@ -11,7 +11,7 @@ from typing import Any
 from opsnb import catalog, commands
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import UsageError
-from opsnb.headless.run import Order
+from opsnb.headless.run import Order, demand_not_continued
 from opsnb.journal import same_action
 from opsnb.model import ActionRecord, ActionState, RunResult
 from opsnb.records import Store, is_going_on, reap, spool
@@ -101,17 +101,7 @@ def _demand_unfinished(store: Store, former: RunResult) -> None:
             f"{former.run_id} ran to its end, so there is nothing to continue; "
             f"run it again: {_again(former)}"
         )
-    later = store.results(runbook=former.runbook, target=former.target, since=former.started)
-    for child in later:
-        if child.parent == former.run_id:
-            raise UsageError(
-                f"{former.run_id} was continued by {child.run_id}"
-                + (
-                    ", which ran to its end, so there is nothing to continue."
-                    if child.ended
-                    else f"; continue that one: {commands.line('run', '--resume', child.run_id)}"
-                )
-            )
+    demand_not_continued(store, former)
 
 
 def _demand_unchanged(info: RunbookInfo, former: RunResult) -> None:

@@ -9,14 +9,15 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import opsnb
-from opsnb import interrupts
+from opsnb import commands, interrupts
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
@@ -29,7 +30,7 @@ from opsnb.journal import JOURNAL, RESUME
 from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
 from opsnb.records.ending import word
-from opsnb.records.spool import keep
+from opsnb.records.spool import keep, staged_results
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.target import Config, Target
 
@@ -91,9 +92,35 @@ def run(
     opening = begin(order, source)
     with (
         _locked(order, store, opening, stopped) as lock,
+        _still_to_continue(order, store),
         fork_server(order, server, once=True) as kernels,
     ):
         return _Run(order, store, source, opening, lock, stopped).run(kernels)
+
+
+@contextmanager
+def _still_to_continue(order: Order, store: Store) -> Iterator[None]:
+    """Raise UsageError when somebody has continued the same run while this one waited its turn."""
+    if order.resumes and order.applies and not order.resumes.is_summary:
+        reap(store)  # also what was killed meanwhile
+        demand_not_continued(store, order.resumes)
+    yield
+
+
+def demand_not_continued(store: Store, former: RunResult) -> None:
+    """Raise UsageError when another run has continued `former`."""
+    # Not since it began: the clock may have been set back meanwhile.
+    kept = store.results(runbook=former.runbook, target=former.target)
+    for child in chain(staged_results(store), kept):
+        if child.parent == former.run_id:
+            raise UsageError(
+                f"{former.run_id} was continued by {child.run_id}"
+                + (
+                    ", which ran to its end, so there is nothing to continue."
+                    if child.ended
+                    else f"; continue that one: {commands.line('run', '--resume', child.run_id)}"
+                )
+            )
 
 
 def source_of(runbook: RunbookInfo) -> bytes:
@@ -163,7 +190,7 @@ class _Run:
         opening = redactor.result(self.opening)
         stage = Stage.open(self.store, opening, notebook, redactor)
         execution = self._execute(stage, redactor, notebook, server)
-        complete(execution.notebook, stage.journal)
+        execution = _completed(execution, stage.journal)
         result = end(self.opening, execution)
         headline(execution.notebook, result)
         return keep(self.store, stage, result, execution.notebook, redactor)
@@ -207,6 +234,20 @@ class _Run:
         if self.lock and self.lock.lost:
             return Ending(BROKE, "The run lost the lock of its target, so it was stopped.")
         return None
+
+
+def _completed(execution: Execution, journal: Path) -> Execution:
+    """Return `execution` with what the journal of its actions says besides its outputs."""
+    try:
+        complete(execution.notebook, journal)
+    except OSError as error:
+        unknown = (
+            f"The journal of its actions could not be read ({error.strerror}): an action that was "
+            "interrupted may be missing here. Check the target."
+        )
+        told = " ".join(filter(None, (execution.error, unknown)))
+        return replace(execution, exit_code=execution.exit_code or BROKE, error=told)
+    return execution
 
 
 def begin(order: Order, source: bytes) -> RunResult:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,38 @@ def test_only_the_last_run_of_a_story_is_continued(runbook: Path) -> None:
     done = unfinished(runbook, parent=second.run_id, error=None)
     with pytest.raises(UsageError, match=f"continued by {done.run_id}, which ran to its end"):
         resume.order(second.run_id, config)
+
+
+def test_of_two_who_continue_a_run_only_one_does(
+    clean: Target, runbook: Path, mended: Path
+) -> None:
+    first = run_it()
+    mended.touch()
+    # Both were accepted; then one of them waited for the lock of the target.
+    one, other = (resume.order(first.run_id, load_config()) for _ in range(2))
+    moving.forget(clean)
+    continued = run(one)
+    assert continued.exit_code == 0
+    with pytest.raises(UsageError, match=f"was continued by {continued.run_id}"):
+        run(other)
+    assert moving.done(clean) == {"bump": 0} | {f"item-{n}": 1 for n in range(moving.ITEMS)}
+
+
+def test_a_run_is_continued_once_though_the_clock_was_set_back(runbook: Path) -> None:
+    first = unfinished(runbook)
+    earlier = unfinished(runbook, parent=first.run_id, started=first.started - timedelta(days=40))
+    with pytest.raises(UsageError, match=f"was continued by {earlier.run_id}"):
+        resume.order(first.run_id, load_config())
+
+
+def test_a_run_is_continued_once_though_the_record_of_that_still_waits(runbook: Path) -> None:
+    first = unfinished(runbook)
+    store = Store(load_config().store)
+    child = make_result(runbook=RUNBOOK, target="local", parent=first.run_id, error="Interrupted.")
+    stage = Stage.open(store, child, make_notebook(child), Redactor())
+    with pytest.raises(UsageError, match=f"was continued by {child.run_id}"):
+        resume.order(first.run_id, load_config())
+    stage.close()
 
 
 def test_an_action_that_failed_half_way_is_reason_enough(runbook: Path) -> None:
