@@ -546,8 +546,8 @@ def _sweep(writing: Path) -> None:
 
 def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> dict[str, bytes]:
     """Return the files of a record. The notebook, which is the whole truth, comes first."""
-    notebook = joined_streams(notebook)
     stamp(notebook, result)
+    notebook = joined_streams(notebook)
     fields = redactor.result(result).model_dump(mode="json")
     kept = redactor.tree(notebook)
     bound(kept)  # only now, so that no secret is cut in two

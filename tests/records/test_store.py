@@ -390,7 +390,7 @@ def test_writers_side_by_side_lose_nothing(tmp_path: Path) -> None:
 # -- redaction
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.from_regex(r"[a-z]\w{3,10}[-/@:&<>\"'\\ %+é]\w{4,10}[0-9]", fullmatch=True))
 def test_no_secret_reaches_the_store(secret: str) -> None:
     store = Store(f"memory://{uuid.uuid4().hex}")
