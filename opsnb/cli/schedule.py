@@ -89,8 +89,8 @@ def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
     from opsnb.schedule import running
     from opsnb.timetable.times import local_now
 
-    config = running.prepare(name, environment)
     try:
+        config = running.prepare(name, environment)
         with interrupts.noted() as stopped:
             ended = running.run(name, config, local_now(), stopped)
     except BaseException as error:

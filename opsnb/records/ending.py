@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from opsnb import catalog, commands
-from opsnb.errors import OpsnbError
+from opsnb.errors import NotConfigured, OpsnbError
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.redaction import MASK
 from opsnb.view import named, summary, worst_first
 
-_HOW = {
+HOW = {
     64: "Not run",
     75: "Locked",
     77: "Refused",
     124: "Timed out",
     130: "Interrupted",
 }
+"""How a run ended that came to no status, by its exit code."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def word(result: RunResult) -> str:
         return result.status.upper()
     if result.location:  # it came to its end, and only its record did not
         return "Record waits"
-    return _HOW.get(result.exit_code, "Broke")
+    return HOW.get(result.exit_code, "Broke")
 
 
 def word_in_lists(result: RunResult) -> str:
@@ -127,6 +128,8 @@ def worst_finding(findings: Sequence[Finding]) -> Finding | None:
     """Return the worst finding; of several, a symptom with its cause, or what says what to do."""
     severity = max((finding.status.severity for finding in findings), default=0)
     worst = [finding for finding in findings if finding.status.severity == severity]
+    # That the target lacks a system is what everybody knows, and only worth saying alone.
+    worst = [each for each in worst if each.failure != NotConfigured.__name__] or worst
     symptom = (each for each in worst if each.explained_by)
     treated = (each for each in worst if each.remedies)
     return next(symptom, None) or next(treated, None) or next(iter(worst), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Redactor:
@@ -40,8 +42,12 @@ class Redactor:
         self._spans = lru_cache(maxsize=16_384)(self._find)
 
     def text(self, text: str) -> str:
-        """Return `text` with every secret masked."""
-        return cut(text, self._spans(text))
+        """Return `text` with every secret masked, and without what no encoding can write.
+
+        JSON from outside may hold half of a character (`\\ud800`), which no file and no message
+        of a kernel takes.
+        """
+        return _HALVES.sub("\N{REPLACEMENT CHARACTER}", cut(text, self._spans(text)))
 
     def result(self, model: _Model) -> _Model:
         """Return a finding, an action's journal or a result with what came from outside masked."""

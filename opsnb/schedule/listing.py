@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import Status
+from opsnb.records.ending import HOW
 from opsnb.records.lines import command_line
 from opsnb.timetable.standing import LastRun, Standing, moment, span
 from opsnb.view import TERMINAL_STYLES
@@ -22,7 +23,8 @@ def table(found: Sequence[Standing]) -> RenderableType:
     """Return the list: what each schedule runs on what, when, and how its last run ended."""
     if not found:
         return Text(_NONE)
-    shown = _table("schedule", "runbook", "targets", "due", "next", "last run")
+    columns = ("schedule", "runbook", "targets", "due", "next", "last run")
+    shown = _table(*columns, more=("next", "last run"))
     for each in found:
         shown.add_row(
             each.schedule.name,
@@ -99,10 +101,11 @@ def _style(status: Status) -> str:
     return TERMINAL_STYLES[status]
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, more: Sequence[str] = ()) -> Table:
+    """Return a table of `columns`; those that may be long, and `more`, wrap."""
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
-        wraps = column in ("targets", "due")
+        wraps = column in ("targets", "due", *more)
         shown.add_column(column, no_wrap=not wraps, overflow="fold", min_width=len("targets"))
     return shown
 
@@ -127,5 +130,7 @@ def _ended(last: LastRun | None) -> Text:
     if not last.status and last.exit_code is None:
         return Text(f"began {moment(last.started)}")
     words = last.status or _BROKE
+    if last.status in ("", Status.UNKNOWN) and last.exit_code in HOW:
+        words = HOW[last.exit_code].lower()  # timed out, say, not merely unknown
     style = _style(Status(last.status) if last.status else Status.UNKNOWN)
     return Text(f"{words}, {moment(last.started)}", style=style)

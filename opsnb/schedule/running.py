@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from logging.handlers import RotatingFileHandler
@@ -134,7 +134,7 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
                     result, config, store, schedule=schedule.name, at=local_now()
                 )
             lines = mail.lines(result, schedule, config, store)
-            return Ended(result, lines, [*failures, *pings.failures])
+            return Ended(result, lines, [*failures, *pings.failures, *log.failures])
 
 
 def failures_beside(error: BaseException) -> list[str]:
@@ -175,8 +175,7 @@ def _noticed(schedule: Schedule, config: Config, now: datetime) -> Iterator[None
         why = _redacted(str(error))
         traces.refused(schedule, config, now, why)
         if not isinstance(error, Locked | Interrupted):
-            for line in notify.after_refusal(schedule, config, why, local_now()):
-                error.add_note(line)
+            _note_all(error, notify.after_refusal(schedule, config, why, local_now()))
         raise
 
 
@@ -202,18 +201,35 @@ def _run(
 @contextmanager
 def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
     """Let no two runs of a schedule overlap."""
+    path = lock_file(schedule, config)
+    lock = FileLock(path, timeout=0, mode=0o600)
     try:
-        with FileLock(lock_file(schedule, config), timeout=0, mode=0o600):
-            yield
+        lock.acquire()
     except Timeout:
         raise Locked(
             f"Schedule {schedule.name} still runs from before; it is left out this time. "
             "Give it a timeout, or run it less often."
         ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The lock {path} cannot be written: {error.strerror}. Make room there, or set "
+            "XDG_STATE_HOME to another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _redacted(text: str) -> str:
     return Redactor(environment_secrets()).text(text)
+
+
+class _Handler(RotatingFileHandler):
+    """Raises what goes wrong, where logging would print it with its stack."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
+        raise  # noqa: PLE0704 - it is called while one is handled
 
 
 class _Log:
@@ -221,19 +237,31 @@ class _Log:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.failures: list[str] = []
+        """Why a line could not be written, for whoever reads cron's mail."""
 
     def __call__(self, words: str, *values: object) -> None:
-        """Write a line; control characters and line breaks in it are shown, not obeyed."""
+        """Write a line; control characters and line breaks in it are shown, not obeyed.
+
+        A run is worth more than its line: a full disk must neither end it nor hide its error.
+        """
+        try:
+            self._write(words, *values)
+        except (OSError, ConfigError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self.failures.append(f"The log of schedules cannot be written: {str(why).rstrip('.')}.")
+
+    def _write(self, words: str, *values: object) -> None:
         line = " ".join(terminal.visible(_redacted(words % values)).split())
         record = logging.LogRecord("opsnb", logging.INFO, "", 0, f"{self._name} {line}", None, None)
         path = log_file()
         # Under a lock: of two that turn the file over at the same time, one would lose a file.
         with FileLock(path.with_suffix(".lock"), mode=0o600):
-            handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
+            handler = _Handler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _LOG_TIME))
             path.chmod(0o600)
-            handler.emit(record)
-            handler.close()
+            with closing(handler):
+                handler.emit(record)
 
 
 @contextmanager
@@ -244,10 +272,17 @@ def _logged(name: str) -> Iterator[_Log]:
         yield log
     except OpsnbError as error:
         log("exit=%d %s", error.exit_code, error)
+        _note_all(error, log.failures)
         raise
     except Exception as error:
         log("exit=%d %s: %s", OpsnbError.exit_code, type(error).__name__, error)
+        _note_all(error, log.failures)
         raise
+
+
+def _note_all(error: Exception, lines: Iterable[str]) -> None:
+    for line in lines:
+        error.add_note(line)
 
 
 def lock_file(schedule: Schedule, config: Config) -> Path:

@@ -82,7 +82,7 @@ def begun(schedule: Schedule, config: Config, at: datetime) -> None:
     """Note that a run of `schedule` begins. Only one does at a time."""
     before = read(schedule, config)
     after = Trace(starts=[*before.starts, at][-_KEPT:], runner=Holder.of(os.getpid()))
-    _write(_file(schedule, config), after)
+    _write(schedule, config, after)
 
 
 def ended(  # noqa: PLR0913 - what is kept of a run
@@ -98,7 +98,7 @@ def ended(  # noqa: PLR0913 - what is kept of a run
     """Note how the run that has begun has ended."""
     noted = {"finished": at, "exit_code": exit_code, "sentence": sentence}
     noted |= {"status": status, "run_id": run_id}
-    _write(_file(schedule, config), read(schedule, config).model_copy(update=noted))
+    _write(schedule, config, read(schedule, config).model_copy(update=noted))
 
 
 class Refusal(BaseModel):
@@ -110,7 +110,7 @@ class Refusal(BaseModel):
 
 def refused(schedule: Schedule, config: Config, at: datetime, why: str) -> None:
     """Note that a run could not begin."""
-    _write(_file(schedule, config, ".refused"), Refusal(at=at, why=why))
+    _write(schedule, config, Refusal(at=at, why=why), ".refused")
 
 
 def refusal(schedule: Schedule, config: Config) -> Refusal | None:
@@ -122,10 +122,10 @@ def refusal(schedule: Schedule, config: Config) -> Refusal | None:
         return None
 
 
-def _write(path: Path, noted: BaseModel) -> None:
+def _write(schedule: Schedule, config: Config, noted: BaseModel, kind: str = "") -> None:
     # A run is worth more than its trace: a full disk must not keep it from happening.
-    with suppress(OSError):
-        private_files.write(path, noted.model_dump_json())
+    with suppress(OSError, ConfigError):
+        private_files.write(_file(schedule, config, kind), noted.model_dump_json())
 
 
 def _file(schedule: Schedule, config: Config, kind: str = "") -> Path:

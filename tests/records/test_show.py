@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from opsnb.errors import NotConfigured
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, Table
 from opsnb.records import show
+from opsnb.records.ending import worst_sentence_of
 from opsnb.records.members import Member
+from opsnb.view import named
 from tests.records.test_store import START, make_result
 
 FINDINGS = [
@@ -264,3 +267,15 @@ def test_a_run_that_ended_early_is_shown_as_that(code: int, word: str) -> None:
 def test_a_critical_finding_counts_for_more_than_how_its_run_ended() -> None:
     result = make_result(status=Status.CRIT, exit_code=130, error="You interrupted the run.")
     assert printed(show.record_list([result])).startswith("CRIT")
+
+
+def test_a_system_that_the_target_lacks_is_not_what_a_run_ends_with() -> None:
+    lacks = Finding(
+        name="redis.ping",
+        status=Status.UNKNOWN,
+        message="No redis_url.",
+        failure=NotConfigured.__name__,
+    )
+    other = Finding(name="host.pm2", status=Status.UNKNOWN, message="pm2 cannot be started.")
+    assert worst_sentence_of([lacks, other]) == named(other)
+    assert worst_sentence_of([lacks]) == named(lacks)

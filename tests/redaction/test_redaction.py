@@ -426,3 +426,10 @@ def test_a_secret_that_tags_interrupt_is_masked_and_the_tags_stay() -> None:
 def test_a_secret_over_two_elements_of_a_list_is_masked() -> None:
     redactor = Redactor(["hunter2-correct-horse"])
     assert redactor.tree(["a hunter2-corr", "ect-horse b"]) == [f"a {MASK}", " b"]
+
+
+def test_half_a_character_from_outside_can_be_written() -> None:
+    said = json.loads('"down \\ud800 \\udcff \\ud83d\\ude00"')
+    finding = Finding(name="api.health", status=Status.CRIT, message=said)
+    for text in (Redactor().text(said), Redactor().result(finding).message):
+        assert text.encode() == "down \ufffd \ufffd \U0001f600".encode()

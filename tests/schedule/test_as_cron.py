@@ -6,6 +6,7 @@ A server on loopback is the service, the webhook and the dead man's switch.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,6 +173,53 @@ def test_what_fails_beside_a_run_that_cannot_begin_is_mailed_too(
     assert "Notification to broken failed: exit code 1" in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("opsnb: Schedule daily: ")
     assert UUID not in ended.stderr
+
+
+def test_a_state_folder_that_cannot_be_written_is_told(hook: Receiver, service: Receiver) -> None:
+    configure(hook, service, channel='[[notify]]\nname = "tell"\ncommand = ["tee", "told.json"]\n')
+    Path("no-folder").write_text("")
+    ended = subprocess.run(
+        [OPSNB, "schedule", "run", "daily"],
+        env=os.environ | {"XDG_STATE_HOME": str(Path("no-folder").absolute())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 64
+    assert "cannot be made: Not a directory" in ended.stderr.splitlines()[-1]
+    assert "The log of schedules cannot be written: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert json.loads(Path("told.json").read_text())["title"] == "UNKNOWN Run on shop-1"
+
+
+def test_a_log_that_cannot_be_written_changes_nothing_else(
+    hook: Receiver, service: Receiver
+) -> None:
+    service.status = 500
+    configure(hook, service)
+    running.log_file().mkdir()
+    ended = as_cron()
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("CRIT health/daily on shop-1: ")
+    assert "The log of schedules cannot be written: Is a directory.\n" in ended.stderr
+    assert f"/ping/{UUID}/fail?x=1" in hook.paths
+    assert [each["type"] for each in hook.messages()] == ["failure"]
+
+
+def test_a_run_that_timed_out_is_shown_as_that(hook: Receiver, service: Receiver) -> None:
+    configure(hook, service, schedule="timeout = 0.2\n")
+    assert as_cron().returncode == 124
+    for command in ("status", "list"):
+        shown = subprocess.run(
+            [OPSNB, "schedule", command],
+            env=os.environ | {"COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        words = " ".join(shown.split())
+        assert "timed out" in words
+        assert command == "status" or ("targets" in words and "shop-1" in words), shown
 
 
 def test_a_target_that_was_renamed_closes_its_alarms(hook: Receiver, service: Receiver) -> None:
