@@ -132,7 +132,7 @@ def _by_threshold(finding: Finding) -> list[Remedy]:
     limit = finding.threshold
     if limit is None or not limit.runbook:
         return []
-    return [Remedy(runbook=limit.runbook, why=limit.action[:1].lower() + limit.action[1:])]
+    return [Remedy(runbook=limit.runbook, why=_uncapitalised(limit.action))]
 
 
 def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any) -> Treats:
@@ -225,3 +225,11 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
         )
 
     return wrap
+
+
+def _uncapitalised(sentence: str) -> str:
+    """Return a sentence as it stands after a comma; a command in capitals stays so."""
+    first = sentence.partition(" ")[0]
+    if first.isupper() and len(first) > 1:
+        return sentence
+    return sentence[:1].lower() + sentence[1:]

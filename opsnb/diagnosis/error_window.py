@@ -69,6 +69,8 @@ class Seen:
     """The deployments that records tell of, the oldest first."""
     places: Places
     """Where the target's own Redis and database are."""
+    hours: float
+    """How far back was read: after an action only to it."""
     _causes: dict[tuple[str, ...], Cause] = field(default_factory=dict, compare=False)
 
     @property
@@ -149,6 +151,7 @@ def _look(target: Target, hours: float) -> Seen:
         _started(target),
         deployments(target, window.since),
         places,
+        hours,
     )
 
 

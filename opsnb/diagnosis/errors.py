@@ -61,7 +61,8 @@ def rate(target: Target, window: Window) -> Finding:
     """Errors in the log"""
     seen = window.of(target)
     rows = sorted(logs.groups(seen.window.errors), key=lambda row: -int(row["count"]))
-    words = [logs.sentence(rows, seen.count, window.hours)]
+    since = "the action" if seen.hours < window.hours else ""
+    words = [logs.sentence(rows, seen.count, window.hours, since=since)]
     if seen.alike:
         words.append(_when(seen))
     message = " ".join([*words, *seen.window.notes])

@@ -6,7 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from opsnb import charts
+import pytest
+
+from opsnb import charts, evidence
 from opsnb.demo import faults
 from opsnb.diagnosis import errors
 from opsnb.model import ActionRecord, Status
@@ -15,6 +17,12 @@ from opsnb.systems import processes
 from opsnb.target import Target
 from tests import incident
 from tests.diagnosis.records import keep
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No action of another test of this process cuts what is read."""
+    monkeypatch.setattr(evidence, "_changes", [])
 
 
 def diagnosed(target: Target, hours: float = 1) -> Diagnosis:
@@ -245,3 +253,13 @@ def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
     chart = charts.timeline(course, value="errors", events=events)
     assert "redis lost" in chart.svg
     assert "app started" in chart.svg
+
+
+def test_after_an_action_only_what_was_logged_since_counts_and_is_called_so(
+    demo: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = written(demo, tmp_path / "app.log", *[(1200.0, "ERROR upstream timed out")] * 30)
+    assert "30 error lines in the last hour" in errors.rate(target, errors.Window(1)).message
+    monkeypatch.setattr(evidence, "_changes", [time.time()])
+    found = errors.rate(target, errors.Window(1))
+    assert found.message.startswith("No error lines since the action.")

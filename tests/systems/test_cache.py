@@ -480,8 +480,14 @@ def test_a_full_server_says_that_it_is_full_and_quotes_no_value(
     try:
         full = demo.changed(redis_url=server.target().cache.url)
         record, (failure, effect) = act(full, cache.warm_up, 10, via="direct")
+        memory = cache.memory(full)
+        server.run("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        evicting = cache.memory(full)
     finally:
         server.kill()
+    assert memory.status is Status.CRIT
+    assert "Redis is full and refuses every write" in memory.message
+    assert evicting.status is Status.WARN  # it makes room
     assert record.state is ActionState.FAILED
     assert "is full and refuses to write; clear what is not needed" in failure.message
     assert "Project" not in failure.message

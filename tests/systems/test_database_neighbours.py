@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from opsnb.errors import BadAnswer
+from opsnb.guard import Guard
 from opsnb.measure import Measurement
 from opsnb.model import Status
-from opsnb.settings import Integrity
+from opsnb.settings import Integrity, Limits
 from opsnb.systems import database
 from opsnb.systems.database.access import connection
 from opsnb.systems.database.integrity import rehearse, violations
@@ -133,6 +136,38 @@ def test_statistics_that_the_server_does_not_keep_are_not_read_as_none(demo: Tar
     finding = database.vacuum_state(uncounted)  # autovacuum works by these counts
     assert finding.status is Status.WARN
     assert "Autovacuum is off, for track_counts is" in finding.message
+
+
+def test_what_somebody_holds_exclusively_keeps_no_plan_waiting(demo: Target) -> None:
+    with own_database(demo) as own:
+        query(own, "CREATE TABLE orders (id int, at date) PARTITION BY RANGE (at)")
+        query(
+            own,
+            "CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM ('2026-01-01') TO"
+            " ('2027-01-01')",
+        )
+        query(own, "CREATE INDEX never_read ON orders (id)")
+        query(own, "INSERT INTO orders SELECT n, '2026-05-05' FROM generate_series(1, 500) n")
+        with psycopg.connect(own.database.url) as holder:
+            holder.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+            record, _ = Guard(own, False, "", lambda _: None).act(database.analyze, "orders")
+            assert (record.planned, record.error) == (1, None)
+            (found,) = Measurement(own).run([database.unused_indexes.given()])
+            assert found.status is Status.UNKNOWN
+            assert "that another session locks" in found.message
+
+
+def test_idle_connections_name_what_ends_them(demo: Target) -> None:
+    full = demo.changed(thresholds={"database_connections_percent": Limits(warn=1, crit=2)})
+    url = make_conninfo(demo.database.url, application_name="leaking pool")
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(psycopg.connect(url, autocommit=True))
+        (found,) = Measurement(full).run([database.connections.given()])
+    assert found.status is Status.CRIT
+    (remedy,) = found.remedies
+    assert remedy.runbook == "troubleshooting/slow_queries"
+    assert remedy.parameters == {"end_idle_of": "leaking pool"}
 
 
 def test_a_table_that_was_analyzed_uncounted_is_not_called_left_out(demo: Target) -> None:

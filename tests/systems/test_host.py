@@ -90,6 +90,24 @@ def test_a_program_whose_interpreter_is_missing(tmp_path: Path) -> None:
         local().run([str(file)])
 
 
+def test_a_script_of_node_that_fails_is_quoted_with_its_error(tmp_path: Path) -> None:
+    said = """cat >&2 <<'END'
+/app/node_modules/redis-parser/lib/parser.js:179
+    return new ReplyError(string)
+ReplyError: OOM command not allowed when used memory > 'maxmemory'.
+    at parseError (/app/node_modules/redis-parser/lib/parser.js:179:12)
+    at Socket.emit (node:events:524:28) {
+  command: { name: 'set', args: [ 'page:1' ] }
+}
+
+Node.js v20.20.2
+END
+exit 1"""
+    program = script(tmp_path / "program", said)
+    with pytest.raises(ProgramFailed, match=r"failed: ReplyError: OOM command not allowed when"):
+        local().run([str(program)])
+
+
 def test_a_program_that_fails(tmp_path: Path) -> None:
     program = script(tmp_path / "program", "echo half; echo 'it is broken.' >&2; exit 3")
     with pytest.raises(

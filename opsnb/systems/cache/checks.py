@@ -82,7 +82,11 @@ def memory(target: Target) -> Finding:
     policy = info.get("maxmemory_policy", "noeviction")
     message = f"Redis memory: {used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
     threshold = target.threshold("memory_used_percent")
-    return Finding.measured(100 * used / limit, threshold, message, rows=rows)
+    found = Finding.measured(100 * used / limit, threshold, message, rows=rows)
+    if used >= limit and policy == "noeviction":
+        found.status = Status.CRIT
+        found.message = f"{message.rstrip('.')}: Redis is full and refuses every write."
+    return found
 
 
 @check(needs=(QUEUES,), treated_by="set maxmemory-policy noeviction in the Redis of the queues")

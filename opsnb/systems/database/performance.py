@@ -11,13 +11,14 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from opsnb import evidence, outside
+from opsnb import commands, evidence, outside
 from opsnb.check import check, treated_by
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
 from opsnb.systems.database.sight import (
+    LOCKED,
     QUERY,
     demand_counts,
     login,
@@ -40,14 +41,6 @@ _OFTEN = 2  # what ran once, such as a migration, will not run again
 _LEAST_BLOCKS = 100_000  # fewer reads tell nothing about a cache
 _BIG_ROWS = 10_000
 _OFTEN_SCANNED = 100
-
-
-# A table that somebody holds exclusively, or waits for, would make us wait in its queue.
-_LOCKED: LiteralString = (
-    "locked AS MATERIALIZED (SELECT relation FROM pg_locks"
-    " WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
-)
 
 
 def _rows(
@@ -166,7 +159,7 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
         demand_counts(database)
         rows = _rows(
             database,
-            f"WITH {_LOCKED}, unused AS MATERIALIZED (SELECT s.indexrelid, c.relpages"
+            f"WITH {LOCKED}, unused AS MATERIALIZED (SELECT s.indexrelid, c.relpages"
             " FROM pg_index i"
             " JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i'"
             " JOIN pg_stat_user_indexes s ON s.indexrelid = i.indexrelid"
@@ -182,6 +175,18 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
             " FROM unused u ORDER BY relpages DESC, 1 LIMIT %(limit)s",
             {"limit": limit},
         )
+        (held,) = _rows(
+            database,
+            f"WITH {LOCKED} SELECT count(*)::int AS n FROM pg_index i"
+            " WHERE i.indexrelid IN (SELECT relation FROM locked)"
+            " OR i.indrelid IN (SELECT relation FROM locked)",
+            {},
+        )
+        if held["n"]:
+            evidence.partial(
+                f"{counted(held['n'], 'index', 'indexes')} that another session locks; find it "
+                f"with: {commands.run('database/connections', target)}"
+            )
         (since,) = _rows(
             database,
             "SELECT coalesce(to_char(stats_reset, 'YYYY-MM-DD HH24:MI'), 'the beginning') AS since"
@@ -241,7 +246,7 @@ def table_sizes(target: Target, limit: int = _MOST_ROWS) -> Finding:
     with connection(target) as database:
         rows = _rows(
             database,
-            f"WITH {_LOCKED}, indexes AS MATERIALIZED (SELECT i.indrelid,"
+            f"WITH {LOCKED}, indexes AS MATERIALIZED (SELECT i.indrelid,"
             " sum(c.relpages::bigint) AS pages FROM pg_index i"
             " JOIN pg_class c ON c.oid = i.indexrelid GROUP BY 1),"
             " counted AS MATERIALIZED (SELECT c.oid, c.reltuples,"
@@ -268,7 +273,7 @@ def table_sizes(target: Target, limit: int = _MOST_ROWS) -> Finding:
             {"limit": limit, "measured": 10 * limit},
         )
         (held,) = _rows(
-            database, f"WITH {_LOCKED} SELECT count(DISTINCT relation)::int AS n FROM locked", {}
+            database, f"WITH {LOCKED} SELECT count(DISTINCT relation)::int AS n FROM locked", {}
         )
     of, total = (rows[0]["of"], rows[0]["all_bytes"]) if rows else (0, 0)
     message = f"{counted(of, 'table')} with all indexes: about {total / _MIB:,.1f} MiB."
@@ -379,4 +384,6 @@ def vacuum_state(target: Target) -> Finding:
     )
     if missing and finding.status is Status.OK:
         finding.status = Status.WARN
+        finding.threshold = None  # it is not the transaction ids that need treatment
+        finding.untreated = "a superuser turns it on with the commands of the message"
     return finding

@@ -38,6 +38,7 @@ LONG_MINUTES = 5.0
 _CANCEL_S = 5.0
 _POLL_S = 0.2
 _MOST_ROWS = 100
+_NAMELESS: LiteralString = "(none)"
 _SHOWN = 200  # characters of a statement
 _TREE_SHOWN = 120
 
@@ -55,12 +56,26 @@ _SAME: LiteralString = (
 """The very query that was planned: pids are used again, and a session goes on to its next query."""
 
 
-@check(needs=(SYSTEM,))
+def _treats_connections(_: Target, finding: Finding) -> list[Remedy]:
+    """Return what frees connections: the idle ones of the application that has most of them."""
+    most = max(finding.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
+    if not most["idle"] + most["idle_in_transaction"] or most["application"] == _NAMELESS:
+        return [Remedy(runbook="database/connections", why="shows who holds them")]
+    return [
+        Remedy(
+            runbook="troubleshooting/slow_queries",
+            parameters={"end_idle_of": most["application"]},
+            why=f"shows the idle sessions of {most['application']}; with --apply they are ended",
+        )
+    ]
+
+
+@check(needs=(SYSTEM,), treated_by=_treats_connections)
 def connections(target: Target) -> Finding:
     """Connections against max_connections"""
     with connection(target) as database:
         rows = database.execute(
-            "SELECT coalesce(nullif(application_name, ''), '(none)') AS application,"
+            f"SELECT coalesce(nullif(application_name, ''), '{_NAMELESS}') AS application,"
             " count(*)::int AS connections,"
             " (count(*) FILTER (WHERE state = 'active'))::int AS active,"
             " (count(*) FILTER (WHERE state = 'idle'))::int AS idle,"

@@ -23,6 +23,13 @@ HIDDEN: LiteralString = (
 CLIENTS: LiteralString = f"(backend_type = 'client backend' OR {HIDDEN})"
 """The condition for all clients' sessions."""
 
+LOCKED: LiteralString = (
+    "locked AS MATERIALIZED (SELECT relation FROM pg_locks"
+    " WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+"""A table that somebody holds exclusively, or waits for, would make us wait in its queue."""
+
 HERE: LiteralString = "datname = current_database()"
 
 QUERY: LiteralString = "left(query, 8192) AS query"

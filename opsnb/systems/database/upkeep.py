@@ -29,7 +29,7 @@ from opsnb.systems.database.access import (
 )
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, Relation, may_maintain
-from opsnb.systems.database.sight import COUNT_AGAIN, counts
+from opsnb.systems.database.sight import COUNT_AGAIN, LOCKED, counts
 from opsnb.systems.database.words import counted, quoted
 from opsnb.target import Target
 
@@ -181,13 +181,15 @@ def _others(database: Connection) -> int:
 def _state(database: Connection, tables: list[Relation]) -> list[Row]:
     """Return what the statistics say of `tables`; of a partitioned one, of its partitions."""
     return database.execute(
-        f"WITH {_LEAVES}, states AS (SELECT meant.oid,"
+        f"WITH RECURSIVE {_LEAVES}, {LOCKED}, states AS (SELECT meant.oid,"
         " sum(CASE WHEN c.reltuples > 0 THEN c.reltuples"
         " ELSE pg_stat_get_live_tuples(c.oid) END)::bigint AS rows,"
         " sum(pg_stat_get_dead_tuples(c.oid))::bigint AS dead_rows,"
         " sum(pg_stat_get_mod_since_analyze(c.oid))::bigint AS changed_since_analyze,"
         # Rows that no vacuum or analyze has seen yet are not in relpages.
-        " sum(greatest(c.relpages, CASE WHEN c.oid <> meant.oid THEN pg_relation_size(c.oid)"
+        " sum(greatest(c.relpages, CASE WHEN c.oid <> meant.oid"
+        # Measuring would wait for whoever holds the table.
+        " AND c.oid NOT IN (SELECT relation FROM locked) THEN pg_relation_size(c.oid)"
         " / current_setting('block_size')::int END))::bigint AS pages,"
         " min(greatest(pg_stat_get_last_analyze_time(c.oid),"
         " pg_stat_get_last_autoanalyze_time(c.oid))) AS analyzed,"
@@ -206,9 +208,12 @@ def _state(database: Connection, tables: list[Relation]) -> list[Row]:
 
 
 _LEAVES: LiteralString = (
-    "meant AS MATERIALIZED (SELECT oid, oid AS leaf FROM unnest(%(oids)s::oid[]) AS oid"
-    " UNION ALL SELECT p.oid, t.relid::oid FROM unnest(%(partitioned)s::oid[]) AS p(oid)"
-    " CROSS JOIN LATERAL pg_partition_tree(p.oid::regclass) AS t WHERE t.isleaf)"
+    # Not pg_partition_tree, which would wait for whoever holds a partition.
+    "tree(oid, leaf) AS (SELECT p, p FROM unnest(%(partitioned)s::oid[]) AS p"
+    " UNION ALL SELECT t.oid, h.inhrelid FROM tree t JOIN pg_inherits h ON h.inhparent = t.leaf),"
+    " meant AS MATERIALIZED (SELECT oid, oid AS leaf FROM unnest(%(oids)s::oid[]) AS oid"
+    " UNION ALL SELECT t.oid, t.leaf FROM tree t JOIN pg_class k ON k.oid = t.leaf"
+    " WHERE k.relkind <> 'p')"
 )
 """Each table that is meant, with itself or, when it is partitioned, each of its partitions."""
 
@@ -264,7 +269,7 @@ def _unstamped(
     A partition that another login owns is not worked on, and so is the table that it is of.
     """
     rows = database.execute(
-        f"WITH {_LEAVES} SELECT DISTINCT meant.oid::bigint AS oid"
+        f"WITH RECURSIVE {_LEAVES} SELECT DISTINCT meant.oid::bigint AS oid"
         " FROM meant JOIN pg_class c ON c.oid = meant.leaf AND c.relkind IN ('r', 'm')"
         " WHERE coalesce(pg_stat_get_last_analyze_time(c.oid) < %(began)s, true)"
         " OR (%(vacuum)s AND coalesce(pg_stat_get_last_vacuum_time(c.oid) < %(began)s, true))",

@@ -38,7 +38,9 @@ _EACH_TEXT = (
     'm=$1; shift; for f; do if [ -r "$f" ]; then printf \'\\n%s %s\\n\' "$m" "$f"; '
     'head -c 262144 "$f"; fi; done; printf \'\\n%s \' "$m"'
 )
-_FAILURE = re.compile(r"\b(fail\w*|error|fatal)\b", re.IGNORECASE)
+_FAILURE = re.compile(r"\b(fail\w*|\w*error|\w*exception|fatal)\b", re.IGNORECASE)
+_AROUND = re.compile(r"\s*at\s|Node\.js v\d")
+"""What Node.js prints after the sentence that says what went wrong."""
 _NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": ""}
 """So that a program prints the words and numbers that are known here, whatever the host speaks."""
@@ -349,6 +351,7 @@ def _file() -> IO[bytes]:
 def _complaint(output: bytes) -> str:
     """Return the line that says what went wrong: the last that speaks of it, else the last."""
     lines = outside.tail(output.decode(errors="replace").strip(), _MOST_COMPLAINT).splitlines()
+    lines = [line for line in lines if not _AROUND.match(line)] or lines
     bad = [line for line in lines if _FAILURE.search(line)] or lines
     return bad[-1].strip().rstrip(".") if bad else ""
 

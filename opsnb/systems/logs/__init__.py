@@ -131,16 +131,19 @@ def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
     return sorted(rows, key=lambda row: str(row["last"]), reverse=True)
 
 
-def sentence(rows: list[Row], count: int, hours: float) -> str:
-    """Return what a tired person reads first of the `groups` of `count` errors."""
-    span = _span(hours)
+def sentence(rows: list[Row], count: int, hours: float, *, since: str = "") -> str:
+    """Return what a tired person reads first of the `groups` of `count` errors.
+
+    `since` says where the window began, in place of its length.
+    """
+    span = f"since {since}" if since else f"in {_span(hours)}"
     if not rows:
-        return f"No error lines in {span}."
+        return f"No error lines {span}."
     most = max(rows, key=lambda row: int(row["count"]))
     quote = outside.head(str(most["sample"]), _QUOTE_LENGTH).rstrip(".")
     if count == 1:
-        return f"1 error line in {span}: {quote}."
-    return f"{count} error lines in {span}, {most['count']} of them like: {quote}."
+        return f"1 error line {span}: {quote}."
+    return f"{count} error lines {span}, {most['count']} of them like: {quote}."
 
 
 def _span(hours: float) -> str:
