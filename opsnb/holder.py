@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Self
 
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 STARTED_BY = "OPSNB_STARTED_BY"
 """In the environment of a kernel, and of what its cells start: which execution started it."""
+
+
+_LARGEST_PID = 2**31 - 1
 
 
 def operator() -> str:
@@ -35,7 +38,7 @@ class Holder(BaseModel):
 
     Containers may share a host name, and each has a pid 1. A host name alone identifies nothing.
     """
-    pid: int
+    pid: int = Field(le=_LARGEST_PID)
     began: str
     """Ticks of the machine's own monotonic clock, so that setting the time changes nothing."""
 

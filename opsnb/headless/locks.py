@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from os import getpid
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from opsnb.errors import Interrupted, Locked, OpsnbError
 from opsnb.holder import Holder
@@ -45,9 +45,9 @@ class _Content(BaseModel):
     runbook: str
     operator: str
     host: str
-    since: datetime
+    since: AwareDatetime
     holders: list[Holder]
-    renewed: datetime
+    renewed: AwareDatetime
     renewals: int = 0
     limit_s: float | None = None
     """How long the run may take at most."""
@@ -182,7 +182,7 @@ class Lock:
 
     def _is_abandoned(self, held: str, stopped: Sequence[signal.Signals]) -> bool:
         content = _parsed(held)
-        if content and all(holder.is_here for holder in content.holders):
+        if content and content.holders and all(holder.is_here for holder in content.holders):
             return not any(holder.is_alive for holder in content.holders)
         # That looks fresh, so it is not worth the wait. A clock that is wrong costs time only.
         if content and abs((now() - content.renewed).total_seconds()) < LEASE_S:

@@ -345,6 +345,23 @@ def test_a_broken_lock_file_is_watched_then_taken(store: Store, tmp_path: Path, 
         pass
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("changes", [{"renewed": "2026-11-23T07:15:00"}, {"holders": []}])
+def test_a_lock_whose_fields_are_odd_is_watched_then_taken(
+    store: Store, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    store.create_file(NAME, json.dumps(json.loads(a_lock(myself())) | changes))
+    with held(store, "shop", a_run(tmp_path), wait_s=60):
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_pid_that_no_process_can_have_is_watched_then_taken(store: Store, tmp_path: Path) -> None:
+    store.create_file(NAME, a_lock(myself() | {"pid": 10**30}))
+    with held(store, "shop", a_run(tmp_path), wait_s=60):
+        pass
+
+
 def test_a_refusal_says_how_long_it_may_take_and_how_to_end_it(
     store: Store, tmp_path: Path
 ) -> None:
