@@ -123,7 +123,7 @@ def _link(config: Config, run_id: str) -> str:
 def _complaints(answers: Iterable[Answer]) -> list[str]:
     """Return a sentence for each channel that failed with something new."""
     return [
-        f"Notification to {answer.channel} failed: {answer.words.rstrip('.')}. "
+        f"Notification to {answer.channel} failed: {_sentence(answer.words)} "
         + (
             f"{answer.waiting} waiting; the next run tries again, or: opsnb notify flush"
             if answer.waiting
@@ -132,6 +132,10 @@ def _complaints(answers: Iterable[Answer]) -> list[str]:
         for answer in answers
         if not answer.ok and answer.first_failure
     ]
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith((".", "?", "!")) else f"{words}."
 
 
 # --- commands ----------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def _cause(group: Sequence[Event], at: datetime, redact: Callable[[str], str]) -
         status=first.status,
         title=clean(first.title, redact),
         sentence=clean(first.message, redact),
-        targets=sorted(event.observation.target for event in group),
+        targets=sorted({event.observation.target for event in group}),
         next=redact(terminal.visible(first.command)) if first.status is not Status.OK else "",
         note=_note(group[0], at),
     )

@@ -113,6 +113,11 @@ def test_what_is_quoted_calls_nobody(text: str) -> None:
         assert text in words.replace("\u200b", "")
 
 
+def test_a_target_that_two_schedules_checked_is_named_once() -> None:
+    closed = event(kind=Kind.CLOSED, status=Status.SKIPPED, was=Status.CRIT)
+    assert written(closed, closed).title == "Closed: API health on shop"
+
+
 def test_addresses_and_masked_urls_are_no_mentions() -> None:
     text = "ops@example.com redis://***@10.0.0.5 5 < 6 pkg@1.2"
     message = written(event(message=text)).without_mentions()
