@@ -10,12 +10,13 @@ from opsnb.redaction.settings import named_secrets, value_secrets
 
 _SECRET_VARIABLE = re.compile(
     r"PASSW|PASSPHRASE|PASS_?\d?$|PWD$|_PW$|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY"
-    r"|PRIVATE_?KEY|_KEY(?:_B(?:ASE)?64)?$|_AUTH$|_DSN$|JWT$|_SALT$|_PSK$|_BEARER$|_COOKIE$",
+    r"|PRIVATE_?KEY|_KEY(?:_B(?:ASE)?64)?$|_AUTH$|_DSN$|JWT$|_SALT$|_PSK$|_BEARER$",
     re.IGNORECASE,
 )
 # Variables about a secret (where it is, how long it lives) rather than the secret itself.
 _ABOUT_A_SECRET = re.compile(
-    r"^(OLD)?PWD$|_(FILE|PATH|DIR|SOCK|TTL|TYPE|HOST|PORT|USER|NAME)$", re.IGNORECASE
+    r"^(OLD)?PWD$|ASKPASS$|^(CACHE|SORT|PARTITION|PRIMARY|FOREIGN|GPG)_KEY$|PUBLIC_KEY$|_(FILE|PATH|DIR|SOCK|TTL|TYPE|HOST|PORT|USER|NAME)$",
+    re.IGNORECASE,
 )
 
 

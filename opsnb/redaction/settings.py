@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from opsnb.redaction.names import SECRET_KEY
+from opsnb.redaction.needles import SHORTEST
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.urls import url_secrets
 from opsnb.redaction.words import is_credential
@@ -55,7 +56,9 @@ def named_secrets(value: str) -> frozenset[str]:
         found |= {item for item in items if is_credential(item, shortest=_LEAST_OF_LIST)}
     for text in (value, *_basic(value)):
         user, colon, password = text.partition(":")
-        if colon and re.fullmatch(r"[\w.@+-]{1,64}", user) and not re.search(r"\s", password):
+        # `sess:production` is no login.
+        is_login = colon and re.fullmatch(r"[\w.@+-]{1,64}", user)
+        if is_login and (text != value or is_credential(password, shortest=SHORTEST)):
             found.add(password)
     return frozenset(found)
 

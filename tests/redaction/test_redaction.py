@@ -246,6 +246,8 @@ def test_ordinary_settings_hold_no_secret() -> None:
         "DATABASE_URL": "host=db1 user=app dbname=shop",
         "PATH": "/usr/bin:/bin",
         "OPTIONS": "--max-old-space-size=4096",
+        "CACHE_KEY": "scenes",
+        "SSH_ASKPASS": "/usr/bin/askpass",
         "LS_COLORS": "di=01;34:ln=01;36:*.tar=01;31",
         "APP": '{"name": "shop", "port": 5432, "keys": ["a", "b"]}',
     }
