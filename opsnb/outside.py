@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import quote
 
 from opsnb.redaction import MASK, Redactor, environment_secrets
+from opsnb.redaction.readings import readings
 
 _SHORTEST = 6  # characters of a secret that tell something of it
 _MARGIN = 4096
@@ -60,6 +61,13 @@ _OPEN = re.compile(
 )
 
 
+_LONGEST_ESCAPE = 10
+"""Characters that stand for one of a secret in text with escapes, at most."""
+_CUT_ESCAPE = re.compile(
+    r"(?:\\+(?:\+?[0-9a-fA-F]{0,5}|[xuU][0-9a-fA-F]{0,7})|%[0-9a-fA-F]?|&#?[xX]?\w{0,6})$"
+)
+
+
 class _Cleaner:
     """Cleans text of one set of secrets."""
 
@@ -84,13 +92,26 @@ class _Cleaner:
         return self._headed(text) if start else text
 
     def shut(self, text: str) -> str:
-        """Return `text` without the beginning of a known secret at its end."""
+        """Return `text` without the beginning of a known secret at its end, however written."""
+        begun = self._begun(text)
+        if begun is not None:
+            return text[:begun] + MASK
+        offset = max(0, len(text) - _LONGEST_ESCAPE * self._longest)
+        whole = _CUT_ESCAPE.sub("", text[offset:])
+        for reading in readings(whole) if self._longest else ():
+            begun = self._begun(reading.text)
+            if begun is not None:
+                return text[: offset + reading.span(begun, begun + 1)[0]] + MASK
+        return text
+
+    def _begun(self, text: str) -> int | None:
+        """Return where the beginning of a known secret stands at the end of `text`."""
         for at in range(max(0, len(text) - self._longest), len(text) - _SHORTEST + 1):
             rest = text[at:]
             forms = self._begins.get(rest[:_SHORTEST], ())
             if any(form.startswith(rest) and form != rest for form in forms):
-                return text[:at] + MASK
-        return text
+                return at
+        return None
 
     def _headed(self, text: str) -> str:
         for at in range(min(len(text), self._longest), _SHORTEST - 1, -1):
@@ -142,6 +163,7 @@ def _forms(secret: str) -> set[str]:
         secret.replace("'", "''"),
         secret.replace('"', '""'),
         plain.hex(),
+        plain.hex().upper(),
     }
     return {form for form in written | inner if len(form) > _SHORTEST}
 

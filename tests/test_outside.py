@@ -218,3 +218,23 @@ def test_a_cut_elsewhere_does_not_pass_the_types(tmp_path: Path) -> None:
         said, _, _ = mypy.run(["opsnb", "--config-file", "mypy.ini"])
     refused = {int(line.split(":")[1]) - 6 for line in said.splitlines() if "[cut]" in line}
     assert refused == {place for place, is_fine in enumerate(lines.values()) if not is_fine}
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda c: f"\\{ord(c):03o}",
+        lambda c: f"\\x{ord(c):02x}",
+        lambda c: f"\\u{ord(c):04x}",
+        lambda c: f"%{ord(c):02X}",
+        lambda c: f"&#{ord(c)};",
+        lambda c: f"{ord(c):02X}",
+    ],
+    ids=["octal", "hex escapes", "JSON", "URL", "HTML", "HEX"],
+)
+def test_the_beginning_of_a_secret_in_escapes_is_masked(spelled: Callable[[str], str]) -> None:
+    form = "".join(map(spelled, SECRET))
+    for inside in range(8 * len(form) // len(SECRET), len(form)):
+        shown = outside.opened(f"got {form[:inside]}")
+        assert shown.startswith(f"got {MASK}"), shown
+        assert form[: inside // 2] not in shown
