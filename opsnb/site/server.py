@@ -66,10 +66,14 @@ class _Files(SimpleHTTPRequestHandler):
         return len(hosts) == 1 and _name(hosts[0]) in self._names
 
     def _is_served(self) -> bool:
-        """Return whether the path is in the folder, and no part of it is hidden."""
+        """Return whether the path is a file in the folder, and no part of it is hidden."""
         root = Path(self.directory).resolve()
         try:
             path = Path(self.translate_path(self.path)).resolve()
+            if path.is_dir():
+                path = (path / "index.html").resolve()  # which may lead out as well
+            if not path.is_file():  # a named pipe would keep whoever opens it
+                return False
         except (OSError, ValueError, RuntimeError):
             return False
         if not path.is_relative_to(root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ def port(tmp_path: Path) -> Iterator[int]:
     (site / ".opsnb-site").write_text("")
     (tmp_path / "secret").write_text("outside")
     (site / "link").symlink_to(tmp_path / "secret")
+    (site / "out").mkdir()
+    (site / "out" / "index.html").symlink_to(tmp_path / "secret")
+    os.mkfifo(site / "pipe")
     with server(site, 0, ["ops.example.com", "Wiki.example.com:8443"]) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -92,6 +96,8 @@ def test_two_names_at_once_are_refused(port: int) -> None:
         "/assets",
         "/.opsnb-site",
         "/link",
+        "/out/",
+        "/pipe",
         "/../secret",
         "/%2e%2e/secret",
         "/nothing",
