@@ -19,13 +19,14 @@ from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.notify import spool
 from opsnb.records import Store
+from opsnb.records import spool as spooled
 from opsnb.records.lines import Labelled
 from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.target import CONFIG_NAME, Config, Target
 from opsnb.timetable.standing import covering, standings
 from opsnb.timetable.times import local_now
-from opsnb.view import TERMINAL_STYLES, summary
+from opsnb.view import TERMINAL_STYLES, counted, summary
 
 _BESIDE = 9  # columns of a status
 
@@ -172,6 +173,7 @@ def examine(target: Target, config: Config) -> list[Diagnosis]:
             *_unverified(target, config),
             *_schedules(target, config),
             *_channels(config),
+            *_spooled(config),
             _contacts(config),
         )
     ]
@@ -277,6 +279,35 @@ def _channels(config: Config) -> list[Diagnosis]:
     )
     fix = line("notify", "flush") if words else ""
     return [Diagnosis(finding, f"[[notify]] in {config.path}", fix)]
+
+
+def _spooled(config: Config) -> list[Diagnosis]:
+    """Return a warning where records wait in the spool; nothing where none does."""
+    tried, title = f"the spool, {spooled.folder()}", {"name": "records", "title": "Records"}
+    try:
+        store = Store(config.store)
+        waiting, others = spooled.waiting(store), spooled.of_other_stores(store)
+    except OpsnbError as error:
+        return [Diagnosis(Finding(**title, status=Status.CRIT, message=str(error)), tried, "")]
+    words = []
+    if waiting:
+        verb = "waits" if len(waiting) == 1 else "wait"
+        words.append(
+            f"{counted(len(waiting), 'record')} {verb} to be written to {safe_url(store.url)}. "
+            f"{spooled.why_waiting(waiting[0])}"
+        )
+    for url, count in others.items():
+        verb = "waits" if count == 1 else "wait"
+        words.append(f"{counted(count, 'record')} {verb} for another store, {url}.")
+    if not words:
+        return []
+    finding = Finding(**title, status=Status.WARN, message=" ".join(words))
+    fix = (
+        line("records", "recover")
+        if waiting
+        else ("Recover them with OPSNB_RECORDS set to that store, or delete them from the spool.")
+    )
+    return [Diagnosis(finding, tried, fix)]
 
 
 def _contacts(config: Config) -> Diagnosis:

@@ -45,6 +45,7 @@ from opsnb.journal import Continued, Journal, take_turn
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.redaction import MASK, Redactor
 from opsnb.target import Target
+from opsnb.view import number
 
 P = ParamSpec("P")
 _SHOW_EVERY_S = 0.5
@@ -485,7 +486,7 @@ def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> A
 
 def _so_far(record: ActionRecord, reason: str) -> str:
     again = "; run it again to finish the rest" if record.applied else ""
-    done = f"{record.applied} of {record.planned} {record.unit} were done{again}"
+    done = f"{record.applied:,} of {number(record.planned, record.unit)} done{again}"
     return f"{reason.rstrip('.')}. {done}."
 
 

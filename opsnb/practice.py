@@ -86,11 +86,11 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
     order = _order(drill, config)
     with fork_server(order, None, once=False) as server:
         watch = _Watch(order, server, stopped)
-        progress("Looking whether the demo is well before it begins ...")
+        progress("Checking that the demo is healthy before the drill ...")
         before = watch.look()
         if drill.cause in before.wrong:
             raise DemoError(
-                f"The demo is not well before the drill: {before.wrong[drill.cause].message} "
+                f"The demo is not healthy before the drill: {before.wrong[drill.cause].message} "
                 "Fix that first, or start again with: opsnb demo down, opsnb demo up"
             )
         known = frozenset(before.wrong)
@@ -213,14 +213,14 @@ class _Drill:
                 "runbook": self.drill.id,
                 "title": f"Drill: {self.drill.name}",
                 "parameters": {},
-                "error": "The drill was killed before its end; take the fault back with: "
+                "error": "The drill was killed before its end; clear the fault with: "
                 f"opsnb demo fault {self.drill.name} --clear",
             }
         )
 
     def _work(self) -> _Outcome:
         """Have the fault come, wait until all is well, and have it gone."""
-        self.progress("Something is about to break; it takes up to a minute to be seen ...")
+        self.progress("Something breaks now; it can take a minute to show ...")
         try:
             faults.inject(self.drill.name)
             came = now()
@@ -235,13 +235,13 @@ class _Drill:
     def _tell(self, came: datetime) -> None:
         self.say(f"{came:%H:%M:%S} UTC  {self.drill.symptom}")
         if self.hint:
-            self.say(f"An alert would lead you to: {self.drill.command}")
-        self.say("Work in another terminal; this one tells when all is well. Ctrl-C gives up.")
-        self.progress("Looking ...")
+            self.say(f"An alert would name this runbook:\n  {self.drill.command}")
+        self.say("Work in another terminal; this one says when it is fixed. Ctrl-C gives up.")
+        self.progress("Checking ...")
 
     def _cleared(self, outcome: _Outcome) -> _Outcome:
         """Take the fault back; when that fails, the outcome says so."""
-        self.progress("Taking the fault back ...")
+        self.progress("Clearing the fault ...")
         try:
             faults.clear(self.drill.name)
         except OpsnbError as error:
@@ -259,7 +259,7 @@ class _Drill:
             if len(well_since) == _IN_A_ROW:
                 return _Outcome(came, well_since[0])
             # What is wrong is for the engineer to find.
-            state = "not well yet" if wrong else "all looks well, looking once more"
+            state = "not fixed yet" if wrong else "all checks are ok, checking once more"
             self.progress(f"{span((now() - came).total_seconds())} so far, {state} ...")
             self._pause()
         return _Outcome(came, now(), ending.exit_code, ending.reason, wrong)
@@ -269,7 +269,7 @@ class _Drill:
         if self.watch.stopped:
             return Ending(INTERRUPTED, f"Given up after {span(after)}.")
         if after > self.limit_s:
-            return Ending(TIMED_OUT, f"Not well after {span(after)}.")
+            return Ending(TIMED_OUT, f"Not fixed after {span(after)}.")
         return None
 
     def _pause(self) -> None:
@@ -279,15 +279,15 @@ class _Drill:
 
     def _finding(self, outcome: _Outcome) -> Finding:
         """Return what is to be remembered of the drill."""
-        ended = outcome.error or f"All was well after {span(outcome.seconds)}."
-        was = f"It was: {faults.FAULTS[self.drill.name].description}"
+        ended = outcome.error or f"Fixed in {span(outcome.seconds)}."
+        cause = f"Cause: {faults.FAULTS[self.drill.name].description}"
         story = self._story(outcome)
         ran = ", ".join(dict.fromkeys(str(row["runbook"]) for row in story)) or "nothing"
         return Finding(
             name="drill.outcome",
-            title="Given up" if outcome.error else "All is well again",
+            title="Given up" if outcome.error else "Fixed",
             status=Status.CRIT if outcome.error else Status.OK,
-            message=f"{ended} {was} Run meanwhile: {ran}.",
+            message=f"{ended} {cause} You ran: {ran}.",
             value=round(outcome.seconds, 1),
             unit="s",
             rows=story,
@@ -302,7 +302,7 @@ class _Drill:
         """
         ends = time.monotonic() + _RECORDS_LIMIT_S
         while going_on(self.store, DEMO, outcome.ended) and time.monotonic() < ends:
-            self.progress("Waiting for the record of a run that is still going on ...")
+            self.progress("Waiting for the record of a run that has not ended ...")
             self._pause()
         found = self.store.results(target=DEMO, since=outcome.came)
         runs = [run for run in reversed(list(found)) if run.started <= outcome.ended]

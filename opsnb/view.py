@@ -71,6 +71,11 @@ def number(value: float, unit: str = "") -> str:
     return f"{text} {_singular(unit) if text == '1' else unit}".strip()
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return `1 table` or `12,000 tables`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def _singular(unit: str) -> str:
     """Return the word of one, `job` of `jobs`; symbols such as `ms` stay as they are."""
     is_word = unit.isalpha() and len(unit) > len("ms") and unit.endswith("s")

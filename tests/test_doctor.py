@@ -11,6 +11,7 @@ from opsnb.doctor import PARTS, Diagnosis, examine
 from opsnb.model import Status
 from opsnb.redaction import MASK
 from opsnb.target import Target, load_config
+from tests.records.test_spool import blocked, left
 
 
 def doctor(name: str, toml: str = "") -> dict[str, Diagnosis]:
@@ -64,6 +65,17 @@ def test_what_a_service_is_said_not_to_have_is_no_warning() -> None:
     found = doctor("a", toml)
     for name in ("api.health", "api.queue_stats"):
         assert (found[name].finding.status, found[name].fix) == (Status.SKIPPED, ""), name
+
+
+def test_a_record_that_waits_in_the_spool_is_told_with_the_command(tmp_path: Path) -> None:
+    assert "records" not in doctor("bare", "[targets.bare]\nlogs = []\n")
+    at = tmp_path / "records"
+    left(blocked(at))
+    at.unlink()
+    found = doctor("bare", "[targets.bare]\nlogs = []\n")["records"]
+    assert found.finding.status is Status.WARN
+    assert found.finding.message.startswith("1 record waits to be written to ")
+    assert found.fix == "opsnb records recover"
 
 
 def test_no_secret_is_in_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,7 @@ def test_a_failure_half_way_says_what_was_done_and_what_was_not() -> None:
     record, found = guard()[0].act(breaking)
     assert (record.state, record.applied, record.verified) == (ActionState.FAILED, 1, False)
     assert found[0].message == (
-        "Redis went away. 1 of 3 books were done; run it again to finish the rest."
+        "Redis went away. 1 of 3 books done; run it again to finish the rest."
     )
     assert guard()[0].act(clear)[0].planned == 2
 
@@ -194,7 +194,7 @@ def test_an_interruption_is_passed_on_and_told() -> None:
         ours.act(interrupted)
     assert journal[-1].state is ActionState.INTERRUPTED
     assert journal[-1].error is not None
-    assert journal[-1].error.startswith("Interrupted. 1 of 3 books were done")
+    assert journal[-1].error.startswith("Interrupted. 1 of 3 books done")
 
 
 def test_the_effect_is_measured_not_believed() -> None:

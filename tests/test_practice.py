@@ -57,7 +57,7 @@ def test_only_the_symptom_is_told_and_the_way_back_is_timed(demo: Target) -> Non
     assert process.returncode == 0
     outcome, *others = result.findings
     assert (outcome.name, outcome.status, others) == ("drill.outcome", Status.OK, [])
-    assert outcome.message.startswith("All was well after ")
+    assert outcome.message.startswith("Fixed in ")
     assert outcome.value == pytest.approx(outcome.seconds, abs=0.1)
     assert 0 < outcome.seconds <= result.seconds
     assert "Somebody has paused ai-analysis" in outcome.message

@@ -126,7 +126,7 @@ def test_a_journal_says_how_far_it_came_and_what_undoes_it() -> None:
         planned=9,
         applied=4,
         unit="jobs",
-        error="Interrupted. 4 of 9 jobs were done; run it again to finish the rest.",
+        error="Interrupted. 4 of 9 jobs done; run it again to finish the rest.",
         bytes=2048,
     )
     for form in (view.action_html(record), view.action_text(record)):

@@ -71,7 +71,7 @@ def demo_fault(
         output.say(f"The fault '{name}' is cleared.")
     else:
         faults.inject(name)
-        output.say(f"The fault '{name}' is active; clear it with: opsnb demo fault {name} --clear")
+        output.say(f"The fault '{name}' is active. To clear it:\n  opsnb demo fault {name} --clear")
 
 
 @app.command("drill")

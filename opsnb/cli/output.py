@@ -72,8 +72,16 @@ def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
         yield note, lambda _: None
         return
     console = terminal.console(stderr=True)
-    with console.status("") as status:
-        yield console.print, status.update
+    status = terminal.StatusLine(console)
+
+    def tell(sentence: str) -> None:
+        status.clear()
+        console.print(sentence)
+
+    try:
+        yield tell, status.write
+    finally:
+        status.clear()
 
 
 def record(store: Store, result: RunResult) -> None:

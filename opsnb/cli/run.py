@@ -17,8 +17,6 @@ from opsnb.cli.context import config_in_force, given_parameters
 from opsnb.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from opsnb.headless.fleet import State
     from opsnb.headless.run import Order
     from opsnb.model import RunResult
@@ -177,32 +175,36 @@ def _run_several(
 ) -> RunResult:
     from opsnb.headless import fleet
 
-    with _live() as progress:
+    with _shown() as progress:
         return fleet.run(
             order, targets, config, stopped, confirmed=confirmed, jobs=jobs, progress=progress
         )
 
 
 @contextmanager
-def _live() -> Iterator[Callable[[State], None]]:
-    """Yield what shows on a terminal how far a run of several targets is."""
+def _shown() -> Iterator[Callable[[State], None]]:
+    """Yield what shows on a terminal how far a run of several targets is.
+
+    Each target that failed gets a line of its own; the counts are the last line.
+    """
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.live import Live
-
     from opsnb.records import show as views
 
     console = terminal.console(stderr=True)
-    told: list[State] = []
+    status = terminal.StatusLine(console)
+    written = 0
 
-    def view() -> RenderableType:
-        if not told:
-            return ""
-        state = told[-1]
-        return views.fleet_progress(
-            state.done, state.running, state.waiting, lines=console.height - 1
-        )
+    def show(state: State) -> None:
+        nonlocal written
+        new, written = state.done[written:], len(state.done)
+        for member in (each for each in new if each.failed):
+            status.clear()
+            console.print(views.failed_member(member))
+        status.write(views.fleet_counts(state.done, state.running, state.waiting))
 
-    with Live(get_renderable=view, console=console, transient=True, redirect_stdout=False):
-        yield told.append
+    try:
+        yield show
+    finally:
+        status.clear()

@@ -12,10 +12,11 @@ from opsnb.check import check
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Active, Durations, Flow
-from opsnb.systems.queues.counts import due, paused_words
+from opsnb.systems.queues.counts import due, since_words
 from opsnb.systems.queues.words import span
 from opsnb.systems.queues.workers import in_words, shown
 from opsnb.target import Target
+from opsnb.view import counted
 
 _SYSTEMS = (queues.SYSTEM,)
 _WATCHING_LIMIT_S = 70.0
@@ -53,7 +54,7 @@ def paused(target: Target, queue: str) -> Finding:
         return Finding(status=Status.OK, message=f"Queue {queue} is not paused.")
     return Finding(
         status=Status.CRIT if row["waiting"] else Status.WARN,
-        message=f"Queue {queue} is {paused_words(pause)}; {row['waiting']} jobs waiting.",
+        message=f"{queue}{since_words(pause)}; {counted(row['waiting'], 'job')} waiting.",
         share=1.0,
         remedies=[Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)],
     )
@@ -88,7 +89,7 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     active = queues.active_jobs(target, queue)
     found = [job for job in active if job.is_stuck(longer_than_min)]
     if not found:
-        message = f"Of {len(active)} active jobs none is abandoned for {span(longer_than_min * 60)}"
+        message = f"Active jobs abandoned for {span(longer_than_min * 60)}: 0 of {len(active)}"
         return Finding(status=Status.OK, message=message + ".")
     return Finding(
         status=Status.WARN,
@@ -124,7 +125,7 @@ def hung(target: Target, queue: str, longer_than_min: float = 30, process: str =
     none_is_free = len(hanging) == row["active"] and bool(row["waiting"])
     return Finding(
         status=Status.CRIT if none_is_free else Status.WARN,
-        message=f"Active jobs of {queue} that hang: {len(hanging)} of {row['active']}, job "
+        message=f"{len(hanging)} of {counted(row['active'], 'active job')} in {queue}, job "
         f"{hanging[0].id} for {span(hanging[0].age_s)}; {_before(found)}.",
         value=len(hanging),
         unit="jobs",
@@ -251,7 +252,7 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     """More jobs than the workers can process"""
     seen = queues.flow(target, queue, seconds)
     rates = (
-        f"{seen.arriving:.2g} jobs a second arrive and {seen.leaving:.2g} leave "
+        f"{seen.arriving:.2g} jobs a second arrive, {seen.leaving:.2g} leave "
         f"(watched for {span(seen.seconds)})"
     )
     limit = target.threshold("queue_waiting").warn or 0
@@ -264,13 +265,13 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
     row, found = queues.counts_of(target, queue), queues.durations(target, queue)
     if seen.pause["paused"] or seen.workers == 0 or _is_held(found) or _stalls(seen, found, row):
-        message = f"{rates}; that nothing leaves has another cause, so this is not one."
+        message = f"{rates}; nothing leaves, so the cause is another."
         return Finding(status=Status.OK, message=_upper(message), rows=rows)
     drains = seen.drains_in_s
     ending = f"the queue is empty in {span(drains)}" if drains else "the queue does not get shorter"
     return Finding(
         status=Status.WARN,
-        message=_upper(f"{rates}; {seen.waiting} wait, at this pace {ending}."),
+        message=_upper(f"{rates}; {seen.waiting} wait; at this pace {ending}."),
         value=None if drains is None else round(drains),
         unit="" if drains is None else "s",
         rows=rows,

@@ -15,7 +15,9 @@ from opsnb.diagnosis import slowness
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
+from opsnb.systems.queues.counts import since_words
 from opsnb.target import Target
+from opsnb.view import counted
 
 _BUSY = 3.0  # processes that want to run, for each core
 _QUICK_MS = 50.0
@@ -188,7 +190,13 @@ def _pauses(target: Target) -> Finding:
         for row in (queues.depth.function(target).rows if paused else [])
         if row["queue"] in paused
     ]
-    return found.model_copy(update={"status": worst([found.status, *lengths])})
+    if not found.rows:
+        return found
+    # Behind the title of the cause, which says already that it is paused.
+    message = "; ".join(f"{row['queue']}{since_words(row)}" for row in found.rows[:3])
+    more = len(found.rows) - 3
+    message += f"; and {counted(more, 'other')}." if more > 0 else "."
+    return found.model_copy(update={"status": worst([found.status, *lengths]), "message": message})
 
 
 QUEUES: tuple[Check[[]], ...] = (

@@ -73,7 +73,7 @@ def dependency(target: Target, jobs: Failed) -> Finding:
     remedy = Remedy(
         runbook="incidents/service_down", why="shows which one is down; with --apply starts it"
     )
-    return _judge(target, jobs, "dependency", "speak of {}", remedy)
+    return _judge(target, jobs, "dependency", "mention {}", remedy)
 
 
 @check(needs=_SYSTEMS, is_cause=True)
@@ -103,7 +103,7 @@ def failed_children(target: Target, jobs: Failed) -> Finding:
 @check(needs=_SYSTEMS, is_cause=True)
 def defect(target: Target, jobs: Failed) -> Finding:
     """Defect in the jobs' code or data"""
-    return _judge(target, jobs, "defect", "failed in the code or over what they were given")
+    return _judge(target, jobs, "defect", "failed in their own code or because of their data")
 
 
 def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy) -> Finding:
@@ -165,7 +165,7 @@ def _retry(queue: str, group: Failure) -> Remedy:
     return Remedy(
         runbook="queues/retry_failed",
         parameters={"queue": queue, **reason},
-        why="once the cause is fixed: shows them; with --apply retries them",
+        why="once the cause is fixed, shows them; with --apply retries them",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from opsnb import catalog, commands
@@ -13,7 +13,7 @@ from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, S
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.redaction import MASK
-from opsnb.view import named, summary, worst_first
+from opsnb.view import named, number, summary, worst_first
 
 HOW = {
     64: "Not run",
@@ -60,7 +60,8 @@ def word_in_lists(result: RunResult) -> str:
 
 def endings(result: RunResult) -> list[Ending]:
     """Return what a run came to, the most important last."""
-    plan, worst = list(_plan(result)), list(_worst(result))
+    plan = list(_plan(result))
+    worst = [_applied(ending, plan, result) for ending in _worst(result)]
     # What there is to do stands last.
     is_well = all(ending.status is Status.OK for ending in worst)
     found = [*_error(result), *(worst + plan if is_well else plan + worst)]
@@ -72,20 +73,42 @@ def endings(result: RunResult) -> list[Ending]:
     return found
 
 
+def _applied(worst: Ending, plan: Sequence[Ending], result: RunResult) -> Ending:
+    """Return `worst`; where the dry run itself is what treats it, with what applies the plan.
+
+    The same dry run once more would lead nowhere.
+    """
+    same = commands.line("run", result.runbook)
+    is_dry_run = any(
+        f"{step.command} ".startswith(f"{same} ") and " --apply" not in step.command
+        for step in worst.steps
+    )
+    if not (is_dry_run and plan and plan[0].steps):
+        return worst
+    steps = [Step(plan[0].steps[0].command, "does what this dry run has planned")]
+    return replace(worst, steps=steps)
+
+
 def done(action: ActionRecord) -> str:
     """Say what an action would do or has done, and how far it came."""
     if action.state is ActionState.PLANNED:
-        return f"Planned, nothing changed: {action.summary}"
+        return f"Planned, nothing changed: {action.summary}" if action.planned else _idle(action)
     if action.error:
         return action.error
     if action.cut_off:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
         return f"Interrupted while it was being applied; {known}: {action.summary}"
     if not action.planned and not action.continues:
-        return f"Nothing to do: {action.summary}"
+        return _idle(action)
     effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
-    count = f"{action.applied} of {action.planned} {action.unit}"
+    count = f"{action.applied:,} of {number(action.planned, action.unit)}"
     return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
+
+
+def _idle(action: ActionRecord) -> str:
+    """Say that there is nothing to do, once: most summaries say it themselves."""
+    says_so = "nothing" in action.summary.lower()
+    return action.summary if says_so else f"Nothing to do: {action.summary}"
 
 
 def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
@@ -220,7 +243,8 @@ def _worst(result: RunResult) -> Iterator[Ending]:
             others = (_of(each, result) for each in worst_first(counted))
             yield from islice((other for other in others if other.steps), 1)
     elif result.error is None or result.location:
-        did = [done(each) for each in result.actions if each.state is not ActionState.PLANNED]
+        tried = [each for each in result.actions if each.state is not ActionState.PLANNED]
+        did = [done(each) for each in [each for each in tried if each.begun] or tried]
         words = " ".join(did) or (f"{summary(counted)}." if finding else "No check ran.")
         yield Ending(result.status.upper(), result.status, words)
 
@@ -236,7 +260,7 @@ def _worst_target(result: RunResult) -> Iterator[Ending]:
         return
     failed = [member for member in found if member.failed]
     if not failed:
-        yield Ending(result.status.upper(), result.status, f"{len(found)} targets are ok.")
+        yield Ending(result.status.upper(), result.status, f"{summary(result.findings)}.")
         return
     apply = ["--apply"] if result.parameters.get("apply") else []
     retry = commands.line("run", result.runbook, *apply, "--failed-of", result.run_id)

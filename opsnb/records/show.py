@@ -7,7 +7,7 @@ with colour only beside it, and everything reads well at 80 columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,7 @@ from opsnb.view import (
     STANDS_FOR,
     TERMINAL_STYLES,
     action_facts,
+    counted,
     is_set_aside,
     named,
     no_next,
@@ -90,48 +91,24 @@ def record(
     )
 
 
-def fleet_progress(
-    done: Sequence[Member], running: Mapping[str, datetime], waiting: int, *, lines: int
-) -> RenderableType:
-    """Return how far the runs of several targets are, on at most `lines` lines, the worst first.
+def failed_member(member: Member) -> RenderableType:
+    """Return the line of a target whose run failed."""
+    words = f"{member.target}  {member.seconds:.1f} s  {member.sentence}"
+    return Labelled(_status(member.status), words, _BESIDE)
 
-    `running` are the targets at work, and since when. Those that are ok are only counted.
+
+def fleet_counts(done: Sequence[Member], running: Collection[str], waiting: int) -> str:
+    """Return `12 of 60 done: 2 crit, 10 ok; 4 running, 44 waiting`, and who runs, the oldest first.
+
+    The names stand last, as a line that is too long is cut.
     """
-    failed = worst_members(member for member in done if member.failed)
-    at_work = list(running.items())[: lines // 3]
-    shown = failed[: max(lines - 2 - len(at_work), 0)]
-    table = Table.grid(padding=(0, 2))
-    for width in (7, None, 7, None):
-        table.add_column(min_width=width)
-    for member in shown:
-        took = f"{member.seconds:.1f} s"
-        table.add_row(_status(member.status, 7), _cut(member.target), took, _cut(member.sentence))
-    at = now()
-    for target, since in at_work:
-        seconds = (at - since).total_seconds()
-        table.add_row(Text("running", "dim"), _cut(target), f"{seconds:.0f} s", "")
-    more = len(failed) + len(running) - len(shown) - len(at_work)
-    return Group(
-        table,
-        *([Text(f"... and {more} more", "dim")] * bool(more)),
-        # Last, as it is short: what the terminal echoes behind it, such as ^C, begins no new line.
-        Text(_counts(done, len(running), waiting)),
-    )
-
-
-def _cut(words: str) -> Text:
-    """Return `words` as a text that takes one line, however narrow."""
-    return Text(words, no_wrap=True, overflow="ellipsis")
-
-
-def _counts(done: Sequence[Member], running: int, waiting: int) -> str:
-    """Return `12 of 60 done: 2 crit, 10 ok; 4 running, 44 waiting`."""
     ended = summary([member.finding for member in done])
-    others = [f"{count} {word}" for count, word in ((running, "running"), (waiting, "waiting"))]
+    others = f"{len(running)} running, {waiting} waiting"
     return (
-        f"{len(done)} of {len(done) + running + waiting} done"
+        f"{len(done)} of {len(done) + len(running) + waiting} done"
         + (f": {ended}" if ended else "")
-        + (f"; {', '.join(others)}" if running or waiting else "")
+        + (f"; {others}" if running or waiting else "")
+        + (f": {', '.join(running)}" if running else "")
     )
 
 
@@ -210,10 +187,8 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
 def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
     if not findings:
         yield Text("No check ran.")
-    # What a notebook measures twice with one outcome, such as for a chart, is shown once.
-    once = {(finding.key, finding.message): finding for finding in reversed(findings)}
-    counted = [finding for finding in reversed(once.values()) if not finding.superseded]
-    rows = [finding for finding in worst_first(counted) if not is_set_aside(finding)]
+    counts = _once([finding for finding in findings if not finding.superseded])
+    rows = [finding for finding in worst_first(counts) if not is_set_aside(finding)]
     width = max((cell_len(finding.name) for finding in rows), default=0)
     for finding in rows:
         label = Text.assemble(_status(finding.status), f"{finding.name:<{width}}")
@@ -221,11 +196,24 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
         for words in filter(None, (share(finding), no_next(finding))):
             yield Labelled(Text(" " * _BESIDE), words, _BESIDE, "dim")
         for remedy in finding.remedies:
-            why = f"Next, {remedy.why}:" if remedy.why else "Next:"
+            why = f"Next: {remedy.why}" if remedy.why else "Next:"
             yield Labelled(Text(" " * _BESIDE), why, _BESIDE, "dim")
             yield command_line(remedy.command)
-    yield from (Text(f"\n{heading}: {causes}") for heading, causes in set_aside(counted))
+    yield from (Text(f"\n{heading}: {causes}") for heading, causes in set_aside(counts))
     yield from _superseded(findings)
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """Return what was measured twice with one outcome, such as by a dry run, once.
+
+    That is the later one, unless only the earlier one names its likeliest cause.
+    """
+    once: dict[tuple[object, Status], Finding] = {}
+    for finding in findings:
+        kept = once.get((finding.key, finding.status))
+        if not (kept and kept.explained_by and not finding.explained_by):
+            once[finding.key, finding.status] = finding
+    return list(once.values())
 
 
 def _superseded(findings: Sequence[Finding]) -> Iterator[RenderableType]:
@@ -262,7 +250,11 @@ def _members(summed: RunResult) -> Iterator[RenderableType]:
         record = (member.run_id or "none").rpartition("-")[2]
         code = str(member.exit_code)
         table.add_row(_status(member.status), member.target, code, record, Text(member.sentence))
-    yield from (table, Text(), Text(f"{len(found)} targets: {summary(summed.findings)}."))
+    yield from (
+        table,
+        Text(),
+        Text(f"{counted(len(found), 'target')}: {summary(summed.findings)}."),
+    )
 
 
 def _kept_late(result: RunResult) -> list[Text]:

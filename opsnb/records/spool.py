@@ -37,6 +37,7 @@ LIMIT_S = 300.0
 """How long the store may take to write a record."""
 
 _ABANDONED_AFTER_S = 3600.0  # no run takes an hour to begin
+_LATE = "This record could not be written as the run ended, only later. "
 _OF_THE_RUN_ITSELF = 64
 """An exit code from here on says that the run did not come to its end, which counts for more."""
 
@@ -99,7 +100,7 @@ def leave(
     """
     kept = redactor.result(result)
     why = redactor.text(str(error))
-    kept.kept_late = f"This record could not be written as the run ended, only later. {why}"
+    kept.kept_late = f"{_LATE}{why}"
     try:
         place = state_folder(_NAME) / result.run_id
         stage.leave(place, kept, notebook, redactor)
@@ -209,6 +210,11 @@ def staged_results(store: Store) -> Iterator[RunResult]:
             run = Staged.read(staged)
             if run.belongs_to(store):
                 yield run.result
+
+
+def why_waiting(result: RunResult) -> str:
+    """Return why the record of a run waits."""
+    return result.kept_late.removeprefix(_LATE)
 
 
 def of_other_stores(store: Store) -> dict[str, int]:

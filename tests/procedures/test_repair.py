@@ -176,7 +176,7 @@ def test_interrupted_between_two_repairs_the_record_has_the_first(
     with pytest.raises(KeyboardInterrupt):
         Guard(target, True, "", interrupt).act(repair.mend)
     done, planned = (2, 4) if queued else (1, 2)
-    assert f"{done} of {planned} steps were done" in (journal[-1].error or "")
+    assert f"{done} of {planned} steps done" in (journal[-1].error or "")
     assert (journal[-1].applied, journal[-1].planned) == (done, planned)
     assert wrong(demo) == both - 1
     assert paused(demo) == []

@@ -295,7 +295,7 @@ def test_a_server_lost_half_way_is_one_sentence_and_what_was_done(
     record, (failure, effect) = act(server.target(), cache.clear)
     assert record.state is ActionState.FAILED
     assert 0 < record.applied < 8_000
-    assert f"{record.applied} of 8000 keys were done" in failure.message
+    assert f"{record.applied:,} of 8,000 keys done" in failure.message
     assert failure.message.startswith(f"Redis at redis://127.0.0.1:{server.port} cannot be reached")
     assert effect.status is Status.UNKNOWN
 

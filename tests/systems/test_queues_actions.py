@@ -16,6 +16,7 @@ import pytest
 from opsnb.demo import faults
 from opsnb.errors import ParameterError, Refused, UsageError
 from opsnb.guard import Action, Guard
+from opsnb.measure import Measurement
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import connection
@@ -90,6 +91,18 @@ def test_a_paused_queue_says_since_when_and_by_whom_until_it_is_resumed(own: Tar
     with queue_jobs.connected(own) as client:
         assert set(client.hgetall(meta)) == {"opts.maxLenEvents", "version"}
     assert act(own, queues.resume, QUEUE)[0].planned == 0
+
+
+def test_a_dry_run_of_resume_shows_the_pause_and_how_to_end_it(own: Target) -> None:
+    write(own)
+    act(own, queues.pause, QUEUE)
+    (found,) = Measurement(own).run([queues.running.given(QUEUE)])
+    assert found.status is Status.WARN
+    (remedy,) = found.remedies
+    assert (remedy.runbook, remedy.apply) == ("queues/resume", True)
+    assert remedy.parameters == {"queue": QUEUE}
+    act(own, queues.resume, QUEUE)
+    assert queues.running(own, QUEUE).status is Status.OK
 
 
 def test_an_earlier_pause_of_ours_is_not_taken_for_a_later_one_of_others(own: Target) -> None:
@@ -455,7 +468,7 @@ def test_redis_lost_half_way_says_how_far_it_came_and_the_rest_is_done_again(
     monkeypatch.undo()
     faults.clear("redis-down")
     assert 0 < record.applied < 3000
-    assert f"{record.applied} of 3000 jobs were done" in found[0].message
+    assert f"{record.applied:,} of 3,000 jobs done" in found[0].message
     assert len(waiting(demo)) == record.applied
     again, _, _ = act(demo, queues.retry_failed, QUEUE, name="work")
     assert (again.planned, again.verified) == (3000 - record.applied, True)

@@ -16,9 +16,9 @@ from opsnb.model import Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection, place
 from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.sight import granted, login
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
 from opsnb.terminal import visible
+from opsnb.view import counted
 
 _POLL_S = 0.1
 _LOOK_EVERY_S = 1.0

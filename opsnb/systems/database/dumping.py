@@ -26,9 +26,9 @@ from opsnb.systems.database.archives import (
     taken,
 )
 from opsnb.systems.database.direct import direct
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
 from opsnb.terminal import visible
+from opsnb.view import counted
 
 FOLDER = "backups"
 KEEP = 7

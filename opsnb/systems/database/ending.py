@@ -20,8 +20,8 @@ from opsnb.systems.database.access import (
     writing,
 )
 from opsnb.systems.database.sight import HIDDEN, login, statement
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.view import counted
 
 _END_S = 5.0
 _POLL_S = 0.1

@@ -32,8 +32,9 @@ from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, may_maintain, nearest
 from opsnb.systems.database.room import free_bytes
 from opsnb.systems.database.sight import granted, login
-from opsnb.systems.database.words import counted, quoted
+from opsnb.systems.database.words import quoted
 from opsnb.target import Target
+from opsnb.view import counted
 
 Kind = Literal["index", "table", "database"]
 

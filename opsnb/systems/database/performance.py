@@ -27,8 +27,8 @@ from opsnb.systems.database.sight import (
     statement,
 )
 from opsnb.systems.database.statements import Statistics, statistics
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.view import counted
 
 SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""

@@ -43,8 +43,8 @@ from opsnb.systems.database.scratch import (
     scratch,
 )
 from opsnb.systems.database.swapping import consequences, demand_swappable, swapped
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.view import counted
 
 _MIB = 2**20
 

@@ -29,8 +29,8 @@ from opsnb.systems.database.sight import (
     note_hidden_sessions,
     statement,
 )
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.view import counted
 
 LONG_MINUTES = 5.0
 """The handbook's limit for a query."""

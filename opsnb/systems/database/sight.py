@@ -12,7 +12,8 @@ from opsnb import evidence, outside
 from opsnb.errors import BadAnswer
 from opsnb.systems.database.access import Connection
 from opsnb.systems.database.failures import SYSTEM
-from opsnb.systems.database.words import counted, quoted
+from opsnb.systems.database.words import quoted
+from opsnb.view import counted
 
 HIDDEN: LiteralString = (
     "(backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL"

@@ -12,8 +12,8 @@ from opsnb.guard import Permit
 from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, Connection, connection, session
 from opsnb.systems.database.commands import run_while
 from opsnb.systems.database.scratch import dress
-from opsnb.systems.database.words import counted
 from opsnb.target import Target
+from opsnb.view import counted
 
 _MAINTENANCE = ("postgres", "template1")
 

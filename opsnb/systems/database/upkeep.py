@@ -30,8 +30,9 @@ from opsnb.systems.database.access import (
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, Relation, may_maintain
 from opsnb.systems.database.sight import COUNT_AGAIN, LOCKED, counts
-from opsnb.systems.database.words import counted, quoted
+from opsnb.systems.database.words import quoted
 from opsnb.target import Target
+from opsnb.view import counted
 
 _MOST_SAMPLES = 20
 _STAMPS_LATE_S = 3.0  # before version 15 the stamps come by way of a collector

@@ -30,11 +30,6 @@ _RESERVED = frozenset(
 """What PostgreSQL quotes as well, up to version 18: every keyword that is not unreserved."""
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return `1 table` or `12,000 tables`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def quoted(*names: str) -> str:
     """Return a name, or `schema` and `name`, as it is written in SQL: quoted where it has to be."""
     return ".".join(_quoted(name) for name in names)

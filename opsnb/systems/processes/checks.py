@@ -13,6 +13,7 @@ from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
 from opsnb.target import Target
+from opsnb.view import counted
 
 _MOST_DONE = 3
 
@@ -84,12 +85,12 @@ def _trouble(name: str, members: Sequence[Process], manager: str) -> str:
     if any(process.is_unhealthy for process in members):
         return f"{name} is up, but its own health check fails."
     failures = max(process.failures for process in members)
-    return f"{name} is up, but keeps failing ({failures} restarts): see its log."
+    return f"{name} is up, but keeps failing ({counted(failures, 'restart')}): see its log."
 
 
 def _restarts(processes: Iterable[Process]) -> str:
     most = max((process.restarts or 0 for process in processes), default=0)
-    return f", {most} restarts" if most else ""
+    return f", {counted(most, 'restart')}" if most else ""
 
 
 def _all_well(groups: dict[str, list[Process]]) -> str:

@@ -17,6 +17,7 @@ from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
 from opsnb.systems.queues.words import and_list
 from opsnb.target import Target
+from opsnb.view import counted
 
 _COMMAND_S = 60.0
 _SETTLE_S = 5.0  # for so long a process stays up before it counts as started
@@ -244,7 +245,7 @@ def _unsteady(
 ) -> Finding:
     failing = [
         f"{name} ({_state(members[name])}, "
-        f"{max((p.restarts or 0 for p in members[name]), default=0)} restarts)"
+        f"{counted(max((p.restarts or 0 for p in members[name]), default=0), 'restart')})"
         for name in unsteady
     ]
     words = []

@@ -10,7 +10,7 @@ import redis.exceptions
 from opsnb import evidence
 from opsnb.check import check, treated_by, treated_rows
 from opsnb.errors import BadAnswer
-from opsnb.model import Finding, Row, Status
+from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.outside import first_line
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
@@ -18,7 +18,7 @@ from opsnb.systems.queues.values import last_event_ms, read_fields, whole
 from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.systems.queues.workers import clients, held_locks, in_words, number, shown, why_unknown
 from opsnb.target import Target
-from opsnb.view import MOST_ROWS
+from opsnb.view import MOST_ROWS, counted
 
 STATES = (
     "waiting",
@@ -43,16 +43,29 @@ _NAME_BYTES = 200
 _TOLERANCE_MS = 2000  # between BullMQ's event of a pause and our note of it
 
 
-@check(
-    needs=(SYSTEM,),
-    treated_by=treated_rows(
-        "troubleshooting/high_queue_length",
-        "shows why it is long",
-        metric="queue_waiting",
-        column="waiting",
-        queue="queue",
-    ),
+_treat_long = treated_rows(
+    "troubleshooting/high_queue_length",
+    "shows why it is long",
+    metric="queue_waiting",
+    column="waiting",
+    queue="queue",
 )
+
+
+def _treat_depth(target: Target, finding: Finding) -> list[Remedy]:
+    """Resume what is paused, which is why it is long; else see why."""
+    paused = {str(row["queue"]) for row in finding.rows if row["paused"]}
+    return [
+        _resumes(remedy.parameters["queue"]) if remedy.parameters["queue"] in paused else remedy
+        for remedy in _treat_long(target, finding)
+    ]
+
+
+def _resumes(queue: str) -> Remedy:
+    return Remedy(runbook="queues/resume", parameters={"queue": queue}, why="resumes it")
+
+
+@check(needs=(SYSTEM,), treated_by=_treat_depth)
 def depth(target: Target) -> Finding:
     """Queue length"""
     rows = counts(target)
@@ -61,7 +74,7 @@ def depth(target: Target) -> Finding:
     others = sum(1 for row in rows if due(row) > (threshold.warn or 0))
     message = f"Queue {longest['queue']} has {due_words(longest)}"
     if not due(longest):
-        message = f"No job waits in any of {len(rows)} queues"
+        message = f"No job waits in {_any_of(len(rows))}"
     elif longest["paused"]:
         message += " and is paused"
     elif longest["workers"] == 0:
@@ -114,7 +127,7 @@ def oldest(target: Target) -> Finding:
         rows = _worst_first(session.run(each_queue(session, _next_in_line)), "age_s")
     waiting = [row for row in rows if row["age_s"] is not None]
     if not waiting:
-        message = f"No job waits in any of {len(rows)} queues."
+        message = f"No job waits in {_any_of(len(rows))}."
         return Finding(status=Status.OK, message=message, value=0, unit="s", rows=rows)
     longest = max(waiting, key=lambda row: float(row["age_s"]))
     message = (
@@ -152,7 +165,8 @@ def workers(target: Target) -> Finding:
         message = f"How many workers serve {_named(unknown)} is not known."
         return Finding(status=Status.UNKNOWN, message=message, rows=rows)
     total = sum(int(row["workers"]) for row in rows)
-    message = f"All {len(rows)} queues are served, by {total} workers."
+    served = "The queue is" if len(rows) == 1 else f"All {len(rows)} queues are"
+    message = f"{served} served, by {counted(total, 'worker')}."
     return Finding(status=Status.OK, message=message, value=total, unit="workers", rows=rows)
 
 
@@ -174,6 +188,21 @@ def pauses(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def state(target: Target, queue: str) -> Finding:
     """State of the queue"""
+    return _state(target, queue)[0]
+
+
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by("queues/resume", "resumes it", apply=True, queue="{queue}"),
+)
+def running(target: Target, queue: str) -> Finding:
+    """Whether the queue runs"""
+    found, is_paused = _state(target, queue)
+    return found.model_copy(update={"status": Status.WARN if is_paused else Status.OK})
+
+
+def _state(target: Target, queue: str) -> tuple[Finding, bool]:
+    """Return the state of a queue, and whether it is paused."""
     row, pause = state_of(target, queue)
     words = f"{paused_words(pause)}; " if pause["paused"] else ""
     message = (
@@ -183,7 +212,12 @@ def state(target: Target, queue: str) -> Finding:
     )
     row = shown(row)
     facts = [{"fact": name, "value": value} for name, value in {**row, **pause}.items()]
-    return Finding(status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts)
+    found = Finding(status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts)
+    return found, bool(pause["paused"])
+
+
+def _any_of(queues: int) -> str:
+    return "the queue" if queues == 1 else f"any of {queues} queues"
 
 
 def dashboards(target: Target) -> list[Row]:
@@ -470,9 +504,14 @@ async def pause_of(session: Session, queue: Any) -> Row:
 
 def paused_words(row: Row) -> str:
     """Return `paused since 2026-01-01 10:00 UTC by anna`, with what of it is known."""
+    return f"paused{since_words(row)}"
+
+
+def since_words(row: Row) -> str:
+    """Return ` since 2026-01-01 10:00 UTC by anna` of a pause, with what of it is known."""
     since = f" since {row['since']}" if row["since"] else ""
     by = f" by {row['by']}" if row["by"] else ""
-    return f"paused{since}{by}"
+    return f"{since}{by}"
 
 
 async def read_state(session: Session, name: str, *, with_workers: bool = True) -> tuple[Row, Row]:

@@ -16,6 +16,7 @@ from opsnb.systems.queues.counts import MARK, paused_words, read_state
 from opsnb.systems.queues.layout import Layout
 from opsnb.systems.queues.route import Via
 from opsnb.target import Target
+from opsnb.view import counted
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -31,8 +32,8 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
         summary = f"{queue} is {paused_words(seen.now)} already: nothing to do."
     else:
         summary = (
-            f"Pause {queue}: {seen.row['waiting']} waiting jobs wait until it is resumed, and "
-            f"{seen.row['active']} active ones run to their end."
+            f"Pause {queue}. Its waiting jobs ({seen.row['waiting']}) wait until it is resumed; "
+            f"its active ones ({seen.row['active']}) run to their end."
         )
     return Plan(
         summary=summary + taken.words,
@@ -59,14 +60,11 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
     taken, refusal = _route(target, queue, via)
     workers = seen.row["workers"]
     if seen.now["paused"]:
-        by = "its" if workers is None else f"{workers}"
-        summary = (
-            f"Resume {queue}, {paused_words(seen.now)}: {by} workers take its "
-            f"{seen.row['waiting']} waiting jobs."
-        )
+        jobs = counted(seen.row["waiting"], "waiting job")
+        summary = f"Resume {queue}, {paused_words(seen.now)}: {_who(workers)} its {jobs}."
     elif seen.layout.stranded:
         summary = (
-            f"Give {queue} the {seen.layout.stranded} jobs back that a resume which was "
+            f"Give {queue} back {counted(seen.layout.stranded, 'job')} that a resume which was "
             "interrupted left apart."
         )
     else:
@@ -88,6 +86,12 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
             filter(None, (taken.warning, "No worker is connected to take them." if lonely else ""))
         ),
     )
+
+
+def _who(workers: int | None) -> str:
+    if workers is None:
+        return "its workers take"
+    return f"{counted(workers, 'worker')} {'takes' if workers == 1 else 'take'}"
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,12 @@ def _judge(
     return Finding(status=status, message=message + taken.told, rows=[seen.row])
 
 
+def _still(active: int) -> str:
+    if not active:
+        return "no job is active"
+    return f"{counted(active, 'job')} still {'runs to its' if active == 1 else 'run to their'} end"
+
+
 def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
     found, row = seen.layout, seen.row
     if found.paused != (wanted == "paused"):
@@ -184,9 +194,9 @@ def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
             f"{queue} runs, but {found.stranded} of its jobs are still set apart; resume it again."
         )
     if wanted == "running":
-        workers = "" if row["workers"] is None else f", {row['workers']} workers"
+        workers = "" if row["workers"] is None else f", {counted(row['workers'], 'worker')}"
         return Status.OK, f"{queue} runs: {row['waiting']} waiting{workers}."
-    message = f"{queue} is {paused_words(seen.now)}; {row['active']} jobs still run to their end."
+    message = f"{queue} is {paused_words(seen.now)}; {_still(row['active'])}."
     if found.loses_by_service or (found.major in {4, 5} and found.in_wait):
         return Status.WARN, (
             f"{message} {found.in_wait} of its jobs are in `wait`, where a service with another "

@@ -35,7 +35,7 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     if found:
         message = f"Of {len(active)} active jobs of {queue}, stuck for over {limit}: {len(found)}."
     else:
-        message = f"No job of {queue} is stuck, of {len(active)} active ones"
+        message = f"No job of {queue} is stuck ({len(active)} active)"
         message += f"; {long} run for over {limit} and are still being worked on." if long else "."
     return Finding(
         status=Status.WARN if found else Status.OK,
@@ -99,7 +99,7 @@ def remove_stuck(
             if one.is_stuck(longer_than_min) and (job == one.id or not (job or one.may_run))
         ]
         left = [one.id for one in found if one.id in stuck_now]
-        status, words = Status.OK, f"No job of {queue} is stuck, of {len(now)} active ones."
+        status, words = Status.OK, f"No job of {queue} is stuck ({len(now)} active)."
         if left:
             status = Status.CRIT
             words = f"{len(left)} are still stuck: {and_list(left[:5])}."
