@@ -229,6 +229,18 @@ def test_a_refusal_says_how_to_confirm_it() -> None:
     assert text.endswith(f"Refused  prod is protected.\nNext:\n  {command}\n")
 
 
+def test_a_dry_run_never_leads_to_the_same_dry_run_again() -> None:
+    plan = step("processes.scale", ActionState.PLANNED, planned=1, summary="Run 5 workers.")
+    again = Remedy(runbook="queues/pause", parameters={"queue": "other"}, target="demo")
+    long = Finding(name="x", status=Status.CRIT, message="Too long.", remedies=[again])
+    parameters = {"target": "demo", "queue": "emails", "apply": False, "confirm": ""}
+    result = make_result(
+        runbook="queues/pause", actions=[plan], parameters=parameters, findings=[long]
+    )
+    command = "opsnb run queues/pause -t demo -p queue=emails --apply"
+    assert printed(show.record(result, "x")).endswith(f"has planned\n  {command}\n")
+
+
 def test_a_dry_run_says_how_to_apply_it() -> None:
     plan = step("queues.pause", ActionState.PLANNED, planned=1, protected=True, summary="Pause.")
     parameters = {"target": "prod", "queue": "emails", "apply": False, "confirm": ""}
