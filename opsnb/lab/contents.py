@@ -8,14 +8,17 @@ from typing import Any, Protocol
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
-from opsnb.lab import copies
+from opsnb.lab import cells, copies
 
 
 class Openings(Protocol):
     """Knows the runs of the working copies."""
 
     async def goes_on(self, path: str) -> bool:
-        """Whether a kernel still runs for the copy at `path`; if none does, its run is over."""
+        """Whether a kernel still runs for the copy at `path`; if none does, its run is over.
+
+        A run that goes on only plans from now on.
+        """
 
 
 class Contents(AsyncLargeFileManager):
@@ -26,14 +29,20 @@ class Contents(AsyncLargeFileManager):
 
     async def get(self, path: str, content: bool = True, *args: Any, **kwargs: Any) -> Any:
         """Return a file's model; a working copy that is opened has been disarmed by then."""
-        if content and path.endswith(".ipynb") and self.openings:
-            goes_on = await self.openings.goes_on(path.strip("/"))
-            await asyncio.to_thread(self._disarm, path, goes_on)
-        return await super().get(path, content, *args, **kwargs)  # type: ignore[no-untyped-call]
+        if not (content and path.endswith(".ipynb") and self.openings):
+            return await super().get(path, content, *args, **kwargs)  # type: ignore[no-untyped-call]
+        goes_on = await self.openings.goes_on(path.strip("/"))
+        if not goes_on:
+            await asyncio.to_thread(self._disarm, path)
+        model = await super().get(path, content, *args, **kwargs)  # type: ignore[no-untyped-call]
+        notebook = model["content"]
+        if goes_on and isinstance(notebook, dict) and copies.runbook_of(notebook):
+            # Its file stays: a page that shows it would find it changed on the disk.
+            cells.disarm(notebook)
+        return model
 
-    def _disarm(self, path: str, goes_on: bool) -> None:
+    def _disarm(self, path: str) -> None:
         try:
-            place = Path(self.root_dir, path.strip("/"))
-            copies.opened(place, goes_on=goes_on)
+            copies.opened(Path(self.root_dir, path.strip("/")), goes_on=False)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return  # it is no notebook, or cannot be read: what reads it next says why

@@ -168,10 +168,14 @@ class Records(ExtensionApp):
         return copies.fresh(Path(self._server.root_dir), info, values)
 
     async def goes_on(self, path: str) -> bool:
-        """Whether a kernel still runs for the copy at `path`; if none does, its run is over."""
+        """Whether a kernel still runs for the copy at `path`; if none does, its run is over.
+
+        A run that goes on only plans from now on.
+        """
         self._closing.discard(path)
         run = self.known(path)
         if run and self._kernels.get(run, "") in self._server.kernel_manager:
+            run.disarm()
             return True
         await self._end_run(path)
         return False
@@ -215,7 +219,7 @@ class Records(ExtensionApp):
 
     async def _saved(self, path: str) -> None:
         try:
-            run = await asyncio.to_thread(self._recorder.run, path)
+            run = await self._run_at(path)
             made = await asyncio.to_thread(run.save) if run else None
         except Exception as error:  # noqa: BLE001 - the user must know that it is not recorded
             self._tell_failure(path, str(error))
@@ -227,6 +231,19 @@ class Records(ExtensionApp):
                 f"Recorded as {made.run_id}; each save brings the record up to date.", "info", path
             )
         await self._see_to_locks()
+
+    async def _run_at(self, path: str) -> Run | None:
+        """Return the run of the copy at `path`, begun now if it has a kernel but none yet.
+
+        Without a kernel nothing was run in it: a duplicate, an upload and what was saved under
+        another name hold the outputs of another run, which has a record of its own.
+        """
+        if run := self.known(path):
+            return run
+        sessions = await self._server.session_manager.list_sessions()
+        if all(session["path"] != path for session in sessions):
+            return None
+        return await asyncio.to_thread(self._recorder.run, path)
 
     def _tell_failure(self, path: str, why: str) -> None:
         """Report once that a save has no record; autosaves would repeat it every few seconds."""
@@ -251,11 +268,15 @@ class Records(ExtensionApp):
         await self._see_to_locks()
 
     async def _close(self, path: str) -> None:
-        """End the kernel of a closed copy if it has nothing to do, then its run, and disarm it."""
-        manager, sessions = self._server.kernel_manager, self._server.session_manager
+        """End the kernel of a closed copy if it has nothing to do, then its run, and disarm it.
+
+        Another browser window may still show the copy: then that one is waited for.
+        """
+        sessions = self._server.session_manager
         for session in await sessions.list_sessions():
             if session["path"] == path:
-                if manager.get_kernel(session["kernel"]["id"]).execution_state == "busy":
+                is_shown = session["kernel"].get("connections", 0) > 0
+                if is_shown or self._is_busy(session["kernel"]["id"]):
                     return
                 await sessions.delete_session(session["id"])
         if path in self._closing:  # nobody has opened it again meanwhile

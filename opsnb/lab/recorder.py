@@ -161,6 +161,11 @@ class Run:
         """The target that its cells may change as they stand; None when they only plan."""
         return _target(self._typed) if self._typed.get("apply") else None
 
+    def disarm(self) -> None:
+        """Note that its cells only plan, until a save says otherwise."""
+        with self._turn:
+            self._typed = {**self._typed, "apply": False}
+
     @property
     def journal(self) -> Path:
         """Where its kernel is to write what its actions do."""

@@ -3,32 +3,94 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from opsnb.target import load_config
+from opsnb.records import Store
+from opsnb.target import load_config, state_home
 from tests.lab.jupyterlab import jupyterlab, until
 
+PAUSE = "queues/pause.ipynb"
+SESSION = {"path": PAUSE, "type": "notebook", "name": "pause.ipynb"}
 
-def test_a_forgotten_window_gives_its_lock_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "jupyter"))
-    lock = Path(load_config().store, ".locks", "local.json")
-    opening = ("open", "queues/pause", "-t", "local", "--apply", "--Records.idle_s=1")
-    with jupyterlab(tmp_path / "log", *opening) as lab:
+
+
+@contextmanager
+def server(log: Path, *opening: str) -> Iterator[httpx.Client]:
+    """Yield a client of the server of a JupyterLab that has been opened so."""
+    with jupyterlab(log, "open", "queues/pause", "-t", "local", "--apply", *opening) as lab:
         found = re.match(r"(http://[^/]+)/.*token=(\w+)", lab.url)
         assert found
-        asked = httpx.post(
-            f"{found[1]}/api/sessions",
-            headers={"Authorization": f"token {found[2]}"},
-            json={"path": "queues/pause.ipynb", "type": "notebook", "name": "pause.ipynb"},
-            timeout=60,
-        )
+        headers = {"Authorization": f"token {found[2]}"}
+        with httpx.Client(base_url=found[1], headers=headers, timeout=60) as client:
+            yield client
+        lab.end()
+    assert "Traceback" not in lab.told
+
+
+def records() -> list[str]:
+    return [result.run_id for result in Store(load_config().store).results()]
+
+
+def pause() -> Path:
+    """Return the working copy."""
+    (path,) = (state_home() / "lab").glob(f"*/{PAUSE}")
+    return path
+
+
+def executed(client: httpx.Client) -> dict[str, Any]:
+    """Return the copy as it is after one of its cells was run."""
+    model: dict[str, Any] = client.get(f"/api/contents/{PAUSE}").raise_for_status().json()
+    cell = next(each for each in model["content"]["cells"] if each["cell_type"] == "code")
+    cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "run"}]
+    cell["execution_count"] = 1
+    return {key: model[key] for key in ("type", "format", "content")}
+
+
+def test_a_forgotten_window_gives_its_lock_back(tmp_path: Path) -> None:
+    lock = Path(load_config().store, ".locks", "local.json")
+    with server(tmp_path / "log", "--Records.idle_s=1") as client:
+        asked = client.post("/api/sessions", json=SESSION)
         assert asked.status_code == 201
         assert lock.exists()
         until(lambda: not lock.exists())
-        lab.end()
-    assert "Traceback" not in lab.told
+
+
+def test_what_was_run_elsewhere_makes_no_second_record(tmp_path: Path) -> None:
+    with server(tmp_path / "log") as client:
+        client.post("/api/sessions", json=SESSION).raise_for_status()
+        notebook = executed(client)
+        client.put(f"/api/contents/{PAUSE}", json=notebook).raise_for_status()
+        (run_id,) = until(records)
+        client.post("/api/contents/queues", json={"copy_from": PAUSE}).raise_for_status()
+        client.put("/api/contents/queues/mine.ipynb", json=notebook).raise_for_status()
+        # Saves are seen to in the order in which they are made.
+        client.put(f"/api/contents/{PAUSE}", json=notebook).raise_for_status()
+        assert records() == [run_id]
+    assert records() == [run_id]
+
+
+def test_a_copy_at_work_is_shown_disarmed_and_its_file_stays(tmp_path: Path) -> None:
+    """The pages that show it would ask whether to give up what they hold for a changed file."""
+    lock = Path(load_config().store, ".locks", "local.json")
+    with server(tmp_path / "log") as client:
+        page = {"type": "notebook"}
+        client.get(f"/api/contents/{PAUSE}", params=page).raise_for_status()
+        client.post("/api/sessions", json=SESSION).raise_for_status()
+        armed = pause().read_text()
+        assert "apply: Apply = True" in armed
+        assert lock.exists()
+        client.get(f"/nbconvert/html/{PAUSE}").raise_for_status()
+        shown = client.get(f"/api/contents/{PAUSE}", params=page).raise_for_status().text
+        assert "apply: Apply = False" in shown
+        assert pause().read_text() == armed
+        until(lambda: not lock.exists())

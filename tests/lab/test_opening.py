@@ -177,7 +177,6 @@ def test_a_copy_that_is_armed_is_disarmed_by_a_reload_a_restart_and_its_end(page
     expect(cell).to_contain_text("apply: Apply = False")
     expect(cell).to_contain_text('confirm: Confirm = ""')
     expect(target).to_contain_text("DRY RUN")
-    assert "apply: Apply = True" not in copy("pause")
     # The kernel, which is the same, was disarmed too: acting cells only plan.
     front(page).locator(".jp-CodeCell", has_text="rb.act(").locator(".cm-line").first.click()
     page.keyboard.press("Shift+Enter")

@@ -85,15 +85,21 @@ const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
     });
   };
 
+  let failure = ""; // why the targets could not be listed the last time
   const refresh = async () => {
     try {
       known = await ask("targets");
+      failure = "";
     } catch (error) {
-      notify({ message: `The targets cannot be listed: ${error.message}`, type: "error" });
+      if (error.message !== failure) {
+        notify({ message: `The targets cannot be listed: ${error.message}`, type: "error" });
+      }
+      failure = error.message;
     }
     bars.forEach((bar) => bar.draw());
   };
 
+  const isGone = (name) => Boolean(name) && known.targets.length > 0 && known.targets.every((each) => each.name !== name);
   const isProtected = (name) => known.targets.some((each) => each.name === name && each.protected);
 
   /** The bar above a runbook: which target, and whether its cells may change it. */
@@ -172,9 +178,13 @@ const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
         : this.source !== this.inForce;
     }
 
-    heard({ header, content }) {
+    heard({ header, parent_header: parent, content }) {
       const session = header.msg_type === "display_data" && content.metadata?.opsnb_session;
       if (session) {
+        const isOwn = parent.session === this.panel.sessionContext.session?.kernel?.clientId;
+        if (!isOwn && !session.armed) {
+          this.write(false, ""); // another window that was opened has disarmed the kernel
+        }
         this.session = session;
         this.inForce = this.sent;
         this.draw();
@@ -240,7 +250,7 @@ const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
       this.node.dataset.protected = guarded;
       this.node.dataset.armed = armed;
       const { isStale, asks, notice } = this;
-      const shown = JSON.stringify([target, session, acts, wantsToAct, guarded, isStale, asks, notice, locked]);
+      const shown = JSON.stringify([target, session, acts, wantsToAct, guarded, isStale, asks, notice, locked, isGone(target)]);
       if (shown === this.shown) {
         return; // a button that is just being pressed stays where it is
       }
@@ -256,6 +266,10 @@ const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
           element("div", "warning", `The parameters were changed, but not run. ${now} `, { role: "alert" }),
         );
         parts.at(-1).append(this.button("Run the parameters", () => this.run()));
+      }
+      if (isGone(target)) {
+        const words = `${target} is not in opsnb.toml. Choose a runbook again, on a target that is.`;
+        parts.push(element("div", "warning", words, { role: "alert" }));
       }
       if (acts && armed) {
         parts.splice(3, 0, this.button("Back to dry run", () => this.disarm()));
@@ -420,7 +434,9 @@ const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
     if (runbook && known.runbooks.includes(runbook) && event.button !== 2) {
       event.preventDefault();
       event.stopPropagation();
-      follow(anchor, runbook, bar);
+      if (event.detail < 2) {
+        follow(anchor, runbook, bar); // once, however often it is clicked
+      }
     }
   };
 
