@@ -26,12 +26,12 @@ import psutil
 import redis
 from _beside import Measured, beside_pings, head, median, pings, row
 
+from opsnb.actions.guard import Guard
+from opsnb.config.target import Target
 from opsnb.demo.home import free_port
 from opsnb.demo.programs import program
 from opsnb.demo.valkey import SERVERS
-from opsnb.guard import Guard
 from opsnb.systems import cache
-from opsnb.target import Target
 
 ROUNDS = 3
 IDLE_S = 3.0

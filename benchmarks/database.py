@@ -22,12 +22,12 @@ from pathlib import Path
 import psycopg
 from _beside import head, median_s, row
 
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.demo.home import Home, Settings, free_port
 from opsnb.demo.postgres import Postgres, postgres_program
-from opsnb.measure import Measurement
 from opsnb.systems import database
 from opsnb.systems.database.access import environment
-from opsnb.target import Target
 
 TABLES = 10_000
 BATCH = 500

@@ -34,11 +34,11 @@ from _beside import head, median_s, row
 from health import BIN, checklist, command
 
 from opsnb import catalog
+from opsnb.config.target import load_config
 from opsnb.demo import stack
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.run import Order, run
-from opsnb.target import load_config
 
 CORES = os.cpu_count() or 2
 JOBS = 2 * CORES  # a run waits for the services as long as it computes

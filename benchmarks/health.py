@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 from _beside import head, median_s, row
 
 from opsnb import catalog
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target, load_target
 from opsnb.demo import stack
-from opsnb.measure import Measurement
 from opsnb.systems import api, cache, database, host, logs, processes, queues
-from opsnb.target import Target, load_target
 
 ROUNDS = 7
 BIN = Path(sys.executable).parent

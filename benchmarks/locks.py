@@ -26,7 +26,7 @@ from typing import Self
 
 from opsnb.headless import locks
 from opsnb.model import RunResult, Status, now
-from opsnb.records import Store, new_run_id
+from opsnb.records.store import Store, new_run_id
 
 TARGET = "shop"
 HOLDS_S = 0.01

@@ -27,9 +27,9 @@ from pathlib import Path
 
 from _beside import head, row
 
-from opsnb.diagnosis import errors
+from opsnb.config.target import Target
+from opsnb.handbook.incidents.high_error_rate import causes as high_error_rate
 from opsnb.systems import logs
-from opsnb.target import Target
 
 ROUNDS = 3
 _MIB = 2**20
@@ -76,8 +76,14 @@ def _spent_s() -> float:
 
 def diagnosed(target: Target) -> None:
     """Judge the causes that need nothing but the log."""
-    window = errors.Window(1)
-    for cause in (errors.rate, errors.deployed, errors.upstream, errors.code, errors.course):
+    window = high_error_rate.Window(1)
+    for cause in (
+        high_error_rate.rate,
+        high_error_rate.deployed,
+        high_error_rate.upstream,
+        high_error_rate.code,
+        high_error_rate.course,
+    ):
         cause.given(window)(target)
 
 

@@ -32,12 +32,12 @@ import redis
 import redis.asyncio
 from _beside import Measured, beside_pings, head, median, pings, row
 
+from opsnb.actions.guard import Action, Guard
+from opsnb.config.target import Target
 from opsnb.demo.home import free_port
 from opsnb.demo.programs import program
 from opsnb.demo.valkey import SERVERS
-from opsnb.guard import Action, Guard
 from opsnb.systems import queues
-from opsnb.target import Target
 
 QUEUE = "benchmark"
 RARE = 100  # one job in so many fails for the other reason

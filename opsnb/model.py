@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from opsnb.commands import Named, noted, run_on
+from opsnb.view.commands import Named, noted, run_on
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
 FINDINGS_MIME = "application/vnd.opsnb.findings+json"

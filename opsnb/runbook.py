@@ -13,8 +13,14 @@ from typing import Any, Concatenate, ParamSpec
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
-from opsnb import charts, evidence, outside, view
-from opsnb.check import Check, title_of
+from opsnb.actions.guard import Action, Guard
+from opsnb.actions.journal import Journal, continued
+from opsnb.checks import evidence
+from opsnb.checks.check import Check, title_of
+from opsnb.checks.ranking import ranked, with_causes, without_causes
+from opsnb.checks.running import REACHABLE, Findings, Measurement
+from opsnb.checks.watching import Series, Watched
+from opsnb.config.target import Target, load_target
 from opsnb.errors import (
     Misconfigured,
     NotConfigured,
@@ -23,9 +29,6 @@ from opsnb.errors import (
     Unreachable,
     UsageError,
 )
-from opsnb.guard import Action, Guard
-from opsnb.journal import Journal, continued
-from opsnb.measure import REACHABLE, Findings, Measurement
 from opsnb.model import (
     ACTION_MIME,
     PROGRESS_MIME,
@@ -40,11 +43,10 @@ from opsnb.model import (
     now,
     worst,
 )
-from opsnb.ranking import ranked, with_causes, without_causes
-from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import Target, load_target
-from opsnb.terminal import visible
-from opsnb.watching import Series, Watched
+from opsnb.redaction import Redactor, environment_secrets, outside
+from opsnb.view import charts
+from opsnb.view import findings as view
+from opsnb.view.terminal import visible
 
 P = ParamSpec("P")
 _MOST_NAMES = 12

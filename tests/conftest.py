@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.config.target import Target, load_target
 from opsnb.demo import faults, stack
-from opsnb.target import Target, load_target
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from opsnb.measure import Measurement
+from opsnb.checks.ranking import Diagnosis, ranked
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, RunResult
-from opsnb.ranking import Diagnosis, ranked
-from opsnb.target import Target
 from tests.runs import run_once
 
 

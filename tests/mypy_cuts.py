@@ -1,4 +1,4 @@
-"""A plugin of mypy: where text from outside is read, only `opsnb.outside` cuts it.
+"""A plugin of mypy: where text from outside is read, only `opsnb.redaction.outside` cuts it.
 
 Whoever cuts a text cuts the secrets in it, and half a secret is not found any more. What takes a
 line to pieces (`line[match.end() :]`, `word[:1]`) is no cut; a text that is only judged, and never
@@ -21,8 +21,14 @@ from mypy.plugin import MethodContext, Plugin
 from mypy.types import Type
 
 _CUT = ErrorCode("cut", "Text is cut where secrets may be in it", "opsnb")
-_WHERE = ("opsnb.systems", "opsnb.diagnosis", "opsnb.procedures")
-_ALSO = ("opsnb.charts", "opsnb.ranking", "opsnb.watching", "opsnb.evidence", "opsnb.guard")
+_WHERE = ("opsnb.systems", "opsnb.handbook")
+_ALSO = (
+    "opsnb.view.charts",
+    "opsnb.checks.ranking",
+    "opsnb.checks.watching",
+    "opsnb.checks.evidence",
+    "opsnb.actions.guard",
+)
 _FEW = 10  # characters tell nothing of a secret
 
 
@@ -44,7 +50,7 @@ def _sliced(context: MethodContext) -> Type:
         and not (_is_a_start(at.index) or _is_parsed(at.index))
     ):
         context.api.fail(
-            "A text is cut: use opsnb.outside, which takes the secrets out of it first",
+            "A text is cut: use opsnb.redaction.outside, which takes the secrets out of it first",
             at,
             code=_CUT,
         )

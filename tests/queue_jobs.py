@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 
+from opsnb.config.target import Target
 from opsnb.demo import node
-from opsnb.target import Target
 
 META = {"opts.maxLenEvents": "10000", "version": "bullmq:6.7.0"}
 """What BullMQ notes of a queue."""

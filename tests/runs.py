@@ -13,12 +13,12 @@ import pytest
 
 import opsnb
 from opsnb import catalog
+from opsnb.config.target import Target, load_config
 from opsnb.headless import run as headless
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.run import Order
 from opsnb.model import RunResult
-from opsnb.target import Target, load_config
 
 ROOT = Path(opsnb.__file__).parents[1]
 RUNBOOKS = catalog.runbooks()  # a test may put others in their place

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from opsnb import catalog
+from opsnb.config.target import Target
 from opsnb.model import now
-from opsnb.records import findings
-from opsnb.target import Target
+from opsnb.records.extract import findings
 
 BIN = Path(sys.executable).parent
 RUNBOOKS = catalog.runbooks()

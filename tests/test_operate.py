@@ -13,9 +13,9 @@ import redis
 from psycopg import sql
 
 from opsnb import catalog
+from opsnb.config.target import Target
 from opsnb.demo import stack
 from opsnb.model import ActionState
-from opsnb.target import Target
 from tests.operate import (
     Scenario,
     cache,

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from opsnb import catalog
-from opsnb.target import Target
+from opsnb.config.target import Target
 
 ROOT = Path(__file__).parent.parent
 # The same thing under conda-forge's name.

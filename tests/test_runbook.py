@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from opsnb import Runbook, evidence
-from opsnb.check import check
-from opsnb.diagnosis.reading import Reading
+from opsnb import Runbook
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.checks import evidence
+from opsnb.checks.check import check
+from opsnb.checks.reading import Reading
+from opsnb.config.target import Target
 from opsnb.errors import Unreachable
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import Finding, Status
-from opsnb.target import Target
 
 GAP = "what other roles run, which this login may not see; " * 3
 STATE = {"paused": True, "up": True}

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from opsnb import __version__, commands
+from opsnb import __version__
 from opsnb.cli import completion, output
+from opsnb.view import commands
 
 
 class _Group(TyperGroup):

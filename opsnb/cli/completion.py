@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import typer
 from typer import _completion_shared
 
-from opsnb import commands
+from opsnb.view import commands
 
 if TYPE_CHECKING:
-    from opsnb.target import Config
+    from opsnb.config.target import Config
 
 _MOST_RUNS = 30
 _NO_SPACE = "    [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY == *= ]] && compopt -o nospace\n"
@@ -55,7 +55,7 @@ def run_ids(context: typer.Context, incomplete: str) -> list[str]:
 
 def drills(incomplete: str) -> list[str]:
     """Return what `opsnb drill` takes."""
-    from opsnb.drills import ANY, DRILLS
+    from opsnb.demo.drills import ANY, DRILLS
 
     return _beginning(incomplete, lambda: ["list", ANY, *DRILLS])
 
@@ -63,7 +63,7 @@ def drills(incomplete: str) -> list[str]:
 def faults(incomplete: str) -> list[str]:
     """Return the names of the demo's faults."""
     # Each has a drill of its name, and the drills are known sooner than the demo is imported.
-    from opsnb.drills import DRILLS
+    from opsnb.demo.drills import DRILLS
 
     return _beginning(incomplete, lambda: [*DRILLS, "log-errors"])
 
@@ -75,7 +75,7 @@ def _beginning(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]
 
 
 def _config(context: typer.Context) -> Config:
-    from opsnb.target import load_config
+    from opsnb.config.target import load_config
 
     if named := context.find_root().params.get("config"):
         os.environ[commands.CONFIG] = str(named)
@@ -98,7 +98,7 @@ def _parameters(context: typer.Context) -> Iterator[str]:
 
 
 def _run_ids(config: Config) -> Iterator[str]:
-    from opsnb.records import Store
+    from opsnb.records.store import Store
 
     yield "latest"
     if "://" not in config.store:  # elsewhere it takes too long

@@ -10,13 +10,13 @@ from opsnb.cli import output
 from opsnb.errors import ParameterError
 
 if TYPE_CHECKING:
-    from opsnb.records import Store
-    from opsnb.target import Config
+    from opsnb.config.target import Config
+    from opsnb.records.store import Store
 
 
 def config_in_force() -> Config:
     """Return the configuration in force."""
-    from opsnb.target import load_config
+    from opsnb.config.target import load_config
 
     return load_config()
 
@@ -26,7 +26,8 @@ def store_in_force() -> Store:
 
     What still waits for it, as it cannot be written, is told on stderr.
     """
-    from opsnb.records import Store, spool
+    from opsnb.records import spool
+    from opsnb.records.store import Store
 
     store = Store(config_in_force().store)
     for run_id, why in spool.recover(store).waiting.items():

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from opsnb import interrupts
 from opsnb.cli import completion, output
 from opsnb.cli.application import Json, app, demo_app
 from opsnb.cli.context import config_in_force
 from opsnb.errors import UsageError
+from opsnb.machine import interrupts
 
 
 @demo_app.command("up")
@@ -95,7 +95,7 @@ def hold_drill(
     You are shown the symptom alone. Work in another terminal; Ctrl-C gives up. The fault is taken
     back in any case.
     """
-    from opsnb.drills import drill
+    from opsnb.demo.drills import drill
 
     if name == "list":
         _list_drills(as_json)
@@ -103,7 +103,7 @@ def hold_drill(
     chosen = drill(name)
     config = config_in_force()
     with interrupts.noted() as stopped:
-        from opsnb.practice import practise
+        from opsnb.demo.practice import practise
 
         with output.telling() as (say, progress):
             result = practise(
@@ -113,7 +113,7 @@ def hold_drill(
 
 
 def _list_drills(as_json: bool) -> None:
-    from opsnb.drills import DRILLS
+    from opsnb.demo.drills import DRILLS
 
     if as_json:
         output.json_document(

@@ -9,10 +9,11 @@ import traceback
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-from opsnb import commands, interrupts, terminal
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import Locked, OpsnbError, Refused, UsageError
+from opsnb.machine import interrupts
+from opsnb.view import commands, terminal
 
 INTERRUPTED = 130
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from rich.text import Text
 
-from opsnb import terminal
 from opsnb.headless.progress import Progress, Reported, Spectator
 from opsnb.model import Status
-from opsnb.view import TERMINAL_STYLES
+from opsnb.view import terminal
+from opsnb.view.findings import TERMINAL_STYLES
 
 _EVERY_S = 0.25
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from opsnb.config.target import Config
     from opsnb.notify.delivery import Answer
-    from opsnb.target import Config
 
 _FAILED = 2
 ChannelNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]

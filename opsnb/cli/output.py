@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from opsnb import commands, terminal
+from opsnb.view import commands, terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from opsnb.config.target import Config
     from opsnb.model import RunResult, Table
-    from opsnb.records import Store
-    from opsnb.target import Config
+    from opsnb.records.store import Store
 
 
 def say(text: str) -> None:
@@ -87,7 +87,8 @@ def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
 def record(store: Store, result: RunResult) -> None:
     """Print a run; without the tables that it shows when its notebook cannot be read any more."""
     from opsnb.records import show as views
-    from opsnb.records import spool, tables
+    from opsnb.records import spool
+    from opsnb.records.extract import tables
 
     shown: list[Table] = []
     location = result.location
@@ -105,7 +106,7 @@ def run_result(result: RunResult, config: Config, as_json: bool) -> int:
     if as_json:
         say(result.model_dump_json(indent=2))
     else:
-        from opsnb.records import Store
+        from opsnb.records.store import Store
 
         record(Store(config.store), result)
     return result.exit_code

@@ -12,7 +12,7 @@ from opsnb.cli.context import config_in_force, store_in_force
 
 if TYPE_CHECKING:
     from opsnb.model import RunResult
-    from opsnb.records import Store
+    from opsnb.records.store import Store
 
 RECOVER_WITHIN_S = 60.0
 """How long to wait for another process that recovers records."""
@@ -77,7 +77,8 @@ def _result(store: Store, run_id: str) -> RunResult:
 def recover_records() -> int:
     """Write the records that could not be written as their runs ended, or that kills left."""
     from opsnb.errors import RunBroke
-    from opsnb.records import Store, spool
+    from opsnb.records import spool
+    from opsnb.records.store import Store
 
     store = Store(config_in_force().store)
     recovery = spool.recover(store, wait_s=RECOVER_WITHIN_S)

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opsnb import catalog, interrupts, terminal
+from opsnb import catalog
 from opsnb.cli import completion, output
 from opsnb.cli.application import Json, ParameterOptions, TargetOptions, app
 from opsnb.cli.context import config_in_force, given_parameters
 from opsnb.errors import UsageError
+from opsnb.machine import interrupts
+from opsnb.view import terminal
 
 if TYPE_CHECKING:
+    from opsnb.config.target import Config
     from opsnb.headless.fleet import State
     from opsnb.headless.run import Order
     from opsnb.model import RunResult
-    from opsnb.target import Config
 
 
 @app.command()
@@ -94,7 +96,7 @@ def run(
         if target:
             raise UsageError("--failed-of says which targets to run; leave -t out.")
         from opsnb.headless import fleet
-        from opsnb.records import Store
+        from opsnb.records.store import Store
 
         summary = fleet.summary(Store(config.store), failed_of)
         names = fleet.failed(summary)
@@ -102,7 +104,7 @@ def run(
     values = info.validate(given)
     values["target"] = values.get("target") or config.only
     several = summary is not None or names != (target or [])[:1]
-    from opsnb.target import stand_in
+    from opsnb.config.target import stand_in
 
     chosen = stand_in(target or names) if several else config.target(values["target"])
     with interrupts.noted() as stopped:
@@ -124,7 +126,7 @@ def _notify(result: RunResult, config: Config) -> None:
     if not any(channel.manual for channel in config.notify):
         return
     from opsnb import notify
-    from opsnb.records import Store
+    from opsnb.records.store import Store
     from opsnb.timetable.times import local_now
 
     store = Store(config.store)

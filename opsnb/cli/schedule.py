@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opsnb import interrupts
 from opsnb.cli import output
 from opsnb.cli.application import EnvironmentFile, Json, TargetOption, schedule_app
 from opsnb.cli.context import config_in_force, store_in_force
 from opsnb.errors import UsageError
+from opsnb.machine import interrupts
 
 if TYPE_CHECKING:
-    from opsnb.target import Config
+    from opsnb.config.target import Config
     from opsnb.timetable.standing import Standing
 
 ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from opsnb.config.target import CONFIG_NAME, demo_home
 from opsnb.errors import DemoError
-from opsnb.target import CONFIG_NAME, demo_home
 
 Say = Callable[[str], None]
 """Where progress goes, one sentence at a time."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from opsnb.config.target import state_home
 from opsnb.demo import processes
 from opsnb.demo.home import (
     DATABASE,
@@ -28,7 +29,6 @@ from opsnb.demo.home import (
 )
 from opsnb.demo.programs import program
 from opsnb.errors import DemoError
-from opsnb.target import state_home
 
 START_LIMIT_S = 60.0
 STOP_GRACE_S = 8.0

@@ -15,18 +15,20 @@ from datetime import datetime
 from typing import Any
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Config
 from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.run import Order, begin, fork_server, source_of
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
-from opsnb.records import Stage, Store, findings, reap
 from opsnb.records.ending import remedies, to_treat
+from opsnb.records.extract import findings
 from opsnb.records.members import Member, members, notebook, worst_exit_code
 from opsnb.records.show import worst_sentence
-from opsnb.records.spool import keep
+from opsnb.records.spool import keep, reap
+from opsnb.records.staging import Stage
+from opsnb.records.store import Store
 from opsnb.redaction import MASK, Redactor, environment_secrets
-from opsnb.target import Config
 
 _BROKE, _INTERRUPTED = 70, 130
 _OF_ONE_TARGET = ("target", "confirm")

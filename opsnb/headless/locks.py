@@ -24,10 +24,10 @@ from os import getpid
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from opsnb.errors import Interrupted, Locked, OpsnbError
-from opsnb.holder import Holder
+from opsnb.machine.holder import Holder
 from opsnb.model import RunResult, now
-from opsnb.records import Store
-from opsnb.stored import id_part
+from opsnb.records.store import Store
+from opsnb.records.stored import id_part
 
 RENEW_S = 5.0
 LEASE_S = 20.0

@@ -8,15 +8,19 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from opsnb import catalog, commands
+from opsnb import catalog
+from opsnb.actions.journal import same_action
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Config
 from opsnb.errors import UsageError
 from opsnb.headless.run import Order, demand_not_continued
-from opsnb.journal import same_action
 from opsnb.model import ActionRecord, ActionState, RunResult
-from opsnb.records import Store, is_going_on, reap, spool
+from opsnb.records import spool
+from opsnb.records.spool import reap
+from opsnb.records.staging import is_going_on
+from opsnb.records.store import Store
 from opsnb.redaction import MASK
-from opsnb.target import Config
+from opsnb.view import commands
 
 
 def order(

@@ -17,22 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import opsnb
-from opsnb import commands, interrupts
+from opsnb.actions.journal import JOURNAL, RESUME
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Config, Target
 from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
 from opsnb.headless.progress import Progress, Spectator
-from opsnb.holder import operator
-from opsnb.journal import JOURNAL, RESUME
+from opsnb.machine import interrupts
+from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
-from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
 from opsnb.records.ending import word
-from opsnb.records.spool import keep, staged_results
+from opsnb.records.extract import actions, findings
+from opsnb.records.spool import keep, reap, staged_results
+from opsnb.records.staging import Stage, complete
+from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import Config, Target
+from opsnb.view import commands
 
 _METADATA = "opsnb"  # of a notebook: its `timeout_s` and `cell_timeout_s`
 

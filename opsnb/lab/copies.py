@@ -13,14 +13,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from opsnb import catalog, private_files
+from opsnb import catalog
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import state_folder, state_home
 from opsnb.errors import RunBroke
-from opsnb.holder import Holder
 from opsnb.lab import cells, launcher, links
 from opsnb.lab.cells import Notebook
+from opsnb.machine import private_files
+from opsnb.machine.holder import Holder
 from opsnb.model import now
-from opsnb.target import state_folder, state_home
 
 KEPT_DAYS = 14
 """How long a working copy is kept after its last change, once it is recorded."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
 
-from opsnb.terminal import visible
+from opsnb.view.terminal import visible
 
 LIMIT_S = 25.0
 """How long an orderly end may take. Kernels have 5 s of it each, at the same time."""

@@ -15,20 +15,22 @@ from jupyter_server.services.sessions.sessionmanager import SessionManager
 from tornado.ioloop import PeriodicCallback
 from traitlets import Float
 
-from opsnb import catalog, journal
+from opsnb import catalog
+from opsnb.actions import journal
+from opsnb.actions.journal import JOURNAL
+from opsnb.config.target import load_config
 from opsnb.errors import OpsnbError
 from opsnb.headless.kernels.forkserver import FORKS
 from opsnb.headless.kernels.provisioner import shared
-from opsnb.journal import JOURNAL
 from opsnb.lab import copies, links
 from opsnb.lab.ending import Ending
 from opsnb.lab.handlers import Close, Open, Targets
 from opsnb.lab.locks import Locks
 from opsnb.lab.recorder import Recorder, Run
 from opsnb.model import now
-from opsnb.records import Store, reap
-from opsnb.target import load_config
-from opsnb.terminal import visible
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
+from opsnb.view.terminal import visible
 
 _LOOK_EVERY_S = 2.0
 _TURNS_EVERY_S = 0.1

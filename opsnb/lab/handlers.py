@@ -10,8 +10,8 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from opsnb import catalog
+from opsnb.config.target import DEMO, Config, load_config
 from opsnb.errors import OpsnbError, UsageError
-from opsnb.target import DEMO, Config, load_config
 
 if TYPE_CHECKING:
     from opsnb.lab.extension import Records

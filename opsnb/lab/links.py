@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Config
 from opsnb.errors import ParameterError
 from opsnb.lab.cells import Notebook
-from opsnb.target import Config
 
 _NEVER = ("apply", "confirm")
 # A link in Markdown and, behind it in the same paragraph or item, the command for the same runbook.

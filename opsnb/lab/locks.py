@@ -13,7 +13,7 @@ from opsnb.headless.locks import AT_THE_TERMINAL, Lock, held
 from opsnb.headless.run import source_of
 from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import RunResult
-from opsnb.records import Store
+from opsnb.records.store import Store
 
 
 def demand_free(

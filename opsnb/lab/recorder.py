@@ -18,16 +18,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from opsnb import journal
+from opsnb.actions import journal
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Target, load_config
 from opsnb.errors import ConfigError, RunBroke
 from opsnb.headless.execute import Execution, failure
 from opsnb.headless.run import Order, begin, end, source_of
 from opsnb.lab import cells, copies
 from opsnb.model import TARGET_KEY, RunResult
-from opsnb.records import Stage, Store, complete, executed, new_run_id, spool
+from opsnb.records import spool
+from opsnb.records.extract import executed
+from opsnb.records.staging import Stage, complete
+from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import Target, load_config
 
 _TRIGGER = "interactive"
 _KILLED = "JupyterLab was killed while this was open; what was run after the last save is not here."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from apprise import Apprise
 from apprise.manager_plugins import NotificationManager
 
+from opsnb.config.unattended import check_scheme
 from opsnb.errors import ConfigError, did_you_mean
-from opsnb.unattended import check_scheme
 
 
 def check(url: str, where: str) -> None:

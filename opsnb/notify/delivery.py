@@ -25,13 +25,13 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from opsnb.config.target import Config, filled_in
+from opsnb.config.unattended import Notify, address_secrets, program
 from opsnb.errors import ConfigError, OpsnbError
 from opsnb.notify import spool
 from opsnb.notify.message import Message, clean
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import Config, filled_in
 from opsnb.timetable.standing import moment
-from opsnb.unattended import Notify, address_secrets, program
 
 _LEAST_SHARE = 0.5  # of a channel's time: with less left no sending is begun, to be ended midway
 _SOON = timedelta(minutes=1)

@@ -8,6 +8,8 @@ from datetime import datetime
 from filelock import Timeout
 
 from opsnb import catalog
+from opsnb.config.target import DEMO, Config
+from opsnb.config.unattended import Notify, Schedule, check_filter
 from opsnb.errors import ConfigError, OpsnbError, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.notify import memory, observations, spool
@@ -15,10 +17,8 @@ from opsnb.notify.delivery import Answer, attempt, deliver, test_message
 from opsnb.notify.memory import Checks, Event
 from opsnb.notify.message import Message, compose
 from opsnb.notify.observations import Observed
-from opsnb.records import Store
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import DEMO, Config
-from opsnb.unattended import Notify, Schedule, check_filter
 
 _MEMORY = "told.json"
 

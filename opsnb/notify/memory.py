@@ -19,10 +19,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, Field
 
-from opsnb import private_files
+from opsnb.config.unattended import Notify
+from opsnb.machine import private_files
 from opsnb.model import Status
 from opsnb.notify.observations import Observation, Observed
-from opsnb.unattended import Notify
 
 CHANGES, WINDOW = 4, timedelta(hours=6)
 """So many changes within this time are flapping."""

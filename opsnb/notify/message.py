@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from opsnb import terminal
 from opsnb.model import Status
 from opsnb.notify.memory import Event, Kind
 from opsnb.notify.observations import Observed
 from opsnb.timetable.standing import moment, span
+from opsnb.view import terminal
 
 _LONGEST_SENTENCE = 600
 _MOST_CAUSES = 8

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opsnb import commands
 from opsnb.errors import NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
-from opsnb.records import Store
 from opsnb.records.ending import cause_of, remedies
 from opsnb.records.members import Member, members
 from opsnb.records.show import worst_sentence
-from opsnb.records.store import NOTEBOOK
-from opsnb.view import named
+from opsnb.records.store import NOTEBOOK, Store
+from opsnb.view import commands
+from opsnb.view.findings import named
 
 RUN = "run"
 """In place of a finding's name: whether the run itself came to its end."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from opsnb import private_files
+from opsnb.config.target import Config, state_home
 from opsnb.errors import ConfigError
+from opsnb.machine import private_files
 from opsnb.notify.message import Message
-from opsnb.target import Config, state_home
 from opsnb.timetable.traces import owner, private_folder
 
 KEPT_FOR = timedelta(days=3)

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from opsnb import catalog, commands
+from opsnb import catalog
 from opsnb.errors import NotConfigured, OpsnbError
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.redaction import MASK
-from opsnb.view import named, number, summary, worst_first
+from opsnb.view import commands
+from opsnb.view.findings import named, number, summary, worst_first
 
 HOW = {
     64: "Not run",

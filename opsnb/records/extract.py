@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from opsnb import view
 from opsnb.errors import UsageError
 from opsnb.model import (
     ACTION_MIME,
@@ -26,6 +25,7 @@ from opsnb.model import (
     Table,
     superseded,
 )
+from opsnb.view import findings as view
 
 METADATA_KEY = "opsnb"
 _FROM_OUTPUTS = {"findings", "actions"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from opsnb.commands import noted, pieces
+from opsnb.view.commands import noted, pieces
 
 _LEAST = 24  # columns for a sentence; with less it stands below its label
 _INDENT = 2

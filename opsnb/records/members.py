@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from opsnb import view
 from opsnb.model import Finding, Remedy, RunResult, Status, now, worst
 from opsnb.records import written
+from opsnb.view import findings as view
 
 _PREFIX = "fleet."
 _BROKE = 70

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import Row
-from opsnb.terminal import one_line
-from opsnb.view import columns, heading, is_number, plain
+from opsnb.view.findings import columns, heading, is_number, plain
+from opsnb.view.terminal import one_line
 
 _BETWEEN = 2  # columns
 _MOST_ROWS = 10

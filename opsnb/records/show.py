@@ -24,7 +24,7 @@ from opsnb.records.lines import Labelled, command_line, place
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.rows import Rows
-from opsnb.view import (
+from opsnb.view.findings import (
     STANDS_FOR,
     TERMINAL_STYLES,
     action_facts,

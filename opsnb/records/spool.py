@@ -23,15 +23,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from opsnb import private_files
+from opsnb.config.target import state_folder, state_home
 from opsnb.errors import OpsnbError, RunBroke
+from opsnb.machine import private_files
 from opsnb.model import RunResult, Status, status_of, worst
 from opsnb.records.extract import actions, executed, findings
 from opsnb.records.staging import NOTEBOOK, RUN, SEEN_FREE, Stage, Staged, complete, home
 from opsnb.records.store import Store, joined_streams
+from opsnb.records.stored import demand_notebook
 from opsnb.redaction import Redactor, environment_secrets, safe_url
-from opsnb.stored import demand_notebook
-from opsnb.target import state_folder, state_home
 
 LIMIT_S = 300.0
 """How long the store may take to write a record."""

@@ -25,15 +25,16 @@ from typing import IO, Any, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
-from opsnb import journal, private_files
+from opsnb.actions import journal
+from opsnb.config.target import state_folder, state_home
 from opsnb.errors import ConfigError
-from opsnb.holder import Holder
+from opsnb.machine import private_files
+from opsnb.machine.holder import Holder
 from opsnb.model import RunResult
 from opsnb.records.extract import merge
 from opsnb.records.store import Store, joined_streams
+from opsnb.records.stored import RUN_ID
 from opsnb.redaction import Redactor
-from opsnb.stored import RUN_ID
-from opsnb.target import state_folder, state_home
 
 NOTEBOOK, RUN, SEEN_FREE = "record.ipynb", "run.json", "seen-free"
 _JOURNAL, _RESUMED = "journal.jsonl", "resumed.json"

@@ -28,9 +28,10 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from opsnb import private_files, stored
 from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_mean
+from opsnb.machine import private_files
 from opsnb.model import RunResult
+from opsnb.records import stored
 from opsnb.records.bounds import bound, shallow, shortened
 from opsnb.records.claims import claimed
 from opsnb.records.extract import METADATA_KEY, rebuild, stamp

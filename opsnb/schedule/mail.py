@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from opsnb.config.target import Config
+from opsnb.config.unattended import Schedule
 from opsnb.model import RunResult, Status
 from opsnb.notify.message import clean
 from opsnb.notify.observations import Observation, of_run
-from opsnb.records import Store
 from opsnb.records.ending import word
 from opsnb.records.members import members, worst_first
 from opsnb.records.show import worst_sentence
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.target import Config
-from opsnb.unattended import Schedule
-from opsnb.view import summary
+from opsnb.view.findings import summary
 
 _MOST = 10  # targets of a run of several
 

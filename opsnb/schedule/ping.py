@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from opsnb.config.target import Config, filled_in
+from opsnb.config.unattended import Schedule, address_secrets
 from opsnb.errors import ConfigError, OpsnbError
 from opsnb.redaction import Redactor
-from opsnb.target import Config, filled_in
-from opsnb.unattended import Schedule, address_secrets
 
 _LIMIT_S = 5.0
 _LONGEST_BODY = 10_000

@@ -15,8 +15,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from opsnb import catalog, notify, terminal
+from opsnb import catalog, notify
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Config, load_config, stand_in
+from opsnb.config.unattended import Schedule
 from opsnb.errors import (
     ConfigError,
     Interrupted,
@@ -29,16 +31,15 @@ from opsnb.headless import fleet
 from opsnb.headless.run import Order
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
-from opsnb.records import Store
 from opsnb.records.show import worst_sentence
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.schedule import mail
 from opsnb.schedule.ping import ending, switch
-from opsnb.target import Config, load_config, stand_in
 from opsnb.timetable import traces
 from opsnb.timetable.standing import trigger
 from opsnb.timetable.times import last_time, local_now
-from opsnb.unattended import Schedule
+from opsnb.view import terminal
 
 _LOG_BYTES, _LOGS_KEPT = 1_000_000, 3
 _LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"

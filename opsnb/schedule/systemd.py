@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from opsnb.config.target import Config, at_home
+from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 from opsnb.schedule.running import Job
 from opsnb.schedule.surroundings import command, config_path, jobs, variables_of
-from opsnb.target import Config, at_home
 from opsnb.timetable.times import checked, in_words, zone
 from opsnb.timetable.traces import owner
-from opsnb.unattended import Schedule
 
 _LIMIT_S = 30
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")

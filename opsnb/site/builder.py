@@ -24,14 +24,15 @@ from mkdocs.exceptions import MkDocsException
 from mkdocs.plugins import BasePlugin
 
 from opsnb import catalog
+from opsnb.config.target import Config
 from opsnb.errors import OpsnbError, RunBroke, UsageError
 from opsnb.model import RunResult
-from opsnb.records import Store, reap
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.site import drills, home, records, reference, runbooks
 from opsnb.site.entries import Entry
 from opsnb.site.html import notice
-from opsnb.target import Config
 from opsnb.timetable.standing import Standing, standings
 from opsnb.timetable.times import local_now
 

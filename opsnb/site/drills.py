@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from html import escape
 
-from opsnb.drills import DRILLS, Drill
+from opsnb.demo.drills import DRILLS, Drill
 from opsnb.site.entries import Entry
 from opsnb.site.html import code, link, moment, table
 

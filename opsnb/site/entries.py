@@ -14,7 +14,7 @@ from opsnb.records.ending import next_command, word_in_lists
 from opsnb.records.members import members
 from opsnb.records.show import worst_sentence
 from opsnb.site.html import outcome_pill
-from opsnb.view import named, worst_first
+from opsnb.view.findings import named, worst_first
 
 
 @dataclass(frozen=True)

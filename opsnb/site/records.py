@@ -22,16 +22,16 @@ from typing import Any
 import nbformat.v4
 from nbconvert import HTMLExporter
 
-from opsnb.drills import DRILLS
+from opsnb.demo.drills import DRILLS
 from opsnb.model import RunResult
 from opsnb.records.ending import word
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
+from opsnb.records.stored import RUN_ID
 from opsnb.site.entries import Entry
 from opsnb.site.html import code, duration, link, moment, notice, pill, table
 from opsnb.site.safe_html import safe
-from opsnb.stored import RUN_ID
-from opsnb.view import finding_html, worst_first
+from opsnb.view.findings import finding_html, worst_first
 
 NEWEST = 200
 """How many records the first list shows; older ones stand on a page for each month."""

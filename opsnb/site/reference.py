@@ -13,9 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from opsnb.errors import ConfigError
-from opsnb.model import Threshold
-from opsnb.settings import (
+from opsnb.config.settings import (
     Api,
     Cache,
     Database,
@@ -27,11 +25,13 @@ from opsnb.settings import (
     Queues,
     Restart,
 )
+from opsnb.config.target import CONFIG_NAME, Config, Contact, Records, Target
+from opsnb.config.thresholds import HANDBOOK
+from opsnb.config.unattended import Notify, Schedule
+from opsnb.errors import ConfigError
+from opsnb.model import Threshold
 from opsnb.site.html import notice
-from opsnb.target import CONFIG_NAME, Config, Contact, Records, Target
-from opsnb.thresholds import HANDBOOK
-from opsnb.unattended import Notify, Schedule
-from opsnb.view import number
+from opsnb.view.findings import number
 
 TABLES: tuple[type[BaseModel], ...] = (
     Target,

@@ -11,9 +11,9 @@ from typing import Any
 
 import typer
 
+from opsnb.config.target import Config
 from opsnb.errors import UsageError
 from opsnb.site.builder import build
-from opsnb.target import Config
 
 HOST = "127.0.0.1"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})

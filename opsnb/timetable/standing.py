@@ -14,15 +14,15 @@ from typing import Any
 
 import psutil
 
-from opsnb import commands
+from opsnb.config.target import Config
+from opsnb.config.unattended import Schedule
 from opsnb.errors import OpsnbError
 from opsnb.model import RunResult
-from opsnb.records import Store
 from opsnb.records.show import worst_sentence
-from opsnb.target import Config
+from opsnb.records.store import Store
 from opsnb.timetable import traces
 from opsnb.timetable.times import in_words, next_times, zone
-from opsnb.unattended import Schedule
+from opsnb.view import commands
 
 _NEXT = 3
 _LONGEST_GRACE, _SHORTEST_GRACE = timedelta(hours=1), timedelta(minutes=1)

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
-from opsnb.unattended import Schedule
 
 _FIELDS = 5  # cron's own; more would mean something else to it
 # What every cron understands: not the L, W and # of some programs.

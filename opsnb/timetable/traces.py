@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from opsnb import private_files
+from opsnb.config.target import Config, state_folder, state_home
+from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
-from opsnb.holder import Holder
-from opsnb.target import Config, state_folder, state_home
-from opsnb.unattended import Schedule
+from opsnb.machine import private_files
+from opsnb.machine.holder import Holder
 
 _KEPT = 100  # starts of a schedule, the newest
 

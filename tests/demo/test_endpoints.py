@@ -14,7 +14,7 @@ import pytest
 import redis
 from bullmq import Queue
 
-from opsnb.target import Target
+from opsnb.config.target import Target
 
 QUEUES = ["ai-analysis", "exports", "notifications"]
 

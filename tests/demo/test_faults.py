@@ -15,9 +15,9 @@ import psycopg
 import pytest
 import redis
 
+from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 from opsnb.errors import DemoError, UsageError
-from opsnb.target import Target
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARN|ERROR) (app|worker|cli) \S")
 

@@ -16,11 +16,11 @@ import httpx
 import psutil
 import pytest
 
+from opsnb.config.target import Target, load_target
 from opsnb.demo import faults, node, stack
 from opsnb.demo.home import Home, Settings, port_is_free
 from opsnb.demo.node import App
 from opsnb.errors import DemoError
-from opsnb.target import Target, load_target
 
 UP = "from opsnb.demo import stack; print(stack.up(lambda line: None).state)"
 

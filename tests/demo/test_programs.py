@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.checks.running import Measurement
+from opsnb.config.target import load_target
 from opsnb.demo import programs, stack
 from opsnb.errors import DemoError
-from opsnb.measure import Measurement
 from opsnb.model import Status
 from opsnb.systems import api, cache, database, queues
-from opsnb.target import load_target
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from typing import Any
 
 import redis
 
-from opsnb.check import check
-from opsnb.guard import Permit, Plan, action, require
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
-from opsnb.target import Target
 
 ITEMS = 6
 POINTS = "OPSNB_TEST_POINTS"

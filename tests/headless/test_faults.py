@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Target, load_config, state_home
 from opsnb.errors import ConfigError
 from opsnb.headless import execute
 from opsnb.headless import run as module
 from opsnb.headless.run import Order
 from opsnb.model import RunResult
-from opsnb.records import Store, reap, rebuild
 from opsnb.records.ending import word
-from opsnb.target import Target, load_config, state_home
+from opsnb.records.extract import rebuild
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
 from tests.headless import notebook
 from tests.headless.test_run import FINDING
 from tests.runs import run
@@ -113,7 +115,8 @@ def test_no_room_for_the_run_itself_is_one_sentence(small_disk: Path, tmp_path: 
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
         "from opsnb.errors import OpsnbError\n"
-        "from opsnb.headless.run import Order, run; from opsnb.target import Target, load_config\n"
+        "from opsnb.config.target import Target, load_config\n"
+        "from opsnb.headless.run import Order, run\n"
         f"order = Order(RunbookInfo('test/one', Path({str(info.path)!r})), Target(name='here'))\n"
         "try:\n    print(run(order, load_config()).error)\n"
         "except OpsnbError as error:\n    print(error)"

@@ -17,18 +17,20 @@ import nbformat
 import pytest
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Target, load_config, stand_in
 from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless import fleet
 from opsnb.headless.locks import held
 from opsnb.headless.run import Order
 from opsnb.model import RunResult, Status
-from opsnb.records import Store, reap, rebuild
+from opsnb.records.extract import rebuild
 from opsnb.records.members import Member, members, worst_exit_code
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
 from opsnb.redaction import MASK
-from opsnb.target import Target, load_config, stand_in
+from tests.cli.test_cli import opsnb
 from tests.headless.notebook import write
 from tests.records.test_store import make_result
-from tests.test_cli import opsnb
 
 PARAMETERS = 'target: str = ""\napply: bool = False\nconfirm: str = ""\nnote: str = ""'
 CHECK = """
@@ -43,7 +45,7 @@ def tell(status, message="As told."):
 CONNECT = """
 import os, socket
 from urllib.parse import urlsplit
-from opsnb.target import load_target
+from opsnb.config.target import load_target
 
 address = urlsplit(load_target(target).api.url)
 if target == "dying":
@@ -169,8 +171,8 @@ from pathlib import Path
 from opsnb.catalog import RunbookInfo
 from opsnb.headless import fleet
 from opsnb.headless.run import Order
-from opsnb.interrupts import noted
-from opsnb.target import load_config, stand_in
+from opsnb.machine.interrupts import noted
+from opsnb.config.target import load_config, stand_in
 
 info, names = RunbookInfo("test/one", Path(sys.argv[1])), sys.argv[3:]
 values = info.validate({"target": names[0], "note": sys.argv[2]})

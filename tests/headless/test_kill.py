@@ -22,11 +22,12 @@ import psutil
 import pytest
 
 from opsnb import catalog
+from opsnb.config.target import Target, load_config
 from opsnb.errors import UsageError
 from opsnb.headless import resume
 from opsnb.model import ActionRecord, ActionState, RunResult
-from opsnb.records import Store, reap
-from opsnb.target import Target, load_config
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
 from tests.headless import moving
 from tests.headless.notebook import write
 from tests.runs import ROOT

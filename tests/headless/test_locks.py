@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Target, load_config
 from opsnb.errors import Interrupted, Locked
 from opsnb.headless import locks
 from opsnb.headless.locks import held
 from opsnb.headless.run import Order, begin
-from opsnb.holder import Holder
+from opsnb.machine.holder import Holder
 from opsnb.model import RunResult, now
-from opsnb.records import Store, claims
-from opsnb.target import Target, load_config
+from opsnb.records import claims
+from opsnb.records.store import Store
 from tests.headless import notebook
 from tests.headless.test_run import FINDING
 from tests.runs import run
@@ -100,8 +101,8 @@ from pathlib import Path
 from opsnb.catalog import RunbookInfo
 from opsnb.headless.locks import held
 from opsnb.headless.run import Order, begin
-from opsnb.records import Store
-from opsnb.target import Target
+from opsnb.records.store import Store
+from opsnb.config.target import Target
 
 store, path, *kernels = Store(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
 

@@ -13,18 +13,19 @@ from typing import Any
 import pytest
 
 from opsnb import catalog
+from opsnb.config.target import Target, load_config
 from opsnb.errors import UnknownTarget, UsageError
 from opsnb.headless import resume
 from opsnb.headless.run import Order
 from opsnb.model import ActionRecord, ActionState, RunResult, Status, now
-from opsnb.records import Stage, Store
+from opsnb.records.staging import Stage
+from opsnb.records.store import Store
 from opsnb.redaction import MASK, Redactor
-from opsnb.target import Target, load_config
+from tests.cli.test_cli import opsnb as cli
 from tests.headless import moving
 from tests.headless.notebook import write
 from tests.records.test_store import make_notebook, make_result
 from tests.runs import run
-from tests.test_cli import opsnb as cli
 
 BREAK = 'import pathlib\nif not pathlib.Path({path!r}).exists():\n    raise ValueError("broken")'
 RUNBOOK = "drill/move"

@@ -14,15 +14,16 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from opsnb import interrupts
 from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Target, load_config
 from opsnb.errors import ConfigError
 from opsnb.headless.run import Order
 from opsnb.headless.run import run as run_alone
+from opsnb.machine import interrupts
 from opsnb.model import RunResult, Status
-from opsnb.records import Store, rebuild
 from opsnb.records.ending import word
-from opsnb.target import Target, load_config
+from opsnb.records.extract import rebuild
+from opsnb.records.store import Store
 from tests.runs import run
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -119,8 +120,9 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     info = runbook(tmp_path, FINDING.format(status="ok"), cell)
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
-        "from opsnb.headless.run import Order, run; from opsnb.target import Target, load_config;"
-        "from opsnb.interrupts import noted; import signal\n"
+        "from opsnb.config.target import Target, load_config;"
+        "from opsnb.headless.run import Order, run;"
+        "from opsnb.machine.interrupts import noted; import signal\n"
         "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which is ignored under nohup
         f"info = RunbookInfo('test/one', Path({str(info.path)!r}))\n"
         "with noted() as stopped:\n"

@@ -12,9 +12,10 @@ import pytest
 from playwright.sync_api import expect
 
 from opsnb import catalog
+from opsnb.config.target import Target, load_config, state_home
 from opsnb.model import ActionState, RunResult, Status
-from opsnb.records import Store, reap
-from opsnb.target import Target, load_config, state_home
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
 from tests.lab.jupyterlab import add_cell, jupyterlab, opsnb, run_all, screenshot, shown, until
 
 SECRET = "hunter2-hunter2"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from opsnb import catalog
+from opsnb.config.target import state_home
 from opsnb.lab import cells, copies
-from opsnb.target import state_home
 
 PAUSE = catalog.runbook("queues/pause")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from opsnb.config.target import Target, load_config
 from opsnb.demo import faults
 from opsnb.model import ActionState, RunResult
-from opsnb.records import Store
-from opsnb.target import Target, load_config
+from opsnb.records.store import Store
 from tests.lab.jupyterlab import (
     bar,
     front,

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from opsnb.records import Store
-from opsnb.target import load_config, state_home
+from opsnb.config.target import load_config, state_home
+from opsnb.records.store import Store
 from tests.lab.jupyterlab import jupyterlab, until
 
 PAUSE = "queues/pause.ipynb"

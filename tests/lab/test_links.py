@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from opsnb import catalog, view
+from opsnb import catalog
+from opsnb.config.target import Config, load_config
 from opsnb.errors import ParameterError, UnknownTarget, UsageError
 from opsnb.lab import links
 from opsnb.model import Finding, Remedy, Status
-from opsnb.target import Config, load_config
+from opsnb.view import findings as view
 
 CARRYING = re.compile(r"\(([\w./-]+)\.ipynb#([^)]*)\)")
 RESUME, CLEAN = catalog.runbook("queues/resume"), catalog.runbook("queues/clean_failed")

@@ -13,7 +13,7 @@ from opsnb.headless.locks import held
 from opsnb.lab.locks import Locks, demand_free
 from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import RunResult
-from opsnb.records import Store
+from opsnb.records.store import Store
 
 RUNBOOK = catalog.runbook("queues/pause")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from opsnb.guard import Guard
+from opsnb.actions.guard import Guard
+from opsnb.config.target import CONFIG_NAME, Target, demo_home, load_config, state_home
 from opsnb.headless.locks import held
 from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import ActionState, RunResult
-from opsnb.records import Store
+from opsnb.records.store import Store
 from opsnb.systems import queues
-from opsnb.target import CONFIG_NAME, Target, demo_home, load_config, state_home
 from tests.lab.jupyterlab import (
     bar,
     front,

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from opsnb import catalog
+from opsnb.actions.journal import Journal
+from opsnb.config.target import load_config, state_home
 from opsnb.errors import RunBroke
-from opsnb.journal import Journal
 from opsnb.lab.copies import fresh, opened, working_folder
 from opsnb.lab.recorder import Recorder, Run
 from opsnb.model import (
@@ -25,8 +26,9 @@ from opsnb.model import (
     Status,
     now,
 )
-from opsnb.records import Store, reap, rebuild
-from opsnb.target import load_config, state_home
+from opsnb.records.extract import rebuild
+from opsnb.records.spool import reap
+from opsnb.records.store import Store
 
 PAUSE = "queues/pause.ipynb"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from opsnb import notify
+from opsnb.config.target import load_config
+from opsnb.config.unattended import address_secrets
 from opsnb.errors import ConfigError
 from opsnb.notify import delivery
 from opsnb.notify.delivery import attempt
 from opsnb.schedule import crontab, systemd
-from opsnb.target import load_config
-from opsnb.unattended import address_secrets
 
 MESSAGE = delivery.test_message(datetime.now(UTC))
 TARGET = '[targets.shop]\napi_url = "http://127.0.0.1:1"\n'
@@ -89,7 +89,8 @@ def test_a_service_that_apprise_cannot_use_is_refused_before_cron_needs_it(
 def test_a_process_that_sends_nothing_does_not_import_apprise() -> None:
     Path("opsnb.toml").write_text(TARGET + SCHEDULE + CHANNEL)
     script = (
-        "import sys; from opsnb.target import load_config; import opsnb, opsnb.schedule.running; "
+        "import sys; import opsnb, opsnb.schedule.running; "
+        "from opsnb.config.target import load_config; "
         "load_config(); print('apprise' in sys.modules)"
     )
     done = subprocess.run(

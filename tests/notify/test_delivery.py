@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from opsnb import notify
+from opsnb.config.target import Config, load_config
 from opsnb.notify import spool
 from opsnb.notify.delivery import deliver, test_message
 from opsnb.notify.message import Message
-from opsnb.target import Config, load_config
 from tests.notify.test_channels import SCHEDULE
 from tests.receiver import Receiver
 

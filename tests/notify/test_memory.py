@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from opsnb.config.unattended import Notify
 from opsnb.model import Status
 from opsnb.notify.memory import Checks, Kind, Memory, opened
 from opsnb.notify.observations import Observation, Observed
-from opsnb.unattended import Notify
 
 START = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
 OK, WARN, CRIT, UNKNOWN, SKIPPED = (

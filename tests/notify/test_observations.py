@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from opsnb.config.unattended import Notify
 from opsnb.model import Finding, Remedy, RunResult, Status, now
 from opsnb.notify.memory import Memory
 from opsnb.notify.observations import Observation, Observed, of_run
-from opsnb.records import Store
-from opsnb.unattended import Notify
+from opsnb.records.store import Store
 
 
 def observed(*findings: Finding, **more: Any) -> dict[str, Observation]:

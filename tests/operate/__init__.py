@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from opsnb.config.target import Target
 from opsnb.model import RunResult
-from opsnb.target import Target
 
 
 def nothing(_: Target) -> None:

@@ -6,8 +6,8 @@ import json
 
 import redis
 
+from opsnb.config.target import Target
 from opsnb.model import RunResult, Status
-from opsnb.target import Target
 from tests.operate import Scenario
 
 HELD = 300

@@ -14,10 +14,10 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from opsnb.guard import Action, Guard
+from opsnb.actions.guard import Action, Guard
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, RunResult, Status
 from opsnb.systems import database
-from opsnb.target import Target
 from tests.operate import Scenario
 
 LONG_QUERY = "drill-long-query"

@@ -7,12 +7,12 @@ import subprocess
 
 import httpx
 
+from opsnb.config.target import Target
 from opsnb.demo import parts, service
 from opsnb.demo.home import Home
 from opsnb.demo.releases import FIRST, GOOD, Releases
 from opsnb.model import RunResult, Status
 from opsnb.systems import deploy, queues
-from opsnb.target import Target
 from tests.operate import Scenario
 from tests.operate.queues import found
 

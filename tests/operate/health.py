@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from opsnb.config.target import Target
 from opsnb.model import RunResult, Status
-from opsnb.target import Target
 from tests.operate import Scenario
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from opsnb.config.target import Target
 from opsnb.demo import faults
+from opsnb.handbook.incidents import data_inconsistency
 from opsnb.model import ActionRecord, RunResult, Status
-from opsnb.procedures import repair
 from opsnb.systems import processes
-from opsnb.target import Target
 from tests.operate import Scenario
 from tests.operate.database import query
 from tests.operate.queues import found, is_paused
@@ -48,7 +48,7 @@ def only_wrong_scores_went(target: Target, result: RunResult) -> None:
     (done,) = result.actions
     assert done.terms == {"checks": ["scores-out-of-range"]}
     assert {row["what"] for row in done.sample} == {"violates", "would be deleted"}
-    assert repair.integrity(target).status is Status.OK
+    assert data_inconsistency.integrity(target).status is Status.OK
     ((left,),) = query(target, "SELECT count(*) FROM analyses WHERE scene_id % 100 = 0")
     assert left == 0
     assert not any(is_paused(target, queue) for queue in target.queues.names)

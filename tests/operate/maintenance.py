@@ -6,8 +6,8 @@ import os
 import time
 from pathlib import Path
 
+from opsnb.config.target import Target
 from opsnb.model import RunResult, Status
-from opsnb.target import Target
 from tests.operate import Scenario
 from tests.operate.database import databases_like, make_backup, query
 from tests.operate.queues import found

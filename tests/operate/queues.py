@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from opsnb.guard import Action, Guard
+from opsnb.actions.guard import Action, Guard
+from opsnb.config.target import Target
 from opsnb.model import Finding, RunResult, Status
 from opsnb.systems import queues
-from opsnb.target import Target
 from tests import queue_jobs
 from tests.operate import Scenario
 

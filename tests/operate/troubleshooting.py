@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import psycopg
 
-from opsnb.guard import Guard
+from opsnb.actions.guard import Guard
+from opsnb.config.target import Target
 from opsnb.model import RunResult, Status, now
 from opsnb.systems import processes
-from opsnb.target import Target
 from tests.operate import Scenario
 from tests.operate.queues import found
 

@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from opsnb import catalog, view
+from opsnb import catalog
+from opsnb.checks.running import Findings, Measurement
+from opsnb.config.target import load_config
 from opsnb.headless.run import Order
-from opsnb.measure import Findings, Measurement
 from opsnb.model import RunResult
-from opsnb.records import Store
+from opsnb.records.store import Store
 from opsnb.redaction import MASK, Redactor, environment_secrets
 from opsnb.site import records as pages
 from opsnb.site.entries import Entry
 from opsnb.systems import api, logs
-from opsnb.target import load_config
+from opsnb.view import findings as view
 from tests import runs
 from tests.planted.places import (
     api_tells,

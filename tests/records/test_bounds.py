@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from opsnb.model import FINDING_MIME, Finding, Status
-from opsnb.records import Store
 from opsnb.records.extract import findings
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor
 from tests.records.test_store import make_result
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from opsnb import history
 from opsnb.cli import app
+from opsnb.config.target import Target, load_config
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
-from opsnb.records import Store, show
+from opsnb.records import history, show
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor
-from opsnb.target import Target, load_config
 from tests.records.test_store import START, keep, make_notebook, make_result
 
 

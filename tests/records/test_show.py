@@ -17,7 +17,7 @@ from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, Tabl
 from opsnb.records import show
 from opsnb.records.ending import worst_sentence_of
 from opsnb.records.members import Member
-from opsnb.view import named
+from opsnb.view.findings import named
 from tests.records.test_store import START, make_result
 
 FINDINGS = [

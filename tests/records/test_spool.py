@@ -16,16 +16,22 @@ from typing import Any
 
 import pytest
 
+from opsnb.config.target import load_config, state_home
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
-from opsnb.records import Stage, Store, going_on, reap, spool
+from opsnb.records import spool
 from opsnb.records.extract import rebuild
+from opsnb.records.spool import reap
+from opsnb.records.staging import Stage, going_on
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor
-from opsnb.target import load_config, state_home
 from tests.headless.test_faults import fill
 from tests.records.test_store import make_notebook, make_result
 
-RECOVER = "import sys; from opsnb.records import Store, reap; print(reap(Store(sys.argv[1])))"
+RECOVER = (
+    "import sys; from opsnb.records.spool import reap; from opsnb.records.store import Store; "
+    "print(reap(Store(sys.argv[1])))"
+)
 
 
 def blocked(folder: Path) -> Store:

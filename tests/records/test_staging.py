@@ -11,10 +11,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from opsnb.config.target import state_folder
 from opsnb.errors import ConfigError
-from opsnb.records import Stage, Store, is_going_on, reap, staging
+from opsnb.records import staging
+from opsnb.records.spool import reap
+from opsnb.records.staging import Stage, is_going_on
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor
-from opsnb.target import state_folder
 from tests.records.test_store import make_notebook, make_result
 
 

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsnb import stored
 from opsnb.errors import ConfigError, RunBroke, UsageError
 from opsnb.model import FINDING_MIME, ActionRecord, Finding, RunResult, Status
+from opsnb.records import stored
 from opsnb.records.extract import rebuild
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import MASK, Redactor

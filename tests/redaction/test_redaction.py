@@ -15,7 +15,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from opsnb import view
 from opsnb.model import (
     ACTION_MIME,
     ActionRecord,
@@ -35,6 +34,7 @@ from opsnb.redaction import (
     safe_url,
     url_secrets,
 )
+from opsnb.view import findings as view
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,

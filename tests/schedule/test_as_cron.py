@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.records import Store
+from opsnb.config.target import load_config
+from opsnb.records.store import Store
 from opsnb.schedule import crontab, running
-from opsnb.target import load_config
 from tests.receiver import Receiver, receiver
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))

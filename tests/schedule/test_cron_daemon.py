@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.records import Store
-from opsnb.target import load_config
+from opsnb.config.target import load_config
+from opsnb.records.store import Store
 from tests.receiver import Receiver, receiver
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from filelock import FileLock
 
+from opsnb.config.target import Config, load_config, variables
+from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError, Locked, OpsnbError, UsageError
-from opsnb.records import Store
+from opsnb.records.store import Store
 from opsnb.schedule import crontab, running
-from opsnb.target import Config, load_config, variables
 from opsnb.timetable import standing, times
-from opsnb.unattended import Schedule
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
 TARGETS = """

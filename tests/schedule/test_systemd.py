@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from opsnb.config.target import load_config
+from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 from opsnb.schedule import systemd
-from opsnb.target import load_config
 from opsnb.timetable.times import next_times
-from opsnb.unattended import Schedule
 
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(not ANALYZE, reason="systemd-analyze is not installed")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from opsnb.config.target import Target
 from opsnb.model import FINDING_MIME, Finding, RunResult, Status, worst
 from opsnb.records.members import Member
 from opsnb.records.members import notebook as notebook_of
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor
-from opsnb.target import Target
-from opsnb.view import finding_html, headline_html, summary
+from opsnb.view.findings import finding_html, headline_html, summary
 
 START = datetime(2026, 11, 23, 7, 15, tzinfo=UTC)
 CHART = (

@@ -12,10 +12,10 @@ import typer
 from playwright.sync_api import Browser, Page
 
 from opsnb import catalog
+from opsnb.config.target import load_config
 from opsnb.records.store import Store
 from opsnb.site import build
 from opsnb.site.server import server
-from opsnb.target import load_config
 from tests.browser import chromium
 from tests.site import samples
 

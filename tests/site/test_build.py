@@ -10,12 +10,12 @@ import pytest
 import typer
 
 from opsnb import catalog
-from opsnb.drills import DRILLS
+from opsnb.config.target import load_config
+from opsnb.demo.drills import DRILLS
 from opsnb.errors import RunBroke, UsageError
 from opsnb.records.store import Store
 from opsnb.site import build
 from opsnb.site.builder import _swap
-from opsnb.target import load_config
 from tests.site import samples
 
 app = typer.Typer(help="Commands to try.")

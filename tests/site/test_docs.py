@@ -15,16 +15,16 @@ import pytest
 import typer
 
 from opsnb import catalog
-from opsnb.check import Check
+from opsnb.actions.guard import Guard
+from opsnb.actions.journal import Continued
+from opsnb.checks.check import Check
 from opsnb.cli import app
-from opsnb.guard import Guard
-from opsnb.journal import Continued
+from opsnb.config.target import Target, load_config
 from opsnb.model import ActionRecord, ActionState, Status, now
 from opsnb.runbook import Runbook
 from opsnb.site.reference import TABLES
 from opsnb.systems import cache, logs
 from opsnb.systems.cache import checks, clearing
-from opsnb.target import Target, load_config
 
 DOCS = catalog.share("docs")
 

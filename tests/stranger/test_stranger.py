@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from opsnb import catalog
+from opsnb.config.target import load_config
 from opsnb.errors import Refused, UsageError
 from opsnb.headless.run import Order
 from opsnb.model import ActionState, RunResult
-from opsnb.target import load_config
 from tests import runs
 from tests.servers.postgres import PACKAGED
 from tests.stranger import servers, snapshot

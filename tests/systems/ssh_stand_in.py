@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.target import Target
+from opsnb.config.target import Target
 
 RUN = 'exec sh -c "$sent"'
 FAR = Target(name="far", host="ssh://ops@box")

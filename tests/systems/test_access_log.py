@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured
-from opsnb.measure import Measurement
 from opsnb.model import Status
 from opsnb.systems import logs
 from opsnb.systems.logs.access import Request, request_in
 from opsnb.systems.logs.lines import Clock, parse
-from opsnb.target import Target
 
 NOW = datetime(2026, 11, 24, 14, 0, 30, tzinfo=UTC)
 CLOCK = Clock(NOW.timestamp(), UTC)

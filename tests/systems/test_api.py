@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from opsnb.actions.guard import Permit
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
-from opsnb.guard import Permit
 from opsnb.systems import api
-from opsnb.target import Target
 
 
 def test_the_api_tells_its_queues(demo: Target) -> None:

@@ -18,13 +18,13 @@ from typing import Any
 import httpx
 import pytest
 
-from opsnb.diagnosis import outage
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
-from opsnb.measure import Measurement
+from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
 from opsnb.systems import api, cache
-from opsnb.systems.verdict import judge
-from opsnb.target import Target
+from opsnb.systems.api.verdict import judge
 
 TABLE = "[targets.t.api]"
 
@@ -295,7 +295,7 @@ def serving() -> Iterator[Serving]:
 
 def test_every_runbook_has_the_same_verdict(serving: Serving) -> None:
     target, _ = serving(health=(200, {"status": "degraded", "checks": {"mail": "down"}}))
-    for found in (api.health(target), outage.service(target)):
+    for found in (api.health(target), service_down.service(target)):
         assert found.status is Status.CRIT
         assert found.message == "GET /health answers, but says degraded (mail down)."
     with pytest.raises(BadAnswer, match="says degraded"):
@@ -429,7 +429,7 @@ def test_an_authority_of_the_companys_own(
     with pytest.raises(Misconfigured) as raised:  # Node's own settings may well name it
         api.health(target)
     assert 'ca = "/path/ca.pem" in [targets.t.api], or set SSL_CERT_FILE' in str(raised.value)
-    for found in Measurement(target).run([api.health.given(), outage.silent.given()]):
+    for found in Measurement(target).run([api.health.given(), service_down.silent.given()]):
         assert (found.status, found.remedies) == (Status.UNKNOWN, []), found
     assert api.health(own(ca=str(authority))).status is Status.OK
     assert api.health(own(verify=False)).status is Status.OK
@@ -474,7 +474,7 @@ def test_a_certificate_of_another_name_is_not_the_services_fault(
 ) -> None:
     target, _ = serving(tls=signed(certificates, "DNS:other.test", "20990101000000Z"))
     other = target.changed(api={"url": target.api.url, "ca": str(certificates / "ca.pem")})
-    for found in Measurement(other).run([api.health.given(), outage.silent.given()]):
+    for found in Measurement(other).run([api.health.given(), service_down.silent.given()]):
         assert found.status is Status.UNKNOWN, found
         assert "write a name of its certificate in url of [targets.t.api]" in found.message
 
@@ -482,7 +482,7 @@ def test_a_certificate_of_another_name_is_not_the_services_fault(
 def test_a_certificate_that_has_run_out_is_an_outage(serving: Serving, certificates: Path) -> None:
     target, _ = serving(tls=signed(certificates, "IP:127.0.0.1", "20200201000000Z"))
     late = target.changed(api={"url": target.api.url, "ca": str(certificates / "ca.pem")})
-    for found in Measurement(late).run([api.health.given(), outage.silent.given()]):
+    for found in Measurement(late).run([api.health.given(), service_down.silent.given()]):
         assert found.status is Status.CRIT, found
         assert "certificate has expired" in found.message
         assert not any(remedy.apply for remedy in found.remedies)  # a restart changes nothing

@@ -18,16 +18,16 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsnb.check import Check
+from opsnb.actions.guard import Action, Guard
+from opsnb.checks.check import Check
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.demo.home import free_port
 from opsnb.errors import BadAnswer, ParameterError, Refused, ServiceError, Unreachable
-from opsnb.guard import Action, Guard
-from opsnb.measure import Measurement
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache
 from opsnb.systems.cache import clearing
 from opsnb.systems.cache.keyspace import span
-from opsnb.target import Target
 from tests.systems.redis_server import BINARIES, Server, start
 
 

@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from opsnb.actions.guard import Guard
+from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, Refused
-from opsnb.guard import Guard
 from opsnb.model import ActionRecord, Status
 from opsnb.systems import logs
 from opsnb.systems.host import Host
 from opsnb.systems.logs import clearing
 from opsnb.systems.logs.clearing import OldLog
-from opsnb.target import Target
 
 DAY_S = 86_400
 

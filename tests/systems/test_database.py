@@ -11,13 +11,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from opsnb import guard
+from opsnb.actions import guard
+from opsnb.actions.guard import Plan
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, Unreachable, UsageError
-from opsnb.guard import Plan
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.database import commands, indexes, sessions
-from opsnb.target import Target
 from tests.operate.database import (
     act,
     is_running,

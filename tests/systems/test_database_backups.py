@@ -16,12 +16,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from opsnb import guard
+from opsnb.actions import guard
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.database import archives, dumping, restoring
-from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
 

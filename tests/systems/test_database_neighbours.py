@@ -8,16 +8,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from opsnb.actions.guard import Guard
+from opsnb.checks.running import Measurement
+from opsnb.config.settings import Integrity, Limits
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.guard import Guard
-from opsnb.measure import Measurement
 from opsnb.model import Status
-from opsnb.settings import Integrity, Limits
 from opsnb.systems import database
 from opsnb.systems.database.access import connection
 from opsnb.systems.database.integrity import rehearse, violations
 from opsnb.systems.database.scratch import _creation, likeness
-from opsnb.target import Target
 from tests.operate.database import act, own_database, query
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Status
 from opsnb.systems import database
-from opsnb.target import Target
 from tests.operate.database import query
 
 SCENES = "SELECT p.name, count(*) FROM scenes s JOIN projects p ON p.id = s.project_id GROUP BY 1"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from opsnb.diagnosis import slowness
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
+from opsnb.handbook.troubleshooting import slow_queries
 from opsnb.model import ActionState, Finding, Status
 from opsnb.systems import database
-from opsnb.target import Target
 from tests.operate.database import act, wait_for
 from tests.servers.postgres import PACKAGED, VERSIONS, Server, server
 from tests.systems.test_database import CHECKS
@@ -246,7 +246,7 @@ def test_settings_of_a_role_do_not_change_what_is_measured(shop: Shop) -> None:
         for check in OF_THE_SERVER:
             finding: Finding = check(shop.target("seer"))
             assert finding.status is Status.OK, (finding.name, finding.message)
-        assert slowness.pace(shop.target("seer"), 0.1).status is Status.OK
+        assert slow_queries.pace(shop.target("seer"), 0.1).status is Status.OK
         assert act(shop.target("seer"), database.end_sessions, application="none")[0].planned == 0
     finally:
         shop.query("ALTER ROLE seer RESET ALL", role="postgres")
@@ -263,7 +263,7 @@ def test_statistics_that_cannot_be_read_are_said_with_the_fix(shop: Shop) -> Non
         assert fix in database.slow_statements(ops).message
         assert fix in database.statements(ops).message
         with pytest.raises(BadAnswer) as error:
-            slowness.pace(ops, 0.1)
+            slow_queries.pace(ops, 0.1)
         assert fix in str(error.value)
     shop.query(
         "CREATE EXTENSION pg_stat_statements SCHEMA stats",

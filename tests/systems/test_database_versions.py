@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.config.target import Target
 from opsnb.demo import processes, programs
 from opsnb.demo.home import Home, Settings, free_port
 from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query
 from tests.systems.test_database import CHECKS
 

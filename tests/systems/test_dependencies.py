@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.diagnosis import outage
+from opsnb.actions.guard import Guard
+from opsnb.config.settings import Restart
+from opsnb.config.target import Target
 from opsnb.errors import ServiceError
-from opsnb.guard import Guard
+from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
-from opsnb.settings import Restart
 from opsnb.systems import dependencies
-from opsnb.target import Target
 
 LOGIN = "postgresql://app:secret@127.0.0.1"
 
@@ -70,7 +70,7 @@ def test_an_error_of_configuration_starts_nothing(
     assert known is not None
     assert known.state == "unknown"
     with pytest.raises(ServiceError):
-        outage.postgres(at)
+        service_down.postgres(at)
     _, warning, _ = applied(at)
     assert "PostgreSQL cannot be asked, so it is not restarted" in warning
     assert not marker.exists()
@@ -142,4 +142,4 @@ def test_a_target_that_names_neither() -> None:
     plan = dependencies.start(at)
     assert plan.summary == "Nothing to start: target t names neither Redis nor PostgreSQL."
     assert plan.verify() == []
-    assert outage.redis(at).message == "Target t names no redis_url."
+    assert service_down.redis(at).message == "Target t names no redis_url."

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import ActionState
 from opsnb.systems import database
 from opsnb.systems.database.archives import Archive, contents_of
 from opsnb.systems.database.contents import LARGE_OBJECTS, inspect
-from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query
 
 HEAD = "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE public.t (n int);\n"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opsnb.config.target import Target
 from opsnb.systems import database
 from opsnb.systems.database import lexing
 from opsnb.systems.database.contents import inspect
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, NotSql, Script, Statement
-from opsnb.target import Target
 from tests.operate.database import own_database
 
 MARK = b"LEFT-THE-DUMP"

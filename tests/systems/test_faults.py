@@ -9,13 +9,13 @@ import time
 
 import pytest
 
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.demo import faults
-from opsnb.diagnosis import slowness
-from opsnb.measure import Measurement
+from opsnb.handbook.incidents import data_inconsistency
+from opsnb.handbook.troubleshooting import slow_queries
 from opsnb.model import Finding, Status
-from opsnb.procedures import repair
 from opsnb.systems import api, cache, database, host, logs, processes, queues
-from opsnb.target import Target
 
 CHECKS = (
     api.health,
@@ -28,14 +28,14 @@ CHECKS = (
     cache.memory,
     cache.hit_rate,
     database.ping,
-    slowness.blocked.given(),
+    slow_queries.blocked.given(),
     database.connections,
-    slowness.pace.given(),
+    slow_queries.pace.given(),
     processes.up,
     host.disk,
     host.memory,
     logs.errors,
-    repair.integrity.given(),
+    data_inconsistency.integrity.given(),
 )
 
 NAMED_BY = {

@@ -19,10 +19,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opsnb import evidence
+from opsnb.checks import evidence
+from opsnb.config.settings import Limits, Processes
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.model import Finding, Status
-from opsnb.settings import Limits, Processes
 from opsnb.systems import host, logs, processes
 from opsnb.systems.host import (
     Host,
@@ -35,7 +36,6 @@ from opsnb.systems.host import (
     ram,
     real_volumes,
 )
-from opsnb.target import Target
 from tests.systems.ssh_stand_in import stand_in
 
 HERE = Target(name="here")

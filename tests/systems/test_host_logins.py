@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, Unreachable
 from opsnb.model import Status
 from opsnb.systems import host
 from opsnb.systems.host import ProgramFailed, ProgramMissing, host_of
-from opsnb.target import Target
 from tests.systems.ssh_stand_in import stand_in
 
 GREETINGS = {

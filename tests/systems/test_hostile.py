@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from opsnb.measure import Measurement
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.model import Status
 from opsnb.systems import api, cache, database, queues
-from opsnb.target import Target
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.measure import Measurement
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.model import Finding, Status
 from opsnb.systems import logs
 from opsnb.systems.logs.entries import errors_in
 from opsnb.systems.logs.levels import says_error
 from opsnb.systems.logs.lines import Clock, parse
-from opsnb.target import Target
 
 TEN = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
 CLOCK = Clock(TEN.timestamp() + 60, UTC)

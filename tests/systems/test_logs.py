@@ -19,15 +19,15 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured
-from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
-from opsnb.outside import pattern
+from opsnb.redaction.outside import pattern
 from opsnb.systems import logs
 from opsnb.systems.logs.entries import errors_in
 from opsnb.systems.logs.lines import Clock, parse
 from opsnb.systems.logs.rotation import siblings
-from opsnb.target import Target
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CLOCK = Clock(NOON.timestamp() + 60, UTC)

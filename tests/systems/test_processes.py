@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import pytest
 
+from opsnb.config.settings import Processes
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
-from opsnb.settings import Processes
 from opsnb.systems import processes
 from opsnb.systems.processes import (
     docker,
@@ -25,7 +26,6 @@ from opsnb.systems.processes import (
     parse_systemd,
     programs,
 )
-from opsnb.target import Target
 from tests.systems.ssh_stand_in import stand_in
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)

@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from opsnb import guard
+from opsnb.actions import guard
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.database import proving
-from opsnb.target import Target
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
 ROOT = Path(database.__file__).parents[3]
@@ -167,7 +167,7 @@ def test_interrupted_it_leaves_nothing(slow: Target, folder: Path) -> None:
 
 def test_what_a_kill_left_is_dropped_by_the_next_run(slow: Target, folder: Path) -> None:
     script = (
-        "import sys; from opsnb.systems import database; from opsnb.target import Target;"
+        "import sys; from opsnb.systems import database; from opsnb.config.target import Target;"
         "from tests.operate.database import act;"
         "target = Target.model_validate_json(sys.argv[1]).model_copy(update={'name': 'demo'});"
         "act(target, database.prove, folder=sys.argv[2])"

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import redis
 
+from opsnb.actions.guard import Action, Guard
+from opsnb.config.target import Target
 from opsnb.errors import Refused
-from opsnb.guard import Action, Guard
 from opsnb.model import ActionRecord, Finding
 from opsnb.systems import cache
 from opsnb.systems.cache import clearing
 from opsnb.systems.cache.keyspace import matching
-from opsnb.target import Target
 from tests.systems.redis_server import BINARIES, Server, start
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from opsnb.check import Check
+from opsnb.checks.check import Check
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.demo.faults.jobs import FAILING_JOBS
 from opsnb.errors import BadAnswer, Unreachable, UsageError
-from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.systems import queues
-from opsnb.target import Target
 from tests import queue_jobs
 
 QUEUE = "test-counts"

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
+from opsnb.actions.guard import Action, Guard
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.errors import ParameterError, Refused, UsageError
-from opsnb.guard import Action, Guard
-from opsnb.measure import Measurement
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import connection
-from opsnb.target import Target
 from tests import queue_jobs
 
 QUEUE, PARENTS = "test-actions", "test-parents"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opsnb.diagnosis.failures import Failed
+from opsnb.handbook.troubleshooting.failed_jobs import Failed
 from opsnb.model import Status
 from opsnb.systems import queues
 from tests.systems import redis_server
@@ -37,10 +37,11 @@ STACK = (
 ALL = """
 import json, re, sys
 from pathlib import Path
-from opsnb.diagnosis import backlog, failures
-from opsnb.measure import Measurement
+from opsnb.handbook.troubleshooting import high_queue_length
+from opsnb.handbook.troubleshooting import failed_jobs
+from opsnb.checks.running import Measurement
 from opsnb.systems import queues
-from opsnb.target import Target
+from opsnb.config.target import Target
 
 target, queue = Target(name="t").changed(redis_url=sys.argv[1]), sys.argv[2]
 jobs = failures.Failed(queue)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from opsnb.check import Check
+from opsnb.checks.check import Check
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.measure import Measurement
 from opsnb.model import Finding, Status
 from opsnb.systems import queues
-from opsnb.target import Target
 from tests import queue_jobs
 from tests.bullmq import VERSIONS, Service
 from tests.systems import redis_server

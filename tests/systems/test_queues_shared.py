@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from opsnb.actions.guard import Action, Guard
+from opsnb.config.target import Target
 from opsnb.errors import Refused
-from opsnb.guard import Action, Guard
 from opsnb.systems import queues
-from opsnb.target import Target
 from tests.bullmq import VERSIONS, Service, ServiceFailed
 from tests.systems import redis_server
 from tests.systems.redis_server import Server

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import redis
 
-from opsnb import guard
+from opsnb.actions import guard
+from opsnb.actions.guard import Action, Guard, Permit, Plan
+from opsnb.config.target import Target
 from opsnb.errors import Refused
-from opsnb.guard import Action, Guard, Permit, Plan
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import holding, layout
 from opsnb.systems.queues.connection import reading
-from opsnb.target import Target
 from tests.bullmq import VERSIONS, Service
 from tests.systems import redis_server
 from tests.systems.redis_server import Server

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.checks.running import Measurement
+from opsnb.config.target import Target
 from opsnb.demo.home import free_port
 from opsnb.errors import Misconfigured, ServiceError, Unreachable
-from opsnb.measure import Measurement
 from opsnb.model import Status
 from opsnb.systems import cache, dependencies, queues
 from opsnb.systems.queues.connection import reading
-from opsnb.target import Target
 from tests.systems import redis_server
 from tests.systems.redis_server import BINARIES, Server
 

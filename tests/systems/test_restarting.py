@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import pytest
 
+from opsnb.actions.guard import Guard, Plan
+from opsnb.config.settings import Processes
+from opsnb.config.target import Target
 from opsnb.errors import UsageError
-from opsnb.guard import Guard, Plan
 from opsnb.model import ActionRecord, ActionState, Status, now
-from opsnb.settings import Processes
 from opsnb.systems import processes
-from opsnb.target import Target
 from tests.systems.test_processes import APP, container, pm2_entry, printing
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from opsnb.config.target import Target
 from opsnb.demo.postgres import postgres_program
 from opsnb.errors import Misconfigured, OpsnbError, Refused
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.target import Target
 from tests.operate.database import act
 from tests.servers import postgres
 from tests.servers.pgbouncer import pgbouncer

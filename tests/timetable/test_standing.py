@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
-from opsnb.records import Store
+from opsnb.config.target import Config, load_config
+from opsnb.config.unattended import Schedule
+from opsnb.records.store import Store
 from opsnb.schedule import listing
-from opsnb.target import Config, load_config
 from opsnb.timetable import traces
 from opsnb.timetable.standing import Standing, covering, grace, standings
-from opsnb.unattended import Schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TARGETS = """

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from opsnb.errors import RunBroke
-from opsnb.holder import started
+from opsnb.machine.holder import started
 
 # What Python and the dynamic linker need; nothing else of the environment is the process's to know.
 _ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")

@@ -17,7 +17,7 @@ import ipykernel_launcher
 from ipykernel.kernelapp import IPKernelApp
 
 from opsnb.headless.kernels.strays import end_started_by
-from opsnb.holder import STARTED_BY
+from opsnb.machine.holder import STARTED_BY
 
 GRACE_S = 10.0
 """How long an interrupted notebook may take for its clean-up."""

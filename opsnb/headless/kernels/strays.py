@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from opsnb.holder import STARTED_BY
+from opsnb.machine.holder import STARTED_BY
 
 _GRACE_S = 3.0
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import redis
 
-from opsnb import evidence
-from opsnb.check import check, treated_by
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
@@ -23,7 +24,6 @@ from opsnb.systems.cache.connection import (
 )
 from opsnb.systems.cache.keyspace import describe, scan, span, text
 from opsnb.systems.cache.server import QUEUES, SYSTEM
-from opsnb.target import Target
 
 _MIB = 1024 * 1024
 _MUCH_WASTE = 100 * _MIB  # less is not worth waking anybody

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import redis
 
-from opsnb import commands
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.config.target import Target
 from opsnb.errors import ParameterError, Refused
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status, now
 from opsnb.systems.cache.connection import (
     chosen_database,
@@ -33,7 +33,7 @@ from opsnb.systems.cache.keyspace import SCAN_COUNT, describe
 from opsnb.systems.cache.queue_keys import Queues, find_queues
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.tallies import Tally, scan_all, tally
-from opsnb.target import Target
+from opsnb.view import commands
 
 Scope = Literal["pattern", "database", "all"]
 

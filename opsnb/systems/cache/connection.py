@@ -12,7 +12,9 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from opsnb import evidence
+from opsnb.actions.guard import Permit, require
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import (
     BadAnswer,
     Misconfigured,
@@ -22,7 +24,6 @@ from opsnb.errors import (
     TimedOut,
     Unreachable,
 )
-from opsnb.guard import Permit, require
 from opsnb.systems.cache import listener
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
 from opsnb.systems.cache.wire import (
@@ -36,7 +37,6 @@ from opsnb.systems.cache.wire import (
     introduce,
     introduce_async,
 )
-from opsnb.target import Target
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from opsnb import evidence
-from opsnb.check import check
+from opsnb.checks import evidence
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connection import (
     chosen_database,
@@ -28,7 +29,6 @@ from opsnb.systems.cache.keyspace import (
 )
 from opsnb.systems.cache.server import SYSTEM, server_of
 from opsnb.systems.cache.tallies import scan_all
-from opsnb.target import Target
 
 _SAMPLE = 5000
 _SAMPLING_S = 8.0

@@ -10,11 +10,10 @@ from typing import Any
 import redis
 from redis.exceptions import NoPermissionError
 
-from opsnb import outside
+from opsnb.config.settings import Cache
+from opsnb.config.target import Target
 from opsnb.model import Row
-from opsnb.redaction import MASK
-from opsnb.settings import Cache
-from opsnb.target import Target
+from opsnb.redaction import MASK, outside
 
 SCAN_COUNT = 1000
 """How many keys one SCAN looks at: about half a millisecond of the server's time."""

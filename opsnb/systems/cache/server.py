@@ -12,10 +12,10 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import redis
 from redis import connection as redis_connection
 
+from opsnb.config.target import Target
 from opsnb.errors import Misconfigured, NotConfigured, Unreachable
 from opsnb.redaction import safe_url
 from opsnb.systems.cache.wire import PARSERS, Client, NotRedis, introduce
-from opsnb.target import Target
 
 SYSTEM = "redis"
 QUEUES = "queues"

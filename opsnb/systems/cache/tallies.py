@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import redis
 
+from opsnb.config.target import Target
 from opsnb.systems.cache.connection import connection
 from opsnb.systems.cache.keyspace import (
     SCAN_COUNT,
@@ -21,7 +22,6 @@ from opsnb.systems.cache.keyspace import (
     text,
 )
 from opsnb.systems.cache.queue_keys import Queues, prefix_of
-from opsnb.target import Target
 
 _SAMPLE = 200
 _FAMILIES_OF = 20_000  # keys; as many tell which families there are

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 import redis
 
-from opsnb import evidence, outside
-from opsnb.check import check, treated_by
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.errors import ServiceError
 from opsnb.model import Finding, Row, Status
+from opsnb.redaction import outside
 from opsnb.systems.api import percentile
 from opsnb.systems.cache.connection import connection, figure, read_info, server_time_s
 from opsnb.systems.cache.keyspace import family, queue_prefix, span
 from opsnb.systems.cache.queue_keys import find_queues
 from opsnb.systems.cache.server import SYSTEM, server_of
 from opsnb.systems.cache.wire import TooLarge
-from opsnb.target import Target
 
 _WATCHING_LIMIT_S = 75.0  # a window is a minute at most
 _MOST_STEPS = 20

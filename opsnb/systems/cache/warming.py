@@ -13,9 +13,9 @@ from typing import Any, Literal
 import httpx
 import redis
 
-from opsnb import commands
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
-from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import api, database
 from opsnb.systems.cache.connection import (
@@ -29,7 +29,7 @@ from opsnb.systems.cache.keyspace import describe, span
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.tallies import scan_all
 from opsnb.systems.host import host_of
-from opsnb.target import Target
+from opsnb.view import commands
 
 Via = Literal["api", "direct"]
 

@@ -22,7 +22,8 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from opsnb import outside
+from opsnb.actions.guard import Permit, require
+from opsnb.config.target import Target
 from opsnb.errors import (
     BadAnswer,
     Misconfigured,
@@ -30,10 +31,9 @@ from opsnb.errors import (
     Refused,
     ServiceError,
 )
-from opsnb.guard import Permit, require
+from opsnb.redaction import outside
 from opsnb.systems.database.failures import SYSTEM, mapped, place, reason
 from opsnb.systems.database.words import quoted
-from opsnb.target import Target
 
 __all__ = ["SYSTEM", "place", "reason"]
 

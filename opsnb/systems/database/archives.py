@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO, Literal, cast
 from urllib.parse import quote
 
+from opsnb.config.target import Target, find_config
 from opsnb.errors import BadAnswer
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import SYSTEM
 from opsnb.systems.database.contents import Contents, Unsafe, inspect
 from opsnb.systems.database.lexing import NotSql
-from opsnb.target import Target, find_config
 
 What = Literal["full", "schema"]
 Format = Literal["custom", "plain"]

@@ -10,15 +10,15 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus
 
-from opsnb import evidence
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import ServiceError, TimedOut
 from opsnb.model import Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection, place
 from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.sight import granted, login
-from opsnb.target import Target
-from opsnb.terminal import visible
-from opsnb.view import counted
+from opsnb.view.findings import counted
+from opsnb.view.terminal import visible
 
 _POLL_S = 0.1
 _LOOK_EVERY_S = 1.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from opsnb import outside
+from opsnb.redaction import outside
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, NotSql, Script, Statement, Token
 
 Rows = dict[tuple[str, str], int]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, UsageError, did_you_mean
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.database import relations
 from opsnb.systems.database.access import (
@@ -28,7 +29,6 @@ from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import Relation
 from opsnb.systems.database.sight import login
 from opsnb.systems.database.words import quoted
-from opsnb.target import Target
 
 _COLUMN = re.compile(r'\s*"(?:[^"]|"")+"\s*|[^,]+')
 _LONGEST_NAME = 63  # bytes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from opsnb.config.target import Target
 from opsnb.errors import Misconfigured
 from opsnb.systems.database.access import SYSTEM, connection, has_pooler, place, whereabouts
-from opsnb.target import Target
 
 
 def direct(target: Target) -> Target:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from opsnb import outside
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.config.target import Target
 from opsnb.errors import Refused
-from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
+from opsnb.redaction import outside
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, connection, database_of, identity
 from opsnb.systems.database.archives import (
@@ -26,9 +27,8 @@ from opsnb.systems.database.archives import (
     taken,
 )
 from opsnb.systems.database.direct import direct
-from opsnb.target import Target
-from opsnb.terminal import visible
-from opsnb.view import counted
+from opsnb.view.findings import counted
+from opsnb.view.terminal import visible
 
 FOLDER = "backups"
 KEEP = 7

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
 
-from opsnb import evidence
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database.access import (
     APPLICATION,
@@ -20,8 +21,7 @@ from opsnb.systems.database.access import (
     writing,
 )
 from opsnb.systems.database.sight import HIDDEN, login, statement
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 _END_S = 5.0
 _POLL_S = 0.1

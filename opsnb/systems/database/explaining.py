@@ -11,14 +11,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opsnb import evidence, outside
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Row
+from opsnb.redaction import outside
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection, reason
 from opsnb.systems.database.sight import login, note_hidden_statements
 from opsnb.systems.database.statements import statistics
 from opsnb.systems.database.words import quoted
-from opsnb.target import Target
 
 _BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
 _MOST_COLUMNS = 3

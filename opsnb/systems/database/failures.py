@@ -12,10 +12,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import PGconn, Ping
 
-from opsnb import commands, outside
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, ServiceError, TimedOut, Unreachable
-from opsnb.redaction import safe_url
-from opsnb.target import Target
+from opsnb.redaction import outside, safe_url
+from opsnb.view import commands
 
 SYSTEM = "database"
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.pq import ExecStatus
 
+from opsnb.actions.guard import Permit
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.guard import Permit
 from opsnb.systems.database.access import SYSTEM, Connection, reason, session
 from opsnb.systems.database.archives import Archive, reading
 from opsnb.systems.database.contents import Meaning, steps
 from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, Statement
-from opsnb.target import Target
 
 _POLL_S = 0.1
 _LOCK_WAIT_S = 60.0

@@ -10,10 +10,11 @@ from typing import Literal, LiteralString
 import psycopg
 from psycopg import sql
 
-from opsnb import commands, evidence
-from opsnb.check import check
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.checks import evidence
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, ServiceError, UsageError
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import relations
 from opsnb.systems.database.access import (
@@ -33,8 +34,8 @@ from opsnb.systems.database.relations import OURS, may_maintain, nearest
 from opsnb.systems.database.room import free_bytes
 from opsnb.systems.database.sight import granted, login
 from opsnb.systems.database.words import quoted
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view import commands
+from opsnb.view.findings import counted
 
 Kind = Literal["index", "table", "database"]
 

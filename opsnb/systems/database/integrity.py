@@ -14,11 +14,12 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from opsnb import outside
+from opsnb.actions.guard import Permit
+from opsnb.config.settings import Integrity
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut, UsageError, did_you_mean
-from opsnb.guard import Permit
 from opsnb.model import Row
-from opsnb.settings import Integrity
+from opsnb.redaction import outside
 from opsnb.systems.database.access import (
     SYSTEM,
     Connection,
@@ -29,7 +30,6 @@ from opsnb.systems.database.access import (
     single,
     writing,
 )
-from opsnb.target import Target
 
 _CHECK_S = 30.0
 _REPAIR_S = 300.0

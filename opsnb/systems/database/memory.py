@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opsnb.config.target import Target
 from opsnb.systems.database.access import connection
 from opsnb.systems.database.sight import CLIENTS
-from opsnb.target import Target
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.systems.database.access import SYSTEM, Connection
 from opsnb.systems.database.archives import Archive
 from opsnb.systems.database.contents import Contents
 from opsnb.systems.database.filling import LeftOut, public_owner
-from opsnb.target import Target
 
 _MANAGED = ("rds_superuser", "cloudsqlsuperuser", "azure_pg_admin", "alloydbsuperuser")
 """Logins of managed servers, which may make more extensions than PostgreSQL's own rules say."""

@@ -11,10 +11,12 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from opsnb import commands, evidence, outside
-from opsnb.check import check, treated_by
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
+from opsnb.redaction import outside
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection
 from opsnb.systems.database.relations import OURS
 from opsnb.systems.database.sight import (
@@ -27,8 +29,8 @@ from opsnb.systems.database.sight import (
     statement,
 )
 from opsnb.systems.database.statements import Statistics, statistics
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view import commands
+from opsnb.view.findings import counted
 
 SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""

@@ -11,14 +11,14 @@ from typing import Any
 
 import psycopg
 
-from opsnb import outside
-from opsnb.check import check
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status
+from opsnb.redaction import outside
 from opsnb.systems.database.access import SYSTEM, Connection, connection, reason, single
 from opsnb.systems.database.explaining import GENERIC_PLANS, busiest
 from opsnb.systems.database.words import quoted
-from opsnb.target import Target
 
 _LIMIT_S = 150.0  # a watch and a measurement, a minute each at most
 _PLACEHOLDER = re.compile(r"\$\d")

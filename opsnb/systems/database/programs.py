@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from opsnb import commands, outside
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, ServiceError, TimedOut, Unreachable
+from opsnb.redaction import outside
 from opsnb.systems.database.access import (
     SYSTEM,
     connection,
@@ -20,7 +21,7 @@ from opsnb.systems.database.access import (
     program,
     program_version,
 )
-from opsnb.target import Target
+from opsnb.view import commands
 
 _POLL_S = 0.2
 _END_S = 10.0

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opsnb.guard import Permit, Plan, action, require
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import SYSTEM, Connection, connection, demand_primary, identity
@@ -42,7 +43,6 @@ from opsnb.systems.database.scratch import (
     quoted,
     scratch,
 )
-from opsnb.target import Target
 
 _COMMAND = "psql $SCRATCH_DATABASE_URL < backup.sql"
 # What `restore` leaves to be looked at has another name, and is never taken for ours.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from opsnb.check import check, treated_by
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
 from opsnb.systems.database.access import SYSTEM, connection, program_version
 from opsnb.systems.database.statements import statistics
-from opsnb.target import Target
 
 
 @check(

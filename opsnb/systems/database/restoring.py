@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
-from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import SYSTEM, Connection, connection, demand_primary, identity
@@ -43,8 +44,7 @@ from opsnb.systems.database.scratch import (
     scratch,
 )
 from opsnb.systems.database.swapping import consequences, demand_swappable, swapped
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 _MIB = 2**20
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from opsnb.check import check
+from opsnb.checks.check import check
+from opsnb.config.target import LOCAL, Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection
-from opsnb.target import LOCAL, Target
 
 _MIB = 2**20
 

@@ -12,13 +12,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opsnb import evidence
+from opsnb.actions.guard import Permit
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError
-from opsnb.guard import Permit
 from opsnb.systems.database.access import SYSTEM, Connection, connection, reason, session
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.contents import LARGE_OBJECTS, Contents, Rows
-from opsnb.target import Target
 
 _COUNT_S = 3600.0
 _NAME_BYTES = 63

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, LiteralString
 
-from opsnb import evidence
-from opsnb.check import check, treated_by
-from opsnb.guard import Permit, Plan, action
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Remedy, Row, Status
 from opsnb.systems.database.access import (
     APPLICATION,
@@ -29,8 +30,7 @@ from opsnb.systems.database.sight import (
     note_hidden_sessions,
     statement,
 )
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 LONG_MINUTES = 5.0
 """The handbook's limit for a query."""

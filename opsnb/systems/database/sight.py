@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from opsnb import evidence, outside
+from opsnb.checks import evidence
 from opsnb.errors import BadAnswer
+from opsnb.redaction import outside
 from opsnb.systems.database.access import Connection
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.words import quoted
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 HIDDEN: LiteralString = (
     "(backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL"

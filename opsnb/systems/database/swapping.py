@@ -7,13 +7,13 @@ from typing import Any
 
 from psycopg import sql
 
+from opsnb.actions.guard import Permit
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
-from opsnb.guard import Permit
 from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, Connection, connection, session
 from opsnb.systems.database.commands import run_while
 from opsnb.systems.database.scratch import dress
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 _MAINTENANCE = ("postgres", "template1")
 

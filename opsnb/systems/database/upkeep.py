@@ -10,8 +10,9 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import relations
 from opsnb.systems.database.access import (
@@ -31,8 +32,7 @@ from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, Relation, may_maintain
 from opsnb.systems.database.sight import COUNT_AGAIN, LOCKED, counts
 from opsnb.systems.database.words import quoted
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 _MOST_SAMPLES = 20
 _STAMPS_LATE_S = 3.0  # before version 15 the stamps come by way of a collector

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from opsnb import evidence
+from opsnb.checks import evidence
 from opsnb.systems.host.running import Host
 
 _MEMBERSHIP = "/proc/1/cgroup"

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from opsnb import evidence
-from opsnb.check import check, treated_by
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status, Threshold, worst
 from opsnb.systems.host.running import SYSTEM, Host, ProgramFailed, host_of
-from opsnb.target import Target
 
 _CALL_S = 5.0
 _GIB = 2**30

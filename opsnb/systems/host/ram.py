@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import psutil
 
-from opsnb import evidence
-from opsnb.check import check
+from opsnb.checks import evidence
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.systems.host import cgroups
 from opsnb.systems.host.running import SYSTEM, Host, host_of
 from opsnb.systems.host.vitals import is_linux
-from opsnb.target import Target
 
 _GIB = 2**30
 _MEMINFO = "/proc/meminfo"

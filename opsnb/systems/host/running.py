@@ -22,12 +22,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from opsnb import outside
+from opsnb.config.target import LOCAL, Target
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
-from opsnb.holder import STARTED_BY
-from opsnb.redaction import safe_url
+from opsnb.machine.holder import STARTED_BY
+from opsnb.redaction import outside, safe_url
 from opsnb.systems.host import ssh
-from opsnb.target import LOCAL, Target
 
 SYSTEM = "host"
 _CALL_S = 5.0

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from opsnb import outside
+from opsnb.redaction import outside
 
 FAILED = 255
 """The exit code of ssh itself when it could not log in, or lost the connection."""

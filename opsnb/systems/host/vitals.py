@@ -11,12 +11,12 @@ from datetime import timedelta
 
 import psutil
 
-from opsnb.check import check
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.systems.host import cgroups
 from opsnb.systems.host.running import SYSTEM, Host, host_of
-from opsnb.target import Target
 
 _CPU_S = 1.0
 _LINUX = "Linux"

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opsnb import evidence, outside
-from opsnb.check import check
+from opsnb.checks import evidence
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row
-from opsnb.outside import pattern
+from opsnb.redaction import outside
+from opsnb.redaction.outside import pattern
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.access import error_rate, requests
@@ -20,7 +22,6 @@ from opsnb.systems.logs.clearing import clear
 from opsnb.systems.logs.entries import ErrorEntry, Finder
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import Clock
-from opsnb.target import Target
 
 __all__ = [
     "SYSTEM",

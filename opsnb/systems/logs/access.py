@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from opsnb import evidence, outside
-from opsnb.check import check
+from opsnb.checks import evidence
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row, Status
-from opsnb.outside import pattern
+from opsnb.redaction import outside
+from opsnb.redaction.outside import pattern
 from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import Clock, Head, parse
-from opsnb.target import Target
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10

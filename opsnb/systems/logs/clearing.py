@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, Refused
-from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, host_of
 from opsnb.systems.logs.rotation import siblings
-from opsnb.target import Target
 
 _SYSTEM = "logs"
 _LIMIT_S = 60.0

@@ -50,7 +50,7 @@ def _kept(text: str) -> str:
 class ErrorEntry(NamedTuple):
     """One error: a line, and the lines without a stamp that belong to it.
 
-    As it was written, with all that is in it: shown is what `opsnb.outside` makes of it.
+    As it was written, with all that is in it: shown is what `opsnb.redaction.outside` makes of it.
     """
 
     at: float

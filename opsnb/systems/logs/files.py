@@ -22,8 +22,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
-from opsnb import evidence, outside
+from opsnb.checks import evidence
 from opsnb.errors import BadAnswer, TimedOut
+from opsnb.redaction import outside
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing
 from opsnb.systems.logs.archives import PROGRAMS, Damaged, unpacked
 from opsnb.systems.logs.entries import GAP, LETTERS, SIGNS, continues, has_letter, signed

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from opsnb import outside
+from opsnb.redaction import outside
 from opsnb.systems.logs.levels import (
     Verdict,
     is_word,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from opsnb.check import check, treated_by
+from opsnb.checks.check import check, treated_by
+from opsnb.config.settings import Processes
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, worst
-from opsnb.settings import Processes
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 _MOST_DONE = 3
 

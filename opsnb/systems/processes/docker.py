@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from opsnb.config.settings import Processes
 from opsnb.errors import ServiceError
-from opsnb.settings import Processes
 from opsnb.systems.host import Host
 from opsnb.systems.processes.process import (
     Process,

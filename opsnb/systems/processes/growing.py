@@ -6,11 +6,11 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
-from opsnb import evidence
+from opsnb.checks import evidence
+from opsnb.checks.trend import Trend, trend
+from opsnb.config.target import Target
 from opsnb.systems.processes.listing import listed
 from opsnb.systems.processes.process import Process
-from opsnb.target import Target
-from opsnb.trend import Trend, trend
 
 _EVERY_S = 1.0
 _LEAST_SAMPLES = 5

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from opsnb.config.settings import Processes
+from opsnb.config.target import Target
 from opsnb.errors import Misconfigured
 from opsnb.model import now
-from opsnb.settings import Processes
 from opsnb.systems.host import Host, ProgramMissing, host_of
 from opsnb.systems.processes import docker, pm2, systemd
 from opsnb.systems.processes.process import SYSTEM, Process
-from opsnb.target import Target
 
 _LIMIT_S = 5.0
 _ALL_S = 18.0  # over ssh each program is a login

@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from opsnb import evidence
+from opsnb.checks import evidence
+from opsnb.config.settings import Processes
 from opsnb.errors import BadAnswer, Misconfigured
-from opsnb.settings import Processes
 from opsnb.systems.host import Host, ProgramFailed
 from opsnb.systems.processes.process import (
     SYSTEM,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from opsnb import outside
+from opsnb.config.settings import Processes
 from opsnb.errors import BadAnswer
 from opsnb.model import Status
-from opsnb.settings import Processes
+from opsnb.redaction import outside
 from opsnb.systems.host import Host
 
 SYSTEM = "processes"

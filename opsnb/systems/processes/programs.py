@@ -7,13 +7,13 @@ from collections import defaultdict
 
 import psutil
 
-from opsnb import outside
-from opsnb.check import check
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
+from opsnb.redaction import outside
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, host_of
-from opsnb.target import Target
 
 _MIB = 2**20
 _MOST_ROWS = 10

@@ -6,9 +6,10 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from opsnb import evidence
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
-from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Status, now
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
@@ -16,8 +17,7 @@ from opsnb.systems.processes.checks import row_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
 from opsnb.systems.queues.words import and_list
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view.findings import counted
 
 _COMMAND_S = 60.0
 _SETTLE_S = 5.0  # for so long a process stays up before it counts as started

@@ -6,16 +6,16 @@ import shlex
 import time
 from collections.abc import Iterator
 
-from opsnb import commands
+from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
-from opsnb.guard import Permit, Plan, action, require
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
-from opsnb.target import Target
+from opsnb.view import commands
 
 _COMMAND_S = 120.0  # a worker that is taken away ends its jobs first
 _PATIENCE_S = 30.0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from opsnb.config.settings import Processes
 from opsnb.errors import NotConfigured
-from opsnb.settings import Processes
 from opsnb.systems.host import Host
 from opsnb.systems.processes.process import SYSTEM, Process, environment, no_list, program, whole
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opsnb import evidence
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session, reading
 from opsnb.systems.queues.words import clock, span
 from opsnb.systems.queues.workers import clients
-from opsnb.target import Target
 
 _MOST_ACTIVE = 20_000
 _PAGE = 500

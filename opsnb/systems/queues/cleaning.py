@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opsnb.guard import Permit, Plan, action
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, jobs, layout, route, scripts
 from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writing
@@ -14,7 +15,6 @@ from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.systems.queues.route import Route, Via
 from opsnb.systems.queues.words import clock
-from opsnb.target import Target
 
 _BATCH = 250  # jobs that BullMQ removes by one call
 _API_LIMIT_S = 120.0

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import bullmq
 import redis.exceptions
 
-from opsnb import evidence, guard
+from opsnb.actions import guard
+from opsnb.actions.guard import Permit
+from opsnb.checks import evidence
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
-from opsnb.guard import Permit
 from opsnb.systems import cache
 from opsnb.systems.queues import discovery
-from opsnb.target import Target
 
 T = TypeVar("T")
 

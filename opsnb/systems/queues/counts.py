@@ -7,18 +7,18 @@ from typing import Any
 
 import redis.exceptions
 
-from opsnb import evidence
-from opsnb.check import check, treated_by, treated_rows
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by, treated_rows
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Remedy, Row, Status
-from opsnb.outside import first_line
+from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.values import last_event_ms, read_fields, whole
 from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.systems.queues.workers import clients, held_locks, in_words, number, shown, why_unknown
-from opsnb.target import Target
-from opsnb.view import MOST_ROWS, counted
+from opsnb.view.findings import MOST_ROWS, counted
 
 STATES = (
     "waiting",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis.exceptions
 
-from opsnb import evidence
+from opsnb.checks import evidence
 from opsnb.errors import BadAnswer
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from opsnb.guard import Permit
+from opsnb.actions.guard import Permit
+from opsnb.config.target import Target
 from opsnb.systems.queues import layout, scripts
 from opsnb.systems.queues.connection import Pace, Session, writing
 from opsnb.systems.queues.jobs import Chosen, Selection
-from opsnb.target import Target
 
 _BATCH = 500
 _RETRY_KEYS = ("events", "wait", "active", "marker", "prioritized", "pc")

@@ -7,14 +7,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from opsnb.outside import first_line, pattern
+from opsnb.config.target import Target
 from opsnb.redaction import MASK
+from opsnb.redaction.outside import first_line, pattern
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import Keys, Session, reading
 from opsnb.systems.queues.counts import count
 from opsnb.systems.queues.rates import Rate
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.target import Target
 
 _LONGEST_NAME = 60
 _FRAME = re.compile(r"^\s*at (?P<place>.+)$", re.MULTILINE)

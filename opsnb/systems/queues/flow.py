@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
@@ -20,7 +21,6 @@ from opsnb.systems.queues.connection import Session, reading
 from opsnb.systems.queues.counts import count, pause_of
 from opsnb.systems.queues.metrics import newest_ended
 from opsnb.systems.queues.values import whole
-from opsnb.target import Target
 
 _BY_HAND = 10**12  # more than any count of jobs: queue.rateLimit() sets the greatest number
 _RECENT = 10  # jobs by which it is told how long they take now

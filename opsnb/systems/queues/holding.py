@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from opsnb import commands, interrupts
+from opsnb.actions.guard import Permit
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
-from opsnb.guard import Permit
+from opsnb.machine import interrupts
 from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.counts import counts_of, pause_of
 from opsnb.systems.queues.pausing import paused, resumed
-from opsnb.target import Target
+from opsnb.view import commands
 
 _POLL_S = 0.2
 _RELEASE_S = 5.0

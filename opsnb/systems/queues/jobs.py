@@ -10,14 +10,14 @@ from typing import Any
 
 import redis.exceptions
 
+from opsnb.config.target import Target
 from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
-from opsnb.outside import first_line
+from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import Session
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.systems.queues.words import clock
-from opsnb.target import Target
 
 _HOUR_MS = 3_600_000
 _PAGE = 500

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb import commands
-from opsnb.guard import Permit, Plan, action
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.flow import brakes
-from opsnb.target import Target
+from opsnb.view import commands
 
 
 @action(needs=(SYSTEM,), resumable=True)

@@ -6,16 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opsnb.check import check
+from opsnb.checks.check import check
+from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
-from opsnb.outside import first_line, pattern
+from opsnb.redaction.outside import first_line, pattern
 from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.counts import counts_of, each_queue
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.systems.queues.words import span
-from opsnb.target import Target
 
 _REASON_BYTES = 1000
 _BARS = 12  # of the chart of throughput

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opsnb import commands
-from opsnb.guard import Permit, Plan, action
-from opsnb.holder import operator
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.config.target import Target
+from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, layout, route
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.counts import MARK, paused_words, read_state
 from opsnb.systems.queues.layout import Layout
 from opsnb.systems.queues.route import Via
-from opsnb.target import Target
-from opsnb.view import counted
+from opsnb.view import commands
+from opsnb.view.findings import counted
 
 
 @action(needs=(SYSTEM,), resumable=True)

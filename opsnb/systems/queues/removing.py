@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb.check import check, treated_by
+from opsnb.actions.guard import Permit, Plan, action
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
 from opsnb.errors import Refused, UsageError
-from opsnb.guard import Permit, Plan, action
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout, scripts
 from opsnb.systems.queues.active import Active, active_jobs, read_active
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
 from opsnb.systems.queues.words import and_list, span
-from opsnb.target import Target
 
 _SAMPLE = 20
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opsnb.guard import Plan, action
+from opsnb.actions.guard import Plan, action
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import jobs, layout
 from opsnb.systems.queues.connection import SYSTEM, reading
 from opsnb.systems.queues.counts import read_state
 from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.systems.queues.words import clock
-from opsnb.target import Target
 
 
 @action(needs=(SYSTEM,), resumable=True)

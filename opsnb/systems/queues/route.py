@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
+from opsnb.actions.guard import Permit
+from opsnb.config.target import Target
 from opsnb.errors import ServiceError
-from opsnb.guard import Permit
 from opsnb.systems import api
-from opsnb.target import Target
 
 Via = Literal["redis", "api"]
 """`api` asks the service; when that does not answer, Redis is changed directly."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import redis.exceptions
 
-from opsnb import evidence, outside
+from opsnb.checks import evidence
+from opsnb.redaction import outside
 from opsnb.systems.queues.connection import Session
 
 MOST_BYTES = 4096

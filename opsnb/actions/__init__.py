@@ -1,0 +1,1 @@
+"""Every change: plan, confirm, apply, verify, and its journal."""

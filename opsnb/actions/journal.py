@@ -1,0 +1,200 @@
+"""The journal of a run's actions: told before each step is done, and read when it was cut off.
+
+The environment names two files. To that of `OPSNB_JOURNAL` this run's actions are written; in that
+of `OPSNB_RESUME` stands what the run did that this one continues. A notebook in a JupyterLab that
+opsnb did not start has neither: its outputs are its journal.
+
+Where a person runs the cells one by one, the lock of the target is not held from the start. Then
+there is a folder beside the journal in which an action asks for its turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ValidationError
+
+from opsnb.errors import Locked, RunBroke
+from opsnb.model import ActionRecord, RunResult
+from opsnb.view import commands
+
+JOURNAL, RESUME = "OPSNB_JOURNAL", "OPSNB_RESUME"
+_TURN_LIMIT_S = 60.0
+_TURN_POLL_S = 0.05
+
+
+class Journal:
+    """A file to which is added what has changed of an action; `read` puts it together again."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Without a path nothing is written."""
+        self._path = path
+        self._told: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def of_run(cls) -> Self:
+        """Return the journal of the run that this kernel belongs to."""
+        path = os.environ.get(JOURNAL)
+        return cls(Path(path) if path else None)
+
+    def write(self, record: ActionRecord, *, sync: bool = True) -> None:
+        """Write what has changed of `record`, which holds no secrets. Raises OSError.
+
+        With `sync` it is on the disk itself afterwards, else it outlives this process alone.
+        """
+        if self._path is None:
+            return
+        now, before = record.model_dump(mode="json"), self._told.get(record.id, {})
+        news = {name: value for name, value in now.items() if value != before.get(name, ...)}
+        with self._path.open("ab") as file:
+            # A line of its own, though the one before may have been cut off on a full disk.
+            file.write(f"\n{json.dumps({**news, 'id': record.id})}\n".encode())
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        self._told[record.id] = now
+
+
+def turns(journal: Path) -> Path:
+    """Return the folder in which the actions of that journal's kernel ask for their turn."""
+    return journal.with_name("turns")
+
+
+def take_turn(target: str) -> None:
+    """Have the lock of `target` before an action begins. Raises Locked when it cannot be had.
+
+    Only where whoever started this kernel gives turns; a headless run holds the lock all along.
+    """
+    path = os.environ.get(JOURNAL)
+    if not path or not (folder := turns(Path(path))).is_dir():
+        return
+    name = f"{os.getpid()}-{time.monotonic_ns()}"
+    answer = folder / f"{name}.answer"
+    try:
+        _put(folder / f"{name}.ask", target)
+        ends = time.monotonic() + _TURN_LIMIT_S
+        while not answer.exists():
+            if time.monotonic() > ends:
+                raise Locked(
+                    f"JupyterLab did not say within {_TURN_LIMIT_S:.0f} s whether {target} is "
+                    "locked, so nothing was changed. Run the cell again, or start opsnb lab again."
+                )
+            time.sleep(_TURN_POLL_S)
+        refusal = answer.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Locked(
+            f"JupyterLab cannot be asked whether {target} is locked: {error}. Nothing was changed."
+        ) from error
+    finally:
+        for used in (folder / f"{name}.ask", answer):
+            with suppress(OSError):
+                used.unlink()
+    if refusal:
+        raise Locked(refusal)
+
+
+def give_turns(journal: Path, lock: Callable[[str], str]) -> None:
+    """Answer what actions ask; `lock` takes a target's lock, or returns why that cannot be.
+
+    Raises OSError.
+    """
+    for ask in turns(journal).glob("*.ask"):
+        answer = ask.with_suffix(".answer")
+        if answer.exists():
+            continue
+        target = ask.read_text(encoding="utf-8")
+        _put(answer, lock(target))
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file that appears whole."""
+    aside = path.with_suffix(".tmp")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def read(path: Path) -> list[ActionRecord]:
+    """Return the last state of each action in the journal at `path`, as far as it was written."""
+    told: dict[str, dict[str, Any]] = {}
+    with suppress(FileNotFoundError):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError):  # cut off, as whoever wrote it was killed
+                news = json.loads(line)
+                told.setdefault(news["id"], {}).update(news)
+    return [ActionRecord.model_validate(each) for each in told.values()]
+
+
+class Continued(BaseModel):
+    """What is known in a kernel of the run that its own run continues."""
+
+    run_id: str
+    command: str
+    """Runs its runbook anew, without applying anything."""
+    actions: list[ActionRecord]
+    """What it did, with what those did that it continued; each says whose it is (`continues`)."""
+
+    @classmethod
+    def of(cls, result: RunResult) -> Self:
+        """Return what the kernel that continues `result` has to know."""
+        return cls(
+            run_id=result.run_id,
+            command=commands.line("run", result.runbook, *_options(result.parameters)),
+            actions=result.actions,
+        )
+
+    def take(self, record: ActionRecord) -> ActionRecord | None:
+        """Return the former journal of the action that `record` begins, None where there is none.
+
+        That is one of the same name, target and arguments. Each is returned once, in order.
+        """
+        for former in self.actions:
+            if same_action(former) == same_action(record):
+                self.actions.remove(former)
+                return former
+        return None
+
+
+def same_action(record: ActionRecord) -> tuple[str, str, str]:
+    """Return what is equal of the journals of an action in a run and in the one it continues."""
+    return record.target, record.name, json.dumps(record.arguments, sort_keys=True)
+
+
+def continued() -> Continued | None:
+    """Return the run that this kernel's continues, the same object each time; None if it does not.
+
+    Raises RunBroke when its file cannot be read.
+    """
+    path = os.environ.get(RESUME)
+    return _continued(path) if path else None
+
+
+@cache
+def _continued(path: str) -> Continued:
+    try:
+        return Continued.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise RunBroke(
+            f"What the run did that is to be continued cannot be read from {path}, so nothing was "
+            "begun; give the same command again."
+        ) from error
+
+
+def _options(parameters: Mapping[str, Any]) -> list[str]:
+    """Return `parameters` as options of a command line, without those that let it apply."""
+    words: list[str] = []
+    for name, value in parameters.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        if name == "target":
+            words += ["-t", text]
+        elif name == "confirm":
+            words += ["--confirm", text] if text else []
+        elif name != "apply":
+            words += ["-p", f"{name}={text}"]
+    return words

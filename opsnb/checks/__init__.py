@@ -1,0 +1,1 @@
+"""What a check is, several of them run at once, causes ranked, values watched."""

@@ -1,0 +1,240 @@
+"""What makes a function a check: its name, what it depends on, its time limit.
+
+A check takes the target first, measures one thing, and returns a Finding. What goes wrong it
+raises, as a ServiceError; the session turns that into a finding. ::
+
+    @check(needs=("redis",))
+    def memory(target: Target) -> Finding:
+        "Memory of Redis"
+        ...
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Concatenate, Generic, ParamSpec
+
+from opsnb.checks import evidence
+from opsnb.config.target import Target
+from opsnb.model import Finding, Remedy, Status, now
+from opsnb.redaction import outside
+
+P = ParamSpec("P")
+
+Treats = Callable[[Target, Finding], list[Remedy]]
+"""Returns the runbooks that treat what a finding reports, with their parameters filled in."""
+
+_MOST_NEXT = 3
+_HOW = frozenset({"process", "samples", "seconds", "wait_s"})
+"""Parameters of checks that say how something is measured, not what."""
+
+
+@dataclass(frozen=True)
+class Check(Generic[P]):
+    """A named measurement of one target. Call it with the target to get its finding."""
+
+    function: Callable[Concatenate[Target, P], Finding]
+    name: str
+    """`system.check`, after the module and the function."""
+    title: str
+    probes: str | None
+    """The system whose reachability this check reports."""
+    needs: tuple[str, ...]
+    """The systems without which this check cannot measure."""
+    limit_s: float
+    """After this time the session stops waiting."""
+    treated_by: Treats | str = ""
+    """What treats a `warn` or `crit` that names no remedy of its own: by default the runbook of its
+    limit. A string says why nothing does."""
+    is_cause: bool = False
+    """Whether it looks for a cause, which its title names; ok then means that it is ruled out."""
+    condition: str = ""
+    """The name of the check that measures the same, where there is one."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """What `given` filled in that says what is measured, in JSON."""
+
+    def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
+        """Measure `target` and return the finding. Raises ServiceError."""
+        started, clock = now(), time.perf_counter()
+        with outside.reading(target.secrets), evidence.collected() as gaps:
+            finding = self.function(target, *args, **kwargs)
+        finding = evidence.judged(finding, gaps)
+        if not finding.settled:
+            evidence.repeat(gaps)  # to a check that builds its own finding from this one
+        seconds = time.perf_counter() - clock
+        finding = finding.model_copy(update={"started": started, "seconds": seconds})
+        return self.described(target, finding, self.arguments or self._measured(*args, **kwargs))
+
+    def described(
+        self, target: Target, finding: Finding, arguments: dict[str, Any] | None = None
+    ) -> Finding:
+        """Return `finding` with what the check declares of itself, and with what treats it."""
+        finding = finding.model_copy(
+            update={
+                "name": self.name,
+                "title": self.title,
+                "arguments": self.arguments if arguments is None else arguments,
+                "condition": self.condition,
+                "is_cause": self.is_cause,
+            }
+        )
+        return finding.model_copy(update=self._treatment(target, finding))
+
+    def given(self, *args: P.args, **kwargs: P.kwargs) -> Check[[]]:
+        """Return this check with its arguments filled in, to be handed to `check_all`."""
+
+        def bound(target: Target) -> Finding:
+            return self.function(target, *args, **kwargs)
+
+        arguments = self.arguments or self._measured(*args, **kwargs)
+        return replace(self, function=bound, arguments=arguments)  # type: ignore[arg-type, return-value]
+
+    def as_cause(self, title: str) -> Check[P]:
+        """Return this check as a cause of that title: a noun phrase that names the fault."""
+        return replace(self, title=title, is_cause=True)
+
+    def _measured(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """Return by name the arguments that say what is measured, defaults too."""
+        signature = inspect.signature(self.function)
+        (_, *names) = signature.parameters
+        if not names:
+            return {}
+        bound = signature.bind(None, *args, **kwargs)
+        bound.apply_defaults()
+        found: dict[str, Any] = {}
+        for name in names:
+            value = bound.arguments[name]
+            if hasattr(value, "arguments"):  # what several checks read once says what it reads
+                found |= value.arguments
+            elif name not in _HOW and isinstance(value, str | int | float | bool):
+                found[name] = value
+        return found
+
+    def _treatment(self, target: Target, finding: Finding) -> dict[str, Any]:
+        remedies, untreated = finding.remedies, ""
+        if finding.status in (Status.WARN, Status.CRIT) and not remedies:
+            untreated = finding.untreated
+            if callable(self.treated_by):
+                remedies = self.treated_by(target, finding)
+            elif not (untreated := untreated or self.treated_by):
+                remedies = _by_threshold(finding)
+        of = {"target": target.name, "protected": target.protected}
+        return {
+            "remedies": [remedy.model_copy(update=of) for remedy in remedies],
+            "untreated": "" if remedies else untreated,
+        }
+
+
+def _by_threshold(finding: Finding) -> list[Remedy]:
+    """Return the runbook that the limit names, which goes on from there."""
+    limit = finding.threshold
+    if limit is None or not limit.runbook:
+        return []
+    return [Remedy(runbook=limit.runbook, why=_uncapitalised(limit.action))]
+
+
+def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any) -> Treats:
+    """Return what leads to a runbook: that of a check whose findings one runbook treats.
+
+    A parameter `queue="{queue}"` is filled in from the check's arguments.
+    """
+
+    def remedies(_: Target, finding: Finding) -> list[Remedy]:
+        given = {
+            name: value.format(**finding.arguments) if isinstance(value, str) else value
+            for name, value in parameters.items()
+        }
+        return [Remedy(runbook=runbook, why=why, apply=apply, parameters=given)]
+
+    return remedies
+
+
+def treated_rows(
+    runbook: str,
+    why: str,
+    *,
+    metric: str = "",
+    column: str = "",
+    **parameters: str,
+) -> Treats:
+    """Return what leads to a runbook for each of a finding's rows, the first few.
+
+    With `metric`, only for rows whose `column` is past its limit. `parameters` name the columns
+    that fill them in.
+    """
+
+    def remedies(target: Target, finding: Finding) -> list[Remedy]:
+        rows = finding.rows
+        if metric:
+            limit = target.threshold(metric)
+            rows = [row for row in rows if limit.judge(row[column] or 0) is not Status.OK]
+            rows = sorted(rows, key=lambda row: -float(row[column])) or finding.rows[:1]
+        return [
+            Remedy(
+                runbook=runbook,
+                why=why,
+                parameters={name: row[of] for name, of in parameters.items()},
+            )
+            for row in rows[:_MOST_NEXT]
+        ]
+
+    return remedies
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Return `system.function`; outside of `opsnb.systems`, `module.function`.
+
+    A module that was renamed says in `RECORDED_AS` what it was called before.
+    """
+    inside = function.__module__.partition("opsnb.systems.")[2]
+    module = inside.split(".")[0] if inside else function.__module__.rpartition(".")[2]
+    names: dict[str, Any] = getattr(function, "__globals__", {})
+    return f"{names.get('RECORDED_AS', module)}.{function.__name__}"
+
+
+def title_of(function: Callable[..., object]) -> str:
+    """Return the first line of a function's docstring, which is the title that people read."""
+    return (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+
+
+def check(  # noqa: PLR0913 - all that a check declares of itself
+    *,
+    probes: str | None = None,
+    needs: tuple[str, ...] = (),
+    limit_s: float = 10.0,
+    treated_by: Treats | str = "",
+    is_cause: bool = False,
+    condition: str = "",
+) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
+    """Make a function a check. The first line of its docstring is the title that people read.
+
+    One that may find something wrong says in `treated_by` which runbook treats it, or why none
+    does; a finding's own remedies go before. One that `is_cause` has the fault as its title.
+    """
+
+    def wrap(function: Callable[Concatenate[Target, P], Finding]) -> Check[P]:
+        title = title_of(function)
+        return Check(
+            function,
+            name_of(function),
+            title,
+            probes,
+            needs,
+            limit_s,
+            treated_by,
+            is_cause,
+            condition,
+        )
+
+    return wrap
+
+
+def _uncapitalised(sentence: str) -> str:
+    """Return a sentence as it stands after a comma; a command in capitals stays so."""
+    first = sentence.partition(" ")[0]
+    if first.isupper() and len(first) > 1:
+        return sentence
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,219 @@
+"""Run checks at the same time, each within its time limit, and turn what goes wrong into findings.
+
+One cause raises one alarm. A check that `probes` a system reports when it is down; what `needs`
+that system is then `skipped` and says why.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opsnb.checks.check import Check
+from opsnb.config.target import Target
+from opsnb.errors import (
+    BadAnswer,
+    Misconfigured,
+    NotConfigured,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+    UsageError,
+)
+from opsnb.model import Coverage, Evidence, Finding, Remedy, Status
+
+_WORDS = {"queues": "Redis of the queues"}
+"""What a system is called in a sentence, where its name is not that."""
+
+
+REACHABLE = ".reachable"
+"""The end of a finding's name that reports a system as down though no check probes it."""
+
+_CANNOT_BE_ASKED = (Unreachable, TimedOut, NotConfigured, Misconfigured)
+
+
+class Findings(list[Finding]):
+    """What `check_all` found, in the order asked for; also by name: `found["host.disk"]`."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the finding at an index, or the one with a name."""
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        for finding in self:
+            if finding.name == key:
+                return finding
+        names = ", ".join(finding.name for finding in self)
+        raise KeyError(f"There is no finding '{key}' here; there are {names}.")
+
+    def _ipython_display_(self) -> None:
+        """Say nothing as the last value of a cell: the session has shown them."""
+
+
+@dataclass(frozen=True)
+class _Down:
+    """Why a system cannot be asked."""
+
+    finding: str
+    """The name of the finding that reports it."""
+    error: ServiceError
+
+    def why(self, system: str) -> str:
+        """Return it for a check that needs `system`; of what was never asked, only that."""
+        if isinstance(self.error, NotConfigured | Misconfigured):
+            sentence = str(self.error)
+            return f"target{sentence[6:]}" if sentence.startswith("Target ") else sentence
+        name = _WORDS.get(system, system)
+        if isinstance(self.error, BadAnswer):
+            return f"{name} does not answer as it should, see {self.finding}."
+        return f"{name} does not respond, see {self.finding}."
+
+
+class Measurement:
+    """Measures one target, and remembers which of its systems were found to be down."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._down: dict[str, _Down] = {}  # by system
+
+    def forget(self) -> None:
+        """Forget what was found to be down: an action may have started it."""
+        self._down.clear()
+
+    def run(self, checks: Sequence[Check[[]]]) -> Findings:
+        """Return the findings of `checks`, in their order, causes that nobody probes put before.
+
+        Raises UsageError when a check was asked for something that does not exist.
+        """
+        attempts = [
+            None if self._is_blocked(check) else _Attempt(check, self.target) for check in checks
+        ]
+        outcomes = [attempt.outcome() if attempt else None for attempt in attempts]
+        for check, outcome in zip(checks, outcomes, strict=True):
+            if isinstance(outcome, UsageError):
+                raise outcome
+            self._note_reachability(check, outcome)
+        found = Findings()
+        for check, outcome in zip(checks, outcomes, strict=True):
+            if isinstance(outcome, Unreachable) and self._cause(outcome.system) not in self._down:
+                system = self._cause(outcome.system)
+                cause = _unreachable(self.target, system, outcome)
+                self._down[system] = _Down(cause.name, outcome)
+                found.append(cause)
+            found.append(self._finding(check, outcome))
+        return found
+
+    def _cause(self, system: str) -> str:
+        """Return the system that is down when `system` is: one server may be two systems."""
+        return "redis" if system == "queues" and self.target.has_one_redis else system
+
+    def _is_blocked(self, check: Check[[]]) -> bool:
+        """Say whether a system that `check` needs is known to be down, so that it need not try."""
+        return any(self._cause(system) in self._down for system in check.needs)
+
+    def _note_reachability(self, check: Check[[]], outcome: Finding | Exception | None) -> None:
+        if check.probes is None:
+            return
+        self._down.pop(check.probes, None)
+        if isinstance(outcome, _CANNOT_BE_ASKED):
+            self._down[check.probes] = _Down(check.name, outcome)
+
+    def _without_a_second_alarm(self, finding: Finding) -> Finding:
+        """Return `finding`, skipped when all that it blames was found to be down in this run."""
+        known = [self._down.get(self._cause(system)) for system in finding.blames]
+        causes = [one for one in known if one and isinstance(one.error, Unreachable | TimedOut)]
+        if not causes or len(causes) < len(known):
+            return finding
+        message = f"{finding.message} See {causes[0].finding}."
+        update = {"status": Status.SKIPPED, "message": message, "caused_by": causes[0].finding}
+        return finding.model_copy(update={**update, "remedies": [], "untreated": ""})
+
+    def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
+        if isinstance(outcome, Finding) and outcome.status is Status.OK:
+            return outcome
+        causes = map(self._cause, check.needs)
+        down = [system for system in causes if system in self._down]
+        if down:
+            cause = self._down[down[0]]
+            message = f"Not measured: {cause.why(down[0])}"
+            skipped = _finding(Status.SKIPPED, message, caused_by=cause.finding)
+            return check.described(self.target, skipped)
+        if isinstance(outcome, Finding):
+            return self._without_a_second_alarm(outcome)
+        return check.described(self.target, _failed(check, outcome))
+
+
+class _Attempt:
+    """One check, under way in a thread of its own from the beginning.
+
+    A daemon thread, because a check may hang in a call that nothing can interrupt, and the
+    kernel must be able to end all the same.
+    """
+
+    def __init__(self, check: Check[[]], target: Target) -> None:
+        self.check = check
+        self._target = target
+        self._result: Finding | Exception | None = None
+        # Room for a connection and a call of the longest that the target allows.
+        self._limit_s = max(check.limit_s, 2 * target.time_limit_s + 1)
+        self._ends = time.monotonic() + self._limit_s
+        self._thread = threading.Thread(target=self._run, name=check.name, daemon=True)
+        self._thread.start()
+
+    def outcome(self) -> Finding | Exception:
+        """Wait for the check, no longer than its time limit, and return what came of it."""
+        self._thread.join(max(0.0, self._ends - time.monotonic()))
+        if self._result is not None:
+            return self._result
+        return TimedOut(
+            self.check.probes or "",
+            f"{self.check.title} could not be measured within {self._limit_s:g} s.",
+        )
+
+    def _run(self) -> None:
+        try:
+            self._result = self.check(self._target)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong becomes a finding
+            self._result = error
+
+
+def _finding(status: Status, message: str, *, caused_by: str | None = None) -> Finding:
+    return Finding(
+        status=status,
+        message=message,
+        caused_by=caused_by,
+        evidence=Evidence(coverage=Coverage.NONE),
+    )
+
+
+def _failed(check: Check[[]], error: Exception | None) -> Finding:
+    """Return the finding for a check that raised `error`."""
+    if isinstance(error, ServiceError):
+        # Only the check that probes a system may call it down; to the others it is unmeasured. So
+        # is a system that answered, was never asked, or is named in a way that cannot be used.
+        is_down = check.probes == error.system and isinstance(error, Unreachable | TimedOut)
+        finding = _finding(Status.CRIT if is_down else Status.UNKNOWN, str(error))
+    else:
+        message = f"The check itself failed: {type(error).__name__}: {error}"
+        finding = _finding(Status.UNKNOWN, message)
+    return finding.model_copy(update={"failure": type(error).__name__})
+
+
+def _unreachable(target: Target, system: str, error: Unreachable) -> Finding:
+    """Return the finding for a system that is down though no check of this run probes it."""
+    name = _WORDS.get(system, system)
+    remedy = Remedy(
+        runbook="incidents/service_down",
+        why=f"shows why {name} does not respond, and starts what is down",
+        target=target.name,
+        protected=target.protected,
+    )
+    return Finding(
+        name=f"{system}{REACHABLE}",
+        title=f"Connection to {name}",
+        status=Status.CRIT,
+        message=str(error),
+        remedies=[remedy],
+    )

@@ -1,0 +1,1 @@
+"""`opsnb.toml`: targets, thresholds, schedules and notifications."""

@@ -1,0 +1,338 @@
+"""A drill: a fault comes over the demo stack, an engineer works, and it is told when all is well.
+
+What is well is told by the diagnosis that belongs to the symptom, and by the one of an outage: they
+find nothing that they had not found before the fault came.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from opsnb import catalog
+from opsnb.config.target import DEMO, Config
+from opsnb.demo import faults, parts
+from opsnb.demo.drills import Drill
+from opsnb.errors import DemoError, Locked, OpsnbError
+from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
+from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.run import Order, begin, fork_server, source_of
+from opsnb.model import Finding, Row, RunResult, Status, now, worst
+from opsnb.records.extract import findings
+from opsnb.records.show import worst_sentence
+from opsnb.records.spool import keep, reap
+from opsnb.records.staging import Stage, going_on
+from opsnb.records.store import Store, new_run_id
+from opsnb.records.written import notebook
+from opsnb.redaction import Redactor, environment_secrets
+from opsnb.systems.queues.words import span
+from opsnb.view import findings as view
+
+LIMIT_S = 3600.0
+"""How long a drill lasts at most."""
+
+_OUTAGE = "incidents/service_down"
+_LOOK_LIMIT_S = 180.0
+_PAUSE_S = 2.0
+_POLL_S = 0.1
+_RECORDS_LIMIT_S = 150.0
+_IN_A_ROW = 2  # looks that find nothing: a single one may be luck
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the diagnoses found at one moment."""
+
+    at: datetime
+    wrong: dict[str, Finding]
+    """What is not ok, by its name."""
+
+
+def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watches it
+    drill: Drill,
+    config: Config,
+    stopped: Sequence[signal.Signals] = (),
+    *,
+    limit_s: float = LIMIT_S,
+    hint: bool = False,
+    say: Say = lambda _: None,
+    progress: Say = lambda _: None,
+) -> RunResult:
+    """Hold a drill on the demo stack, keep its record and return that.
+
+    `say` is told what the engineer may know: the symptom, and with `hint` the line that diagnoses
+    it. `progress` is told how it goes. It ends when all is well, after `limit_s` seconds, or
+    when a signal turns up in `stopped`; the fault is taken back in any case.
+
+    Raises, with nothing broken, DemoError when the stack is not up or not well, Locked when a fault
+    is active already; ConfigError when the record cannot be kept.
+    """
+    store = Store(config.store)
+    store.demand_writable()
+    reap(store)
+    parts.current(lambda _: None)  # a stack that is not up is told of now
+    if faults.active():  # not by its name: somebody may be practising on it
+        raise Locked(
+            "A fault is active already, of another drill perhaps; opsnb demo status names it, and "
+            "how to clear it."
+        )
+    order = _order(drill, config)
+    with fork_server(order, None, once=False) as server:
+        watch = _Watch(order, server, stopped)
+        progress("Checking that the demo is healthy before the drill ...")
+        before = watch.look()
+        if drill.cause in before.wrong:
+            raise DemoError(
+                f"The demo is not healthy before the drill: {before.wrong[drill.cause].message} "
+                "Fix that first, or start again with: opsnb demo down, opsnb demo up"
+            )
+        known = frozenset(before.wrong)
+        return _Drill(drill, watch, store, known, limit_s, hint, say, progress).hold()
+
+
+def not_well(found: Iterable[Finding]) -> list[Finding]:
+    """Return those of a diagnosis's findings that say that something is wrong now."""
+    return [finding for finding in found if finding.status not in (Status.OK, Status.SKIPPED)]
+
+
+def _order(drill: Drill, config: Config) -> Order:
+    info = catalog.runbook(drill.runbook)
+    target = config.target(DEMO)
+    return Order(info, target, info.validate({"target": DEMO, **drill.parameters}))
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Looks at the target by running diagnoses, of which no record is kept."""
+
+    order: Order
+    server: ForkServer | None
+    stopped: Sequence[signal.Signals]
+
+    def look(self) -> _Look:
+        """Return what is wrong. A diagnosis that could not be made counts as wrong.
+
+        They are made at the same time, for the engineer waits for the last look too.
+        """
+        at = now()
+        with ThreadPoolExecutor() as pool:
+            found = chain.from_iterable(pool.map(self._wrong, self._orders()))
+        return _Look(at, {finding.name: finding for finding in found})
+
+    def _orders(self) -> Iterator[Order]:
+        yield self.order
+        if self.order.runbook.id != _OUTAGE:
+            outage = catalog.runbook(_OUTAGE)
+            values = outage.validate({"target": DEMO})
+            yield replace(self.order, runbook=outage, parameters=values)
+
+    def _wrong(self, order: Order) -> list[Finding]:
+        done = execute(
+            json.loads(source_of(order.runbook)),
+            order.parameters,
+            server=self.server,
+            limits=Limits(_LOOK_LIMIT_S),
+            ended=lambda: Ending(INTERRUPTED, "Interrupted.") if self.stopped else None,
+        )
+        wrong = not_well(findings(done.notebook))
+        if done.error:
+            failed = Finding(name=order.runbook.id, status=Status.UNKNOWN, message=done.error)
+            wrong.insert(0, failed)
+        return wrong
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a drill ended."""
+
+    came: datetime
+    """When the fault was there to be seen."""
+    ended: datetime
+    """When all was well, or the drill was given up."""
+    exit_code: int = 0
+    error: str | None = None
+    """Why it ended before all was well."""
+    wrong: Sequence[Finding] = ()
+    """What was still wrong then."""
+
+    @property
+    def seconds(self) -> float:
+        """From the fault to the end."""
+        return max(0.0, (self.ended - self.came).total_seconds())
+
+
+@dataclass(frozen=True)
+class _Drill:
+    """A drill that nothing stands in the way of any more."""
+
+    drill: Drill
+    watch: _Watch
+    store: Store
+    before: frozenset[str]
+    """What was wrong before, which nobody is asked to fix."""
+    limit_s: float
+    hint: bool
+    say: Say
+    progress: Say
+
+    def hold(self) -> RunResult:
+        """Inject the fault, wait, take it back, and keep the record."""
+        opening = self._opening()
+        redactor = Redactor(self.watch.order.target.secrets | environment_secrets())
+        stage = Stage.open(self.store, opening, self._notebook([]), redactor)
+        try:
+            outcome = self._work()
+        except OpsnbError:  # nothing is broken, so there is nothing to remember
+            stage.close()
+            raise
+        told = [self._finding(outcome), *outcome.wrong]
+        result = opening.model_copy(
+            update={
+                "status": worst(finding.status for finding in told),
+                "exit_code": outcome.exit_code,
+                "error": outcome.error,
+                "findings": told,
+                "finished": outcome.ended,
+                "seconds": (outcome.ended - opening.started).total_seconds(),
+            }
+        )
+        return keep(self.store, stage, result, self._notebook(told), redactor)
+
+    def _opening(self) -> RunResult:
+        begun = begin(self.watch.order, source_of(self.watch.order.runbook))
+        return begun.model_copy(
+            update={
+                "run_id": new_run_id(self.drill.id, DEMO, begun.started),
+                "runbook": self.drill.id,
+                "title": f"Drill: {self.drill.name}",
+                "parameters": {},
+                "error": "The drill was killed before its end; clear the fault with: "
+                f"opsnb demo fault {self.drill.name} --clear",
+            }
+        )
+
+    def _work(self) -> _Outcome:
+        """Have the fault come, wait until all is well, and have it gone."""
+        self.progress("Something breaks now; it can take a minute to show ...")
+        try:
+            faults.inject(self.drill.name)
+            came = now()
+            self._tell(came)
+            outcome = self._wait(came)
+        except BaseException:
+            with suppress(OpsnbError):  # what went wrong first is told
+                faults.clear(self.drill.name)
+            raise
+        return self._cleared(outcome)
+
+    def _tell(self, came: datetime) -> None:
+        self.say(f"{came:%H:%M:%S} UTC  {self.drill.symptom}")
+        if self.hint:
+            self.say(f"An alert would name this runbook:\n  {self.drill.command}")
+        self.say("Work in another terminal; this one says when it is fixed. Ctrl-C gives up.")
+        self.progress("Checking ...")
+
+    def _cleared(self, outcome: _Outcome) -> _Outcome:
+        """Take the fault back; when that fails, the outcome says so."""
+        self.progress("Clearing the fault ...")
+        try:
+            faults.clear(self.drill.name)
+        except OpsnbError as error:
+            told = " ".join(filter(None, (outcome.error, str(error))))
+            return replace(outcome, exit_code=error.exit_code, error=told)
+        return outcome
+
+    def _wait(self, came: datetime) -> _Outcome:
+        well_since: list[datetime] = []
+        wrong: list[Finding] = []
+        while not (ending := self._ending(came)):
+            seen = self.watch.look()
+            wrong = [each for name, each in seen.wrong.items() if name not in self.before]
+            well_since = [] if wrong else [*well_since, seen.at]
+            if len(well_since) == _IN_A_ROW:
+                return _Outcome(came, well_since[0])
+            # What is wrong is for the engineer to find.
+            state = "not fixed yet" if wrong else "all checks are ok, checking once more"
+            self.progress(f"{span((now() - came).total_seconds())} so far, {state} ...")
+            self._pause()
+        return _Outcome(came, now(), ending.exit_code, ending.reason, wrong)
+
+    def _ending(self, came: datetime) -> Ending | None:
+        after = (now() - came).total_seconds()
+        if self.watch.stopped:
+            return Ending(INTERRUPTED, f"Given up after {span(after)}.")
+        if after > self.limit_s:
+            return Ending(TIMED_OUT, f"Not fixed after {span(after)}.")
+        return None
+
+    def _pause(self) -> None:
+        ends = time.monotonic() + _PAUSE_S
+        while time.monotonic() < ends and not self.watch.stopped:
+            time.sleep(_POLL_S)
+
+    def _finding(self, outcome: _Outcome) -> Finding:
+        """Return what is to be remembered of the drill."""
+        ended = outcome.error or f"Fixed in {span(outcome.seconds)}."
+        cause = f"Cause: {faults.FAULTS[self.drill.name].description}"
+        story = self._story(outcome)
+        ran = ", ".join(dict.fromkeys(str(row["runbook"]) for row in story)) or "nothing"
+        return Finding(
+            name="drill.outcome",
+            title="Given up" if outcome.error else "Fixed",
+            status=Status.CRIT if outcome.error else Status.OK,
+            message=f"{ended} {cause} You ran: {ran}.",
+            value=round(outcome.seconds, 1),
+            unit="s",
+            rows=story,
+            started=outcome.came,
+            seconds=outcome.seconds,
+        )
+
+    def _story(self, outcome: _Outcome) -> list[Row]:
+        """Return what was run meanwhile, the first at the head.
+
+        The run that fixed it may go on watching for a while; its record is waited for.
+        """
+        ends = time.monotonic() + _RECORDS_LIMIT_S
+        while going_on(self.store, DEMO, outcome.ended) and time.monotonic() < ends:
+            self.progress("Waiting for the record of a run that has not ended ...")
+            self._pause()
+        found = self.store.results(target=DEMO, since=outcome.came)
+        runs = [run for run in reversed(list(found)) if run.started <= outcome.ended]
+        return [
+            {
+                "after": span((run.started - outcome.came).total_seconds()),
+                "runbook": run.runbook,
+                "status": run.status,
+                "applied": ", ".join(each.name for each in run.actions if each.applied),
+                "told": worst_sentence(run),
+                "run": run.run_id,
+            }
+            for run in runs
+        ]
+
+    def _notebook(self, told: Sequence[Finding]) -> dict[str, Any]:
+        text = (
+            f"# Drill: {self.drill.name}\n\n{self.drill.symptom}\n\n"
+            f"The diagnosis of that: `{self.drill.command}`\n"
+        )
+        shown = [*map(view.finding_data, told), *map(self._meanwhile, told[:1])]
+        return notebook(text, "What was done, and whether it helped.", shown)
+
+    def _meanwhile(self, outcome: Finding) -> dict[str, Any]:
+        """Return what was run between the symptom and the end, to be seen at once."""
+        title = f"{outcome.started:%H:%M:%S} UTC: {self.drill.symptom}"
+        return {
+            "text/html": view.titled_html(title, view.rows_html(outcome.rows)),
+            "text/plain": f"{title}\n{view.rows_text(outcome.rows)}",
+        }

@@ -1,1 +1,0 @@
-"""What may cause a symptom: measurements that compare several systems."""

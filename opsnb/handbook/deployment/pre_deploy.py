@@ -1,0 +1,148 @@
+"""Whether a deployment may begin: the checklist, measured where it can be.
+
+Handbook, section 8.1. What is missing is `crit`, since it blocks.
+"""
+
+from __future__ import annotations
+
+from opsnb.actions.journal import continued
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target, load_config
+from opsnb.errors import NotConfigured, Refused
+from opsnb.model import Finding, Remedy, Row, Status, now
+from opsnb.records.history import CHECKLIST, results
+from opsnb.systems import database, deploy, host, queues
+from opsnb.view import commands
+
+RECORDED_AS = "readiness"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+
+_BACKUP_HOURS = 24.0
+_TESTS_LIMIT_S = 900.0
+_BLOCKS = (Status.CRIT, Status.UNKNOWN)
+
+
+@check(treated_by="the message says what is missing")
+def reviewed(_: Target, by: str) -> Finding:
+    """Code review"""
+    return _ticked(by, "Code review is not confirmed.", "reviewed_by")
+
+
+@check(treated_by="the message says what is missing")
+def announced(_: Target, by: str) -> Finding:
+    """Notification of stakeholders"""
+    return _ticked(by, "Notice to stakeholders is not confirmed.", "announced_by")
+
+
+@check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S, treated_by="the message says what is missing")
+def tested(target: Target, by: str) -> Finding:
+    """Tests"""
+    try:
+        return deploy.tests(target)
+    except NotConfigured as error:
+        return _ticked(by, f"Tests: {error}", "tested_by")
+
+
+@check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
+def migrations(target: Target, by: str) -> Finding:
+    """Test of the migrations"""
+    try:
+        found = deploy.pending(target)
+    except NotConfigured as error:
+        return _ticked(by, f"Migrations: {error}", "migrations_tested_by")
+    if not found.rows:
+        return found
+    ticked = _ticked(by, found.message, "migrations_tested_by")
+    return ticked.model_copy(update={"rows": found.rows})
+
+
+@check(needs=(database.SYSTEM,))
+def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding:
+    """Age of the newest backup"""
+    if not target.database.url:
+        return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
+    remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
+    whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
+    if not whole:
+        return _missing(f"There is no full backup in {folder}.", remedy)
+    newest = min(whole, key=lambda row: float(row["hours_old"]))
+    message = f"The newest full backup, {newest['file']}, is {newest['hours_old']:.1f} hours old"
+    if newest["hours_old"] > hours:
+        return _missing(f"{message}, which is more than {hours:g}.", remedy)
+    return Finding(status=Status.OK, message=f"{message}.", rows=whole)
+
+
+@check(needs=(queues.SYSTEM,), treated_by=treated_by("queues/monitor", "shows each queue"))
+def calm(target: Target) -> Finding:
+    """Queues before the deployment"""
+    if not target.queues.url:
+        return Finding(status=Status.OK, message=f"Target {target.name} names no queues.")
+    found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
+    bad = [finding for finding in found if finding.status in (Status.WARN, Status.CRIT)]
+    if bad:
+        return _missing(" ".join(finding.message for finding in bad))
+    unknown = [finding.message for finding in found if finding.status is Status.UNKNOWN]
+    if unknown:
+        return Finding(status=Status.UNKNOWN, message=" ".join(unknown))
+    return Finding(status=Status.OK, message=" ".join(finding.message for finding in found))
+
+
+@check(treated_by="the message says what is missing")
+def alerts(target: Target, by: str) -> Finding:
+    """Monitoring"""
+    config = load_config()
+    rows: list[Row] = [
+        {"schedule": each.name, "runbook": each.runbook, "cron": each.cron}
+        for each in config.schedules
+        if target.name in config.matching(each.targets)
+    ]
+    if not rows:
+        return _ticked(by, f"No schedule of opsnb.toml checks {target.name}.", "watched_by")
+    names = ", ".join(row["schedule"] for row in rows)
+    return Finding(status=Status.OK, message=f"Checked on schedule: {names}.", rows=rows)
+
+
+@check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
+def rollback(target: Target) -> Finding:
+    """Rollback"""
+    found = deploy.clean(target)
+    if found.status is not Status.OK:
+        return found
+    if not target.deploy.go_back:
+        return _missing(f"`go_back` is not configured in [targets.{target.name}.deploy].")
+    how = "with its migration" if target.deploy.migrate_down else "migrations by the backup alone"
+    return found.model_copy(update={"message": f"{found.message} It can be gone back to, {how}."})
+
+
+def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "") -> None:
+    """Raise Refused when something is to be deployed that the checklist has not let through.
+
+    The newest one of the last `hours` counts; `unchecked_by` names who does without. A run that
+    continues another was let through before.
+    """
+    if not apply or continued() or unchecked_by.strip():
+        return
+    without = "If it cannot wait: -p unchecked_by=NAME"
+    newest = list(results(target, now().timestamp() - hours * 3600, (CHECKLIST,)))[-1:]
+    if not newest:
+        raise Refused(
+            f"No checklist was gone through in the last {hours:g} hours: "
+            f"{commands.run(CHECKLIST, target)}. {without}"
+        )
+    missing = [each["title"] for each in newest[0]["findings"] if each["status"] in _BLOCKS]
+    if missing or newest[0].get("error"):
+        raise Refused(
+            f"The checklist {newest[0]['run_id']} lacks: {', '.join(missing) or 'its end'}. "
+            f"{without}"
+        )
+
+
+def _ticked(by: str, otherwise: str, parameter: str) -> Finding:
+    """Return whether a person has said so, in place of a measurement."""
+    if name := by.strip(" -"):
+        return Finding(status=Status.OK, message=f"Confirmed by {name}.")
+    return _missing(f"{otherwise} If it was done: -p {parameter}=NAME.")
+
+
+def _missing(message: str, *remedies: Remedy) -> Finding:
+    return Finding(status=Status.CRIT, message=message, remedies=list(remedies))

@@ -1,0 +1,119 @@
+"""Which releases were there when, as the records of deployments and rollbacks tell.
+
+Handbook, sections 8.2 and 8.4.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opsnb.actions.journal import JOURNAL, read
+from opsnb.checks.check import check
+from opsnb.config.target import Target
+from opsnb.model import ActionState, Finding, Remedy, Status, now
+from opsnb.records.history import DEPLOY, ROLLBACK, results
+from opsnb.view import commands
+
+_RECORDS_S = 90 * 86_400.0
+_ACTIONS = {DEPLOY: "deploying.release", ROLLBACK: "deploying.go_back"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A deployment or a rollback that was begun."""
+
+    run_id: str
+    runbook: str
+    before: str
+    """The release that was there when it began."""
+    to: str
+    """The release that it went back to; empty for a deployment."""
+    is_over: bool
+    """Whether it came to its end."""
+    stopped_at: str
+    """The step at which it did not."""
+    why: str
+
+
+def changes(target: Target) -> list[Change]:
+    """Return the changes that the records of the last 90 days tell of, the oldest first."""
+    return list(_changes(target))
+
+
+def _changes(target: Target) -> Iterator[Change]:
+    for result in results(target, now().timestamp() - _RECORDS_S, tuple(_ACTIONS)):
+        for done in result.get("actions", []):
+            if done.get("name") == _ACTIONS[result["runbook"]] and done.get("started"):
+                yield _change(result, done)
+
+
+def _change(result: dict[str, Any], done: dict[str, Any]) -> Change:
+    terms, steps = done.get("terms", {}), done.get("sample", [])
+    ill = (row for row in steps if row.get("state") in ("failed", "under way"))
+    at: dict[str, Any] = next(ill, {})
+    return Change(
+        run_id=result["run_id"],
+        runbook=result["runbook"],
+        before=str(terms.get("before", "")),
+        to=str(terms.get("to", "")),
+        is_over=done.get("state") == ActionState.APPLIED,
+        stopped_at=str(at.get("step", "")),
+        why=str(at.get("said", "")),
+    )
+
+
+def unfinished_change(past: Sequence[Change]) -> Change | None:
+    """Return the newest of the `past` changes, if it did not come to its end."""
+    newest = past[-1:]
+    return newest[0] if newest and not newest[0].is_over else None
+
+
+def release_before(past: Sequence[Change], at: str) -> str:
+    """Return the release that was live before `at`, as `past` changes tell; empty if they do not.
+
+    One that was gone back from is not among those before.
+    """
+    trail: list[str] = []
+    for change in past:
+        live = change.to or change.before
+        trail = trail[: trail.index(live)] if live in trail else trail
+        if not change.to:
+            trail.append(live)
+    trail = trail[: trail.index(at)] if at in trail else trail
+    return trail[-1] if trail else ""
+
+
+def _of_this_run() -> Iterator[Change]:
+    """Yield the changes that this run has begun itself, of which there is no record yet."""
+    path = os.environ.get(JOURNAL)
+    for done in read(Path(path)) if path else ():
+        if done.begun and done.name in _ACTIONS.values():
+            yield _change({"run_id": "", "runbook": ""}, done.model_dump(mode="json"))
+
+
+@check()
+def unfinished(target: Target) -> Finding:
+    """Interrupted deployment"""
+    left = unfinished_change([*changes(target), *_of_this_run()])
+    if left is None:
+        message = "The records show no interrupted deployment or rollback."
+        return Finding(status=Status.OK, message=message)
+    place = f" at '{left.stopped_at}'" if left.stopped_at else ""
+    why = f" ({left.why})" if left.why else ""
+    return Finding(
+        status=Status.WARN,
+        message=f"{left.run_id} stopped{place}{why}: what is there may not be what runs. "
+        f"Continue it: {commands.line('run', '--resume', left.run_id)}, or go back.",
+        rows=[{"run": left.run_id, "runbook": left.runbook, "before": left.before}],
+        remedies=[
+            Remedy(
+                runbook=ROLLBACK,
+                parameters={"release": left.before},
+                why=f"goes back to {left.before}",
+            )
+        ],
+    )

@@ -1,0 +1,86 @@
+"""Whether it is better or worse than before the deployment. Handbook, section 8.3."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from opsnb.checks.check import check
+from opsnb.config.target import Target
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.records.history import DEPLOY, ROLLBACK, results
+from opsnb.view.findings import number
+
+RECORDED_AS = "comparison"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+
+_RECORDS_S = 30 * 86_400.0
+_SAME = 0.25  # of the larger one: below that, two measurements of the same differ as well
+_LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
+"""What is too little to report, whatever its share."""
+
+
+@check()
+def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
+    """Compared with before the deployment"""
+    before = _before(target)
+    rows = [
+        _row(finding, before.get(finding.name, {}))
+        for finding in findings
+        if finding.value is not None and finding.name in before
+    ]
+    if not rows:
+        message = "No record of a deployment shows how it was before."
+        return Finding(status=Status.UNKNOWN, message=message)
+    worse = [row for row in rows if row["compared"] == "worse"]
+    told = [f"{row['metric']} {row['before']}, now {row['now']}" for row in worse]
+    better = sum(row["compared"] == "better" for row in rows)
+    rest = f"{better} better, {len(rows) - better - len(worse)} the same."
+    return Finding(
+        status=Status.WARN if worse else Status.OK,
+        message=f"Worse: {'; '.join(told)}. {rest}" if worse else f"Nothing is worse: {rest}",
+        value=len(worse),
+        unit="worse",
+        rows=rows,
+        remedies=[Remedy(runbook=ROLLBACK, why="goes back to the release before")] if worse else [],
+    )
+
+
+def _before(target: Target) -> dict[str, dict[str, Any]]:
+    """Return what the newest deployment had measured before it changed anything, by name."""
+    past = list(results(target, time.time() - _RECORDS_S, (DEPLOY, ROLLBACK)))
+    for result in reversed(past):
+        begun = [done["started"] for done in result.get("actions", []) if done.get("applied")]
+        if begun:
+            since = datetime.fromisoformat(min(begun))
+            return {
+                finding["name"]: finding
+                for finding in reversed(result.get("findings", []))
+                if finding.get("value") is not None
+                and datetime.fromisoformat(finding["started"]) < since
+            }
+    return {}
+
+
+def _row(finding: Finding, before: dict[str, Any]) -> Row:
+    then, since = float(before["value"]), finding.value or 0.0
+    return {
+        "metric": finding.title,
+        "before": number(then, finding.unit),
+        "now": number(since, finding.unit),
+        "compared": verdict(then, since, finding.unit, lower_is_worse=_lower_is_worse(finding)),
+    }
+
+
+def verdict(then: float, since: float, unit: str, *, lower_is_worse: bool = False) -> str:
+    """Return `better`, `same` or `worse`: how `since` is beside `then`, both in `unit`."""
+    least = max(_SAME * max(abs(then), abs(since)), _LEAST.get(unit, 0.0))
+    if abs(since - then) <= least:
+        return "same"
+    return "worse" if (since < then) is lower_is_worse else "better"
+
+
+def _lower_is_worse(finding: Finding) -> bool:
+    return bool(finding.threshold and finding.threshold.lower_is_worse)

@@ -1,0 +1,223 @@
+"""The errors of one window of time, read once: grouped, dated, and what each of them speaks of.
+
+Errors are grouped by what they say, without numbers and ids. A group that has ended needs no cause.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from opsnb.checks import evidence
+from opsnb.checks.reading import Reading
+from opsnb.config.target import Target
+from opsnb.errors import ServiceError
+from opsnb.handbook.deployment.deployments import Deployment, deployments
+from opsnb.handbook.error_causes import LOST, Cause, Places, cause_of
+from opsnb.model import Status
+from opsnb.redaction import outside
+from opsnb.redaction.outside import pattern
+from opsnb.systems import host, logs, processes
+from opsnb.systems.dependencies import Name
+from opsnb.systems.logs.entries import ErrorEntry
+
+_PAUSE_S = 300.0  # without an error, behind which others have begun
+_QUIET_S = 30.0  # without an error, when they came one upon another, they have ended
+_QUIET_GAPS = 3.0  # times as long as the longest pause between them
+_COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expected
+_LEAST_S = 1.0  # read after an action
+_QUOTE_LENGTH = 120
+_SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
+# Numbers that tell what an error speaks of: ports, addresses, HTTP's statuses, Prisma's codes.
+_TELLING = re.compile(r":\d{2,5}\b|\d+(?:\.\d+){3}|(?<!\d)[1-5]\d\d(?!\d)|\bP\d{4}\b")
+
+Errors = list[tuple[str, ErrorEntry]]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Errors that say the same, or the rest of them, each of which is said a few times only."""
+
+    errors: Errors
+    """Each with its log, the oldest first; at least one."""
+    begun: float
+    """When those that go on, or ended last, began."""
+    ended: float | None
+    """When they ended; None while they go on."""
+
+    @property
+    def sample(self) -> str:
+        """What the newest of them says."""
+        return outside.head(self.errors[-1][1].message, _QUOTE_LENGTH).rstrip(".")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the logs and the process manager tell of one window of time."""
+
+    window: logs.Window
+    alike: list[Alike]
+    """The errors worth a cause, those that say the same together, the most first."""
+    lost: dict[Name, list[tuple[float, str]]]
+    """When log lines reported Redis or PostgreSQL as lost, and the lines."""
+    started: dict[str, float]
+    """When each process was started, where its manager says so."""
+    deployed: list[Deployment]
+    """The deployments that records tell of, the oldest first."""
+    places: Places
+    """Where the target's own Redis and database are."""
+    hours: float
+    """How far back was read: after an action only to it."""
+    _causes: dict[tuple[str, ...], Cause] = field(default_factory=dict, compare=False)
+
+    @property
+    def count(self) -> int:
+        """How many errors there are."""
+        return len(self.window.errors)
+
+    @property
+    def going_on(self) -> list[Alike]:
+        """Those of `alike` that have not ended."""
+        return [each for each in self.alike if each.ended is None]
+
+    @property
+    def current(self) -> Errors:
+        """The errors that go on, which are those to be explained."""
+        return errors_of(self.going_on)
+
+    @property
+    def ended(self) -> float | None:
+        """When the last of them ended; None while some go on, or when there are none."""
+        if self.going_on:
+            return None
+        return max((each.ended for each in self.alike if each.ended is not None), default=None)
+
+    def about(self, *causes: Cause) -> Errors:
+        """Return those of the errors that go on that speak of one of `causes`."""
+        return [error for error in self.current if self.cause(error[1]) in causes]
+
+    def cause(self, entry: ErrorEntry) -> Cause:
+        """Return what an error speaks of; what says the same is looked at once."""
+        key = pattern(entry.message), *_TELLING.findall(entry.message, 0, 300)
+        if key not in self._causes:
+            text = f"{entry.message}\n{entry.stack}" if entry.stack else entry.message
+            self._causes[key] = cause_of(text, entry.stack, self.places)
+        return self._causes[key]
+
+    def such(self, some: Sequence[Alike]) -> str:
+        """Return the subject of a sentence about `some` of them, which says which they are."""
+        count = len(errors_of(some))
+        if count == self.count:
+            return "They"
+        return f'{count} of {self.count} errors, most of all "{some[0].sample}",'
+
+    def counted(self, some: Errors) -> str:
+        """Return how many of the errors that go on are `some`, in words."""
+        total = len(self.current)
+        return f"{len(some)} of {total} errors" + (" that go on" if total < self.count else "")
+
+
+class Window(Reading[Seen]):
+    """The last `hours` of a target, read once for all checks that are given it."""
+
+    def __init__(self, hours: float) -> None:
+        super().__init__(lambda target: _look(target, _since_change(hours)), hours=hours)
+        self.hours = hours
+
+
+def _since_change(hours: float) -> float:
+    """Return the hours to read: after an action no more than have passed since."""
+    changed = evidence.last_change()
+    return hours if changed is None else min(hours, max(_LEAST_S, time.time() - changed) / 3600)
+
+
+def _look(target: Target, hours: float) -> Seen:
+    window, places = logs.read(target, hours, LOST), Places.of(target)
+    lost: dict[Name, list[tuple[float, str]]] = {
+        name: sorted(
+            (at, line)
+            for at, line in window.marked
+            if cause_of(line, places=places) == _SPEAKS_OF[name]
+        )
+        for name in _SPEAKS_OF
+    }
+    return Seen(
+        window,
+        _alike(target, window.errors, window.since + hours * 3600),
+        lost,
+        _started(target),
+        deployments(target, window.since),
+        places,
+        hours,
+    )
+
+
+def _alike(target: Target, errors: Errors, now: float) -> list[Alike]:
+    """Return the errors that say the same together, the most first.
+
+    What is said a few times only is taken together, so that errors that differ from each other are
+    seen; when even that is few, it is left out beside others that are many.
+    """
+    by_pattern: dict[str, Errors] = defaultdict(list)
+    for path, entry in errors:
+        by_pattern[pattern(entry.message)].append((path, entry))
+    limit = target.threshold("log_errors")
+    many: list[Errors] = []
+    rest: Errors = []
+    for said in by_pattern.values():
+        if limit.judge(len(said)) is Status.OK:
+            rest += said
+        else:
+            many.append(said)
+    if rest and (not many or limit.judge(len(rest)) is not Status.OK):
+        many.append(rest)
+    return [_course(said, now) for said in sorted(many, key=len, reverse=True)]
+
+
+def _course(errors: Errors, now: float) -> Alike:
+    """Return errors with when they began and ended."""
+    ordered = sorted(errors, key=lambda item: item[1].at)
+    moments = [entry.at for _, entry in ordered]
+    return Alike(ordered, _begun(moments), _ended(moments, now))
+
+
+def errors_of(some: Iterable[Alike]) -> Errors:
+    """Return the errors of some groups."""
+    return [error for each in some for error in each.errors]
+
+
+def _begun(moments: list[float]) -> float:
+    """Return when the last errors without a long pause between them began."""
+    begun = moments[-1]
+    for at in reversed(moments):
+        if begun - at > _PAUSE_S:
+            break
+        begun = at
+    return begun
+
+
+def _ended(moments: list[float], now: float) -> float | None:
+    """Return when these errors ended; None when the next may come as the others did."""
+    gaps = [later - at for at, later in pairwise(moments)]
+    long = [gap for gap in gaps if gap > _PAUSE_S]
+    usual = gaps if len(long) >= _COME_AGAIN else [gap for gap in gaps if gap <= _PAUSE_S]
+    quiet = now - moments[-1] > max(_QUIET_S, _QUIET_GAPS * max(usual, default=_PAUSE_S))
+    return moments[-1] if quiet else None
+
+
+def _started(target: Target) -> dict[str, float]:
+    """Return when each process was started last; nothing when its manager cannot be asked."""
+    try:
+        now, _ = host.host_of(target).clock()
+        listed = processes.listed(target)
+    except (ServiceError, processes.DaemonGone):
+        return {}
+    return {
+        process.name: now.timestamp() - process.uptime_s
+        for process in listed
+        if process.uptime_s is not None
+    }

@@ -1,0 +1,228 @@
+"""Why everything is slow: the machine, the database, the cache, the queues, or the API itself.
+
+Handbook, section 6.3. The systems' own checks, taken as causes of one symptom: how much of it each
+can explain, and which runbook goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+
+from opsnb.checks.check import Check, Treats, check, treated_by
+from opsnb.config.target import Target
+from opsnb.errors import NotConfigured, ServiceError
+from opsnb.handbook.troubleshooting import slow_queries
+from opsnb.model import Finding, Remedy, Status, worst
+from opsnb.systems import api, cache, database, host, processes, queues
+from opsnb.systems.queues.counts import since_words
+from opsnb.view.findings import counted
+
+RECORDED_AS = "degradation"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+
+_BUSY = 3.0  # processes that want to run, for each core
+_QUICK_MS = 50.0
+_PINGS = 5
+_WATCHED_S = 2.0
+
+
+@check(needs=(host.SYSTEM,), is_cause=True)
+def load(target: Target) -> Finding:
+    """Machine busy
+
+    Load counts all that runs on the machine: a container with a limit is judged by that instead.
+    """
+    (row,) = host.reachable(target).rows
+    if row["limit_cores"]:
+        return host.cpu(target)
+    each = row["load_1m"] / row["cores"]
+    before = row["load_15m"] / row["cores"]
+    message = (
+        f"{each:.1f} processes want to run for each of {row['cores']} cores, over the last 15 "
+        f"minutes it was {before:.1f}."
+    )
+    status = Status.WARN if each > _BUSY else Status.OK
+    return Finding(status=status, message=message, value=round(each, 2), rows=[row])
+
+
+@check(needs=(api.SYSTEM, cache.SYSTEM, database.SYSTEM), limit_s=30.0, is_cause=True)
+def api_itself(target: Target) -> Finding:
+    """API itself slow"""
+    found = api.latency(target)
+    pings = {"Redis": cache.ping, "PostgreSQL": database.ping}
+    asked = {name: _ping_ms(ping, target) for name, ping in pings.items()}
+    known = {name: ms for name, ms in asked.items() if ms is not None}
+    said = ", ".join(
+        f"{name} {'is down' if ms == math.inf else f'{ms:.1f} ms'}" for name, ms in known.items()
+    )
+    message = f"{found.message} Its dependencies: {said}." if said else found.message
+    if found.status is Status.OK or any(ms > _QUICK_MS for ms in known.values()):
+        return Finding(status=Status.OK, message=message)
+    names = _process_names(target)
+    return Finding(
+        status=found.status,
+        message=message,
+        value=found.value,
+        unit=found.unit,
+        share=0.5,
+        remedies=[
+            *(
+                Remedy(
+                    runbook="incidents/service_down",
+                    parameters={"process": name},
+                    why=f"restarts {name}",
+                )
+                for name in names
+            ),
+            Remedy(
+                runbook="incidents/high_error_rate",
+                why="shows whether a deployment or a restart preceded it",
+            ),
+        ],
+    )
+
+
+def _ping_ms(ping: Check[[]], target: Target) -> float | None:
+    """Return the median time of an answer in ms, inf without one; None where there is no system."""
+    try:
+        return statistics.median(ping(target).value or 0.0 for _ in range(_PINGS))
+    except NotConfigured:
+        return None
+    except ServiceError:
+        return math.inf
+
+
+def _process_names(target: Target) -> list[str]:
+    try:
+        return list(processes.groups_of(processes.listed(target), target.processes))
+    except (ServiceError, processes.DaemonGone):
+        return []
+
+
+def _cause(title: str, found: Check[[]], share: float, remedies: Treats | None = None) -> Check[[]]:
+    """Return a check as a cause of that title: how much it explains, and what treats it."""
+
+    def measure(target: Target) -> Finding:
+        finding = found.function(target)
+        if finding.status not in (Status.WARN, Status.CRIT):
+            return finding
+        return finding.model_copy(update={"share": share})
+
+    cause = replace(found.as_cause(title), function=measure)
+    return replace(cause, treated_by=remedies) if remedies else cause
+
+
+RESOURCES: tuple[Check[[]], ...] = (
+    _cause(
+        "Machine busy",
+        load,
+        0.4,
+        treated_by("troubleshooting/memory", "shows the processes that work most"),
+    ),
+    _cause(
+        "Memory shortage",
+        host.memory,
+        0.7,
+        treated_by("troubleshooting/memory", "shows what uses it"),
+    ),
+    _cause("Disk almost full", host.disk, 0.6),
+)
+"""Of the machine."""
+
+
+DATABASE: tuple[Check[[]], ...] = (
+    _cause("Blocking session", database.blocking.given(), 0.9),
+    _cause(
+        "Connections exhausted",
+        database.connections,
+        0.8,
+        treated_by("database/connections", "shows who holds them"),
+    ),
+    _cause(
+        "Long-running queries",
+        database.long_queries.given(),
+        0.75,
+        treated_by("database/connections", "ends them, with --apply"),
+    ),
+    # What is slow now: an average since the last reset may be of a day that is long over.
+    _cause(
+        "Slow statements",
+        slow_queries.pace.given(_WATCHED_S),
+        0.65,
+        treated_by("troubleshooting/slow_queries", "explains the worst"),
+    ),
+)
+"""Of PostgreSQL."""
+
+
+CACHE: tuple[Check[[]], ...] = (
+    _cause(
+        "Low cache hit rate",
+        cache.hit_rate.given(_WATCHED_S),
+        0.55,
+        treated_by("troubleshooting/high_cache_miss_rate", "shows why it misses"),
+    ),
+    _cause(
+        "Redis memory full",
+        cache.memory,
+        0.6,
+        treated_by("cache/key_patterns", "shows which keys take it"),
+    ),
+    _cause(
+        "Evicted keys",
+        cache.evictions.given(),
+        0.55,
+        treated_by("cache/key_patterns", "shows which keys take it"),
+    ),
+    _cause(
+        "Slow Redis", cache.latency, 0.5, treated_by("cache/performance", "shows the slow commands")
+    ),
+)
+"""Of Redis as a cache."""
+
+
+def _pauses(target: Target) -> Finding:
+    """Return the pauses, as bad as the length of what they hold up, which they explain."""
+    found = queues.pauses.function(target)
+    paused = {row["queue"] for row in found.rows}
+    limit = target.threshold("queue_waiting")
+    lengths = [
+        limit.judge(row["waiting"])
+        for row in (queues.depth.function(target).rows if paused else [])
+        if row["queue"] in paused
+    ]
+    if not found.rows:
+        return found
+    # Behind the title of the cause, which says already that it is paused.
+    message = "; ".join(f"{row['queue']}{since_words(row)}" for row in found.rows[:3])
+    more = len(found.rows) - 3
+    message += f"; and {counted(more, 'other')}." if more > 0 else "."
+    return found.model_copy(update={"status": worst([found.status, *lengths]), "message": message})
+
+
+QUEUES: tuple[Check[[]], ...] = (
+    _cause(
+        "Long queue",
+        queues.depth,
+        0.6,
+    ),
+    _cause(
+        "Worker down",
+        queues.workers,
+        0.85,
+        treated_by("incidents/service_down", "starts what is down", apply=True),
+    ),
+    _cause(
+        "Failing jobs",
+        queues.failures,
+        0.3,
+    ),
+    _cause(
+        "Queue paused",
+        replace(queues.pauses, function=_pauses),
+        0.75,
+    ),
+)
+"""Of BullMQ."""

@@ -1,0 +1,249 @@
+"""Why the service is down: what it stands on, its processes, its machine.
+
+Handbook, section 6.1. What the service stands on is ranked before its own processes, which cannot
+be blamed for failing without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from opsnb.checks import evidence
+from opsnb.checks.check import check, treated_by
+from opsnb.config.target import Target
+from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.systems import api, dependencies, host, processes
+from opsnb.systems.dependencies import Name
+from opsnb.systems.queues.words import span
+
+RECORDED_AS = "outage"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+
+CLEAR = Remedy(
+    runbook="maintenance/weekly",
+    parameters={"packages": False, "outside_window": True},
+    why="shows the old logs and jobs that can go; with --apply they go",
+)
+"""What makes room on a disk."""
+
+_KEYS: dict[Name, str] = {"redis": "redis_url", "postgres": "database_url"}
+_FULL_PERCENT = 99.0
+_EVERY_S = 2.0
+_POLL_S = 0.5
+_LONGEST_S = 7 * 24 * 3600.0
+
+# What explains how much of an outage, when it is there: the rest follows from it.
+_DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
+
+
+@check(
+    limit_s=120.0,
+    condition="api.health",
+    treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+)
+def service(target: Target, wait_s: float = 0) -> Finding:
+    """Service health.
+
+    As its health check has it, of which also the body counts. One that has just been started is
+    given `wait_s` seconds.
+    """
+    ends = time.monotonic() + wait_s
+    while (found := _answer(target)).status is not Status.OK and time.monotonic() < ends:
+        time.sleep(_POLL_S)
+    return found
+
+
+def _answer(target: Target) -> Finding:
+    try:
+        found = api.health(target)
+    except (NotConfigured, Misconfigured):
+        raise
+    except ServiceError as error:
+        return Finding(status=Status.CRIT, message=str(error))
+    return Finding(status=found.status, message=found.message, rows=found.rows)
+
+
+@check(limit_s=20.0, is_cause=True, treated_by="start it by hand", condition="cache.ping")
+def redis(target: Target) -> Finding:
+    """Redis down"""
+    return _dependency(target, "redis")
+
+
+@check(limit_s=20.0, is_cause=True, treated_by="start it by hand", condition="database.ping")
+def postgres(target: Target) -> Finding:
+    """PostgreSQL down"""
+    return _dependency(target, "postgres")
+
+
+def _dependency(target: Target, name: Name) -> Finding:
+    known = dependencies.dependency(target, name)
+    if known is None:
+        return Finding(status=Status.OK, message=f"Target {target.name} names no {_KEYS[name]}.")
+    if known.state == "up":
+        return Finding(status=Status.OK, message=known.said)
+    if known.state == "unknown":
+        raise BadAnswer(name, known.said)
+    message, remedies = known.said, []
+    if not known.is_away:
+        message += f" {known.title} runs, so a restart would not fix it."
+    elif known.command:
+        remedies = [_start(f"starts {known.title}, then what else is down")]
+    else:
+        message += (
+            f" Start {known.title} by hand, or set {name} in [targets.{target.name}.restart]."
+        )
+    return Finding(status=Status.CRIT, message=message, share=_STORE, remedies=remedies)
+
+
+@check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True, condition="processes.up")
+def not_up(target: Target) -> Finding:
+    """Processes down"""
+    found = processes.up(target)
+    if found.status not in (Status.WARN, Status.CRIT):
+        return Finding(status=found.status, message=found.message, rows=found.rows)
+    down = bool(found.value)
+    return Finding(
+        status=found.status,
+        message=found.message,
+        value=found.value,
+        unit=found.unit,
+        rows=found.rows,
+        share=_PROCESS,
+        remedies=[
+            _start("starts what is down, and only that")
+            if down
+            else Remedy(runbook="incidents/high_error_rate", why="shows why it keeps failing")
+        ],
+    )
+
+
+@check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True)
+def silent(target: Target) -> Finding:
+    """API not responding, its process up"""
+    try:
+        return Finding(status=Status.OK, message=api.health(target).message)
+    except (NotConfigured, Misconfigured):
+        raise
+    except ServiceError as error:
+        if api.is_untrusted(error):  # a restart changes no certificate
+            return Finding(
+                status=Status.CRIT,
+                message=str(error),
+                share=_SILENT,
+                untreated="renew its certificate by hand",
+            )
+        answered = str(error)
+    found = processes.up(target)
+    if found.value:
+        message = "Processes are down, which is a cause of its own."
+        return Finding(status=Status.OK, message=message)
+    names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
+    return Finding(
+        status=Status.CRIT,
+        message=f"{answered} Yet {target.processes.manager} reports all processes as up.",
+        rows=found.rows,
+        share=_SILENT,
+        remedies=[
+            Remedy(
+                runbook="incidents/service_down",
+                parameters={"process": name},
+                apply=True,
+                why=f"restarts {name}",
+            )
+            for name in names
+        ],
+    )
+
+
+machine = host.reachable.as_cause("Machine not reachable")
+"""As a cause: nothing on it can be asked."""
+
+
+@check(needs=(host.SYSTEM,), is_cause=True)
+def disk_full(target: Target) -> Finding:
+    """Disk full"""
+    found = host.disk(target)
+    full = [row for row in found.rows if _is_full(row)]
+    if not full:
+        return Finding(status=Status.OK, message=found.message, rows=found.rows)
+    return Finding(
+        status=Status.CRIT,
+        message=f"{found.message} Whatever writes there fails.",
+        value=found.value,
+        unit=found.unit,
+        rows=full,
+        share=_DISK,
+        remedies=[CLEAR],
+    )
+
+
+def _is_full(row: Row) -> bool:
+    used = (row.get("used_percent"), row.get("inodes_percent"))
+    return any(percent is not None and percent >= _FULL_PERCENT for percent in used)
+
+
+@check(
+    limit_s=_LONGEST_S,
+    treated_by=treated_by("incidents/high_error_rate", "shows why it keeps failing"),
+)
+def stable(target: Target, minutes: float) -> Finding:
+    """Stability of the service.
+
+    Asks every two seconds for `minutes`, or just once when that is 0.
+    """
+    before = _restarts(target) if minutes else None
+    began = time.monotonic()
+    rows = [_sample(target, began)]
+    while (left_s := began + minutes * 60 - time.monotonic()) > 0:
+        time.sleep(min(_EVERY_S, left_s))
+        rows.append(_sample(target, began))
+    failed = [row for row in rows if not row["answered"]]
+    after = _restarts(target) if minutes else None
+    restarted = _restarted(before, after)
+    over = f" over {span(minutes * 60)}" if minutes else ""
+    words = [f"The service answered {len(rows) - len(failed)} of {len(rows)} times{over}"]
+    if failed:
+        words = [f"The service failed {len(failed)} of {len(rows)} times{over}"]
+        words.append(f"the last failure: {failed[-1]['said'].rstrip('.')}")
+    if before is not None and after is not None:
+        words.append(f"restarted meanwhile: {', '.join(restarted)}" if restarted else "no restart")
+    return Finding(
+        status=Status.CRIT if failed or restarted else Status.OK,
+        message="; ".join(words).rstrip(".") + ".",
+        value=len(failed),
+        unit="failures",
+        rows=rows,
+    )
+
+
+def _sample(target: Target, began: float) -> Row:
+    clock = time.perf_counter()
+    found = _answer(target)
+    return {
+        "at_s": round(time.monotonic() - began, 1),
+        "ms": round((time.perf_counter() - clock) * 1000, 1),
+        "answered": found.status is Status.OK,
+        "said": found.message,
+    }
+
+
+def _restarts(target: Target) -> dict[str, int] | None:
+    """Return how often each process was restarted; None when its manager cannot be asked."""
+    try:
+        groups = processes.groups_of(processes.listed(target), target.processes)
+    except (ServiceError, processes.DaemonGone) as error:
+        evidence.without(f"restarts of the processes, for {str(error).rstrip('.')}")
+        return None
+    return {name: sum(each.restarts or 0 for each in found) for name, found in groups.items()}
+
+
+def _restarted(before: dict[str, int] | None, after: dict[str, int] | None) -> Sequence[str]:
+    if before is None or after is None:
+        return []
+    return [name for name, count in after.items() if count > before.get(name, count)]
+
+
+def _start(why: str) -> Remedy:
+    return Remedy(runbook="incidents/service_down", apply=True, why=why)

@@ -1,0 +1,55 @@
+"""The handbook's own state: which pages are due for a review. Handbook, section 9.2.
+
+Its review cycle is a month. Each runbook says in its metadata when somebody last read it through.
+"""
+
+from __future__ import annotations
+
+from opsnb.catalog import RunbookInfo, runbooks
+from opsnb.checks.check import check
+from opsnb.config.target import Target
+from opsnb.errors import ConfigError
+from opsnb.model import Finding, Row, Status, now
+
+RECORDED_AS = "handbook"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+
+CYCLE_DAYS = 31
+"""The handbook's review cycle."""
+
+
+@check(treated_by="people review pages")
+def due(target: Target, days: int = CYCLE_DAYS) -> Finding:  # noqa: ARG001 - the pages of all targets
+    """Pages that are due for review
+
+    Those that nobody has reviewed for more than `days` days, the oldest first.
+    """
+    pages = runbooks()
+    rows = [row for row in map(_row, pages) if row["days_ago"] is None or row["days_ago"] > days]
+    rows.sort(key=lambda row: (row["days_ago"] is not None, -(row["days_ago"] or 0)))
+    if not rows:
+        message = f"All {len(pages)} runbooks were reviewed in the last {days} days."
+        return Finding(status=Status.OK, message=message, value=0, unit="pages")
+    first = rows[0]["runbook"]
+    return Finding(
+        status=Status.WARN,
+        message=f"{len(rows)} of {len(pages)} runbooks were not reviewed in the last {days} days, "
+        f"{first} first. Read each through, correct it, and set opsnb.reviewed in its notebook's "
+        f'metadata to the day: "reviewed": "{now():%F}".',
+        value=len(rows),
+        unit="pages",
+        rows=rows,
+    )
+
+
+def _row(page: RunbookInfo) -> Row:
+    try:
+        reviewed = page.reviewed
+    except ConfigError:
+        reviewed = None  # who reviews it will find that it is broken
+    return {
+        "runbook": page.id,
+        "title": page.name,
+        "reviewed": f"{reviewed}" if reviewed else "never",
+        "days_ago": (now().date() - reviewed).days if reviewed else None,
+    }

@@ -1,0 +1,76 @@
+"""What the records of a target tell of two periods: this one, and the one before.
+
+Handbook, section 9.2. A review and a forecast read them once, and no more is kept than they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from opsnb.checks.reading import Reading
+from opsnb.config.target import Target
+from opsnb.model import Finding, RunResult, now
+from opsnb.records.history import results
+from opsnb.systems import database, host, queues
+
+FIX = "health/daily on a schedule makes them."
+"""What is said where there are too few records."""
+_WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
+"""The checks whose rows a forecast reads; those of the others are not kept."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The runs of two periods of `days` each, the oldest first; the second ends now."""
+
+    days: int
+    middle: datetime
+    """Where the first period ends and the second begins."""
+    runs: list[RunResult]
+
+    @property
+    def before(self) -> list[RunResult]:
+        """The runs of the first period."""
+        return [run for run in self.runs if run.started < self.middle]
+
+    @property
+    def since(self) -> list[RunResult]:
+        """The runs of the second period."""
+        return [run for run in self.runs if run.started >= self.middle]
+
+
+def look(days: int) -> Reading[Past]:
+    """Return what the records tell of the last two periods of `days`, read when first asked for."""
+
+    def read(target: Target) -> Past:
+        end, period = now(), timedelta(days=days)
+        return Past(days, end - period, list(_runs(target, end - 2 * period)))
+
+    return Reading(read)
+
+
+def findings(runs: Iterable[RunResult]) -> Iterator[Finding]:
+    """Yield what `runs` found, in their order."""
+    for run in runs:
+        yield from run.findings
+
+
+def _runs(target: Target, since: datetime) -> Iterator[RunResult]:
+    for result in results(target, since.timestamp()):
+        try:
+            run = RunResult.model_validate(result)
+        except ValidationError:
+            continue  # as of one that cannot be read, nothing is known of it
+        # A record's name may end as that of another target does.
+        if run.target == target.name:
+            yield run.model_copy(update={"findings": [_slim(each) for each in run.findings]})
+
+
+def _slim(finding: Finding) -> Finding:
+    if finding.name in _WITH_ROWS:
+        return finding
+    return finding.model_copy(update={"rows": []})

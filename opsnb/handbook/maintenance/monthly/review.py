@@ -1,0 +1,204 @@
+"""The performance review: how this period was, beside the one before. Handbook, section 9.2."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opsnb.checks.check import check
+from opsnb.checks.reading import Reading
+from opsnb.config.target import Target
+from opsnb.errors import BadAnswer
+from opsnb.handbook.deployment.verify import verdict
+from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
+from opsnb.model import Finding, Row, RunResult, Status, Threshold
+from opsnb.view import charts
+from opsnb.view.findings import number
+
+_LIMIT_S = 90.0  # for months of records in a store behind a network
+_OURS = ("capacity", "review")  # what a review said is not reviewed
+_STATUSES = (Status.OK, Status.WARN, Status.CRIT, Status.UNKNOWN)
+_BROKE = 64  # from this exit code on, a run was refused or did not come to its end
+_MOST_CHARTS = 6
+_LEAST = 3  # of so few measurements, the median is not chance alone
+_TOO_FEW = "too few records"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What one check with a limit found in both periods."""
+
+    title: str
+    threshold: Threshold
+    since: list[Finding]
+    before: list[Finding]
+
+    @property
+    def values(self) -> list[float]:
+        """What was measured in this period."""
+        return _values(self.since)
+
+    @property
+    def compared(self) -> str:
+        """How its median is beside that of the period before."""
+        then, now = _values(self.before), self.values
+        if not then or not now:
+            return "new" if now else "not measured any more"
+        if min(len(then), len(now)) < _LEAST:
+            return _TOO_FEW
+        return verdict(
+            statistics.median(then),
+            statistics.median(now),
+            self.threshold.unit,
+            lower_is_worse=self.threshold.lower_is_worse,
+        )
+
+    @property
+    def tripped(self) -> int:
+        """How often it was warn or crit in this period."""
+        return sum(finding.status in (Status.WARN, Status.CRIT) for finding in self.since)
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it got worse and passed its limit, or is past it in most of the runs."""
+        worse = self.compared == "worse" and self.tripped > 0
+        return worse or 2 * self.tripped > len(self.since)
+
+    def row(self) -> Row:
+        """Return what is shown of it."""
+        values, before, unit = self.values, _values(self.before), self.threshold.unit
+        worst = min if self.threshold.lower_is_worse else max
+        counts = Counter(finding.status.value for finding in self.since)
+        return {
+            "metric": self.title,
+            "compared": self.compared,
+            "median": number(statistics.median(values), unit) if values else None,
+            "before": number(statistics.median(before), unit) if before else None,
+            "worst": number(worst(values), unit) if values else None,
+            "how_often": ", ".join(f"{count} {status}" for status, count in counts.items()),
+        }
+
+    def course(self) -> Finding:
+        """Return its values over time, a column for each period, as a chart draws them."""
+        # What is older comes first, and a line is broken where a column has no value.
+        rows = [_point(each, before=each.value) for each in self.before if each.value is not None]
+        rows += [_point(each, since=each.value) for each in self.since if each.value is not None]
+        return Finding(
+            title=self.title,
+            status=Status.OK,
+            message=FIX,
+            unit=self.threshold.unit,
+            threshold=self.threshold,
+            rows=rows,
+        )
+
+
+@check(limit_s=_LIMIT_S, treated_by="compare the records of these days")
+def metrics(target: Target, read: Reading[Past]) -> Finding:
+    """Performance, compared with the period before
+
+    By the records of all runbooks: what has a limit, those that stand out first.
+    """
+    past = read.of(target)
+    found = _metrics(past)
+    if not any(metric.values for metric in found):
+        raise BadAnswer("records", f"There are no records of the last {past.days} days: {FIX}")
+    rows = [metric.row() for metric in found]
+    told = Counter(metric.compared for metric in found)
+    words = ", ".join(f"{count} {word}" for word, count in told.items())
+    out = [metric for metric in found if metric.stands_out]
+    message = f"Of {len(found)} metrics over {past.days} days: {words}."
+    if not past.before:
+        message += " There are no records of the period before, so nothing is compared."
+    if out:
+        names = ", ".join(f"{metric.title} ({_told(metric)})" for metric in out)
+        message += f" What stands out: {names}."
+    status = Status.WARN if out else Status.OK
+    return Finding(status=status, message=message, rows=rows)
+
+
+@check(limit_s=_LIMIT_S)
+def runs(target: Target, read: Reading[Past]) -> Finding:
+    """Runs, by runbook and outcome"""
+    past = read.of(target)
+    before = Counter(run.runbook for run in past.before)
+    since: dict[str, list[RunResult]] = {}
+    for run in past.since:
+        since.setdefault(run.runbook, []).append(run)
+    rows = [_runs_row(runbook, since[runbook], before[runbook]) for runbook in sorted(since)]
+    if not rows:
+        raise BadAnswer("records", f"There are no records of the last {past.days} days: {FIX}")
+    broke = sum(row["broke"] for row in rows)
+    message = (
+        f"Runs in {past.days} days: {len(past.since):,}; in the {past.days} days before: "
+        f"{len(past.before):,}."
+    )
+    if broke:
+        message += f" Refused or broken: {broke:,}; opsnb records list shows which."
+    return Finding(status=Status.OK, message=message, value=len(past.since), unit="runs", rows=rows)
+
+
+def drawn(target: Target, read: Reading[Past]) -> list[charts.Chart]:
+    """Return the course of the metrics, those that stand out first."""
+    found = _metrics(read.of(target))[:_MOST_CHARTS]
+    return [charts.lines(metric.course(), over="at") for metric in found]
+
+
+def _metrics(past: Past) -> list[Metric]:
+    """Return what has a limit and was measured, those that stand out first."""
+    since, before = _by_name(past.since), _by_name(past.before)
+    found = []
+    for name in dict.fromkeys([*since, *before]):
+        both = [*before.get(name, []), *since.get(name, [])]
+        newest = next((each for each in reversed(both) if each.value is not None), None)
+        if (
+            newest
+            and newest.threshold
+            and newest.threshold.limits
+            and name.split(".")[0] not in _OURS
+        ):
+            metric = Metric(
+                newest.title, newest.threshold, since.get(name, []), before.get(name, [])
+            )
+            found.append(metric)
+    return sorted(found, key=lambda each: (not each.stands_out, each.compared != "worse"))
+
+
+def _by_name(past: Sequence[RunResult]) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in findings(past):
+        found.setdefault(finding.name, []).append(finding)
+    return found
+
+
+def _values(found: Sequence[Finding]) -> list[float]:
+    return [finding.value for finding in found if finding.value is not None]
+
+
+def _point(finding: Finding, *, before: float | None = None, since: float | None = None) -> Row:
+    return {
+        "at": finding.started.isoformat(timespec="seconds"),
+        "the period before": before,
+        "this period": since,
+    }
+
+
+def _told(metric: Metric) -> str:
+    row = metric.row()
+    was = f", was {row['before']}" if row["before"] else ""
+    times = f"{metric.tripped} of {len(metric.since)} times"
+    return f"median {row['median'] or 'unknown'}{was}; past its limit {times}"
+
+
+def _runs_row(runbook: str, found: Sequence[RunResult], before: int) -> Row:
+    ended = [run for run in found if run.exit_code < _BROKE]
+    counts = Counter(run.status for run in ended)
+    return {
+        "runbook": runbook,
+        "runs": len(found),
+        **{status.value: counts[status] for status in _STATUSES},
+        "broke": len(found) - len(ended),
+        "runs_before": before,
+    }

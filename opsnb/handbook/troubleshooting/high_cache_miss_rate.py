@@ -1,0 +1,129 @@
+"""Why the cache misses: it is empty, keys expire or are evicted, or are never there.
+
+Handbook, section 5.2. All causes are judged by what the server counts while it is watched.
+"""
+
+from __future__ import annotations
+
+from opsnb.checks.check import check
+from opsnb.config.target import Target
+from opsnb.model import Finding, Remedy, Status
+from opsnb.systems import cache
+from opsnb.systems.cache import Losses
+
+RECORDED_AS = "misses"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+
+_SYSTEMS = (cache.SYSTEM,)
+_WATCHING_LIMIT_S = 75.0
+_NOTEWORTHY = 0.3  # of the misses
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+def expiring(target: Target, seconds: float = 2) -> Finding:
+    """Keys that expire before they are read again"""
+    seen = cache.losses(target, seconds)
+    return _judge(
+        target,
+        seen,
+        seen.expired,
+        f"{seen.expired:,} keys expired",
+        *_long_lived(target),
+        Remedy(runbook="cache/key_patterns", why="shows how long which keys live"),
+        *_warm_up(target, "loads what is read most, until the times to live are corrected"),
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+def evicted(target: Target, seconds: float = 2) -> Finding:
+    """Evicted keys, memory full
+
+    While it is full, what nothing else explains was evicted before it was watched, or has not
+    found room since; a cache that is warmed up again would lose it again.
+    """
+    seen = cache.losses(target, seconds)
+    return _judge(
+        target,
+        seen,
+        seen.evicted if not seen.full else seen.evicted + _unexplained(seen),
+        f"{seen.evicted:,} keys were evicted" + "; memory is at its limit" * seen.full,
+        Remedy(runbook="cache/key_patterns", why="shows what takes the memory"),
+        Remedy(runbook="cache/health", why="shows maxmemory and its policy"),
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+def cold(target: Target, seconds: float = 2) -> Finding:
+    """Cold cache"""
+    seen, keys = cache.losses(target, seconds), cache.count(target)
+    sparse = keys < seen.misses / seen.seconds
+    return _judge(
+        target,
+        seen,
+        _unexplained(seen) if sparse and not seen.full else 0,
+        f"the cache holds {keys:,} keys",
+        *_warm_up(target, "has the service load what is read most"),
+        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+def never_there(target: Target, seconds: float = 2) -> Finding:
+    """Keys that are never cached"""
+    seen, keys = cache.losses(target, seconds), cache.count(target)
+    sparse = keys < seen.misses / seen.seconds
+    return _judge(
+        target,
+        seen,
+        0 if sparse or seen.full else _unexplained(seen),
+        f"the cache holds {keys:,} keys, and few go",
+        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+    )
+
+
+def _long_lived(target: Target) -> list[Remedy]:
+    """Return the warm-up with times to live of its own, for a service as the handbook has it."""
+    if not (cache.is_warmed_directly(target) and target.database.url):
+        return []
+    return [
+        Remedy(
+            runbook="cache/warm_up",
+            parameters={"via": "direct"},
+            why="writes the projects to live for 15 minutes, until the times to live are corrected",
+        )
+    ]
+
+
+def _warm_up(target: Target, why: str) -> list[Remedy]:
+    """Return the warm-up, where the target has one."""
+    if not target.cache.warm_up:
+        return []
+    return [Remedy(runbook="cache/warm_up", apply=True, why=why)]
+
+
+def _unexplained(seen: Losses) -> int:
+    """Return the misses that neither an expired key nor an evicted one explains."""
+    return max(0, seen.misses - seen.expired - seen.evicted)
+
+
+def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: Remedy) -> Finding:
+    """Return the finding for a cause that explains so many of the misses."""
+    share = min(1.0, explained / seen.misses) if seen.misses else 0.0
+    missed = f"{seen.misses:,} of {seen.reads:,} cache reads missed in {seen.seconds:.0f} s"
+    message = f"{missed}, and {words}."
+    if seen.of_queues:
+        message += " BullMQ is excluded."
+    status = seen.status(target)
+    if seen.unsure and status is not Status.OK:
+        message = f"{message} Lookups of BullMQ may be among them: {seen.unsure}."
+        return Finding(status=Status.UNKNOWN, message=message)
+    if share < _NOTEWORTHY or status is Status.OK:
+        return Finding(status=Status.OK, message=message)
+    return Finding(
+        status=status,
+        message=message,
+        value=round(100 * share),
+        unit="%",
+        share=share,
+        remedies=list(remedies),
+    )

@@ -1,1 +1,0 @@
-"""Changes that need several systems: deployment, repair of data, maintenance."""

@@ -1,0 +1,1 @@
+"""How findings, charts, numbers and commands look."""

@@ -1,0 +1,398 @@
+"""Charts in one house style, drawn from a finding's rows.
+
+A chart is inline SVG whose text and lines take the page's own colour (`currentColor`), so that
+one drawing reads well in JupyterLab, on light and dark pages and in print. Its plain form is the
+table that it was drawn from, and the limits.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.redaction import outside
+from opsnb.view.findings import COLOURS, MOST_ROWS, number, rows_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
+"""Series colours, told apart by people with any colour vision and on light and dark pages."""
+
+_MEANT: dict[str, str] = {
+    "failed": PALETTE[3],
+    "waiting": PALETTE[0],
+    "active": PALETTE[1],
+    "delayed": PALETTE[2],
+    **{status.value: colour for status, colour in COLOURS.items()},
+}
+"""Colours that a part keeps in every chart; the others take their turn."""
+
+_TEXT = "#010203"  # stands for the page's text colour until the SVG is written
+_LONGEST_LABEL = 34
+_DOTTED = 30  # so many points of a line are told apart
+_NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
+_BAR = 0.5  # of the room that a bar has
+_NOTE_IN = 0.17  # that a note adds to the height, so that the drawing keeps its own
+_WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing and what it says in words."""
+
+    title: str
+    svg: str
+    """Empty when there was nothing to draw; `text` then says why."""
+    text: str
+
+
+def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") -> Chart:
+    """Return a horizontal bar for each row, named by column `by` and stacked from `parts`.
+
+    Of many rows the worst are drawn, and the title says so.
+    """
+    finding, title = _worst(finding, parts, title or finding.title)
+
+    def draw(axes: Axes) -> None:
+        names = [_label(row[by]) for row in finding.rows]
+        left = [0.0] * len(names)
+        others = (
+            colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
+        )
+        for part in parts:
+            colour = _MEANT.get(part) or next(others, _TEXT)
+            values = [float(row.get(part) or 0) for row in finding.rows]
+            axes.barh(names, values, left=left, color=colour, height=_BAR, label=part)
+            left = [start + value for start, value in zip(left, values, strict=True)]
+        axes.set_xlim(0, max([*left, 1]) * 1.05)
+        axes.invert_yaxis()
+        axes.legend(ncols=len(parts), loc="upper left", bbox_to_anchor=(0, -0.16), borderpad=0)
+        _limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
+
+    return _chart(title, finding, (by, *parts), draw, rows=len(finding.rows))
+
+
+def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
+    """Return a dot for each row's `value`, in the order of the rows."""
+
+    def draw(axes: Axes) -> None:
+        values = [float(row[value]) for row in finding.rows]
+        axes.plot(range(1, len(values) + 1), values, "o-", color=PALETTE[0], lw=1, ms=4)
+        axes.set_ylim(0, max([*values, 0.1]) * 1.25)
+        axes.set_ylabel(finding.unit)
+        axes.set_xlabel("sample")
+        axes.locator_params(axis="x", integer=True)
+        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+
+    return _chart(title or finding.title, finding, (value,), draw)
+
+
+def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str = "") -> Chart:
+    """Return a line for each column of `parts`, or for all, over the numbers or moments in `over`.
+
+    A line is broken where a row has no value.
+    """
+    names = parts or [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
+
+    def draw(axes: Axes) -> None:
+        at: Any = [_place(row[over]) for row in finding.rows]
+        for name, colour in zip(names, itertools.cycle(PALETTE)):
+            values = [math.nan if row[name] is None else row[name] for row in finding.rows]
+            mark = "" if len(values) > _DOTTED else "."
+            axes.plot(at, values, color=colour, label=name, lw=1.4, marker=mark)
+        axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.1)
+        axes.set_ylabel(finding.unit)
+        if at and isinstance(at[0], datetime):
+            _date_ticks(axes)
+        else:
+            axes.set_xlabel(over)
+        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
+        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+
+    return _chart(title or finding.title, finding, (over, *names), draw)
+
+
+def forecast(finding: Finding, *, title: str = "") -> Chart:
+    """Return what was measured, the line through it, and where that leads to.
+
+    The rows have the moment in `at`, then either `measured`, or of the line `expected`, and where
+    it is not sure also its range, `least` and `most`.
+    """
+
+    def draw(axes: Axes) -> None:
+        seen = [row for row in finding.rows if row.get("measured") is not None]
+        line = [row for row in finding.rows if row.get("expected") is not None]
+        spread = [row for row in line if row.get("most") is not None]
+        axes.plot(_moments(seen), [row["measured"] for row in seen], ".", color=PALETTE[0], ms=5)
+        axes.plot(_moments(line), [row["expected"] for row in line], color=PALETTE[4], lw=1.4)
+        axes.fill_between(
+            _moments(spread),
+            [row["least"] for row in spread],
+            [row["most"] for row in spread],
+            color=PALETTE[4],
+            alpha=0.25,
+            lw=0,
+        )
+        top = max([row["measured"] for row in seen] + [row["expected"] for row in line])
+        limits = finding.threshold.limits.values() if finding.threshold else ()
+        # A limit that is far away would press all that was measured onto the axis.
+        top = max([top, 0.1, *(limit for limit in limits if limit < _NEAR * top)])
+        axes.set_ylim(0, top * 1.12)
+        axes.set_ylabel(finding.unit)
+        _date_ticks(axes)
+        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+
+    columns = ("at", "measured", "expected", "least", "most")
+    return _chart(title or finding.title, finding, columns, draw)
+
+
+def _moments(rows: Sequence[Row]) -> Any:
+    return [datetime.fromisoformat(row["at"]) for row in rows]
+
+
+def _label(name: Any) -> str:
+    """Return the name of a bar, with room left for the bar."""
+    return outside.shortened(str(name), _LONGEST_LABEL, "…")
+
+
+def _place(value: Any) -> Any:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _date_ticks(axes: Axes) -> None:
+    # Late, as all of matplotlib.
+    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
+
+    locator = axes.xaxis.get_major_locator()
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
+    """Return a bar from 0 to 100 % for each row, coloured by its status.
+
+    Of many rows the worst are drawn, and the title says so.
+    """
+    finding, title = _worst(finding, (percent,), title or finding.title)
+
+    def draw(axes: Axes) -> None:
+        names = [str(row[by]) for row in finding.rows]
+        values = [float(row[percent]) for row in finding.rows]
+        limit = finding.threshold
+        colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
+        axes.barh(names, [100] * len(names), color=_TEXT, alpha=0.1, height=_BAR)
+        axes.barh(names, values, color=colours, alpha=0.8, height=_BAR)
+        for place, value in enumerate(values):
+            axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=_TEXT)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("%")
+        axes.invert_yaxis()
+        _limits(axes, limit, axes.axvline, 100)
+
+    return _chart(title, finding, (by, percent), draw, rows=len(finding.rows))
+
+
+def _worst(finding: Finding, parts: Sequence[str], title: str) -> tuple[Finding, str]:
+    """Return the finding with as many rows as can be read in a chart, and the chart's title."""
+    if len(finding.rows) <= MOST_ROWS:
+        return finding, title
+    is_low = finding.threshold is not None and finding.threshold.lower_is_worse
+
+    def height(row: Row) -> float:
+        return sum(float(row.get(part) or 0) for part in parts)
+
+    rows = sorted(finding.rows, key=height, reverse=not is_low)[:MOST_ROWS]
+    words = f"the {MOST_ROWS} {'lowest' if is_low else 'highest'} of {len(finding.rows)}"
+    return finding.model_copy(update={"rows": rows}), f"{title}: {words}"
+
+
+def timeline(
+    finding: Finding, *, value: str, events: Finding | None = None, title: str = ""
+) -> Chart:
+    """Return a step line of `value` over the moments in column `at`, both of the rows.
+
+    `events` are marked on the same axis, by the columns `at` and `event` of their rows.
+    """
+
+    def draw(axes: Axes) -> None:
+        moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
+        values = [float(row[value]) for row in finding.rows]
+        if len(moments) > 1:  # the last step, too, is as wide as the others
+            moments.append(moments[-1] + (moments[-1] - moments[-2]))
+            values.append(values[-1])
+        axes.fill_between(moments, values, step="post", color=PALETTE[3], alpha=0.35)  # type: ignore[arg-type]
+        axes.step(moments, values, where="post", color=PALETTE[3], lw=1)  # type: ignore[arg-type]
+        axes.set_ylim(0, max([*values, 1]) * 1.35)
+        axes.set_ylabel(finding.unit)
+        _mark(axes, events.rows if events else [])
+        _date_ticks(axes)
+
+    return _chart(title or finding.title, finding, ("at", value), draw)
+
+
+def _mark(axes: Axes, events: Sequence[Row]) -> None:
+    """Mark each event where it happened; those of one kind have one colour."""
+    kinds = list(dict.fromkeys(str(row["event"]) for row in events))
+    for kind, colour in zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))):
+        for place, row in enumerate(row for row in events if row["event"] == kind):
+            label = kind if place == 0 else None
+            at: Any = datetime.fromisoformat(row["at"])
+            axes.axvline(at, color=colour, lw=1.4, ls=(0, (4, 2)), label=label)
+    if kinds:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, ncols=3, borderpad=0)
+
+
+def grid_html(charts: Sequence[Chart]) -> str:
+    """Return the charts side by side, or one below the other where the page is narrow."""
+    return (
+        '<div class="opsnb-charts" style="display:flex;flex-wrap:wrap;gap:16px 24px">'
+        + "".join(_figure(chart) for chart in charts)
+        + "</div>"
+    )
+
+
+def grid_text(charts: Sequence[Chart]) -> str:
+    """Return the charts' numbers as plain text."""
+    return "\n\n".join(f"{chart.title}\n{chart.text}" for chart in charts)
+
+
+def _figure(chart: Chart) -> str:
+    body = chart.svg or f'<p style="opacity:.75;margin:4px 0">{escape(chart.text)}</p>'
+    return (
+        '<figure style="margin:0;flex:0 1 360px;min-width:0;font-family:system-ui,sans-serif">'
+        f'<figcaption style="font-weight:600;font-size:14px;text-align:left;font-style:normal;'
+        f'margin:0 0 2px;max-width:none">{escape(chart.title)}</figcaption>{body}</figure>'
+    )
+
+
+def warm_up() -> None:
+    """Import matplotlib and find its fonts, so that the first chart comes as soon as the next."""
+    _draw("", lambda axes: None, None)  # noqa: ARG005 - its ticks have fonts already
+
+
+def _chart(
+    title: str,
+    finding: Finding,
+    columns: Sequence[str],
+    draw: Callable[[Axes], None],
+    rows: int | None = None,
+) -> Chart:
+    if not finding.rows:
+        return Chart(title, "", f"No chart: {finding.message}")
+    table: list[Row] = [{column: row.get(column) for column in columns} for row in finding.rows]
+    text = rows_text(table)
+    if finding.threshold and finding.threshold.limits:
+        text += f"\nLimits: {_in_words(finding.threshold, finding.threshold.limits)}."
+    return Chart(title, _draw(title, draw, rows), text)
+
+
+def _draw(title: str, draw: Callable[[Axes], None], rows: int | None) -> str:
+    # Imported here because matplotlib takes longer to import than most runs take.
+    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    style: Any = _style(title)
+    with rc_context(style):
+        height = _HEIGHT_IN if rows is None else min(1.0 + 0.34 * rows, 8)
+        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None})
+    return _inline(written.getvalue(), title)
+
+
+def _style(title: str) -> dict[str, Any]:
+    return {
+        "svg.fonttype": "none",
+        # Names inside the SVG must differ between the charts of one page, not between runs.
+        "svg.hashsalt": title,
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "text.color": _TEXT,
+        # A name with dollar signs is a name, not a formula.
+        "text.parse_math": False,
+        "axes.labelcolor": _TEXT,
+        "axes.edgecolor": _TEXT,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": _TEXT,
+        "grid.alpha": 0.12,
+        "xtick.color": _TEXT,
+        "ytick.color": _TEXT,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "legend.frameon": False,
+        "legend.handlelength": 1.0,
+        "legend.columnspacing": 1.0,
+    }
+
+
+def _limits(
+    axes: Axes, threshold: Threshold | None, line: Callable[..., Any], shown_to: float
+) -> None:
+    """Mark the warn and crit limits that lie within what is shown, and say where others lie."""
+    if threshold is None:
+        return
+    _tell(axes, _beyond(threshold, shown_to))
+    for status, limit in threshold.limits.items():
+        if limit <= shown_to:
+            line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
+            stands = line == axes.axvline
+            axes.annotate(
+                f"{status} {number(limit)}",
+                (limit, 1) if stands else (1, limit),
+                xycoords=("data", "axes fraction") if stands else ("axes fraction", "data"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                # The labels of limits that stand close together would cover each other.
+                ha="right" if status is Status.WARN or not stands else "left",
+                va="bottom",
+                fontsize=7.5,
+                color=COLOURS[status],
+            )
+
+
+def _beyond(threshold: Threshold, shown_to: float) -> str:
+    """Return the limits that are out of sight, in words, or nothing."""
+    far = {status: limit for status, limit in threshold.limits.items() if limit > shown_to}
+    return f"{_in_words(threshold, far)}: beyond the axis" if far else ""
+
+
+def _in_words(threshold: Threshold, limits: Mapping[Status, float]) -> str:
+    side = "below" if threshold.lower_is_worse else "above"
+    return ", ".join(
+        f"{status} {side} {number(limit, threshold.unit)}" for status, limit in limits.items()
+    )
+
+
+def _tell(axes: Axes, note: str) -> None:
+    """Write `note` below all else, where it covers nothing."""
+    figure = axes.get_figure(root=True)
+    if note and figure:
+        figure.set_figheight(figure.get_figheight() + _NOTE_IN)
+        figure.supxlabel(note, x=0.99, ha="right", fontsize=7.5, alpha=0.8)
+
+
+def _inline(svg: str, title: str) -> str:
+    """Return matplotlib's file as an element that can stand in a page."""
+    body = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
+    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", body)
+    head, rest = body.split(">", 1)
+    view_box = re.search(r'viewBox="[^"]*"', head)
+    width = _WIDTH_IN * 72
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{view_box[0] if view_box else ""} role="img" aria-label="{escape(title)}" '
+        f'style="display:block;width:100%;max-width:{width:.0f}px;height:auto">{rest.strip()}'
+    )
