@@ -1,7 +1,6 @@
 """Targets: what a runbook operates on, as `opsnb.toml` describes it.
 
-The file is looked for at `$OPSNB_CONFIG`, then as `opsnb.toml` in the working folder and its
-parents. Without one the handbook's defaults hold, as the target `local`. `${NAME}` is read from
+Without one the handbook's defaults hold, as the target `local`. `${NAME}` is read from
 the environment, and only for the target that is asked for, so that a missing variable of one
 target never keeps another from being operated.
 """
@@ -20,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import BaseModel, Field, PrivateAttr, StrictBool, ValidationError, model_validator
 
+from opsnb.config.places import CONFIG_NAME, at_home, demo_home, find_config, resolved
 from opsnb.config.settings import (
     Api,
     Cache,
@@ -37,11 +37,9 @@ from opsnb.config.settings import (
 from opsnb.config.thresholds import HANDBOOK
 from opsnb.config.unattended import Notify, Schedule, address_secrets, check_channels
 from opsnb.errors import ConfigError, UnknownTarget, UsageError, did_you_mean
-from opsnb.machine import private_files
 from opsnb.model import Threshold
 from opsnb.redaction import environment_secrets, header_secrets, safe_url, value_secrets
 
-CONFIG_NAME = "opsnb.toml"
 DEMO = "demo"
 LOCAL = "local"
 ALL = "all"
@@ -312,7 +310,7 @@ class Config:
         if "://" in store:
             return store
         base = self.path.parent if self.path and not named else Path()
-        return str(_resolved(base / at_home(store)))
+        return str(resolved(base / at_home(store)))
 
     @property
     def names(self) -> list[str]:
@@ -394,64 +392,6 @@ class Config:
         return f"There is no target '{name}' in {self.path or 'the defaults'}." + did_you_mean(
             name, self.names
         )
-
-
-def demo_home() -> Path:
-    """Return the folder that holds the demo stack's state, whether it is up or not."""
-    if home := os.environ.get("OPSNB_DEMO_HOME"):
-        return _resolved(at_home(home))
-    return state_home() / "demo"
-
-
-def at_home(path: str) -> Path:
-    """Return `path` with `~` replaced. Raises ConfigError for a user without a home folder."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise ConfigError(
-            "This user has no home folder: set HOME, or XDG_STATE_HOME to a folder of its own."
-        ) from None
-
-
-def state_home() -> Path:
-    """Return the folder for what opsnb keeps on this machine besides records."""
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return at_home(state) / "opsnb"
-
-
-def state_folder(name: str) -> Path:
-    """Make the folder `name` in the state folder and return it; both are this user's alone.
-
-    Raises OSError when it cannot be made.
-    """
-    home = state_home()
-    home.mkdir(mode=private_files.FOLDER, parents=True, exist_ok=True)
-    # Started by root, the demo's PostgreSQL runs as another user, who passes through.
-    passes = os.geteuid() == 0 and (home / "demo").exists()
-    private_files.close(home, 0o066 if passes else 0o077)
-    return private_files.folder(home / name)
-
-
-def find_config(start: Path | None = None) -> Path | None:
-    """Return the path of the `opsnb.toml` that is in force, or None when there is none."""
-    if named := os.environ.get("OPSNB_CONFIG"):
-        path = _resolved(at_home(named))
-        if not path.is_file():
-            raise ConfigError(
-                f"$OPSNB_CONFIG names {path}, which is not a file; correct or unset it."
-            )
-        return path
-    start = _resolved(start or Path())
-    candidates = (folder / CONFIG_NAME for folder in (start, *start.parents))
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _resolved(path: Path) -> Path:
-    """Return `path` as seen from the working folder. Raises ConfigError when that is gone."""
-    try:
-        return path.resolve()
-    except FileNotFoundError:
-        raise ConfigError("The working folder no longer exists; go to one that does.") from None
 
 
 def load_config(path: Path | None = None) -> Config:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from opsnb.config.target import CONFIG_NAME, demo_home
+from opsnb.config.places import CONFIG_NAME, demo_home
 from opsnb.errors import DemoError
 
 Say = Callable[[str], None]

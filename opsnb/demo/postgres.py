@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from opsnb.config.target import state_home
+from opsnb.config.places import state_home
 from opsnb.demo import processes
 from opsnb.demo.home import (
     DATABASE,

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from opsnb.checks.check import Check
 from opsnb.checks.running import Measurement
-from opsnb.config.target import CONFIG_NAME, Config, Target
+from opsnb.config.places import CONFIG_NAME
+from opsnb.config.target import Config, Target
 from opsnb.errors import OpsnbError, TimedOut, Unreachable
 from opsnb.model import Finding, Status
 from opsnb.notify import spool

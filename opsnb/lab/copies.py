@@ -15,7 +15,7 @@ from typing import Any
 
 from opsnb import catalog
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import state_folder, state_home
+from opsnb.config.places import state_folder, state_home
 from opsnb.errors import RunBroke
 from opsnb.lab import cells, launcher, links
 from opsnb.lab.cells import Notebook

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from opsnb.config.target import find_config
+from opsnb.config.places import find_config
 
 # Its settings and the extension of its server, which keeps the records. No question pops up in an
 # incident, and no request leaves the machine.

@@ -23,7 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from opsnb.config.target import state_folder, state_home
+from opsnb.config.places import state_folder, state_home
 from opsnb.errors import OpsnbError, RunBroke
 from opsnb.machine import private_files
 from opsnb.model import RunResult, Status, status_of, worst

@@ -26,7 +26,7 @@ from typing import IO, Any, Self
 from pydantic import BaseModel, Field, ValidationError
 
 from opsnb.actions import journal
-from opsnb.config.target import state_folder, state_home
+from opsnb.config.places import state_folder, state_home
 from opsnb.errors import ConfigError
 from opsnb.machine import private_files
 from opsnb.machine.holder import Holder

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsnb.config.target import Config, at_home
+from opsnb.config.places import at_home
+from opsnb.config.target import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 from opsnb.schedule.running import Job

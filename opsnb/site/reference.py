@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from opsnb.config.places import CONFIG_NAME
 from opsnb.config.settings import (
     Api,
     Cache,
@@ -25,7 +26,7 @@ from opsnb.config.settings import (
     Queues,
     Restart,
 )
-from opsnb.config.target import CONFIG_NAME, Config, Contact, Records, Target
+from opsnb.config.target import Config, Contact, Records, Target
 from opsnb.config.thresholds import HANDBOOK
 from opsnb.config.unattended import Notify, Schedule
 from opsnb.errors import ConfigError

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Target, load_config, state_home
+from opsnb.config.places import state_home
+from opsnb.config.target import Target, load_config
 from opsnb.errors import ConfigError
 from opsnb.headless import execute
 from opsnb.headless import run as module

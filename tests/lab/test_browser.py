@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import expect
 
 from opsnb import catalog
-from opsnb.config.target import Target, load_config, state_home
+from opsnb.config.places import state_home
+from opsnb.config.target import Target, load_config
 from opsnb.model import ActionState, RunResult, Status
 from opsnb.records.spool import reap
 from opsnb.records.store import Store

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.config.target import state_home
+from opsnb.config.places import state_home
 from tests.lab.jupyterlab import opsnb
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from opsnb import catalog
-from opsnb.config.target import state_home
+from opsnb.config.places import state_home
 from opsnb.lab import cells, copies
 
 PAUSE = catalog.runbook("queues/pause")

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from opsnb.actions.guard import Guard
-from opsnb.config.target import CONFIG_NAME, Target, demo_home, load_config, state_home
+from opsnb.config.places import CONFIG_NAME, demo_home, state_home
+from opsnb.config.target import Target, load_config
 from opsnb.headless.locks import held
 from opsnb.lab.recorder import begin_by_hand
 from opsnb.model import ActionState, RunResult

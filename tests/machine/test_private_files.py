@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.config.target import state_folder, state_home
+from opsnb.config.places import state_folder, state_home
 from opsnb.lab.copies import working_folder
 from opsnb.machine import private_files
 from opsnb.records.store import Store

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from opsnb.config.target import load_config, state_home
+from opsnb.config.places import state_home
+from opsnb.config.target import load_config
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
 from opsnb.records import spool

@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from opsnb.config.target import state_folder
+from opsnb.config.places import state_folder
 from opsnb.errors import ConfigError
 from opsnb.records import staging
 from opsnb.records.spool import reap

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from rich.console import Console
 from rich.text import Text
 
-from opsnb.config.target import demo_home
+from opsnb.config.places import demo_home
 from tests.browser import chromium
 from tests.lab.jupyterlab import jupyterlab, run_all, shown
 

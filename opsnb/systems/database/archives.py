@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Literal, cast
 from urllib.parse import quote
 
-from opsnb.config.target import Target, find_config
+from opsnb.config.places import find_config
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.systems.database import programs
 from opsnb.systems.database.access import SYSTEM

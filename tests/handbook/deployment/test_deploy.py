@@ -18,7 +18,8 @@ import pytest
 
 from opsnb.actions import journal
 from opsnb.actions.guard import Guard
-from opsnb.config.target import Target, load_target, state_home
+from opsnb.config.places import state_home
+from opsnb.config.target import Target, load_target
 from opsnb.demo.home import Home
 from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
 from opsnb.errors import NotConfigured, Refused, UsageError

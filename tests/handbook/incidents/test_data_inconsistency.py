@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from opsnb.actions.guard import Guard, Permit
+from opsnb.config.places import demo_home
 from opsnb.config.settings import Integrity
-from opsnb.config.target import Target, demo_home
+from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 from opsnb.errors import Refused, UsageError
 from opsnb.handbook.incidents import data_inconsistency
