@@ -46,7 +46,7 @@ from opsnb.errors import (
 from opsnb.machine import interrupts
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.redaction import MASK, Redactor, outside
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 P = ParamSpec("P")
 _SHOW_EVERY_S = 0.5

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from opsnb.checks.check import Check
 from opsnb.model import Finding, Row, Status, Threshold, worst
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 _MOST_ROWS = 240  # of a course; of more neighbouring looks the worst one is kept
 

@@ -15,6 +15,7 @@ from opsnb.headless.progress import Progress, Reported, Spectator
 from opsnb.model import Status
 from opsnb.view import terminal
 from opsnb.view.findings import TERMINAL_STYLES
+from opsnb.view.formats import duration
 
 _EVERY_S = 0.25
 
@@ -64,17 +65,17 @@ class _View:
         self._status.clear()
 
     def _line(self) -> str:
-        passed = _span(time.monotonic() - self._began)
+        passed = duration(time.monotonic() - self._began)
         self._say(self._what, Text(f"Running {self._what}."))
         if self._progress is None:
             if not self._waits:
                 return f"Starting: {passed}. Ctrl-C stops it."
             self._say(self._waits, Text(f"{self._waits}."))
-            limit = f" of {_span(self._wait_s)}" if self._wait_s else ""
+            limit = f" of {duration(self._wait_s)}" if self._wait_s else ""
             return f"Waited {passed}{limit}. Ctrl-C gives up."
         seen = self._progress.reported()
         self._say_news(seen)
-        limit = f" of at most {_span(self._limit_s)}" if self._limit_s else ""
+        limit = f" of at most {duration(self._limit_s)}" if self._limit_s else ""
         if not seen.cell:
             return f"Starting: {passed}{limit}. Ctrl-C stops it."
         counts = Counter(status for status, _, _ in seen.findings)
@@ -98,12 +99,3 @@ class _View:
             self._written.add(key)
             self._status.clear()
             self._console.print(text)
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    if minutes >= 2 * 24 * 60:
-        return f"{minutes // (24 * 60)} d"
-    if minutes >= 2 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return (f"{minutes} min" + (f" {rest} s" if rest else "")) if minutes else f"{rest} s"

@@ -33,8 +33,8 @@ from opsnb.records.staging import Stage, going_on
 from opsnb.records.store import Store, new_run_id
 from opsnb.records.written import notebook
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.systems.queues.words import span
 from opsnb.view import findings as view
+from opsnb.view.formats import span
 
 LIMIT_S = 3600.0
 """How long a drill lasts at most."""

@@ -27,7 +27,8 @@ from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.timetable.standing import covering, standings
 from opsnb.timetable.times import local_now
 from opsnb.view.commands import line
-from opsnb.view.findings import TERMINAL_STYLES, counted, summary
+from opsnb.view.findings import TERMINAL_STYLES, summary
+from opsnb.view.formats import counted
 
 _BESIDE = 9  # columns of a status
 

@@ -28,6 +28,7 @@ from opsnb.machine.holder import Holder
 from opsnb.model import RunResult, now
 from opsnb.records.store import Store
 from opsnb.records.stored import id_part
+from opsnb.view.formats import span
 
 RENEW_S = 5.0
 LEASE_S = 20.0
@@ -59,7 +60,7 @@ class _Content(BaseModel):
     def refusal(self, target: str) -> str:
         """Return the sentences for who is refused."""
         pid = self.holders[0].pid if self.holders else 0
-        limit = f", for at most {_span(self.limit_s)}" if self.limit_s else ""
+        limit = f", for at most {span(self.limit_s)}" if self.limit_s else ""
         idle = f", idle since {self.idle_since:%F %H:%M} UTC" if self.idle_since else ""
         if self.by_hand:
             how = f"has {self.runbook} open in JupyterLab with apply = True"
@@ -76,7 +77,7 @@ class _Content(BaseModel):
     def waits(self, target: str) -> str:
         """Return the sentence for who waits: for whom, since when, and for how long at most."""
         how = "has open" if self.by_hand else "runs"
-        limit = f", for at most {_span(self.limit_s)}" if self.limit_s else ", without a limit"
+        limit = f", for at most {span(self.limit_s)}" if self.limit_s else ", without a limit"
         return (
             f"Waiting for {target}: {self.operator} {how} {self.runbook} on {self.host}, "
             f"since {self.since:%F %H:%M} UTC{'' if self.by_hand else limit}"
@@ -219,10 +220,6 @@ class Lock:
 def _clock() -> float:
     """Return seconds that nobody can set, and that pass also while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 @contextmanager

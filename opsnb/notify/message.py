@@ -11,8 +11,9 @@ from typing import Any
 from opsnb.model import Status
 from opsnb.notify.memory import Event, Kind
 from opsnb.notify.observations import Observed
-from opsnb.timetable.standing import moment, span
+from opsnb.timetable.standing import moment
 from opsnb.view import terminal
+from opsnb.view.formats import span
 
 _LONGEST_SENTENCE = 600
 _MOST_CAUSES = 8

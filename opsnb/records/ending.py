@@ -14,7 +14,8 @@ from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.redaction import MASK
 from opsnb.view import commands
-from opsnb.view.findings import named, number, summary, worst_first
+from opsnb.view.findings import named, summary, worst_first
+from opsnb.view.formats import number
 
 HOW = {
     64: "Not run",

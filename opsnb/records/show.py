@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.cells import cell_len
@@ -28,7 +28,6 @@ from opsnb.view.findings import (
     STANDS_FOR,
     TERMINAL_STYLES,
     action_facts,
-    counted,
     is_set_aside,
     named,
     no_next,
@@ -37,6 +36,7 @@ from opsnb.view.findings import (
     summary,
     worst_first,
 )
+from opsnb.view.formats import ago, counted
 
 _BESIDE = 9  # columns of a status
 _LABEL = 11
@@ -129,22 +129,10 @@ def worst_sentence(result: RunResult) -> str:
     return worst_sentence_of(counted)
 
 
-def age(then: datetime, at: datetime) -> str:
-    """Return how long before `at` that was: `just now`, `5 min ago`, `3 h ago`, `2 d ago`."""
-    passed = at - then
-    if passed < timedelta(minutes=1):
-        return "just now"
-    if passed < timedelta(hours=1):
-        return f"{passed // timedelta(minutes=1)} min ago"
-    if passed < timedelta(days=2):
-        return f"{passed // timedelta(hours=1)} h ago"
-    return f"{passed.days} d ago"
-
-
 def _entry(result: RunResult, at: datetime) -> RenderableType:
     head = (
         f"{result.runbook} on {result.target}, {_when(result.started)}, "
-        f"{age(result.started, at)}{', still open' if result.open else ''}"
+        f"{ago((at - result.started).total_seconds())}{', still open' if result.open else ''}"
     )
     how = Text(word_in_lists(result).upper(), style=TERMINAL_STYLES[result.status])
     return Group(
@@ -166,7 +154,7 @@ def _facts(result: RunResult, at: datetime) -> list[tuple[str, str]]:
     facts = [
         ("Runbook", f"{result.runbook}{commit}"),
         ("Target", result.target),
-        ("Started", f"{_when(result.started)}, {age(result.started, at)}"),
+        ("Started", f"{_when(result.started)}, {ago((at - result.started).total_seconds())}"),
         ("Took", f"{result.seconds:.1f} s"),
         ("By", f"{result.operator} on {result.host}, {result.origin}"),
         ("Run", result.run_id),

@@ -11,8 +11,9 @@ from rich.text import Text
 from opsnb.model import Status
 from opsnb.records.ending import HOW
 from opsnb.records.lines import command_line
-from opsnb.timetable.standing import LastRun, Standing, moment, span
+from opsnb.timetable.standing import LastRun, Standing, moment
 from opsnb.view.findings import TERMINAL_STYLES
+from opsnb.view.formats import span
 
 _NONE = "There are no schedules; write a [[schedules]] table into opsnb.toml."
 _BROKE = "broke"

@@ -25,17 +25,6 @@ def moment(when: datetime) -> str:
     return f'<time datetime="{utc:%Y-%m-%dT%H:%M:%SZ}">{utc:%Y-%m-%d %H:%M} UTC</time>'
 
 
-def duration(seconds: float) -> str:
-    """Return `seconds` as a person says it: `0.8 s`, `2 min 5 s`, `1 h 4 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def link(url: str, words: str) -> str:
     """Return a link, `words` being plain text."""
     return f'<a href="{escape(url)}">{escape(words)}</a>'

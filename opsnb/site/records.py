@@ -29,9 +29,10 @@ from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.stored import RUN_ID
 from opsnb.site.entries import Entry
-from opsnb.site.html import code, duration, link, moment, notice, pill, table
+from opsnb.site.html import code, link, moment, notice, pill, table
 from opsnb.site.safe_html import safe
 from opsnb.view.findings import finding_html, worst_first
+from opsnb.view.formats import duration
 
 NEWEST = 200
 """How many records the first list shows; older ones stand on a page for each month."""

@@ -32,7 +32,7 @@ from opsnb.config.unattended import Notify, Schedule
 from opsnb.errors import ConfigError
 from opsnb.model import Threshold
 from opsnb.site.html import notice
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 TABLES: tuple[type[BaseModel], ...] = (
     Target,

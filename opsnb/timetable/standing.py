@@ -23,6 +23,7 @@ from opsnb.records.store import Store
 from opsnb.timetable import traces
 from opsnb.timetable.times import in_words, next_times, zone
 from opsnb.view import commands
+from opsnb.view.formats import span
 
 _NEXT = 3
 _LONGEST_GRACE, _SHORTEST_GRACE = timedelta(hours=1), timedelta(minutes=1)
@@ -304,12 +305,3 @@ def _of(result: RunResult) -> LastRun:
 def moment(at: datetime) -> str:
     """Return a moment in this machine's time zone: `Sat 28 Nov 07:15`."""
     return f"{at.astimezone(zone()):%a %d %b %H:%M}"
-
-
-def span(length: timedelta) -> str:
-    """Return a length of time: `40 s`, `5 min`, `3 h`, `2 d`."""
-    seconds = int(length.total_seconds())
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= (2 * size if unit != "min" else size):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

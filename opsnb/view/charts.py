@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.redaction import outside
-from opsnb.view.findings import COLOURS, MOST_ROWS, number, rows_text
+from opsnb.view.findings import COLOURS, MOST_ROWS, rows_text
+from opsnb.view.formats import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,6 +25,7 @@ from opsnb.model import (
     Threshold,
 )
 from opsnb.view.commands import as_option
+from opsnb.view.formats import number, size
 
 COLOURS = {
     Status.OK: "#1a7f37",
@@ -49,7 +50,6 @@ STANDS_FOR = "stands for"
 """The label of the handbook's own command for an action."""
 _NAMES = frozenset({"Redis", "Valkey", "Node", "Docker"})
 """Words that keep their capital letter inside a sentence."""
-_SINGULAR = {"indexes": "index", "processes": "process", "queries": "query"}
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:14px"
 _LINE = "rgba(128,128,128,.35)"
 _CELL = f"padding:3px 12px 3px 0;border:0;border-bottom:1px solid {_LINE};text-align:left"
@@ -58,28 +58,6 @@ _CELL = f"padding:3px 12px 3px 0;border:0;border-bottom:1px solid {_LINE};text-a
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Return `findings` with the worst on top, otherwise in the order given."""
     return sorted(findings, key=lambda finding: -finding.status.severity)
-
-
-def number(value: float, unit: str = "") -> str:
-    """Return `value` as a person writes it, with its unit: `0.42 ms`, `71 %`, `12,400 jobs`."""
-    if not math.isfinite(value):
-        text = "?"
-    elif value == int(value) or abs(value) >= 100:
-        text = f"{value:,.0f}"
-    else:
-        text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.2g}"
-    return f"{text} {_singular(unit) if text == '1' else unit}".strip()
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return `1 table` or `12,000 tables`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def _singular(unit: str) -> str:
-    """Return the word of one, `job` of `jobs`; symbols such as `ms` stay as they are."""
-    is_word = unit.isalpha() and len(unit) > len("ms") and unit.endswith("s")
-    return _SINGULAR.get(unit, unit.removesuffix("s")) if is_word else unit
 
 
 def pill(status: Status) -> str:
@@ -378,7 +356,7 @@ def action_facts(record: ActionRecord) -> Iterator[tuple[str, str]]:
     if record.planned:
         yield "undo", record.undo or "none"
     if record.bytes is not None:
-        yield "size", _size(record.bytes)
+        yield "size", size(record.bytes)
 
 
 def _progress(record: ActionRecord) -> str:
@@ -391,15 +369,6 @@ def _progress(record: ActionRecord) -> str:
 def _sample_title(record: ActionRecord) -> str:
     shown = min(len(record.sample), MOST_ROWS)
     return "which" if shown >= record.planned else f"which: {shown} of {record.planned:,}"
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return number(value, unit)
 
 
 def findings_table_html(findings: Sequence[Finding]) -> str:

@@ -147,7 +147,7 @@ def test_every_limit_names_its_runbook() -> None:
 
 def test_what_treats_a_check_is_a_runbook_that_takes_those_parameters() -> None:
     rows = [{"queue": "q", "waiting": 9999, "failed_percent": 99.0, "session": 7, "name": "q"}]
-    rows[0] |= {"application": "api", "idle": 5, "idle_in_transaction": 0}
+    rows[0] |= {"application": "api", "idle": 5, "idle_in_transaction": 0, "paused": False}
     arguments = {"queue": "q", "longer_than_min": 30.0}
     found = Finding(status=Status.CRIT, message="x", rows=rows, arguments=arguments)
     for each in ALL.values():

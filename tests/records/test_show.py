@@ -167,20 +167,6 @@ def test_json_is_one_document() -> None:
     assert json.loads(show.result_as_json(RESULT, "/x"))["location"] == "/x"
 
 
-@pytest.mark.parametrize(
-    ("passed", "words"),
-    [
-        (timedelta(seconds=-5), "just now"),
-        (timedelta(seconds=59), "just now"),
-        (timedelta(minutes=59), "59 min ago"),
-        (timedelta(hours=47), "47 h ago"),
-        (timedelta(days=30), "30 d ago"),
-    ],
-)
-def test_ages_are_in_words(passed: timedelta, words: str) -> None:
-    assert show.age(START, START + passed) == words
-
-
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_the_worst_finding_and_its_command_stand_last_and_whole(width: int) -> None:
     queue = "mail of 'shop'; rm -rf $HOME"

@@ -27,7 +27,7 @@ from opsnb.errors import BadAnswer, ParameterError, Refused, ServiceError, Unrea
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache
 from opsnb.systems.cache import clearing
-from opsnb.systems.cache.keyspace import span
+from opsnb.systems.cache.keyspace import lifetime
 from tests.systems.redis_server import BINARIES, Server, start
 
 
@@ -1009,6 +1009,5 @@ def test_slow_commands_are_shown_without_their_arguments(server: Server) -> None
     assert "every client waited" in found.message
 
 
-def test_spans_are_said_as_people_say_them() -> None:
-    told = [span(seconds) for seconds in (None, 0.4, 90, 120, 900, 7200, 200_000)]
-    assert told == ["never expires", "0 s", "90 s", "2 min", "15 min", "2 h", "2 d"]
+def test_a_key_without_a_time_to_live_never_expires() -> None:
+    assert [lifetime(seconds) for seconds in (None, 900)] == ["never expires", "15 min"]

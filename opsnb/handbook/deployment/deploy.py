@@ -23,8 +23,8 @@ from opsnb.systems import api, deploy, queues
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import ProgramFailed
 from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
-from opsnb.systems.queues.words import and_list
 from opsnb.view import commands
+from opsnb.view.formats import and_list
 
 RECORDED_AS = "deploying"
 """How records name its checks and actions: a name never changes, so that histories go on."""

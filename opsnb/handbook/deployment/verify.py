@@ -11,7 +11,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.records.history import DEPLOY, ROLLBACK, results
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 RECORDED_AS = "comparison"
 """How records name its checks and actions: a name never changes, so that histories go on."""

@@ -24,8 +24,8 @@ from opsnb.systems.database.integrity import (
     violations,
 )
 from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
-from opsnb.systems.queues.words import and_list
 from opsnb.view import commands
+from opsnb.view.formats import and_list
 
 RECORDED_AS = "repair"
 """How records name its checks and actions: a name never changes, so that histories go on."""

@@ -17,7 +17,7 @@ from opsnb.handbook.troubleshooting import slow_queries
 from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
 from opsnb.systems.queues.counts import since_words
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 RECORDED_AS = "degradation"
 """How records name its checks and actions: a name never changes, so that histories go on."""

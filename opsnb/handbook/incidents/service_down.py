@@ -16,7 +16,7 @@ from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
 from opsnb.systems.dependencies import Name
-from opsnb.systems.queues.words import span
+from opsnb.view.formats import span
 
 RECORDED_AS = "outage"
 """How records name its checks and actions: a name never changes, so that histories go on."""

@@ -8,7 +8,7 @@ from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.view import commands
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 
 def distances(target: Target, findings: Sequence[Finding]) -> list[Row]:

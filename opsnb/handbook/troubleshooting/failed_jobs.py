@@ -16,7 +16,7 @@ from opsnb.handbook.error_causes import FAILED_CHILD, Cause, Places, cause_of
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Failure, Failures
-from opsnb.systems.queues.words import and_list, span
+from opsnb.view.formats import and_list, span
 
 RECORDED_AS = "failures"
 """How records name its checks and actions: a name never changes, so that histories go on."""

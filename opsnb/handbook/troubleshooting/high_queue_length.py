@@ -14,9 +14,8 @@ from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Active, Durations, Flow
 from opsnb.systems.queues.counts import due, since_words
-from opsnb.systems.queues.words import span
 from opsnb.systems.queues.workers import in_words, shown
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted, span
 
 RECORDED_AS = "backlog"
 """How records name its checks and actions: a name never changes, so that histories go on."""

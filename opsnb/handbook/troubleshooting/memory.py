@@ -19,8 +19,8 @@ from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.records.history import results
 from opsnb.systems import cache, database, host, processes
 from opsnb.systems.processes import DaemonGone, Growth, Process
-from opsnb.systems.queues.words import span
 from opsnb.view import commands
+from opsnb.view.formats import span
 
 RUNBOOK = "troubleshooting/memory"
 _SYSTEMS = (host.SYSTEM,)

@@ -22,8 +22,9 @@ from opsnb.systems.cache.connection import (
     read_info,
     server_time_s,
 )
-from opsnb.systems.cache.keyspace import describe, scan, span, text
+from opsnb.systems.cache.keyspace import describe, scan, text
 from opsnb.systems.cache.server import QUEUES, SYSTEM
+from opsnb.view.formats import span
 
 _MIB = 1024 * 1024
 _MUCH_WASTE = 100 * _MIB  # less is not worth waking anybody

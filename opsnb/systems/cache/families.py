@@ -22,9 +22,9 @@ from opsnb.systems.cache.keyspace import (
     chosen_patterns,
     describe,
     family,
+    lifetime,
     matching,
     queue_prefix,
-    span,
     text,
 )
 from opsnb.systems.cache.server import SYSTEM, server_of
@@ -168,9 +168,9 @@ def _row(name: str, group: list[KeyFacts], factor: float, queues: str) -> Row:
         "KiB": round(kib, 1) if sizes else None,
         "with_ttl": round(len(ttls) * factor),
         "without_ttl": round((len(group) - len(ttls)) * factor),
-        "shortest_ttl": span(min(ttls)) if ttls else "",
-        "median_ttl": span(median(ttls)) if ttls else "",
-        "longest_ttl": span(max(ttls)) if ttls else "",
+        "shortest_ttl": lifetime(min(ttls)) if ttls else "",
+        "median_ttl": lifetime(median(ttls)) if ttls else "",
+        "longest_ttl": lifetime(max(ttls)) if ttls else "",
         "of_queues": name.startswith(queues),
     }
 

@@ -14,6 +14,7 @@ from opsnb.config.settings import Cache
 from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.redaction import MASK, outside
+from opsnb.view.formats import span
 
 SCAN_COUNT = 1000
 """How many keys one SCAN looks at: about half a millisecond of the server's time."""
@@ -129,7 +130,12 @@ class KeyFacts:
 
     def row(self) -> Row:
         """Return this as a line of evidence."""
-        return {"key": self.name, "type": self.type, "ttl": span(self.ttl_s), "bytes": self.bytes}
+        return {
+            "key": self.name,
+            "type": self.type,
+            "ttl": lifetime(self.ttl_s),
+            "bytes": self.bytes,
+        }
 
 
 def describe(
@@ -178,11 +184,6 @@ def _demand(*replies: object) -> None:
 _GONE = -2  # what PTTL says of a key that is not there
 
 
-def span(seconds: float | None) -> str:
-    """Return a time to live as a person says it: `15 min`, `never expires`."""
-    if seconds is None:
-        return "never expires"
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def lifetime(seconds: float | None) -> str:
+    """Return a time to live: `15 min`, `never expires`."""
+    return "never expires" if seconds is None else span(seconds)

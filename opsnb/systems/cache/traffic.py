@@ -21,10 +21,11 @@ from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems.api import percentile
 from opsnb.systems.cache.connection import connection, figure, read_info, server_time_s
-from opsnb.systems.cache.keyspace import family, queue_prefix, span
+from opsnb.systems.cache.keyspace import family, queue_prefix
 from opsnb.systems.cache.queue_keys import find_queues
 from opsnb.systems.cache.server import SYSTEM, server_of
 from opsnb.systems.cache.wire import TooLarge
+from opsnb.view.formats import span
 
 _WATCHING_LIMIT_S = 75.0  # a window is a minute at most
 _MOST_STEPS = 20

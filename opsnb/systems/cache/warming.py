@@ -25,11 +25,12 @@ from opsnb.systems.cache.connection import (
     known_info,
     writing,
 )
-from opsnb.systems.cache.keyspace import describe, span
+from opsnb.systems.cache.keyspace import describe
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.tallies import scan_all
 from opsnb.systems.host import host_of
 from opsnb.view import commands
+from opsnb.view.formats import span
 
 Via = Literal["api", "direct"]
 

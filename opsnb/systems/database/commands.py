@@ -17,7 +17,7 @@ from opsnb.model import Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection, place
 from opsnb.systems.database.failures import of_result
 from opsnb.systems.database.sight import granted, login
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 from opsnb.view.terminal import visible
 
 _POLL_S = 0.1

@@ -27,7 +27,7 @@ from opsnb.systems.database.archives import (
     taken,
 )
 from opsnb.systems.database.direct import direct
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 from opsnb.view.terminal import visible
 
 FOLDER = "backups"

@@ -21,7 +21,7 @@ from opsnb.systems.database.access import (
     writing,
 )
 from opsnb.systems.database.sight import HIDDEN, login, statement
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 _END_S = 5.0
 _POLL_S = 0.1

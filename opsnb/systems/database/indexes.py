@@ -35,7 +35,7 @@ from opsnb.systems.database.room import free_bytes
 from opsnb.systems.database.sight import granted, login
 from opsnb.systems.database.words import quoted
 from opsnb.view import commands
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 Kind = Literal["index", "table", "database"]
 

@@ -30,7 +30,7 @@ from opsnb.systems.database.sight import (
 )
 from opsnb.systems.database.statements import Statistics, statistics
 from opsnb.view import commands
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""

@@ -44,7 +44,7 @@ from opsnb.systems.database.scratch import (
     scratch,
 )
 from opsnb.systems.database.swapping import consequences, demand_swappable, swapped
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 _MIB = 2**20
 

@@ -30,7 +30,7 @@ from opsnb.systems.database.sight import (
     note_hidden_sessions,
     statement,
 )
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 LONG_MINUTES = 5.0
 """The handbook's limit for a query."""

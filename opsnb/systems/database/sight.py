@@ -14,7 +14,7 @@ from opsnb.redaction import outside
 from opsnb.systems.database.access import Connection
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.words import quoted
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 HIDDEN: LiteralString = (
     "(backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL"

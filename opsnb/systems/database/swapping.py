@@ -13,7 +13,7 @@ from opsnb.errors import BadAnswer, UsageError
 from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, Connection, connection, session
 from opsnb.systems.database.commands import run_while
 from opsnb.systems.database.scratch import dress
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 _MAINTENANCE = ("postgres", "template1")
 

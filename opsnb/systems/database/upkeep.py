@@ -32,7 +32,7 @@ from opsnb.systems.database.commands import run
 from opsnb.systems.database.relations import OURS, Relation, may_maintain
 from opsnb.systems.database.sight import COUNT_AGAIN, LOCKED, counts
 from opsnb.systems.database.words import quoted
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 _MOST_SAMPLES = 20
 _STAMPS_LATE_S = 3.0  # before version 15 the stamps come by way of a collector

@@ -22,6 +22,7 @@ from opsnb.systems.logs.clearing import clear
 from opsnb.systems.logs.entries import ErrorEntry, Finder
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import Clock
+from opsnb.view.formats import span
 
 __all__ = [
     "SYSTEM",
@@ -137,20 +138,18 @@ def sentence(rows: list[Row], count: int, hours: float, *, since: str = "") -> s
 
     `since` says where the window began, in place of its length.
     """
-    span = f"since {since}" if since else f"in {_span(hours)}"
+    when = f"since {since}" if since else f"in {_last(hours)}"
     if not rows:
-        return f"No error lines {span}."
+        return f"No error lines {when}."
     most = max(rows, key=lambda row: int(row["count"]))
     quote = outside.head(str(most["sample"]), _QUOTE_LENGTH).rstrip(".")
     if count == 1:
-        return f"1 error line {span}: {quote}."
-    return f"{count} error lines {span}, {most['count']} of them like: {quote}."
+        return f"1 error line {when}: {quote}."
+    return f"{count} error lines {when}, {most['count']} of them like: {quote}."
 
 
-def _span(hours: float) -> str:
-    if hours == 1:
-        return "the last hour"
-    return f"the last {hours:g} hours" if hours > 1 else f"the last {hours * 60:g} minutes"
+def _last(hours: float) -> str:
+    return "the last hour" if hours == 1 else f"the last {span(hours * 3600)}"
 
 
 def iso(at: float) -> str:

@@ -13,7 +13,7 @@ from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 _MOST_DONE = 3
 

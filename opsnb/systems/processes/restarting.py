@@ -16,8 +16,7 @@ from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
-from opsnb.systems.queues.words import and_list
-from opsnb.view.findings import counted
+from opsnb.view.formats import and_list, counted
 
 _COMMAND_S = 60.0
 _SETTLE_S = 5.0  # for so long a process stays up before it counts as started

@@ -10,8 +10,8 @@ from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session, reading
-from opsnb.systems.queues.words import clock, span
 from opsnb.systems.queues.workers import clients
+from opsnb.view.formats import span, utc
 
 _MOST_ACTIVE = 20_000
 _PAGE = 500
@@ -78,7 +78,7 @@ class Active:
         return {
             "job": self.id,
             "name": self.name,
-            "active since": clock(self.since_ms) if self.since_ms else None,
+            "active since": utc(self.since_ms / 1000) if self.since_ms else None,
             "for": span(self.age_s) if self.since_ms else "unknown",
             "evidence": self.evidence,
             "attempts": self.attempts,

@@ -14,7 +14,7 @@ from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writ
 from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.systems.queues.route import Route, Via
-from opsnb.systems.queues.words import clock
+from opsnb.view.formats import utc
 
 _BATCH = 250  # jobs that BullMQ removes by one call
 _API_LIMIT_S = 120.0
@@ -68,7 +68,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
 
     return Plan(
         summary=f"Remove {planned} {selection.of(queue)} that ended before "
-        f"{clock(selection.until_ms)}.{taken.words}",
+        f"{utc(selection.until_ms / 1000)}.{taken.words}",
         planned=planned,
         unit="jobs",
         command=route.by_hand(target, queue, "clean"),

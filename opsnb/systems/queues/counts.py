@@ -16,9 +16,9 @@ from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.values import last_event_ms, read_fields, whole
-from opsnb.systems.queues.words import and_list, clock, span
 from opsnb.systems.queues.workers import clients, held_locks, in_words, number, shown, why_unknown
-from opsnb.view.findings import MOST_ROWS, counted
+from opsnb.view.findings import MOST_ROWS
+from opsnb.view.formats import and_list, counted, span, utc
 
 STATES = (
     "waiting",
@@ -497,9 +497,9 @@ async def pause_of(session: Session, queue: Any) -> Row:
     last_ms = await last_event_ms(session, queue.keys["events"], "paused", _EVENTS)
     since_ms, _, by = (mark or "").partition(" ")
     if since_ms.isdigit() and (last_ms is None or last_ms <= int(since_ms) + _TOLERANCE_MS):
-        return {**row, "since": clock(int(since_ms)), "by": by}
+        return {**row, "since": utc(int(since_ms) / 1000), "by": by}
     # It was paused by other means; what stands in the note is about an earlier time.
-    return {**row, "since": clock(last_ms) if last_ms else None, "by": "someone without opsnb"}
+    return {**row, "since": utc(last_ms / 1000) if last_ms else None, "by": "someone without opsnb"}
 
 
 def paused_words(row: Row) -> str:
@@ -564,5 +564,5 @@ async def _next_in_line(session: Session, queue: Any) -> Row:
         "job": job,
         "name": name,
         "age_s": round(age_s, 1),
-        "added": clock(added),
+        "added": utc(added / 1000),
     }

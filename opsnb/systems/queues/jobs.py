@@ -17,7 +17,7 @@ from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, scripts
 from opsnb.systems.queues.connection import Session
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.systems.queues.words import clock
+from opsnb.view.formats import utc
 
 _HOUR_MS = 3_600_000
 _PAGE = 500
@@ -165,7 +165,7 @@ async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
         {
             "job": job,
             "name": first_line(name or ""),
-            "ended": clock(whole(ended)) if whole(ended) else None,
+            "ended": utc(whole(ended) / 1000) if whole(ended) else None,
             "attempts": whole(attempts or attempts_4),
             "reason": first_line(reason or ""),
         }

@@ -15,7 +15,7 @@ from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.counts import counts_of, each_queue
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.systems.queues.words import span
+from opsnb.view.formats import span
 
 _REASON_BYTES = 1000
 _BARS = 12  # of the chart of throughput
@@ -137,7 +137,7 @@ def times(target: Target, queue: str, newest: int = 1000) -> Finding:
         for percent in _PERCENTS
         if values
     ]
-    words = ", ".join(f"{row['time']} {_ms(row['ms'])}" for row in rows)
+    words = ", ".join(f"{row['time']} {span(row['ms'] / 1000)}" for row in rows)
     message = f"{words[:1].upper()}{words[1:]}, over {len(completed)} jobs."
     return Finding(
         status=Status.OK,
@@ -173,8 +173,8 @@ def processing(target: Target, newest: int = 200) -> Finding:
     slowest = max(rows, key=lambda row: float(row["p95_ms"]))
     return Finding(
         status=Status.OK,
-        message=f"The slowest is {slowest['queue']}: p50 {_ms(slowest['p50_ms'])}, p95 "
-        f"{_ms(slowest['p95_ms'])} over {slowest['jobs']} jobs.",
+        message=f"The slowest is {slowest['queue']}: p50 {span(slowest['p50_ms'] / 1000)}, p95 "
+        f"{span(slowest['p95_ms'] / 1000)} over {slowest['jobs']} jobs.",
         value=slowest["p95_ms"],
         unit="ms",
         rows=rows,
@@ -267,7 +267,3 @@ def _moment(at_s: float, step_s: float) -> str:
 
 def _within(jobs: list[Ended], after_s: float, until_s: float) -> int:
     return sum(after_s < job.ended / 1000 <= until_s for job in jobs)
-
-
-def _ms(value: float) -> str:
-    return f"{value:.0f} ms" if value < 10_000 else span(value / 1000)

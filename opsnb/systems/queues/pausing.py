@@ -16,7 +16,7 @@ from opsnb.systems.queues.counts import MARK, paused_words, read_state
 from opsnb.systems.queues.layout import Layout
 from opsnb.systems.queues.route import Via
 from opsnb.view import commands
-from opsnb.view.findings import counted
+from opsnb.view.formats import counted
 
 
 @action(needs=(SYSTEM,), resumable=True)

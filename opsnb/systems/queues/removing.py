@@ -12,7 +12,7 @@ from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout, scripts
 from opsnb.systems.queues.active import Active, active_jobs, read_active
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.systems.queues.words import and_list, span
+from opsnb.view.formats import and_list, span
 
 _SAMPLE = 20
 

@@ -11,7 +11,7 @@ from opsnb.systems.queues import jobs, layout
 from opsnb.systems.queues.connection import SYSTEM, reading
 from opsnb.systems.queues.counts import read_state
 from opsnb.systems.queues.each import EachChosen, running_words
-from opsnb.systems.queues.words import clock
+from opsnb.view.formats import utc
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -49,7 +49,7 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     )
     return Plan(
         summary=f"Retry {chosen.count} {selection.of(queue)} that failed before "
-        f"{clock(selection.until_ms)}.",
+        f"{utc(selection.until_ms / 1000)}.",
         planned=chosen.count,
         unit="jobs",
         command="for (const job of await queue.getFailed()) await job.retry()",

@@ -19,7 +19,7 @@ from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems import dependencies, host, logs, queues
 from opsnb.systems.dependencies import Name
-from opsnb.systems.queues.words import and_list, clock, span
+from opsnb.view.formats import and_list, span, utc
 
 RECORDED_AS = "errors"
 """How records name its checks and actions: a name never changes, so that histories go on."""
@@ -197,7 +197,7 @@ def _dependency(target: Target, window: Window, name: Name) -> Finding:
         at for at, line in lost if at >= begun - _PRECEDES_S and not REDIS_IS_FULL.search(line)
     ]
     told = (
-        f"{len(before)} log lines report it as lost, the last at {clock(before[-1] * 1000)}; "
+        f"{len(before)} log lines report it as lost, the last at {utc(before[-1])}; "
         if before
         else ""
     )
@@ -345,10 +345,10 @@ def _when(seen: Seen) -> str:
     """Return when the errors began: the most of those that go on, or all when none does."""
     if seen.ended is not None:
         begun = min(each.begun for each in seen.alike)
-        return f"They began at {clock(begun * 1000)} and ended at {clock(seen.ended * 1000)}."
+        return f"They began at {utc(begun)} and ended at {utc(seen.ended)}."
     first = seen.going_on[0]
     which = "" if len(first.errors) == seen.count else f"{seen.such([first])} go on. "
-    return f"{which}They began at {clock(first.begun * 1000)}."
+    return f"{which}They began at {utc(first.begun)}."
 
 
 def _deployment(seen: Seen, alike: Alike) -> Deployment | None:
@@ -379,7 +379,7 @@ def _few(target: Target, seen: Seen) -> str:
     if target.threshold("log_errors").judge(seen.count) is Status.OK:
         return f"Log errors: {seen.count}, below the limit."
     if seen.ended is not None:
-        return f"The errors ended at {clock(seen.ended * 1000)}."
+        return f"The errors ended at {utc(seen.ended)}."
     return ""
 
 

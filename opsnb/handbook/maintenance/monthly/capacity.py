@@ -24,7 +24,7 @@ from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
 from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.systems import database, host, queues
 from opsnb.view import charts
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 _LIMIT_S = 90.0  # for months of records in a store behind a network
 _DAY_S = 86_400.0

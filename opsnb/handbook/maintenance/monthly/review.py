@@ -15,7 +15,7 @@ from opsnb.handbook.deployment.verify import verdict
 from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
 from opsnb.model import Finding, Row, RunResult, Status, Threshold
 from opsnb.view import charts
-from opsnb.view.findings import number
+from opsnb.view.formats import number
 
 _LIMIT_S = 90.0  # for months of records in a store behind a network
 _OURS = ("capacity", "review")  # what a review said is not reviewed
