@@ -265,6 +265,21 @@ class Records(Table):
     )
 
 
+class Runbooks(Table):
+    """`[runbooks]`: runbooks of one's own, beside those that opsnb brings."""
+
+    paths: tuple[str, ...] = Field(
+        (),
+        description="Folders, relative to `opsnb.toml`, of `<section>/<runbook>.ipynb`. A runbook "
+        "of the same id takes the place of the one that opsnb brings.",
+    )
+    off: tuple[str, ...] = Field(
+        (),
+        description="Sections, such as `database`, of which opsnb's own runbooks and those of "
+        "installed packages are left out.",
+    )
+
+
 HANDBOOK_CONTACTS = tuple(
     Contact(role=role, availability=availability)
     for role, availability in (
@@ -282,6 +297,7 @@ class _File(Table):
     targets: dict[Identifier, dict[str, Any]] = Field(default_factory=dict)
     contacts: tuple[Contact, ...] = HANDBOOK_CONTACTS
     records: Records = Records()
+    runbooks: Runbooks = Runbooks()
     thresholds: dict[str, Limits] = Field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
     notify: tuple[Notify, ...] = ()

@@ -13,6 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from opsnb.config.sources import make_own_importable
+
+# The first that a notebook imports: what stands beside one's own can be imported next.
+make_own_importable()
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
 _SPAN = re.compile(f"(?:{_PART.pattern})+")

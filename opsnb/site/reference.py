@@ -26,7 +26,7 @@ from opsnb.config.settings import (
     Queues,
     Restart,
 )
-from opsnb.config.target import Config, Contact, Records, Target
+from opsnb.config.target import Config, Contact, Records, Runbooks, Target
 from opsnb.config.thresholds import HANDBOOK
 from opsnb.config.unattended import Notify, Schedule
 from opsnb.errors import ConfigError
@@ -50,6 +50,7 @@ TABLES: tuple[type[BaseModel], ...] = (
     Notify,
     Contact,
     Records,
+    Runbooks,
 )
 """The tables of `opsnb.toml`; the docstring of each begins with its name there."""
 

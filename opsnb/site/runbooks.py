@@ -16,8 +16,9 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 
-from opsnb.catalog import Parameter, RunbookInfo, by_section
+from opsnb.catalog import RunbookInfo, by_section
 from opsnb.errors import ConfigError
+from opsnb.params.cell import Parameter
 from opsnb.site.entries import Entry, latest
 from opsnb.site.html import code, link, moment, notice, table
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from opsnb import catalog
 from opsnb.cli.run import run
 from opsnb.errors import ParameterError
+from opsnb.params.cell import Parameter
 from tests.headless import notebook
 from tests.test_catalog import ALL_KINDS
 
@@ -41,7 +42,7 @@ UNUSABLE: dict[Any, st.SearchStrategy[str]] = {
 }
 
 
-def unusable_value(parameter: catalog.Parameter) -> st.SearchStrategy[str]:
+def unusable_value(parameter: Parameter) -> st.SearchStrategy[str]:
     """Values that `parameter` cannot take."""
     kinds = parameter._kinds
     if choices := parameter._choices:

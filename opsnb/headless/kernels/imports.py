@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.sources import sources
 
 _DRAWS = re.compile(r"\b(charts|watching)\b")
 _WARM_UP = "from opsnb import charts; charts.warm_up()"
@@ -15,10 +16,14 @@ _WARM_UP = "from opsnb import charts; charts.warm_up()"
 def imports(runbooks: Iterable[RunbookInfo]) -> list[str]:
     """Return the import statements of the code cells of `runbooks`, each once.
 
+    Before them comes what lets them import the modules that stand beside one's own runbooks.
+
     When one of them draws charts, these are warmed up as well: matplotlib takes as long to import
     as all the rest, which those that draw none are spared.
     """
     found: dict[str, None] = {}
+    if modules := sources(with_packages=False).modules:
+        found[f"import sys; sys.path.extend({modules!r})"] = None
     for runbook in runbooks:
         for cell in runbook.cells:
             if cell["cell_type"] == "code":
