@@ -29,6 +29,7 @@ from opsnb.holder import operator
 from opsnb.journal import JOURNAL, RESUME
 from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
 from opsnb.records import Stage, Store, actions, complete, findings, new_run_id, reap
+from opsnb.records.bounds import shortened
 from opsnb.records.ending import word
 from opsnb.records.spool import keep, staged_results
 from opsnb.redaction import Redactor, environment_secrets
@@ -192,6 +193,8 @@ class _Run:
         execution = self._execute(stage, redactor, notebook, server)
         execution = _completed(execution, stage.journal)
         result = end(self.opening, execution)
+        if result.error:  # it stands in a heading too, and may quote an output of any length
+            result.error = shortened(redactor.text(result.error))
         headline(execution.notebook, result)
         return keep(self.store, stage, result, execution.notebook, redactor)
 
