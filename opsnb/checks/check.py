@@ -53,6 +53,8 @@ class Check(Generic[P]):
     """Whether it looks for a cause, which its title names; ok then means that it is ruled out."""
     condition: str = ""
     """The name of the check that measures the same, where there is one."""
+    explained_by: str = ""
+    """The name of the check that explains it, when both are crit and nothing answers here."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """What `given` filled in that says what is measured, in JSON."""
 
@@ -208,6 +210,7 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
     treated_by: Treats | str = "",
     is_cause: bool = False,
     condition: str = "",
+    explained_by: str = "",
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
     """Make a function a check. The first line of its docstring is the title that people read.
 
@@ -227,6 +230,7 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
             treated_by,
             is_cause,
             condition,
+            explained_by,
         )
 
     return wrap

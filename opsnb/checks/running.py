@@ -103,7 +103,8 @@ class Measurement:
                 self._down[system] = _Down(cause.name, outcome)
                 found.append(cause)
             found.append(self._finding(check, outcome))
-        return found
+        explained_by = {check.name: check.explained_by for check in checks}
+        return Findings(_explained(each, explained_by.get(each.name, ""), found) for each in found)
 
     def _cause(self, system: str) -> str:
         """Return the system that is down when `system` is: one server may be two systems."""
@@ -199,6 +200,16 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
         message = f"The check itself failed: {type(error).__name__}: {error}"
         finding = _finding(Status.UNKNOWN, message)
     return finding.model_copy(update={"failure": type(error).__name__})
+
+
+def _explained(finding: Finding, by: str, found: Findings) -> Finding:
+    """Return `finding`; where the check `by` names why nothing answers, as one alarm with that."""
+    is_down = finding.failure in (Unreachable.__name__, TimedOut.__name__)
+    causes = [each for each in found if each.name == by and each.status is Status.CRIT]
+    if not (causes and is_down and finding.status is Status.CRIT):
+        return finding
+    update = {"explained_by": by, "remedies": [], "untreated": f"see {by}"}
+    return finding.model_copy(update=update)
 
 
 def _unreachable(target: Target, system: str, error: Unreachable) -> Finding:

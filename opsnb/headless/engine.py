@@ -27,9 +27,15 @@ from opsnb.headless.kernels.provisioner import shared
 from opsnb.headless.kernels.strays import end_started_by
 from opsnb.headless.progress import Progress
 from opsnb.machine.holder import STARTED_BY
+from opsnb.records.bounds import trim_output
 
 _LOST_AFTER_S = 5.0
 """How long after a cell's last output its reply may come."""
+
+_OUTPUTS = frozenset({"stream", "error", "display_data", "execute_result", "update_display_data"})
+
+_LARGE_OUTPUT_S = 60
+"""How long after a cell's reply its outputs may come, which are many megabytes at times."""
 
 
 class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
@@ -98,6 +104,7 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
             **kwargs,
             "timeout": execution_timeout or kwargs.get("timeout"),
             "startup_timeout": start_timeout,
+            "iopub_timeout": _LARGE_OUTPUT_S,
         }
         return _Client(
             nb_man,
@@ -172,6 +179,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc] # papermill is unt
         self.km = Manager(folder=self.folder, kernel_name=name, config=self.config)
         self.km.server = self.server
         return self.km
+
+    def process_message(self, msg: dict[str, Any], *arguments: Any, **kwargs: Any) -> Any:
+        if msg["msg_type"] in _OUTPUTS:
+            trim_output(msg["content"])  # before it is copied several times
+        return super().process_message(msg, *arguments, **kwargs)
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         await super().async_start_new_kernel(env=dict(self.environment), **kwargs)

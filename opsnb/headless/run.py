@@ -29,6 +29,7 @@ from opsnb.headless.progress import Progress, Spectator
 from opsnb.machine import interrupts
 from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
+from opsnb.records.bounds import shortened
 from opsnb.records.ending import word
 from opsnb.records.extract import actions, findings
 from opsnb.records.spool import keep, reap, staged_results
@@ -195,6 +196,8 @@ class _Run:
         execution = self._execute(stage, redactor, notebook, server)
         execution = _completed(execution, stage.journal)
         result = end(self.opening, execution)
+        if result.error:  # it stands in a heading too, and may quote an output of any length
+            result.error = shortened(redactor.text(result.error))
         headline(execution.notebook, result)
         return keep(self.store, stage, result, execution.notebook, redactor)
 

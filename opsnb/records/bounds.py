@@ -20,6 +20,12 @@ LONGEST_ERROR = 65_536
 LONGEST_SENTENCE = 10_000
 LARGEST = 8_000_000
 """Characters of all outputs of a notebook."""
+LARGEST_SEARCHED = 2_000_000
+"""Characters of one output that are searched for secrets; of a longer text, its two ends are."""
+LARGEST_SEARCHED_OF_ALL = 10_000_000
+_CUT = "\n[opsnb cut a long output here]\n"
+_BESIDE_A_CUT = 65_536
+"""Characters beside a cut that are left out as well: the rest of a secret may stand there."""
 DEEPEST = 64
 """Levels of lists and objects within each other; readers of JSON give up at 200."""
 _KEPT = frozenset({FINDING_MIME, ACTION_MIME, TABLE_MIME})
@@ -63,8 +69,49 @@ def shallow(value: Any, levels: int = DEEPEST) -> Any:
     return value
 
 
+def trim(notebook: dict[str, Any]) -> None:
+    """Leave out of `notebook`, which is not redacted yet, what would take minutes to search.
+
+    Only what `bound` leaves out afterwards in any case.
+    """
+    room = LARGEST_SEARCHED_OF_ALL
+    for cell in notebook.get("cells", []):
+        if cell.get("outputs"):
+            for output in cell["outputs"]:
+                trim_output(output)
+            cell["outputs"], room = _within(cell["outputs"], room)
+
+
+def trim_output(output: dict[str, Any]) -> None:
+    """Trim one output, or the message that brings it."""
+    if "text" in output:
+        output["text"] = _ends("".join(output["text"]))
+    if isinstance(output.get("evalue"), str):
+        output["evalue"] = _ends(output["evalue"])
+    if isinstance(output.get("traceback"), list):
+        output["traceback"] = _ends("\n".join(map(str, output["traceback"]))).split("\n")
+    data = output.get("data")
+    if isinstance(data, dict):
+        if _PLAIN in data:
+            data[_PLAIN] = _ends(_text(data[_PLAIN]))
+        _leave_out(data, dict.fromkeys(data, LARGEST_SEARCHED))
+
+
+def _ends(text: str) -> str:
+    """Return `text`, or its beginning and end with a mark at which a secret may be cut in two."""
+    half = LARGEST_SEARCHED // 2
+    return text if len(text) <= LARGEST_SEARCHED else f"{text[:half]}{_CUT}{text[-half:]}"
+
+
+def _without_cut(text: str) -> str:
+    """Return `text`, which is redacted, without what stands beside the mark of a cut."""
+    before, mark, after = text.partition(_CUT)
+    return f"{before[:-_BESIDE_A_CUT]}{mark}{after[_BESIDE_A_CUT:]}" if mark else text
+
+
 def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:
     """Return the beginning and the end of `text`, with what was left out between them in words."""
+    text = _without_cut(text)
     if len(text) <= limit:
         return text
     half = limit // 2
@@ -77,9 +124,14 @@ def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:
 
 def _bounded(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:
     """Return what is kept of the outputs of a cell, and how much room is left for others."""
+    bounded = [entry for output in outputs for entry in (output, *_notes(_bound_output(output)))]
+    return _within(bounded, room)
+
+
+def _within(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the outputs for which there is room, a note on the others, and the room left."""
     kept, dropped, size_dropped = [], 0, 0
     for output in outputs:
-        said = _bound_output(output)
         size = _size({**output, "data": _others(output)})
         if size > room:
             dropped += 1
@@ -89,7 +141,7 @@ def _bounded(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, A
                 kept.append({**output, "data": data, "metadata": {}})
         else:
             room -= size
-            kept += [output, *_notes(said)]
+            kept.append(output)
     if dropped:
         noun = "output" if dropped == 1 else "outputs"
         kept.append(_note(f"{dropped:,} {noun}, {_megabytes(size_dropped)}"))
@@ -113,13 +165,18 @@ def _bound_output(output: dict[str, Any]) -> dict[str, int]:
 
 def _bound_data(data: dict[str, Any]) -> None:
     """Bound what one output says, in each of its forms."""
+    if _PLAIN in data:
+        data[_PLAIN] = shortened(_text(data[_PLAIN]), LONGEST)
+    _leave_out(data, {mime: _limit(mime) for mime in data})
+
+
+def _leave_out(data: dict[str, Any], limits: dict[str, int]) -> None:
+    """Remove the forms of an output that are larger than their limits, and say so in the others."""
     left_out = {
         mime: size
         for mime, value in data.items()
-        if mime not in _KEPT and mime != _PLAIN and (size := _size(value)) > _limit(mime)
+        if mime not in _KEPT and mime != _PLAIN and (size := _size(value)) > limits[mime]
     }
-    if _PLAIN in data:
-        data[_PLAIN] = shortened(_text(data[_PLAIN]), LONGEST)
     if not left_out:
         return
     note = _words(left_out)

@@ -32,7 +32,7 @@ from opsnb.errors import ConfigError, OpsnbError, RunBroke, UsageError, did_you_
 from opsnb.machine import private_files
 from opsnb.model import RunResult
 from opsnb.records import stored
-from opsnb.records.bounds import bound, shallow, shortened
+from opsnb.records.bounds import bound, shallow, shortened, trim
 from opsnb.records.claims import claimed
 from opsnb.records.extract import METADATA_KEY, rebuild, stamp
 from opsnb.redaction import Redactor, safe_url
@@ -558,16 +558,19 @@ def _files(result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> d
 
 
 def joined_streams(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return `notebook` with one output for each run of pieces of a stream, and not too deep.
+    """Return `notebook` with one output for each run of pieces of a stream, not too deep or large.
 
-    So no secret is cut in two where it is looked for. The notebook itself stays as it is.
+    So no secret is cut in two where it is looked for, and the search ends soon. The notebook itself
+    stays as it is.
     """
     notebook = shallow(notebook)
     cells = [
         {**cell, "outputs": list(_joined(cell["outputs"]))} if cell.get("outputs") else cell
         for cell in notebook.get("cells", [])
     ]
-    return {**notebook, "cells": cells}
+    joined = {**notebook, "cells": cells}
+    trim(joined)
+    return joined
 
 
 def _joined(outputs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

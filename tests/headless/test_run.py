@@ -69,6 +69,24 @@ def test_a_run_in_which_no_check_ran_is_no_success(tmp_path: Path) -> None:
     assert (result.status, result.exit_code) == (Status.UNKNOWN, 3)
 
 
+HUGE = {
+    "html": "from IPython.display import HTML, display; display(HTML('<p>' * 10_000_000))",
+    "text": "print('x y ' * 8_000_000)",
+    "json": "display({'application/json': [{'a': n} for n in range(10**6)]}, raw=True)",
+    "error": "raise ValueError('e f ' * 5_000_000)",
+}
+
+
+@pytest.mark.parametrize("form", HUGE)
+def test_an_output_of_any_size_ends_no_run_and_fills_no_record(tmp_path: Path, form: str) -> None:
+    info = runbook(tmp_path, FINDING.format(status="ok"), HUGE[form])
+    result = run(Order(info, Target(name="here")))
+    assert result.exit_code == (70 if form == "error" else 0)
+    record = Path(Store(load_config().store).folder(result.run_id), "record.ipynb")
+    assert record.stat().st_size < 1_000_000
+    assert "opsnb left out" in record.read_text()
+
+
 def test_a_notebook_that_raises_keeps_what_it_found_with_the_failure_on_top(
     tmp_path: Path,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from opsnb.model import FINDING_MIME, Finding, Status
+from opsnb.records.bounds import LARGEST_SEARCHED
 from opsnb.records.extract import findings
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor
@@ -90,3 +91,25 @@ def test_a_reason_without_measure_is_shortened_in_both_files(tmp_path: Path) -> 
     location = store.keep(result, {"cells": [], "metadata": {}}, Redactor())
     for name in ("result.json", "record.ipynb"):
         assert Path(location, name).stat().st_size < 50_000
+
+
+@pytest.mark.parametrize("form", ["stream", "plain", "traceback"])
+def test_a_secret_that_stands_where_a_huge_output_is_cut_leaves_no_part(
+    tmp_path: Path, form: str
+) -> None:
+    secret = "pl4nted-s3cret-of-the-shop"
+    # Masks are shorter than the secrets: what is kept of the masked text reaches the cut.
+    text = f"{secret}\n" * (2 * LARGEST_SEARCHED // len(secret))
+    output = {
+        "stream": {"output_type": "stream", "name": "stdout", "text": text},
+        "plain": shown({"text/plain": text}),
+        "traceback": {"output_type": "error", "ename": "E", "evalue": "", "traceback": [text]},
+    }[form]
+    store, result = Store(str(tmp_path)), make_result()
+    notebook = {"cells": [a_cell(output)], "metadata": {}}
+    location = store.keep(result, notebook, Redactor({secret}))
+    found = Path(location, "record.ipynb").read_text()
+    assert len(found) < 1_000_000
+    assert "[opsnb" in found
+    parts = {secret[start : start + 6] for start in range(len(secret) - 5)}
+    assert [part for part in parts if part in found] == []

@@ -108,6 +108,11 @@ def test_a_fault_turns_its_own_finding_and_clearing_it_turns_it_back(
     seen = settle(demo, named | dependent)
     assert {finding for finding, status in seen.items() if status is not Status.SKIPPED} == named
     assert {finding for finding, status in seen.items() if status is Status.SKIPPED} == dependent
+    if name == "api-down":  # one alarm: the process that is down explains why nothing answers
+        down = measure(demo)
+        assert down["api.health"].explained_by == "processes.up"
+        assert down["api.health"].remedies == []
+        assert down["processes.up"].remedies[0].runbook == "incidents/service_down"
     assert Status.UNKNOWN not in seen.values()
 
     faults.clear(name)

@@ -114,6 +114,7 @@ def _table(target: Target) -> str:
 @check(
     probes=SYSTEM,
     treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
+    explained_by="processes.up",
 )
 def health(target: Target) -> Finding:
     """API health"""
