@@ -26,11 +26,11 @@ def store_in_force() -> Store:
 
     What still waits for it, as it cannot be written, is told on stderr.
     """
-    from opsnb.records import spool
+    from opsnb.records import recovery
     from opsnb.records.store import Store
 
     store = Store(config_in_force().store)
-    for run_id, why in spool.recover(store).waiting.items():
+    for run_id, why in recovery.recover(store).waiting.items():
         output.note(f"opsnb: The record of {run_id} is not in the store yet. {why}")
     return store
 

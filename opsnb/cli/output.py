@@ -86,8 +86,8 @@ def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
 
 def record(store: Store, result: RunResult) -> None:
     """Print a run; without the tables that it shows when its notebook cannot be read any more."""
+    from opsnb.records import recovery
     from opsnb.records import show as views
-    from opsnb.records import spool
     from opsnb.records.extract import tables
 
     shown: list[Table] = []
@@ -96,7 +96,7 @@ def record(store: Store, result: RunResult) -> None:
         if store.has(result.run_id):
             location = store.folder(result.run_id)
             shown = tables(store.notebook(result.run_id))
-        elif notebook := spool.notebook(result):
+        elif notebook := recovery.notebook(result):
             shown = tables(notebook)
     render(views.record(result, location, shown))
 

@@ -65,9 +65,9 @@ def _name_broken(store: Store) -> None:
 
 def _result(store: Store, run_id: str) -> RunResult:
     """Return a result from the store, or that of a run whose record still waits for it."""
-    from opsnb.records import spool
+    from opsnb.records import recovery
 
-    for waiting in spool.waiting(store):
+    for waiting in recovery.waiting(store):
         if run_id and (waiting.run_id.startswith(run_id) or waiting.run_id.endswith(run_id)):
             return waiting
     return store.result(run_id)
@@ -77,24 +77,24 @@ def _result(store: Store, run_id: str) -> RunResult:
 def recover_records() -> int:
     """Write the records that could not be written as their runs ended, or that kills left."""
     from opsnb.errors import RunBroke
-    from opsnb.records import spool
+    from opsnb.records import recovery, spool
     from opsnb.records.store import Store
 
     store = Store(config_in_force().store)
-    recovery = spool.recover(store, wait_s=RECOVER_WITHIN_S)
-    for run_id in recovery.made:
+    recovered = recovery.recover(store, wait_s=RECOVER_WITHIN_S)
+    for run_id in recovered.made:
         output.say(f"Recovered: {run_id}")
-    for run_id, why in recovery.waiting.items():
+    for run_id, why in recovered.waiting.items():
         output.note(f"opsnb: {run_id} still waits in {spool.folder()}. {why}")
-    for elsewhere, count in spool.of_other_stores(store).items():
+    for elsewhere, count in recovery.of_other_stores(store).items():
         noun = "record waits" if count == 1 else "records wait"
         output.note(
             f"opsnb: {count} {noun} for another store: set OPSNB_RECORDS to {elsewhere}, then run "
             "opsnb records recover again."
         )
-    if not (recovery.made or recovery.waiting):
+    if not (recovered.made or recovered.waiting):
         output.say("No record waits to be recovered.")
-    return RunBroke.exit_code if recovery.waiting else 0
+    return RunBroke.exit_code if recovered.waiting else 0
 
 
 @records_app.command("reindex")

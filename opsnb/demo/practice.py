@@ -27,10 +27,11 @@ from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.run import Order, begin, fork_server, source_of
 from opsnb.model import Finding, Row, RunResult, Status, now, worst
 from opsnb.records.extract import findings
-from opsnb.records.show import worst_sentence
-from opsnb.records.spool import keep, reap
+from opsnb.records.recovery import reap
+from opsnb.records.spool import keep
 from opsnb.records.staging import Stage, going_on
 from opsnb.records.store import Store, new_run_id
+from opsnb.records.verdict import worst_sentence
 from opsnb.records.written import notebook
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.view import findings as view

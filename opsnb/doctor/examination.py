@@ -19,8 +19,8 @@ from opsnb.config.target import Config, Target
 from opsnb.errors import OpsnbError, TimedOut, Unreachable
 from opsnb.model import Finding, Status
 from opsnb.notify import spool
+from opsnb.records import recovery
 from opsnb.records import spool as spooled
-from opsnb.records.lines import Labelled
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.systems import api, cache, database, host, logs, processes, queues
@@ -29,6 +29,7 @@ from opsnb.timetable.times import local_now
 from opsnb.view.commands import line
 from opsnb.view.findings import TERMINAL_STYLES, summary
 from opsnb.view.formats import counted
+from opsnb.view.lines import Labelled
 
 _BESIDE = 9  # columns of a status
 
@@ -288,7 +289,7 @@ def _spooled(config: Config) -> list[Diagnosis]:
     tried, title = f"the spool, {spooled.folder()}", {"name": "records", "title": "Records"}
     try:
         store = Store(config.store)
-        waiting, others = spooled.waiting(store), spooled.of_other_stores(store)
+        waiting, others = recovery.waiting(store), recovery.of_other_stores(store)
     except OpsnbError as error:
         return [Diagnosis(Finding(**title, status=Status.CRIT, message=str(error)), tried, "")]
     words = []
@@ -296,7 +297,7 @@ def _spooled(config: Config) -> list[Diagnosis]:
         verb = "waits" if len(waiting) == 1 else "wait"
         words.append(
             f"{counted(len(waiting), 'record')} {verb} to be written to {safe_url(store.url)}. "
-            f"{spooled.why_waiting(waiting[0])}"
+            f"{recovery.why_waiting(waiting[0])}"
         )
     for url, count in others.items():
         verb = "waits" if count == 1 else "wait"

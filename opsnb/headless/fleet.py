@@ -21,13 +21,13 @@ from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.run import Order, begin, fork_server, source_of
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
-from opsnb.records.ending import remedies, to_treat
 from opsnb.records.extract import findings
 from opsnb.records.members import Member, members, notebook, worst_exit_code
-from opsnb.records.show import worst_sentence
-from opsnb.records.spool import keep, reap
+from opsnb.records.recovery import reap
+from opsnb.records.spool import keep
 from opsnb.records.staging import Stage
 from opsnb.records.store import Store
+from opsnb.records.verdict import remedies, to_treat, worst_sentence
 from opsnb.redaction import MASK, Redactor, environment_secrets
 
 _BROKE, _INTERRUPTED = 70, 130

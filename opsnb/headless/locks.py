@@ -124,7 +124,7 @@ class Lock:
         """
         ends = time.monotonic() + wait_s
         while not self._take_free():
-            held = self._store.read_file(self._name)
+            held = self._store.shared.read(self._name)
             if held is None:
                 continue
             if self._is_abandoned(held, stopped) and self._take_over(held):
@@ -155,15 +155,15 @@ class Lock:
         """Release the lock, unless somebody else has it."""
         self._released.set()
         with self._turn, suppress(OpsnbError):  # it frees itself when this process is gone
-            self._store.exchange_file(self._name, self._is_mine, None)
+            self._store.shared.exchange(self._name, self._is_mine, None)
 
     def _take_free(self) -> bool:
         self._renewed, self._content.renewed = _clock(), now()
-        return self._store.create_file(self._name, self._text())
+        return self._store.shared.create(self._name, self._text())
 
     def _take_over(self, held: str) -> bool:
         self._renewed, self._content.renewed = _clock(), now()
-        return self._store.exchange_file(self._name, held.__eq__, self._text())
+        return self._store.shared.exchange(self._name, held.__eq__, self._text())
 
     def _text(self) -> str:
         return self._content.model_dump_json()
@@ -194,7 +194,7 @@ class Lock:
         """Watch a lock for longer than its holder goes on without renewing it."""
         ends = _clock() + LEASE_S + RENEW_S
         while _clock() < ends and not stopped:
-            if self._store.read_file(self._name) != held:
+            if self._store.shared.read(self._name) != held:
                 return False
             time.sleep(_POLL_S)
         return not stopped
@@ -211,7 +211,7 @@ class Lock:
             began = _clock()  # what takes long counts from its beginning
             self._content.renewed = now()
             self._content.renewals += 1
-            if self._store.exchange_file(self._name, self._is_mine, self._text()):
+            if self._store.shared.exchange(self._name, self._is_mine, self._text()):
                 self._renewed = began
             else:
                 self._taken = True

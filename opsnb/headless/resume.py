@@ -15,8 +15,8 @@ from opsnb.config.target import Config
 from opsnb.errors import UsageError
 from opsnb.headless.run import Order, demand_not_continued
 from opsnb.model import ActionRecord, ActionState, RunResult
-from opsnb.records import spool
-from opsnb.records.spool import reap
+from opsnb.records import recovery
+from opsnb.records.recovery import reap
 from opsnb.records.staging import is_going_on
 from opsnb.records.store import Store
 from opsnb.redaction import MASK
@@ -77,7 +77,7 @@ def _result(store: Store, run_id: str) -> RunResult:
     try:
         return store.result(run_id)
     except UsageError:
-        for waits in spool.waiting(store):
+        for waits in recovery.waiting(store):
             if run_id and (waits.run_id.startswith(run_id) or waits.run_id.endswith(run_id)):
                 raise UsageError(
                     f"The record of {waits.run_id} waits in {waits.location}. {waits.kept_late} "

@@ -32,7 +32,8 @@ from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
 from opsnb.records.bounds import shortened
 from opsnb.records.ending import word
 from opsnb.records.extract import actions, findings
-from opsnb.records.spool import keep, reap, staged_results
+from opsnb.records.recovery import reap, staged_results
+from opsnb.records.spool import keep
 from opsnb.records.staging import Stage, complete
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor, environment_secrets

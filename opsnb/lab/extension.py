@@ -28,7 +28,7 @@ from opsnb.lab.handlers import Close, Open, Targets
 from opsnb.lab.locks import Locks
 from opsnb.lab.recorder import Recorder, Run
 from opsnb.model import now
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.view.terminal import visible
 

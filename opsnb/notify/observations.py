@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from opsnb.errors import NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
-from opsnb.records.ending import cause_of, remedies
 from opsnb.records.members import Member, members
-from opsnb.records.show import worst_sentence
-from opsnb.records.store import NOTEBOOK, Store
+from opsnb.records.store import Store
+from opsnb.records.stored import NOTEBOOK
+from opsnb.records.verdict import cause_of, remedies, worst_sentence
 from opsnb.view import commands
 from opsnb.view.findings import named
 

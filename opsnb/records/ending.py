@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from opsnb import catalog
-from opsnb.errors import NotConfigured, OpsnbError
-from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status
+from opsnb.errors import OpsnbError
+from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
+from opsnb.records.verdict import cause_of, done, remedies, worst_finding, worst_sentence_of
 from opsnb.redaction import MASK
 from opsnb.view import commands
 from opsnb.view.findings import named, summary, worst_first
-from opsnb.view.formats import number
 
 HOW = {
     64: "Not run",
@@ -91,28 +91,6 @@ def _applied(worst: Ending, plan: Sequence[Ending], result: RunResult) -> Ending
     return replace(worst, steps=steps)
 
 
-def done(action: ActionRecord) -> str:
-    """Say what an action would do or has done, and how far it came."""
-    if action.state is ActionState.PLANNED:
-        return f"Planned, nothing changed: {action.summary}" if action.planned else _idle(action)
-    if action.error:
-        return action.error
-    if action.cut_off:
-        known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
-        return f"Interrupted while it was being applied; {known}: {action.summary}"
-    if not action.planned and not action.continues:
-        return _idle(action)
-    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
-    count = f"{action.applied:,} of {number(action.planned, action.unit)}"
-    return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
-
-
-def _idle(action: ActionRecord) -> str:
-    """Say that there is nothing to do, once: most summaries say it themselves."""
-    says_so = "nothing" in action.summary.lower()
-    return action.summary if says_so else f"Nothing to do: {action.summary}"
-
-
 def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
     """Return the line that runs what `result` ran; empty when a secret in it is not known."""
     given = dict(result.parameters)
@@ -128,62 +106,6 @@ def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
     if MASK in json.dumps(given, default=str):
         return ""
     return commands.run_on(result.runbook, result.target, given, apply=apply, confirm=confirm)
-
-
-def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
-    """Return what to run about a finding of `result`, the best first.
-
-    That is what the finding names, else the runbook that goes on from its threshold.
-    """
-    # The runbook that has just run is no next step, unless something of it is still to be done.
-    named_ones = [
-        remedy
-        for remedy in finding.remedies
-        if remedy.runbook != result.runbook or remedy.apply or remedy.parameters
-    ]
-    if named_ones or finding.untreated or finding.threshold is None:
-        return named_ones
-    runbook = finding.threshold.runbook
-    if runbook in ("", result.runbook) or finding.status in (Status.OK, Status.SKIPPED):
-        return []
-    return [Remedy(runbook=runbook, target=result.target)]
-
-
-def worst_finding(findings: Sequence[Finding]) -> Finding | None:
-    """Return the worst finding; of several, a symptom with its cause, or what says what to do."""
-    severity = max((finding.status.severity for finding in findings), default=0)
-    worst = [finding for finding in findings if finding.status.severity == severity]
-    # That the target lacks a system is what everybody knows, and only worth saying alone.
-    worst = [each for each in worst if each.failure != NotConfigured.__name__] or worst
-    symptom = (each for each in worst if each.explained_by)
-    treated = (each for each in worst if each.remedies)
-    return next(symptom, None) or next(treated, None) or next(iter(worst), None)
-
-
-def worst_sentence_of(findings: Sequence[Finding]) -> str:
-    """Return what the worst finding says; of a symptom, its likeliest cause as well."""
-    finding = worst_finding(findings)
-    if finding is None:
-        return "No check ran."
-    cause = cause_of(finding, findings)
-    return f"{finding.message} Most likely: {named(cause)}" if cause else named(finding)
-
-
-def next_command(findings: Sequence[Finding]) -> str:
-    """Return the command that treats the worst of `findings`; empty where none does."""
-    treated = to_treat(findings)
-    return next((remedy.command for remedy in treated.remedies), "") if treated else ""
-
-
-def to_treat(findings: Sequence[Finding]) -> Finding | None:
-    """Return the worst finding; of a symptom, its likeliest cause, which is what to treat."""
-    finding = worst_finding(findings)
-    return finding and (cause_of(finding, findings) or finding)
-
-
-def cause_of(symptom: Finding, findings: Sequence[Finding]) -> Finding | None:
-    """Return the likeliest cause of a symptom, which is one alarm with it."""
-    return next((each for each in findings if each.name == symptom.explained_by), None)
 
 
 def _error(result: RunResult) -> Iterator[Ending]:

@@ -19,11 +19,10 @@ from rich.text import Text
 
 from opsnb.model import ActionState, Finding, RunResult, Status, now
 from opsnb.model import Table as Shown
-from opsnb.records.ending import done, endings, word, word_in_lists, worst_sentence_of
-from opsnb.records.lines import Labelled, command_line, place
+from opsnb.records.ending import endings, word, word_in_lists
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
-from opsnb.records.rows import Rows
+from opsnb.records.verdict import done, worst_sentence
 from opsnb.view.findings import (
     STANDS_FOR,
     TERMINAL_STYLES,
@@ -37,6 +36,8 @@ from opsnb.view.findings import (
     worst_first,
 )
 from opsnb.view.formats import ago, counted
+from opsnb.view.lines import Labelled, command_line, place
+from opsnb.view.rows import Rows
 
 _BESIDE = 9  # columns of a status
 _LABEL = 11
@@ -110,23 +111,6 @@ def fleet_counts(done: Sequence[Member], running: Collection[str], waiting: int)
         + (f"; {others}" if running or waiting else "")
         + (f": {', '.join(running)}" if running else "")
     )
-
-
-def worst_sentence(result: RunResult) -> str:
-    """Return what a tired person reads first: why it broke, what it did, or its worst finding."""
-    if result.error:
-        return result.error
-    if result.status is Status.OK and result.actions:
-        return " ".join(map(done, result.actions))
-    counted = result.counted
-    if result.status is Status.OK and len(counted) == 1:
-        return named(counted[0])
-    if result.status is Status.OK:
-        return f"{summary(counted)}."
-    finding = next(iter(worst_first(counted)), None)
-    if finding and result.is_summary:
-        return f"{summary(counted)}. {finding.title}: {finding.message}"
-    return worst_sentence_of(counted)
 
 
 def _entry(result: RunResult, at: datetime) -> RenderableType:

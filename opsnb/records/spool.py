@@ -8,36 +8,28 @@ though several try at the same time or are killed while they do, and in the orde
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from opsnb.config.places import state_folder, state_home
-from opsnb.errors import OpsnbError, RunBroke
+from opsnb.errors import RunBroke
 from opsnb.machine import private_files
-from opsnb.model import RunResult, Status, status_of, worst
-from opsnb.records.extract import actions, executed, findings
-from opsnb.records.staging import NOTEBOOK, RUN, SEEN_FREE, Stage, Staged, complete, home
-from opsnb.records.store import Store, joined_streams
-from opsnb.records.stored import demand_notebook
-from opsnb.redaction import Redactor, environment_secrets, safe_url
+from opsnb.model import RunResult
+from opsnb.records.contents import joined_streams
+from opsnb.records.staging import Stage
+from opsnb.records.store import Store
+from opsnb.records.stored import NOTEBOOK
+from opsnb.redaction import Redactor
 
 LIMIT_S = 300.0
 """How long the store may take to write a record."""
 
-_ABANDONED_AFTER_S = 3600.0  # no run takes an hour to begin
-_LATE = "This record could not be written as the run ended, only later. "
+LATE = "This record could not be written as the run ended, only later. "
 _OF_THE_RUN_ITSELF = 64
 """An exit code from here on says that the run did not come to its end, which counts for more."""
 
@@ -100,7 +92,7 @@ def leave(
     """
     kept = redactor.result(result)
     why = redactor.text(str(error))
-    kept.kept_late = f"{_LATE}{why}"
+    kept.kept_late = f"{LATE}{why}"
     try:
         place = state_folder(_NAME) / result.run_id
         stage.leave(place, kept, notebook, redactor)
@@ -139,179 +131,9 @@ def _elsewhere() -> Iterator[str]:
         yield str(Path.cwd())
 
 
-@dataclass
-class Recovery:
-    """What came of bringing records to their store."""
-
-    made: list[str] = field(default_factory=list)
-    """The runs that have a record now, the oldest first."""
-    waiting: dict[str, str] = field(default_factory=dict)
-    """Why others still have none, by run id."""
-
-
-def reap(store: Store) -> list[str]:
-    """Write the records of the runs of `store` that wait, or whose runner was killed.
-
-    Return their run ids. Those that cannot be written yet are left for the next time.
-    """
-    return recover(store).made
-
-
-def recover(store: Store, *, wait_s: float = 0) -> Recovery:
-    """Write the records of the runs of `store` that wait, or whose runner was killed.
-
-    When another process does so, wait up to `wait_s` seconds for it. Raises nothing.
-    """
-    done = Recovery()
-    if not any(root.exists() for root in (home(), folder())):
-        return done
-    # One at a time, so that no run gets two records.
-    with suppress(Timeout, OSError), FileLock(_lock(), timeout=wait_s, mode=private_files.FILE):
-        _sweep()
-        for staged in _staged():
-            try:
-                run = Staged.read(staged)
-            except (OSError, ValueError) as error:  # being removed, or of no run
-                if staged.exists() and staged.parent == folder():
-                    done.waiting[staged.name] = f"{staged / RUN} is damaged: {error}."
-                continue
-            if not (run.belongs_to(store) and run.is_over(staged)):
-                continue
-            try:
-                done.made += _write(store, Stage(staged, run), run)
-            except ValueError as error:  # this record is at fault, not the store
-                done.waiting[run.result.run_id] = f"{staged} is damaged: {error}."
-            except Exception as error:  # noqa: BLE001 - whatever the driver of a store raises
-                done.waiting[run.result.run_id] = str(error)
-                break  # the others would fail as well, or be written before those that are older
-    for left in waiting(store):
-        done.waiting.setdefault(left.run_id, left.kept_late)
-    return done
-
-
-def waiting(store: Store) -> list[RunResult]:
-    """Return the results of the runs of `store` whose record waits in the spool, oldest first."""
-    found = []
-    for staged in _staged():
-        with suppress(OSError, ValueError):
-            run = Staged.read(staged)
-            if run.unwritten and run.belongs_to(store):
-                found.append(run.result.model_copy(update={"location": str(staged)}))
-    return found
-
-
-def staged_results(store: Store) -> Iterator[RunResult]:
-    """Yield the results, as far as known, of the runs of `store` that have no record in it yet.
-
-    They wait, go on, or were killed.
-    """
-    for staged in _staged():
-        with suppress(OSError, ValueError):
-            run = Staged.read(staged)
-            if run.belongs_to(store):
-                yield run.result
-
-
-def why_waiting(result: RunResult) -> str:
-    """Return why the record of a run waits."""
-    return result.kept_late.removeprefix(_LATE)
-
-
-def of_other_stores(store: Store) -> dict[str, int]:
-    """Return how many records wait for other stores than `store`, by their URL."""
-    found: Counter[str] = Counter()
-    for path in folder().glob(f"*/{RUN}"):
-        with suppress(OSError, ValueError):
-            run = Staged.read(path.parent)
-            if not run.belongs_to(store):
-                found[safe_url(run.store)] += 1
-    return dict(found)
-
-
-def notebook(result: RunResult) -> dict[str, Any] | None:
-    """Return the notebook of a run whose record is not in the store; None if it cannot be read."""
-    with suppress(OSError, ValueError):
-        found = json.loads(Path(result.location, NOTEBOOK).read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else None
-    return None
-
-
-def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
-    """Write or end the record of one run; return its id, or nothing if it needs none.
-
-    A run that was open in JupyterLab has a record already, or none when no cell was run.
-    """
-    result = run.result
-    store.sweep(result.run_id)
-    kept = store.has(result.run_id)
-    if kept and _is_whole(store, result.run_id):
-        stage.close()
-        return []
-    found = _executed(stage, result)
-    if result.open and not executed(found):
-        stage.close()
-        return []
-    if not run.unwritten:
-        _end(result, found, stage.folder)
-    write = store.update if kept else store.keep
-    # Redacted by those who wrote it; this process need not know the same secrets.
-    write(result, found, Redactor(environment_secrets()))
-    stage.close()
-    return [result.run_id]
-
-
-def _executed(stage: Stage, result: RunResult) -> dict[str, Any]:
-    """Return the notebook of a run, with its journal. Raises ValueError when it cannot be read."""
-    try:
-        read = json.loads((stage.folder / NOTEBOOK).read_text(encoding="utf-8"))
-        found = demand_notebook(read)
-        complete(found, stage.journal, result)
-    except (OSError, RecursionError) as error:
-        raise ValueError(f"what it has done cannot be read ({error})") from error
-    return found
-
-
-def _is_whole(store: Store, run_id: str) -> bool:
-    """Whether the record in the store can be read and is that of a run that has ended."""
-    try:
-        return not store.result(run_id).open
-    except OpsnbError:
-        return False
-
-
-def _end(result: RunResult, found: dict[str, Any], staged: Path) -> None:
-    """Put into the result of a run that was killed what its notebook and its files tell."""
-    result.findings, result.actions = findings(found), actions(found)
-    result.status = worst([status_of(result.findings), Status.UNKNOWN])
-    last = max(each.stat().st_mtime for each in staged.iterdir() if each.name != SEEN_FREE)
-    result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
-    result.seconds = (result.finished - result.started).total_seconds()
-    result.open = False
-
-
-def _sweep() -> None:
-    """Remove what a runner has left that was killed before its folder counted."""
-    for made in home().iterdir():
-        with suppress(OSError):
-            is_whole = (made / RUN).exists() or not made.is_dir()
-            if not is_whole and time.time() - made.stat().st_mtime > _ABANDONED_AFTER_S:
-                shutil.rmtree(made)
-
-
-def _staged() -> list[Path]:
-    """Return the folders of runs, the oldest run first: a run id begins with its time."""
-    roots = (home(), folder())
-    found = [path.parent for root in roots for path in root.glob(f"*/{RUN}")]
-    return sorted(found, key=lambda each: each.name)
-
-
 _NAME = "spool"
 
 
 def folder() -> Path:
     """Return the folder of the records that wait; it may not be there yet."""
     return state_home() / _NAME
-
-
-def _lock() -> Path:
-    return state_folder(home().name) / ".lock"

@@ -31,12 +31,13 @@ from opsnb.errors import ConfigError
 from opsnb.machine import private_files
 from opsnb.machine.holder import Holder
 from opsnb.model import RunResult
+from opsnb.records.contents import joined_streams
 from opsnb.records.extract import merge
-from opsnb.records.store import Store, joined_streams
-from opsnb.records.stored import RUN_ID
+from opsnb.records.store import Store
+from opsnb.records.stored import NOTEBOOK, RUN_ID
 from opsnb.redaction import Redactor
 
-NOTEBOOK, RUN, SEEN_FREE = "record.ipynb", "run.json", "seen-free"
+RUN, SEEN_FREE = "run.json", "seen-free"
 _JOURNAL, _RESUMED = "journal.jsonl", "resumed.json"
 _ALIVE = "alive"
 _KERNEL_ENDS_S = 60.0

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from opsnb.model import RunResult
 
-RESULT = "result.json"
+NOTEBOOK, RESULT = "record.ipynb", "result.json"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_.-]+-[0-9a-f]{4,}")
 STAMP = "%Y%m%dT%H%M%SZ"
 RESULT_LIMIT = 32_000_000  # bytes
@@ -134,7 +134,7 @@ def wrong_links(result: RunResult) -> str:
     return ""
 
 
-def months_of(run_id: str) -> str:
+def month_of(run_id: str) -> str:
     """Return the folder, `YYYY/MM`, that the record of a run belongs in."""
     return f"{run_id[:4]}/{run_id[4:6]}"
 

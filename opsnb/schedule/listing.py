@@ -10,10 +10,10 @@ from rich.text import Text
 
 from opsnb.model import Status
 from opsnb.records.ending import HOW
-from opsnb.records.lines import command_line
 from opsnb.timetable.standing import LastRun, Standing, moment
 from opsnb.view.findings import TERMINAL_STYLES
 from opsnb.view.formats import span
+from opsnb.view.lines import command_line
 
 _NONE = "There are no schedules; write a [[schedules]] table into opsnb.toml."
 _BROKE = "broke"

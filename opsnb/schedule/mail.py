@@ -11,8 +11,8 @@ from opsnb.notify.message import clean
 from opsnb.notify.observations import Observation, of_run
 from opsnb.records.ending import word
 from opsnb.records.members import members, worst_first
-from opsnb.records.show import worst_sentence
 from opsnb.records.store import Store
+from opsnb.records.verdict import worst_sentence
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.view.findings import summary
 

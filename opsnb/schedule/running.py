@@ -31,8 +31,8 @@ from opsnb.headless import fleet
 from opsnb.headless.run import Order
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
-from opsnb.records.show import worst_sentence
 from opsnb.records.store import Store
+from opsnb.records.verdict import worst_sentence
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.schedule import mail
 from opsnb.schedule.ping import ending, switch

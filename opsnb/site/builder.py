@@ -27,7 +27,7 @@ from opsnb import catalog
 from opsnb.config.target import Config
 from opsnb.errors import OpsnbError, RunBroke, UsageError
 from opsnb.model import RunResult
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.site import drills, home, records, reference, runbooks

@@ -10,9 +10,9 @@ from sys import intern
 from typing import Any
 
 from opsnb.model import Finding, Remedy, RunResult, Status, worst
-from opsnb.records.ending import next_command, word_in_lists
+from opsnb.records.ending import word_in_lists
 from opsnb.records.members import members
-from opsnb.records.show import worst_sentence
+from opsnb.records.verdict import next_command, worst_sentence
 from opsnb.site.html import outcome_pill
 from opsnb.view.findings import named, worst_first
 

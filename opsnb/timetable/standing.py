@@ -18,8 +18,8 @@ from opsnb.config.target import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import OpsnbError
 from opsnb.model import RunResult
-from opsnb.records.show import worst_sentence
 from opsnb.records.store import Store
+from opsnb.records.verdict import worst_sentence
 from opsnb.timetable import traces
 from opsnb.timetable.times import in_words, next_times, zone
 from opsnb.view import commands

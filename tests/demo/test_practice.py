@@ -21,7 +21,7 @@ from opsnb.demo.drills import ANY, DRILLS, drill
 from opsnb.demo.practice import practise
 from opsnb.errors import DemoError, Locked, UsageError
 from opsnb.model import RunResult, Status
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.systems import processes, queues
 from tests.operate.database import wait_for

@@ -23,7 +23,7 @@ from opsnb.headless.run import Order
 from opsnb.model import RunResult
 from opsnb.records.ending import word
 from opsnb.records.extract import rebuild
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from tests.headless import notebook
 from tests.headless.test_run import FINDING

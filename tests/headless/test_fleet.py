@@ -25,7 +25,7 @@ from opsnb.headless.run import Order
 from opsnb.model import RunResult, Status
 from opsnb.records.extract import rebuild
 from opsnb.records.members import Member, members, worst_exit_code
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.redaction import MASK
 from tests.cli.test_cli import opsnb

@@ -26,7 +26,7 @@ from opsnb.config.target import Target, load_config
 from opsnb.errors import UsageError
 from opsnb.headless import resume
 from opsnb.model import ActionRecord, ActionState, RunResult
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from tests.headless import moving
 from tests.headless.notebook import write

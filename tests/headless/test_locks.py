@@ -62,7 +62,7 @@ def test_who_comes_second_is_told_who_holds_it(store: Store, tmp_path: Path) -> 
             pass
     with held(store, "shop", a_run(tmp_path)):
         pass
-    assert store.read_file(NAME) is None
+    assert store.shared.read(NAME) is None
     assert list(store.run_ids()) == []
 
 
@@ -74,7 +74,7 @@ def test_waiting_gets_it_as_soon_as_it_is_free(store: Store, tmp_path: Path) -> 
 
         def wait() -> None:
             with held(store, "shop", second, wait_s=60):
-                got.append(store.read_file(NAME))
+                got.append(store.shared.read(NAME))
 
         waiter = threading.Thread(target=wait)
         waiter.start()
@@ -184,10 +184,10 @@ def test_of_many_who_find_a_dead_holder_one_at_a_time_gets_it(tmp_path: Path) ->
 def elsewhere(store: Store, tmp_path: Path, age_s: float) -> dict[str, Any]:
     """Leave the lock of a run on another machine, renewed `age_s` seconds ago by its clock."""
     with held(store, "shop", a_run(tmp_path)):
-        content: dict[str, Any] = json.loads(str(store.read_file(NAME)))
+        content: dict[str, Any] = json.loads(str(store.shared.read(NAME)))
     content["holders"] = [{"host": "elsewhere", "pid": 1, "began": "boot/1"}]
     content["renewed"] = (now() - timedelta(seconds=age_s)).isoformat()
-    store.create_file(NAME, json.dumps(content))
+    store.shared.create(NAME, json.dumps(content))
     return content
 
 
@@ -212,7 +212,7 @@ def test_a_lock_that_is_renewed_is_held_whatever_its_clock_says(
     def renew() -> None:
         while not done.wait(0.1):
             content["renewals"] += 1
-            store.replace_file(NAME, json.dumps(content))
+            store.shared.replace(NAME, json.dumps(content))
 
     renewer = threading.Thread(target=renew)
     renewer.start()
@@ -226,7 +226,7 @@ def test_a_lock_that_is_renewed_is_held_whatever_its_clock_says(
 
 @pytest.mark.usefixtures("quick")
 def test_a_file_that_is_no_lock_is_told_or_taken_over(store: Store, tmp_path: Path) -> None:
-    store.create_file(NAME, "{")
+    store.shared.create(NAME, "{")
     with held(store, "shop", a_run(tmp_path)):
         pass
 
@@ -236,9 +236,9 @@ def test_a_holder_notices_that_it_lost_the_lock_and_leaves_the_new_one(
     store: Store, tmp_path: Path
 ) -> None:
     with held(store, "shop", a_run(tmp_path)) as lock:
-        store.replace_file(NAME, "another's")
+        store.shared.replace(NAME, "another's")
         wait_for(lambda: lock.lost)
-    assert store.read_file(NAME) == "another's"
+    assert store.shared.read(NAME) == "another's"
 
 
 @pytest.mark.usefixtures("quick")
@@ -321,7 +321,7 @@ ELSEWHERE = {
 def test_a_process_of_this_namespace_that_is_gone_holds_nothing(
     store: Store, tmp_path: Path, of: str
 ) -> None:
-    store.create_file(NAME, a_lock(myself() | GONE[of]))
+    store.shared.create(NAME, a_lock(myself() | GONE[of]))
     with held(store, "shop", a_run(tmp_path)):
         pass
 
@@ -331,7 +331,7 @@ def test_a_process_of_this_namespace_that_is_gone_holds_nothing(
 def test_a_process_of_another_namespace_holds_it_until_it_is_not_renewed(
     store: Store, tmp_path: Path, of: str
 ) -> None:
-    store.create_file(NAME, a_lock(myself() | ELSEWHERE[of]))
+    store.shared.create(NAME, a_lock(myself() | ELSEWHERE[of]))
     with pytest.raises(Locked), held(store, "shop", a_run(tmp_path)):
         pass
     with held(store, "shop", a_run(tmp_path), wait_s=60):
@@ -341,7 +341,7 @@ def test_a_process_of_another_namespace_holds_it_until_it_is_not_renewed(
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("left", ["", "{", "[" * 3000, "null", "\0\0"])
 def test_a_broken_lock_file_is_watched_then_taken(store: Store, tmp_path: Path, left: str) -> None:
-    store.create_file(NAME, left)
+    store.shared.create(NAME, left)
     with held(store, "shop", a_run(tmp_path)):
         pass
 
@@ -351,14 +351,14 @@ def test_a_broken_lock_file_is_watched_then_taken(store: Store, tmp_path: Path, 
 def test_a_lock_whose_fields_are_odd_is_watched_then_taken(
     store: Store, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    store.create_file(NAME, json.dumps(json.loads(a_lock(myself())) | changes))
+    store.shared.create(NAME, json.dumps(json.loads(a_lock(myself())) | changes))
     with held(store, "shop", a_run(tmp_path), wait_s=60):
         pass
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_pid_that_no_process_can_have_is_watched_then_taken(store: Store, tmp_path: Path) -> None:
-    store.create_file(NAME, a_lock(myself() | {"pid": 10**30}))
+    store.shared.create(NAME, a_lock(myself() | {"pid": 10**30}))
     with held(store, "shop", a_run(tmp_path), wait_s=60):
         pass
 
@@ -382,10 +382,10 @@ def test_what_a_killed_process_left_of_a_change_delays_it_only_for_a_while(
 ) -> None:
     monkeypatch.setattr(claims, "ABANDONED_AFTER_S", 0.5)
     store = Store(f"memory:/{tmp_path}")
-    store.replace_file(f"{NAME}.guard/0000", "")
+    store.shared.replace(f"{NAME}.guard/0000", "")
     with held(store, "shop", a_run(tmp_path)):
         pass
-    assert store.read_file(f"{NAME}.guard/0000") is None
+    assert store.shared.read(f"{NAME}.guard/0000") is None
 
 
 def test_without_hard_links_a_file_is_made_exclusively_all_the_same(
@@ -396,9 +396,9 @@ def test_without_hard_links_a_file_is_made_exclusively_all_the_same(
 
     monkeypatch.setattr(os, "link", link)
     store = Store(str(tmp_path / "store"))
-    assert store.create_file(NAME, "mine")
-    assert not store.create_file(NAME, "another's")
-    assert store.read_file(NAME) == "mine"
+    assert store.shared.create(NAME, "mine")
+    assert not store.shared.create(NAME, "another's")
+    assert store.shared.read(NAME) == "mine"
 
 
 def test_of_many_threads_one_makes_a_file_on_a_store_without_exclusive_creation(
@@ -410,7 +410,7 @@ def test_of_many_threads_one_makes_a_file_on_a_store_without_exclusive_creation(
 
     def make(number: int) -> None:
         start.wait()
-        made.append(store.create_file(NAME, str(number)))
+        made.append(store.shared.create(NAME, str(number)))
 
     threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
     for thread in threads:

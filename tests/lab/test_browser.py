@@ -15,7 +15,7 @@ from opsnb import catalog
 from opsnb.config.places import state_home
 from opsnb.config.target import Target, load_config
 from opsnb.model import ActionState, RunResult, Status
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from tests.lab.jupyterlab import add_cell, jupyterlab, opsnb, run_all, screenshot, shown, until
 

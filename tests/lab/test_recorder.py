@@ -28,7 +28,7 @@ from opsnb.model import (
     now,
 )
 from opsnb.records.extract import rebuild
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 
 PAUSE = "queues/pause.ipynb"

@@ -34,8 +34,8 @@ def keep(root: Path) -> None:
     store.demand_writable()
     store.keep(result, make_notebook(result), Redactor())
     store.update(result, make_notebook(result), Redactor())
-    store.create_file(".locks/demo.json", "{}")
-    store.exchange_file(".locks/demo.json", lambda _: True, "{ }")
+    store.shared.create(".locks/demo.json", "{}")
+    store.shared.exchange(".locks/demo.json", lambda _: True, "{ }")
 
 
 @pytest.mark.parametrize("made", [None, 0o700, 0o755, 0o777])

@@ -17,7 +17,8 @@ from opsnb.cli import app
 from opsnb.config.target import Target, load_config
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
-from opsnb.records import history, show
+from opsnb.records import show
+from opsnb.records.reader import past_runs
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor
 from tests.records.test_store import START, keep, make_notebook, make_result
@@ -105,8 +106,8 @@ def test_what_is_no_file_of_a_record_is_named_and_the_rest_is_shown(
     assert listed.exit_code == 0
     assert good.run_id in listed.output
     assert bad.run_id in listed.stderr
-    shown = list(history.results(Target(name="demo"), (START - timedelta(days=1)).timestamp()))
-    assert [run["run_id"] for run in shown] == [good.run_id]
+    shown = list(past_runs(Target(name="demo"), START - timedelta(days=1)))
+    assert [run.run_id for run in shown] == [good.run_id]
     assert store.reindex() == ([] if what == "a folder" else [bad.run_id])
 
 
@@ -190,11 +191,11 @@ def test_a_summary_whose_rows_are_odd_can_be_shown(store: Store) -> None:
 
 
 def test_a_lock_file_that_is_a_pipe_delays_nobody(store: Store) -> None:
-    store.create_file(".locks/other.json", "")
+    store.shared.create(".locks/other.json", "")
     os.mkfifo(Path(store.url, ".locks", "shop.json"))
-    assert not store.create_file(".locks/shop.json", "mine")
+    assert not store.shared.create(".locks/shop.json", "mine")
     with pytest.raises(RunBroke, match="named pipe"):
-        store.read_file(".locks/shop.json")
+        store.shared.read(".locks/shop.json")
 
 
 def test_what_a_killed_writer_left_beside_an_open_record_is_swept(store: Store) -> None:

@@ -15,8 +15,8 @@ from rich.console import Console, RenderableType
 from opsnb.errors import NotConfigured
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, Table
 from opsnb.records import show
-from opsnb.records.ending import worst_sentence_of
 from opsnb.records.members import Member
+from opsnb.records.verdict import worst_sentence, worst_sentence_of
 from opsnb.view.findings import named
 from tests.records.test_store import START, make_result
 
@@ -112,7 +112,7 @@ def test_what_a_runbook_shows_is_a_table_where_it_fits() -> None:
 
 def test_a_run_that_broke_says_why_first() -> None:
     broke = make_result(error="The kernel died.", findings=[], status=Status.UNKNOWN, exit_code=70)
-    assert show.worst_sentence(broke) == "The kernel died."
+    assert worst_sentence(broke) == "The kernel died."
     text = printed(show.record(broke, "x"))
     assert "Broke    The kernel died." in text
     assert "No check ran." in text
@@ -134,7 +134,7 @@ def test_a_summary_tells_of_each_target_and_how_to_run_those_again_that_failed()
         parameters={"apply": True},
     )
     result.fleet = result.run_id
-    assert show.worst_sentence(result) == "1 crit, 1 unknown, 1 ok. web-2: The API refuses."
+    assert worst_sentence(result) == "1 crit, 1 unknown, 1 ok. web-2: The API refuses."
     text = printed(show.record(result, "/srv"))
     places = [text.index(name) for name in ("web-2", "web-3", "web-1", "3 targets: 1 crit")]
     assert places == sorted(places)

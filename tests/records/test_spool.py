@@ -20,9 +20,9 @@ from opsnb.config.places import state_home
 from opsnb.config.target import load_config
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
-from opsnb.records import spool
+from opsnb.records import recovery, spool
 from opsnb.records.extract import rebuild
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.staging import Stage, going_on
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor
@@ -30,7 +30,7 @@ from tests.headless.test_faults import fill
 from tests.records.test_store import make_notebook, make_result
 
 RECOVER = (
-    "import sys; from opsnb.records.spool import reap; from opsnb.records.store import Store; "
+    "import sys; from opsnb.records.recovery import reap; from opsnb.records.store import Store; "
     "print(reap(Store(sys.argv[1])))"
 )
 
@@ -57,7 +57,7 @@ def test_a_record_waits_and_says_where_and_why(tmp_path: Path) -> None:
     assert f"is kept in {state_home() / 'spool' / told.run_id}" in str(told.error)
     assert told.findings == make_result().findings
     assert going_on(store, told.target, told.finished) == []
-    (waits,) = spool.waiting(store)
+    (waits,) = recovery.waiting(store)
     assert (waits.run_id, waits.exit_code, waits.error) == (
         told.run_id,
         make_result().exit_code,
@@ -70,7 +70,7 @@ def test_a_record_waits_and_says_where_and_why(tmp_path: Path) -> None:
     assert (kept.exit_code, kept.error) == (make_result().exit_code, None)
     assert "could not be written as the run ended" in kept.kept_late
     assert rebuild(store.notebook(told.run_id)) == kept
-    assert (reap(store), spool.waiting(store)) == ([], [])
+    assert (reap(store), recovery.waiting(store)) == ([], [])
 
 
 @pytest.mark.parametrize("code", [64, 77, 124, 130])
@@ -142,9 +142,9 @@ def test_a_damaged_record_keeps_no_other_from_the_store(
     place = Path(damaged.location, name)
     place.unlink() if text is None else place.write_text(text)
     (tmp_path / "store").unlink()
-    recovery = spool.recover(store)
-    assert recovery.made == [whole.run_id]
-    assert "is damaged: " in recovery.waiting[damaged.run_id]
+    recovered = recovery.recover(store)
+    assert recovered.made == [whole.run_id]
+    assert "is damaged: " in recovered.waiting[damaged.run_id]
     assert place.parent.exists()
 
 
@@ -159,8 +159,8 @@ def test_a_record_that_names_a_path_as_its_run_id_touches_nothing(tmp_path: Path
     said["result"]["run_id"] = "../../precious"
     file.write_text(json.dumps(said))
     Path(store.address, ".writing").mkdir(parents=True)
-    recovery = spool.recover(store)
-    assert (recovery.made, list(recovery.waiting)) == ([], [odd.run_id])
+    recovered = recovery.recover(store)
+    assert (recovered.made, list(recovered.waiting)) == ([], [odd.run_id])
     assert precious.is_dir()
 
 
@@ -194,12 +194,12 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> No
     }
     (tmp_path / "store").unlink()
     kills = 0
-    while spool.waiting(store):
-        seen = len(spool.waiting(store))
+    while recovery.waiting(store):
+        seen = len(recovery.waiting(store))
         process = subprocess.Popen(
             [sys.executable, "-c", RECOVER, store.url], stdout=subprocess.DEVNULL
         )
-        while process.poll() is None and len(spool.waiting(store)) > seen - 4:
+        while process.poll() is None and len(recovery.waiting(store)) > seen - 4:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
@@ -222,7 +222,7 @@ def test_without_room_anywhere_the_sentence_says_so(
         told.error
     )
     assert Path(told.location, "record.ipynb").is_file()
-    assert spool.notebook(told)
+    assert recovery.notebook(told)
     monkeypatch.setattr(spool, "_elsewhere", lambda: iter([str(small_disk)]))
     told = spool.keep(store, stage, result, make_notebook(result), Redactor())
     assert "this output is all that is left of the run: keep it." in str(told.error)

@@ -14,7 +14,7 @@ import pytest
 from opsnb.config.places import state_folder
 from opsnb.errors import ConfigError
 from opsnb.records import staging
-from opsnb.records.spool import reap
+from opsnb.records.recovery import reap
 from opsnb.records.staging import Stage, is_going_on
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor

@@ -163,7 +163,7 @@ def test_no_more_is_read_than_needed(store: Store, monkeypatch: pytest.MonkeyPat
 
         return noted
 
-    for owner, name in ((type(store._fs), "ls"), (stored, "read")):
+    for owner, name in ((type(store.place.files), "ls"), (stored, "read")):
         monkeypatch.setattr(owner, name, noting(getattr(owner, name)))
     assert len(list(store.results(target="other", limit=1))) == 1
     assert len(read) == 4  # the years, one year, one month, one result
@@ -182,7 +182,7 @@ def test_part_of_an_id_is_enough_when_it_fits_one_run(store: Store) -> None:
     assert store.find("latest") == new.run_id
     assert store.find("20261123") == old.run_id
     assert store.find("aaaa") == old.run_id
-    with pytest.raises(UsageError, match="means 2 runs"):
+    with pytest.raises(UsageError, match="matches 2 runs"):
         store.find("2026")
     with pytest.raises(UsageError, match=f"Did you mean '{new.run_id}'"):
         store.result("20261124T071500Z-health.daly-demo-bbbc")
@@ -198,9 +198,9 @@ def test_a_broken_result_is_reported_and_can_be_made_again(
     good, bad = keep(store, make_result()), keep(store, make_result(START + timedelta(hours=1)))
     path = f"{store._path(bad.run_id)}/result.json"
     if damage is None:
-        store._fs.rm(path)
+        store.place.files.rm(path)
     else:
-        store._fs.pipe_file(path, damage)
+        store.place.files.pipe_file(path, damage)
     assert list(store.results()) == [good]
     assert "opsnb records reindex" in store.broken[bad.run_id]
     with pytest.raises(RunBroke, match="reindex"):
@@ -213,7 +213,7 @@ def test_a_broken_result_is_reported_and_can_be_made_again(
 def test_a_record_that_is_broken_wholly_is_left_and_told(store: Store) -> None:
     bad = keep(store, make_result())
     for name in ("record.ipynb", "result.json"):
-        store._fs.pipe_file(f"{store._path(bad.run_id)}/{name}", b"{")
+        store.place.files.pipe_file(f"{store._path(bad.run_id)}/{name}", b"{")
     assert store.reindex() == []
     assert bad.run_id in store.broken
 
@@ -222,7 +222,7 @@ def test_a_remote_record_without_its_result_does_not_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = Store(f"memory://{uuid.uuid4().hex}")
-    fs = type(store._fs)
+    fs = type(store.place.files)
     pipe = fs.pipe_file
 
     def failing(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
@@ -412,13 +412,13 @@ def test_no_secret_reaches_the_store(secret: str) -> None:
         {"data": {"image/png": secret}, "metadata": {"by": secret}},
     )
     store.keep(result, notebook, Redactor([secret]))
-    for path in store._fs.find(store._root):
-        stored = store._fs.cat_file(path).decode()
+    for path in store.place.files.find(store.place.root):
+        stored = store.place.files.cat_file(path).decode()
         assert MASK in stored
         for form in (secret, json.dumps(secret)[1:-1], json.dumps(html.escape(secret))[1:-1]):
             assert form not in stored
     assert store.result(result.run_id).run_id == result.run_id
-    assert store._fs.rm(store._root, recursive=True) is None
+    assert store.place.files.rm(store.place.root, recursive=True) is None
 
 
 def test_a_secret_that_streams_out_in_pieces_is_masked(store: Store) -> None:
@@ -437,6 +437,6 @@ def test_a_password_that_is_the_targets_name_does_not_lose_the_record(store: Sto
     (kept,) = store.results(target="production")
     assert kept.run_id == result.run_id
     assert kept.error == f"{MASK} refused"
-    store._fs.rm(f"{store._path(result.run_id)}/result.json")
+    store.place.files.rm(f"{store._path(result.run_id)}/result.json")
     assert store.reindex() == [result.run_id]
     assert list(store.results(target="production")) == [kept]

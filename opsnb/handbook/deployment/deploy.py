@@ -16,9 +16,9 @@ from opsnb.checks import evidence
 from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import Refused, UsageError
+from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
 from opsnb.handbook.deployment.releases import Change, changes, release_before, unfinished_change
 from opsnb.model import ActionRecord, Finding, Remedy, Status
-from opsnb.records.history import DEPLOY, ROLLBACK
 from opsnb.systems import api, deploy, queues
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import ProgramFailed

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
 from opsnb.config.target import Target
-from opsnb.records.history import DEPLOY, ROLLBACK, results
+from opsnb.model import RunResult
+from opsnb.records.reader import past_runs
 
+DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 _LONGEST_S = 6 * 3600.0  # that a deployment may have been under way
 
 
@@ -33,16 +34,15 @@ def deployments(target: Target, since: float) -> list[Deployment]:
 
     Records that cannot be read are passed over: without them nothing is known of a deployment.
     """
-    past = results(target, since - _LONGEST_S, (DEPLOY, ROLLBACK))
+    earliest = datetime.fromtimestamp(since - _LONGEST_S, UTC)
+    past = past_runs(target, earliest, (DEPLOY, ROLLBACK))
     found = [each for result in past if (each := _deployment(result)) and each.ended >= since]
     return sorted(found, key=lambda each: each.began)
 
 
-def _deployment(result: dict[str, Any]) -> Deployment | None:
-    """Return the deployment that a record tells of; None when it has changed nothing."""
-    if not any(action.get("applied") for action in result.get("actions", [])):
+def _deployment(result: RunResult) -> Deployment | None:
+    """Return the deployment that a record reports; None when it changed nothing."""
+    if not any(action.applied for action in result.actions):
         return None
-    began, ended = (
-        datetime.fromisoformat(result[key]).timestamp() for key in ("started", "finished")
-    )
-    return Deployment(result["runbook"], result["run_id"], began, ended)
+    began, ended = result.started.timestamp(), result.finished.timestamp()
+    return Deployment(result.runbook, result.run_id, began, ended)

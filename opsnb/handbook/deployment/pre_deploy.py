@@ -5,18 +5,21 @@ Handbook, section 8.1. What is missing is `crit`, since it blocks.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from opsnb.actions.journal import continued
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target, load_config
 from opsnb.errors import NotConfigured, Refused
 from opsnb.model import Finding, Remedy, Row, Status, now
-from opsnb.records.history import CHECKLIST, results
+from opsnb.records.reader import past_runs
 from opsnb.systems import database, deploy, host, queues
 from opsnb.view import commands
 
 RECORDED_AS = "readiness"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
+CHECKLIST = "deployment/pre_deploy"
 _BACKUP_HOURS = 24.0
 _TESTS_LIMIT_S = 900.0
 _BLOCKS = (Status.CRIT, Status.UNKNOWN)
@@ -123,17 +126,16 @@ def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "")
     if not apply or continued() or unchecked_by.strip():
         return
     without = "If it cannot wait: -p unchecked_by=NAME"
-    newest = list(results(target, now().timestamp() - hours * 3600, (CHECKLIST,)))[-1:]
+    newest = list(past_runs(target, now() - timedelta(hours=hours), (CHECKLIST,)))[-1:]
     if not newest:
         raise Refused(
             f"No checklist was gone through in the last {hours:g} hours: "
             f"{commands.run(CHECKLIST, target)}. {without}"
         )
-    missing = [each["title"] for each in newest[0]["findings"] if each["status"] in _BLOCKS]
-    if missing or newest[0].get("error"):
+    missing = [each.title for each in newest[0].findings if each.status in _BLOCKS]
+    if missing or newest[0].error:
         raise Refused(
-            f"The checklist {newest[0]['run_id']} lacks: {', '.join(missing) or 'its end'}. "
-            f"{without}"
+            f"The checklist {newest[0].run_id} lacks: {', '.join(missing) or 'its end'}. {without}"
         )
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from opsnb.actions.journal import JOURNAL, read
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.model import ActionState, Finding, Remedy, Status, now
-from opsnb.records.history import DEPLOY, ROLLBACK, results
+from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, now
+from opsnb.records.reader import past_runs
 from opsnb.view import commands
 
-_RECORDS_S = 90 * 86_400.0
+_RECORDS = timedelta(days=90)
 _ACTIONS = {DEPLOY: "deploying.release", ROLLBACK: "deploying.go_back"}
 
 
@@ -45,22 +46,21 @@ def changes(target: Target) -> list[Change]:
 
 
 def _changes(target: Target) -> Iterator[Change]:
-    for result in results(target, now().timestamp() - _RECORDS_S, tuple(_ACTIONS)):
-        for done in result.get("actions", []):
-            if done.get("name") == _ACTIONS[result["runbook"]] and done.get("started"):
-                yield _change(result, done)
+    for result in past_runs(target, now() - _RECORDS, tuple(_ACTIONS)):
+        for done in result.actions:
+            if done.name == _ACTIONS[result.runbook] and done.begun:
+                yield _change(done, result.run_id, result.runbook)
 
 
-def _change(result: dict[str, Any], done: dict[str, Any]) -> Change:
-    terms, steps = done.get("terms", {}), done.get("sample", [])
-    ill = (row for row in steps if row.get("state") in ("failed", "under way"))
-    at: dict[str, Any] = next(ill, {})
+def _change(done: ActionRecord, run_id: str = "", runbook: str = "") -> Change:
+    unfinished = (row for row in done.sample if row.get("state") in ("failed", "under way"))
+    at = next(unfinished, {})
     return Change(
-        run_id=result["run_id"],
-        runbook=result["runbook"],
-        before=str(terms.get("before", "")),
-        to=str(terms.get("to", "")),
-        is_over=done.get("state") == ActionState.APPLIED,
+        run_id=run_id,
+        runbook=runbook,
+        before=str(done.terms.get("before", "")),
+        to=str(done.terms.get("to", "")),
+        is_over=done.state is ActionState.APPLIED,
         stopped_at=str(at.get("step", "")),
         why=str(at.get("said", "")),
     )
@@ -92,7 +92,7 @@ def _of_this_run() -> Iterator[Change]:
     path = os.environ.get(JOURNAL)
     for done in read(Path(path)) if path else ():
         if done.begun and done.name in _ACTIONS.values():
-            yield _change({"run_id": "", "runbook": ""}, done.model_dump(mode="json"))
+            yield _change(done)
 
 
 @check()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import timedelta
 
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.model import Finding, Remedy, Row, Status
-from opsnb.records.history import DEPLOY, ROLLBACK, results
+from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
+from opsnb.model import Finding, Remedy, Row, Status, now
+from opsnb.records.reader import past_runs
 from opsnb.view.formats import number
 
 RECORDED_AS = "comparison"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
-_RECORDS_S = 30 * 86_400.0
+_RECORDS = timedelta(days=30)
 _SAME = 0.25  # of the larger one: below that, two measurements of the same differ as well
 _LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
 """What is too little to report, whatever its share."""
@@ -27,7 +26,7 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
     """Compared with before the deployment"""
     before = _before(target)
     rows = [
-        _row(finding, before.get(finding.name, {}))
+        _row(finding, before[finding.name])
         for finding in findings
         if finding.value is not None and finding.name in before
     ]
@@ -48,24 +47,22 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
     )
 
 
-def _before(target: Target) -> dict[str, dict[str, Any]]:
+def _before(target: Target) -> dict[str, Finding]:
     """Return what the newest deployment had measured before it changed anything, by name."""
-    past = list(results(target, time.time() - _RECORDS_S, (DEPLOY, ROLLBACK)))
+    past = list(past_runs(target, now() - _RECORDS, (DEPLOY, ROLLBACK)))
     for result in reversed(past):
-        begun = [done["started"] for done in result.get("actions", []) if done.get("applied")]
+        begun = [done.started for done in result.actions if done.applied and done.started]
         if begun:
-            since = datetime.fromisoformat(min(begun))
             return {
-                finding["name"]: finding
-                for finding in reversed(result.get("findings", []))
-                if finding.get("value") is not None
-                and datetime.fromisoformat(finding["started"]) < since
+                finding.name: finding
+                for finding in reversed(result.findings)
+                if finding.value is not None and finding.started < min(begun)
             }
     return {}
 
 
-def _row(finding: Finding, before: dict[str, Any]) -> Row:
-    then, since = float(before["value"]), finding.value or 0.0
+def _row(finding: Finding, before: Finding) -> Row:
+    then, since = before.value or 0.0, finding.value or 0.0
     return {
         "metric": finding.title,
         "before": number(then, finding.unit),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
@@ -16,7 +16,7 @@ from opsnb.checks.trend import Trend, trend
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
-from opsnb.records.history import results
+from opsnb.records.reader import past_runs
 from opsnb.systems import cache, database, host, processes
 from opsnb.systems.processes import DaemonGone, Growth, Process
 from opsnb.view import commands
@@ -302,13 +302,13 @@ def _up(target: Target) -> list[Process]:
 def _recorded(target: Target, since: float) -> dict[str, list[tuple[float, int]]]:
     """Return the size of each process at the times of the records; several of one name added."""
     found: dict[str, list[tuple[float, int]]] = {}
-    for result in results(target, since):
-        for finding in result.get("findings", []):
-            if finding.get("name") != processes.up.name or not finding.get("started"):
+    for result in past_runs(target, datetime.fromtimestamp(since, UTC)):
+        for finding in result.findings:
+            if finding.name != processes.up.name:
                 continue
-            at = datetime.fromisoformat(finding["started"]).timestamp()
+            at = finding.started.timestamp()
             sizes: dict[str, int] = {}
-            for row in finding.get("rows", []):
+            for row in finding.rows:
                 if row.get("memory_bytes"):
                     sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
             for name, size in sizes.items():

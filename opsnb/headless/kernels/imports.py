@@ -10,7 +10,7 @@ from opsnb.catalog import RunbookInfo
 from opsnb.config.sources import sources
 
 _DRAWS = re.compile(r"\b(charts|watching)\b")
-_WARM_UP = "from opsnb import charts; charts.warm_up()"
+_WARM_UP = "from opsnb.view import charts; charts.warm_up()"
 
 
 def imports(runbooks: Iterable[RunbookInfo]) -> list[str]:

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.model import Finding, RunResult, now
-from opsnb.records.history import results
+from opsnb.records.reader import past_runs
 from opsnb.systems import database, host, queues
 
 FIX = "health/daily on a schedule makes them."
@@ -60,14 +58,8 @@ def findings(runs: Iterable[RunResult]) -> Iterator[Finding]:
 
 
 def _runs(target: Target, since: datetime) -> Iterator[RunResult]:
-    for result in results(target, since.timestamp()):
-        try:
-            run = RunResult.model_validate(result)
-        except ValidationError:
-            continue  # as of one that cannot be read, nothing is known of it
-        # A record's name may end as that of another target does.
-        if run.target == target.name:
-            yield run.model_copy(update={"findings": [_slim(each) for each in run.findings]})
+    for run in past_runs(target, since):
+        yield run.model_copy(update={"findings": [_slim(each) for each in run.findings]})
 
 
 def _slim(finding: Finding) -> Finding:

@@ -1,0 +1,220 @@
+"""Read the store of records: `<store>/YYYY/MM/<run_id>/{record.ipynb,result.json}`.
+
+Everything that reads past runs reads them here: the command line, the site, schedules, and the
+runbooks that compare with earlier runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from pydantic_core import from_json
+
+from opsnb.config.target import Target, load_config
+from opsnb.errors import OpsnbError, RunBroke, UsageError, did_you_mean
+from opsnb.model import RunResult
+from opsnb.records import stored
+from opsnb.records.place import Place, reason
+from opsnb.records.stored import NOTEBOOK, RESULT
+
+LATEST = "latest"
+RESTORE = "Restore it from a backup of the store, or remove that record."
+_REINDEX = "Rebuild it with: opsnb records reindex"
+_COMPARED = 100  # run ids that a mistyped one is compared with
+
+
+def past_runs(
+    target: Target, since: datetime, runbooks: Collection[str] = ()
+) -> Iterator[RunResult]:
+    """Yield the results of the runs on `target` begun at or after `since`, oldest first.
+
+    They are those of `runbooks`, by default of all. Records that cannot be read are left out; when
+    the store cannot be read, nothing is yielded, so the caller has to say that nothing is known.
+    """
+    store = load_config().store
+    try:
+        yield from Reader(store).results(
+            runbook=runbooks, target=target.name, since=since, oldest_first=True
+        )
+    except OpsnbError:
+        return
+
+
+class Reader:
+    """Reads records. What cannot be read is noted in `broken`, not raised, where others can be."""
+
+    def __init__(self, url: str) -> None:
+        """Open the store at `url`, an absolute folder or an fsspec URL; it need not exist yet.
+
+        Raises ConfigError when no driver opens such a URL.
+        """
+        self.place = Place(url)
+        self.address, self.url = self.place.address, self.place.url
+        self.broken: dict[str, str] = {}
+        """Records that could not be read: run id to one sentence that says why."""
+
+    def results(
+        self,
+        *,
+        runbook: str | Collection[str] | None = None,
+        target: str | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+        oldest_first: bool = False,
+    ) -> Iterator[RunResult]:
+        """Yield the results of runs, newest first, or `oldest_first`.
+
+        They are those of one `runbook` or several, on `target`, begun at or after `since`, at most
+        `limit` of them. Only the months and files that are needed are read. A record that cannot be
+        read, or belongs to another run than its folder names, is left out and noted in `broken`.
+        A result whose links to other runs are damaged is noted there and yielded. Raises RunBroke
+        when the store itself cannot be read.
+        """
+        found = self._results(_names(runbook), target, since, oldest_first)
+        return islice(found, None if limit is None else max(limit, 0))
+
+    def _results(
+        self, runbooks: Collection[str], target: str | None, since: datetime | None, reverse: bool
+    ) -> Iterator[RunResult]:
+        run_ids: Iterable[str] = self.run_ids(since=since)
+        for run_id in reversed(list(run_ids)) if reverse else run_ids:
+            if not _may_be(run_id, runbooks, target):
+                continue
+            try:
+                result = self._read_result(run_id)
+            except (ValueError, OSError) as error:
+                self.broken[run_id] = _why_broken(run_id, error)
+                continue
+            self._note_wrong_links(result)
+            if (not runbooks or result.runbook in runbooks) and target in (None, result.target):
+                yield result
+
+    def run_ids(self, *, since: datetime | None = None) -> Iterator[str]:
+        """Yield the ids of the runs begun at or after `since` (default: of all), newest first."""
+        first = since.astimezone(UTC).strftime(stored.STAMP) if since else ""
+        for year in self._listed("", re.compile(r"\d{4}")):
+            for month in self._listed(year, re.compile(r"\d{2}")):
+                if f"{year}{month}" < first[:6]:
+                    return
+                for run_id in self._listed(f"{year}/{month}", stored.RUN_ID):
+                    if run_id[:6] != f"{year}{month}":
+                        self._note_misplaced(run_id, f"{year}/{month}")
+                    elif run_id[: len(first)] < first:
+                        return
+                    else:
+                        yield run_id
+
+    def result(self, run_id: str) -> RunResult:
+        """Return the result of a run.
+
+        `run_id` may be `latest`, or the beginning or the end of an id that matches no other. Raises
+        UsageError when there is no such run, RunBroke when its record cannot be read.
+        """
+        whole_id = self.find(run_id)
+        try:
+            result = self._read_result(whole_id)
+        except (ValueError, OSError) as error:
+            raise RunBroke(_why_broken(whole_id, error)) from error
+        self._note_wrong_links(result)
+        return result
+
+    def notebook(self, run_id: str) -> dict[str, Any]:
+        """Return the executed notebook of a run. `run_id` and errors as for `result`."""
+        whole_id = self.find(run_id)
+        path = f"{self._path(whole_id)}/{NOTEBOOK}"
+        try:
+            notebook = from_json(stored.read(self.place.files, path, stored.NOTEBOOK_LIMIT))
+            return stored.demand_notebook(notebook)
+        except (ValueError, OSError) as error:
+            raise RunBroke(f"{NOTEBOOK} of {whole_id} {stored.why(error)}. {RESTORE}") from error
+
+    def folder(self, run_id: str) -> str:
+        """Return where the record of a run is: a folder, or a URL. `run_id` as for `result`."""
+        return self.place.shown(self._path(self.find(run_id)))
+
+    def has(self, run_id: str) -> bool:
+        """Return whether the run with that whole id has a record."""
+        return bool(self.place.files.exists(self._path(run_id)))
+
+    def find(self, run_id: str) -> str:
+        """Return the whole id of a run. `run_id` and errors as for `result`."""
+        if stored.RUN_ID.fullmatch(run_id) and self.has(run_id):
+            return run_id
+        if run_id == LATEST:
+            matches = list(islice(self.run_ids(), 1))
+        else:
+            matches = [
+                known
+                for known in self.run_ids()
+                if run_id and (known.startswith(run_id) or known.endswith(run_id))
+            ]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            some = ", ".join(matches[:3]) + (", ..." if len(matches) > 3 else "")
+            raise UsageError(
+                f"'{run_id}' matches {len(matches)} runs: {some}. Type more of the id."
+            )
+        raise UsageError(self._unknown(run_id))
+
+    def _unknown(self, run_id: str) -> str:
+        recent = list(islice(self.run_ids(), _COMPARED))
+        if not recent:
+            return f"There is no run '{run_id}': the record store {self.url} is empty."
+        near = did_you_mean(run_id, recent)
+        hint = near if "Did you mean" in near else " List them with: opsnb records list"
+        return f"There is no run '{run_id}' in the record store {self.url}.{hint}"
+
+    def _read_result(self, run_id: str) -> RunResult:
+        path = f"{self._path(run_id)}/{RESULT}"
+        return stored.result(stored.read(self.place.files, path, stored.RESULT_LIMIT), run_id)
+
+    def _note_wrong_links(self, result: RunResult) -> None:
+        if wrong := stored.wrong_links(result):
+            self.broken[result.run_id] = f"{RESULT} of {result.run_id} {wrong}. {_REINDEX}"
+
+    def _note_misplaced(self, run_id: str, month: str) -> None:
+        self.broken[run_id] = (
+            f"{run_id} is in {month}, where its run id does not belong. "
+            f"Move it to {stored.month_of(run_id)}, or remove it."
+        )
+
+    def _path(self, run_id: str) -> str:
+        return self.place.path(f"{stored.month_of(run_id)}/{run_id}")
+
+    def _listed(self, folder: str, shape: re.Pattern[str]) -> list[str]:
+        """Return the names in `folder` that have that shape, the last one first."""
+        with self.place.mapped_errors("read"):
+            try:
+                path = self.place.path(folder).rstrip("/") or "/"
+                paths = self.place.files.ls(path, detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+            except OSError as error:
+                if not folder:
+                    raise
+                self.broken[folder] = f"The folder {folder} cannot be read: {reason(error)}."
+                return []
+        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
+        return sorted((name for name in names if shape.fullmatch(name)), reverse=True)
+
+
+def _names(runbook: str | Collection[str] | None) -> Collection[str]:
+    return (runbook,) if isinstance(runbook, str) else runbook or ()
+
+
+def _may_be(run_id: str, runbooks: Collection[str], target: str | None) -> bool:
+    """Return whether a record may match by its run id alone, so that it is worth reading."""
+    _, _, rest = run_id.partition("-")
+    name, _, _ = rest.rpartition("-")
+    return (target is None or name.endswith(f"-{stored.id_part(target)}")) and (
+        not runbooks or any(name.startswith(f"{stored.id_part(each)}-") for each in runbooks)
+    )
+
+
+def _why_broken(run_id: str, error: Exception) -> str:
+    return f"{RESULT} of {run_id} {stored.why(error)}. {_REINDEX}"

@@ -1,0 +1,105 @@
+"""What a run found and did in one sentence: its worst finding, what treats it, its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opsnb.errors import NotConfigured
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status
+from opsnb.view.findings import named, summary, worst_first
+from opsnb.view.formats import number
+
+
+def worst_sentence(result: RunResult) -> str:
+    """Return what a tired person reads first: why it broke, what it did, or its worst finding."""
+    if result.error:
+        return result.error
+    if result.status is Status.OK and result.actions:
+        return " ".join(map(done, result.actions))
+    counted = result.counted
+    if result.status is Status.OK and len(counted) == 1:
+        return named(counted[0])
+    if result.status is Status.OK:
+        return f"{summary(counted)}."
+    finding = next(iter(worst_first(counted)), None)
+    if finding and result.is_summary:
+        return f"{summary(counted)}. {finding.title}: {finding.message}"
+    return worst_sentence_of(counted)
+
+
+def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
+    """Return what to run about a finding of `result`, the best first.
+
+    That is what the finding names, else the runbook that goes on from its threshold.
+    """
+    # The runbook that has just run is no next step, unless something of it is still to be done.
+    named_ones = [
+        remedy
+        for remedy in finding.remedies
+        if remedy.runbook != result.runbook or remedy.apply or remedy.parameters
+    ]
+    if named_ones or finding.untreated or finding.threshold is None:
+        return named_ones
+    runbook = finding.threshold.runbook
+    if runbook in ("", result.runbook) or finding.status in (Status.OK, Status.SKIPPED):
+        return []
+    return [Remedy(runbook=runbook, target=result.target)]
+
+
+def worst_finding(findings: Sequence[Finding]) -> Finding | None:
+    """Return the worst finding; of several, a symptom with its cause, or what says what to do."""
+    severity = max((finding.status.severity for finding in findings), default=0)
+    worst = [finding for finding in findings if finding.status.severity == severity]
+    # That the target lacks a system is what everybody knows, and only worth saying alone.
+    worst = [each for each in worst if each.failure != NotConfigured.__name__] or worst
+    symptom = (each for each in worst if each.explained_by)
+    treated = (each for each in worst if each.remedies)
+    return next(symptom, None) or next(treated, None) or next(iter(worst), None)
+
+
+def worst_sentence_of(findings: Sequence[Finding]) -> str:
+    """Return what the worst finding says; of a symptom, its likeliest cause as well."""
+    finding = worst_finding(findings)
+    if finding is None:
+        return "No check ran."
+    cause = cause_of(finding, findings)
+    return f"{finding.message} Most likely: {named(cause)}" if cause else named(finding)
+
+
+def next_command(findings: Sequence[Finding]) -> str:
+    """Return the command that treats the worst of `findings`; empty where none does."""
+    treated = to_treat(findings)
+    return next((remedy.command for remedy in treated.remedies), "") if treated else ""
+
+
+def to_treat(findings: Sequence[Finding]) -> Finding | None:
+    """Return the worst finding; of a symptom, its likeliest cause, which is what to treat."""
+    finding = worst_finding(findings)
+    return finding and (cause_of(finding, findings) or finding)
+
+
+def cause_of(symptom: Finding, findings: Sequence[Finding]) -> Finding | None:
+    """Return the likeliest cause of a symptom, which is one alarm with it."""
+    return next((each for each in findings if each.name == symptom.explained_by), None)
+
+
+def done(action: ActionRecord) -> str:
+    """Say what an action would do or has done, and how far it came."""
+    if action.state is ActionState.PLANNED:
+        return f"Planned, nothing changed: {action.summary}" if action.planned else _idle(action)
+    if action.error:
+        return action.error
+    if action.cut_off:
+        known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
+        return f"Interrupted while it was being applied; {known}: {action.summary}"
+    if not action.planned and not action.continues:
+        return _idle(action)
+    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
+    count = f"{action.applied:,} of {number(action.planned, action.unit)}"
+    return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
+
+
+def _idle(action: ActionRecord) -> str:
+    """Say that there is nothing to do, once: most summaries say it themselves."""
+    says_so = "nothing" in action.summary.lower()
+    return action.summary if says_so else f"Nothing to do: {action.summary}"
