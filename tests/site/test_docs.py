@@ -78,7 +78,7 @@ def test_the_check_of_the_guide_works_in_its_module() -> None:
 @pytest.fixture
 def actions() -> dict[str, Any]:
     """The names of a module of the cache, with the guide's actions in it."""
-    names: dict[str, Any] = {**vars(checks), **vars(clearing)}
+    names: dict[str, Any] = {**vars(checks), **vars(clearing), "writing": cache.writing}
     for source in blocks(DOCS / "guide/act.md", "python"):
         exec(source, names)
     return names

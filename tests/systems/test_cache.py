@@ -26,7 +26,7 @@ from opsnb.demo.home import free_port
 from opsnb.errors import BadAnswer, ParameterError, Refused, ServiceError, Unreachable
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache
-from opsnb.systems.cache import clearing
+from opsnb.systems.cache import clearing, unlinking
 from opsnb.systems.cache.keyspace import lifetime
 from tests.systems.redis_server import BINARIES, Server, start
 
@@ -195,7 +195,7 @@ def test_a_key_space_too_large_to_count_in_time_is_estimated_and_says_so(
 ) -> None:
     shared.client().flushall()
     fill(shared.client(), [*numbered("gemini", 16_000), *numbered("project", 4_000)])
-    monkeypatch.setattr(clearing, "_COUNTING_S", 0.0)
+    monkeypatch.setattr(clearing, "COUNTING_S", 0.0)
     plan = cache.clear(shared.target())
     assert 14_000 < plan.planned < 18_000
     assert "an estimate: the count ended" in plan.summary
@@ -243,7 +243,7 @@ def test_a_key_that_was_left_is_told_from_one_that_came_back(
         yield client.delete("gemini:old")
         client.set("gemini:old", "again")
 
-    monkeypatch.setattr(clearing, "_clear", returning)
+    monkeypatch.setattr(clearing, "unlink", returning)
     record, (effect,) = act(shared.target(), cache.clear)
     assert record.verified
     assert effect.message == "Keys of that kind: 1, all used since, as the service caches anew."
@@ -252,7 +252,7 @@ def test_a_key_that_was_left_is_told_from_one_that_came_back(
         yield 1
 
     client.restore("gemini:old", 0, dump, replace=True, idletime=600)
-    monkeypatch.setattr(clearing, "_clear", idle)
+    monkeypatch.setattr(clearing, "unlink", idle)
     record, (effect,) = act(shared.target(), cache.clear)
     assert record.verified is False
     assert (effect.status, effect.value) == (Status.CRIT, 1)
@@ -261,7 +261,7 @@ def test_a_key_that_was_left_is_told_from_one_that_came_back(
 def test_where_the_server_keeps_no_idle_times_the_effect_is_unknown_rather_than_guessed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clearing, "_clear", lambda *_: iter([1]))
+    monkeypatch.setattr(clearing, "unlink", lambda *_: iter([1]))
     server = start(tmp_path / "lfu", "--maxmemory-policy", "allkeys-lfu")
     try:
         server.client().set("gemini:1", "x")
@@ -275,16 +275,16 @@ def test_where_the_server_keeps_no_idle_times_the_effect_is_unknown_rather_than_
 def stop_after(batches: int, monkeypatch: pytest.MonkeyPatch, stop: object) -> None:
     """Let the work meet `stop` after some batches."""
     seen: list[int] = []
-    adapt = clearing._Pace.adapt
+    adapt = unlinking.Pace.adapt
 
-    def adapting(pace: clearing._Pace) -> None:
+    def adapting(pace: unlinking.Pace) -> None:
         seen.append(1)
         if len(seen) == batches:
             assert callable(stop)
             stop()
         adapt(pace)
 
-    monkeypatch.setattr(clearing._Pace, "adapt", adapting)
+    monkeypatch.setattr(unlinking.Pace, "adapt", adapting)
 
 
 def test_a_server_lost_half_way_is_one_sentence_and_what_was_done(
@@ -335,7 +335,7 @@ class Answering:
 
 def test_a_clear_takes_less_at_once_while_the_server_answers_late() -> None:
     server = Answering()
-    pace = clearing._Pace(server)  # type: ignore[arg-type]
+    pace = unlinking.Pace(server)  # type: ignore[arg-type]
     full = pace.batch
 
     def adapt(times: int) -> None:

@@ -14,7 +14,7 @@ from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.model import ActionRecord, Finding
 from opsnb.systems import cache
-from opsnb.systems.cache import clearing
+from opsnb.systems.cache import clearing, selection, unlinking
 from opsnb.systems.cache.keyspace import matching
 from tests.systems.redis_server import BINARIES, Server, start
 
@@ -155,7 +155,7 @@ def test_what_could_not_be_looked_through_is_not_cleared(
     client = server.client()
     for number in range(3000):
         client.set(f"gemini:{number}", "x")
-    monkeypatch.setattr(clearing, "_FINDING_S", 0.0)
+    monkeypatch.setattr(selection, "_FINDING_S", 0.0)
     with pytest.raises(Refused, match="the search for queues ended after 0 s"):
         act(server.target(), cache.clear)
     assert client.dbsize() == 3000
@@ -166,13 +166,13 @@ def test_a_queue_that_comes_between_plan_and_apply_stays(
 ) -> None:
     client = server.client()
     client.set("gemini:1", "x")
-    looking = clearing._clear
+    looking = unlinking.unlink
 
     def late(*words: object) -> Iterator[int]:
         add_bullmq(client, "gemini:jobs")
         yield from looking(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(clearing, "_clear", late)
+    monkeypatch.setattr(clearing, "unlink", late)
     record, (effect,) = act(server.target(), cache.clear)
     assert record.applied == 1, effect.message
     assert left(client) == {"gemini:jobs:meta", "gemini:jobs:1", "gemini:jobs:wait"}

@@ -37,8 +37,8 @@ STACK = (
 ALL = """
 import json, re, sys
 from pathlib import Path
-from opsnb.handbook.troubleshooting import high_queue_length
-from opsnb.handbook.troubleshooting import failed_jobs
+from opsnb.handbook.troubleshooting import high_queue_length as backlog
+from opsnb.handbook.troubleshooting import failed_jobs as failures
 from opsnb.checks.running import Measurement
 from opsnb.systems import queues
 from opsnb.config.target import Target

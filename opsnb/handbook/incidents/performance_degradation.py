@@ -16,7 +16,7 @@ from opsnb.errors import NotConfigured, ServiceError
 from opsnb.handbook.troubleshooting import slow_queries
 from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
-from opsnb.systems.queues.counts import since_words
+from opsnb.systems.queues.pause_state import since_words
 from opsnb.view.formats import counted
 
 RECORDED_AS = "degradation"

@@ -14,19 +14,12 @@ from opsnb.systems.cache.clearing import clear
 from opsnb.systems.cache.connection import asynchronous, connection, errors, refusal, writing
 from opsnb.systems.cache.families import families, family_rows
 from opsnb.systems.cache.keyspace import family
+from opsnb.systems.cache.lookups import Losses, hit_rate, losses
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
 from opsnb.systems.cache.tallies import count
-from opsnb.systems.cache.traffic import (
-    Losses,
-    commands,
-    evictions,
-    hit_rate,
-    latency,
-    losses,
-    slow_log,
-    throughput,
-)
+from opsnb.systems.cache.traffic import evictions, latency, throughput
 from opsnb.systems.cache.warming import is_warmed_directly, warm_up
+from opsnb.systems.cache.workload import commands, slow_log
 
 __all__ = [
     "SYSTEM",

@@ -14,6 +14,7 @@ from opsnb.config.settings import Cache
 from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.redaction import MASK, outside
+from opsnb.systems.cache.connection import execute
 from opsnb.view.formats import span
 
 SCAN_COUNT = 1000
@@ -179,6 +180,14 @@ def _demand(*replies: object) -> None:
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
+
+
+def to_live_s(client: redis.Redis, keys: Sequence[bytes]) -> list[float]:
+    """Return the seconds that `keys` have to live; negative when there is no limit or no key."""
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.pttl(key)
+    return [left / 1000 for left in execute(pipeline)] if keys else []
 
 
 _GONE = -2  # what PTTL says of a key that is not there

@@ -6,98 +6,23 @@ keys that they all have. The whole key space is looked through, as a prefix may 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import redis
 
 from opsnb.systems.cache.keyspace import SCAN_COUNT, scan
+from opsnb.systems.cache.queue_libraries import BINDING, MARKS, PARTS, SURE
 
 _AT_ONCE = 500
 _MOST_QUEUES = 2000  # more are spared by their prefixes alone
 _LONGEST_VERSION = 200
 
-# A queue's bookkeeping: the last part of the key, and the types that it may have.
-_SURE = {
-    b"completed": (b"zset", b"set"),
-    b"delayed": (b"zset",),
-    b"events": (b"stream",),
-    b"failed": (b"zset", b"set"),
-    b"prioritized": (b"zset",),
-    b"repeat": (b"zset",),
-    b"reserved": (b"zset",),
-    b"stalled-check": (b"string",),
-    b"succeeded": (b"set",),
-    b"wait": (b"list",),
-    b"waiting": (b"list",),
-    b"waiting-children": (b"zset",),
-}
-_USUAL = {
-    b"active": (b"list", b"set"),
-    b"id": (b"string",),
-    b"jobs": (b"hash", b"zset"),
-    b"marker": (b"zset",),
-    b"meta": (b"hash",),
-    b"meta-paused": (b"string",),
-    b"paused": (b"list",),
-    b"pc": (b"string",),
-    b"priority": (b"zset",),
-    b"stalled": (b"set",),
-}
-_PARTS = {**_SURE, **_USUAL}
+
 _FORBIDDEN = b"forbidden"  # the type of a key that this login may not see
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """A key by which a library's queues are known, and what belongs to them."""
-
-    pattern: re.Pattern[bytes]
-    """Its first group is the namespace."""
-    kind: bytes
-    heads: tuple[bytes, ...]
-    """What begins the keys of queues, after the namespace."""
-    exact: tuple[bytes, ...] = ()
-    """Whole keys, after the namespace."""
-    beside: tuple[bytes, ...] = ()
-    """Of these at least one must be there too."""
-
-
-_MARKS = (
-    _Mark(
-        re.compile(rb"((?:.*:)?)queues\Z"),  # Sidekiq, Resque
-        b"set",
-        (b"queue:", b"stat:", b"worker:", b"workers:", b"delayed:"),
-        (b"queues", b"retry", b"schedule", b"dead", b"processes", b"failed", b"workers"),
-        (b"stat:processed", b"stat:failed", b"processes", b"workers", b"retry", b"schedule"),
-    ),
-    _Mark(
-        re.compile(rb"()_kombu\.binding\..*"),  # Celery
-        b"set",
-        (b"_kombu.", b"celery-task-meta-"),
-        (b"unacked", b"unacked_index", b"unacked_mutex"),
-    ),
-    _Mark(re.compile(rb"()rq:queues\Z"), b"set", (b"rq:",)),
-    _Mark(re.compile(rb"()q:job:types\Z"), b"set", (b"q:",)),  # Kue
-    _Mark(re.compile(rb"()asynq:queues\Z"), b"set", (b"asynq:",)),
-    _Mark(re.compile(rb"()arq:queue"), b"zset", (b"arq:",)),
-    _Mark(re.compile(rb"()dramatiq:"), b"list", (b"dramatiq:",)),
-    # Laravel: what waits, and what waits for its time or is at work, each of which may be alone.
-    _Mark(re.compile(rb"(.*?)queues:[^:]+\Z"), b"list", (b"queues:",)),
-    _Mark(re.compile(rb"(.*?)queues:[^:]+:(?:delayed|reserved)\Z"), b"zset", (b"queues:",)),
-    _Mark(
-        re.compile(rb"(.*?)horizon:(?:\w+_jobs(?::.*)?|masters|supervisors)\Z"),
-        b"zset",
-        (b"horizon:",),
-    ),
-    _Mark(re.compile(rb"(.*:)QUEUES\Z"), b"set", (b"",)),  # RSMQ: all of its namespace
-    _Mark(re.compile(rb"()huey\.redis\."), b"list", (b"huey.",)),
-    _Mark(re.compile(rb"()huey\.(?:redis|schedule)\."), b"zset", (b"huey.",)),
-)
-_BINDING = b"_kombu.binding."
 
 
 @dataclass(frozen=True)
@@ -157,9 +82,9 @@ def find_queues(client: redis.Redis, ends: float) -> Queues:
     for batch in _candidates(client):
         for key in batch:
             base, _, last = key.rpartition(b":")
-            if base and last in _PARTS:
+            if base and last in PARTS:
                 parts.setdefault(base, set()).add(last)
-            if any(mark.pattern.match(key) for mark in _MARKS):
+            if any(mark.pattern.match(key) for mark in MARKS):
                 marks.add(key)
         looked_at += SCAN_COUNT
         if time.monotonic() > ends:
@@ -173,25 +98,7 @@ def find_queues(client: redis.Redis, ends: float) -> Queues:
     return Queues(names, heads, exact, complete, looked_at)
 
 
-_CANDIDATES = """
-local found = redis.call('SCAN', ARGV[1], 'COUNT', ARGV[2])
-local parts, near = {}, {}
-for at = 3, #ARGV do parts[ARGV[at]] = true end
-for _, key in ipairs(found[2]) do
-  local last = string.match(key, '([^:]*)$')
-  if parts[last] or last == 'QUEUES' or string.find(key, 'queue', 1, true)
-    or key == 'q:job:types' or string.find(key, 'horizon:', 1, true)
-    or string.sub(key, 1, 7) == '_kombu.' or string.sub(key, 1, 9) == 'dramatiq:'
-    or string.sub(key, 1, 5) == 'huey.' then
-    near[#near + 1] = key
-  end
-end
-return {found[1], near}
-"""
-"""Looks at some keys from a cursor on and returns those that may be the bookkeeping of a queue.
-
-In the server, because carrying a million names here takes longer than looking at them.
-"""
+_CANDIDATES = Path(__file__).with_name("candidates.lua").read_text("utf-8")
 
 
 def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
@@ -199,7 +106,7 @@ def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
     cursor = b"0"
     while True:
         try:
-            answer: Any = client.eval(_CANDIDATES, 0, cursor, SCAN_COUNT, *_PARTS)
+            answer: Any = client.eval(_CANDIDATES, 0, cursor, SCAN_COUNT, *PARTS)
         except redis.ResponseError:
             if cursor != b"0":
                 raise
@@ -240,12 +147,12 @@ def _confirmed(client: redis.Redis, parts: dict[bytes, set[bytes]]) -> Iterator[
     kinds = _types(client, [base + b":" + last for base, last in asked])
     fitting: dict[bytes, set[bytes]] = {}
     for (base, last), kind in zip(asked, kinds, strict=True):
-        if kind in (*_PARTS[last], _FORBIDDEN):
+        if kind in (*PARTS[last], _FORBIDDEN):
             fitting.setdefault(base, set()).add(last)
     metas = [base for base, lasts in fitting.items() if b"meta" in lasts]
     own = set(_of_bullmq(client, metas))
     for base, lasts in fitting.items():
-        if base in own or (len(lasts) > 1 and not lasts.isdisjoint(_SURE)):
+        if base in own or (len(lasts) > 1 and not lasts.isdisjoint(SURE)):
             yield base
 
 
@@ -275,7 +182,7 @@ def _marked(
     """Return what begins the keys of those libraries whose marks are there, and whole keys."""
     heads, exact = dict[bytes, None](), set[bytes]()
     for key, kind in zip(keys, _types(client, keys), strict=True):
-        for mark in _MARKS:
+        for mark in MARKS:
             found = mark.pattern.match(key)
             if not found or kind != mark.kind:
                 continue
@@ -284,8 +191,8 @@ def _marked(
                 continue
             heads.update((space + head, None) for head in mark.heads)
             exact.update(space + other for other in mark.exact)
-            if key.startswith(_BINDING):
-                name = key.removeprefix(_BINDING)
+            if key.startswith(BINDING):
+                name = key.removeprefix(BINDING)
                 exact.add(name)
                 heads[name + b"\x06"] = None  # with priorities
     return tuple(heads), frozenset(exact)

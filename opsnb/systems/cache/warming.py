@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
-import redis
 
 from opsnb.actions.guard import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
 from opsnb.model import ActionRecord, Finding, Row, Status
-from opsnb.systems import api, database
+from opsnb.systems import api
 from opsnb.systems.cache.connection import (
     connection,
     demand_writable,
-    execute,
     known_info,
-    writing,
 )
-from opsnb.systems.cache.keyspace import describe
+from opsnb.systems.cache.keyspace import describe, to_live_s
+from opsnb.systems.cache.projects import NOTHING_DONE, PROJECTS, SHOWN_KEYS, write_directly
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.tallies import scan_all
 from opsnb.systems.host import host_of
@@ -34,21 +30,16 @@ from opsnb.view.formats import span
 
 Via = Literal["api", "direct"]
 
-TTL_S = 15 * 60
-"""How long a project that was warmed directly lives: the handbook's 15 minutes."""
 
-_PROJECTS = "project:*"
 _WARMING_S = 60.0  # the service answers when it has written everything
 _GOING_ON_S = 30.0  # after 202, which says that it has only begun
 _POLL_S = 0.5
 _COUNTING_S = 5.0
-_AT_ONCE = 100
-_SHOWN_KEYS = 10
 
 
 def is_warmed_directly(target: Target) -> bool:
     """Whether the target caches projects as the handbook's service does."""
-    return _PROJECTS in target.cache.patterns
+    return PROJECTS in target.cache.patterns
 
 
 @action(needs=(SYSTEM,), resumable=True)
@@ -77,7 +68,7 @@ def warm_up(
         info = known_info(target, client)
         demand_writable(info)
     if via == "direct":
-        return _directly(target, projects, info.get("run_id"))
+        return write_directly(target, projects, info.get("run_id"))
     if isinstance(how, str) and how.startswith("/"):
         return _by_api(target, how, info.get("run_id"), former)
     command = shlex.split(how) if isinstance(how, str) else list(how)
@@ -100,7 +91,7 @@ def _by_api(target: Target, path: str, server: str | None, former: ActionRecord 
                 "the API has no such path; set warm_up in "
                 f'[targets.{target.name}.cache], "" where there is none'
             )
-        if _PROJECTS in target.cache.patterns:
+        if PROJECTS in target.cache.patterns:
             fix += ", or warm the cache directly with -p via=direct"
         raise BadAnswer(api.SYSTEM, f"POST {path} answered {answer.status_code}: {fix}.")
 
@@ -162,7 +153,7 @@ def _asked(  # noqa: PLR0913 - what the two ways differ in
 
     def verify() -> Finding:
         if not done:
-            return _NOTHING_DONE
+            return NOTHING_DONE
         ends = time.monotonic() + (0 if all(done) else _GOING_ON_S)
         found = _seen(baseline, _cached(target))
         while found.status is not Status.OK and time.monotonic() < ends:
@@ -176,52 +167,11 @@ def _asked(  # noqa: PLR0913 - what the two ways differ in
         planned=1,
         unit=unit,
         command=command,
-        undo=_undo(target),
+        undo=commands.run("cache/clear", target, apply=True),
         work=work,
         verify=lambda: [verify()],
         sample=before.sample,
         basis=server,
-    )
-
-
-_NOTHING_DONE = Finding(status=Status.SKIPPED, message="Not verified: nothing was done.")
-
-
-def _directly(target: Target, projects: int, server: str | None) -> Plan:
-    found = _read_first(target, projects)
-    ids = [row["id"] for row in found]
-    sizes = [len(_json(row)) for row in found]
-
-    def work(permit: Permit) -> Iterator[int]:
-        done = 0
-        with writing(target, permit, decode=True) as client:
-            for start in range(0, len(ids), _AT_ONCE):
-                rows = _read_these(target, ids[start : start + _AT_ONCE])
-                pipeline = client.pipeline(transaction=False)
-                for row in rows:
-                    pipeline.set(_key(row["id"]), _json(row), ex=TTL_S)
-                done += len(execute(pipeline))
-                yield done
-
-    short = f" (there are no more than {len(ids):,})" if len(ids) < projects else ""
-    return Plan(
-        summary=f"Write the first {len(ids):,} projects{short} from PostgreSQL into the cache, "
-        f"for {span(TTL_S)}.",
-        planned=len(ids),
-        unit="keys",
-        command="for (const project of await db.select().from(projects).limit("
-        f"{projects})) await cacheService.set(`project:${{project.id}}`, project, 15 * 60)",
-        undo=_undo(target, _PROJECTS),
-        work=work,
-        verify=lambda: [_written(target, ids)],
-        sample=[
-            {"key": _key(id_), "bytes": size}
-            for id_, size in zip(ids[:_SHOWN_KEYS], sizes, strict=False)
-        ],
-        bytes=sum(sizes),
-        # Projects come and go; the server must be the one that was looked at.
-        basis=server,
-        warning="What the cache holds of these projects is replaced by what the database holds.",
     )
 
 
@@ -255,12 +205,12 @@ def _cached(target: Target) -> _Cached:
     ends = time.monotonic() + _COUNTING_S
     with connection(target, decode=False) as client:
         for batch, _ in scan_all(client, patterns or None):
-            lives = _to_live_s(client, batch)
+            lives = to_live_s(client, batch)
             left = [seconds for seconds in lives if seconds > 0]
             keys += sum(seconds != _GONE_S for seconds in lives)
             expiring, longest_s = expiring + len(left), max([longest_s, *left])
             sum_s += sum(left)
-            sample += batch[: _SHOWN_KEYS - len(sample)]
+            sample += batch[: SHOWN_KEYS - len(sample)]
             if time.monotonic() > ends:
                 complete = False
                 break
@@ -286,58 +236,3 @@ def _seen(before: _Cached | None, after: _Cached) -> Finding:
         status = Status.UNKNOWN
         message += " Nothing shows that the warm-up wrote any of them."
     return Finding(status=status, message=message, value=after.keys, unit="keys", rows=after.sample)
-
-
-def _written(target: Target, ids: Sequence[Any]) -> Finding:
-    """Look at every key that was to be written: it is there, and lives as long as meant."""
-    with connection(target, decode=False) as client:
-        seconds = _to_live_s(client, [_key(id_).encode() for id_ in ids])
-    there = [left for left in seconds if 0 < left <= TTL_S]
-    if not ids:
-        return _NOTHING_DONE
-    message = f"{len(there):,} of {len(ids):,} projects are cached"
-    message += f", for {span(min(there))} at least." if there else "."
-    status = Status.OK if len(there) == len(ids) else Status.CRIT
-    return Finding(status=status, message=message, value=len(there), unit="keys")
-
-
-def _to_live_s(client: redis.Redis, keys: Sequence[bytes]) -> list[float]:
-    """Return the seconds that `keys` have to live; negative when there is no limit or no key."""
-    pipeline = client.pipeline(transaction=False)
-    for key in keys:
-        pipeline.pttl(key)
-    return [left / 1000 for left in execute(pipeline)] if keys else []
-
-
-def _read_first(target: Target, projects: int) -> list[dict[str, Any]]:
-    with database.connection(target) as reader:
-        return reader.execute("SELECT * FROM projects ORDER BY id LIMIT %s", [projects]).fetchall()
-
-
-def _read_these(target: Target, ids: Sequence[Any]) -> list[dict[str, Any]]:
-    with database.connection(target) as reader:
-        return reader.execute(
-            "SELECT * FROM projects WHERE id = ANY(%s) ORDER BY id", [list(ids)]
-        ).fetchall()
-
-
-def _key(id_: Any) -> str:
-    return f"project:{id_}"
-
-
-def _json(row: dict[str, Any]) -> str:
-    """Return a row as the service itself would write it."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_value)
-
-
-def _value(value: Any) -> str:
-    """Return what JSON has no form for, as JavaScript writes it."""
-    if isinstance(value, datetime):
-        moment = value.astimezone(UTC).isoformat(timespec="milliseconds")
-        return moment.replace("+00:00", "Z")
-    return str(value)
-
-
-def _undo(target: Target, pattern: str = "") -> str:
-    which = {"pattern": pattern} if pattern else {}
-    return commands.run("cache/clear", target, apply=True, **which)

@@ -1,6 +1,7 @@
 """BullMQ queues, through its official Python client on the target's Redis."""
 
 from opsnb.systems.queues.active import Active, active_jobs
+from opsnb.systems.queues.checks import depth, failures, oldest, pauses, running, state, workers
 from opsnb.systems.queues.cleaning import clean_failed
 from opsnb.systems.queues.connection import SYSTEM
 from opsnb.systems.queues.counts import (
@@ -8,16 +9,9 @@ from opsnb.systems.queues.counts import (
     counts,
     counts_of,
     dashboards,
-    depth,
-    failures,
     locked,
-    oldest,
-    pauses,
     queues_of,
-    running,
-    state,
     state_of,
-    workers,
 )
 from opsnb.systems.queues.failing import Failure, Failures, failures_of
 from opsnb.systems.queues.flow import Brakes, Durations, Flow, brakes, durations, flow

@@ -18,8 +18,9 @@ from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.active import Active, active_jobs
 from opsnb.systems.queues.connection import Session, reading
-from opsnb.systems.queues.counts import count, pause_of
+from opsnb.systems.queues.counts import count
 from opsnb.systems.queues.metrics import newest_ended
+from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.values import whole
 
 _BY_HAND = 10**12  # more than any count of jobs: queue.rateLimit() sets the greatest number

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opsnb.model import Row
-from opsnb.systems.queues import values
+from opsnb.systems.queues import events
 from opsnb.systems.queues.connection import Session
 
 _SLACK = 0.02  # of the jobs that were added: duplicates count too, and jobs come and go meanwhile
@@ -65,7 +65,7 @@ async def read(session: Session, row: Row) -> Rate:
         return Rate(queue, failed, there)
     if not added and (row["completed"] or not failed):
         return Rate(queue, failed, there)
-    ended = await values.ended_by_events(session, session.at(queue)["events"], _EVENTS)
+    ended = await events.ended_by_events(session, session.at(queue)["events"], _EVENTS)
     completed, lost = ended or (0, 0)
     lately = Rate(queue, lost, completed + lost, " lately, by BullMQ's events")
     is_told = completed + lost >= _LEAST_ENDED

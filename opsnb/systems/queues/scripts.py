@@ -17,7 +17,8 @@ from bullmq.redis_connection import loadScript
 _HERE = Path(__file__).parent
 
 
-def _ours(*names: str) -> str:
+def lua(*names: str) -> str:
+    """Return the `.lua` files of these names, one after another, as one script."""
     return "\n".join((_HERE / f"{name}.lua").read_text(encoding="utf-8") for name in names)
 
 
@@ -26,17 +27,17 @@ def _bullmqs(name: str, file: str) -> str:
     return f"\nlocal function {name}(KEYS, ARGV)\n{loadScript(file)}\nend\n"
 
 
-PAGE = _ours("kept", "page")
-PAUSE = _ours("layout", "lists", "pause")
-RESUME = _ours("layout", "lists", "resume")
+PAGE = lua("kept", "page")
+PAUSE = lua("layout", "lists", "pause")
+RESUME = lua("layout", "lists", "resume")
 
-_LAYOUT = _ours("layout")
+_LAYOUT = lua("layout")
 _REMOVE = _LAYOUT + _bullmqs("remove", "removeJob-2.lua")
 
-RETRY = _LAYOUT + _bullmqs("reprocess", "reprocessJob-9.lua") + _ours("finished", "retry")
-REMOVE = _REMOVE + _ours("finished", "kept", "remove")
-REMOVE_STUCK = _REMOVE + _ours("remove_stuck")
-CLEAN = _LAYOUT + _bullmqs("clean", "cleanJobsInSet-3.lua") + _ours("kept", "clean")
+RETRY = _LAYOUT + _bullmqs("reprocess", "reprocessJob-9.lua") + lua("finished", "retry")
+REMOVE = _REMOVE + lua("finished", "kept", "remove")
+REMOVE_STUCK = _REMOVE + lua("remove_stuck")
+CLEAN = _LAYOUT + _bullmqs("clean", "cleanJobsInSet-3.lua") + lua("kept", "clean")
 
 
 @cache

@@ -11,6 +11,7 @@ import redis.exceptions
 from opsnb.checks import evidence
 from opsnb.redaction import outside
 from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.scripts import lua
 
 MOST_BYTES = 4096
 """How much is read of one value."""
@@ -18,58 +19,9 @@ MOST_BYTES = 4096
 _PAGE = 100
 _READ_WHOLE = 65_536  # bytes of a value that is read as it is where no script may cut it
 
-# Nothing is written, so a replica and a login that may only read run it too.
-_CUT = """
-local most, tail = tonumber(ARGV[1]), ARGV[2]
-local rows = {}
-for i, key in ipairs(KEYS) do
-  local row = {}
-  for field = 3, #ARGV do
-    local value = redis.call('HGET', key, ARGV[field])
-    if value and #value > most then
-      value = ARGV[field] == tail and string.sub(value, -most) or string.sub(value, 1, most)
-    end
-    row[field - 2] = value
-  end
-  rows[i] = row
-end
-return rows
-"""
 
-_EVENTS = """
--- How many jobs completed and failed by the newest events of a queue, how many events those are,
--- and the id of the newest of one kind, at which it ends. A failure no longer counts when the job
--- completed or was removed later, or failed jobs were cleaned. One event may have megabytes, so
--- few are read at a time.
-local before, left, bytes, kind = '+', tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local completed, failed, seen = 0, 0, 0
-local over, cleaned = {}, false
-while left > 0 and bytes > 0 do
-  local page = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', math.min(left, 20))
-  for _, event in ipairs(page) do
-    local what, job = '', ''
-    for i = 1, #event[2], 2 do
-      local value = event[2][i + 1]
-      bytes = bytes - #value
-      if event[2][i] == 'event' then what = value end
-      if event[2][i] == 'jobId' then job = value end
-    end
-    if what == kind then return {completed, failed, seen, event[1]} end
-    if what == 'completed' then completed = completed + 1 end
-    if what == 'failed' and not cleaned and not over[job] then failed = failed + 1 end
-    if what == 'completed' or what == 'removed' then over[job] = true end
-    if what == 'cleaned' then cleaned = true end
-    before, seen = event[1], seen + 1
-  end
-  if #page < 20 then break end
-  local ms, seq = string.match(before, '(%d+)-(%d+)')
-  if seq == '0' then before = string.format('%.0f', tonumber(ms) - 1)
-  else before = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1) end
-  left = left - #page
-end
-return {completed, failed, seen, ''}
-"""
-_MOST_EVENT_BYTES = 16 * 1024 * 1024
+# Nothing is written, so a replica and a login that may only read run it too.
+_CUT = lua("cut")
 
 
 _NUMBER = re.compile(r"(\d{1,14})(?:\.\d+)?")
@@ -168,23 +120,3 @@ async def _whole(
         known = dict(zip(some, values, strict=False))
         found.append([known.get(field) for field in fields])
     return found
-
-
-async def last_event_ms(session: Session, events: str, kind: str, newest: int) -> int | None:
-    """Return when BullMQ last told of an event of this kind, in ms, as far back as is looked."""
-    try:
-        _, _, _, found = await script(session, _EVENTS, [events], newest, _MOST_EVENT_BYTES, kind)
-    except NoScripts:
-        return None
-    return int(found.partition("-")[0]) if found else None
-
-
-async def ended_by_events(session: Session, events: str, newest: int) -> tuple[int, int] | None:
-    """Return how many jobs completed and failed by the newest events; None where there are none."""
-    try:
-        completed, failed, seen, _ = await script(
-            session, _EVENTS, [events], newest, _MOST_EVENT_BYTES, ""
-        )
-    except redis.exceptions.ResponseError:
-        return None
-    return (int(completed), int(failed)) if seen else None

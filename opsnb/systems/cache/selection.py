@@ -1,0 +1,82 @@
+"""Which keys a clear means."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import redis
+
+from opsnb.config.target import Target
+from opsnb.errors import ParameterError, Refused
+from opsnb.systems.cache.connection import (
+    chosen_database,
+    filled_databases,
+    read_info,
+)
+from opsnb.systems.cache.queue_keys import Queues, find_queues
+
+Scope = Literal["pattern", "database", "all"]
+
+
+_FINDING_S = 60.0  # a search for queues that takes longer is no ground to clear upon
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which keys are to be cleared."""
+
+    databases: tuple[int, ...]
+    patterns: tuple[bytes, ...] | None
+    """None: whatever is in the databases."""
+    own_prefix: str
+    """The prefix of the target's own queues; empty when their keys are cleared too."""
+    own_queues: tuple[str, ...]
+    """The target's queues that `opsnb.toml` names."""
+    cleared_prefixes: tuple[str, ...]
+    """Prefixes of queues that are cleared too."""
+
+    def queues(self, client: redis.Redis) -> Queues:
+        """Return the queues in a database that are left alone.
+
+        Raises Refused when the database could not be looked through.
+        """
+        found = find_queues(client, time.monotonic() + _FINDING_S)
+        if not found.complete:
+            raise Refused(
+                f"Refused, nothing changed: the search for queues ended after {_FINDING_S:g} s, at "
+                f"{found.looked_at:,} of {client.dbsize():,} keys, so keys of a queue could not be "
+                "told from the cache. Run it again when Redis is less busy, or clear families one "
+                "by one with redis-cli --scan."
+            )
+        found = found.without(self.cleared_prefixes)
+        # Whatever has the target's own prefix is its queues', unless the pattern goes deeper:
+        # then only the queues that are there.
+        head = f"{self.own_prefix}:".encode()
+        deeper = self.patterns is not None and all(
+            _literal_head(pattern).startswith(head) and _literal_head(pattern) != head
+            for pattern in self.patterns
+        )
+        if not self.own_prefix:
+            return found
+        own = {head + name.encode() + b":" for name in self.own_queues} if deeper else {head}
+        return replace(found, names=found.names | own)
+
+
+def _literal_head(pattern: bytes) -> bytes:
+    """Return what a glob begins with, up to its first special character."""
+    return re.split(rb"[*?\[\\]", pattern, maxsplit=1)[0]
+
+
+def databases(target: Target, client: redis.Redis, scope: Scope, db: str) -> tuple[int, ...]:
+    """Return the numbers of the databases that are meant. Raises ParameterError."""
+    if scope == "all":
+        if db:
+            raise ParameterError(
+                f"scope=all takes every database, and db={db} one; leave db empty or set "
+                "scope=database."
+            )
+        return tuple(filled_databases(read_info(client)))
+    return (chosen_database(target, client, db),)
