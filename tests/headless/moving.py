@@ -95,7 +95,7 @@ def move(target: Target, former: ActionRecord | None, hours: float) -> Plan:
             for number, item in enumerate(left, 1):
                 connected.hincrby(MOVED, item, 1)
                 if number == ITEMS // 2:
-                    reach("in the middle of apply")
+                    reach("during apply")
                 yield number
 
     return _plan(f"Move {len(left)} items.", len(left), work, target, {"items": _items()})
@@ -112,7 +112,7 @@ def bump(target: Target, hours: float) -> Plan:
             for number in range(1, ITEMS + 1):
                 connected.incr(BUMPED)
                 if number == ITEMS // 2:
-                    reach("in the middle of apply")
+                    reach("during apply")
                 yield number
 
     there = done(target)["bump"]

@@ -40,9 +40,9 @@ ALL = moving.ITEMS
 MOMENTS = (
     "before the first cell",
     "between plan and apply",
-    "in the middle of apply",
+    "during apply",
     "between apply and verify",
-    "while saving behind the cell",
+    "while saving after the cell",
     "while saving the record",
 )
 VICTIMS = ("runner", "kernel", "fork server")
@@ -65,7 +65,7 @@ def watch(event, arguments):
     if "/.writing/" in old:
         reach("while saving the record")
     elif "/running/" in new and new.endswith(".ipynb") and '"APPLIED' in Path(old).read_text():
-        reach("while saving behind the cell")
+        reach("while saving after the cell")
 
 sys.addaudithook(watch)
 if os.environ.get("OPSNB_TEST_FORKS"):
@@ -214,8 +214,8 @@ def in_words(action: ActionRecord) -> str:
     effect = {True: ", its effect seen", None: "", False: ", its effect not seen"}
     return {
         ActionState.PLANNED: "planned, nothing changed",
-        ActionState.APPLYING: "being applied, not to its end",
-        ActionState.INTERRUPTED: "interrupted on the way, and how far it came",
+        ActionState.APPLYING: "killed in progress",
+        ActionState.INTERRUPTED: "interrupted, and how far it came",
     }.get(action.state, f"applied{effect[action.verified]}")
 
 
@@ -270,7 +270,7 @@ def test_a_kill_leaves_the_truth_and_is_mended(
     what, moment, victim = cell
     result = place.strike(moment, victim, *run(what))
     if result is None:
-        tell(measured, cell, "it has ended by then", "")
+        tell(measured, cell, "it has already ended", "")
         return
     before = sum(moving.done(demo).values())
     record = demand_truth(result, before)
@@ -299,10 +299,10 @@ def rows_of_the_page() -> list[str]:
 
 
 def test_a_continued_run_is_killed_too(place: Place, demo: Target) -> None:
-    first = place.strike("in the middle of apply", "kernel", *run("move"))
+    first = place.strike("during apply", "kernel", *run("move"))
     assert first is not None
     again = ("run", "--resume", first.run_id, "--json")
-    second = place.strike("in the middle of apply", "kernel", *again)
+    second = place.strike("during apply", "kernel", *again)
     assert second is not None
     assert (second.parent, second.actions[0].planned) == (first.run_id, ALL - ALL // 2)
     _, listed, _ = place.opsnb("records", "list", "--json")
