@@ -6,85 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from opsnb.redaction.secret_names import HINTS, WORDS, kind_of
 from opsnb.redaction.spans import Span
 from opsnb.redaction.words import is_mixed
-
-# A name holds one of these if it names a secret; the words of the name then tell whether it does.
-_HINTS = ("pass", "psk", "pwd", "pw", "secret", "token", "key", "auth", "credential", "jwt", "salt")
-
-_PASSWORDS = frozenset({"password", "passwd", "passwort", "pass", "pwd", "pw", "passphrase"}) | {
-    "passcode",
-    "psk",
-    "userpassword",
-    "requirepass",
-    "masterauth",
-}
-_TOKENS = frozenset(
-    {"secret", "token", "jwt", "apikey", "authtoken", "accesskey", "privatekey"}
-) | {
-    "secretkey",
-    "apitoken",
-    "accesstoken",
-    "clientsecret",
-    "sharedaccesskey",
-    "accountkey",
-    "authkey",
-}
-_LOOSE = frozenset({"auth", "credential", "credentials", "authorization"})
-_OF_KEYS = frozenset(
-    {"api", "access", "private", "secret", "signing", "encryption", "master", "account", "shared"}
-    | {"auth", "service", "deploy", "license", "subscription", "admin", "app", "application"}
-    | {
-        "client",
-        "hmac",
-        "aes",
-        "session",
-        "webhook",
-        "ssh",
-        "integration",
-        "routing",
-        "publishable",
-    }
-    | {"stripe", "openai", "anthropic", "sendgrid", "mailgun", "twilio", "sentry", "datadog"}
-    | {"google", "maps", "github", "instrumentation"}
-    | {"server", "cookie", "jwt", "integration", "write", "functions", "storage", "host", "crypt"}
-) - {"host", "server", "write", "session", "publishable"}
-# What may stand behind the word that says it.
-_ENDINGS = frozenset(
-    {
-        "prod",
-        "production",
-        "dev",
-        "test",
-        "staging",
-        "live",
-        "new",
-        "old",
-        "value",
-        "hash",
-        "current",
-    }
-    | {
-        "main",
-        "primary",
-        "secondary",
-        "base64",
-        "b64",
-        "raw",
-        "plain",
-        "text",
-        "string",
-        "previous",
-    }
-    | {"encrypted", "confirmation", "confirm", "again", "1", "2", "3", "base", "default", "master"}
-)
-# Tokens that are marks of a place in a list or a text.
-_HARMLESS_TOKENS = frozenset(
-    {"next", "page", "continuation", "sync", "cursor", "resume", "cancel", "cancellation", "stop"}
-    | {"pad", "eos", "bos", "max", "min", "num", "total", "per", "unexpected", "start", "end"}
-    | {"illegal", "expected", "device", "stream", "shard", "delta", "fencing", "lock", "skip"}
-)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _NAME_START = re.compile(r"[\w.-]{0,64}$")
 _QUOTE = r"[\"'`]"
@@ -147,7 +71,7 @@ def named_spans(text: str, folded: str) -> Iterator[Span]:
 
 def _hits(folded: str) -> list[int]:
     hits = []
-    for hint in _HINTS:
+    for hint in HINTS:
         at = folded.find(hint)
         while at >= 0:
             hits.append(at)
@@ -160,10 +84,10 @@ def _value(text: str, hit: int) -> Span | None:
     after = _AFTER.match(text, hit)
     if not after:
         folded = _FOLDED.match(text, hit)
-        is_named = folded and _kind(_name(text, hit, folded.start("sign")))
+        is_named = folded and kind_of(_name(text, hit, folded.start("sign")))
         return folded.span("value") if folded and is_named else None
     name = _name(text, hit, after.start("closing" if after["sign"] else "argument"))
-    kind = _kind(name)
+    kind = kind_of(name)
     if kind is None:
         return None
     group = next(group for group in _VALUES if after[group] is not None)
@@ -216,23 +140,6 @@ def _name(text: str, hit: int, end: int) -> str:
     return text[start.start() if start else hit : end]
 
 
-def _kind(name: str) -> str | None:
-    """Return which kind of secret a name names, by its words."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    while len(words) > 1 and words[-1] in _ENDINGS:
-        words.pop()
-    before, last = ["", "", *words][-2:]
-    if last in _PASSWORDS or last.endswith(("password", "passwd", "passphrase")):
-        return "password"
-    if last in ("token", "tokens") and before in _HARMLESS_TOKENS:
-        return None
-    is_key = last == "key" and before in _OF_KEYS
-    if is_key or last in _TOKENS or last.endswith(("token", "secret", "apikey")):
-        return "token"
-    is_session = last == "id" and before in ("session", "sess")
-    return "loose" if is_session or last in _LOOSE else None
-
-
 def _takes_argument(text: str, name: str, hit: int, group: str) -> bool:
     """Whether what follows the name after a space is its value: of an option, in SQL, in a file."""
     plain = name.lower()
@@ -278,7 +185,7 @@ def _may_be_secret(value: str, kind: str, name: str, *, quoted: bool) -> bool:
     shortest = 1 if quoted and kind != "loose" else _SHORTEST[kind]
     if len(plain) < shortest or _stands_for_a_value(value, plain, name):
         return False
-    last = _WORDS.findall(name)[-1].lower()
+    last = WORDS.findall(name)[-1].lower()
     if plain.isdigit():
         return kind == "password" and last != "pass" and len(plain) >= _LEAST_DIGITS
     if last == "pwd" and _FOLDER.match(value):
@@ -297,7 +204,7 @@ def _may_be_secret(value: str, kind: str, name: str, *, quoted: bool) -> bool:
 
 def _stands_for_a_value(value: str, plain: str, name: str) -> bool:
     """Whether it is a placeholder, a word about secrets, or a name in the source of a program."""
-    named = "".join(word.lower() for word in _WORDS.findall(name))
+    named = "".join(word.lower() for word in WORDS.findall(name))
     is_its_own_name = re.sub(r"[\W_]", "", plain) == named  # password=password, as code has it
     return (
         is_its_own_name
