@@ -38,7 +38,8 @@ from opsnb.config.target import load_config
 from opsnb.demo import stack
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
-from opsnb.headless.run import Order, run
+from opsnb.headless.order import Order
+from opsnb.headless.run import run
 
 CORES = os.cpu_count() or 2
 JOBS = 2 * CORES  # a run waits for the services as long as it computes

@@ -17,7 +17,7 @@ from opsnb.config.target import Target, load_config
 from opsnb.headless import run as headless
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.model import RunResult
 
 ROOT = Path(opsnb.__file__).parents[1]

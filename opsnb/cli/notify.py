@@ -62,7 +62,7 @@ def _config(environment: Path | None) -> Config:
     """Return the configuration in force, with the variables of the file `environment` in it."""
     import os
 
-    from opsnb.schedule.running import read_environment
+    from opsnb.schedule.environment import read_environment
 
     if environment:
         os.environ.update(read_environment(environment))

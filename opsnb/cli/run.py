@@ -21,7 +21,7 @@ from opsnb.view import terminal
 if TYPE_CHECKING:
     from opsnb.config.target import Config
     from opsnb.headless.fleet import State
-    from opsnb.headless.run import Order
+    from opsnb.headless.order import Order
     from opsnb.model import RunResult
 
 
@@ -109,7 +109,7 @@ def run(
     chosen = stand_in(target or names) if several else config.target(values["target"])
     with interrupts.noted() as stopped:
         # Imported only now: a refused parameter must not wait for papermill.
-        from opsnb.headless.run import Order
+        from opsnb.headless.order import Order
 
         order = Order(info, chosen, values, timeout, resumes=summary, cold=cold, wait_s=wait)
         if several:

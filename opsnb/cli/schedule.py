@@ -23,11 +23,11 @@ ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all
 @schedule_app.command("list")
 def list_schedules(as_json: Json = False) -> None:
     """List the schedules: when each is due, and how its last run ended."""
-    from opsnb.schedule import listing, running
+    from opsnb.schedule import jobs, listing
 
     config = config_in_force()
     for schedule in config.schedules:
-        running.job(schedule, config)  # one that cannot be run is refused
+        jobs.job(schedule, config)  # one that cannot be run is refused
     found = _standings()
     if as_json:
         output.json_document([standing.as_json() for standing in found])
@@ -69,7 +69,7 @@ def _standings() -> list[Standing]:
 
 def _chosen(names: list[str] | None, target: str | None) -> list[Standing]:
     """Return the schedules `names`, all by default, or those that check `target`."""
-    from opsnb.schedule.running import find
+    from opsnb.schedule.jobs import find
 
     config = config_in_force()
     wanted = {find(config, name).name for name in names or ()}

@@ -24,7 +24,9 @@ from opsnb.demo.drills import Drill
 from opsnb.errors import DemoError, Locked, OpsnbError
 from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
 from opsnb.headless.kernels.forkserver import ForkServer
-from opsnb.headless.run import Order, begin, fork_server, source_of
+from opsnb.headless.order import Order, source_of
+from opsnb.headless.result import begin
+from opsnb.headless.run import fork_server
 from opsnb.model import Finding, Row, RunResult, Status, now, worst
 from opsnb.records.extract import findings
 from opsnb.records.recovery import reap

@@ -18,7 +18,9 @@ from opsnb.catalog import RunbookInfo
 from opsnb.config.target import Config
 from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
 from opsnb.headless.kernels.forkserver import ForkServer
-from opsnb.headless.run import Order, begin, fork_server, source_of
+from opsnb.headless.order import Order, source_of
+from opsnb.headless.result import begin
+from opsnb.headless.run import fork_server
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult, Status, now, worst
 from opsnb.records.extract import findings

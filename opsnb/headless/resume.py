@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from opsnb import catalog
@@ -13,10 +14,10 @@ from opsnb.actions.journal import same_action
 from opsnb.catalog import RunbookInfo
 from opsnb.config.target import Config
 from opsnb.errors import UsageError
-from opsnb.headless.run import Order, demand_not_continued
+from opsnb.headless.order import Order
 from opsnb.model import ActionRecord, ActionState, RunResult
 from opsnb.records import recovery
-from opsnb.records.recovery import reap
+from opsnb.records.recovery import reap, staged_results
 from opsnb.records.staging import is_going_on
 from opsnb.records.store import Store
 from opsnb.redaction import MASK
@@ -145,3 +146,19 @@ def _chain(store: Store, former: RunResult) -> list[RunResult]:
             )
         chain.insert(0, store.result(parent))
     return chain
+
+
+def demand_not_continued(store: Store, former: RunResult) -> None:
+    """Raise UsageError when another run has continued `former`."""
+    # Not since it began: the clock may have been set back meanwhile.
+    kept = store.results(runbook=former.runbook, target=former.target)
+    for child in chain(staged_results(store), kept):
+        if child.parent == former.run_id:
+            raise UsageError(
+                f"{former.run_id} was continued by {child.run_id}"
+                + (
+                    ", which ran to its end, so there is nothing to continue."
+                    if child.ended
+                    else f"; continue that one: {commands.line('run', '--resume', child.run_id)}"
+                )
+            )

@@ -2,77 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
-import socket
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import cache
-from itertools import chain
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import opsnb
 from opsnb.actions.journal import JOURNAL, RESUME
-from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Config, Target
-from opsnb.errors import ConfigError, Refused, UsageError
-from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, Limits, execute
+from opsnb.config.target import Config
+from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
-from opsnb.headless.progress import Progress, Spectator
+from opsnb.headless.order import Order, limits_of, source_of
+from opsnb.headless.progress import Progress
+from opsnb.headless.result import begin, end, headline
+from opsnb.headless.resume import demand_not_continued
 from opsnb.machine import interrupts
-from opsnb.machine.holder import operator
-from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
+from opsnb.model import RunResult
 from opsnb.records.bounds import shortened
-from opsnb.records.ending import word
-from opsnb.records.extract import actions, findings
-from opsnb.records.recovery import reap, staged_results
+from opsnb.records.recovery import reap
 from opsnb.records.spool import keep
 from opsnb.records.staging import Stage, complete
-from opsnb.records.store import Store, new_run_id
+from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.view import commands
-
-_METADATA = "opsnb"  # of a notebook: its `timeout_s` and `cell_timeout_s`
-
-_HEADLINE = "opsnb-headline"
-_CELLS_HAVE_IDS = (4, 5)  # the version of the notebook format
-
-LIMIT_S = 3600.0
-"""How long a run may take whose notebook and command line do not say."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be run: a runbook, on a target, with checked parameters."""
-
-    runbook: RunbookInfo
-    target: Target
-    parameters: dict[str, Any] = field(default_factory=dict)
-    timeout_s: float | None = None
-    """Of the whole run; None for what the notebook says, or else an hour."""
-    trigger: str = "manual"
-    scheduled: datetime | None = None
-    incident: str | None = None
-    resumes: RunResult | None = None
-    """The run that is continued, with the actions of those that it continued in turn."""
-    fleet: str | None = None
-    cold: bool = False
-    """True starts a stock kernel."""
-    wait_s: float | None = None
-    """How long to wait for a target that another run acts on; None refuses at once."""
-    spectator: Spectator = field(default_factory=Spectator)
-
-    @property
-    def applies(self) -> bool:
-        """Whether it may change the target."""
-        return bool(self.parameters.get("apply"))
 
 
 def run(
@@ -112,32 +67,6 @@ def _still_to_continue(order: Order, store: Store) -> Iterator[None]:
     yield
 
 
-def demand_not_continued(store: Store, former: RunResult) -> None:
-    """Raise UsageError when another run has continued `former`."""
-    # Not since it began: the clock may have been set back meanwhile.
-    kept = store.results(runbook=former.runbook, target=former.target)
-    for child in chain(staged_results(store), kept):
-        if child.parent == former.run_id:
-            raise UsageError(
-                f"{former.run_id} was continued by {child.run_id}"
-                + (
-                    ", which ran to its end, so there is nothing to continue."
-                    if child.ended
-                    else f"; continue that one: {commands.line('run', '--resume', child.run_id)}"
-                )
-            )
-
-
-def source_of(runbook: RunbookInfo) -> bytes:
-    """Return the notebook's file. Raises ConfigError when it cannot be read."""
-    try:
-        return runbook.path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{runbook.path} cannot be read: {error.strerror}. Restore it from git."
-        ) from error
-
-
 @contextmanager
 def _locked(
     order: Order, store: Store, opening: RunResult, stopped: Sequence[signal.Signals]
@@ -152,7 +81,7 @@ def _locked(
         opening,
         wait_s=order.wait_s,
         stopped=stopped,
-        limit_s=_limits(order, json.loads(source_of(order.runbook))).run_s,
+        limit_s=limits_of(order, json.loads(source_of(order.runbook))).run_s,
         waits=order.spectator.waits,
     ) as lock:
         yield lock
@@ -223,7 +152,7 @@ class _Run:
             kernel_started=kernel_started,
             saved=lambda saved: stage.save(saved, redactor),
         )
-        limits = _limits(self.order, notebook)
+        limits = limits_of(self.order, notebook)
         self.order.spectator.begins(progress, limits.run_s)
         return execute(
             notebook,
@@ -255,115 +184,3 @@ def _completed(execution: Execution, journal: Path) -> Execution:
         told = " ".join(filter(None, (execution.error, unknown)))
         return replace(execution, exit_code=execution.exit_code or BROKE, error=told)
     return execution
-
-
-def begin(order: Order, source: bytes) -> RunResult:
-    """Return what is known as the run begins, and told if it is killed."""
-    started = now()
-    sha256 = hashlib.sha256(source).hexdigest()
-    return RunResult(
-        run_id=new_run_id(order.runbook.id, order.target.name, started),
-        runbook=order.runbook.id,
-        title=order.runbook.title,
-        runbook_sha256=sha256,
-        commit=_commit(order.runbook.path, sha256),
-        target=order.target.name,
-        operator=operator(),
-        host=socket.gethostname(),
-        trigger=order.trigger,
-        incident=order.incident,
-        scheduled=order.scheduled,
-        parent=order.resumes.run_id if order.resumes else None,
-        fleet=order.fleet,
-        parameters=order.parameters,
-        status=Status.UNKNOWN,
-        exit_code=BROKE,
-        error="The run was killed before its end.",
-        started=started,
-        finished=started,
-        seconds=0,
-        opsnb_version=opsnb.__version__,
-    )
-
-
-def end(opening: RunResult, execution: Execution) -> RunResult:
-    """Return what is known as the run ends, from what was known as it began and its notebook."""
-    found, done = findings(execution.notebook), actions(execution.notebook)
-    status = status_of(found)
-    if execution.exit_code:  # what did not run to its end may have missed the worst
-        status = worst([status, Status.UNKNOWN])
-    # A clock that is set back while the run goes on must not make it end before it began.
-    finished = max(now(), opening.started)
-    return opening.model_copy(
-        update={
-            "status": status,
-            "exit_code": _exit_code(execution, done) or status.exit_code,
-            "error": _told(execution, done),
-            "findings": found,
-            "actions": done,
-            "finished": finished,
-            "seconds": (finished - opening.started).total_seconds(),
-        }
-    )
-
-
-def _exit_code(execution: Execution, done: Sequence[ActionRecord]) -> int:
-    """Return the exit code of the execution; 64 says that nothing was changed."""
-    if execution.exit_code == UsageError.exit_code and any(action.begun for action in done):
-        return BROKE
-    return execution.exit_code
-
-
-def _told(execution: Execution, done: Sequence[ActionRecord]) -> str | None:
-    """Return why the run ended early; of what was refused, also that nothing was changed."""
-    error = execution.error
-    refused = execution.exit_code in (UsageError.exit_code, Refused.exit_code)
-    untouched = not any(action.begun for action in done)
-    if not (error and refused and untouched) or "othing was changed" in error:
-        return error
-    return f"Nothing was changed: {error}"
-
-
-def headline(notebook: dict[str, Any], result: RunResult) -> None:
-    """Put on top of an executed notebook how its run ended, when that was before its end."""
-    if result.error is None:
-        return
-    cell: dict[str, Any] = {
-        "cell_type": "markdown",
-        "metadata": {"tags": [_HEADLINE]},
-        "source": f"**{word(result)}.** {result.error}",
-    }
-    if (notebook.get("nbformat", 4), notebook.get("nbformat_minor", 0)) >= _CELLS_HAVE_IDS:
-        cell["id"] = _HEADLINE
-    notebook["cells"].insert(0, cell)
-
-
-def _limits(order: Order, notebook: dict[str, Any]) -> Limits:
-    """Return the limits of the run: those of the notebook's metadata, unless given."""
-    own = notebook.get("metadata", {}).get(_METADATA, {})
-    limit_s = order.timeout_s or own.get("timeout_s") or LIMIT_S
-    return Limits(limit_s, own.get("cell_timeout_s"))
-
-
-@cache
-def _commit(path: Path, sha256: str) -> str | None:  # noqa: ARG001 - a changed file asks anew
-    """Return the commit that last changed `path`, with `+` when it has been changed since."""
-    commit = _git(path.parent, "log", "-1", "--format=%h", "--", path.name)
-    if not commit:
-        return None
-    return commit + ("+" if _git(path.parent, "status", "--porcelain", "--", path.name) else "")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    """Return what git says, or nothing where there is no git or no repository."""
-    try:
-        told = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return told.stdout.strip()

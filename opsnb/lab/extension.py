@@ -26,7 +26,8 @@ from opsnb.lab import copies, links
 from opsnb.lab.ending import Ending
 from opsnb.lab.handlers import Close, Open, Targets
 from opsnb.lab.locks import Locks
-from opsnb.lab.recorder import Recorder, Run
+from opsnb.lab.recorder import Recorder
+from opsnb.lab.run import Run
 from opsnb.model import now
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store

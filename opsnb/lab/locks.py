@@ -10,8 +10,8 @@ from typing import Any
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import OpsnbError
 from opsnb.headless.locks import AT_THE_TERMINAL, Lock, held
-from opsnb.headless.run import source_of
-from opsnb.lab.recorder import begin_by_hand
+from opsnb.headless.order import source_of
+from opsnb.lab.run import begin_by_hand
 from opsnb.model import RunResult
 from opsnb.records.store import Store
 

@@ -14,7 +14,8 @@ from opsnb.errors import ConfigError, OpsnbError, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.notify import memory, observations, spool
 from opsnb.notify.delivery import Answer, attempt, deliver, test_message
-from opsnb.notify.memory import Checks, Event
+from opsnb.notify.known import Event
+from opsnb.notify.memory import Checks
 from opsnb.notify.message import Message, compose
 from opsnb.notify.observations import Observed
 from opsnb.records.store import Store

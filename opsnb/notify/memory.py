@@ -11,74 +11,20 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import AwareDatetime, BaseModel, Field
 
 from opsnb.config.unattended import Notify
 from opsnb.machine import private_files
 from opsnb.model import Status
+from opsnb.notify.known import Event, Kind, Known, advance, recent
 from opsnb.notify.observations import Observation, Observed
 
-CHANGES, WINDOW = 4, timedelta(hours=6)
-"""So many changes within this time are flapping."""
-STEADY_RUNS, STEADY_FOR = 3, timedelta(minutes=30)
-"""Flapping is over when nothing has changed for so many runs and this long."""
 _LOCK_WAIT_S = 5.0
-_PUNCTUAL = 0.95
 _TABS = 2  # in a key
-
-
-class Kind(StrEnum):
-    """Why a channel is told of something."""
-
-    PROBLEM = "problem"
-    """It was ok, or is worse or otherwise bad than before."""
-    REMINDER = "reminder"
-    FLAPPING = "flapping"
-    """It keeps changing: this is the last message until it is steady."""
-    STEADY = "steady"
-    """It has stopped changing."""
-    RECOVERY = "recovery"
-    CLOSED = "closed"
-    """Nothing checks it any more; whether it is ok again is not known."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a channel has not been told."""
-
-    kind: Kind
-    observation: Observation
-    was: Status
-    """What the channel was told last."""
-    since: datetime
-    """When what it was told began."""
-
-
-class Known(BaseModel):
-    """What a channel knows of one finding."""
-
-    title: str = ""
-    runbook: str = ""
-    """What found it; empty in a memory of older versions."""
-    told: Status = Status.OK
-    """The status that it was told last."""
-    current: Status = Status.OK
-    """The status that was observed last."""
-    since: AwareDatetime
-    """When that began."""
-    runs: int = 0
-    """In how many runs it has been so."""
-    changes: list[AwareDatetime] = Field(default_factory=list)
-    sent: AwareDatetime | None = None
-    flapping: bool = False
-    worst: Status = Status.OK
-    """The worst that it was told while flapping."""
 
 
 @dataclass(frozen=True)
@@ -247,8 +193,8 @@ def _event(
             return None  # nothing has ever been wrong
         each = known[key] = Known(since=at)
     each.title = observation.title
-    event = _advance(each, status, observation, channel, at)
-    if each.current is Status.OK and each.told is Status.OK and not _recent(each, at):
+    event = advance(each, status, observation, channel, at)
+    if each.current is Status.OK and each.told is Status.OK and not recent(each, at):
         del known[key]  # nothing is left to be remembered
     return event
 
@@ -261,59 +207,3 @@ def _as_heard(status: Status, channel: Notify) -> Status | None:
     if status in channel.status:
         return status
     return None if status in (Status.SKIPPED, Status.UNKNOWN) else Status.OK
-
-
-def _recent(each: Known, at: datetime) -> list[datetime]:
-    return [change for change in each.changes if at - change < WINDOW]
-
-
-def _advance(
-    each: Known, status: Status, observation: Observation, channel: Notify, at: datetime
-) -> Event | None:
-    was, since = each.told, each.since
-    changed = status is not each.current
-    if changed:
-        each.current, each.since, each.runs = status, at, 1
-        each.changes = [*_recent(each, at), at]
-    else:
-        each.runs += 1
-    kind = _kind(each, changed, channel, at)
-    if kind is None:
-        return None
-    each.told = status
-    if kind is Kind.RECOVERY and not channel.recovery:
-        return None
-    each.sent = at
-    return Event(kind, observation, was, since)
-
-
-def _kind(each: Known, changed: bool, channel: Notify, at: datetime) -> Kind | None:
-    if each.flapping:
-        return _while_flapping(each, at)
-    if changed and len(each.changes) >= CHANGES:
-        each.flapping, each.worst = True, max(each.told, each.current, key=_severity)
-        return Kind.FLAPPING
-    if each.current is not each.told:
-        return Kind.RECOVERY if each.current is Status.OK else Kind.PROBLEM
-    return Kind.REMINDER if each.current is not Status.OK and _is_due(each, channel, at) else None
-
-
-def _is_due(each: Known, channel: Notify, at: datetime) -> bool:
-    """Tell whether it is time for a reminder; a run a little earlier than the last one is."""
-    if not (channel.reminder and each.sent):
-        return False
-    return (at - each.sent).total_seconds() >= channel.reminder * _PUNCTUAL
-
-
-def _while_flapping(each: Known, at: datetime) -> Kind | None:
-    if each.runs >= STEADY_RUNS and at - each.since >= STEADY_FOR:
-        each.flapping, each.changes = False, []
-        return Kind.STEADY
-    if _severity(each.current) > _severity(each.worst):
-        each.worst = each.current
-        return Kind.PROBLEM  # worse than anything that was told of it
-    return None
-
-
-def _severity(status: Status) -> int:
-    return status.severity

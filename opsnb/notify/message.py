@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from opsnb.model import Status
-from opsnb.notify.memory import Event, Kind
+from opsnb.notify.known import Event, Kind
 from opsnb.notify.observations import Observed
 from opsnb.timetable.standing import moment
 from opsnb.view import terminal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opsnb.config.target import Config
 from opsnb.errors import ConfigError
-from opsnb.schedule.running import Job
+from opsnb.schedule.jobs import Job
 from opsnb.schedule.surroundings import command, config_path, jobs, variables_of
 from opsnb.timetable.times import in_words, local_now
 from opsnb.timetable.traces import first_seen

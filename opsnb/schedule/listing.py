@@ -10,7 +10,8 @@ from rich.text import Text
 
 from opsnb.model import Status
 from opsnb.records.ending import HOW
-from opsnb.timetable.standing import LastRun, Standing, moment
+from opsnb.timetable.last_run import LastRun
+from opsnb.timetable.standing import Standing, moment
 from opsnb.view.findings import TERMINAL_STYLES
 from opsnb.view.formats import span
 from opsnb.view.lines import command_line

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from opsnb import catalog, notify
-from opsnb.catalog import RunbookInfo
+from opsnb import notify
 from opsnb.config.target import Config, load_config, stand_in
 from opsnb.config.unattended import Schedule
 from opsnb.errors import (
@@ -24,73 +20,21 @@ from opsnb.errors import (
     Interrupted,
     Locked,
     OpsnbError,
-    ParameterError,
-    did_you_mean,
 )
 from opsnb.headless import fleet
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
 from opsnb.records.store import Store
 from opsnb.records.verdict import worst_sentence
-from opsnb.redaction import Redactor, environment_secrets
 from opsnb.schedule import mail
+from opsnb.schedule.environment import read_environment
+from opsnb.schedule.jobs import Job, find, job
+from opsnb.schedule.log import logged, note_all, redacted
 from opsnb.schedule.ping import ending, switch
 from opsnb.timetable import traces
-from opsnb.timetable.standing import trigger
+from opsnb.timetable.last_run import trigger
 from opsnb.timetable.times import last_time, local_now
-from opsnb.view import terminal
-
-_LOG_BYTES, _LOGS_KEPT = 1_000_000, 3
-_LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"
-_OWN_KEYS = ("target", "apply", "confirm")
-_READABLE_BY_OTHERS = 0o077
-
-
-@dataclass(frozen=True)
-class Job:
-    """A schedule that can be run: its runbook, targets and parameters are known and checked."""
-
-    schedule: Schedule
-    runbook: RunbookInfo
-    targets: list[str]
-    parameters: dict[str, Any]
-    """Of the run on the first target."""
-
-
-def find(config: Config, name: str) -> Schedule:
-    """Return the schedule `name`. Raises ConfigError with the nearest."""
-    known = {schedule.name: schedule for schedule in config.schedules}
-    if name not in known:
-        raise ConfigError(
-            f"There is no schedule '{name}' in {config.path or 'opsnb.toml'}."
-            + (did_you_mean(name, known) or " Write a [[schedules]] table there.")
-        )
-    return known[name]
-
-
-def job(schedule: Schedule, config: Config) -> Job:
-    """Check all that `schedule` names. Raises UsageError with one sentence on what is wrong."""
-    where = f"Schedule {schedule.name}: "
-    notify.check_runbooks(config)
-    try:
-        runbook = catalog.runbook(schedule.runbook)
-        targets = config.matching(schedule.targets)
-        for key in _OWN_KEYS:
-            if key in schedule.parameters:
-                raise ParameterError(f"write {key} beside parameters, not in it.")
-        if schedule.apply and not runbook.acts:
-            raise ParameterError(f"{runbook.id} changes nothing; leave apply out.")
-        own: dict[str, Any] = {"target": targets[0]}
-        if schedule.apply:
-            own |= {"apply": True}
-        if targets[0] in schedule.confirm:
-            own |= {"confirm": targets[0]}
-        return Job(schedule, runbook, targets, runbook.validate({**schedule.parameters, **own}))
-    except OpsnbError as error:
-        raise type(error)(f"{where}{error}") from error
-    except IndexError:
-        raise ConfigError(f'{where}it has no targets; write targets = ["NAME"].') from None
 
 
 def prepare(name: str, environment: Path | None) -> Config:
@@ -98,7 +42,7 @@ def prepare(name: str, environment: Path | None) -> Config:
 
     Raises ConfigError; it is in the log of the schedule `name` too, for nobody sees cron's screen.
     """
-    with _logged(name):
+    with logged(name):
         if environment:
             os.environ.update(read_environment(environment))
         return load_config()
@@ -121,7 +65,7 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
     `now` knows its time zone. Raises Locked while the same schedule still runs; whatever is
     raised is logged too, and notified unless it is that.
     """
-    with _logged(name) as log:
+    with logged(name) as log:
         schedule = find(config, name)
         with _noticed(schedule, config, now), _alone(schedule, config):
             with switch(schedule, config) as pings:
@@ -153,7 +97,7 @@ def _run_traced(
         result = _run(wanted, config, last_time(schedule, now), stopped)
     except BaseException as error:
         code = error.exit_code if isinstance(error, OpsnbError) else OpsnbError.exit_code
-        traces.ended(schedule, config, local_now(), exit_code=code, sentence=_redacted(str(error)))
+        traces.ended(schedule, config, local_now(), exit_code=code, sentence=redacted(str(error)))
         raise
     traces.ended(
         schedule,
@@ -173,10 +117,10 @@ def _noticed(schedule: Schedule, config: Config, now: datetime) -> Iterator[None
     try:
         yield
     except OpsnbError as error:
-        why = _redacted(str(error))
+        why = redacted(str(error))
         traces.refused(schedule, config, now, why)
         if not isinstance(error, Locked | Interrupted):
-            _note_all(error, notify.after_refusal(schedule, config, why, local_now()))
+            note_all(error, notify.after_refusal(schedule, config, why, local_now()))
         raise
 
 
@@ -222,106 +166,9 @@ def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
         lock.release()
 
 
-def _redacted(text: str) -> str:
-    return Redactor(environment_secrets()).text(text)
-
-
-class _Handler(RotatingFileHandler):
-    """Raises what goes wrong, where logging would print it with its stack."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
-        raise  # noqa: PLE0704 - it is called while one is handled
-
-
-class _Log:
-    """The log of all schedules, as one of them writes it: one line a run."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.failures: list[str] = []
-        """Why a line could not be written, for whoever reads cron's mail."""
-
-    def __call__(self, words: str, *values: object) -> None:
-        """Write a line; control characters and line breaks in it are shown, not obeyed.
-
-        A run is worth more than its line: a full disk must neither end it nor hide its error.
-        """
-        try:
-            self._write(words, *values)
-        except (OSError, ConfigError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self.failures.append(f"The log of schedules cannot be written: {str(why).rstrip('.')}.")
-
-    def _write(self, words: str, *values: object) -> None:
-        line = " ".join(terminal.visible(_redacted(words % values)).split())
-        record = logging.LogRecord("opsnb", logging.INFO, "", 0, f"{self._name} {line}", None, None)
-        path = log_file()
-        # Under a lock: of two that turn the file over at the same time, one would lose a file.
-        with FileLock(path.with_suffix(".lock"), mode=0o600):
-            handler = _Handler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
-            handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _LOG_TIME))
-            path.chmod(0o600)
-            with closing(handler):
-                handler.emit(record)
-
-
-@contextmanager
-def _logged(name: str) -> Iterator[_Log]:
-    """Yield the log of all schedules; what is raised meanwhile goes there too."""
-    log = _Log(name)
-    try:
-        yield log
-    except OpsnbError as error:
-        log("exit=%d %s", error.exit_code, error)
-        _note_all(error, log.failures)
-        raise
-    except Exception as error:
-        log("exit=%d %s: %s", OpsnbError.exit_code, type(error).__name__, error)
-        _note_all(error, log.failures)
-        raise
-
-
-def _note_all(error: Exception, lines: Iterable[str]) -> None:
-    for line in lines:
-        error.add_note(line)
-
-
 def lock_file(schedule: Schedule, config: Config) -> Path:
     """Return the file that is locked while `schedule` runs.
 
     Another opsnb.toml may have a schedule of the same name, which is none of its business.
     """
     return traces.folder() / f"{schedule.name}-{traces.owner(config)}.lock"
-
-
-def log_file() -> Path:
-    """Return the log of scheduled runs; it is kept up to 4 MB, in four files."""
-    return traces.folder() / "schedule.log"
-
-
-def read_environment(path: Path) -> Mapping[str, str]:
-    """Return the variables of a file of NAME=value lines, which only its owner may read.
-
-    Blank lines, comments, `export ` and quotes round a value are understood. Raises ConfigError.
-    """
-    try:
-        if path.stat().st_mode & _READABLE_BY_OTHERS:
-            raise ConfigError(f"{path} holds secrets and others may read it; chmod 600 it.")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}. Correct its name.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text; write it as such.") from error
-    found: dict[str, str] = {}
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if line and not line.startswith("#"):
-            name, equals, value = line.removeprefix("export ").partition("=")
-            if not (equals and name.strip().isidentifier()):
-                raise ConfigError(f"{path}: line {number} is not NAME=value; correct it.")
-            found[name.strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value

@@ -11,7 +11,8 @@ from opsnb import notify
 from opsnb.config.target import LOCAL, Config, variables
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
-from opsnb.schedule.running import Job, job, read_environment
+from opsnb.schedule.environment import read_environment
+from opsnb.schedule.jobs import Job, job
 
 # What moves opsnb's own files: cron is to find them where whoever installs the lines has them.
 _OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")

@@ -15,7 +15,7 @@ from opsnb.config.places import at_home
 from opsnb.config.target import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
-from opsnb.schedule.running import Job
+from opsnb.schedule.jobs import Job
 from opsnb.schedule.surroundings import command, config_path, jobs, variables_of
 from opsnb.timetable.times import checked, in_words, zone
 from opsnb.timetable.traces import owner

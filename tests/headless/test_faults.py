@@ -19,7 +19,7 @@ from opsnb.config.target import Target, load_config
 from opsnb.errors import ConfigError
 from opsnb.headless import execute
 from opsnb.headless import run as module
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.model import RunResult
 from opsnb.records.ending import word
 from opsnb.records.extract import rebuild
@@ -117,7 +117,8 @@ def test_no_room_for_the_run_itself_is_one_sentence(small_disk: Path, tmp_path: 
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
         "from opsnb.errors import OpsnbError\n"
         "from opsnb.config.target import Target, load_config\n"
-        "from opsnb.headless.run import Order, run\n"
+        "from opsnb.headless.order import Order\n"
+        "from opsnb.headless.run import run\n"
         f"order = Order(RunbookInfo('test/one', Path({str(info.path)!r})), Target(name='here'))\n"
         "try:\n    print(run(order, load_config()).error)\n"
         "except OpsnbError as error:\n    print(error)"

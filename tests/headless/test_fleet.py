@@ -21,7 +21,7 @@ from opsnb.config.target import Target, load_config, stand_in
 from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless import fleet
 from opsnb.headless.locks import held
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.model import RunResult, Status
 from opsnb.records.extract import rebuild
 from opsnb.records.members import Member, members, worst_exit_code
@@ -170,7 +170,7 @@ import sys
 from pathlib import Path
 from opsnb.catalog import RunbookInfo
 from opsnb.headless import fleet
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.machine.interrupts import noted
 from opsnb.config.target import load_config, stand_in
 

@@ -22,7 +22,8 @@ from opsnb.config.target import Target, load_config
 from opsnb.errors import Interrupted, Locked
 from opsnb.headless import locks
 from opsnb.headless.locks import held
-from opsnb.headless.run import Order, begin
+from opsnb.headless.order import Order
+from opsnb.headless.result import begin
 from opsnb.machine.holder import Holder
 from opsnb.model import RunResult, now
 from opsnb.records import claims
@@ -100,7 +101,8 @@ import os, sys, time
 from pathlib import Path
 from opsnb.catalog import RunbookInfo
 from opsnb.headless.locks import held
-from opsnb.headless.run import Order, begin
+from opsnb.headless.order import Order
+from opsnb.headless.result import begin
 from opsnb.records.store import Store
 from opsnb.config.target import Target
 

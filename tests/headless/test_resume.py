@@ -16,7 +16,7 @@ from opsnb import catalog
 from opsnb.config.target import Target, load_config
 from opsnb.errors import UnknownTarget, UsageError
 from opsnb.headless import resume
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.model import ActionRecord, ActionState, RunResult, Status, now
 from opsnb.records.staging import Stage
 from opsnb.records.store import Store

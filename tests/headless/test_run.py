@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from opsnb.catalog import RunbookInfo
 from opsnb.config.target import Target, load_config
 from opsnb.errors import ConfigError
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.headless.run import run as run_alone
 from opsnb.machine import interrupts
 from opsnb.model import RunResult, Status
@@ -139,7 +139,8 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
         "from opsnb.config.target import Target, load_config;"
-        "from opsnb.headless.run import Order, run;"
+        "from opsnb.headless.order import Order;"
+        "from opsnb.headless.run import run;"
         "from opsnb.machine.interrupts import noted; import signal\n"
         "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # which is ignored under nohup
         f"info = RunbookInfo('test/one', Path({str(info.path)!r}))\n"

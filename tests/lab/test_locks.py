@@ -11,7 +11,7 @@ from opsnb import catalog
 from opsnb.errors import Locked
 from opsnb.headless.locks import held
 from opsnb.lab.locks import Locks, demand_free
-from opsnb.lab.recorder import begin_by_hand
+from opsnb.lab.run import begin_by_hand
 from opsnb.model import RunResult
 from opsnb.records.store import Store
 

@@ -12,7 +12,7 @@ from opsnb.actions.guard import Guard
 from opsnb.config.places import CONFIG_NAME, demo_home, state_home
 from opsnb.config.target import Target, load_config
 from opsnb.headless.locks import held
-from opsnb.lab.recorder import begin_by_hand
+from opsnb.lab.run import begin_by_hand
 from opsnb.model import ActionState, RunResult
 from opsnb.records.store import Store
 from opsnb.systems import queues

@@ -16,7 +16,8 @@ from opsnb.config.places import state_home
 from opsnb.config.target import load_config
 from opsnb.errors import RunBroke
 from opsnb.lab.copies import fresh, opened, working_folder
-from opsnb.lab.recorder import Recorder, Run
+from opsnb.lab.recorder import Recorder
+from opsnb.lab.run import Run
 from opsnb.model import (
     FINDING_MIME,
     TARGET_KEY,

@@ -13,7 +13,8 @@ import pytest
 
 from opsnb.config.unattended import Notify
 from opsnb.model import Status
-from opsnb.notify.memory import Checks, Kind, Memory, opened
+from opsnb.notify.known import Kind
+from opsnb.notify.memory import Checks, Memory, opened
 from opsnb.notify.observations import Observation, Observed
 
 START = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)

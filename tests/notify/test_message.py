@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsnb.model import Status
-from opsnb.notify.memory import Event, Kind
+from opsnb.notify.known import Event, Kind
 from opsnb.notify.message import Message, compose
 from opsnb.notify.observations import Observation, Observed
 from opsnb.redaction import Redactor

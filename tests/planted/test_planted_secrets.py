@@ -17,7 +17,7 @@ import pytest
 from opsnb import catalog
 from opsnb.checks.running import Findings, Measurement
 from opsnb.config.target import load_config
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.model import RunResult
 from opsnb.records.store import Store
 from opsnb.redaction import MASK, Redactor, environment_secrets

@@ -16,7 +16,8 @@ import pytest
 
 from opsnb.config.target import load_config
 from opsnb.records.store import Store
-from opsnb.schedule import crontab, running
+from opsnb.schedule import crontab
+from opsnb.schedule.log import log_file
 from tests.receiver import Receiver, receiver
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
@@ -102,9 +103,9 @@ def test_from_well_to_crit_and_back(hook: Receiver, service: Receiver) -> None:
     pings = [path for path in hook.paths if path != "/hook"]
     ends = [path.removeprefix(f"/ping/{UUID}") for path in pings]
     assert ends[2:6] == ["/start?x=1", "/fail?x=1"] * 2
-    log = running.log_file().read_text().splitlines()
+    log = log_file().read_text().splitlines()
     assert [line.split()[1] for line in log] == ["daily"] * 4
-    assert running.log_file().stat().st_mode & 0o777 == 0o600
+    assert log_file().stat().st_mode & 0o777 == 0o600
 
 
 def test_one_message_for_a_cause_on_several_targets(hook: Receiver, service: Receiver) -> None:
@@ -151,7 +152,7 @@ def test_what_cannot_begin_is_pinged_and_told(hook: Receiver, service: Receiver)
     assert ended.returncode == 64
     assert "Did you mean 'health/daily'?" in ended.stderr
     assert hook.paths == [f"/ping/{UUID}/start?x=1", f"/ping/{UUID}/fail?x=1"]
-    assert "daily exit=64 Schedule daily: " in running.log_file().read_text()
+    assert "daily exit=64 Schedule daily: " in log_file().read_text()
     told = json.loads(Path("told.json").read_text())
     assert (told["event"], told["status"]) == ("problem", "unknown")
     assert told["title"] == "UNKNOWN Run on shop-1"
@@ -197,7 +198,7 @@ def test_a_log_that_cannot_be_written_changes_nothing_else(
 ) -> None:
     service.status = 500
     configure(hook, service)
-    running.log_file().mkdir()
+    log_file().mkdir()
     ended = as_cron()
     assert ended.returncode == 2
     assert ended.stderr.startswith("CRIT health/daily on shop-1: ")

@@ -17,7 +17,8 @@ from opsnb.config.target import Config, load_config, variables
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError, Locked, OpsnbError, UsageError
 from opsnb.records.store import Store
-from opsnb.schedule import crontab, running
+from opsnb.schedule import crontab, environment, jobs, running
+from opsnb.schedule.log import log_file
 from opsnb.timetable import standing, times
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
@@ -135,7 +136,7 @@ def test_a_run_is_logged_and_its_record_says_what_it_was_for() -> None:
     assert result.exit_code == 2  # nobody listens there
     assert result.trigger == "schedule daily"
     assert result.scheduled == times.last_time(schedule("15 7 * * *"), now)
-    (line,) = running.log_file().read_text().splitlines()
+    (line,) = log_file().read_text().splitlines()
     assert f"daily run={result.run_id} exit=2 The API at http://127.0.0.1:1 cannot be" in line
     (found,) = standing.standings(load_config(), Store(load_config().store), times.local_now())
     assert found.last is not None
@@ -161,7 +162,7 @@ def test_one_that_still_runs_is_left_out_and_logged() -> None:
         pytest.raises(Locked, match="still runs from before"),
     ):
         running.run("daily", found, datetime.now().astimezone(), [])
-    assert "daily exit=75 Schedule daily still runs" in running.log_file().read_text()
+    assert "daily exit=75 Schedule daily still runs" in log_file().read_text()
     assert list(Store(found.store).run_ids()) == []
 
 
@@ -179,14 +180,14 @@ def test_what_is_wrong_before_the_run_is_logged_for_cron() -> None:
     Path("opsnb.toml").write_text('[records]\nstore = "${NOWHERE_SET}"\n' + TARGETS + DAILY)
     ended = subprocess.run([OPSNB, "schedule", "run", "daily"], capture_output=True, check=False)
     assert ended.returncode == 64
-    assert "daily exit=64 " in (log := running.log_file().read_text())
+    assert "daily exit=64 " in (log := log_file().read_text())
     assert "uses ${NOWHERE_SET}" in log
 
 
 def test_what_is_wrong_is_logged_too() -> None:
     with pytest.raises(OpsnbError):
         running.run("dayly", config(DAILY), datetime.now().astimezone(), [])
-    assert "dayly exit=64 There is no schedule 'dayly'" in running.log_file().read_text()
+    assert "dayly exit=64 There is no schedule 'dayly'" in log_file().read_text()
 
 
 ACTING = """
@@ -202,11 +203,11 @@ apply = true
 
 def test_a_schedule_acts_only_where_it_says_so() -> None:
     found = config(ACTING + 'confirm = ["safe"]\n')
-    parameters = running.job(found.schedules[0], found).parameters
+    parameters = jobs.job(found.schedules[0], found).parameters
     assert (parameters["apply"], parameters["confirm"]) == (True, "safe")
     assert parameters["older_than"] == 168
     found = config(ACTING.replace("apply = true", ""))
-    assert running.job(found.schedules[0], found).parameters["apply"] is False
+    assert jobs.job(found.schedules[0], found).parameters["apply"] is False
 
 
 def test_variables_that_cron_lacks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +223,7 @@ def test_variables_that_cron_lacks_are_asked_for(monkeypatch: pytest.MonkeyPatch
         crontab.block(found, secrets)
     secrets.chmod(0o600)
     assert f"--environment {secrets.resolve()}" in crontab.block(found, secrets)
-    assert running.read_environment(secrets) == {"SHOP_PASSWORD": "it is 100%"}
+    assert environment.read_environment(secrets) == {"SHOP_PASSWORD": "it is 100%"}
     assert "hunter2" not in crontab.block(found, secrets)
 
 
@@ -278,7 +279,7 @@ def test_the_line_runs_in_a_bare_environment(monkeypatch: pytest.MonkeyPatch) ->
     bare = {"PATH": "/usr/bin:/bin", "HOME": str(Path().resolve())}
     ended = subprocess.run(["/bin/sh", "-c", command], env=bare, cwd="/", check=False)
     assert ended.returncode == 2
-    assert "exit=2" in running.log_file().read_text()
+    assert "exit=2" in log_file().read_text()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from opsnb import catalog
 from opsnb.config.target import load_config
 from opsnb.errors import Refused, UsageError
-from opsnb.headless.run import Order
+from opsnb.headless.order import Order
 from opsnb.model import ActionState, RunResult
 from tests import runs
 from tests.servers.postgres import PACKAGED

@@ -1,0 +1,60 @@
+"""The schedules of opsnb.toml, checked: what each runs, on which targets, with which parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from opsnb import catalog, notify
+from opsnb.catalog import RunbookInfo
+from opsnb.config.target import Config
+from opsnb.config.unattended import Schedule
+from opsnb.errors import ConfigError, OpsnbError, ParameterError, did_you_mean
+
+_OWN_KEYS = ("target", "apply", "confirm")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A schedule that can be run: its runbook, targets and parameters are known and checked."""
+
+    schedule: Schedule
+    runbook: RunbookInfo
+    targets: list[str]
+    parameters: dict[str, Any]
+    """Of the run on the first target."""
+
+
+def find(config: Config, name: str) -> Schedule:
+    """Return the schedule `name`. Raises ConfigError with the nearest."""
+    known = {schedule.name: schedule for schedule in config.schedules}
+    if name not in known:
+        raise ConfigError(
+            f"There is no schedule '{name}' in {config.path or 'opsnb.toml'}."
+            + (did_you_mean(name, known) or " Write a [[schedules]] table there.")
+        )
+    return known[name]
+
+
+def job(schedule: Schedule, config: Config) -> Job:
+    """Check all that `schedule` names. Raises UsageError with one sentence on what is wrong."""
+    where = f"Schedule {schedule.name}: "
+    notify.check_runbooks(config)
+    try:
+        runbook = catalog.runbook(schedule.runbook)
+        targets = config.matching(schedule.targets)
+        for key in _OWN_KEYS:
+            if key in schedule.parameters:
+                raise ParameterError(f"write {key} beside parameters, not in it.")
+        if schedule.apply and not runbook.acts:
+            raise ParameterError(f"{runbook.id} changes nothing; leave apply out.")
+        own: dict[str, Any] = {"target": targets[0]}
+        if schedule.apply:
+            own |= {"apply": True}
+        if targets[0] in schedule.confirm:
+            own |= {"confirm": targets[0]}
+        return Job(schedule, runbook, targets, runbook.validate({**schedule.parameters, **own}))
+    except OpsnbError as error:
+        raise type(error)(f"{where}{error}") from error
+    except IndexError:
+        raise ConfigError(f'{where}it has no targets; write targets = ["NAME"].') from None

@@ -1,0 +1,88 @@
+"""The last run of a schedule: by its trace on this machine, or by its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from opsnb.config.unattended import Schedule
+from opsnb.errors import OpsnbError
+from opsnb.model import RunResult
+from opsnb.records.reader import Reader
+from opsnb.records.verdict import worst_sentence
+from opsnb.timetable import traces
+
+_RECORDS_READ = 500  # of the runbook, the newest first, for the last run of a schedule
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last run of a schedule."""
+
+    started: datetime
+    run_id: str | None = None
+    status: str = ""
+    """Empty while it runs."""
+    exit_code: int | None = None
+    sentence: str = ""
+
+
+def trigger(schedule: Schedule) -> str:
+    """Return how the records of a schedule's runs say what started them."""
+    return f"schedule {schedule.name}"
+
+
+def last_run(
+    schedule: Schedule, trace: traces.Trace, store: Reader, now: datetime
+) -> tuple[LastRun | None, str]:
+    """Return the last run of `schedule`, and why it is not known whether there was a later one.
+
+    One that began after `now`, by a clock that was set back since, is only it while it runs.
+    """
+    own = None
+    past = [start for start in trace.starts if start <= now]
+    if past and past[-1] is not trace.starts[-1] and not trace.is_running:
+        own = LastRun(past[-1], exit_code=None)
+    elif past or trace.is_running:
+        ended = trace.finished is not None
+        own = LastRun(
+            trace.starts[-1],
+            trace.run_id if ended else None,
+            trace.status if ended else "",
+            trace.exit_code if ended else None,
+            trace.sentence if ended else "",
+        )
+    try:
+        recorded = _recorded(schedule, store, own.started if own else None, now)
+    except OpsnbError as error:
+        return own, "" if own else f"no run is known here, and {str(error).rstrip('.')}."
+    if recorded and (own is None or recorded.started > own.started):
+        return recorded, ""
+    return own, "" if own else _unread(schedule, store)
+
+
+def _unread(schedule: Schedule, store: Reader) -> str:
+    """Return why there may be a record of a run that could not be read; empty where there is none.
+
+    The store names what it could not read by a run id, or by the folder of a month or a year.
+    """
+    part = f"-{schedule.runbook.replace('/', '.')}-"
+    own = (why for name, why in store.broken.items() if part in name or "-" not in name)
+    return next((f"no run is known here, and {why}" for why in own), "")
+
+
+def _recorded(
+    schedule: Schedule, store: Reader, since: datetime | None, now: datetime
+) -> LastRun | None:
+    """Return the last run that has a record, begun at `since` or later, but not after `now`."""
+    runs = islice(store.results(runbook=schedule.runbook, since=since), _RECORDS_READ)
+    found = (run for run in runs if run.trigger == trigger(schedule) and run.started <= now)
+    result = next((run for run in found if run.fleet is None or run.is_summary), None)
+    return _of(result) if result else None
+
+
+def _of(result: RunResult) -> LastRun:
+    return LastRun(
+        result.started, result.run_id, result.status, result.exit_code, worst_sentence(result)
+    )
