@@ -32,7 +32,8 @@ import redis
 import redis.asyncio
 from _beside import Measured, beside_pings, head, median, pings, row
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.demo.home import free_port
 from opsnb.demo.programs import program

@@ -13,7 +13,8 @@ from typing import Any, Concatenate, ParamSpec
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Journal, continued
 from opsnb.checks import evidence
 from opsnb.checks.check import Check, title_of

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from opsnb import Runbook
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks import evidence
 from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.errors import Unreachable
-from opsnb.model import Finding, Status
+from opsnb.model import ActionRecord, Finding, Status
 
 GAP = "what other roles run, which this login may not see; " * 3
 STATE = {"paused": True, "up": True}
@@ -75,7 +75,7 @@ def second(target: Target) -> Finding:
 
 
 @action()
-def repair(target: Target) -> Plan:
+def repair(target: Target, former: ActionRecord | None) -> Plan:
     """Repair"""
 
     def work(permit: Permit) -> Iterator[int]:

@@ -1,37 +1,24 @@
 """What every change goes through: plan -> confirm -> apply -> verify.
 
-An action is a function that looks and returns a Plan; it changes nothing. The plan's work can only
-be done with a Permit, which only the guard makes, only for that plan, and takes back when the work
-ends. So there is no way to change a system but through `Guard.act`. ::
-
-    @action(needs=("redis",))
-    def pause(target: Target, queue: str) -> Plan:
-        "Pause a queue"
-        ...
-        return Plan(summary=..., planned=1, work=work, verify=verify, ...)
-
-A run that continues another does not repeat what that one applied: it verifies it. What was cut off
-half-way is planned again by the action itself when it can tell what is left (`resumable`), and put
-before the operator when it cannot.
+A run that continues another does not repeat what that one applied: it verifies it. Where that one
+was interrupted in an action, the action plans what is left; where it cannot tell, the operator
+decides.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, overload
+from typing import Any, NoReturn, ParamSpec
 
-from pydantic_core import to_jsonable_python
-
+from opsnb.actions.action import KEY, Action, CannotTell, Permit, Plan
 from opsnb.actions.journal import Continued, Journal, take_turn
 from opsnb.checks import evidence
-from opsnb.checks.check import name_of, title_of
 from opsnb.config.target import Target
 from opsnb.errors import (
     Locked,
@@ -44,151 +31,12 @@ from opsnb.errors import (
     Unreachable,
 )
 from opsnb.machine import interrupts
-from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
+from opsnb.model import ActionRecord, ActionState, Finding, Status, now
 from opsnb.redaction import MASK, Redactor, outside
-from opsnb.view.formats import number
+from opsnb.view.formats import number, utc
 
 P = ParamSpec("P")
 _SHOW_EVERY_S = 0.5
-
-
-class Permit:
-    """Proof that the guard lets a plan's work be done, as long as it is being done."""
-
-    def __init__(self, key: object) -> None:
-        """Only the guard holds the key."""
-        if key is not _KEY:
-            raise Refused("Only the guard gives permits; change systems by rb.act(...).")
-        self._valid = True
-
-    def withdraw(self) -> None:
-        """End the permit: whoever kept it can do nothing with it."""
-        self._valid = False
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the work is being done now."""
-        return self._valid
-
-
-_KEY = object()
-
-
-def require(permit: Permit | None) -> None:
-    """Raise Refused unless `permit` is a valid one: to be called by whatever opens for writing."""
-    if not (isinstance(permit, Permit) and permit.is_valid):
-        raise Refused("This would change the system outside of an action; use rb.act(...).")
-
-
-Work = Callable[[Permit], Iterator[int]]
-"""Does the work in batches; yields after each how many of the planned have been done so far."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Exactly what an action would change, and how."""
-
-    summary: str
-    """One sentence: what would change, with its number."""
-    planned: int
-    """How many; 0 when there is nothing to do."""
-    unit: str
-    """Of what, in the plural: `jobs`, `keys`, `tables`."""
-    command: str
-    """The handbook's own command that this stands for."""
-    undo: str
-    """How it can be undone; empty when it cannot."""
-    work: Work
-    verify: Callable[[], list[Finding]]
-    """Measures the effect anew; never repeats what the work said."""
-    sample: list[Row] = field(default_factory=list)
-    bytes: int | None = None
-    """How much memory or disk it concerns, where that is known."""
-    basis: Any = None
-    """What the plan stands on. When it differs as the work is to begin, the plan is refused."""
-    warning: str = ""
-    """What the engineer must know before saying yes."""
-    refusal: str = ""
-    """Why it must not be applied, and the fix; the plan is shown all the same."""
-    told_each: bool = False
-    """Whether the journal is shown at each yield; else it is so at most twice a second."""
-    terms: dict[str, Any] = field(default_factory=dict)
-    """What was fixed by planning, in JSON: the action gets it back to plan the rest of the same."""
-
-
-@dataclass(frozen=True)
-class Action(Generic[P]):
-    """A named change. Call it with the target to get its plan; only the guard applies it."""
-
-    function: Callable[Concatenate[Target, ActionRecord | None, P], Plan]
-    name: str
-    """`system.action`, after the module and the function."""
-    title: str
-    needs: tuple[str, ...]
-    """The systems without which it cannot be planned."""
-    resumable: bool
-    """Whether it can tell what is left of it when it was cut off."""
-    signature: inspect.Signature
-    """Of what an engineer gives it."""
-
-    def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Plan:
-        """Return the plan for `target`; nothing is changed. Raises ServiceError, UsageError."""
-        return self.function(target, None, *args, **kwargs)
-
-    def again(
-        self, target: Target, former: ActionRecord, *args: P.args, **kwargs: P.kwargs
-    ) -> Plan:
-        """Return the plan for what is left of `former`; its effect is that of the whole."""
-        return self.function(target, former, *args, **kwargs)
-
-    def arguments(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
-        """Return what it is given by name, defaults too, in JSON."""
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        found: dict[str, Any] = to_jsonable_python(bound.arguments, fallback=str)
-        return found
-
-
-_Simple = Callable[Concatenate[Target, P], Plan]
-_Resumable = Callable[Concatenate[Target, ActionRecord | None, P], Plan]
-
-
-@overload
-def action(
-    *, needs: tuple[str, ...] = ..., resumable: Literal[False] = ...
-) -> Callable[[_Simple[P]], Action[P]]: ...
-
-
-@overload
-def action(
-    *, needs: tuple[str, ...] = ..., resumable: Literal[True]
-) -> Callable[[_Resumable[P]], Action[P]]: ...
-
-
-def action(*, needs: tuple[str, ...] = (), resumable: bool = False) -> Any:
-    """Make a function an action. The first line of its docstring is the title that people read.
-
-    One that is `resumable` takes second the journal of the same action in a run that is continued,
-    else None, and plans what is left of that, by the terms that it had fixed: nothing when it is
-    done. Its plan verifies the effect of the whole.
-    """
-
-    def wrap(function: Callable[..., Plan]) -> Action[Any]:
-        def simple(target: Target, _: ActionRecord | None, *args: Any, **kwargs: Any) -> Plan:
-            return function(target, *args, **kwargs)
-
-        signature = inspect.signature(function)
-        given = list(signature.parameters.values())[2 if resumable else 1 :]
-        return Action(
-            function if resumable else simple,
-            name_of(function),
-            title_of(function),
-            needs,
-            resumable,
-            signature.replace(parameters=given),
-        )
-
-    return wrap
 
 
 @dataclass(frozen=True)
@@ -200,9 +48,9 @@ class Guard:
     confirm: str
     """The target's name as the operator typed it; needed when the target is protected."""
     show: Callable[[ActionRecord], None]
-    """Told the journal, free of secrets, before and after every step."""
+    """Called with the journal, free of secrets, before and after every step."""
     journal: Journal = field(default_factory=Journal)
-    """Written before `show` is told."""
+    """Written before `show` is called."""
     redactor: Redactor = field(default_factory=Redactor)
     continued: Continued | None = None
     """The run that this one continues."""
@@ -212,13 +60,13 @@ class Guard:
     ) -> tuple[ActionRecord, list[Finding]]:
         """Plan `action`; when this guard applies, do it and verify it.
 
-        What the run that is continued had applied is verified alone, and what it had begun is
-        brought to its end.
+        In a run that continues another, what that one applied is only verified, and what it was
+        interrupted in is finished.
 
-        Returns the journal and the findings: those of the verification, or one that tells why it
-        could not be planned or done. Raises Refused, after the plan was shown, when it is not
-        confirmed, what is there has changed, or what is left of it cannot be known; and UsageError
-        on unusable arguments.
+        Returns the journal and the findings: those of the verification, or one that says why the
+        action could not be planned or done. Raises Refused, after the plan was shown, when it is
+        not confirmed, when the state has changed since the plan, or when what is left of it is
+        unknown; and UsageError on unusable arguments.
         """
         with outside.reading(self.target.secrets):
             return self._decide(action, *args, **kwargs)
@@ -234,18 +82,20 @@ class Guard:
             protected=self.target.protected,
             arguments=self.redactor.entries(action.arguments(*args, **kwargs)),
         )
-        anew = partial(action, self.target, *args, **kwargs)
+        fresh = partial(action, self.target, *args, **kwargs)
         former = self.continued.take(record) if self.continued and self.apply else None
         if former is None or not former.begun:
-            return self._act(record, anew)
+            return self._act(record, fresh)
         record.continues = former.continues
-        again = partial(action.again, self.target, former, *args, **kwargs)
-        known = MASK not in json.dumps(former.terms)
+        is_known = MASK not in json.dumps(former.terms)
+        rest = partial(action.again, self.target, former, *args, **kwargs)
+        again = rest if is_known else _without_terms
         if former.state is ActionState.APPLIED:
-            return self._look(record, former, again if known else _unknown)
-        if not (action.resumable and known):
-            self._ask(record, former, anew)
-        return self._act(record, again, former)
+            return self._verify_applied(record, former, again)
+        try:
+            return self._act(record, again, former)
+        except CannotTell:
+            self._ask(record, former, fresh)
 
     def _act(
         self, record: ActionRecord, planning: Callable[[], Plan], former: ActionRecord | None = None
@@ -263,9 +113,9 @@ class Guard:
         self._journal(record)
         if not self.apply:
             return record, []
-        if not plan.planned:  # nothing is sent to the system, and nothing has to be confirmed
+        if not plan.planned:  # nothing is sent to the system, so there is nothing to confirm
             record.state, record.started, record.finished = ActionState.APPLIED, now(), now()
-            evidence.target_changed()  # it may have come right meanwhile
+            evidence.target_changed()  # the checks may find it fixed meanwhile
             self._journal(record)
             return record, self._verify(record, plan.verify)
         if plan.refusal:
@@ -273,17 +123,17 @@ class Guard:
         self._demand_confirmation(record)
         self._demand_turn(record)
         try:
-            found = planning()
+            current = planning()
         except ServiceError as error:
             return self._not_planned(record, error)
-        self._demand_same_basis(record, plan, found)
+        self._demand_same_basis(record, plan, current)
         failure = self._work(record, plan)
         return record, [*failure, *self._verify(record, plan.verify)]
 
-    def _look(
+    def _verify_applied(
         self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
     ) -> tuple[ActionRecord, list[Finding]]:
-        """Verify what `former` has applied."""
+        """Verify what `former` applied."""
         summary = f"Applied by run {record.continues}{_at(former)}, not repeated: {former.summary}"
         kept = {"id": record.id, "continues": record.continues, "summary": summary}
         record = former.model_copy(update={**kept, "verified": None, "error": None})
@@ -294,18 +144,17 @@ class Guard:
     def _ask(
         self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
     ) -> NoReturn:
-        """Put before the operator what cannot be known."""
+        """Let the operator decide what happens to the rest of `former`."""
         assert self.continued is not None  # it is where `former` comes from
         try:
-            now_there = planning().summary
+            current = planning().summary
         except OpsnbError as error:
-            now_there = str(error)
+            current = str(error)
         self._refuse(
             record,
-            f"Whether anything is left of this to do cannot be known, so nothing was changed now: "
-            f"{_cut_off(former)}. What it was to do: {former.summary} What there would be to do "
-            f"anew: {now_there} If that is to be done: {self.continued.command} --apply. If not, "
-            f"leave it as it is; to look again without changing anything: {self.continued.command}",
+            f"Refused, nothing changed: how much of this is left is unknown: {_cut_off(former)}. "
+            f"The plan then: {former.summary} The plan now: {current} To apply the plan of now: "
+            f"{self.continued.command} --apply. To see it first: {self.continued.command}",
         )
 
     def _not_planned(
@@ -313,7 +162,7 @@ class Guard:
     ) -> tuple[ActionRecord, list[Finding]]:
         record.state, record.error = ActionState.FAILED, str(error)
         self._journal(record)
-        # That it could not be planned is an alarm when it was to be done, or when a system is down.
+        # A failed plan is an alarm when it was to be applied, or when a system is down.
         is_alarm = isinstance(error, Unreachable | TimedOut) or (
             self.apply and not isinstance(error, NotConfigured | Misconfigured)
         )
@@ -338,12 +187,12 @@ class Guard:
             self._journal(record)
             raise
 
-    def _demand_same_basis(self, record: ActionRecord, shown: Plan, found: Plan) -> None:
-        if found.basis != shown.basis:
+    def _demand_same_basis(self, record: ActionRecord, shown: Plan, current: Plan) -> None:
+        if current.basis != shown.basis:
             self._refuse(
                 record,
-                f"What is there has changed since the plan was made, so nothing was changed. "
-                f"Planned: {shown.summary} Now: {found.summary} Look at the new plan, then apply.",
+                "Refused, nothing changed: the state has changed since the plan. "
+                f"Planned: {shown.summary} Now: {current.summary} Check the new plan, then apply.",
             )
 
     def _refuse(self, record: ActionRecord, why: str) -> NoReturn:
@@ -353,14 +202,14 @@ class Guard:
 
     def _work(self, record: ActionRecord, plan: Plan) -> list[Finding]:
         """Do the work under a permit; return a finding when it failed half-way."""
-        permit = Permit(_KEY)
+        permit = Permit(KEY)
         record.state, record.started = ActionState.APPLYING, now()
         if failure := self._journal(record):
             record.started = None
             self._refuse(
                 record,
-                f"The journal of this run cannot be written ({failure}), so nothing was changed; "
-                "make room on its disk, then run it again.",
+                f"Refused, nothing changed: the journal of this run cannot be written ({failure}). "
+                "Make room on its disk, then run it again.",
             )
         with interrupts.shielded() as shield:
             return self._do(record, plan, permit, shield)
@@ -371,7 +220,7 @@ class Guard:
         shown = time.monotonic()
         try:
             for done in plan.work(permit):
-                is_due = plan.told_each or time.monotonic() - shown > _SHOW_EVERY_S
+                is_due = plan.journal_each or time.monotonic() - shown > _SHOW_EVERY_S
                 is_news, record.applied = done != record.applied, done
                 if is_due:
                     shown = time.monotonic()
@@ -381,14 +230,14 @@ class Guard:
             shield.defer()
             record.state = ActionState.APPLIED
         except ServiceError as error:
-            record.state, record.error = ActionState.FAILED, _so_far(record, str(error))
+            record.state, record.error = ActionState.FAILED, _progress(record, str(error))
             return [_finding(record, Status.CRIT, record.error)]
         except BaseException as error:
-            # Also on Ctrl-C: the journal must say how far it came before anything else happens.
+            # Also on Ctrl-C: the journal must say what is done before anything else happens.
             interrupted = isinstance(error, KeyboardInterrupt)
             record.state = ActionState.INTERRUPTED if interrupted else ActionState.FAILED
             reason = "Interrupted." if interrupted else f"{type(error).__name__}: {error}."
-            record.error = _so_far(record, reason)
+            record.error = _progress(record, reason)
             raise
         finally:
             shield.defer()
@@ -402,15 +251,16 @@ class Guard:
         record.measured = now()
         try:
             with evidence.collected() as gaps:
-                found = measure()
-            found = [_proving(record, evidence.judged(finding, gaps)) for finding in found]
+                measured = measure()
+            findings = [_proving(record, evidence.judged(finding, gaps)) for finding in measured]
         except OpsnbError as error:
-            found = [_finding(record, Status.UNKNOWN, f"The effect could not be measured: {error}")]
-        if record.planned or record.continues:  # where nothing was to do, nothing is verified
-            shown = bool(found) and all(_is_good(finding) for finding in found)
-            record.verified = record.state is ActionState.APPLIED and shown
+            message = f"The effect could not be measured: {error}"
+            findings = [_finding(record, Status.UNKNOWN, message)]
+        if record.planned or record.continues:  # without work, nothing is verified
+            seen = bool(findings) and all(_shows_effect(finding) for finding in findings)
+            record.verified = record.state is ActionState.APPLIED and seen
         self._journal(record)
-        return [self._of(record, finding) for finding in found]
+        return [self._of(record, finding) for finding in findings]
 
     def _of(self, record: ActionRecord, finding: Finding) -> Finding:
         """Return a finding of the verification, named after the action where it has no name."""
@@ -443,9 +293,9 @@ class Guard:
         return failure
 
     def _note(self, record: ActionRecord) -> None:
-        """Have the journal say at once how far it came, without waiting for the disk.
+        """Write the progress to the journal at once, without waiting for the disk.
 
-        So it holds when this process is killed; when it fails, the next writing says so.
+        It survives a kill of this process. When it fails, the next write reports it.
         """
         with suppress(OSError):
             self.journal.write(self._safe(record), sync=False)
@@ -455,9 +305,9 @@ class Guard:
 
 
 def _proving(record: ActionRecord, finding: Finding) -> Finding:
-    """Return a finding of the verification; after an action that did not end, none is ok.
+    """Return a finding of the verification; after an action that did not complete, none is ok.
 
-    What is measured then may be as it should be, but not by what the action did.
+    The state may be as it should be, but the action did not bring it about.
     """
     if record.state is ActionState.APPLIED or finding.status is not Status.OK:
         return finding
@@ -465,27 +315,27 @@ def _proving(record: ActionRecord, finding: Finding) -> Finding:
     return finding.model_copy(update={"status": Status.UNKNOWN, "message": message})
 
 
-_UNWRITTEN = "The journal could not be written: were this killed, nobody would know how far it came"
+_UNWRITTEN = "The journal could not be written: after a kill, nobody would know what was done"
 
 
-def _unknown() -> Plan:
-    raise Refused("What it was planned by was kept without the secrets in it, so it is not known.")
+def _without_terms() -> Plan:
+    raise CannotTell("The terms of its plan were recorded without the secrets in them.")
 
 
 def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> ActionRecord:
     record.summary, record.planned, record.unit = plan.summary, plan.planned, plan.unit
-    if former:
-        record.summary = (
-            f"{plan.summary} That is left, as {_cut_off(former)}."
-            if plan.planned
-            else f"Nothing is left of it to do, though {_cut_off(former)}."
-        )
+    if former and plan.planned:
+        record.summary = f"{plan.summary} This is the rest: {_cut_off(former)}."
+    elif former:
+        record.summary = f"Nothing is left to do: {_cut_off(former)}."
+    elif not plan.planned:
+        record.summary = f"Nothing to do: {plan.summary}"
     record.command, record.undo, record.warning = plan.command, plan.undo, plan.warning
     record.sample, record.bytes, record.terms = plan.sample, plan.bytes, plan.terms
     return record
 
 
-def _so_far(record: ActionRecord, reason: str) -> str:
+def _progress(record: ActionRecord, reason: str) -> str:
     again = "; run it again to finish the rest" if record.applied else ""
     done = f"{record.applied:,} of {number(record.planned, record.unit)} done{again}"
     return f"{reason.rstrip('.')}. {done}."
@@ -493,18 +343,18 @@ def _so_far(record: ActionRecord, reason: str) -> str:
 
 def _cut_off(former: ActionRecord) -> str:
     return (
-        f"run {former.continues} was cut off in it{_at(former)}, with {former.applied:,} of "
+        f"run {former.continues} was interrupted in it{_at(former)}, with {former.applied:,} of "
         f"{former.planned:,} {former.unit} known to be done"
     )
 
 
 def _at(former: ActionRecord) -> str:
     at = former.finished or former.started
-    return f" at {at:%F %T} UTC" if at else ""
+    return f" at {utc(at)}" if at else ""
 
 
-def _is_good(finding: Finding) -> bool:
-    """Whether a verification found the effect; a settled warning is about something else."""
+def _shows_effect(finding: Finding) -> bool:
+    """Whether a verification saw the effect; a settled warning is about something else."""
     return finding.status is Status.OK or (finding.settled and finding.status is Status.WARN)
 
 
@@ -521,5 +371,5 @@ def _finding(record: ActionRecord, status: Status, message: str) -> Finding:
 
 
 def _untreated(status: Status) -> str:
-    """Return why nothing treats what an action did not achieve."""
-    return "the journal of the action says how far it came" * (status is Status.CRIT)
+    """Return why nothing treats the failure of an action."""
+    return "the journal of the action says what is done" * (status is Status.CRIT)

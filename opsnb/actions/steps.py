@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opsnb.actions.guard import Permit, require
+from opsnb.actions.action import Permit, require
 from opsnb.model import ActionRecord, Row
 from opsnb.redaction import outside
 

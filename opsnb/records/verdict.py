@@ -86,20 +86,14 @@ def cause_of(symptom: Finding, findings: Sequence[Finding]) -> Finding | None:
 def done(action: ActionRecord) -> str:
     """Say what an action would do or has done, and how far it came."""
     if action.state is ActionState.PLANNED:
-        return f"Planned, nothing changed: {action.summary}" if action.planned else _idle(action)
+        return f"Planned, nothing changed: {action.summary}" if action.planned else action.summary
     if action.error:
         return action.error
     if action.cut_off:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
         return f"Interrupted while it was being applied; {known}: {action.summary}"
     if not action.planned and not action.continues:
-        return _idle(action)
+        return action.summary
     effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
     count = f"{action.applied:,} of {number(action.planned, action.unit)}"
     return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
-
-
-def _idle(action: ActionRecord) -> str:
-    """Say that there is nothing to do, once: most summaries say it themselves."""
-    says_so = "nothing" in action.summary.lower()
-    return action.summary if says_so else f"Nothing to do: {action.summary}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.actions.guard import Action, Guard, Permit, Plan, action, require
+from opsnb.actions.action import Action, CannotTell, Permit, Plan, action, require
+from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued, Journal, read
 from opsnb.config.target import Target
 from opsnb.errors import Refused, Unreachable, UsageError
@@ -45,19 +46,19 @@ def plan(**changes: object) -> Plan:
 
 
 @action()
-def clear(target: Target) -> Plan:
+def clear(target: Target, former: ActionRecord | None) -> Plan:
     """Clear the shelf"""
     return plan()
 
 
 @action(needs=("redis",))
-def unplannable(target: Target) -> Plan:
+def unplannable(target: Target, former: ActionRecord | None) -> Plan:
     """Clear a shelf that cannot be seen"""
     raise Unreachable("redis", "Redis cannot be reached: Connection refused.")
 
 
 @action()
-def breaking(target: Target) -> Plan:
+def breaking(target: Target, former: ActionRecord | None) -> Plan:
     """Break half-way"""
 
     def work(permit: Permit) -> Iterator[int]:
@@ -70,8 +71,10 @@ def breaking(target: Target) -> Plan:
 
 
 @action()
-def interrupted(target: Target) -> Plan:
+def interrupted(target: Target, former: ActionRecord | None) -> Plan:
     """Be interrupted half-way"""
+    if former:
+        raise CannotTell
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
@@ -83,7 +86,7 @@ def interrupted(target: Target) -> Plan:
 
 
 @action()
-def lying(target: Target) -> Plan:
+def lying(target: Target, former: ActionRecord | None) -> Plan:
     """Say that it worked though it did not"""
 
     def work(permit: Permit) -> Iterator[int]:
@@ -94,7 +97,7 @@ def lying(target: Target) -> Plan:
 
 
 @action()
-def moving(target: Target) -> Plan:
+def moving(target: Target, former: ActionRecord | None) -> Plan:
     """Find something else each time"""
     SHELF.append("new")
     return plan()
@@ -166,7 +169,7 @@ def test_a_system_lost_after_the_plan_changes_nothing_and_says_why() -> None:
     planned: list[Plan] = []
 
     @action(needs=("redis",))
-    def vanishing(target: Target) -> Plan:
+    def vanishing(target: Target, former: ActionRecord | None) -> Plan:
         """Be planned once"""
         if planned:
             raise Unreachable("redis", "Redis went away.")
@@ -213,7 +216,7 @@ def test_there_is_no_way_round_the_guard() -> None:
     kept: list[Permit] = []
 
     @action()
-    def keeping(target: Target) -> Plan:
+    def keeping(target: Target, former: ActionRecord | None) -> Plan:
         """Keep the permit for later"""
 
         def work(permit: Permit) -> Iterator[int]:
@@ -240,7 +243,7 @@ def test_the_journal_is_written_before_each_step(tmp_path: Path) -> None:
     seen: list[ActionRecord] = []
 
     @action()
-    def looking(target: Target) -> Plan:
+    def looking(target: Target, former: ActionRecord | None) -> Plan:
         """Look into the journal"""
         seen.extend(read(path))
 
@@ -265,7 +268,7 @@ def test_the_journal_is_written_before_each_step(tmp_path: Path) -> None:
 
 def test_without_a_journal_nothing_is_changed() -> None:
     ours = journalled(Path("/dev/full"))
-    with pytest.raises(Refused, match=r"written \(No space left on device\), so nothing"):
+    with pytest.raises(Refused, match=r"nothing changed: .* \(No space left on device\)"):
         ours.act(clear)
     assert len(SHELF) == 3
     assert ours.target.name == "shelf"
@@ -275,7 +278,7 @@ def test_a_journal_that_fails_later_is_told_and_the_work_goes_on(tmp_path: Path)
     path = tmp_path / "journal.jsonl"
 
     @action()
-    def filling(target: Target) -> Plan:
+    def filling(target: Target, former: ActionRecord | None) -> Plan:
         """Fill the disk"""
 
         def work(permit: Permit) -> Iterator[int]:
@@ -294,7 +297,7 @@ def test_no_secret_is_journalled_or_shown(tmp_path: Path) -> None:
     path, shown = tmp_path / "journal.jsonl", list[ActionRecord]()
 
     @action()
-    def telling(target: Target, word: str) -> Plan:
+    def telling(target: Target, former: ActionRecord | None, word: str) -> Plan:
         """Tell a secret"""
         return plan(terms={"word": word}, sample=[{"word": word}])
 
@@ -309,7 +312,7 @@ def test_no_secret_is_journalled_or_shown(tmp_path: Path) -> None:
 # A run that continues another
 
 
-@action(resumable=True)
+@action()
 def empty(target: Target, former: ActionRecord | None, letters: str = "abc") -> Plan:
     """Empty the shelf of what was there"""
     there = former.terms["there"] if former else [book for book in SHELF if book in letters]
@@ -385,7 +388,7 @@ def test_what_was_applied_is_verified_and_not_repeated() -> None:
 
 def test_what_was_applied_is_verified_though_it_could_not_be_planned_anew() -> None:
     @action()
-    def once(target: Target) -> Plan:
+    def once(target: Target, former: ActionRecord | None) -> Plan:
         """Be planned once"""
         if not SHELF:
             raise UsageError("There is no book.")
@@ -408,7 +411,7 @@ def test_what_was_cut_off_is_finished(seen: Callable[[str], ActionRecord], by: s
     assert SHELF == ["d"]
     assert (second.state, second.planned, second.applied) == (ActionState.APPLIED, 3, 3)
     assert effect.status is Status.OK
-    assert second.summary.startswith("Take 3. That is left, as run run-1 was cut off in it at ")
+    assert second.summary.startswith("Take 3. This is the rest: run run-1 was interrupted in it")
     assert f"with {first.applied} of 3 books known to be done." in second.summary
 
 
@@ -417,7 +420,7 @@ def test_what_was_cut_off_behind_its_last_step_is_only_verified() -> None:
     SHELF.clear()
     second, (effect,) = of(first).act(empty)
     assert (second.state, second.planned, second.verified) == (ActionState.APPLIED, 0, True)
-    assert second.summary.startswith("Nothing is left of it to do, though run run-1 was cut off")
+    assert second.summary.startswith("Nothing is left to do: run run-1 was interrupted")
     assert effect.status is Status.OK
 
 
@@ -439,17 +442,17 @@ def test_what_cannot_be_known_is_put_before_the_operator() -> None:
         of(told[-1], command="opsnb run a/b -t shelf").act(interrupted)
     assert SHELF == ["a", "b"]
     for words in (
-        "cannot be known, so nothing was changed now: run run-1 was cut off in it at ",
-        "with 1 of 3 books known to be done. What it was to do: Take 3 books. What there would be "
-        "to do anew: Take 2 books. If that is to be done: opsnb run a/b -t shelf --apply.",
-        "to look again without changing anything: opsnb run a/b -t shelf",
+        "how much of this is left is unknown: run run-1 was interrupted in it",
+        "with 1 of 3 books known to be done. The plan then: Take 3 books. The plan now: Take 2 "
+        "books. To apply the plan of now: opsnb run a/b -t shelf --apply.",
+        "To see it first: opsnb run a/b -t shelf",
     ):
         assert words in str(refused.value)
 
 
 def test_terms_without_their_secrets_are_not_taken_for_known() -> None:
     first = cut_off("stop").model_copy(update={"terms": {"there": [MASK]}})
-    with pytest.raises(Refused, match="cannot be known"):
+    with pytest.raises(Refused, match="is unknown"):
         of(first).act(empty)
     applied = first.model_copy(update={"state": ActionState.APPLIED})
     record, (effect,) = of(applied).act(empty)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opsnb.actions.guard import Action, Guard, Permit
+from opsnb.actions.action import Action, Permit
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.handbook.deployment import deploy as deploying

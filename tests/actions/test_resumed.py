@@ -12,7 +12,8 @@ import psutil
 import psycopg
 import pytest
 
-from opsnb.actions.guard import Action, Guard, Permit, Plan
+from opsnb.actions.action import Action, Permit, Plan
+from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued, Journal, read
 from opsnb.config.target import Target
 from opsnb.demo import faults

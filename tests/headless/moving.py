@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import CannotTell, Permit, Plan, action, require
 from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
@@ -82,7 +82,7 @@ def _planned() -> None:
         reach("between plan and apply")
 
 
-@action(needs=("redis",), resumable=True)
+@action(needs=("redis",))
 def move(target: Target, former: ActionRecord | None, hours: float) -> Plan:
     """Move items"""
     _planned()
@@ -102,8 +102,10 @@ def move(target: Target, former: ActionRecord | None, hours: float) -> Plan:
 
 
 @action(needs=("redis",))
-def bump(target: Target, hours: float) -> Plan:
+def bump(target: Target, former: ActionRecord | None, hours: float) -> Plan:
     """Count on"""
+    if former and former.cut_off:
+        raise CannotTell
     _planned()
 
     def work(permit: Permit) -> Iterator[int]:

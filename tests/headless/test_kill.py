@@ -232,7 +232,7 @@ def resumed(former: RunResult) -> str:
     assert result.parent == former.run_id
     (action,) = result.actions
     if code == 77:
-        assert "cannot be known" in str(action.error)
+        assert "is unknown" in str(action.error)
         assert f"{RUNBOOK} -t demo -p what=bump -p note= -p hours=24 --apply" in str(result.error)
         return "asks: it cannot know what is left"
     assert (code, action.state, action.verified) == (0, ActionState.APPLIED, True), result

@@ -14,7 +14,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, RunResult, Status
 from opsnb.systems import database

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.model import Finding, RunResult, Status
 from opsnb.systems import queues

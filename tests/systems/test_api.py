@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
 from opsnb.systems import api

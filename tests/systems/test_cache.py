@@ -18,7 +18,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.checks.check import Check
 from opsnb.checks.running import Measurement
 from opsnb.config.target import Target
@@ -186,7 +187,7 @@ def test_nothing_to_clear_is_said_and_is_no_failure(shared: Server) -> None:
     shared.client().flushall()
     record, (effect,) = act(shared.target(), cache.clear, "nobody:*")
     assert (record.planned, record.applied, record.verified) == (0, 0, None)
-    assert record.summary.startswith("There is nothing to clear")
+    assert record.summary.startswith("Nothing to do: No key matches nobody:*")
     assert effect.status is Status.OK
 
 

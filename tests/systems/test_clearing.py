@@ -114,7 +114,7 @@ def test_a_quiet_log_that_a_process_holds_open_stays(tmp_path: Path) -> None:
     quiet = aged(folder / "pm2/app-error.log", 90)
     with held_open(quiet):
         assert logs.clear(target(folder)).summary.endswith(
-            "nothing to do. 1 stays because a process holds it open."
+            "days. 1 stays because a process holds it open."
         )
         old = aged(folder / "a.log", 90)
         plan = logs.clear(target(folder))

@@ -11,8 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from opsnb.actions import guard
-from opsnb.actions.guard import Plan
+from opsnb.actions.action import KEY, Permit, Plan
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, Unreachable, UsageError
 from opsnb.model import ActionState, Status
@@ -237,7 +236,7 @@ def test_interrupted_is_cancelled_on_the_server(own: Target) -> None:
     with psycopg.connect(own.database.url) as holder:
         holder.execute("LOCK TABLE projects")
         plan = database.reindex(own, "projects_id", lock_wait_s=60)
-        work = plan.work(guard.Permit(guard._KEY))
+        work = plan.work(Permit(KEY))
         next(work)
         assert is_running(own, "opsnb")
         with pytest.raises(KeyboardInterrupt):
@@ -342,7 +341,7 @@ def test_a_lost_server_is_told_in_one_sentence(own: Target) -> None:
     plan = database.reindex(own, "projects_id")
     with psycopg.connect(own.database.url) as holder:
         holder.execute("LOCK TABLE projects")
-        work = plan.work(guard.Permit(guard._KEY))
+        work = plan.work(Permit(KEY))
         next(work)
         query(
             own,

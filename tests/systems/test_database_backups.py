@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from opsnb.actions import guard
+from opsnb.actions.action import KEY, Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, UsageError
 from opsnb.model import ActionState, Status
@@ -147,7 +147,7 @@ def test_a_lock_and_a_lost_server_are_told_and_leave_nothing(own: Target, folder
         record, found = act(own, database.backup, folder=str(folder), lock_wait_s=0.5)
         assert "got no lock in time" in found[0].message
         plan = database.backup(own, folder=str(folder), lock_wait_s=60)
-        work = plan.work(guard.Permit(guard._KEY))
+        work = plan.work(Permit(KEY))
         next(work)
         ours = "FROM pg_stat_activity WHERE application_name = 'opsnb' AND wait_event_type = 'Lock'"
         wait_for(lambda: bool(query(own, f"SELECT 1 {ours}")))
@@ -161,9 +161,7 @@ def test_a_lock_and_a_lost_server_are_told_and_leave_nothing(own: Target, folder
 def test_interrupted_it_ends_on_the_server_and_leaves_nothing(own: Target, folder: Path) -> None:
     with psycopg.connect(own.database.url) as holder:
         holder.execute("LOCK TABLE b")
-        work = database.backup(own, folder=str(folder), lock_wait_s=60).work(
-            guard.Permit(guard._KEY)
-        )
+        work = database.backup(own, folder=str(folder), lock_wait_s=60).work(Permit(KEY))
         next(work)
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'opsnb' AND datname = %s"
         name = conninfo_to_dict(own.database.url)["dbname"]

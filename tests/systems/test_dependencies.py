@@ -64,7 +64,7 @@ def applied(at: Target) -> tuple[str, str, list[Status]]:
 def test_an_error_of_configuration_starts_nothing(
     marker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opsnb.systems.dependencies._PATIENCE_S", 0.0)
+    monkeypatch.setattr("opsnb.systems.dependencies.starting._PATIENCE_S", 0.0)
     at = target(marker, database_url="postgresql://app@no-such-host.invalid/shop")
     known = dependencies.dependency(at, "postgres")
     assert known is not None
@@ -80,7 +80,7 @@ def test_an_error_of_configuration_starts_nothing(
 def test_what_refuses_connections_is_started_and_the_plan_says_why(
     marker: Path, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opsnb.systems.dependencies._PATIENCE_S", 0.0)
+    monkeypatch.setattr("opsnb.systems.dependencies.starting._PATIENCE_S", 0.0)
     port = closed_port()
     keys = {"redis": {"redis_url": f"redis://127.0.0.1:{port}"}}.get(
         system, {"database_url": f"{LOGIN}:{port}/shop"}
@@ -140,6 +140,6 @@ def test_the_redis_of_the_queues_is_not_started_by_the_command_of_the_cache(mark
 def test_a_target_that_names_neither() -> None:
     at = Target(name="t")
     plan = dependencies.start(at)
-    assert plan.summary == "Nothing to start: target t names neither Redis nor PostgreSQL."
+    assert plan.summary == "Target t names neither Redis nor PostgreSQL."
     assert plan.verify() == []
     assert service_down.redis(at).message == "Target t names no redis_url."

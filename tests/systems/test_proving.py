@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from opsnb.actions import guard
+from opsnb.actions.action import KEY, Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionState, Status
@@ -156,7 +156,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_nothing_stays(
 
 
 def test_interrupted_it_leaves_nothing(slow: Target, folder: Path) -> None:
-    work = database.prove(slow, folder=str(folder)).work(guard.Permit(guard._KEY))
+    work = database.prove(slow, folder=str(folder)).work(Permit(KEY))
     assert next(work) == 0
     next(work)  # pg_restore is under way
     assert len(scratch(slow)) == 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.model import ActionRecord, Finding

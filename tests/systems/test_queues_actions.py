@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.checks.running import Measurement
 from opsnb.config.target import Target
 from opsnb.demo import faults

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from opsnb.actions.guard import Action, Guard
+from opsnb.actions.action import Action
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.systems import queues

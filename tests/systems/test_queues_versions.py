@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from opsnb.actions import guard
-from opsnb.actions.guard import Action, Guard, Permit, Plan
+from opsnb.actions.action import Action, Permit, Plan, action
+from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.model import ActionRecord, Finding, Status
@@ -224,8 +224,8 @@ def test_a_queue_is_held_and_released_with_all_that_the_service_adds(
             assert holding.held(target, [MAIL], "for a test") == [MAIL]
             yield 1
 
-    @guard.action()
-    def hold(target: Target) -> Plan:
+    @action()
+    def hold(target: Target, former: ActionRecord | None) -> Plan:
         """Hold a queue"""
         names, refusal = holding.to_hold(target, [MAIL], [])
         assert (names, refusal) == ([MAIL], "")

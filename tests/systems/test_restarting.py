@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from opsnb.actions.guard import Guard, Plan
+from opsnb.actions.action import Plan
+from opsnb.actions.guard import Guard
 from opsnb.config.settings import Processes
 from opsnb.config.target import Target
 from opsnb.errors import UsageError
@@ -116,7 +117,7 @@ def test_what_has_done_its_work_is_never_started(command: Path) -> None:
     failed = pm2_entry("hourly", "stopped", exit_code=2, **due)
     at = target(command, listing(APP, done, failed))
     plan = processes.restart(at)
-    assert (plan.planned, plan.summary) == (0, "Nothing to restart: app is up.")
+    assert (plan.planned, plan.summary) == (0, "app is up.")
     assert plan.warning == (
         "hourly failed when it last ran (stopped, exit code 2); it runs when it is due."
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.actions.steps import Step, Steps, words
 from opsnb.checks import evidence
 from opsnb.checks.check import check
@@ -53,7 +53,7 @@ class _Hold:
         return f"running: {and_list(self.names)}" if self.names else ""
 
 
-@action(needs=(HOST, queues.SYSTEM), resumable=True)
+@action(needs=(HOST, queues.SYSTEM))
 def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120) -> Plan:
     """Deploy the newest release.
 
@@ -83,7 +83,7 @@ def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120)
     )
 
 
-@action(needs=(HOST, queues.SYSTEM), resumable=True)
+@action(needs=(HOST, queues.SYSTEM))
 def go_back(
     target: Target,
     former: ActionRecord | None,
@@ -218,7 +218,7 @@ class _Change:
             basis=[self.before, sorted(hold.names)],
             terms=dict(terms),
             refusal=refusal,
-            told_each=True,
+            journal_each=True,
         )
 
     def _wait(self, hold: _Hold) -> Callable[[Permit], str | None]:

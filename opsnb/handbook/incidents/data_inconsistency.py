@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.checks.check import check
 from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
@@ -107,7 +107,7 @@ def violating(target: Target, name: str = "") -> list[Row]:
     ]
 
 
-@action(needs=(database.SYSTEM,), resumable=True)
+@action(needs=(database.SYSTEM,))
 def mend(
     target: Target, former: ActionRecord | None, name: str = "", *, wait_s: float = 60
 ) -> Plan:
@@ -170,7 +170,7 @@ def mend(
         basis=[each.name for each in todo],
         warning=" ".join(_warnings(target, todo, rehearsals, by_hand)),
         refusal=refusal,
-        told_each=True,
+        journal_each=True,
         terms=terms,
     )
 
@@ -223,7 +223,7 @@ def _summary(
     if left:
         yield f"Resume {and_list(left)}, left paused by a repair that was cut off."
     if not todo and not left:
-        yield "No check with a repair finds any row: nothing to do."
+        yield "No check with a repair finds any row."
 
 
 def _before_after(

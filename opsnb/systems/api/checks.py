@@ -19,8 +19,7 @@ import certifi
 import httpx
 
 from opsnb import certificates
-from opsnb.actions import guard
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit, require
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import (
@@ -291,7 +290,7 @@ def post(
     It is given `limit_s` seconds where that is more than the target's time limit. Raises
     ServiceError unless it says that it was done.
     """
-    guard.require(permit)
+    require(permit)
     with client(target) as http:
         limit = max(limit_s, target.time_limit_s)
         answer = http.post(

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
@@ -40,7 +40,7 @@ _NO_CACHE = {
 }
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def clear(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
     former: ActionRecord | None,
@@ -132,9 +132,9 @@ def _summary(selection: Selection, tallies: list[Tally], count: int, spared: Cou
     parts = [f"Clear {keys} {which}."]
     if not count:
         matches = which.removeprefix("that match ")
-        parts = [f"There is nothing to clear: no key {which}."]
+        parts = [f"No key {which}."]
         if selection.patterns is not None:
-            parts = [f"There is nothing to clear: no key matches {matches}."]
+            parts = [f"No key matches {matches}."]
     if not all(found.complete for found in tallies):
         seen, total = sum(t.looked_at for t in tallies), sum(t.total for t in tallies)
         parts.append(

@@ -12,7 +12,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from opsnb.actions.guard import Permit, require
+from opsnb.actions.action import Permit, require
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import (

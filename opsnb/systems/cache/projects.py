@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from opsnb.actions.guard import Permit, Plan
+from opsnb.actions.action import Permit, Plan
 from opsnb.config.target import Target
 from opsnb.model import Finding, Status
 from opsnb.systems import database

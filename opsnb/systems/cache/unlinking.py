@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.systems.cache.connection import (
     connection,

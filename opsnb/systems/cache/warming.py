@@ -10,7 +10,7 @@ from typing import Literal
 
 import httpx
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -42,7 +42,7 @@ def is_warmed_directly(target: Target) -> bool:
     return PROJECTS in target.cache.patterns
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def warm_up(
     target: Target, former: ActionRecord | None, projects: int = 100, *, via: Via = "api"
 ) -> Plan:

@@ -22,7 +22,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo
 
-from opsnb.actions.guard import Permit, require
+from opsnb.actions.action import Permit, require
 from opsnb.config.target import Target
 from opsnb.errors import (
     BadAnswer,

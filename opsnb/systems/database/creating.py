@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, UsageError, did_you_mean
 from opsnb.model import ActionRecord, Finding, Status
@@ -60,7 +60,7 @@ class _Wanted:
         return f"{self.table.label} ({', '.join(map(quoted, self.columns))})"
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def create_index(
     target: Target, _: ActionRecord | None, table: str, columns: str, *, lock_wait_s: float = 0
 ) -> Plan:
@@ -108,7 +108,7 @@ def create_index(
     return Plan(
         summary=f"Create an index on {wanted.words}, concurrently."
         if planned
-        else f"There is an index on {wanted.words} already: nothing to do.",
+        else f"There is an index on {wanted.words} already.",
         planned=planned,
         unit="indexes",
         command=f"{wanted.statement.as_string()};",
@@ -125,15 +125,7 @@ def create_index(
 
 
 def _nothing() -> Plan:
-    return Plan(
-        summary="No table is named: no index is made.",
-        planned=0,
-        unit="indexes",
-        command="",
-        undo="",
-        work=lambda _: iter(()),
-        verify=list,
-    )
+    return Plan.nothing("No table is named.", "indexes")
 
 
 def _wanted(database: Connection, table: str, columns: str) -> _Wanted:

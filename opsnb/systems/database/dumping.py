@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
@@ -56,7 +56,7 @@ def backups(target: Target, folder: str = FOLDER) -> list[Row]:
     ]
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
     target: Target,
     former: ActionRecord | None,
@@ -131,13 +131,9 @@ def backup(  # noqa: PLR0913 - each is a question that a backup has to answer
 
 def _made(target: Target, archive: Archive) -> Plan:
     """Return the plan for a backup that a continued run has made: nothing is left to do."""
-    return Plan(
-        summary=f"{archive.path} is there.",
-        planned=0,
-        unit="backups",
-        command="",
-        undo=f"remove {archive.path}",
-        work=lambda _: iter(()),
+    return Plan.nothing(
+        f"{archive.path} exists.",
+        "backups",
         verify=lambda: [_effect(target, archive, [])],
         terms={"file": str(archive.path)},
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
@@ -30,7 +30,7 @@ _SAMPLE = 20
 _SHOWN = 120  # characters of a statement
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def end_sessions(
     target: Target,
     former: ActionRecord | None,

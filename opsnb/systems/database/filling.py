@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.pq import ExecStatus
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.systems.database.access import SYSTEM, Connection, reason, session

@@ -10,7 +10,7 @@ from typing import Literal, LiteralString
 import psycopg
 from psycopg import sql
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks import evidence
 from opsnb.checks.check import check
 from opsnb.config.target import Target
@@ -239,7 +239,7 @@ def _partitioned(database: Connection) -> list[Row]:
     ).fetchall()
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def reindex(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
     former: ActionRecord | None,
@@ -318,7 +318,7 @@ def reindex(  # noqa: PLR0913 - what a runbook can choose by
     return Plan(
         summary=_summary(rebuilt, droppable, concurrently=concurrently) + room
         if rebuilt or droppable or name or kind != "index"
-        else "No index is invalid: nothing to rebuild. To rebuild a valid one: -p name=INDEX.",
+        else "No index is invalid. To rebuild a valid one: -p name=INDEX.",
         planned=len(rebuilt) + len(droppable),
         unit="indexes",
         command=f"REINDEX {kind.upper()} {written or quoted(home)};",

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut, UsageError, did_you_mean

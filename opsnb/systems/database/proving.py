@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
 from opsnb.systems.database import programs
@@ -70,7 +70,7 @@ class _Left:
     """Named like ours, and not known to be."""
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def prove(
     target: Target, former: ActionRecord | None, file: str = "", *, folder: str = FOLDER
 ) -> Plan:
@@ -186,34 +186,17 @@ def _proven(target: Target, former: ActionRecord) -> Plan:
     """Return the plan for a proof that a continued run has done: nothing is left to do."""
     file = former.terms["file"]
     archive = Archive(Path(file)) if file else None
-    return Plan(
-        summary=former.summary,
-        planned=0,
-        unit="databases",
-        command=_COMMAND,
-        undo=former.undo,
-        work=lambda _: iter(()),
+    return Plan.nothing(
+        former.summary,
+        "databases",
         verify=lambda: _effects(target, archive, former.terms["name"], None, ""),
         terms=former.terms,
     )
 
 
 def _nothing(left: _Left) -> Plan:
-    def work(permit: Permit) -> Iterator[int]:
-        require(permit)
-        yield 0
-
-    told = ["There is no full backup to prove yet: database/backup makes one.", *_kept_words(left)]
-    return Plan(
-        summary=" ".join(told),
-        planned=0,
-        unit="databases",
-        command=_COMMAND,
-        undo="",
-        work=work,
-        verify=list,
-        terms={"file": "", "name": ""},
-    )
+    words = ["There is no full backup to prove yet: database/backup makes one.", *_kept_words(left)]
+    return Plan.nothing(" ".join(words), "databases", terms={"file": "", "name": ""})
 
 
 def _size(database: Connection) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
@@ -104,7 +104,7 @@ def _live(target: Target, *, swap: bool) -> _Live:
         )
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def restore(
     target: Target,
     former: ActionRecord | None,
@@ -260,16 +260,7 @@ def _made(target: Target, former: ActionRecord, *, swap: bool) -> Plan:
         seen = _Restored(contents_of(target, Archive(Path(former.terms["file"]))))
         return _effects(target, names, seen, former.terms["oid"], "", swap=swap)
 
-    return Plan(
-        summary=former.summary,
-        planned=0,
-        unit="databases",
-        command="psql $DATABASE_URL < backup.sql",
-        undo=former.undo,
-        work=lambda _: iter(()),
-        verify=verify,
-        terms=former.terms,
-    )
+    return Plan.nothing(former.summary, "databases", verify=verify, terms=former.terms)
 
 
 def _undo(names: _Names, *, swap: bool) -> str:
@@ -279,19 +270,11 @@ def _undo(names: _Names, *, swap: bool) -> str:
 
 
 def _nothing(target: Target, folder: str) -> Plan:
-    def work(permit: Permit) -> Iterator[int]:
-        require(permit)
-        yield 0
-
-    return Plan(
-        summary=f"There is no full backup of {target.name} in {folder_of(folder)}: nothing to "
-        "restore. Name a file with -p file=...",
-        planned=0,
-        unit="databases",
+    return Plan.nothing(
+        f"There is no full backup of {target.name} in {folder_of(folder)}. Name a file with "
+        "-p file=...",
+        "databases",
         command="psql $DATABASE_URL < backup.sql",
-        undo="",
-        work=work,
-        verify=list,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError

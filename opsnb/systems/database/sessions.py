@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, LiteralString
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks import evidence
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
@@ -235,7 +235,7 @@ def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
     return Finding(status=Status.WARN, message=message, value=len(rows), unit="queries", rows=rows)
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def end_long_queries(
     target: Target,
     former: ActionRecord | None,
@@ -274,7 +274,7 @@ def end_long_queries(
     return Plan(
         summary=f"End {counted(len(found), 'query', 'queries')} that ran over {minutes:g} minutes."
         if found
-        else f"No query has run longer than {minutes:g} minutes: nothing to end.",
+        else f"No query has run longer than {minutes:g} minutes.",
         planned=len(found),
         unit="queries",
         command="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' "

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.systems.database.access import LOCK_WAIT_S, SYSTEM, Connection, connection, session

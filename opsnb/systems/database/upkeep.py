@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -38,7 +38,7 @@ _MOST_SAMPLES = 20
 _STAMPS_LATE_S = 3.0  # before version 15 the stamps come by way of a collector
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def analyze(
     target: Target,
     former: ActionRecord | None,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.checks.check import Check
 from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable
@@ -118,7 +118,7 @@ def dependencies(target: Target) -> list[Dependency]:
         return [known for each in found if (known := each.result())]
 
 
-@action(needs=(HOST,), resumable=True)
+@action(needs=(HOST,))
 def start(target: Target, former: ActionRecord | None) -> Plan:
     """Start Redis and PostgreSQL where they do not answer.
 
@@ -160,10 +160,10 @@ def _summary(target: Target, found: Sequence[Dependency], startable: Sequence[De
         why = " ".join(known.said for known in startable)
         return f"Start {named}; what answers is not touched. {why}"
     if not found:
-        return f"Nothing to start: target {target.name} names neither Redis nor PostgreSQL."
+        return f"Target {target.name} names neither Redis nor PostgreSQL."
     if all(known.state == "up" for known in found):
         names = " and ".join(known.title for known in found)
-        return f"Nothing to start: {names} {'answers' if len(found) == 1 else 'answer'}."
+        return f"{names} {'is' if len(found) == 1 else 'are'} up."
     return "Nothing can be started from here."
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from opsnb.actions.guard import Permit, require
+from opsnb.actions.action import Permit, require
 from opsnb.checks import evidence
 from opsnb.checks.check import check
 from opsnb.config.target import Target

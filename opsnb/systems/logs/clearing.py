@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, Refused
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -63,7 +63,7 @@ class OldLog:
         }
 
 
-@action(needs=(HOST,), resumable=True)
+@action(needs=(HOST,))
 def clear(target: Target, former: ActionRecord | None, older_than_days: float = 30) -> Plan:
     """Clear old logs.
 
@@ -105,8 +105,7 @@ def _summary(names: str, found: Sequence[OldLog], held: int, days: float) -> str
         f"Remove {len(found):,} logs under {names} that nobody has written to for {days:g} days, "
         f"{size / _MIB:,.1f} MiB."
         if found
-        else f"No log under {names}{' that could go' if held else ''} is older than {days:g} days: "
-        "nothing to do."
+        else f"No log under {names}{' that could go' if held else ''} is older than {days:g} days."
     )
     if not held:
         return what

@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
@@ -28,7 +28,7 @@ Starts = Mapping[str, frozenset[tuple[str, int | None]]]
 """By process: when its instances were started, and their process ids."""
 
 
-@action(needs=(HOST,), resumable=True)
+@action(needs=(HOST,))
 def restart(target: Target, former: ActionRecord | None, also: str = "") -> Plan:
     """Restart what is not up.
 
@@ -153,8 +153,8 @@ def _summary(groups: Groups, names: Sequence[str], *, is_gone: bool) -> str:
         return f"Restart {and_list(states)}; nothing else is touched."
     up = [name for name, members in groups.items() if any(each.is_up for each in members)]
     if not up:
-        return "Nothing to restart."
-    return f"Nothing to restart: {and_list(up)} {'is' if len(up) == 1 else 'are'} up."
+        return "No process is down."
+    return f"{and_list(up)} {'is' if len(up) == 1 else 'are'} up."
 
 
 def _warnings(target: Target, groups: Groups, unknown: Sequence[str]) -> Iterator[str]:

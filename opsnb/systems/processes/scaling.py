@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Iterator
 
-from opsnb.actions.guard import Permit, Plan, action, require
+from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.model import ActionRecord, Finding, Status
@@ -23,7 +23,7 @@ _POLL_S = 1.0
 _SCALES = "pm2"
 
 
-@action(needs=(HOST,), resumable=True)
+@action(needs=(HOST,))
 def scale(target: Target, former: ActionRecord | None, process: str, instances: int) -> Plan:
     """Run so many instances of a process.
 
@@ -51,7 +51,7 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
 
     summary = f"Run {instances} instances of {process} instead of {now}."
     if len(members) == instances:
-        summary = f"{process} has {instances} instances already: nothing to do."
+        summary = f"{process} has {instances} instances already."
     return Plan(
         summary=summary,
         planned=abs(instances - len(members)),
@@ -69,15 +69,7 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
 
 
 def _as_it_is(process: str) -> Plan:
-    return Plan(
-        summary=f"{process or 'Each process'} keeps the instances that it has: nothing to do.",
-        planned=0,
-        unit="instances",
-        command="",
-        undo="",
-        work=lambda _: iter(()),
-        verify=list,
-    )
+    return Plan.nothing(f"{process or 'Each process'} keeps its instances.", "instances")
 
 
 def _members(target: Target, name: str) -> list[Process]:

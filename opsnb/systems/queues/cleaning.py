@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, jobs, layout, route, scripts
@@ -21,7 +21,7 @@ _API_LIMIT_S = 120.0
 _API_SLACK_MS = 1000  # the API's clock may be ahead; what it leaves is cleaned after it
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
     former: ActionRecord | None,

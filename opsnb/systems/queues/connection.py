@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import bullmq
 import redis.exceptions
 
-from opsnb.actions import guard
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
+from opsnb.actions.action import require as require_permit
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
@@ -123,7 +123,7 @@ def reading(target: Target) -> Iterator[Session]:
 @contextmanager
 def writing(target: Target, permit: Permit) -> Iterator[Session]:
     """Yield a session for changes. Raises Refused without a valid permit."""
-    guard.require(permit)
+    require_permit(permit)
     with reading(target) as session:
         yield session
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.systems.queues import layout, scripts
 from opsnb.systems.queues.connection import Pace, Session, writing

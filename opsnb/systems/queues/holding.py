@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.machine import interrupts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout
@@ -13,7 +13,7 @@ from opsnb.systems.queues.flow import brakes
 from opsnb.view import commands
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) -> Plan:
     """Limit a queue's concurrency.
 
@@ -24,7 +24,7 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
     server, refusal = _look(target, queue)
     wanted = concurrency or None
     if wanted == before:
-        summary = f"{queue}: {_words(before)} already: nothing to do."
+        summary = f"{queue}: {_words(before)} already."
     else:
         summary = f"{queue}: {_words(wanted)} from now on; until now {_words(before)}."
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, Finding, Row, Status
@@ -20,7 +20,7 @@ from opsnb.view import commands
 from opsnb.view.formats import counted
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Pause a queue.
 
@@ -30,7 +30,7 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
     seen = _look(target, queue)
     taken, refusal = _route(target, queue, via)
     if seen.now["paused"]:
-        summary = f"{queue} is {paused_words(seen.now)} already: nothing to do."
+        summary = f"{queue} is {paused_words(seen.now)} already."
     else:
         summary = (
             f"Pause {queue}. Its waiting jobs ({seen.row['waiting']}) wait until it is resumed; "
@@ -42,7 +42,7 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
         unit="queues",
         command=route.by_hand(target, queue, "pause"),
         undo=commands.run("queues/resume", target, apply=True, queue=queue),
-        work=_switch(target, queue, taken, "pause") if not seen.now["paused"] else _nothing,
+        work=_switch(target, queue, taken, "pause"),
         verify=lambda: [_judge(target, queue, "paused", taken)],
         sample=[{**seen.row, **seen.now}],
         basis=(seen.server, queue, seen.now["paused"]),
@@ -51,7 +51,7 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
     )
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Resume a queue.
 
@@ -69,7 +69,7 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
             "interrupted left apart."
         )
     else:
-        summary = f"{queue} is not paused: nothing to do."
+        summary = f"{queue} is not paused."
     needed = bool(seen.now["paused"] or seen.layout.stranded)
     lonely = needed and workers == 0
     return Plan(
@@ -78,7 +78,7 @@ def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis
         unit="queues",
         command=route.by_hand(target, queue, "resume"),
         undo=commands.run("queues/pause", target, apply=True, queue=queue),
-        work=_switch(target, queue, taken, "resume") if needed else _nothing,
+        work=_switch(target, queue, taken, "resume"),
         verify=lambda: [_judge(target, queue, "running", taken)],
         sample=[{**seen.row, **seen.now}],
         basis=(seen.server, queue, seen.now["paused"]),
@@ -166,10 +166,6 @@ async def paused(session: Session, queue: Any, reason: str = "") -> None:
 async def resumed(session: Session, queue: Any) -> None:
     """Resume, with all its jobs, whichever version of BullMQ has paused it."""
     await layout.resume(session, queue, MARK)
-
-
-def _nothing(_: Permit) -> Iterator[int]:
-    return iter(())
 
 
 def _judge(

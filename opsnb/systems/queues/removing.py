@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb.actions.guard import Permit, Plan, action
+from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import Refused, UsageError
@@ -46,7 +46,7 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     )
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def remove_stuck(
     target: Target,
     former: ActionRecord | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opsnb.actions.guard import Plan, action
+from opsnb.actions.action import Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import jobs, layout
@@ -14,7 +14,7 @@ from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.view.formats import utc
 
 
-@action(needs=(SYSTEM,), resumable=True)
+@action(needs=(SYSTEM,))
 def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     target: Target,
     former: ActionRecord | None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
-from opsnb.actions.guard import Permit
+from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
 from opsnb.systems import api

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opsnb.actions.guard import Guard, Permit
+from opsnb.actions.action import Permit
+from opsnb.actions.guard import Guard
 from opsnb.config.places import demo_home
 from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
