@@ -28,6 +28,7 @@ from opsnb.demo.home import Home, Settings, free_port
 from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.systems import database
 from opsnb.systems.database.access import environment
+from opsnb.systems.database.settings import Database
 
 TABLES = 10_000
 BATCH = 500
@@ -75,7 +76,7 @@ def fill(url: str) -> None:
 
 def psql(target: Target) -> Callable[[], object]:
     """Return the handbook's queries as typed into psql, one after another."""
-    program = str(Path(target.database.programs, "psql"))
+    program = str(Path(Database.of(target).programs, "psql"))
 
     def typed() -> None:
         for query in HANDBOOK:
@@ -103,7 +104,7 @@ def main() -> None:
                 database_url=settings.database_url, pg_bin=str(postgres_program("psql").parent)
             )
             clock = time.perf_counter()
-            fill(target.database.url)
+            fill(Database.of(target).url)
             print(f"{TABLES:,} tables were made in {time.perf_counter() - clock:.1f} s.")
             found = Measurement(target).run(CHECKS)
             for finding in found:

@@ -27,6 +27,11 @@ from opsnb.checks.running import Measurement
 from opsnb.config.target import Target, load_target
 from opsnb.demo import stack
 from opsnb.systems import api, cache, database, host, logs, processes, queues
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
+from opsnb.systems.logs.settings import Logs
+from opsnb.systems.processes.settings import Processes
 
 ROUNDS = 7
 BIN = Path(sys.executable).parent
@@ -54,16 +59,18 @@ def command(*words: str) -> Callable[[], object]:
 
 def checklist(target: Target) -> Callable[[], object]:
     """Return the handbook's section 1 as the shell commands that it gives, one after another."""
-    redis = urlsplit(target.cache.url)
-    psql = str(Path(target.database.programs, "psql")) if target.database.programs else "psql"
+    redis = urlsplit(Cache.of(target).url)
+    psql = (
+        str(Path(Database.of(target).programs, "psql")) if Database.of(target).programs else "psql"
+    )
     steps = [
-        f"curl -sf {target.api.url}/health",
-        f"curl -sf {target.api.url}/api/queue/stats",
-        f"{psql} '{target.database.url}' -c 'SELECT 1;'",
-        f"{target.processes.command} list",
+        f"curl -sf {Api.of(target).url}/health",
+        f"curl -sf {Api.of(target).url}/api/queue/stats",
+        f"{psql} '{Database.of(target).url}' -c 'SELECT 1;'",
+        f"{Processes.of(target).command} list",
         "df -h",
         "free -h",
-        f"tail -n 100 {target.logs[0]} | grep -i error || true",
+        f"tail -n 100 {Logs.of(target).files[0]} | grep -i error || true",
     ]
     if shutil.which("redis-cli"):
         os.environ["REDISCLI_AUTH"] = redis.password or ""

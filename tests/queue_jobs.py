@@ -13,6 +13,8 @@ import redis
 
 from opsnb.config.target import Target
 from opsnb.demo import node
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.queues.settings import Queues
 
 META = {"opts.maxLenEvents": "10000", "version": "bullmq:6.7.0"}
 """What BullMQ notes of a queue."""
@@ -47,7 +49,7 @@ return await finished;
 def in_node(target: Target, body: str, **given: Any) -> Any:
     """Return what `body` (JavaScript) returns, with the app's own BullMQ at hand."""
     app = node.install(lambda _: None)
-    about = {"url": target.cache.url, "prefix": target.queues.prefix, "given": given}
+    about = {"url": Cache.of(target).url, "prefix": Queues.of(target).prefix, "given": given}
     done = subprocess.run(
         [app.node, "-e", _PRELUDE.replace("BODY", body), json.dumps(about)],
         cwd=app.folder,
@@ -62,12 +64,12 @@ def in_node(target: Target, body: str, **given: Any) -> Any:
 
 @contextmanager
 def connected(target: Target) -> Iterator[Any]:
-    with redis.Redis.from_url(target.cache.url, decode_responses=True) as client:
+    with redis.Redis.from_url(Cache.of(target).url, decode_responses=True) as client:
         yield client
 
 
 def key(target: Target, queue: str, part: str) -> str:
-    return f"{target.queues.prefix}:{queue}:{part}"
+    return f"{Queues.of(target).prefix}:{queue}:{part}"
 
 
 def write(  # noqa: PLR0913

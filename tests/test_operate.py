@@ -16,6 +16,8 @@ from opsnb import catalog
 from opsnb.config.target import Target
 from opsnb.demo import stack
 from opsnb.model import ActionState
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
 from tests.operate import (
     Scenario,
     cache,
@@ -51,7 +53,7 @@ _RENEWED = (":stalled-check", ":events", ":stalled")
 def quiet(demo: Target) -> Iterator[Target]:
     """The demo target with nobody using it, so that nothing changes by itself."""
     stack.set_traffic(False)
-    with redis.Redis.from_url(demo.cache.url) as client:
+    with redis.Redis.from_url(Cache.of(demo).url) as client:
         for key in client.scan_iter(count=1000):
             if 0 < client.ttl(key) < _LASTS_S:
                 client.expire(key, _LASTS_S)
@@ -69,7 +71,7 @@ def snapshot(target: Target) -> dict[str, Any]:
 
 
 def _redis(target: Target) -> dict[str, Any]:
-    with redis.Redis.from_url(target.cache.url) as client, client.pipeline(False) as asked:
+    with redis.Redis.from_url(Cache.of(target).url) as client, client.pipeline(False) as asked:
         keys = [key for key in client.scan_iter(count=1000) if not key.decode().endswith(_RENEWED)]
         for key in keys:
             asked.type(key)
@@ -95,7 +97,7 @@ def _ask_content(client: redis.Redis, key: bytes, kind: bytes) -> None:
 
 
 def _database(target: Target) -> dict[str, Any]:
-    with psycopg.connect(target.database.url, autocommit=True) as connection:
+    with psycopg.connect(Database.of(target).url, autocommit=True) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"

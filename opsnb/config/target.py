@@ -17,23 +17,21 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import BaseModel, Field, PrivateAttr, StrictBool, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    StrictBool,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from opsnb.config.places import CONFIG_NAME, at_home, demo_home, find_config, resolved
-from opsnb.config.settings import (
-    Api,
-    Cache,
-    Database,
-    Deploy,
-    Identifier,
-    Integrity,
-    Limits,
-    Maintenance,
-    Processes,
-    Queues,
-    Restart,
-    Table,
-)
+from opsnb.config.settings import Identifier, Limits, Maintenance, S, Settings, Table
+from opsnb.config.systems import System, plain_keys, shorthands, systems, table_of
 from opsnb.config.thresholds import HANDBOOK
 from opsnb.config.unattended import Notify, Schedule, address_secrets, check_channels
 from opsnb.errors import ConfigError, UnknownTarget, UsageError, did_you_mean
@@ -45,28 +43,18 @@ LOCAL = "local"
 ALL = "all"
 """In place of a target's name: every target that there is."""
 
-SHORTHANDS = {
-    "api_url": ("api", "url"),
-    "redis_url": ("cache", "url"),
-    "queue_prefix": ("queues", "prefix"),
-    "dashboard_url": ("queues", "dashboard"),
-    "database_url": ("database", "url"),
-    "pg_bin": ("database", "programs"),
-}
-"""The flat keys of a target, and the key of a system's table that each stands for."""
-
 
 def _unfolded(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return `table` with its shorthands put into the tables of their systems.
 
-    A list `queues` is short for their names. Raises ValueError when a key is given both ways.
+    A plain value in place of a system's table is short too: `queues = ["emails"]`. Raises
+    ValueError when a key is given both ways.
     """
     found = dict(table)
-    places = dict(SHORTHANDS)
-    if isinstance(found.get("queues"), list | tuple):
-        found["queue_names"] = found.pop("queues")
-        places["queue_names"] = ("queues", "names")
-    for short, (system, key) in places.items():
+    for system, key in plain_keys().items():
+        if system in found and not isinstance(found[system], Mapping | Table):
+            found[system] = {key: found[system]}
+    for short, (system, key) in shorthands().items():
         if short not in found:
             continue
         inner = found.get(system, {})
@@ -80,8 +68,12 @@ def _unfolded(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _written(table: Mapping[str, Any], system: str, key: str) -> str:
     """Return the name under which `table` sets a system's key."""
-    short = next((name for name, place in SHORTHANDS.items() if place == (system, key)), "")
-    return short if short in table else f"{system}.{key}"
+    place = (system, key)
+    short = next((name for name, stands_for in shorthands().items() if stands_for == place), "")
+    if short in table:
+        return short
+    plain = plain_keys().get(system) == key and not isinstance(table.get(system), Mapping)
+    return system if plain else f"{system}.{key}"
 
 
 _HTTP = ("http", "https")
@@ -99,90 +91,116 @@ _URLS = {
 """Each URL's key, and the schemes that it may have."""
 
 
+_SYSTEMS = "systems"
+"""The field of a target that holds the tables of its systems."""
+
+
+class _Systems:
+    """The tables of all systems, as the type of a field: its schema is that of the registry."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        fields: dict[str, Any] = {
+            system.key: (system.settings, system.settings()) for system in systems()
+        }
+        return handler.generate_schema(create_model("Systems", __base__=Table, **fields))
+
+
 class Target(Table):
-    """`[targets.NAME]`: a system under operation."""
+    """`[targets.NAME]`: a system under operation.
+
+    Each of its systems has a table of its own; `target.settings(...)` returns it.
+    """
 
     name: str = Field("", exclude=True, repr=False)
-    api: Api = Field(Api(), description="The service's HTTP API.")
-    cache: Cache = Field(Cache(), description="Redis or Valkey as the cache.")
-    queues: Queues = Field(Queues(), description="The BullMQ queues.")
-    database: Database = Field(Database(), description="PostgreSQL.")
-    host: str = Field(
-        LOCAL,
-        description="Where disk, memory, processes and logs are read: `local` or `ssh://user@host:port`.",
-    )
-    logs: tuple[str, ...] = Field(
-        ("/var/log/app.log",),
-        description="Live log files; their rotated and gzipped siblings are found by themselves.",
-    )
-    access_logs: tuple[str, ...] = Field(
-        (), description="Live access logs: what users asked for, how it was answered, how soon."
-    )
-    processes: Processes = Field(
-        Processes(), description="What keeps the service's processes running."
-    )
-    restart: Restart = Field(
-        Restart(), description="What starts the systems that the service stands on."
-    )
-    deploy: Deploy = Field(Deploy(), description="How a release is brought onto the host.")
-    maintenance: Maintenance | None = Field(
-        None, description="When maintenance may change something."
-    )
-    integrity: tuple[Integrity, ...] = Field((), description="Checks of the data in PostgreSQL.")
     protected: StrictBool = Field(
         False, description="True: an action needs the target's name typed (`--confirm NAME`)."
     )
     time_limit_s: float = Field(
         3.0, gt=0, le=60, description="How long one call to a system may take, in seconds."
     )
+    maintenance: Maintenance | None = Field(
+        None, description="When maintenance may change something."
+    )
     thresholds: dict[str, Limits] = Field(
         default_factory=dict, description="Limits of this target, by metric."
     )
+    systems: _Systems = Field(exclude=True)
     _password_parts: frozenset[str] = PrivateAttr(frozenset())
     """The values of variables of which passwords in the URLs are put together."""
+
+    def __init__(self, **keys: Any) -> None:
+        """Take the keys of the table, those of the systems too."""
+        super().__init__(**keys)
 
     @model_validator(mode="before")
     @classmethod
     def _in_tables(cls, values: Any) -> Any:
-        return _unfolded(values) if isinstance(values, Mapping) else values
+        if not isinstance(values, Mapping):
+            return values
+        tables = _unfolded(values)
+        of_systems = {
+            system.key: tables.pop(system.key) for system in systems() if system.key in tables
+        }
+        return {**tables, "systems": of_systems}
 
     @model_validator(mode="after")
-    def _one_redis(self) -> Self:
-        """Let the queues live in the cache's Redis where none is named for them."""
-        if self.queues.url:
-            return self
-        queues = self.queues.model_copy(update={"url": self.cache.url})
-        object.__setattr__(self, "queues", queues)  # frozen for everyone else
+    def _inherited(self) -> Self:
+        """Fill what is empty from another system: the queues live in the cache's Redis."""
+        for system in systems():
+            own = getattr(self.systems, system.key)
+            update = {
+                key: self._value(*source)
+                for key, source in system.inherits.items()
+                if not getattr(own, key)
+            }
+            if update:
+                object.__setattr__(self.systems, system.key, own.model_copy(update=update))
         return self
 
-    @property
-    def has_one_redis(self) -> bool:
-        """Whether the queues live on the cache's server, asked by the same login."""
-        return _server(self.cache.url) == _server(self.queues.url)
+    def settings(self, kind: type[S]) -> S:
+        """Return the settings of one system, by their type."""
+        found: S = getattr(self.systems, table_of(kind))
+        return found
+
+    def _value(self, system: str, key: str) -> Any:
+        return getattr(getattr(self.systems, system), key)
 
     def changed(self, **keys: Any) -> Target:
         """Return this target with keys of its table changed, shorthands or whole tables.
 
         A key of a system's table changes that alone.
         """
-        table = {
-            key: value.model_dump() if isinstance(value, Table) else value for key, value in self
-        }
-        if self.queues.url == self.cache.url:
-            table["queues"].pop("url")
-        given = dict(keys)
-        for system, key in (SHORTHANDS[short] for short in keys if short in SHORTHANDS):
-            table[system].pop(key, None)
-        if isinstance(given.get("queues"), list | tuple):
-            given["queues"] = {**table["queues"], "names": given["queues"]}
-        found = Target.model_validate({**table, "name": self.name, **given})
+        tables = {system.key: self._given_to(system) for system in systems()}
+        for short, (system, key) in shorthands().items():
+            if short in keys:
+                tables[system].pop(key, None)
+        for system, key in plain_keys().items():
+            if system in keys and not isinstance(keys[system], Mapping | Table):
+                keys[system] = {**tables[system], key: keys[system]}
+        own = {key: value for key, value in self if key != "systems"}
+        found = Target(**{**own, **tables, **keys})
         found._password_parts = self._password_parts
         return found
 
+    def _given_to(self, system: System[Settings]) -> dict[str, Any]:
+        """Return what was given of a system's table, without what it has from another system."""
+        settings: Settings = getattr(self.systems, system.key)
+        given = settings.model_dump(exclude_unset=True)
+        for key, source in system.inherits.items():
+            if given.get(key) == self._value(*source):
+                given.pop(key, None)
+        return given
+
     def given(self, key: str) -> Any:
         """Return the value of a key such as `logs`, `queues.url`, or the shorthand `redis_url`."""
-        system, _, name = ".".join(SHORTHANDS.get(key, (key,))).partition(".")
-        return getattr(getattr(self, system), name) if name else getattr(self, system)
+        system, _, name = ".".join(shorthands().get(key, (key,))).partition(".")
+        return self._value(system, name or plain_keys()[system])
+
+    @property
+    def has_one_redis(self) -> bool:
+        """Whether the queues live on the cache's server, asked by the same login."""
+        return _server(self.given("cache.url")) == _server(self.given("queues.url"))
 
     def threshold(self, metric: str) -> Threshold:
         """Return the limits of `metric` for this target: its own, else the handbook's."""
@@ -198,19 +216,23 @@ class Target(Table):
 
         With the variables that its addresses are made of.
         """
-        urls = (*(getattr(getattr(self, table), key) for table, key in _URLS), self.host)
-        headers = (header_secrets(name, value) for name, value in self.api.headers.items())
-        known = environment_secrets(self.processes.env)
+        urls = (*(self._value(table, key) for table, key in _URLS), self._value("host", "address"))
+        headers = (
+            header_secrets(name, value) for name, value in self._value("api", "headers").items()
+        )
+        known = environment_secrets(self._value("processes", "env"))
         return set(self._password_parts).union(known, *headers, *map(value_secrets, urls))
 
     def describe(self) -> dict[str, str]:
         """Return this target's addresses, fit to be shown: no password in them."""
         places = {
-            "api": self.api.url,
-            "redis": self.cache.url,
-            "queues": self.queues.url if self.queues.url != self.cache.url else "",
-            "database": self.database.url,
-            "host": self.host,
+            "api": self.given("api.url"),
+            "redis": self.given("cache.url"),
+            "queues": ""
+            if self.given("queues.url") == self.given("cache.url")
+            else self.given("queues.url"),
+            "database": self.given("database.url"),
+            "host": self.given("host"),
         }
         return {name: safe_url(place) for name, place in places.items()}
 
@@ -364,8 +386,8 @@ class Config:
         target = _validated(Target, {**values, "name": name}, where)
         _check_metrics(target.thresholds, where)
         _check_urls(target, table, where)
-        _check_host(target.host, where)
-        _check_names(target.integrity, "integrity checks", where)
+        _check_host(target.given("host"), where)
+        _check_names(target.given("integrity"), "integrity checks", where)
         target = target.model_copy(update={"thresholds": self._limits(target.thresholds)})
         target._password_parts = _password_parts(table, target.secrets) | self.secrets
         return target
@@ -515,7 +537,7 @@ def _known(text: str) -> str:
         return ""
 
 
-def _check_names(named: Iterable[Schedule | Integrity | Notify], what: str, where: str) -> None:
+def _check_names(named: Iterable[Any], what: str, where: str) -> None:
     seen: set[str] = set()
     for item in named:
         if item.name in seen:
@@ -590,7 +612,7 @@ _LONGEST_URL = 4096
 def _check_urls(target: Target, table: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError on the first URL that is unusable; nothing of it is quoted."""
     for (system, key), schemes in _URLS.items():
-        url = getattr(getattr(target, system), key)
+        url = target.given(f"{system}.{key}")
         place = f"{where}: {_written(table, system, key)}"
         if not url:
             continue
@@ -756,20 +778,15 @@ def _validated(table: type[_T], values: dict[str, Any], where: str) -> _T:
         wrong = error.errors(include_url=False, include_input=False)
         # A mistyped key is why another is missing, so it is told first.
         first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
-        place = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        place = next(
-            (
-                short
-                for short in SHORTHANDS
-                if short in values and ".".join(SHORTHANDS[short]) == place
-            ),
-            place,
-        )
+        path = tuple(part for part in first["loc"] if part not in ("[key]", _SYSTEMS))
+        place = ".".join(map(str, path))
+        if table is Target and len(path) > 1:
+            place = ".".join([_written(values, *map(str, path[:2])), *map(str, path[2:])])
         if first["type"] == "extra_forbidden":
-            key = str(first["loc"][-1])
-            known = _known_keys(table, first["loc"][:-1])
+            known = _known_keys(table, path[:-1])
             raise ConfigError(
-                f"{where} has the key '{place}', which is not known." + did_you_mean(key, known)
+                f"{where} has the key '{place}', which is not known."
+                + did_you_mean(str(path[-1]), known)
             ) from None
         must = _MUST.get(first["type"], "is not usable").format(**first.get("ctx", {}))
         raise ConfigError(f"{where}: {f'{place} {must}'.strip()}.") from None
@@ -779,9 +796,17 @@ def _known_keys(table: type[BaseModel], path: tuple[int | str, ...]) -> list[str
     """Return the keys that the table at `path` below `table` takes."""
     at: Any = table
     for part in path:
-        if isinstance(part, str) and part in at.model_fields:
+        if at is Target and (system := _settings_of(str(part))):
+            at = system
+        elif isinstance(part, str) and part in at.model_fields:
             inner = at.model_fields[part].annotation
             arguments = getattr(inner, "__args__", ())
             at = next((a for a in (inner, *arguments) if hasattr(a, "model_fields")), at)
-    shorthands = SHORTHANDS if at is Target else ()
-    return [name for name in (*at.model_fields, *shorthands) if name != "name"]
+    if at is Target:
+        own = [key for key in at.model_fields if key not in ("name", _SYSTEMS)]
+        return [*own, *(system.key for system in systems()), *shorthands()]
+    return list(at.model_fields)
+
+
+def _settings_of(key: str) -> type[Settings] | None:
+    return next((system.settings for system in systems() if system.key == key), None)

@@ -24,6 +24,10 @@ from opsnb.records import spool as spooled
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.systems import api, cache, database, host, logs, processes, queues
+from opsnb.systems.api.settings import Api
+from opsnb.systems.logs.settings import Logs
+from opsnb.systems.processes.settings import Processes
+from opsnb.systems.queues.settings import Queues
 from opsnb.timetable.standing import covering, standings
 from opsnb.timetable.times import local_now
 from opsnb.view.commands import line
@@ -71,7 +75,7 @@ def _place(key: str, target: Target, config: Config) -> str:
 def _get(target: Target, path: str) -> str:
     if not path:
         return "a path of the API, which opsnb.toml leaves empty"
-    parts = urlsplit(target.api.url)
+    parts = urlsplit(Api.of(target).url)
     parts = parts._replace(path=parts.path.rstrip("/") + path, query="", fragment="")
     return f"GET {safe_url(parts.geturl())}"
 
@@ -79,13 +83,13 @@ def _get(target: Target, path: str) -> str:
 PARTS = (
     Part(
         api.health,
-        lambda target: _get(target, target.api.health),
+        lambda target: _get(target, Api.of(target).health),
         "Start the service, or correct api_url.",
         key="api_url",
     ),
     Part(
         api.queue_stats,
-        lambda target: _get(target, target.api.queue_stats),
+        lambda target: _get(target, Api.of(target).queue_stats),
         "Start the service, or correct api_url.",
         key="api_url",
     ),
@@ -105,7 +109,7 @@ PARTS = (
     ),
     Part(
         queues.depth.given(),
-        lambda target: f"BullMQ under the prefix '{target.queues.prefix}'",
+        lambda target: f"BullMQ under the prefix '{Queues.of(target).prefix}'",
         "Start the queues' Redis, or correct queues.url.",
         "Work off what waits; if queues are missing, correct queues.names or queues.prefix.",
         "queues.url",
@@ -136,13 +140,13 @@ PARTS = (
     ),
     Part(
         processes.up,
-        lambda target: f"{target.processes.command or target.processes.manager}: list",
+        lambda target: f"{Processes.of(target).command or Processes.of(target).manager}: list",
         "Start the process manager, or correct [targets.NAME.processes].",
         "Start what is down, or correct [targets.NAME.processes].",
     ),
     Part(
         logs.errors,
-        lambda target: ", ".join(target.logs),
+        lambda target: ", ".join(Logs.of(target).files),
         "Correct logs.",
         key="logs",
     ),
@@ -223,7 +227,7 @@ def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> 
 
 def _unverified(target: Target, config: Config) -> list[Diagnosis]:
     """Return a warning where the API's certificate is not verified."""
-    if target.api.verify or not target.api.url.startswith("https:"):
+    if Api.of(target).verify or not Api.of(target).url.startswith("https:"):
         return []
     finding = Finding(
         name="api.certificate",

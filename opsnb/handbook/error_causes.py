@@ -13,6 +13,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from opsnb.config.target import Target
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
+from opsnb.systems.queues.settings import Queues
 
 Cause = Literal["worker", "redis", "database", "upstream", "connection", "child", "code"]
 """`connection` is one that was lost or refused, to what is not known; `child` a job of a flow whose
@@ -150,8 +153,8 @@ class Places:
     def of(cls, target: Target) -> Places:
         """Return those of `target`."""
         return cls(
-            _place(target.cache.url, target.queues.url),
-            _place(target.database.url, target.database.direct_url),
+            _place(Cache.of(target).url, Queues.of(target).url),
+            _place(Database.of(target).url, Database.of(target).direct_url),
         )
 
 

@@ -14,18 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from opsnb.config.places import CONFIG_NAME
-from opsnb.config.settings import (
-    Api,
-    Cache,
-    Database,
-    Deploy,
-    Integrity,
-    Limits,
-    Maintenance,
-    Processes,
-    Queues,
-    Restart,
-)
+from opsnb.config.settings import Limits, Maintenance
+from opsnb.config.systems import systems
 from opsnb.config.target import Config, Contact, Records, Runbooks, Target
 from opsnb.config.thresholds import HANDBOOK
 from opsnb.config.unattended import Notify, Schedule
@@ -33,26 +23,6 @@ from opsnb.errors import ConfigError
 from opsnb.model import Threshold
 from opsnb.site.html import notice
 from opsnb.view.formats import number
-
-TABLES: tuple[type[BaseModel], ...] = (
-    Target,
-    Api,
-    Cache,
-    Queues,
-    Database,
-    Processes,
-    Restart,
-    Deploy,
-    Maintenance,
-    Integrity,
-    Limits,
-    Schedule,
-    Notify,
-    Contact,
-    Records,
-    Runbooks,
-)
-"""The tables of `opsnb.toml`; the docstring of each begins with its name there."""
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _MARKUP = re.compile(r"\[/?[a-z ]+\]")  # rich's, in the help of commands
@@ -99,7 +69,16 @@ def _plain(text: str) -> str:
 
 def configuration() -> str:
     """Return a section for each table of `opsnb.toml`: its keys, their types and defaults."""
-    return "\n\n".join(_section(table) for table in TABLES)
+    return "\n\n".join(map(_section, tables()))
+
+
+def tables() -> Iterator[type[BaseModel]]:
+    """Yield the tables of `opsnb.toml`; the docstring of each begins with its name there."""
+    yield Target
+    for system in systems():
+        yield system.settings
+        yield from system.settings.inner_tables()
+    yield from (Maintenance, Limits, Schedule, Notify, Contact, Records, Runbooks)
 
 
 def _section(table: type[BaseModel]) -> str:

@@ -22,6 +22,7 @@ from opsnb.handbook.deployment import deploy as deploying
 from opsnb.handbook.incidents import data_inconsistency
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache, database, dependencies, logs, processes, queues
+from opsnb.systems.database.settings import Database
 from tests import queue_jobs
 from tests.actions.test_no_way_round import ACTIONS
 from tests.operate import cache as cached
@@ -229,7 +230,9 @@ def idle_sessions(demo: Target) -> Iterator[Target]:
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(
-                psycopg.connect(demo.database.url, application_name="left-behind", autocommit=True)
+                psycopg.connect(
+                    Database.of(demo).url, application_name="left-behind", autocommit=True
+                )
             )
         yield demo
 

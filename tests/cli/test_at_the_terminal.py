@@ -15,6 +15,10 @@ from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.headless.locks import held
 from opsnb.records.store import Store
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
+from opsnb.systems.logs.settings import Logs
 from tests.records.test_store import make_result
 
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
@@ -82,10 +86,10 @@ def ended(child: pexpect.spawn[str], columns: int = COLUMNS) -> tuple[Screen, st
 @pytest.fixture
 def protected(demo: Target) -> str:
     """A protected target, the demo under another name, beside a second one."""
-    logs = ", ".join(f'"{log}"' for log in demo.logs)
+    logs = ", ".join(f'"{log}"' for log in Logs.of(demo).files)
     Path("opsnb.toml").write_text(
-        f'[targets.prod]\nprotected = true\napi_url = "{demo.api.url}"\nlogs = [{logs}]\n'
-        f'redis_url = "{demo.cache.url}"\ndatabase_url = "{demo.database.url}"\n'
+        f'[targets.prod]\nprotected = true\napi_url = "{Api.of(demo).url}"\nlogs = [{logs}]\n'
+        f'redis_url = "{Cache.of(demo).url}"\ndatabase_url = "{Database.of(demo).url}"\n'
         "[targets.prod.thresholds]\nqueue_waiting = { warn = 50, crit = 100 }\n"
         '[targets.other]\nredis_url = "redis://127.0.0.1:9"\n'
     )

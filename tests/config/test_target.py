@@ -11,6 +11,9 @@ from opsnb.config.places import find_config
 from opsnb.config.target import load_config, load_target
 from opsnb.errors import ConfigError, UnknownTarget
 from opsnb.redaction import MASK
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.host.settings import HostSettings
 
 Write = Callable[[str], Path]
 
@@ -37,8 +40,8 @@ def write(tmp_path: Path) -> Write:
 def test_without_a_file_the_handbook_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2hunter2@h/d")
     target = load_target("local")
-    assert target.api.url == "http://localhost:3001"
-    assert target.cache.url == "redis://localhost:6379"
+    assert Api.of(target).url == "http://localhost:3001"
+    assert Cache.of(target).url == "redis://localhost:6379"
     assert target.secrets == {"hunter2hunter2"}
     assert "hunter2" not in repr(target) + str(target.describe())
 
@@ -120,7 +123,7 @@ def test_a_host_is_local_or_an_ssh_address(write: Write, host: str) -> None:
     write(f'[targets.a]\nhost = "{host}"\n[targets.b]\nhost = "ssh://h"\n')
     with pytest.raises(ConfigError, match="host must be `local` or `ssh://user@host:port`"):
         load_target("a")
-    assert load_target("b").host == "ssh://h"
+    assert HostSettings.of(load_target("b")).address == "ssh://h"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_a_window_that_could_not_be_kept_is_refused(write: Write, line: str, say
 )
 def test_what_redis_understands_is_accepted(write: Write, url: str) -> None:
     write(f'[targets.a]\nredis_url = "{url}"\n')
-    assert load_target("a").cache.url == url
+    assert Cache.of(load_target("a")).url == url
 
 
 @pytest.mark.parametrize("password", ["p@ss/w#rd?x", "p@ssw#rd", "p@ssw?rd", "p@ss", "12345/abc"])
@@ -243,7 +246,7 @@ def test_the_demo_is_known_while_its_file_is_there(tmp_path: Path, write: Write)
     file = tmp_path / "demo" / "opsnb.toml"
     file.write_text('[targets.demo]\napi_url = "http://127.0.0.1:4000"\n')
     assert load_config().names == ["a", "demo"]
-    assert load_target("demo").api.url == "http://127.0.0.1:4000"
+    assert Api.of(load_target("demo")).url == "http://127.0.0.1:4000"
     file.write_text("")
     assert load_config().names == ["a"]
 

@@ -15,13 +15,17 @@ import redis
 from bullmq import Queue
 
 from opsnb.config.target import Target
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
+from opsnb.systems.processes.settings import Processes
 
 QUEUES = ["ai-analysis", "exports", "notifications"]
 
 
 @pytest.fixture
 def api(demo: Target) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=demo.api.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=Api.of(demo).url, timeout=30, trust_env=False) as client:
         yield client
 
 
@@ -61,7 +65,7 @@ def test_one_queue_pauses_and_resumes(api: httpx.Client) -> None:
 
 def test_clean_removes_failed_jobs_older_than_asked(api: httpx.Client, demo: Target) -> None:
     async def fail_one() -> None:
-        queue = Queue("exports", {"connection": demo.cache.url})
+        queue = Queue("exports", {"connection": Cache.of(demo).url})
         try:
             # No project has such an id, and PostgreSQL refuses it.
             job = await queue.add("export", {"project_id": "none"}, {"attempts": 1})
@@ -104,7 +108,7 @@ def test_unknown_paths_and_bad_bodies_are_refused_in_json(api: httpx.Client) -> 
 
 
 def test_warming_fills_the_cache_with_keys_that_expire(api: httpx.Client, demo: Target) -> None:
-    with redis.Redis.from_url(demo.cache.url, decode_responses=True) as client:
+    with redis.Redis.from_url(Cache.of(demo).url, decode_responses=True) as client:
         client.delete("project:1", "gemini:analysis:scene:1")
         warmed = api.post("/api/cache/warm").json()["warmed"]
         assert warmed == {"projects": 100, "analyses": 100}
@@ -124,7 +128,7 @@ def test_an_ordered_analysis_is_done_by_the_worker(api: httpx.Client, demo: Targ
     assert answer.status_code == 202
 
     async def done() -> None:
-        queue = Queue("ai-analysis", {"connection": demo.cache.url})
+        queue = Queue("ai-analysis", {"connection": Cache.of(demo).url})
         try:
             job_id = answer.json()["job_id"]
             while await queue.getJobState(job_id) != "completed":
@@ -146,7 +150,7 @@ def test_the_dashboard_is_served(api: httpx.Client) -> None:
 
 
 def test_the_database_is_what_the_handbook_expects(demo: Target) -> None:
-    with psycopg.connect(demo.database.url) as connection:
+    with psycopg.connect(Database.of(demo).url) as connection:
         counts = [
             connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
             for table in ("projects", "scenes", "analyses")
@@ -164,20 +168,20 @@ def test_the_database_is_what_the_handbook_expects(demo: Target) -> None:
 
 def test_servers_want_a_password_and_listen_on_loopback_alone(demo: Target) -> None:
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis.from_url(demo.cache.url.replace("://:", "://:x")).ping()
-    wrong = psycopg.conninfo.conninfo_to_dict(demo.database.url) | {"password": "x"}
+        redis.Redis.from_url(Cache.of(demo).url.replace("://:", "://:x")).ping()
+    wrong = psycopg.conninfo.conninfo_to_dict(Database.of(demo).url) | {"password": "x"}
     with pytest.raises(psycopg.OperationalError, match="password authentication"):
         psycopg.connect(**wrong)  # type: ignore[arg-type]
-    with psycopg.connect(demo.database.url) as connection:
+    with psycopg.connect(Database.of(demo).url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
-    with redis.Redis.from_url(demo.cache.url, decode_responses=True) as client:
+    with redis.Redis.from_url(Cache.of(demo).url, decode_responses=True) as client:
         assert client.config_get("bind") == {"bind": "127.0.0.1"}
 
 
 def test_no_secret_is_shown(stack_home: Path, demo: Target) -> None:
     assert stat.S_IMODE((stack_home / "opsnb.toml").stat().st_mode) == 0o600
     listed = subprocess.run(
-        [demo.processes.command, "jlist"], capture_output=True, text=True, check=True
+        [Processes.of(demo).command, "jlist"], capture_output=True, text=True, check=True
     ).stdout
     logs = "".join(log.read_text() for log in (stack_home / "logs").rglob("*.log"))
     assert demo.secrets

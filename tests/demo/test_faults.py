@@ -18,12 +18,16 @@ import redis
 from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 from opsnb.errors import DemoError, UsageError
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
+from opsnb.systems.logs.settings import Logs
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARN|ERROR) (app|worker|cli) \S")
 
 
 def get(target: Target, path: str) -> httpx.Response:
-    return httpx.get(target.api.url + path, timeout=30, trust_env=False)
+    return httpx.get(Api.of(target).url + path, timeout=30, trust_env=False)
 
 
 def queue(target: Target, name: str = "ai-analysis") -> dict[str, int]:
@@ -58,7 +62,7 @@ def paused(target: Target) -> None:
 
 
 def disk_full(target: Target) -> None:
-    folder = Path(target.access_logs[0]).parent
+    folder = Path(Logs.of(target).access[0]).parent
     assert folder.is_mount()
     with pytest.raises(OSError, match="No space left"):
         (folder / "more").write_bytes(bytes(8192))
@@ -87,7 +91,7 @@ def redis_gone(target: Target) -> None:
         assert get(target, path).status_code == 503
     assert get(target, "/api/projects").status_code == 200
     with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
-        redis.Redis.from_url(target.cache.url, socket_timeout=1).ping()
+        redis.Redis.from_url(Cache.of(target).url, socket_timeout=1).ping()
 
 
 def postgres_gone(target: Target) -> None:
@@ -95,7 +99,7 @@ def postgres_gone(target: Target) -> None:
     assert get(target, "/api/projects").status_code == 503
     assert get(target, "/api/queue/stats").status_code == 200
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(target.database.url, connect_timeout=2)
+        psycopg.connect(Database.of(target).url, connect_timeout=2)
 
 
 def log_errors(target: Target) -> None:
@@ -103,12 +107,12 @@ def log_errors(target: Target) -> None:
 
 
 def errors(target: Target) -> int:
-    return Path(target.logs[0]).read_text().count(" ERROR ")
+    return Path(Logs.of(target).files[0]).read_text().count(" ERROR ")
 
 
 def misses(target: Target) -> float:
     """Return the share of reads that miss."""
-    with redis.Redis.from_url(target.cache.url) as client:
+    with redis.Redis.from_url(Cache.of(target).url) as client:
         before = client.info("stats")
         time.sleep(2)
         after = client.info("stats")
@@ -125,14 +129,14 @@ def projects_miss(target: Target) -> None:
 
 
 def wrong_scores(target: Target) -> None:
-    with psycopg.connect(target.database.url) as connection:
+    with psycopg.connect(Database.of(target).url) as connection:
         found = connection.execute("SELECT count(*) FROM analyses WHERE score > 1").fetchone()
     assert found is not None
     assert found[0] >= 40
 
 
 def sessions(target: Target, condition: str) -> int:
-    with psycopg.connect(target.database.url, autocommit=True) as connection:
+    with psycopg.connect(Database.of(target).url, autocommit=True) as connection:
         row = connection.execute(
             f"SELECT count(*) FROM pg_stat_activity WHERE {condition}".encode()
         ).fetchone()
@@ -218,7 +222,7 @@ def test_a_fault_breaks_and_mends(name: str, demo: Target) -> None:
     assert counts["waiting"] < 100
     assert counts["failed"] == 0
     assert errors(demo) < 10
-    assert not Path(demo.access_logs[0]).parent.is_mount()
+    assert not Path(Logs.of(demo).access[0]).parent.is_mount()
     after = {part.name: part.pids for part in stack.status().parts}
     if name not in ("api-down", "bad-release"):
         assert after["app"] == pids["app"], "the API restarted"
@@ -236,7 +240,7 @@ def test_a_fault_that_this_machine_cannot_have_is_refused(
 
 
 def test_data_outlives_valkey_being_down(demo: Target) -> None:
-    with redis.Redis.from_url(demo.cache.url, decode_responses=True) as client:
+    with redis.Redis.from_url(Cache.of(demo).url, decode_responses=True) as client:
         client.set("kept", "yes")
         faults.inject("redis-down")
         faults.clear("redis-down")
@@ -286,6 +290,6 @@ def test_a_fault_needs_a_stack() -> None:
 
 
 def test_the_log_is_stamped(demo: Target) -> None:
-    lines = Path(demo.logs[0]).read_text().splitlines()
+    lines = Path(Logs.of(demo).files[0]).read_text().splitlines()
     assert lines
     assert all(LINE.match(line) for line in lines)

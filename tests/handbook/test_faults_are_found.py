@@ -14,6 +14,7 @@ from opsnb.demo.drills import DRILLS, Drill
 from opsnb.demo.practice import not_well
 from opsnb.model import Finding, RunResult
 from opsnb.systems import queues
+from opsnb.systems.logs.settings import Logs
 from tests.incident import mended
 from tests.operate.troubleshooting import one_worker
 from tests.runs import run_once
@@ -81,7 +82,7 @@ def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
     demo: Target, name: str
 ) -> None:
     drill = DRILLS[name]
-    Path(demo.logs[0]).write_text("")  # what earlier tests broke is another story
+    Path(Logs.of(demo).files[0]).write_text("")  # what earlier tests broke is another story
     faults.inject(name)
     first = causes(diagnosed(demo, drill))[0]
     assert first.name == drill.cause
@@ -104,7 +105,7 @@ def test_a_fault_is_found_and_mended_by_what_the_diagnosis_links_to(
 def test_two_faults_at_once_are_both_in_the_first_two_places(
     demo: Target, names: tuple[str, str]
 ) -> None:
-    Path(demo.logs[0]).write_text("")
+    Path(Logs.of(demo).files[0]).write_text("")
     drills = [DRILLS[name] for name in names]
     for drill in drills:
         faults.inject(drill.name)

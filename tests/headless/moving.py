@@ -17,6 +17,7 @@ from opsnb.actions.action import CannotTell, Permit, Plan, action, require
 from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
+from opsnb.systems.cache.settings import Cache
 
 ITEMS = 6
 POINTS = "OPSNB_TEST_POINTS"
@@ -57,7 +58,7 @@ def reach(point: str) -> None:
 
 
 def client(target: Target) -> Any:
-    return redis.Redis.from_url(target.cache.url, decode_responses=True)
+    return redis.Redis.from_url(Cache.of(target).url, decode_responses=True)
 
 
 def done(target: Target) -> dict[str, int]:

@@ -28,6 +28,8 @@ from opsnb.records.members import Member, members, worst_exit_code
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.redaction import MASK
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.settings import Cache
 from tests.cli.test_cli import opsnb
 from tests.headless.notebook import write
 from tests.records.test_store import make_result
@@ -46,8 +48,9 @@ CONNECT = """
 import os, socket
 from urllib.parse import urlsplit
 from opsnb.config.target import load_target
+from opsnb.systems.api.settings import Api
 
-address = urlsplit(load_target(target).api.url)
+address = urlsplit(Api.of(load_target(target)).url)
 if target == "dying":
     os.kill(os.getpid(), 9)
 try:
@@ -295,7 +298,7 @@ def test_the_exit_code_is_the_worst(codes: list[int], whole: int) -> None:
 
 
 def test_those_that_failed_are_run_again(demo: Target) -> None:
-    url = f'api_url = "{demo.api.url}"\nredis_url = "{demo.cache.url}"'
+    url = f'api_url = "{Api.of(demo).url}"\nredis_url = "{Cache.of(demo).url}"'
     configure(web_a=url, web_b='api_url = "http://127.0.0.1:9"\nredis_url = "redis://127.0.0.1:9"')
     arguments = ("run", "queues/monitor")
     done = opsnb(*arguments, "-t", "web_*", "--json")

@@ -17,6 +17,7 @@ from opsnb.errors import ConfigError
 from opsnb.notify import delivery
 from opsnb.notify.delivery import attempt
 from opsnb.schedule import crontab, systemd
+from opsnb.systems.api.settings import Api
 
 MESSAGE = delivery.test_message(datetime.now(UTC))
 TARGET = '[targets.shop]\napi_url = "http://127.0.0.1:1"\n'
@@ -103,7 +104,7 @@ def test_a_variable_that_only_cron_has_keeps_nobody_from_working() -> None:
     tables = CHANNEL.replace("json://127.0.0.1:1/hook", "${NOT_SET_HERE}")
     Path("opsnb.toml").write_text(TARGET + SCHEDULE + 'ping = "${NOR_THIS}/x"\n' + tables)
     found = load_config()
-    assert found.target("shop").api.url == "http://127.0.0.1:1"
+    assert Api.of(found.target("shop")).url == "http://127.0.0.1:1"
     assert found.secrets == frozenset()
 
 

@@ -8,6 +8,7 @@ import redis
 
 from opsnb.config.target import Target
 from opsnb.model import RunResult, Status
+from opsnb.systems.cache.settings import Cache
 from tests.operate import Scenario
 
 HELD = 300
@@ -15,7 +16,7 @@ HELD = 300
 
 
 def client(target: Target) -> redis.Redis:
-    return redis.Redis.from_url(target.cache.url, decode_responses=True)
+    return redis.Redis.from_url(Cache.of(target).url, decode_responses=True)
 
 
 def matching(target: Target, pattern: str) -> set[str]:

@@ -19,6 +19,7 @@ from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, RunResult, Status
 from opsnb.systems import database
+from opsnb.systems.database.settings import Database
 from tests.operate import Scenario
 
 LONG_QUERY = "drill-long-query"
@@ -26,7 +27,7 @@ LONG_QUERY = "drill-long-query"
 
 def query(target: Target, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """Run one statement in a transaction of its own, and return its rows."""
-    with psycopg.connect(target.database.url, autocommit=True) as connection:
+    with psycopg.connect(Database.of(target).url, autocommit=True) as connection:
         cursor = connection.execute(cast(Any, statement), values or None)
         return cursor.fetchall() if cursor.description else []
 
@@ -45,7 +46,7 @@ def own_database(target: Target, name: str = "") -> Iterator[Target]:
     identifier = sql.Identifier(name).as_string()
     query(target, f"CREATE DATABASE {identifier}")
     try:
-        url = make_conninfo(target.database.url, dbname=name)
+        url = make_conninfo(Database.of(target).url, dbname=name)
         yield target.changed(database_url=url)
     finally:
         for like in databases_like(target, name):
@@ -61,7 +62,7 @@ def databases_like(target: Target, name: str) -> list[str]:
 
 def start(target: Target, statement: str, application: str) -> threading.Thread:
     """Have a statement run in a session of its own, which lives as long as this process."""
-    url = make_conninfo(target.database.url, application_name=application)
+    url = make_conninfo(Database.of(target).url, application_name=application)
     connection = psycopg.connect(url, autocommit=True)
     _sessions.append(connection)
 

@@ -13,12 +13,13 @@ from opsnb.demo.home import Home
 from opsnb.demo.releases import FIRST, GOOD, Releases
 from opsnb.model import RunResult, Status
 from opsnb.systems import deploy, queues
+from opsnb.systems.api.settings import Api
 from tests.operate import Scenario
 from tests.operate.queues import found
 
 
 def version(target: Target) -> str:
-    answer = httpx.get(f"{target.api.url}/health", trust_env=False)
+    answer = httpx.get(f"{Api.of(target).url}/health", trust_env=False)
     return f"v{answer.json()['version']}"
 
 

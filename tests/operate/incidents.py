@@ -7,6 +7,7 @@ from opsnb.demo import faults
 from opsnb.handbook.incidents import data_inconsistency
 from opsnb.model import ActionRecord, RunResult, Status
 from opsnb.systems import processes
+from opsnb.systems.queues.settings import Queues
 from tests.operate import Scenario
 from tests.operate.database import query
 from tests.operate.queues import found, is_paused
@@ -51,7 +52,7 @@ def only_wrong_scores_went(target: Target, result: RunResult) -> None:
     assert data_inconsistency.integrity(target).status is Status.OK
     ((left,),) = query(target, "SELECT count(*) FROM analyses WHERE scene_id % 100 = 0")
     assert left == 0
-    assert not any(is_paused(target, queue) for queue in target.queues.names)
+    assert not any(is_paused(target, queue) for queue in Queues.of(target).names)
 
 
 def errors_were_read(_: Target, result: RunResult) -> None:

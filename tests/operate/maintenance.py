@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opsnb.config.target import Target
 from opsnb.model import RunResult, Status
+from opsnb.systems.logs.settings import Logs
 from tests.operate import Scenario
 from tests.operate.database import databases_like, make_backup, query
 from tests.operate.queues import found
@@ -16,7 +17,7 @@ _OLD_S = 40 * 86_400
 
 
 def old_log(target: Target) -> Path:
-    return Path(target.logs[0]).with_name("drill-old.log")
+    return Path(Logs.of(target).files[0]).with_name("drill-old.log")
 
 
 def an_old_log(target: Target) -> None:
@@ -29,7 +30,7 @@ def all_was_cleaned(target: Target, result: RunResult) -> None:
     done = {action.name: action for action in result.actions}
     assert done["logs.clear"].applied == 1
     assert not old_log(target).exists()
-    assert Path(target.logs[0]).exists()
+    assert Path(Logs.of(target).files[0]).exists()
     assert done["database.analyze"].verified
     assert all(action.verified is not False for action in result.actions)
     assert found(result)["host.disk"].status is Status.OK

@@ -7,6 +7,7 @@ from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.model import Finding, RunResult, Status
 from opsnb.systems import queues
+from opsnb.systems.queues.settings import Queues
 from tests import queue_jobs
 from tests.operate import Scenario
 
@@ -32,7 +33,7 @@ def all_are_seen(target: Target, result: RunResult) -> None:
     assert {finding.status for finding in shown.values()} == {Status.OK}
     rows = {row["queue"]: row["completed"] for row in shown["queues.depth"].rows}
     completed = {
-        name: len(queue_jobs.ids_in(target, name, "completed")) for name in target.queues.names
+        name: len(queue_jobs.ids_in(target, name, "completed")) for name in Queues.of(target).names
     }
     assert rows == completed
 
@@ -46,14 +47,14 @@ def exports_are_paused(target: Target) -> None:
 
 
 def only_exports_were_paused(target: Target, result: RunResult) -> None:
-    assert [name for name in target.queues.names if is_paused(target, name)] == ["exports"]
+    assert [name for name in Queues.of(target).names if is_paused(target, name)] == ["exports"]
     assert result.actions[0].planned == 1
     assert result.operator in queues.pauses(target).message
     exports_run(target)
 
 
 def all_run(target: Target, result: RunResult) -> None:
-    assert not any(is_paused(target, name) for name in target.queues.names)
+    assert not any(is_paused(target, name) for name in Queues.of(target).names)
     assert result.actions[0].planned == 1
     assert f"by {result.operator}" in result.actions[0].summary
 

@@ -8,6 +8,7 @@ from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.model import RunResult, Status, now
 from opsnb.systems import processes
+from opsnb.systems.database.settings import Database
 from tests.operate import Scenario
 from tests.operate.queues import found
 
@@ -33,7 +34,7 @@ def two_workers_ran(target: Target, result: RunResult) -> None:
 
 
 def index_names(target: Target) -> list[str]:
-    with psycopg.connect(target.database.url, autocommit=True) as connection:
+    with psycopg.connect(Database.of(target).url, autocommit=True) as connection:
         rows = connection.execute(
             "SELECT indexname FROM pg_indexes WHERE tablename = 'scenes' ORDER BY 1"
         ).fetchall()
@@ -41,7 +42,7 @@ def index_names(target: Target) -> list[str]:
 
 
 def no_index_on_titles(target: Target) -> None:
-    with psycopg.connect(target.database.url, autocommit=True) as connection:
+    with psycopg.connect(Database.of(target).url, autocommit=True) as connection:
         connection.execute("DROP INDEX IF EXISTS idx_scenes_title")
 
 

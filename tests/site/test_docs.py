@@ -19,12 +19,13 @@ from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued
 from opsnb.checks.check import Check
 from opsnb.cli import app
+from opsnb.config.settings import Settings, Table
 from opsnb.config.target import Target, load_config
 from opsnb.model import ActionRecord, ActionState, Status, now
 from opsnb.runbook import Runbook
-from opsnb.site.reference import TABLES
+from opsnb.site.reference import tables
 from opsnb.systems import cache, logs
-from opsnb.systems.cache import checks, clearing
+from opsnb.systems.cache import checks, clearing, public
 
 DOCS = catalog.share("docs")
 
@@ -66,7 +67,7 @@ def test_the_check_of_the_guide_works_in_its_module() -> None:
     )
     assert all(callable(getattr(Runbook, name)) for name in vars(rb))
     for line in (cell, together, given):
-        ours = SimpleNamespace(**{**vars(cache), "evictions": evictions})
+        ours = SimpleNamespace(**{**vars(public), "evictions": evictions})
         exec(line, {"rb": rb, "cache": ours, "logs": logs})
     assert asked == [
         "cache.evictions",
@@ -157,7 +158,6 @@ def test_commands_in_the_docs_exist(page: Path) -> None:
 
 
 def test_every_table_of_the_configuration_has_its_section() -> None:
-    base = Target.__mro__[1]
-    tables: list[type] = base.__subclasses__()
-    documented = {table for table in tables if (table.__doc__ or "").startswith("`")}
-    assert documented == set(TABLES)
+    kinds = {*Table.__subclasses__(), *Settings.__subclasses__()}
+    documented = {kind for kind in kinds if (kind.__doc__ or "").startswith("`")}
+    assert documented == set(tables())

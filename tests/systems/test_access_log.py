@@ -13,8 +13,10 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Status
 from opsnb.systems import logs
+from opsnb.systems.api.settings import Api
 from opsnb.systems.logs.access import Request, request_in
 from opsnb.systems.logs.lines import Clock, parse
+from opsnb.systems.logs.settings import Logs
 
 NOW = datetime(2026, 11, 24, 14, 0, 30, tzinfo=UTC)
 CLOCK = Clock(NOW.timestamp(), UTC)
@@ -212,7 +214,7 @@ def test_a_share_that_is_not_understood_is_told(tmp_path: Path) -> None:
 
 def test_a_missing_access_log_does_not_hide_the_others(tmp_path: Path) -> None:
     target = written(tmp_path / "access.log", (1.0, 500, 1.0))
-    both = target.changed(access_logs=(*target.access_logs, str(tmp_path / "other.log")))
+    both = target.changed(access_logs=(*Logs.of(target).access, str(tmp_path / "other.log")))
     (found,) = Measurement(both).run([logs.error_rate])
     assert (found.value, found.evidence.coverage) == (100.0, "partial")
     assert "other.log" in found.message
@@ -233,7 +235,7 @@ def test_other_lines_hide_no_requests(tmp_path: Path) -> None:
 def test_the_demo_notes_what_it_is_asked(demo: Target) -> None:
     for number in range(40):
         path = f"/api/projects/none-{number}" if number % 2 else "/health"
-        httpx.get(demo.api.url + path, trust_env=False)
+        httpx.get(Api.of(demo).url + path, trust_env=False)
     found = logs.requests(demo, 5)
     assert found.value is not None
     routes = {row["route"]: row["requests"] for row in found.rows}

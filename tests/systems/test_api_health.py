@@ -24,6 +24,7 @@ from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
 from opsnb.systems import api, cache
+from opsnb.systems.api.settings import Api
 from opsnb.systems.api.verdict import judge
 
 TABLE = "[targets.t.api]"
@@ -333,7 +334,7 @@ def test_paths_and_headers_are_the_services_own(serving: Serving) -> None:
     )
     own = target.changed(
         api={
-            "url": f"{target.api.url}/internal/",
+            "url": f"{Api.of(target).url}/internal/",
             "health": "/live",
             "queue_stats": "/queues",
             "headers": {"Authorization": "Bearer word", "Accept-Encoding": "br"},
@@ -349,7 +350,7 @@ def test_paths_and_headers_are_the_services_own(serving: Serving) -> None:
 
 def test_what_the_service_does_not_have_is_skipped(serving: Serving) -> None:
     target, answers = serving()
-    bare = target.changed(api={"url": target.api.url, "health": "", "queue_stats": ""})
+    bare = target.changed(api={"url": Api.of(target).url, "health": "", "queue_stats": ""})
     checks = (api.health, api.latency.given(2), api.p95.given(2), api.queue_stats)
     found = Measurement(bare).run(checks)
     assert {finding.status for finding in found} == {Status.SKIPPED}
@@ -375,7 +376,7 @@ def test_an_api_without_queue_stats_is_no_alarm(serving: Serving) -> None:
 
 def test_an_ipv6_address(serving: Serving) -> None:
     target, _ = serving(health=(200, b"OK"))
-    port = target.api.url.rpartition(":")[2]
+    port = Api.of(target).url.rpartition(":")[2]
     six = target.changed(api_url=f"http://[::ffff:127.0.0.1]:{port}")
     assert api.health(six).status is Status.OK
 
@@ -423,7 +424,7 @@ def test_an_authority_of_the_companys_own(
     authority = certificates / "ca.pem"
 
     def own(**keys: Any) -> Target:
-        return target.changed(api={"url": target.api.url, **keys})
+        return target.changed(api={"url": Api.of(target).url, **keys})
 
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with pytest.raises(Misconfigured) as raised:  # Node's own settings may well name it
@@ -443,9 +444,9 @@ def test_an_authority_of_the_companys_own(
     plain, _ = serving(health=(200, b"OK"))
     # The wrong scheme is no outage, so nothing is restarted for it.
     with pytest.raises(Misconfigured, match="does not speak TLS"):
-        api.health(plain.changed(api_url=plain.api.url.replace("http:", "https:")))
+        api.health(plain.changed(api_url=Api.of(plain).url.replace("http:", "https:")))
     with pytest.raises(Misconfigured, match="speaks TLS there; write https://"):
-        api.health(target.changed(api_url=target.api.url.replace("https:", "http:")))
+        api.health(target.changed(api_url=Api.of(target).url.replace("https:", "http:")))
 
 
 def signed(certificates: Path, names: str, ends: str) -> ssl.SSLContext:
@@ -473,7 +474,7 @@ def test_a_certificate_of_another_name_is_not_the_services_fault(
     serving: Serving, certificates: Path
 ) -> None:
     target, _ = serving(tls=signed(certificates, "DNS:other.test", "20990101000000Z"))
-    other = target.changed(api={"url": target.api.url, "ca": str(certificates / "ca.pem")})
+    other = target.changed(api={"url": Api.of(target).url, "ca": str(certificates / "ca.pem")})
     for found in Measurement(other).run([api.health.given(), service_down.silent.given()]):
         assert found.status is Status.UNKNOWN, found
         assert "write a name of its certificate in url of [targets.t.api]" in found.message
@@ -481,7 +482,7 @@ def test_a_certificate_of_another_name_is_not_the_services_fault(
 
 def test_a_certificate_that_has_run_out_is_an_outage(serving: Serving, certificates: Path) -> None:
     target, _ = serving(tls=signed(certificates, "IP:127.0.0.1", "20200201000000Z"))
-    late = target.changed(api={"url": target.api.url, "ca": str(certificates / "ca.pem")})
+    late = target.changed(api={"url": Api.of(target).url, "ca": str(certificates / "ca.pem")})
     for found in Measurement(late).run([api.health.given(), service_down.silent.given()]):
         assert found.status is Status.CRIT, found
         assert "certificate has expired" in found.message

@@ -27,8 +27,10 @@ from opsnb.demo.home import free_port
 from opsnb.errors import BadAnswer, ParameterError, Refused, ServiceError, Unreachable
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache
+from opsnb.systems.api.settings import Api
 from opsnb.systems.cache import clearing, unlinking
 from opsnb.systems.cache.keyspace import lifetime
+from opsnb.systems.cache.settings import Cache
 from tests.systems.redis_server import BINARIES, Server, start
 
 
@@ -178,7 +180,7 @@ def test_what_cannot_be_meant_is_refused_before_anything(
 
 
 def test_without_a_pattern_it_is_what_counts_as_cache(shared: Server) -> None:
-    nothing = shared.target().changed(cache={"url": shared.target().cache.url, "patterns": ()})
+    nothing = shared.target().changed(cache={"url": Cache.of(shared.target()).url, "patterns": ()})
     with pytest.raises(ParameterError, match="names no patterns"):
         act(nothing, cache.clear)
 
@@ -356,7 +358,7 @@ def test_a_clear_takes_less_at_once_while_the_server_answers_late() -> None:
 
 def test_no_work_without_the_guard(shared: Server, demo: Target) -> None:
     fill(shared.client(), [b"gemini:1"])
-    mixed = demo.changed(redis_url=shared.target().cache.url)
+    mixed = demo.changed(redis_url=Cache.of(shared.target()).url)
     for plan in (
         cache.clear(shared.target()),
         cache.warm_up(mixed, via="api"),
@@ -375,9 +377,9 @@ def test_no_work_without_the_guard(shared: Server, demo: Target) -> None:
 def test_warmed_directly_a_project_is_what_the_service_itself_would_have_cached(
     demo: Target,
 ) -> None:
-    with redis.Redis.from_url(demo.cache.url) as client:
+    with redis.Redis.from_url(Cache.of(demo).url) as client:
         client.delete("project:5")
-        httpx.get(f"{demo.api.url}/api/projects/5")
+        httpx.get(f"{Api.of(demo).url}/api/projects/5")
         theirs = client.get("project:5")
         assert theirs is not None
         record, (effect,) = act(demo, cache.warm_up, 120, via="direct")
@@ -387,7 +389,7 @@ def test_warmed_directly_a_project_is_what_the_service_itself_would_have_cached(
         assert ours is not None
         assert json.loads(ours) == json.loads(theirs)
         assert 880 < client.ttl("project:120") <= 900
-    assert httpx.get(f"{demo.api.url}/api/projects/5").json()["project"]["id"] == 5
+    assert httpx.get(f"{Api.of(demo).url}/api/projects/5").json()["project"]["id"] == 5
 
 
 def test_fewer_projects_than_asked_for_are_planned_as_they_are(demo: Target) -> None:
@@ -410,7 +412,7 @@ def test_a_warm_up_that_cannot_begin_says_so_and_changes_nothing(demo: Target) -
     record, (finding,) = act(nowhere, cache.warm_up)
     assert record.state is ActionState.FAILED
     assert finding.message.startswith("Nothing was changed: The API at http://127.0.0.1:9")
-    wrong = demo.changed(api_url=f"{demo.api.url}/nothing-here")
+    wrong = demo.changed(api_url=f"{Api.of(demo).url}/nothing-here")
     record, (failure, _) = act(wrong, cache.warm_up)
     assert "POST /api/cache/warm answered 404" in failure.message
     assert "via=direct" in failure.message
@@ -428,7 +430,7 @@ def test_a_warm_up_that_goes_on_after_its_answer_is_waited_for(server: Server) -
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as listener:
         threading.Thread(target=listener.serve_forever, daemon=True).start()
         api = {"url": f"http://127.0.0.1:{listener.server_port}", "health": ""}
-        cached = {"url": server.target().cache.url, "patterns": ("project:*",)}
+        cached = {"url": Cache.of(server.target()).url, "patterns": ("project:*",)}
         record, (effect,) = act(server.target().changed(api=api, cache=cached), cache.warm_up)
         listener.shutdown()
     assert (effect.status, effect.value) == (Status.OK, 1), effect.message
@@ -436,7 +438,7 @@ def test_a_warm_up_that_goes_on_after_its_answer_is_waited_for(server: Server) -
 
 
 def test_a_refused_warm_up_is_not_verified(demo: Target) -> None:
-    wrong = demo.changed(cache={"url": demo.cache.url, "warm_up": "/no/such/path"})
+    wrong = demo.changed(cache={"url": Cache.of(demo).url, "warm_up": "/no/such/path"})
     plan = cache.warm_up(wrong)
     assert "Whether the API has /no/such/path shows only with --apply." in plan.summary
     record, (failure, effect) = act(wrong, cache.warm_up)
@@ -449,7 +451,7 @@ def test_a_refused_warm_up_is_not_verified(demo: Target) -> None:
 
 
 def test_a_service_without_a_warm_up_is_told_so(demo: Target) -> None:
-    bare = demo.changed(cache={"url": demo.cache.url, "warm_up": "", "patterns": ("page:*",)})
+    bare = demo.changed(cache={"url": Cache.of(demo).url, "warm_up": "", "patterns": ("page:*",)})
     with pytest.raises(Refused, match=r"set warm_up in \[targets.demo.cache\]"):
         cache.warm_up(bare)
     with pytest.raises(Refused, match="holds page:"):
@@ -461,7 +463,7 @@ def test_a_command_may_warm_up(shared: Server) -> None:
     fill = "redis.Redis(port=int(sys.argv[1])).mset({f'page:{n}': n for n in range(7)})"
     script = f"import sys, redis; {fill}"
     words = (sys.executable, "-c", script, str(shared.port))
-    url = shared.target().cache.url
+    url = Cache.of(shared.target()).url
     target = shared.target().changed(cache={"url": url, "patterns": ("page:*",), "warm_up": words})
     record, (effect,) = act(target, cache.warm_up)
     assert (record.planned, record.applied, record.verified) == (1, 1, True), effect.message
@@ -479,7 +481,7 @@ def test_a_full_server_says_that_it_is_full_and_quotes_no_value(
 ) -> None:
     server = start(tmp_path / "full", "--maxmemory", "1", "--maxmemory-policy", "noeviction")
     try:
-        full = demo.changed(redis_url=server.target().cache.url)
+        full = demo.changed(redis_url=Cache.of(server.target()).url)
         record, (failure, effect) = act(full, cache.warm_up, 10, via="direct")
         memory = cache.memory(full)
         server.run("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
@@ -646,7 +648,7 @@ def test_the_eviction_policy_is_that_of_the_queues_server(server: Server, tmp_pa
     server.run("HSET", "bull:mail:meta", "version", "bullmq:5.1.0")
     other = start(tmp_path / "queues")
     try:
-        two = server.target().changed(queues={"url": other.target().cache.url})
+        two = server.target().changed(queues={"url": Cache.of(other.target()).url})
         assert cache.eviction(two).status is Status.OK
         assert "evict jobs" in cache.eviction(server.target()).message
         server.run("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
@@ -872,7 +874,7 @@ def test_families_of_a_login_that_sees_the_cache_s_keys_alone(server: Server) ->
     fill(server.client(), [*numbered("price", 30), b"billing:session:1"])
     server.run("ACL", "SETUSER", "ops", "on", ">word", "~price:*", "+@all", "-@dangerous", "+info")
     target = server.target("ops:word")
-    table = target.cache.model_dump()
+    table = Cache.of(target).model_dump()
     for patterns, status in (
         (["price:*"], Status.OK),  # keys of another application are no leak of this cache
         (["price:*", "billing:*"], Status.UNKNOWN),

@@ -17,6 +17,7 @@ from opsnb.errors import BadAnswer, Refused, Unreachable, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.database import commands, indexes, sessions
+from opsnb.systems.database.settings import Database
 from tests.operate.database import (
     act,
     is_running,
@@ -45,7 +46,7 @@ def stranger(own: Target) -> Iterator[Target]:
     """The same database, by a login that owns nothing."""
     query(own, "CREATE ROLE stranger LOGIN PASSWORD 'secret'")
     query(own, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger")
-    url = make_conninfo(own.database.url, user="stranger", password="secret")
+    url = make_conninfo(Database.of(own).url, user="stranger", password="secret")
     yield own.changed(database_url=url)
     query(own, "DROP OWNED BY stranger")
     query(own, "DROP ROLE stranger")
@@ -106,7 +107,7 @@ def test_missing_unused_and_invalid_indexes_are_found(own: Target) -> None:
     query(own, "CREATE TABLE big AS SELECT n, n AS m FROM generate_series(1, 20000) n")
     query(own, "CREATE INDEX big_m ON big (m)")
     query(own, "ANALYZE big")
-    with psycopg.connect(own.database.url, autocommit=True) as connection:
+    with psycopg.connect(Database.of(own).url, autocommit=True) as connection:
         for _ in range(100):
             connection.execute("SELECT count(*) FROM big WHERE n + 0 = 5")
     wait_for(lambda: database.missing_indexes(own).status is Status.WARN)
@@ -131,7 +132,7 @@ def test_bloat_is_estimated(own: Target) -> None:
 
 
 def test_a_locked_table_is_left_out_rather_than_waited_for(own: Target) -> None:
-    with psycopg.connect(own.database.url) as holder:
+    with psycopg.connect(Database.of(own).url) as holder:
         holder.execute("LOCK TABLE projects IN ACCESS EXCLUSIVE MODE")
         for check in CHECKS:
             assert check(own).seconds < own.time_limit_s
@@ -198,7 +199,7 @@ def test_what_one_may_not_do_is_told_in_one_sentence(stranger: Target) -> None:
 
 
 def test_a_lock_that_is_not_given_is_waited_for_no_longer_than_told(own: Target) -> None:
-    with psycopg.connect(own.database.url) as holder:
+    with psycopg.connect(Database.of(own).url) as holder:
         holder.execute("LOCK TABLE projects")
         for action, name in ((database.analyze, "projects"), (database.reindex, "projects_id")):
             record, found = act(own, action, name, lock_wait_s=0.3)
@@ -212,7 +213,7 @@ def test_a_reindex_that_fails_half_way_leaves_nothing_and_tells_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(commands, "_LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(commands, "_TELL_EVERY_S", 0.2)
-    with psycopg.connect(own.database.url) as old:
+    with psycopg.connect(Database.of(own).url) as old:
         # An older transaction that has read the table is waited for after the copy was begun.
         old.execute("INSERT INTO projects VALUES (0)")
         record, found = act(own, database.reindex, "projects_id", lock_wait_s=1.5)
@@ -233,7 +234,7 @@ def test_a_reindex_that_fails_half_way_leaves_nothing_and_tells_how_far_it_is(
 
 
 def test_interrupted_is_cancelled_on_the_server(own: Target) -> None:
-    with psycopg.connect(own.database.url) as holder:
+    with psycopg.connect(Database.of(own).url) as holder:
         holder.execute("LOCK TABLE projects")
         plan = database.reindex(own, "projects_id", lock_wait_s=60)
         work = plan.work(Permit(KEY))
@@ -271,7 +272,7 @@ def test_an_exclusion_constraint_is_built_only_with_a_lock(own: Target) -> None:
 
 
 def test_connections_are_counted_and_blockers_stand_above_those_who_wait(own: Target) -> None:
-    with psycopg.connect(make_conninfo(own.database.url, application_name="holder")) as holder:
+    with psycopg.connect(make_conninfo(Database.of(own).url, application_name="holder")) as holder:
         holder.execute("LOCK TABLE projects")
         with (
             running(own, "SELECT count(*) FROM projects", "first"),
@@ -339,7 +340,7 @@ def test_a_pid_that_is_used_again_is_never_hit(
 
 def test_a_lost_server_is_told_in_one_sentence(own: Target) -> None:
     plan = database.reindex(own, "projects_id")
-    with psycopg.connect(own.database.url) as holder:
+    with psycopg.connect(Database.of(own).url) as holder:
         holder.execute("LOCK TABLE projects")
         work = plan.work(Permit(KEY))
         next(work)

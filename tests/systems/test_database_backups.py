@@ -21,7 +21,9 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
+from opsnb.systems.api.settings import Api
 from opsnb.systems.database import archives, dumping, restoring
+from opsnb.systems.database.settings import Database
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
 
@@ -61,7 +63,7 @@ def test_a_backup_is_whole_private_and_can_be_proven(own: Target, folder: Path, 
 
 def test_only_what_it_named_itself_and_of_its_kind_is_removed(own: Target, folder: Path) -> None:
     folder.mkdir()
-    name = conninfo_to_dict(own.database.url)["dbname"]
+    name = conninfo_to_dict(Database.of(own).url)["dbname"]
     old = [
         folder
         / archives.name_for(own, str(name), what, "custom", datetime.now(UTC) - timedelta(days=n))
@@ -89,7 +91,7 @@ def test_the_password_is_in_no_argument(own: Target, folder: Path, tmp_path: Pat
     for name in ("pg_restore", "psql"):
         (fake.parent / name).symlink_to(database.program(own, name))
     back_up(own.changed(pg_bin=str(fake.parent)), folder)
-    password = str(conninfo_to_dict(own.database.url)["password"])
+    password = str(conninfo_to_dict(Database.of(own).url)["password"])
     said = (tmp_path / "argv").read_text()
     assert "--format=custom" in said
     assert password not in said
@@ -142,7 +144,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 
 
 def test_a_lock_and_a_lost_server_are_told_and_leave_nothing(own: Target, folder: Path) -> None:
-    with psycopg.connect(own.database.url) as holder:
+    with psycopg.connect(Database.of(own).url) as holder:
         holder.execute("LOCK TABLE b")
         record, found = act(own, database.backup, folder=str(folder), lock_wait_s=0.5)
         assert "got no lock in time" in found[0].message
@@ -159,12 +161,12 @@ def test_a_lock_and_a_lost_server_are_told_and_leave_nothing(own: Target, folder
 
 
 def test_interrupted_it_ends_on_the_server_and_leaves_nothing(own: Target, folder: Path) -> None:
-    with psycopg.connect(own.database.url) as holder:
+    with psycopg.connect(Database.of(own).url) as holder:
         holder.execute("LOCK TABLE b")
         work = database.backup(own, folder=str(folder), lock_wait_s=60).work(Permit(KEY))
         next(work)
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'opsnb' AND datname = %s"
-        name = conninfo_to_dict(own.database.url)["dbname"]
+        name = conninfo_to_dict(Database.of(own).url)["dbname"]
         wait_for(lambda: bool(query(own, ours, name)))
         with pytest.raises(KeyboardInterrupt):
             work.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
@@ -184,7 +186,7 @@ def test_stale_halves_are_removed(own: Target, folder: Path) -> None:
 
 
 def base(target: Target) -> str:
-    return str(conninfo_to_dict(target.database.url)["dbname"])
+    return str(conninfo_to_dict(Database.of(target).url)["dbname"])
 
 
 @pytest.mark.parametrize("kind", ["custom", "plain"])
@@ -212,7 +214,7 @@ def test_swapped_in_the_old_one_is_kept_with_settings_and_grants(own: Target, fo
     before = query(own, facts)
     path = back_up(own, folder)
     query(own, "DELETE FROM b")
-    with psycopg.connect(own.database.url) as user:
+    with psycopg.connect(Database.of(own).url) as user:
         user.execute("SELECT 1")
         record, (effect,) = act(own, database.restore, path.name, swap=True, folder=str(folder))
         with pytest.raises(psycopg.OperationalError):
@@ -221,7 +223,7 @@ def test_swapped_in_the_old_one_is_kept_with_settings_and_grants(own: Target, fo
     assert query(own, "SELECT count(*) FROM b") == [(10,)]
     assert query(own, facts) == before
     (kept,) = databases_like(own, f"{base(own)}_before_")
-    url = make_conninfo(own.database.url, dbname=kept)
+    url = make_conninfo(Database.of(own).url, dbname=kept)
     assert query(own.changed(database_url=url), "SELECT count(*) FROM b") == [(0,)]
     assert kept in effect.message
     assert databases_like(own, f"{base(own)}_restore_") == []
@@ -232,8 +234,8 @@ def test_the_service_works_on_after_a_swap(demo: Target, folder: Path) -> None:
     record, (effect,) = act(demo, database.restore, folder=str(folder), swap=True)
     assert record.verified, effect.message
     try:
-        wait_for(lambda: httpx.get(f"{demo.api.url}/api/projects/1").status_code == 200)
-        wait_for(lambda: httpx.get(f"{demo.api.url}/health").json()["status"] == "ok")
+        wait_for(lambda: httpx.get(f"{Api.of(demo).url}/api/projects/1").status_code == 200)
+        wait_for(lambda: httpx.get(f"{Api.of(demo).url}/health").json()["status"] == "ok")
     finally:
         for left in databases_like(demo, f"{base(demo)}_before_"):
             query(demo, f"DROP DATABASE {left} WITH (FORCE)")
@@ -334,7 +336,7 @@ def test_without_the_right_to_make_databases_it_is_told(own: Target, folder: Pat
     path = back_up(own, folder)
     query(own, "CREATE ROLE poor LOGIN PASSWORD 'secret'")
     try:
-        url = make_conninfo(own.database.url, user="poor", password="secret")
+        url = make_conninfo(Database.of(own).url, user="poor", password="secret")
         poor = own.changed(database_url=url)
         _, found = act(poor, database.restore, str(path))
         assert "may not make databases" in found[0].message

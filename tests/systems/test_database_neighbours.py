@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from opsnb.actions.guard import Guard
 from opsnb.checks.running import Measurement
-from opsnb.config.settings import Integrity, Limits
+from opsnb.config.settings import Limits
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Status
@@ -18,6 +18,7 @@ from opsnb.systems import database
 from opsnb.systems.database.access import connection
 from opsnb.systems.database.integrity import rehearse, violations
 from opsnb.systems.database.scratch import _creation, likeness
+from opsnb.systems.database.settings import Database, Integrity
 from tests.operate.database import act, own_database, query
 
 
@@ -51,8 +52,8 @@ def test_an_index_of_another_kind_or_with_the_column_beside_its_keys_is_another(
 def test_sessions_of_another_database_are_not_ended(demo: Target) -> None:
     name = "node-neighbours"
     with own_database(demo) as own, own_database(demo) as other:
-        here = psycopg.connect(make_conninfo(own.database.url, application_name=name))
-        there = psycopg.connect(make_conninfo(other.database.url, application_name=name))
+        here = psycopg.connect(make_conninfo(Database.of(own).url, application_name=name))
+        there = psycopg.connect(make_conninfo(Database.of(other).url, application_name=name))
         with here, there:
             record, found = act(own, database.end_sessions, application=name, idle_s=0)
             assert (record.planned, record.verified) == (1, True), found
@@ -66,7 +67,7 @@ def test_a_scratch_database_has_the_provider_of_the_live_one_and_not_the_cluster
     with own_database(demo) as own:
         name = query(own, "SELECT current_database()")[0][0]
         query(demo, f"CREATE DATABASE {name}_c TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
-        plain = own.changed(database_url=make_conninfo(own.database.url, dbname=f"{name}_c"))
+        plain = own.changed(database_url=make_conninfo(Database.of(own).url, dbname=f"{name}_c"))
         with connection(plain) as live:
             statement = _creation("scratch", likeness(live)).as_string()
         assert "LOCALE_PROVIDER libc" in statement
@@ -81,7 +82,7 @@ def test_a_repair_needs_no_right_to_read_every_column(demo: Target) -> None:
         try:
             query(own, f"GRANT SELECT (id, price), UPDATE (price) ON items TO {login}")
             few = own.changed(
-                database_url=make_conninfo(own.database.url, options=f"-c role={login}")
+                database_url=make_conninfo(Database.of(own).url, options=f"-c role={login}")
             )
             done = rehearse(
                 few,
@@ -108,7 +109,7 @@ def test_rows_that_a_policy_hides_are_not_read_as_no_violation(demo: Target) -> 
         check = Integrity(name="old", sql="SELECT id FROM orders WHERE tenant = 0")
         try:
             query(own, f"GRANT SELECT ON orders TO {login}")
-            url = make_conninfo(own.database.url, options=f"-c role={login}")
+            url = make_conninfo(Database.of(own).url, options=f"-c role={login}")
             with pytest.raises(BadAnswer, match="row-level security"):
                 violations(own.changed(database_url=url), check)
             assert violations(own, check).count == 1
@@ -119,7 +120,9 @@ def test_rows_that_a_policy_hides_are_not_read_as_no_violation(demo: Target) -> 
 
 def test_statistics_that_the_server_does_not_keep_are_not_read_as_none(demo: Target) -> None:
     def asked(option: str) -> Target:
-        return demo.changed(database_url=make_conninfo(demo.database.url, options=f"-c {option}"))
+        return demo.changed(
+            database_url=make_conninfo(Database.of(demo).url, options=f"-c {option}")
+        )
 
     finding = database.slow_statements(asked("pg_stat_statements.track=none"))
     assert (finding.status, "track is none" in finding.message) == (Status.UNKNOWN, True)
@@ -148,7 +151,7 @@ def test_what_somebody_holds_exclusively_keeps_no_plan_waiting(demo: Target) -> 
         )
         query(own, "CREATE INDEX never_read ON orders (id)")
         query(own, "INSERT INTO orders SELECT n, '2026-05-05' FROM generate_series(1, 500) n")
-        with psycopg.connect(own.database.url) as holder:
+        with psycopg.connect(Database.of(own).url) as holder:
             holder.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
             record, _ = Guard(own, False, "", lambda _: None).act(database.analyze, "orders")
             assert (record.planned, record.error) == (1, None)
@@ -159,7 +162,7 @@ def test_what_somebody_holds_exclusively_keeps_no_plan_waiting(demo: Target) -> 
 
 def test_idle_connections_name_what_ends_them(demo: Target) -> None:
     full = demo.changed(thresholds={"database_connections_percent": Limits(warn=1, crit=2)})
-    url = make_conninfo(demo.database.url, application_name="leaking pool")
+    url = make_conninfo(Database.of(demo).url, application_name="leaking pool")
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(psycopg.connect(url, autocommit=True))

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
 from opsnb.errors import Misconfigured, Refused
 from opsnb.model import Status
 from opsnb.systems import database
 from opsnb.systems.database.integrity import rehearse, violations
+from opsnb.systems.database.settings import Integrity
 from tests.operate.database import act
 from tests.servers.pgbouncer import Pooler, pgbouncer
 from tests.servers.postgres import PACKAGED, VERSIONS, Server, server

@@ -16,6 +16,7 @@ from opsnb.demo.home import Home, Settings, free_port
 from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
+from opsnb.systems.database.settings import Database
 from tests.operate.database import act, databases_like, own_database, query
 from tests.systems.test_database import CHECKS
 
@@ -92,7 +93,7 @@ def test_all_of_it_works_on_debian_s_postgresql(debian: Target, folder: Path) ->
 def test_a_newer_dump_is_refused_by_an_older_program(
     demo: Target, debian: Target, folder: Path
 ) -> None:
-    if demo.database.programs == debian.database.programs:
+    if Database.of(demo).programs == Database.of(debian).programs:
         pytest.skip("both are of the same version")
     with own_database(demo) as own:
         query(own, "CREATE TABLE b AS SELECT 1 AS n")
@@ -115,7 +116,7 @@ def replica(demo: Target, folder: Path) -> Iterator[Target]:
     copied = processes.run(
         [
             postgres_program("pg_basebackup"),
-            f"--dbname={demo.database.url}",
+            f"--dbname={Database.of(demo).url}",
             f"--pgdata={server.data}",
             "--write-recovery-conf",
             "--checkpoint=fast",

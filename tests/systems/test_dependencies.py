@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from opsnb.actions.guard import Guard
-from opsnb.config.settings import Restart
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
 from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
 from opsnb.systems import dependencies
+from opsnb.systems.dependencies.settings import Restart
 
 LOGIN = "postgresql://app:secret@127.0.0.1"
 

@@ -16,6 +16,7 @@ from opsnb.systems import database
 from opsnb.systems.database import lexing
 from opsnb.systems.database.contents import inspect
 from opsnb.systems.database.lexing import CopyEnd, CopyRows, NotSql, Script, Statement
+from opsnb.systems.database.settings import Database
 from tests.operate.database import own_database
 
 MARK = b"LEFT-THE-DUMP"
@@ -78,7 +79,7 @@ def own(demo: Target) -> Iterator[Target]:
 def said_by_psql(target: Target, text: bytes) -> bytes:
     """Run a text through psql, which goes on after errors."""
     return subprocess.run(
-        [database.program(target, "psql"), "-qX", "-d", target.database.url],
+        [database.program(target, "psql"), "-qX", "-d", Database.of(target).url],
         input=text,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from opsnb.checks import evidence
-from opsnb.config.settings import Limits, Processes
+from opsnb.config.settings import Limits
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.model import Finding, Status
@@ -36,6 +36,8 @@ from opsnb.systems.host import (
     ram,
     real_volumes,
 )
+from opsnb.systems.host.settings import HostSettings
+from opsnb.systems.processes.settings import Processes
 from tests.systems.ssh_stand_in import stand_in
 
 HERE = Target(name="here")
@@ -565,7 +567,7 @@ def test_logs_over_ssh_are_the_same(far: Target, tmp_path: Path) -> None:
     )
 
     def errors(target: Target) -> Finding:
-        return logs.errors(target.model_copy(update={"logs": (str(log),)}))
+        return logs.errors(target.changed(logs=(str(log),)))
 
     here, there = errors(HERE), errors(far)
     assert (here.value, here.message, here.rows) == (there.value, there.message, there.rows)
@@ -580,7 +582,7 @@ def test_open_logs_over_ssh_are_the_same(far: Target, tmp_path: Path) -> None:
     log = tmp_path / "my app's (old) [1].log"
     log.touch()
     os.utime(log, (time.time() - 90 * 86_400,) * 2)
-    there = far.model_copy(update={"logs": (str(tmp_path / "app.log"),)})
+    there = far.changed(logs=(str(tmp_path / "app.log"),))
     assert logs.clear(there).planned == 1
     with log.open():
         assert logs.clear(there).planned == 0
@@ -596,7 +598,7 @@ def test_local_times_over_ssh_are_those_of_the_far_zone(
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
-        finding = logs.errors(far.model_copy(update={"logs": (str(log),)}))
+        finding = logs.errors(far.changed(logs=(str(log),)))
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -607,10 +609,10 @@ def test_processes_over_ssh(far: Target, tmp_path: Path) -> None:
     listing = '[{"name":"app","pm2_env":{"status":"online"}}]'
     command = script(tmp_path / "pm2", f"echo '{listing}'")
     settings = Processes(names=("app",), command=str(command))
-    assert processes.up(far.model_copy(update={"processes": settings})).status is Status.OK
+    assert processes.up(far.changed(processes=settings)).status is Status.OK
     missing = Processes(names=("app",), command=str(tmp_path / "none"))
     with pytest.raises(Misconfigured, match=re.escape("[targets.far.processes]")):
-        processes.up(far.model_copy(update={"processes": missing}))
+        processes.up(far.changed(processes=missing))
 
 
 def test_programs_over_ssh(far: Target, tmp_path: Path) -> None:
@@ -642,14 +644,14 @@ def test_a_host_that_is_not_there_is_one_cause() -> None:
 
 
 def test_a_login_that_is_refused_says_the_mend(far: Target) -> None:
-    user = far.host.removeprefix("ssh://").partition("@")[0]
-    stranger = far.model_copy(update={"host": far.host.replace(f"{user}@", "no-such-user@")})
+    user = HostSettings.of(far).address.removeprefix("ssh://").partition("@")[0]
+    stranger = far.changed(host=HostSettings.of(far).address.replace(f"{user}@", "no-such-user@"))
     with pytest.raises(Misconfigured, match="Put a key that it accepts into the ssh agent"):
         host.reachable(stranger)
 
 
 def test_an_unknown_host_key_says_the_mend(far: Target) -> None:
-    alias = far.model_copy(update={"host": far.host.replace("127.0.0.1", "localhost")})
+    alias = far.changed(host=HostSettings.of(far).address.replace("127.0.0.1", "localhost"))
     with pytest.raises(Misconfigured, match="accept its host key"):
         host.reachable(alias)
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from opsnb.config.settings import Deploy
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Status
 from opsnb.systems import packages
+from opsnb.systems.deploy.settings import Deploy
 
 needs_npm = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not on the PATH")
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import pytest
 
-from opsnb.config.settings import Processes
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
@@ -26,6 +25,7 @@ from opsnb.systems.processes import (
     parse_systemd,
     programs,
 )
+from opsnb.systems.processes.settings import Processes
 from tests.systems.ssh_stand_in import stand_in
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)

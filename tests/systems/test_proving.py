@@ -21,6 +21,7 @@ from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.database import proving
+from opsnb.systems.database.settings import Database
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
 ROOT = Path(database.__file__).parents[3]
@@ -55,7 +56,7 @@ def back_up(target: Target, folder: Path, **how: Any) -> Path:
 
 
 def name_of(target: Target) -> str:
-    return str(conninfo_to_dict(target.database.url)["dbname"])
+    return str(conninfo_to_dict(Database.of(target).url)["dbname"])
 
 
 def scratch(target: Target) -> list[str]:
@@ -167,13 +168,14 @@ def test_interrupted_it_leaves_nothing(slow: Target, folder: Path) -> None:
 
 def test_what_a_kill_left_is_dropped_by_the_next_run(slow: Target, folder: Path) -> None:
     script = (
-        "import sys; from opsnb.systems import database; from opsnb.config.target import Target;"
+        "import json, sys; from opsnb.systems import database;"
+        "from opsnb.config.target import Target;"
         "from tests.operate.database import act;"
-        "target = Target.model_validate_json(sys.argv[1]).model_copy(update={'name': 'demo'});"
+        "target = Target(name='demo', database=json.loads(sys.argv[1]));"
         "act(target, database.prove, folder=sys.argv[2])"
     )
     child = subprocess.Popen(
-        [sys.executable, "-c", script, slow.model_dump_json(), str(folder)],
+        [sys.executable, "-c", script, Database.of(slow).model_dump_json(), str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     try:
@@ -206,7 +208,7 @@ def test_one_in_use_and_what_others_made_stay(own: Target, folder: Path) -> None
         query(own, f"COMMENT ON DATABASE {each} IS 'opsnb: scratch database of {name}'")
     others.append(f"{name}_proof_20261101t040000z")  # named like ours, without our mark
     query(own, f"CREATE DATABASE {others[-1]}")
-    with psycopg.connect(make_conninfo(own.database.url, dbname=busy)):
+    with psycopg.connect(make_conninfo(Database.of(own).url, dbname=busy)):
         plan = database.prove(own, folder=str(folder))
         assert f"{busy} is of another proof and in use" in plan.summary
         assert f"{others[-1]} has a proof's name and no mark" in plan.summary
@@ -220,7 +222,7 @@ def test_without_the_right_to_make_databases_it_is_told(own: Target, folder: Pat
     back_up(own, folder)
     query(own, "CREATE ROLE poor LOGIN PASSWORD 'secret'")
     try:
-        url = make_conninfo(own.database.url, user="poor", password="secret")
+        url = make_conninfo(Database.of(own).url, user="poor", password="secret")
         with pytest.raises(BadAnswer, match="may not make databases"):
             database.prove(own.changed(database_url=url), folder=str(folder))
     finally:

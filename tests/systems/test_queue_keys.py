@@ -17,6 +17,7 @@ from opsnb.model import ActionRecord, Finding
 from opsnb.systems import cache
 from opsnb.systems.cache import clearing, selection, unlinking
 from opsnb.systems.cache.keyspace import matching
+from opsnb.systems.cache.settings import Cache
 from tests.systems.redis_server import BINARIES, Server, start
 
 
@@ -201,7 +202,7 @@ def test_several_patterns_are_one_cache(server: Server) -> None:
         client.set(f"page:home:{number}", "x")
         client.set(f"user:{number}", "x")
     target = server.target().changed(
-        cache={"url": server.target().cache.url, "patterns": ("page:home:*", "page:*", "tag:*")}
+        cache={"url": Cache.of(server.target()).url, "patterns": ("page:home:*", "page:*", "tag:*")}
     )
     plan = cache.clear(target)
     assert plan.planned == 3000

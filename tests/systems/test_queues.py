@@ -16,6 +16,7 @@ from opsnb.demo.faults.jobs import FAILING_JOBS
 from opsnb.errors import BadAnswer, Unreachable, UsageError
 from opsnb.model import Finding, Status
 from opsnb.systems import queues
+from opsnb.systems.queues.settings import Queues
 from tests import queue_jobs
 
 QUEUE = "test-counts"
@@ -157,7 +158,7 @@ def test_bull_board_shows_the_same_counts(demo: Target) -> None:
     faults.inject("failing-jobs")
     queues_of = {row["queue"]: row for row in queues.counts(demo)}
     for _ in range(20):
-        board = httpx.get(f"{demo.queues.dashboard}/api/queues", timeout=10).json()["queues"]
+        board = httpx.get(f"{Queues.of(demo).dashboard}/api/queues", timeout=10).json()["queues"]
         queues_of = {row["queue"]: row for row in queues.counts(demo)}
         theirs = {queue["name"]: queue["counts"] for queue in board}
         if all(

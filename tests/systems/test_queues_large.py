@@ -13,6 +13,7 @@ import pytest
 from opsnb.handbook.troubleshooting.failed_jobs import Failed
 from opsnb.model import Status
 from opsnb.systems import queues
+from opsnb.systems.cache.settings import Cache
 from tests.systems import redis_server
 from tests.systems.redis_server import Server
 
@@ -91,7 +92,7 @@ def test_every_check_stays_within_its_bounds(full: Server, queue: str) -> None:
     client: Any = full.client()
     before = client.info("stats")["total_net_output_bytes"]
     done = subprocess.run(
-        [sys.executable, "-c", ALL, full.target().cache.url, queue],
+        [sys.executable, "-c", ALL, Cache.of(full.target()).url, queue],
         capture_output=True,
         text=True,
         check=True,

@@ -14,6 +14,8 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
 from opsnb.systems import queues
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.queues.settings import Queues
 from tests import queue_jobs
 from tests.bullmq import VERSIONS, Service
 from tests.systems import redis_server
@@ -263,7 +265,7 @@ def test_a_rate_that_nothing_tells_is_unknown_and_the_failed_are_named(shelf: Se
 def test_queues_on_a_server_of_their_own(shelf: Server, tmp_path: Path) -> None:
     other = redis_server.start(tmp_path / "other")
     try:
-        target = other.target().changed(queues={"url": shelf.target().cache.url})
+        target = other.target().changed(queues={"url": Cache.of(shelf.target()).url})
         assert queues.depth(target).value == 40
         other.kill()
         assert queues.depth(target).value == 40
@@ -290,7 +292,7 @@ def mail(shelf: Server, request: pytest.FixtureRequest) -> Iterator[Service]:
     """A service on each major version of BullMQ, on the empty server."""
     client: Any = shelf.client()
     client.flushall()
-    with Service(request.param, shelf.target().cache.url) as service:
+    with Service(request.param, Cache.of(shelf.target()).url) as service:
         yield service
 
 
@@ -321,7 +323,7 @@ def test_a_named_and_an_unnamed_worker_are_seen(mail: Service, shelf: Server) ->
 
 def test_workers_of_another_database_are_not_ours(mail: Service, shelf: Server) -> None:
     mail.add(MAIL, 60)
-    with Service(mail.version, f"{shelf.target().queues.url}/1") as staging:
+    with Service(mail.version, f"{Queues.of(shelf.target()).url}/1") as staging:
         staging.work(MAIL)
         found = queues.workers(shelf.target())
         assert found.status is Status.CRIT

@@ -17,6 +17,7 @@ from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.systems import queues
+from opsnb.systems.queues.settings import Queues
 from tests.bullmq import VERSIONS, Service, ServiceFailed
 from tests.systems import redis_server
 from tests.systems.redis_server import Server
@@ -111,8 +112,8 @@ def test_no_job_is_lost_and_none_runs_but_when_it_is_asked_for(
     print(f"To repeat it: OPSNB_TEST_SEED={seed}")  # noqa: T201 - shown when it fails
     target, ours, theirs = server.target(), Side(), Side()
     with (
-        Service(version, target.queues.url) as workers,
-        Service(version, target.queues.url) as service,
+        Service(version, Queues.of(target).url) as workers,
+        Service(version, Queues.of(target).url) as service,
     ):
         theirs.added += service.add(QUEUE, 300, data={"ms": 1})
         workers.work(QUEUE, concurrency=4, name="first")

@@ -17,6 +17,7 @@ from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import holding, layout
 from opsnb.systems.queues.connection import reading
+from opsnb.systems.queues.settings import Queues
 from tests.bullmq import VERSIONS, Service
 from tests.systems import redis_server
 from tests.systems.redis_server import Server
@@ -47,14 +48,14 @@ def target(server: Server) -> Target:
 @pytest.fixture
 def bull(target: Target) -> Iterator[Any]:
     """A client that sees what is kept."""
-    with redis.Redis.from_url(target.queues.url, decode_responses=True) as client:
+    with redis.Redis.from_url(Queues.of(target).url, decode_responses=True) as client:
         yield client
 
 
 @pytest.fixture(params=VERSIONS)
 def mail(target: Target, request: pytest.FixtureRequest) -> Iterator[Service]:
     """A service that keeps the queue, of each version."""
-    with Service(request.param, target.queues.url) as service:
+    with Service(request.param, Queues.of(target).url) as service:
         service.add(MAIL, 0)
         service.queue(MAIL, "waitUntilReady")
         yield service
@@ -200,7 +201,7 @@ def test_the_last_child_that_is_removed_lets_its_parent_wait_where_it_belongs(
     mail.queue("whole", "pause")
     child = {"name": "part", "queueName": MAIL, "data": {"hold": True}}
     family = mail.flow({"name": "whole", "queueName": "whole", "children": [child]})
-    with Service(mail.version, target.queues.url) as dying:
+    with Service(mail.version, Queues.of(target).url) as dying:
         dying.work(MAIL)
         while not mail.counts(MAIL)["active"]:
             pass
@@ -417,7 +418,7 @@ def test_a_login_without_script_load_may_act_as_bullmq_itself(
 def test_a_full_server_can_be_paused_and_cleaned(tmp_path: Path, binary: str) -> None:
     server = redis_server.start(tmp_path / "redis", binary=binary)
     target = server.target()
-    with Service(5, target.queues.url) as mail:
+    with Service(5, Queues.of(target).url) as mail:
         fail(mail, 20)
         mail.queue(MAIL, "waitUntilReady")
         server.run("SCRIPT", "FLUSH")
@@ -502,7 +503,7 @@ def test_a_job_whose_worker_died_is_removed_once_its_lock_has_run_out(
     mail: Service, target: Target
 ) -> None:
     (job,) = mail.add(MAIL, data={"hold": True})
-    with Service(mail.version, target.queues.url) as dying:
+    with Service(mail.version, Queues.of(target).url) as dying:
         dying.work(MAIL, lockDuration=1500)
         while not mail.counts(MAIL)["active"]:
             pass
@@ -518,7 +519,7 @@ def test_a_job_whose_worker_died_is_removed_once_its_lock_has_run_out(
 def test_a_job_that_a_connected_worker_may_run_without_a_lock_is_not_removed_unasked(
     target: Target,
 ) -> None:
-    with Service(5, target.queues.url) as mail:
+    with Service(5, Queues.of(target).url) as mail:
         (job,) = mail.add(MAIL, data={"hold": True})
         mail.work(MAIL, lockDuration=1500, skipLockRenewal=True, skipStalledCheck=True)
         while not mail.runs(MAIL):
@@ -549,7 +550,7 @@ def test_a_job_that_version_4_has_moved_but_not_locked_yet_is_not_stuck(
 
 
 def test_the_current_job_of_a_scheduler_is_not_cleaned(target: Target, bull: Any) -> None:
-    with Service(5, target.queues.url) as mail:
+    with Service(5, Queues.of(target).url) as mail:
         ids = fail(mail, 3)
         job = "repeat:nightly:1700000000000"
         bull.zadd("bull:mail:repeat", {"nightly": 1_700_000_000_000})

@@ -20,7 +20,9 @@ from opsnb.demo.home import free_port
 from opsnb.errors import Misconfigured, ServiceError, Unreachable
 from opsnb.model import Status
 from opsnb.systems import cache, dependencies, queues
+from opsnb.systems.cache.settings import Cache
 from opsnb.systems.queues.connection import reading
+from opsnb.systems.queues.settings import Queues
 from tests.systems import redis_server
 from tests.systems.redis_server import BINARIES, Server
 
@@ -302,8 +304,8 @@ def test_urls_of_other_clients_are_taken(server: Server) -> None:
         with cache.connection(target_at(url)) as client:
             assert client.connection_pool.connection_kwargs["db"] == 1
             assert client.ping()
-    assert target_at("valkeys://h:1/0").cache.url == "rediss://h:1/0"
-    assert target_at("valkey+sentinel://h/m").queues.url == "redis+sentinel://h/m"
+    assert Cache.of(target_at("valkeys://h:1/0")).url == "rediss://h:1/0"
+    assert Queues.of(target_at("valkey+sentinel://h/m")).url == "redis+sentinel://h/m"
 
 
 def test_a_cache_that_evicts_is_no_fault_where_no_queue_lives(server: Server) -> None:

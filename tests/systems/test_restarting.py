@@ -10,11 +10,11 @@ import pytest
 
 from opsnb.actions.action import Plan
 from opsnb.actions.guard import Guard
-from opsnb.config.settings import Processes
 from opsnb.config.target import Target
 from opsnb.errors import UsageError
 from opsnb.model import ActionRecord, ActionState, Status, now
 from opsnb.systems import processes
+from opsnb.systems.processes.settings import Processes
 from tests.systems.test_processes import APP, container, pm2_entry, printing
 
 

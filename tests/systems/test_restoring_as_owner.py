@@ -16,6 +16,7 @@ from opsnb.demo.postgres import postgres_program
 from opsnb.errors import Misconfigured, OpsnbError, Refused
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
+from opsnb.systems.database.settings import Database
 from tests.operate.database import act
 from tests.servers import postgres
 from tests.servers.pgbouncer import pgbouncer
@@ -138,14 +139,14 @@ def test_past_a_pooler_or_not_at_all(
             with pytest.raises((Misconfigured, Refused), match=r"through a pooler.*direct_url"):
                 action(pooled, folder=folder)
         direct = pooled.changed(
-            database={**pooled.database.model_dump(), "direct_url": shop.database.url}
+            database={**Database.of(pooled).model_dump(), "direct_url": Database.of(shop).url}
         )
         assert act(direct, database.backup, folder=folder)[0].verified
         assert act(direct, database.prove, folder=folder)[0].verified
         assert databases(server) == ["shop"]
         assert act(direct, database.restore, folder=folder, swap=True)[0].verified
         elsewhere = direct.changed(
-            database={**pooled.database.model_dump(), "direct_url": server.url("shopapp")}
+            database={**Database.of(pooled).model_dump(), "direct_url": server.url("shopapp")}
         )
         with pytest.raises(OpsnbError, match="direct_url"):
             database.prove(elsewhere, folder=folder)

@@ -20,9 +20,12 @@ from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
 from opsnb.handbook.deployment.releases import Change, changes, release_before, unfinished_change
 from opsnb.model import ActionRecord, Finding, Remedy, Status
 from opsnb.systems import api, deploy, queues
+from opsnb.systems.api.settings import Api
+from opsnb.systems.deploy.settings import Deploy
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import ProgramFailed
 from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
+from opsnb.systems.queues.settings import Queues
 from opsnb.view import commands
 from opsnb.view.formats import and_list
 
@@ -62,7 +65,7 @@ def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120)
     that was done is not repeated by a run that continues. Raises NotConfigured when the target
     does not say how it is deployed, Refused when its working copy was changed by hand.
     """
-    settings = target.deploy
+    settings = Deploy.of(target)
     at = deploy.release(target)
     if former is None:
         _demand_clean(target)
@@ -97,7 +100,7 @@ def go_back(
     To `to`, or to the one that was there before the newest deployment. With `migrate_down` its
     migration is taken back as well. Raises Refused when there is none to go back to.
     """
-    settings = target.deploy
+    settings = Deploy.of(target)
     at = deploy.release(target)
     past = changes(target)
     goal = former.terms["to"] if former else to or _release_before(target, past, at)
@@ -160,7 +163,7 @@ class _Change:
 
     def plan(self, summary: str, undo: str, terms: dict[str, str], remedies: list[Remedy]) -> Plan:
         """Return its plan; `remedies` are offered when it did not come to its end."""
-        target, settings = self.target, self.target.deploy
+        target, settings = self.target, Deploy.of(self.target)
         names = _queues(target)
         left = held(target, names, REASON) if names else []
         ours, refusal = to_hold(target, names, left)
@@ -181,9 +184,9 @@ class _Change:
                 _command(target, "restart", deploy.restart(target)),
                 Step(
                     "wait until it answers",
-                    f"GET {target.api.health}",
+                    f"GET {Api.of(target).health}",
                     self._answers,
-                    is_there=bool(target.api.url and target.api.health),
+                    is_there=bool(Api.of(target).url and Api.of(target).health),
                 ),
                 _command(target, "smoke test", settings.smoke),
                 Step(
@@ -246,7 +249,7 @@ def _command(target: Target, name: str, command: Sequence[str], **filled: str) -
 
 def _queues(target: Target) -> list[str]:
     """Return the queues that are held meanwhile; a service without Redis has none."""
-    return queues.queues_of(target) if target.queues.url else []
+    return queues.queues_of(target) if Queues.of(target).url else []
 
 
 def _demand_clean(target: Target) -> None:

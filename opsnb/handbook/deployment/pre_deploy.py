@@ -14,6 +14,9 @@ from opsnb.errors import NotConfigured, Refused
 from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.records.reader import past_runs
 from opsnb.systems import database, deploy, host, queues
+from opsnb.systems.database.settings import Database
+from opsnb.systems.deploy.settings import Deploy
+from opsnb.systems.queues.settings import Queues
 from opsnb.view import commands
 
 RECORDED_AS = "readiness"
@@ -62,7 +65,7 @@ def migrations(target: Target, by: str) -> Finding:
 @check(needs=(database.SYSTEM,))
 def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding:
     """Age of the newest backup"""
-    if not target.database.url:
+    if not Database.of(target).url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
     remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
     whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
@@ -78,7 +81,7 @@ def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding
 @check(needs=(queues.SYSTEM,), treated_by=treated_by("queues/monitor", "shows each queue"))
 def calm(target: Target) -> Finding:
     """Queues before the deployment"""
-    if not target.queues.url:
+    if not Queues.of(target).url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no queues.")
     found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
     bad = [finding for finding in found if finding.status in (Status.WARN, Status.CRIT)]
@@ -111,9 +114,11 @@ def rollback(target: Target) -> Finding:
     found = deploy.clean(target)
     if found.status is not Status.OK:
         return found
-    if not target.deploy.go_back:
+    if not Deploy.of(target).go_back:
         return _missing(f"`go_back` is not configured in [targets.{target.name}.deploy].")
-    how = "with its migration" if target.deploy.migrate_down else "migrations by the backup alone"
+    how = (
+        "with its migration" if Deploy.of(target).migrate_down else "migrations by the backup alone"
+    )
     return found.model_copy(update={"message": f"{found.message} It can be gone back to, {how}."})
 
 

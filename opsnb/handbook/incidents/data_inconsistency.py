@@ -10,7 +10,6 @@ from contextlib import nullcontext
 
 from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.checks.check import check
-from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.model import ActionRecord, Finding, Remedy, Row, Status, worst
@@ -23,6 +22,7 @@ from opsnb.systems.database.integrity import (
     repair,
     violations,
 )
+from opsnb.systems.database.settings import Database, Integrity
 from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
 from opsnb.view import commands
 from opsnb.view.formats import and_list
@@ -83,7 +83,7 @@ def integrity(target: Target, name: str = "") -> Finding:
 @check(needs=(queues.SYSTEM,))
 def left_paused(target: Target) -> Finding:
     """Queues that a repair left paused"""
-    left = held(target, _queues(target.integrity), REASON)
+    left = held(target, _queues(Database.of(target).integrity), REASON)
     if not left:
         return Finding(status=Status.OK, message="No repair has left a queue paused.")
     return Finding(
@@ -128,7 +128,7 @@ def mend(
     ]
     by_hand = [each.name for each in violated if not each.repair]
     rehearsals = {each.name: rehearse(target, each) for each in todo}
-    left = held(target, _queues(target.integrity), REASON)
+    left = held(target, _queues(Database.of(target).integrity), REASON)
     related = _queues(todo)
     ours, refusal = to_hold(target, related, left)
     pausing = ours[len(left) :]
@@ -178,13 +178,13 @@ def mend(
 def _chosen(target: Target, name: str) -> Sequence[Integrity]:
     if name:
         return (check_of(target, name),)
-    if not target.integrity:
+    if not Database.of(target).integrity:
         raise NotConfigured(
             database.SYSTEM,
             f"Target {target.name} has no integrity checks; describe them as "
             f"[[targets.{target.name}.integrity]] in opsnb.toml.",
         )
-    return target.integrity
+    return Database.of(target).integrity
 
 
 def _queues(checks: Sequence[Integrity]) -> list[str]:

@@ -16,6 +16,7 @@ from opsnb.errors import NotConfigured, ServiceError
 from opsnb.handbook.troubleshooting import slow_queries
 from opsnb.model import Finding, Remedy, Status, worst
 from opsnb.systems import api, cache, database, host, processes, queues
+from opsnb.systems.processes.settings import Processes
 from opsnb.systems.queues.pause_state import since_words
 from opsnb.view.formats import counted
 
@@ -96,7 +97,7 @@ def _ping_ms(ping: Check[[]], target: Target) -> float | None:
 
 def _process_names(target: Target) -> list[str]:
     try:
-        return list(processes.groups_of(processes.listed(target), target.processes))
+        return list(processes.groups_of(processes.listed(target), Processes.of(target)))
     except (ServiceError, processes.DaemonGone):
         return []
 

@@ -16,6 +16,7 @@ from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
 from opsnb.systems.dependencies import Name
+from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import span
 
 RECORDED_AS = "outage"
@@ -142,7 +143,7 @@ def silent(target: Target) -> Finding:
     names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
     return Finding(
         status=Status.CRIT,
-        message=f"{answered} Yet {target.processes.manager} reports all processes as up.",
+        message=f"{answered} Yet {Processes.of(target).manager} reports all processes as up.",
         rows=found.rows,
         share=_SILENT,
         remedies=[
@@ -232,7 +233,7 @@ def _sample(target: Target, began: float) -> Row:
 def _restarts(target: Target) -> dict[str, int] | None:
     """Return how often each process was restarted; None when its manager cannot be asked."""
     try:
-        groups = processes.groups_of(processes.listed(target), target.processes)
+        groups = processes.groups_of(processes.listed(target), Processes.of(target))
     except (ServiceError, processes.DaemonGone) as error:
         evidence.without(f"restarts of the processes, for {str(error).rstrip('.')}")
         return None

@@ -16,6 +16,7 @@ from opsnb.handbook.error_causes import FAILED_CHILD, Cause, Places, cause_of
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Failure, Failures
+from opsnb.systems.queues.settings import Queues
 from opsnb.view.formats import and_list, span
 
 RECORDED_AS = "failures"
@@ -142,7 +143,7 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
 def _children(target: Target, groups: Sequence[Failure]) -> tuple[Remedy, ...]:
     """Return what treats the queues of the children that failed: `child bull:emails:7 failed`."""
     named = [match for group in groups if (match := FAILED_CHILD.search(group.example))]
-    prefix = f"{target.queues.prefix}:"
+    prefix = f"{Queues.of(target).prefix}:"
     found = dict.fromkeys(match["key"].removeprefix(prefix).rpartition(":")[0] for match in named)
     return tuple(
         Remedy(

@@ -10,6 +10,8 @@ from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import cache
 from opsnb.systems.cache import Losses
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
 
 RECORDED_AS = "misses"
 """How records name its checks and actions: a name never changes, so that histories go on."""
@@ -83,7 +85,7 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
 
 def _long_lived(target: Target) -> list[Remedy]:
     """Return the warm-up with times to live of its own, for a service as the handbook has it."""
-    if not (cache.is_warmed_directly(target) and target.database.url):
+    if not (cache.is_warmed_directly(target) and Database.of(target).url):
         return []
     return [
         Remedy(
@@ -96,7 +98,7 @@ def _long_lived(target: Target) -> list[Remedy]:
 
 def _warm_up(target: Target, why: str) -> list[Remedy]:
     """Return the warm-up, where the target has one."""
-    if not target.cache.warm_up:
+    if not Cache.of(target).warm_up:
         return []
     return [Remedy(runbook="cache/warm_up", apply=True, why=why)]
 

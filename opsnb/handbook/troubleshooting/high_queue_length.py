@@ -13,9 +13,9 @@ from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import Active, Durations, Flow
-from opsnb.systems.queues.counts import due
+from opsnb.systems.queues.backlog import due
 from opsnb.systems.queues.pause_state import since_words
-from opsnb.systems.queues.workers import in_words, shown
+from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.formats import counted, span
 
 RECORDED_AS = "backlog"

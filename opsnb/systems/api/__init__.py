@@ -1,29 +1,10 @@
 """The service's HTTP API."""
 
-from opsnb.systems.api.checks import (
-    SYSTEM,
-    client,
-    health,
-    is_untrusted,
-    latency,
-    p95,
-    percentile,
-    post,
-    queue_names,
-    queue_stats,
-    wait_until_well,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SYSTEM",
-    "client",
-    "health",
-    "is_untrusted",
-    "latency",
-    "p95",
-    "percentile",
-    "post",
-    "queue_names",
-    "queue_stats",
-    "wait_until_well",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.api.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

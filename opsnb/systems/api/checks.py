@@ -32,7 +32,9 @@ from opsnb.errors import (
 )
 from opsnb.model import Finding, Remedy, Row, Status, worst
 from opsnb.redaction import outside, safe_url
+from opsnb.systems.api.settings import Api
 from opsnb.systems.api.verdict import excerpt, judge
+from opsnb.systems.queues.settings import Queues
 
 SYSTEM = "api"
 _MOST_BYTES = 4 * 1024 * 1024
@@ -46,19 +48,19 @@ def client(target: Target) -> Iterator[httpx.Client]:
 
     Neither proxies nor redirects are followed: what is measured is the API itself.
     """
-    if not target.api.url:
+    if not Api.of(target).url:
         raise NotConfigured(SYSTEM, f"Target {target.name} names no api_url in opsnb.toml.")
-    where = f"The API at {safe_url(target.api.url)}"
+    where = f"The API at {safe_url(Api.of(target).url)}"
     try:
         with httpx.Client(
-            base_url=target.api.url.partition("?")[0],
+            base_url=Api.of(target).url.partition("?")[0],
             timeout=target.time_limit_s,
             trust_env=False,
             verify=_trust(target),
             headers={
                 "Accept-Encoding": "identity",
                 "Cache-Control": "no-cache",
-                **target.api.headers,
+                **Api.of(target).headers,
             },
         ) as http:
             yield http
@@ -81,15 +83,17 @@ def client(target: Target) -> Iterator[httpx.Client]:
 
 def _trust(target: Target) -> ssl.SSLContext | bool:
     """Return what certificates of the API are verified by. Raises Misconfigured."""
-    if not target.api.url.startswith("https:") or not target.api.verify:
+    if not Api.of(target).url.startswith("https:") or not Api.of(target).verify:
         return False  # reading the authorities takes longer than a request; plain HTTP needs none
     try:
-        return _authorities(target.api.ca, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+        return _authorities(
+            Api.of(target).ca, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise Misconfigured(
             SYSTEM,
-            f'The authority of {_table(target)}, ca = "{target.api.ca}", cannot be read: '
+            f'The authority of {_table(target)}, ca = "{Api.of(target).ca}", cannot be read: '
             f"{reason.rstrip('.')}.",
         ) from error
 
@@ -117,13 +121,13 @@ def _table(target: Target) -> str:
 )
 def health(target: Target) -> Finding:
     """API health"""
-    if not target.api.health:
+    if not Api.of(target).health:
         return Finding(status=Status.SKIPPED, message=_no_health(target))
     with client(target) as http:
         clock = time.perf_counter()
-        answer = _get(http, target.api.health)
+        answer = _get(http, Api.of(target).health)
         took_ms = (time.perf_counter() - clock) * 1000
-    found = judge(answer, target.api.health, _table(target))
+    found = judge(answer, Api.of(target).health, _table(target))
     message = found.message
     if found.status is Status.OK:
         message = f"{message.rstrip('.')} in {took_ms:.0f} ms."
@@ -162,7 +166,7 @@ def wait_until_well(target: Target, seconds: float) -> str:
     ends = time.monotonic() + seconds
     while True:
         try:
-            found = health(target) if target.api.health else _any_answer(target)
+            found = health(target) if Api.of(target).health else _any_answer(target)
         except ServiceError:
             if time.monotonic() > ends:
                 raise
@@ -184,7 +188,7 @@ def _any_answer(target: Target) -> Finding:
 @check(needs=(SYSTEM,))
 def latency(target: Target, samples: int = 10) -> Finding:
     """API response time"""
-    if not target.api.health:
+    if not Api.of(target).health:
         return Finding(status=Status.SKIPPED, message=_no_health(target))
     times_ms = _sample(target, samples)
     median, p95 = percentile(times_ms, 50), percentile(times_ms, 95)
@@ -195,7 +199,7 @@ def latency(target: Target, samples: int = 10) -> Finding:
     return shown.model_copy(
         update={
             "status": worst([by_median.status, by_p95.status]),
-            "message": f"GET {target.api.health}: p50 {median:.0f} ms, p95 {p95:.0f} ms "
+            "message": f"GET {Api.of(target).health}: p50 {median:.0f} ms, p95 {p95:.0f} ms "
             f"({len(times_ms)} samples).",
             "rows": _samples(times_ms),
         }
@@ -205,15 +209,15 @@ def latency(target: Target, samples: int = 10) -> Finding:
 @check(needs=(SYSTEM,))
 def p95(target: Target, samples: int = 20) -> Finding:
     """API response time, P95"""
-    if not target.api.health:
+    if not Api.of(target).health:
         return Finding(status=Status.SKIPPED, message=_no_health(target))
     times_ms = _sample(target, samples)
     middle, high, highest = (percentile(times_ms, percent) for percent in (50, 95, 99))
     return Finding.measured(
         round(high, 1),
         target.threshold("api_p95_ms"),
-        f"GET {target.api.health}: p50 {middle:.0f} ms, p95 {high:.0f} ms, p99 {highest:.0f} ms "
-        f"({len(times_ms)} samples).",
+        f"GET {Api.of(target).health}: p50 {middle:.0f} ms, p95 {high:.0f} ms, "
+        f"p99 {highest:.0f} ms ({len(times_ms)} samples).",
         rows=_samples(times_ms),
     )
 
@@ -232,7 +236,7 @@ def _treats_stats(_: Target, finding: Finding) -> list[Remedy]:
 @check(needs=(SYSTEM, "queues"), treated_by=_treats_stats)
 def queue_stats(target: Target) -> Finding:
     """Queue stats of the API"""
-    path = target.api.queue_stats
+    path = Api.of(target).queue_stats
     if not path:
         message = f"{_table(target)} has no queue_stats: the API is not asked for its queues."
         return Finding(status=Status.SKIPPED, message=message)
@@ -243,7 +247,7 @@ def queue_stats(target: Target) -> Finding:
         return Finding(status=status, message=_no_stats(answer, target))
     rows = _queues(answer, path)
     names = {str(row.get("name")) for row in rows}
-    missing = [name for name in target.queues.names if name not in names]
+    missing = [name for name in Queues.of(target).names if name not in names]
     paused = [str(row.get("name")) for row in rows if row.get("paused")]
     if missing:
         status, message = Status.CRIT, f"The API does not report {', '.join(missing)}."
@@ -257,7 +261,7 @@ def queue_stats(target: Target) -> Finding:
 
 def _no_stats(answer: httpx.Response, target: Target) -> str:
     """Return why the API reports no queues, and how to fix it."""
-    code, path = answer.status_code, target.api.queue_stats
+    code, path = answer.status_code, Api.of(target).queue_stats
     head = f"GET {path} answered {code}"
     if code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
         return f'{head}: the API has none; set queue_stats = "" in {_table(target)}.'
@@ -272,7 +276,7 @@ def _no_stats(answer: httpx.Response, target: Target) -> str:
 
 def queue_names(target: Target) -> list[str]:
     """Return the queues that the API serves. Raises ServiceError."""
-    path = target.api.queue_stats
+    path = Api.of(target).queue_stats
     if not path:
         raise NotConfigured(SYSTEM, f"{_table(target)} has no queue_stats.")
     with client(target) as http:
@@ -358,7 +362,7 @@ def _sample(target: Target, samples: int) -> list[float]:
     Raises BadAnswer when what answers is not the service: the time that takes says nothing.
     """
     times_ms: list[float] = []
-    path = target.api.health
+    path = Api.of(target).health
     with client(target) as http:
         _demand_answer(_get(http, path), target)  # the connection is made before the measurement
         ends = time.monotonic() + _SAMPLING_S
@@ -371,7 +375,7 @@ def _sample(target: Target, samples: int) -> list[float]:
 
 
 def _demand_answer(answer: httpx.Response, target: Target) -> None:
-    found = judge(answer, target.api.health, _table(target))
+    found = judge(answer, Api.of(target).health, _table(target))
     if not found.is_answer:
         raise BadAnswer(SYSTEM, f"Not measured: {found.message}")
 
@@ -439,7 +443,7 @@ def _demand_trust(target: Target, error: httpx.TransportError) -> None:
     if cause is None:
         return
     why = cause.verify_message.rstrip(".")
-    where = f"The API at {safe_url(target.api.url)} cannot be asked"
+    where = f"The API at {safe_url(Api.of(target).url)} cannot be asked"
     if certificates.is_of_unknown_authority(cause):
         raise Misconfigured(
             SYSTEM,
@@ -453,8 +457,8 @@ def _demand_trust(target: Target, error: httpx.TransportError) -> None:
 
 def _demand_scheme(target: Target, error: httpx.TransportError) -> None:
     """Raise Misconfigured where the API speaks TLS and api_url does not say so, or the reverse."""
-    url = httpx.URL(target.api.url)
-    where = f"The API at {safe_url(target.api.url)} cannot be asked"
+    url = httpx.URL(Api.of(target).url)
+    where = f"The API at {safe_url(Api.of(target).url)} cannot be asked"
     if url.scheme == "https":
         if any(words in str(error).lower() for words in _NO_TLS):
             fix = "write http:// in api_url, or name its TLS port"

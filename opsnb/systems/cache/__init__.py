@@ -1,56 +1,10 @@
 """Redis or Valkey, as the cache and as what BullMQ stands on."""
 
-from opsnb.systems.cache.checks import (
-    clients,
-    eviction,
-    fragmentation,
-    key,
-    keys,
-    memory,
-    persistence,
-    ping,
-)
-from opsnb.systems.cache.clearing import clear
-from opsnb.systems.cache.connection import asynchronous, connection, errors, refusal, writing
-from opsnb.systems.cache.families import families, family_rows
-from opsnb.systems.cache.keyspace import family
-from opsnb.systems.cache.lookups import Losses, hit_rate, losses
-from opsnb.systems.cache.server import SYSTEM, Server, server_of
-from opsnb.systems.cache.tallies import count
-from opsnb.systems.cache.traffic import evictions, latency, throughput
-from opsnb.systems.cache.warming import is_warmed_directly, warm_up
-from opsnb.systems.cache.workload import commands, slow_log
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SYSTEM",
-    "Losses",
-    "Server",
-    "asynchronous",
-    "clear",
-    "clients",
-    "commands",
-    "connection",
-    "count",
-    "errors",
-    "eviction",
-    "evictions",
-    "families",
-    "family",
-    "family_rows",
-    "fragmentation",
-    "hit_rate",
-    "is_warmed_directly",
-    "key",
-    "keys",
-    "latency",
-    "losses",
-    "memory",
-    "persistence",
-    "ping",
-    "refusal",
-    "server_of",
-    "slow_log",
-    "throughput",
-    "warm_up",
-    "writing",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.cache.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

@@ -13,7 +13,7 @@ from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     chosen_database,
     connection,
     figure,
@@ -24,6 +24,8 @@ from opsnb.systems.cache.connection import (
 )
 from opsnb.systems.cache.keyspace import describe, scan, text
 from opsnb.systems.cache.server import QUEUES, SYSTEM
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.queues.settings import Queues
 from opsnb.view.formats import span
 
 _MIB = 1024 * 1024
@@ -98,8 +100,8 @@ def eviction(target: Target) -> Finding:
     """
     with connection(target, system=QUEUES) as client:
         info = read_info(client)
-        is_named = bool(target.queues.names) or target.queues.url != target.cache.url
-        has_queues = is_named or _may_hold_queues(client, target.queues.prefix)
+        is_named = bool(Queues.of(target).names) or Queues.of(target).url != Cache.of(target).url
+        has_queues = is_named or _may_hold_queues(client, Queues.of(target).prefix)
     policy = info.get("maxmemory_policy")
     if policy is None:
         raise BadAnswer(QUEUES, "This Redis does not report maxmemory_policy in INFO.")

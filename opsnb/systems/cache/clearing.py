@@ -14,7 +14,7 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     connection,
     demand_writable,
     known_info,
@@ -23,8 +23,10 @@ from opsnb.systems.cache.keyspace import describe
 from opsnb.systems.cache.remaining import COUNTING_S, course_of, effect
 from opsnb.systems.cache.selection import Scope, Selection, databases
 from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.tallies import Tally, tally
 from opsnb.systems.cache.unlinking import unlink
+from opsnb.systems.queues.settings import Queues
 from opsnb.view import commands
 
 _SHOWN_KEYS = 10
@@ -60,13 +62,13 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
     those of the prefixes that it names, with commas between them. Raises ParameterError when the
     database does not exist or no pattern is known.
     """
-    patterns = (pattern,) if pattern else target.cache.patterns
+    patterns = (pattern,) if pattern else Cache.of(target).patterns
     if scope == "pattern" and not patterns:
         raise ParameterError(
             f"The pattern is empty and [targets.{target.name}.cache] names no patterns; name the "
             "keys, such as -p pattern='sess:*', or set scope=database."
         )
-    own = target.queues.prefix
+    own = Queues.of(target).prefix
     others = [prefix for prefix in re.split(r"[,\s]+", other_queues) if prefix]
     with connection(target) as client:
         info = known_info(target, client)
@@ -75,7 +77,7 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
             databases(target, client, scope, db),
             tuple(glob.encode() for glob in patterns) if scope == "pattern" else None,
             "" if queue_keys else own,
-            target.queues.names,
+            Queues.of(target).names,
             tuple([*others, own] if queue_keys else others),
         )
     tallies, rows, sizes = _look(target, selection)
@@ -177,7 +179,7 @@ def _warning(
     if not count:
         return ""
     warm = ""
-    if target.cache.warm_up:
+    if Cache.of(target).warm_up:
         warm = ": " + commands.run("cache/warm_up", target, apply=True)
     parts = [
         f"The service is slower and asks the database more until the cache is warm again{warm}."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from opsnb.config.target import Target
-from opsnb.systems.cache.connection import connection, figure, read_info
+from opsnb.systems.cache.connecting import connection, figure, read_info
 
 WATCHING_LIMIT_S = 75.0  # a window is a minute at most
 _MOST_STEPS = 20

@@ -10,11 +10,12 @@ from typing import Any
 import redis
 from redis.exceptions import NoPermissionError
 
-from opsnb.config.settings import Cache
 from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.redaction import MASK, outside
-from opsnb.systems.cache.connection import execute
+from opsnb.systems.cache.connecting import execute
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.queues.settings import Queues
 from opsnb.view.formats import span
 
 SCAN_COUNT = 1000
@@ -51,12 +52,12 @@ def queue_prefix(target: Target) -> bytes:
 
     Every queue under the target's prefix, also those that opsnb.toml does not name.
     """
-    return f"{target.queues.prefix}:".encode()
+    return f"{Queues.of(target).prefix}:".encode()
 
 
 def chosen_patterns(target: Target) -> tuple[str, ...]:
     """Return the globs of the cache's keys where `opsnb.toml` sets them, else nothing."""
-    patterns = target.cache.patterns
+    patterns = Cache.of(target).patterns
     return () if patterns == Cache().patterns else patterns
 
 

@@ -11,11 +11,12 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
 from opsnb.model import Finding, Status
-from opsnb.systems.cache.connection import connection, figure
+from opsnb.systems.cache.connecting import connection, figure
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S, grown, watch
 from opsnb.systems.cache.monitor import Sample, sample_since
 from opsnb.systems.cache.queue_keys import find_queues
 from opsnb.systems.cache.server import SYSTEM, server_of
+from opsnb.systems.queues.settings import Queues
 
 _ENOUGH_READS = 100
 
@@ -172,7 +173,7 @@ def _may_hold_queues(target: Target) -> bool:
     """Say whether the cache's Redis holds queues, also where that cannot be known."""
     if not target.has_one_redis:
         return False
-    if target.queues.names:
+    if Queues.of(target).names:
         return True
     try:
         with connection(target, decode=False) as client:

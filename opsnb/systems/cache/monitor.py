@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 import redis
 
 from opsnb.config.target import Target
-from opsnb.systems.cache.connection import connection
+from opsnb.systems.cache.connecting import connection
 from opsnb.systems.cache.keyspace import queue_prefix
+from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.wire import TooLarge
+from opsnb.systems.queues.settings import Queues
 
 _SAMPLED = 10_000  # users come in bursts; a tenth of a second of commands would tell little
 _SAMPLED_S = 2.0
@@ -140,7 +142,7 @@ def sample_since(target: Target, began: float) -> Sample | None:
 
     MONITOR slows the server down, so one sample serves all who ask for it at the same time.
     """
-    where = (target.cache.url, target.queues.prefix)
+    where = (Cache.of(target).url, Queues.of(target).prefix)
     with _SAMPLING:
         at, sample = _samples.get(where, (0.0, None))
         if at < began:

@@ -11,7 +11,7 @@ from opsnb.actions.action import Permit, Plan
 from opsnb.config.target import Target
 from opsnb.model import Finding, Status
 from opsnb.systems import database
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     connection,
     execute,
     writing,

@@ -26,7 +26,7 @@ _FORBIDDEN = b"forbidden"  # the type of a key that this login may not see
 
 
 @dataclass(frozen=True)
-class Queues:
+class FoundQueues:
     """The queues that a database holds."""
 
     names: frozenset[bytes] = frozenset()
@@ -53,7 +53,7 @@ class Queues:
             at = key.find(b":", at + 1)
         return None
 
-    def without(self, prefixes: Iterable[str]) -> Queues:
+    def without(self, prefixes: Iterable[str]) -> FoundQueues:
         """Return these without the queues of some prefixes."""
         gone = tuple(f"{prefix.rstrip(':')}:".encode() for prefix in prefixes)
         kept = [name for name in self.names if not name.startswith(gone)]
@@ -74,7 +74,7 @@ def prefix_of(owner: bytes) -> str:
     return (whole.rpartition(b":")[0] or whole).decode(errors="replace")
 
 
-def find_queues(client: redis.Redis, ends: float) -> Queues:
+def find_queues(client: redis.Redis, ends: float) -> FoundQueues:
     """Look through all keys for the bookkeeping of queues, until the monotonic time `ends`."""
     parts: dict[bytes, set[bytes]] = {}
     marks: set[bytes] = set()
@@ -95,7 +95,7 @@ def find_queues(client: redis.Redis, ends: float) -> Queues:
     exact |= set(_read_in_groups(client))
     if len(names) > _MOST_QUEUES:
         names = frozenset(name[: name.index(b":") + 1] for name in names)
-    return Queues(names, heads, exact, complete, looked_at)
+    return FoundQueues(names, heads, exact, complete, looked_at)
 
 
 _CANDIDATES = Path(__file__).with_name("candidates.lua").read_text("utf-8")

@@ -9,7 +9,7 @@ import redis
 
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status, now
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     connection,
 )
 from opsnb.systems.cache.selection import Selection

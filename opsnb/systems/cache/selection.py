@@ -11,12 +11,12 @@ import redis
 
 from opsnb.config.target import Target
 from opsnb.errors import ParameterError, Refused
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     chosen_database,
     filled_databases,
     read_info,
 )
-from opsnb.systems.cache.queue_keys import Queues, find_queues
+from opsnb.systems.cache.queue_keys import FoundQueues, find_queues
 
 Scope = Literal["pattern", "database", "all"]
 
@@ -38,7 +38,7 @@ class Selection:
     cleared_prefixes: tuple[str, ...]
     """Prefixes of queues that are cleared too."""
 
-    def queues(self, client: redis.Redis) -> Queues:
+    def queues(self, client: redis.Redis) -> FoundQueues:
         """Return the queues in a database that are left alone.
 
         Raises Refused when the database could not be looked through.

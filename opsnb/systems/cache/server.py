@@ -15,7 +15,9 @@ from redis import connection as redis_connection
 from opsnb.config.target import Target
 from opsnb.errors import Misconfigured, NotConfigured, Unreachable
 from opsnb.redaction import safe_url
+from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.wire import PARSERS, Client, NotRedis, introduce
+from opsnb.systems.queues.settings import Queues
 
 SYSTEM = "redis"
 QUEUES = "queues"
@@ -248,10 +250,10 @@ def _queries(parts: SplitResult) -> tuple[str, dict[str, Any]]:
 
 def server_of(target: Target, system: str = SYSTEM) -> Server:
     """Return the server of a system: the cache's or, as `queues`, that of the queues."""
-    url, setting, title = target.cache.url, "redis_url", "Redis"
+    url, setting, title = Cache.of(target).url, "redis_url", "Redis"
     if system == QUEUES:
-        url = target.queues.url
-        if url != target.cache.url:
+        url = Queues.of(target).url
+        if url != Cache.of(target).url:
             setting = "queues.url"
         if not target.has_one_redis:
             title = "Redis of the queues"

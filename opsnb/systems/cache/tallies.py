@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import redis
 
 from opsnb.config.target import Target
-from opsnb.systems.cache.connection import connection
+from opsnb.systems.cache.connecting import connection
 from opsnb.systems.cache.keyspace import (
     SCAN_COUNT,
     chosen_patterns,
@@ -21,7 +21,7 @@ from opsnb.systems.cache.keyspace import (
     scan,
     text,
 )
-from opsnb.systems.cache.queue_keys import Queues, prefix_of
+from opsnb.systems.cache.queue_keys import FoundQueues, prefix_of
 
 _SAMPLE = 200
 _FAMILIES_OF = 20_000  # keys; as many tell which families there are
@@ -71,7 +71,7 @@ def scan_all(
 
 
 def tally(
-    client: redis.Redis, patterns: Sequence[bytes] | None, queues: Queues, ends: float
+    client: redis.Redis, patterns: Sequence[bytes] | None, queues: FoundQueues, ends: float
 ) -> Tally:
     """Count the keys that match and belong to none of `queues`, until the monotonic time `ends`."""
     found = looked_at = 0
@@ -102,6 +102,6 @@ def count(target: Target, seconds: float = 1.0) -> int:
     Those that match its patterns where `opsnb.toml` sets them, else those of no queue.
     """
     patterns = [pattern.encode() for pattern in chosen_patterns(target)]
-    queues = Queues(names=frozenset({queue_prefix(target)}))
+    queues = FoundQueues(names=frozenset({queue_prefix(target)}))
     with connection(target, decode=False) as client:
         return tally(client, patterns or None, queues, time.monotonic() + seconds).estimate

@@ -9,7 +9,7 @@ from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
-from opsnb.systems.cache.connection import connection, figure
+from opsnb.systems.cache.connecting import connection, figure
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S, grown, watch
 from opsnb.systems.cache.server import SYSTEM
 

@@ -14,12 +14,12 @@ import redis
 
 from opsnb.actions.action import Permit
 from opsnb.config.target import Target
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     connection,
     writing,
 )
 from opsnb.systems.cache.keyspace import SCAN_COUNT
-from opsnb.systems.cache.queue_keys import Queues
+from opsnb.systems.cache.queue_keys import FoundQueues
 from opsnb.systems.cache.selection import Selection
 
 
@@ -86,7 +86,7 @@ _UNLINK = Path(__file__).with_name("unlink.lua").read_text("utf-8")
 
 
 def _unlink_all(
-    client: redis.Redis, pattern: bytes | None, queues: Queues, pace: Pace
+    client: redis.Redis, pattern: bytes | None, queues: FoundQueues, pace: Pace
 ) -> Iterator[int]:
     """Yield how many keys went with each batch.
 

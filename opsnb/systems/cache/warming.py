@@ -15,7 +15,8 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import api
-from opsnb.systems.cache.connection import (
+from opsnb.systems.api.settings import Api
+from opsnb.systems.cache.connecting import (
     connection,
     demand_writable,
     known_info,
@@ -23,6 +24,7 @@ from opsnb.systems.cache.connection import (
 from opsnb.systems.cache.keyspace import describe, to_live_s
 from opsnb.systems.cache.projects import NOTHING_DONE, PROJECTS, SHOWN_KEYS, write_directly
 from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.tallies import scan_all
 from opsnb.systems.host import host_of
 from opsnb.view import commands
@@ -39,7 +41,7 @@ _COUNTING_S = 5.0
 
 def is_warmed_directly(target: Target) -> bool:
     """Whether the target caches projects as the handbook's service does."""
-    return PROJECTS in target.cache.patterns
+    return PROJECTS in Cache.of(target).patterns
 
 
 @action(needs=(SYSTEM,))
@@ -52,7 +54,7 @@ def warm_up(
     path of the API or a command on the host. `direct` is for a service as the handbook has it: it
     writes the first `projects` from PostgreSQL as `project:<id>`, in JSON, to live for 15 minutes.
     """
-    how = target.cache.warm_up
+    how = Cache.of(target).warm_up
     if via == "api" and not how:
         raise Refused(
             f"Refused, nothing changed: target {target.name} has no warm-up; set warm_up in "
@@ -62,7 +64,7 @@ def warm_up(
         raise Refused(
             "Refused, nothing changed: via=direct writes project:<id> keys, as the handbook's "
             f"service has them, and the cache of target {target.name} holds "
-            f"{', '.join(target.cache.patterns) or 'no such keys'}."
+            f"{', '.join(Cache.of(target).patterns) or 'no such keys'}."
         )
     with connection(target) as client:
         info = known_info(target, client)
@@ -76,7 +78,7 @@ def warm_up(
 
 
 def _by_api(target: Target, path: str, server: str | None, former: ActionRecord | None) -> Plan:
-    if target.api.health:
+    if Api.of(target).health:
         api.health(target)  # an API that is down is told before anything has begun
     patient = target.model_copy(update={"time_limit_s": _WARMING_S})
 
@@ -91,7 +93,7 @@ def _by_api(target: Target, path: str, server: str | None, former: ActionRecord 
                 "the API has no such path; set warm_up in "
                 f'[targets.{target.name}.cache], "" where there is none'
             )
-        if PROJECTS in target.cache.patterns:
+        if PROJECTS in Cache.of(target).patterns:
             fix += ", or warm the cache directly with -p via=direct"
         raise BadAnswer(api.SYSTEM, f"POST {path} answered {answer.status_code}: {fix}.")
 
@@ -99,7 +101,7 @@ def _by_api(target: Target, path: str, server: str | None, former: ActionRecord 
         target,
         "the API",
         ask,
-        command=f"curl -X POST {target.api.url.rstrip('/')}{path}",
+        command=f"curl -X POST {Api.of(target).url.rstrip('/')}{path}",
         unit="requests",
         server=server,
         former=former,
@@ -201,7 +203,7 @@ def _cached(target: Target) -> _Cached:
     """Count the keys that count as cache, by a scan of a few seconds."""
     keys, expiring, longest_s, sum_s, complete = 0, 0, 0.0, 0.0, True
     sample: list[bytes] = []
-    patterns = [pattern.encode() for pattern in target.cache.patterns]
+    patterns = [pattern.encode() for pattern in Cache.of(target).patterns]
     ends = time.monotonic() + _COUNTING_S
     with connection(target, decode=False) as client:
         for batch, _ in scan_all(client, patterns or None):
@@ -215,7 +217,7 @@ def _cached(target: Target) -> _Cached:
                 complete = False
                 break
         rows = [fact.row() for fact in describe(client, sample)]
-    globs = " or ".join(target.cache.patterns) or "all"
+    globs = " or ".join(Cache.of(target).patterns) or "all"
     return _Cached(globs, keys, expiring, longest_s, sum_s, complete, rows)
 
 

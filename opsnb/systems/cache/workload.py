@@ -13,7 +13,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
-from opsnb.systems.cache.connection import connection, server_time_s
+from opsnb.systems.cache.connecting import connection, server_time_s
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S
 from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.monitor import monitor

@@ -1,64 +1,10 @@
 """PostgreSQL."""
 
-from opsnb.systems.database.access import SYSTEM, connection, errors, program
-from opsnb.systems.database.commands import progress
-from opsnb.systems.database.creating import create_index
-from opsnb.systems.database.dumping import backup, backups
-from opsnb.systems.database.ending import end_sessions
-from opsnb.systems.database.explaining import Advice, Statement, busiest, missing_for
-from opsnb.systems.database.indexes import invalid_indexes, reindex
-from opsnb.systems.database.memory import memory_use
-from opsnb.systems.database.performance import (
-    bloat,
-    cache_hits,
-    missing_indexes,
-    slow_statements,
-    table_sizes,
-    unused_indexes,
-    vacuum_state,
-)
-from opsnb.systems.database.plans import plan
-from opsnb.systems.database.proving import prove
-from opsnb.systems.database.readiness import pg_dump, ping, statements
-from opsnb.systems.database.restoring import restore
-from opsnb.systems.database.room import size
-from opsnb.systems.database.sessions import blocking, connections, end_long_queries, long_queries
-from opsnb.systems.database.upkeep import analyze
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SYSTEM",
-    "Advice",
-    "Statement",
-    "analyze",
-    "backup",
-    "backups",
-    "bloat",
-    "blocking",
-    "busiest",
-    "cache_hits",
-    "connection",
-    "connections",
-    "create_index",
-    "end_long_queries",
-    "end_sessions",
-    "errors",
-    "invalid_indexes",
-    "long_queries",
-    "memory_use",
-    "missing_for",
-    "missing_indexes",
-    "pg_dump",
-    "ping",
-    "plan",
-    "program",
-    "progress",
-    "prove",
-    "reindex",
-    "restore",
-    "size",
-    "slow_statements",
-    "statements",
-    "table_sizes",
-    "unused_indexes",
-    "vacuum_state",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.database.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

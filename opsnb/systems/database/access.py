@@ -33,6 +33,7 @@ from opsnb.errors import (
 )
 from opsnb.redaction import outside
 from opsnb.systems.database.failures import SYSTEM, mapped, place, reason
+from opsnb.systems.database.settings import Database
 from opsnb.systems.database.words import quoted
 
 __all__ = ["SYSTEM", "place", "reason"]
@@ -208,7 +209,7 @@ def _other_limits(database: Connection) -> Iterator[str]:
 
 
 def _connect(target: Target, database: str, *, direct: bool = False) -> Connection:
-    conninfo = target.database.direct_conninfo if direct else target.database.conninfo
+    conninfo = Database.of(target).direct_conninfo if direct else Database.of(target).conninfo
     changed = {"dbname": database} if database else {}
     if direct:
         # A pooler would let the service's session keep the name: there it is a transaction's.
@@ -242,7 +243,7 @@ def _own(target: Target, database: str, why: str = "This") -> Connection:
     connected = _connect(target, database, direct=True)
     try:
         connected.autocommit = True
-        if target.database.direct_url:
+        if Database.of(target).direct_url:
             _demand_same(target, connected, database)
         if has_pooler(connected, began):
             _demand_whole_sessions(target, connected, database, why)
@@ -268,7 +269,7 @@ def has_pooler(connected: Connection, began: float) -> bool:
 
 def _demand_whole_sessions(target: Target, connected: Connection, database: str, why: str) -> None:
     """Raise when a pooler hands sessions on between transactions, or when that is not known."""
-    if not target.database.direct_url:
+    if not Database.of(target).direct_url:
         raise Refused(
             f"{why} needs a session of its own, and database_url of target {target.name} leads "
             "through a pooler, which would hand the session's settings on to the service. Set "
@@ -323,7 +324,7 @@ def errors(target: Target, *, bounded: bool = True) -> Iterator[None]:
 
     `bounded` says whether a cancelled statement was cancelled by the target's time limit.
     """
-    if not target.database.url:
+    if not Database.of(target).url:
         message = f"Target {target.name} names no database: set database_url in opsnb.toml."
         raise NotConfigured(SYSTEM, message)
     try:
@@ -413,7 +414,7 @@ def database_of(target: Target) -> str:
 
 def program(target: Target, name: str) -> str:
     """Return the path of PostgreSQL's client program `name`, or its bare name for the PATH."""
-    return str(Path(target.database.programs, name)) if target.database.programs else name
+    return str(Path(Database.of(target).programs, name)) if Database.of(target).programs else name
 
 
 def program_version(target: Target, name: str) -> int:
@@ -442,7 +443,7 @@ def environment(target: Target, database: str = "") -> dict[str, str]:
     """
     told = {
         option.envvar.decode(): option.val.decode()
-        for option in Conninfo.parse(target.database.direct_conninfo.encode())
+        for option in Conninfo.parse(Database.of(target).direct_conninfo.encode())
         if option.envvar and option.val
     }
     told |= {

@@ -7,6 +7,7 @@ import time
 from opsnb.config.target import Target
 from opsnb.errors import Misconfigured
 from opsnb.systems.database.access import SYSTEM, connection, has_pooler, place, whereabouts
+from opsnb.systems.database.settings import Database
 
 
 def direct(target: Target) -> Target:
@@ -18,7 +19,7 @@ def direct(target: Target) -> Target:
     began = time.monotonic()
     with connection(target) as database:
         pooled, seen = has_pooler(database, began), whereabouts(database)
-    if not target.database.direct_url:
+    if not Database.of(target).direct_url:
         if not pooled:
             return target
         raise Misconfigured(
@@ -27,7 +28,7 @@ def direct(target: Target) -> Target:
             "does not keep a session; this needs PostgreSQL itself: set its own address as "
             f"direct_url in [targets.{target.name}.database] of opsnb.toml.",
         )
-    table = target.database.model_dump()
+    table = Database.of(target).model_dump()
     found = target.changed(database={**table, "url": table["direct_url"], "direct_url": ""})
     began = time.monotonic()
     with connection(found) as database:

@@ -18,7 +18,7 @@ from opsnb.model import Row
 from opsnb.redaction import outside
 from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection, reason
 from opsnb.systems.database.sight import login, note_hidden_statements
-from opsnb.systems.database.statements import statistics
+from opsnb.systems.database.statement_stats import statistics
 from opsnb.systems.database.words import quoted
 
 _BIG_ROWS = 10_000  # a table that is smaller is read whole anyway

@@ -15,6 +15,7 @@ from psycopg.pq import PGconn, Ping
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, ServiceError, TimedOut, Unreachable
 from opsnb.redaction import outside, safe_url
+from opsnb.systems.database.settings import Database
 from opsnb.view import commands
 
 SYSTEM = "database"
@@ -129,7 +130,7 @@ def _rejects(target: Target) -> bool:
     """Return whether the server takes nobody's connection now, whatever the login."""
     limit = {"connect_timeout": str(max(2, round(target.time_limit_s)))}
     try:
-        conninfo = make_conninfo(target.database.conninfo, **limit)
+        conninfo = make_conninfo(Database.of(target).conninfo, **limit)
     except psycopg.Error:
         return False
     return PGconn.ping(conninfo.encode()) == Ping.REJECT
@@ -148,9 +149,9 @@ def of_result(failure: psycopg.Error) -> psycopg.Error:
 def place(target: Target) -> str:
     """Return host, port and database of the target, without the login."""
     try:
-        parts = conninfo_to_dict(target.database.conninfo)
+        parts = conninfo_to_dict(Database.of(target).conninfo)
     except psycopg.ProgrammingError:
-        return safe_url(target.database.url)
+        return safe_url(Database.of(target).url)
     if "service" in parts and "host" not in parts:
         return f"service {parts['service']}"
     host, port = parts.get("host", "localhost"), parts.get("port", 5432)

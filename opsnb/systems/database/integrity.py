@@ -15,7 +15,6 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from opsnb.actions.action import Permit
-from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut, UsageError, did_you_mean
 from opsnb.model import Row
@@ -30,6 +29,7 @@ from opsnb.systems.database.access import (
     single,
     writing,
 )
+from opsnb.systems.database.settings import Database, Integrity
 
 _CHECK_S = 30.0
 _REPAIR_S = 300.0
@@ -62,17 +62,17 @@ class Rehearsal:
 
 def check_of(target: Target, name: str) -> Integrity:
     """Return the check of that name. Raises UsageError."""
-    for check in target.integrity:
+    for check in Database.of(target).integrity:
         if check.name == name:
             return check
-    if not target.integrity:
+    if not Database.of(target).integrity:
         raise UsageError(
             f"Target {target.name} has no integrity checks; describe them as "
             f"[[targets.{target.name}.integrity]] in opsnb.toml."
         )
     raise UsageError(
         f"Target {target.name} has no integrity check '{name}'."
-        + did_you_mean(name, [check.name for check in target.integrity])
+        + did_you_mean(name, [check.name for check in Database.of(target).integrity])
     )
 
 

@@ -28,7 +28,7 @@ from opsnb.systems.database.sight import (
     note_uncounted,
     statement,
 )
-from opsnb.systems.database.statements import Statistics, statistics
+from opsnb.systems.database.statement_stats import Statistics, statistics
 from opsnb.view import commands
 from opsnb.view.formats import counted
 

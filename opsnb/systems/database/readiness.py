@@ -9,7 +9,8 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
 from opsnb.systems.database.access import SYSTEM, connection, program_version
-from opsnb.systems.database.statements import statistics
+from opsnb.systems.database.settings import Database
+from opsnb.systems.database.statement_stats import statistics
 
 
 @check(
@@ -34,10 +35,10 @@ def ping(target: Target) -> Finding:
     if pooled:
         message += ", through a pooler"
     message += "."
-    if target.database.left_out:
+    if Database.of(target).left_out:
         message += (
             " Left out of database_url, as only an ORM or a driver knows it: "
-            f"{', '.join(target.database.left_out)}."
+            f"{', '.join(Database.of(target).left_out)}."
         )
     return Finding(
         status=Status.OK,

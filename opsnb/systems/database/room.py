@@ -13,6 +13,8 @@ from opsnb.config.target import LOCAL, Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection
+from opsnb.systems.database.settings import Database
+from opsnb.systems.host.settings import HostSettings
 
 _MIB = 2**20
 
@@ -42,8 +44,8 @@ def free_bytes(target: Target, database: Connection) -> int | None:
 
     It can be seen when server and directory are on this machine, and this login may know where.
     """
-    host = str(conninfo_to_dict(target.database.url).get("host") or "")
-    if target.host != LOCAL or not (host in _HERE or host.startswith("/")):
+    host = str(conninfo_to_dict(Database.of(target).url).get("host") or "")
+    if HostSettings.of(target).address != LOCAL or not (host in _HERE or host.startswith("/")):
         return None
     try:
         with database.transaction():

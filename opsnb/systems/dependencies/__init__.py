@@ -1,13 +1,10 @@
 """Redis and PostgreSQL, as what the service depends on."""
 
-from opsnb.systems.dependencies.starting import (
-    Name,
-    dependency,
-    start,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Name",
-    "dependency",
-    "start",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.dependencies.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

@@ -22,8 +22,12 @@ from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError, TimedOut, Unreachable
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import cache, database
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
+from opsnb.systems.dependencies.settings import Restart
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
+from opsnb.systems.queues.settings import Queues
 
 SYSTEM = "dependencies"
 
@@ -71,22 +75,26 @@ def dependency(target: Target, name: Name) -> Dependency | None:
     Where the queues have a Redis of their own, that one is asked too; how it is started is not
     configured.
     """
-    command = getattr(target.restart, name)
+    command = getattr(Restart.of(target), name)
     if name == "postgres":
         return _postgres(target, command)
-    found = _state(target, name, command) if target.cache.url or not target.queues.url else None
-    if target.queues.url in ("", target.cache.url) or (found and found.state != "up"):
+    found = (
+        _state(target, name, command) if Cache.of(target).url or not Queues.of(target).url else None
+    )
+    if Queues.of(target).url in ("", Cache.of(target).url) or (found and found.state != "up"):
         return found
-    queues = _state(target.changed(redis_url=target.queues.url), name, ())
+    queues = _state(target.changed(redis_url=Queues.of(target).url), name, ())
     return found if found and queues and queues.state == "up" else queues
 
 
 def _postgres(target: Target, command: tuple[str, ...]) -> Dependency | None:
     """Return how PostgreSQL is; when only the pooler before it is down, that it runs."""
     found = _state(target, "postgres", command)
-    if found is None or not found.is_away or not target.database.direct_url:
+    if found is None or not found.is_away or not Database.of(target).direct_url:
         return found
-    direct = _state(target.changed(database_url=target.database.direct_url), "postgres", command)
+    direct = _state(
+        target.changed(database_url=Database.of(target).direct_url), "postgres", command
+    )
     if direct is None or direct.is_away:
         return found
     said = f"{found.said.rstrip('.')}, yet past its pooler it takes connections: see the pooler."
@@ -235,7 +243,7 @@ def _places(target: Target, name: Name) -> list[str | tuple[str, int]]:
     """Return where it listens, as paths of sockets or as hosts with ports."""
     if name == "postgres":
         return _postgres_places(target)
-    parts = urlsplit(target.cache.url)
+    parts = urlsplit(Cache.of(target).url)
     if parts.scheme == "unix":
         return [parts.path]
     if parts.scheme in ("redis", "rediss"):
@@ -246,7 +254,7 @@ def _places(target: Target, name: Name) -> list[str | tuple[str, int]]:
 def _postgres_places(target: Target) -> list[str | tuple[str, int]]:
     """Return the places of PostgreSQL; none when they stand elsewhere, as in a service file."""
     try:
-        parts = conninfo_to_dict(target.database.conninfo)
+        parts = conninfo_to_dict(Database.of(target).conninfo)
     except psycopg.ProgrammingError:
         return []
     if "service" in parts and not ("host" in parts or "hostaddr" in parts):

@@ -1,25 +1,10 @@
 """The release on the target's host."""
 
-from opsnb.systems.deploy.release import (
-    clean,
-    do,
-    is_release,
-    paths,
-    pending,
-    release,
-    release_before,
-    restart,
-    tests,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "clean",
-    "do",
-    "is_release",
-    "paths",
-    "pending",
-    "release",
-    "release_before",
-    "restart",
-    "tests",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.deploy.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

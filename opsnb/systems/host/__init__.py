@@ -1,30 +1,10 @@
 """The machine: where programs run and files are read, its disks, memory and processor."""
 
-from opsnb.systems.host.disks import Volume, disk, parse_df, real_volumes
-from opsnb.systems.host.ram import memory, parse_meminfo
-from opsnb.systems.host.running import (
-    SYSTEM,
-    Host,
-    ProgramFailed,
-    ProgramMissing,
-    host_of,
-)
-from opsnb.systems.host.vitals import cpu, parse_ticks, parse_vitals, reachable
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SYSTEM",
-    "Host",
-    "ProgramFailed",
-    "ProgramMissing",
-    "Volume",
-    "cpu",
-    "disk",
-    "host_of",
-    "memory",
-    "parse_df",
-    "parse_meminfo",
-    "parse_ticks",
-    "parse_vitals",
-    "reachable",
-    "real_volumes",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.host.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

@@ -20,6 +20,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status, Threshold, worst
 from opsnb.systems.host.running import SYSTEM, Host, ProgramFailed, host_of
+from opsnb.systems.logs.settings import Logs
 
 _CALL_S = 5.0
 _GIB = 2**30
@@ -42,7 +43,7 @@ def disk(target: Target) -> Finding:
     Of every file system that can fill up, also of one in memory that the target's logs are on.
     """
     host = host_of(target, limit_s=18.0)
-    used = [host.expand(path) for path in (*target.logs, *target.access_logs)]
+    used = [host.expand(path) for path in (*Logs.of(target).files, *Logs.of(target).access)]
     volumes, silent = _local_volumes(used) if host.is_local else _remote_volumes(host, used)
     if not volumes:
         raise BadAnswer(SYSTEM, f"No file system of {host.name} could be measured.")

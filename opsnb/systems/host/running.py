@@ -27,6 +27,7 @@ from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.machine.holder import STARTED_BY
 from opsnb.redaction import outside, safe_url
 from opsnb.systems.host import ssh
+from opsnb.systems.host.settings import HostSettings
 
 SYSTEM = "host"
 _CALL_S = 5.0
@@ -296,7 +297,7 @@ def host_of(target: Target, system: str = SYSTEM, limit_s: float = 9.0) -> Host:
     Longer for a target whose own time limit allows a check to take longer.
     """
     ends = time.monotonic() + (max(limit_s, 2 * target.time_limit_s) if limit_s > 0 else limit_s)
-    return Host(target.host, system, target.time_limit_s, ends)
+    return Host(HostSettings.of(target).address, system, target.time_limit_s, ends)
 
 
 class _NotStarted(Exception):

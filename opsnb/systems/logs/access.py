@@ -27,6 +27,7 @@ from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import Clock, Head, parse
+from opsnb.systems.logs.settings import Logs
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10
@@ -105,7 +106,7 @@ class Traffic:
 
 def traffic(target: Target, minutes: float) -> Traffic:
     """Return the requests of the last `minutes`. Raises NotConfigured, BadAnswer."""
-    if not target.access_logs:
+    if not Logs.of(target).access:
         raise NotConfigured(
             _SYSTEM,
             f"Target {target.name} names no access_logs in opsnb.toml, so real requests are not "
@@ -114,7 +115,7 @@ def traffic(target: Target, minutes: float) -> Traffic:
     reader = WindowReader.back(host_of(target, _SYSTEM), 60 * minutes)
     found: list[Request] = []
     unread: list[str] = []
-    paths = reader.paths(target.access_logs)
+    paths = reader.paths(Logs.of(target).access)
     for path in paths:
         try:
             found += _requests_of(target, reader, path)

@@ -20,6 +20,7 @@ from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, host_of
 from opsnb.systems.logs.rotation import siblings
+from opsnb.systems.logs.settings import Logs
 
 _SYSTEM = "logs"
 _LIMIT_S = 60.0
@@ -119,7 +120,7 @@ def _host(target: Target) -> Host:
 
 def _places(target: Target, host: Host) -> tuple[list[str], set[str]]:
     """Return the folders of the target's logs, and the live files themselves."""
-    named = [host.expand(path) for path in (*target.logs, *target.access_logs)]
+    named = [host.expand(path) for path in (*Logs.of(target).files, *Logs.of(target).access)]
     if not named:
         raise NotConfigured(_SYSTEM, f"Target {target.name} names no logs in opsnb.toml.")
     live = set(_resolved(host, named))

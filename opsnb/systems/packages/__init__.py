@@ -1,17 +1,10 @@
 """Packages of the service and of its host."""
 
-from opsnb.systems.packages.checks import (
-    debian,
-    debian_security,
-    npm,
-    npm_security,
-    parse_audit,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "debian",
-    "debian_security",
-    "npm",
-    "npm_security",
-    "parse_audit",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.packages.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

@@ -14,6 +14,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Finding, Row, Status
+from opsnb.systems.deploy.settings import Deploy
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, host_of
 
@@ -167,7 +168,7 @@ def _npm(target: Target, word: str) -> dict[str, Any]:
 
     Raises BadAnswer with the mend when it failed: then it says so in JSON as well.
     """
-    folder = target.deploy.folder
+    folder = Deploy.of(target).folder
     if not folder:
         raise NotConfigured(
             SYSTEM,

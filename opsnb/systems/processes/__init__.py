@@ -1,33 +1,10 @@
 """The service's processes, as pm2, docker or systemd keep them."""
 
-from opsnb.systems.processes.checks import judge, up
-from opsnb.systems.processes.docker import parse_docker
-from opsnb.systems.processes.growing import Growth, growth
-from opsnb.systems.processes.listing import groups_of, listed, worker_of
-from opsnb.systems.processes.pm2 import parse_pm2
-from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
-from opsnb.systems.processes.programs import largest
-from opsnb.systems.processes.restarting import restart
-from opsnb.systems.processes.scaling import scale
-from opsnb.systems.processes.systemd import parse_systemd
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SYSTEM",
-    "DaemonGone",
-    "Growth",
-    "Process",
-    "environment",
-    "groups_of",
-    "growth",
-    "judge",
-    "largest",
-    "listed",
-    "parse_docker",
-    "parse_pm2",
-    "parse_systemd",
-    "program",
-    "restart",
-    "scale",
-    "up",
-    "worker_of",
-]
+if TYPE_CHECKING:
+    from opsnb.systems.processes.public import *
+else:
+    from opsnb.systems.lazily import lazily
+
+    __getattr__ = lazily(__name__)

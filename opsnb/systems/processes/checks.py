@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from opsnb.checks.check import check, treated_by
-from opsnb.config.settings import Processes
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status, worst
@@ -13,6 +12,7 @@ from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
+from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import counted
 
 _MOST_DONE = 3
@@ -29,7 +29,7 @@ def up(target: Target) -> Finding:
     The value is how many are not. Raises BadAnswer when the manager cannot be asked, or when
     there is nothing to judge.
     """
-    settings = target.processes
+    settings = Processes.of(target)
     try:
         found = listed(target)
     except DaemonGone as gone:

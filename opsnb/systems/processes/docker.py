@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from opsnb.config.settings import Processes
 from opsnb.errors import ServiceError
 from opsnb.systems.host import Host
 from opsnb.systems.processes.process import (
@@ -21,6 +20,7 @@ from opsnb.systems.processes.process import (
     program,
     whole,
 )
+from opsnb.systems.processes.settings import Processes
 
 _STATISTICS_S = 3.0
 _INSPECT = (

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from opsnb.config.settings import Processes
 from opsnb.config.target import Target
 from opsnb.errors import Misconfigured
 from opsnb.model import now
 from opsnb.systems.host import Host, ProgramMissing, host_of
 from opsnb.systems.processes import docker, pm2, systemd
 from opsnb.systems.processes.process import SYSTEM, Process
+from opsnb.systems.processes.settings import Processes
 
 _LIMIT_S = 5.0
 _ALL_S = 18.0  # over ssh each program is a login
@@ -29,7 +29,7 @@ def listed(target: Target) -> list[Process]:
     Raises BadAnswer when the manager cannot be asked, Misconfigured when it is not there,
     DaemonGone when it does not run.
     """
-    settings, host = target.processes, host_of(target, SYSTEM, _ALL_S)
+    settings, host = Processes.of(target), host_of(target, SYSTEM, _ALL_S)
     try:
         at = now() if host.is_local else host.clock()[0]  # the clocks may differ
         return _MANAGERS[settings.manager](host, settings, at, _LIMIT_S)
@@ -58,7 +58,7 @@ def worker_of(target: Target) -> str:
 
     That is the only one, or the only one that is called a worker.
     """
-    names = target.processes.names
+    names = Processes.of(target).names
     called = [name for name in names if "worker" in name.lower()]
     chosen = called or names
     return chosen[0] if len(chosen) == 1 else ""

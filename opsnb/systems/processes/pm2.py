@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 
 from opsnb.checks import evidence
-from opsnb.config.settings import Processes
 from opsnb.errors import BadAnswer, Misconfigured
 from opsnb.systems.host import Host, ProgramFailed
 from opsnb.systems.processes.process import (
@@ -26,6 +25,7 @@ from opsnb.systems.processes.process import (
     program,
     whole,
 )
+from opsnb.systems.processes.settings import Processes
 
 _MIB = 2**20
 # In one go, for each is a login over ssh: the home of pm2, and whether its daemon runs.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from opsnb.config.settings import Processes
 from opsnb.errors import BadAnswer
 from opsnb.model import Status
 from opsnb.redaction import outside
 from opsnb.systems.host import Host
+from opsnb.systems.processes.settings import Processes
 
 SYSTEM = "processes"
 _SETTLED_S = 60.0  # a process that failed and then stayed up for so long is not in a loop

@@ -16,6 +16,7 @@ from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
+from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import and_list, counted
 
 _COMMAND_S = 60.0
@@ -56,10 +57,10 @@ def restart(target: Target, former: ActionRecord | None, also: str = "") -> Plan
         require(permit)
         for done, argv in enumerate(commands, 1):
             host = host_of(target, SYSTEM, _COMMAND_S)
-            host.do(argv, _COMMAND_S, environment(host, target.processes))
+            host.do(argv, _COMMAND_S, environment(host, Processes.of(target)))
             yield planned if is_gone else done
 
-    stem = shlex.join(program(target.processes))
+    stem = shlex.join(program(Processes.of(target)))
     return Plan(
         summary=_summary(groups, known, is_gone=is_gone),
         planned=planned,
@@ -82,16 +83,16 @@ def _demand_known(target: Target, groups: Groups, also: str) -> None:
         says = members[0].says or f"is {members[0].state}"
         raise UsageError(
             f"{also} {says}: it runs when it is due. If it is to run now, start it by hand: "
-            f"{shlex.join([*program(target.processes), 'start', also])}"
+            f"{shlex.join([*program(Processes.of(target)), 'start', also])}"
         )
 
 
 def _look(target: Target) -> tuple[bool, Groups]:
     """Return whether the manager itself is gone, and the instances of each process."""
     try:
-        return False, groups_of(listed(target), target.processes)
+        return False, groups_of(listed(target), Processes.of(target))
     except DaemonGone:
-        return True, {name: [] for name in target.processes.names}
+        return True, {name: [] for name in Processes.of(target).names}
 
 
 def _down(groups: Groups) -> set[str]:
@@ -105,7 +106,7 @@ def _down(groups: Groups) -> set[str]:
 
 def _is_all_ours(target: Target) -> bool:
     """Say whether all that is judged belongs to the service: docker runs much beside it."""
-    return bool(target.processes.names) or target.processes.manager != "docker"
+    return bool(Processes.of(target).names) or Processes.of(target).manager != "docker"
 
 
 def _starts(members: Sequence[Process]) -> frozenset[tuple[str, int | None]]:
@@ -123,7 +124,7 @@ def _commands(
     target: Target, groups: Groups, names: Sequence[str], also: str, *, is_gone: bool
 ) -> list[list[str]]:
     """Return the manager's command for each of `names`, or the one that brings all back."""
-    argv = program(target.processes)
+    argv = program(Processes.of(target))
     if is_gone:
         return [[*argv, "resurrect"]]
     found = []
@@ -160,8 +161,8 @@ def _summary(groups: Groups, names: Sequence[str], *, is_gone: bool) -> str:
 def _warnings(target: Target, groups: Groups, unknown: Sequence[str]) -> Iterator[str]:
     if unknown:
         yield (
-            f"{target.processes.manager} does not know {and_list(unknown)}: start it the way it "
-            "was first started, or correct its name."
+            f"{Processes.of(target).manager} does not know {and_list(unknown)}: start it the way "
+            "it was first started, or correct its name."
         )
     stopped = [] if _is_all_ours(target) else sorted(_down(groups))
     if stopped:
@@ -188,7 +189,9 @@ def _steady(target: Target, names: Sequence[str], before: Starts) -> Finding:
         is_gone, groups = _look(target)
         members = {name: groups.get(name, []) for name in names or groups}
         if not members and not is_gone:
-            raise BadAnswer(SYSTEM, f"{target.processes.manager} lists no process to be verified.")
+            raise BadAnswer(
+                SYSTEM, f"{Processes.of(target).manager} lists no process to be verified."
+            )
         unsteady = [name for name, found in members.items() if not _all_steady(found)]
         same = [name for name, found in members.items() if _is_as_before(found, before.get(name))]
         if members and not unsteady and not same:

@@ -15,6 +15,7 @@ from opsnb.systems.host import host_of
 from opsnb.systems.processes.checks import row_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process, environment, program
+from opsnb.systems.processes.settings import Processes
 from opsnb.view import commands
 
 _COMMAND_S = 120.0  # a worker that is taken away ends its jobs first
@@ -32,21 +33,22 @@ def scale(target: Target, former: ActionRecord | None, process: str, instances: 
     """
     if not instances:
         return _as_it_is(process)
-    if target.processes.manager != _SCALES:
+    if Processes.of(target).manager != _SCALES:
         raise UsageError(
-            f"{target.processes.manager} keeps the processes of {target.name}, and only {_SCALES} "
-            "runs more instances of one by a command; change its unit or compose file instead."
+            f"{Processes.of(target).manager} keeps the processes of {target.name}, and only "
+            f"{_SCALES} runs more instances of one by a command; change its unit or compose file "
+            "instead."
         )
     if not process:
         raise UsageError(f"Name the process to run {instances} instances of: -p process=NAME.")
     members = _members(target, process)
     now = former.terms["instances"] if former else len(members)
-    argv = [*program(target.processes), "scale", process, str(instances)]
+    argv = [*program(Processes.of(target)), "scale", process, str(instances)]
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
         host = host_of(target, SYSTEM, _COMMAND_S)
-        host.do(argv, _COMMAND_S, environment(host, target.processes))
+        host.do(argv, _COMMAND_S, environment(host, Processes.of(target)))
         yield abs(instances - len(members))
 
     summary = f"Run {instances} instances of {process} instead of {now}."
@@ -74,7 +76,7 @@ def _as_it_is(process: str) -> Plan:
 
 def _members(target: Target, name: str) -> list[Process]:
     try:
-        groups = groups_of(listed(target), target.processes)
+        groups = groups_of(listed(target), Processes.of(target))
     except DaemonGone as gone:
         message = (
             f"{gone} Start it first: {commands.run('incidents/service_down', target, apply=True)}"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from opsnb.config.settings import Processes
 from opsnb.errors import NotConfigured
 from opsnb.systems.host import Host
 from opsnb.systems.processes.process import SYSTEM, Process, environment, no_list, program, whole
+from opsnb.systems.processes.settings import Processes
 
 _PROPERTIES = (
     "Id,Names,LoadState,ActiveState,SubState,Type,Result,RemainAfterExit,TriggeredBy,"

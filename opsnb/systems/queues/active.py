@@ -10,7 +10,7 @@ from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session, reading
-from opsnb.systems.queues.workers import clients
+from opsnb.systems.queues.worker_clients import clients
 from opsnb.view.formats import span, utc
 
 _MOST_ACTIVE = 20_000

@@ -10,8 +10,7 @@ from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
-from opsnb.systems.queues.connection import SYSTEM, Session, reading
-from opsnb.systems.queues.counts import (
+from opsnb.systems.queues.backlog import (
     MOST_NAMED,
     any_of,
     counts,
@@ -22,9 +21,10 @@ from opsnb.systems.queues.counts import (
     read_counts,
     state_of,
 )
+from opsnb.systems.queues.connection import SYSTEM, Session, reading
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.systems.queues.workers import in_words, shown
+from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.findings import MOST_ROWS
 from opsnb.view.formats import counted, span, utc
 

@@ -22,6 +22,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.systems import cache
 from opsnb.systems.queues import discovery
+from opsnb.systems.queues.settings import Queues
 
 T = TypeVar("T")
 
@@ -87,12 +88,12 @@ class Session:
 
     def queue(self, name: str) -> Any:
         """Return BullMQ's own queue object on this connection."""
-        options = {"connection": self.client, "prefix": self.target.queues.prefix}
+        options = {"connection": self.client, "prefix": Queues.of(self.target).prefix}
         return bullmq.Queue(name, options)
 
     def at(self, name: str) -> Keys:
         """Return the names of a queue's keys, for those who only read."""
-        return Keys(name, self.target.queues.prefix)
+        return Keys(name, Queues.of(self.target).prefix)
 
     def refusal(self, error: Exception) -> str:
         """Return what the server refused by `error`, and how to fix it."""
@@ -207,14 +208,14 @@ async def server_ms(session: Session) -> int:
 async def names(session: Session) -> list[str]:
     """Return the target's queues: those of opsnb.toml, else those that are found."""
     await _note_lag(session)
-    return list(session.target.queues.names) or await discovery.find(session)
+    return list(Queues.of(session.target).names) or await discovery.find(session)
 
 
 async def require(session: Session, queue: str) -> None:
     """Raise UsageError, with the nearest name, unless the target has `queue`."""
     target, keys = session.target, session.at(queue)
     await _note_lag(session)
-    if queue in target.queues.names or await session.client.exists(keys["meta"], keys["id"]):
+    if queue in Queues.of(target).names or await session.client.exists(keys["meta"], keys["id"]):
         return
     try:
         known = await names(session)

@@ -16,6 +16,7 @@ import redis.exceptions
 
 from opsnb.checks import evidence
 from opsnb.errors import BadAnswer
+from opsnb.systems.queues.settings import Queues
 
 if TYPE_CHECKING:
     from opsnb.systems.queues.connection import Session
@@ -42,7 +43,7 @@ async def find(session: Session) -> list[str]:
     Checks that ask at the same time share one search: it passes over all keys.
     """
     target = session.target
-    place = (target.queues.url, target.queues.prefix)
+    place = (Queues.of(target).url, Queues.of(target).prefix)
     with _lock:
         shared = _under_way.get(place)
         if shared is None:
@@ -56,7 +57,7 @@ async def find(session: Session) -> list[str]:
     if not queues:
         raise BadAnswer(
             _SYSTEM,
-            f"There is no BullMQ queue under the prefix '{target.queues.prefix}'; "
+            f"There is no BullMQ queue under the prefix '{Queues.of(target).prefix}'; "
             f"set queues or queue_prefix of target {target.name} in opsnb.toml.",
         )
     return queues
@@ -94,7 +95,7 @@ async def _search(session: Session) -> Found:
 
 async def _scan(session: Session, tail: str, kind: str) -> tuple[list[str], list[str]]:
     """Return what stands between the prefix and `tail` in names of keys, and what was not seen."""
-    prefix = session.target.queues.prefix
+    prefix = Queues.of(session.target).prefix
     head, options = f"{prefix}:", {"_type": kind}
     found: set[str] = set()
     cursor, ends = 0, time.monotonic() + _MOST_S

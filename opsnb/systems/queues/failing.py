@@ -11,8 +11,8 @@ from opsnb.config.target import Target
 from opsnb.redaction import MASK
 from opsnb.redaction.outside import first_line, pattern
 from opsnb.systems.queues import connection, rates
+from opsnb.systems.queues.backlog import count
 from opsnb.systems.queues.connection import Keys, Session, reading
-from opsnb.systems.queues.counts import count
 from opsnb.systems.queues.rates import Rate
 from opsnb.systems.queues.values import read_fields, whole
 

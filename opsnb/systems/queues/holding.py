@@ -16,8 +16,8 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.machine import interrupts
 from opsnb.systems.queues import connection, layout
+from opsnb.systems.queues.backlog import counts_of
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.systems.queues.counts import counts_of
 from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.pausing import paused, resumed
 from opsnb.view import commands

@@ -12,8 +12,8 @@ from opsnb.model import Finding, Row, Status
 from opsnb.redaction.outside import first_line, pattern
 from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
+from opsnb.systems.queues.backlog import counts_of, each_queue
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
-from opsnb.systems.queues.counts import counts_of, each_queue
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.view.formats import span
 

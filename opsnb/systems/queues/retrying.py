@@ -8,8 +8,8 @@ from opsnb.actions.action import Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import jobs, layout
+from opsnb.systems.queues.backlog import read_state
 from opsnb.systems.queues.connection import SYSTEM, reading
-from opsnb.systems.queues.counts import read_state
 from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.view.formats import utc
 

@@ -10,6 +10,7 @@ from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
 from opsnb.systems import api
+from opsnb.systems.api.settings import Api
 
 Via = Literal["redis", "api"]
 """`api` asks the service; when that does not answer, Redis is changed directly."""
@@ -56,7 +57,7 @@ def path(queue: str, verb: str) -> str:
 
 def by_hand(target: Target, queue: str, verb: str) -> str:
     """Return the handbook's command for `verb` of a queue, as a shell takes it."""
-    return f"curl -X POST {target.api.url}{path(queue, verb)}"
+    return f"curl -X POST {Api.of(target).url}{path(queue, verb)}"
 
 
 def choose(target: Target, queue: str, via: Via, *, unless: str = "") -> Route:

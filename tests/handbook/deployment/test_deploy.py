@@ -27,6 +27,7 @@ from opsnb.handbook.deployment import deploy as deploying
 from opsnb.handbook.deployment import pre_deploy, releases, verify
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import deploy, queues
+from opsnb.systems.deploy.settings import Deploy
 from tests import incident, queue_jobs
 from tests.handbook.records import keep
 from tests.operate.deployment import TICKED, bring, first_release, version
@@ -58,7 +59,7 @@ def deployed(target: Target) -> tuple[ActionRecord, Finding]:
 
 def changed(target: Target, **commands: list[str]) -> Target:
     """Return the target with other commands."""
-    return target.model_copy(update={"deploy": target.deploy.model_copy(update=commands)})
+    return target.changed(deploy=Deploy.of(target).model_copy(update=commands))
 
 
 def is_alive(pid: int) -> bool:
@@ -193,7 +194,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(
 
 
 def test_what_was_changed_by_hand_is_not_lost(released: Target) -> None:
-    file = Path(released.deploy.folder, "src/routes/projects.ts")
+    file = Path(Deploy.of(released).folder, "src/routes/projects.ts")
     file.write_text(file.read_text() + "// mended at night\n")
     assert deploy.clean(released).status is Status.CRIT
     with pytest.raises(Refused, match="changed by hand"):

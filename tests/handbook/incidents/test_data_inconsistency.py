@@ -16,7 +16,6 @@ import pytest
 from opsnb.actions.action import Permit
 from opsnb.actions.guard import Guard
 from opsnb.config.places import demo_home
-from opsnb.config.settings import Integrity
 from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 from opsnb.errors import Refused, UsageError
@@ -24,6 +23,8 @@ from opsnb.handbook.incidents import data_inconsistency
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import queues
 from opsnb.systems.database import integrity
+from opsnb.systems.database.settings import Integrity
+from opsnb.systems.queues.settings import Queues
 from tests import incident, queue_jobs
 from tests.operate.database import query, wait_for
 from tests.operate.queues import do, is_paused
@@ -49,7 +50,7 @@ def acted(target: Target, name: str = "", *, wait_s: float = 20) -> tuple[Action
 def having(target: Target, **check: object) -> Target:
     """Return the target with one check of its own."""
     values = {"name": "scores", "sql": WRONG, "queues": ("exports", "ai-analysis"), **check}
-    return target.model_copy(update={"integrity": (Integrity.model_validate(values),)})
+    return target.changed(integrity=(Integrity.model_validate(values),))
 
 
 def wrong(target: Target) -> int:
@@ -58,7 +59,7 @@ def wrong(target: Target) -> int:
 
 
 def paused(target: Target) -> list[str]:
-    return [name for name in target.queues.names if is_paused(target, name)]
+    return [name for name in Queues.of(target).names if is_paused(target, name)]
 
 
 def test_a_healthy_stack_has_nothing(demo: Target) -> None:
@@ -165,7 +166,7 @@ def test_interrupted_between_two_repairs_the_record_has_the_first(
         Integrity(name=name, sql=f"{WRONG} AND {part}", repair=f"{MEND} AND {part}", queues=queued)
         for name, part in {"last": f"id = {half}", "others": f"id <> {half}"}.items()
     ]
-    target = demo.model_copy(update={"integrity": tuple(checks)})
+    target = demo.changed(integrity=tuple(checks))
     journal: list[ActionRecord] = []
 
     def interrupt(record: ActionRecord) -> None:

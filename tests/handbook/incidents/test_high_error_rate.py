@@ -15,6 +15,8 @@ from opsnb.demo import faults
 from opsnb.handbook.incidents.high_error_rate import causes as high_error_rate
 from opsnb.model import ActionRecord, Status
 from opsnb.systems import processes
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.logs.settings import Logs
 from opsnb.view import charts
 from tests import incident
 from tests.handbook.records import keep
@@ -50,7 +52,7 @@ def written(target: Target, path: Path, *lines: tuple[float, str]) -> Target:
         for age, line in lines
     )
     path.write_text(text)
-    return target.model_copy(update={"logs": (str(path),)})
+    return target.changed(logs=(str(path),))
 
 
 def test_a_healthy_service_has_nothing(demo: Target, tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_an_upstream_that_fails_is_first(demo: Target) -> None:
 
 def test_redis_that_is_down_is_first_and_its_runbook_mends_it(demo: Target, tmp_path: Path) -> None:
     faults.inject("redis-down")
-    port = demo.cache.url.rpartition(":")[2].partition("/")[0]
+    port = Cache.of(demo).url.rpartition(":")[2].partition("/")[0]
     refused = [(20 - n, f"ERROR connect ECONNREFUSED 127.0.0.1:{port}") for n in range(20)]
     target = written(demo, tmp_path / "app.log", *refused)
     found = diagnosed(target)
@@ -223,8 +225,8 @@ def test_errors_that_come_again_and_again_have_not_ended(demo: Target, tmp_path:
 def answered(target: Target, path: Path, *statuses: tuple[float, int]) -> Target:
     """Return the target with an access log of its own, its requests so many seconds old."""
     lines = [(age, f"GET /api/projects {status} 12.3 ms") for age, status in statuses]
-    logs = written(target, path, *lines).logs
-    return target.model_copy(update={"access_logs": logs})
+    logs = Logs.of(written(target, path, *lines)).files
+    return target.changed(access_logs=logs)
 
 
 def test_failed_requests_are_seen_where_the_log_has_no_error(demo: Target, tmp_path: Path) -> None:
@@ -243,7 +245,7 @@ def test_requests_that_fail_no_more_need_no_cause(demo: Target, tmp_path: Path) 
     found = high_error_rate.failed_requests(target, high_error_rate.Window(1))
     assert found.status is Status.OK
     assert "None of them did in the last 60 s" in found.message
-    without = target.model_copy(update={"access_logs": ()})
+    without = target.changed(access_logs=())
     assert high_error_rate.failed_requests(without, high_error_rate.Window(1)).status is Status.OK
 
 

@@ -14,6 +14,7 @@ from opsnb.demo import faults
 from opsnb.handbook.incidents import performance_degradation, service_down
 from opsnb.model import Status
 from opsnb.systems import api, database
+from opsnb.systems.database.settings import Database
 from tests import incident
 from tests.operate.database import query, running, wait_for
 
@@ -62,7 +63,7 @@ def test_a_session_that_blocks_is_first(demo: Target) -> None:
 
 def test_a_session_that_blocks_while_it_is_idle_is_ended_by_what_it_leads_to(demo: Target) -> None:
     blocked = performance_degradation.DATABASE[0]
-    with psycopg.connect(demo.database.url, application_name="forgotten") as forgotten:
+    with psycopg.connect(Database.of(demo).url, application_name="forgotten") as forgotten:
         forgotten.execute("LOCK projects")
         with running(demo, "SELECT count(*) FROM projects", "waits"):
             wait_for(lambda: blocked(demo).status is Status.WARN)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from opsnb.checks.ranking import Diagnosis
-from opsnb.config.settings import Processes, Restart
 from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.errors import BadAnswer
 from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
 from opsnb.systems import dependencies, host, processes
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.dependencies.settings import Restart
+from opsnb.systems.processes.settings import Processes
 from tests import incident
 
 CAUSES = (
@@ -48,7 +50,7 @@ def test_the_cause_is_first_and_its_runbook_mends_all_that_is_down(demo: Target)
 
 def test_a_server_that_refuses_us_is_not_restarted(demo: Target) -> None:
     """A wrong password, or too many clients, is no outage of the server."""
-    url = demo.cache.url.replace("redis://:", "redis://:wrong")
+    url = Cache.of(demo).url.replace("redis://:", "redis://:wrong")
     target = demo.changed(redis_url=url)
     with pytest.raises(BadAnswer, match="refuses the login"):
         service_down.redis(target)
@@ -59,7 +61,7 @@ def test_a_server_that_refuses_us_is_not_restarted(demo: Target) -> None:
 
 def test_what_nothing_says_how_to_start_is_left_to_the_engineer(demo: Target) -> None:
     faults.inject("redis-down")
-    target = demo.model_copy(update={"restart": Restart()})
+    target = demo.changed(restart=Restart())
     assert "set redis in [targets.demo.restart]" in service_down.redis(target).message
     plan = dependencies.start(target)
     assert plan.planned == 0
@@ -79,7 +81,7 @@ def test_an_api_that_its_manager_takes_for_up_can_be_restarted(demo: Target) -> 
 
 
 def test_a_process_that_its_manager_does_not_know_is_named(demo: Target) -> None:
-    settings = Processes(manager="pm2", names=("app", "mailer"), command=demo.processes.command)
-    plan = processes.restart(demo.model_copy(update={"processes": settings}))
+    settings = Processes(manager="pm2", names=("app", "mailer"), command=Processes.of(demo).command)
+    plan = processes.restart(demo.changed(processes=settings))
     assert plan.planned == 0
     assert "pm2 does not know mailer" in plan.warning

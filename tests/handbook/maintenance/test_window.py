@@ -15,6 +15,8 @@ from opsnb.config.settings import Maintenance
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.handbook.maintenance import window
+from opsnb.systems.cache.settings import Cache
+from opsnb.systems.database.settings import Database
 
 SUNDAY = {"days": ["sun"], "begins": "02:00", "ends": "04:00"}
 NIGHT = {"days": ["sat"], "begins": "23:00", "ends": "01:00"}
@@ -73,8 +75,9 @@ def test_a_run_outside_of_it_is_refused_and_changes_nothing(
 ) -> None:
     day = f"{datetime.now(UTC) + timedelta(days=3):%a}".lower()
     (tmp_path / "opsnb.toml").write_text(
-        f"[targets.shop]\ndatabase_url = {json.dumps(demo.database.url)}\n"
-        f"redis_url = {json.dumps(demo.cache.url)}\npg_bin = {json.dumps(demo.database.programs)}\n"
+        f"[targets.shop]\ndatabase_url = {json.dumps(Database.of(demo).url)}\n"
+        f"redis_url = {json.dumps(Cache.of(demo).url)}\n"
+        f"pg_bin = {json.dumps(Database.of(demo).programs)}\n"
         f'[targets.shop.maintenance]\ndays = ["{day}"]\n'
     )
     opsnb = str(Path(sys.executable).with_name("opsnb"))

@@ -11,6 +11,7 @@ import pytest
 from opsnb.checks.running import Measurement
 from opsnb.handbook.troubleshooting import high_queue_length
 from opsnb.model import Finding, Status
+from opsnb.systems.queues.settings import Queues
 from tests.bullmq import Service
 from tests.systems import redis_server
 from tests.systems.redis_server import Server
@@ -31,7 +32,7 @@ def held_back(server: Server) -> Finding:
 
 
 def test_a_limit_that_is_not_reached_holds_nothing_back_for_sure(server: Server) -> None:
-    with Service(5, server.target().queues.url) as mail:
+    with Service(5, Queues.of(server.target()).url) as mail:
         mail.add(MAIL, 9, data={"hold": True})
         mail.work(MAIL, limiter={"max": 1000, "duration": 60_000})
         while not mail.runs(MAIL):
@@ -43,7 +44,7 @@ def test_a_limit_that_is_not_reached_holds_nothing_back_for_sure(server: Server)
 
 
 def test_a_limit_that_lets_no_job_begin_is_a_cause(server: Server) -> None:
-    with Service(5, server.target().queues.url) as mail:
+    with Service(5, Queues.of(server.target()).url) as mail:
         mail.add(MAIL, 9)
         mail.work(MAIL, limiter={"max": 1, "duration": 60_000})
         while mail.counts(MAIL)["completed"] != 1:
@@ -58,7 +59,7 @@ def test_a_limit_that_lets_no_job_begin_is_a_cause(server: Server) -> None:
 
 
 def test_a_maximum_that_the_queue_itself_has_is_known(server: Server) -> None:
-    with Service(5, server.target().queues.url) as mail:
+    with Service(5, Queues.of(server.target()).url) as mail:
         mail.add(MAIL, 9)
         mail.queue(MAIL, "waitUntilReady")
         client: Any = server.client()

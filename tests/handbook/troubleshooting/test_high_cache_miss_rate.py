@@ -21,6 +21,7 @@ from opsnb.handbook.incidents import performance_degradation
 from opsnb.handbook.troubleshooting import high_cache_miss_rate
 from opsnb.model import Status
 from opsnb.systems import cache
+from opsnb.systems.cache.settings import Cache
 from tests import incident
 from tests.operate.database import wait_for
 from tests.systems.redis_server import BINARIES, start
@@ -39,7 +40,7 @@ def jobs(target: Target) -> Iterator[None]:
     ended = threading.Event()
 
     async def add() -> None:
-        queue = Queue("notifications", {"connection": target.cache.url})
+        queue = Queue("notifications", {"connection": Cache.of(target).url})
         while not ended.is_set():
             await queue.add("mail", {"user_id": 1}, {"removeOnComplete": True})
             await asyncio.sleep(0.025)

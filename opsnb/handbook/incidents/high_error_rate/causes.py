@@ -19,6 +19,7 @@ from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems import dependencies, host, logs, queues
 from opsnb.systems.dependencies import Name
+from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import and_list, span, utc
 
 RECORDED_AS = "errors"
@@ -114,7 +115,7 @@ def started(target: Target, window: Window) -> Finding:
     """Recent restart"""
     seen = window.of(target)
     if not seen.started:
-        message = f"{target.processes.manager} does not report when the processes started."
+        message = f"{Processes.of(target).manager} does not report when the processes started."
         return Finding(status=Status.UNKNOWN, message=message)
     rows: list[Row] = [
         {"process": name, "started": logs.iso(at)} for name, at in sorted(seen.started.items())

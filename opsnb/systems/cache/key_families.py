@@ -12,7 +12,7 @@ from opsnb.checks import evidence
 from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.cache.connection import (
+from opsnb.systems.cache.connecting import (
     chosen_database,
     connection,
     known_info,
@@ -28,6 +28,7 @@ from opsnb.systems.cache.keyspace import (
     text,
 )
 from opsnb.systems.cache.server import SYSTEM, server_of
+from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.tallies import scan_all
 
 _SAMPLE = 5000
@@ -138,7 +139,7 @@ def _tell_of(target: Target, hidden: Sequence[bytes]) -> None:
 
 def _globs(target: Target, pattern: str) -> tuple[str, ...]:
     """Return the globs that are meant."""
-    return (pattern,) if pattern else target.cache.patterns or ("*",)
+    return (pattern,) if pattern else Cache.of(target).patterns or ("*",)
 
 
 def _rows(drawn: _Drawn, target: Target) -> list[Row]:

@@ -17,8 +17,10 @@ from opsnb.errors import BadAnswer, Misconfigured, NotConfigured
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems import api, processes
+from opsnb.systems.deploy.settings import Deploy
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import ProgramFailed, ProgramMissing, host_of
+from opsnb.systems.processes.settings import Processes
 
 SYSTEM = "deploy"
 _LOOK_S = 10.0
@@ -30,12 +32,12 @@ _MOST_SAID = 20_000
 
 def release(target: Target) -> str:
     """Return which release is on the host. Raises NotConfigured, BadAnswer."""
-    return _read(target, target.deploy.release)
+    return _read(target, Deploy.of(target).release)
 
 
 def release_before(target: Target) -> str:
     """Return which release was there before, as the working copy knows it. Raises BadAnswer."""
-    return _read(target, target.deploy.before)
+    return _read(target, Deploy.of(target).before)
 
 
 def restart(target: Target) -> Sequence[str]:
@@ -44,7 +46,7 @@ def restart(target: Target) -> Sequence[str]:
     `pm2 restart all` would also start scripts that have done their work, and other services.
     Raises NotConfigured where nothing says how it is done.
     """
-    settings, kept = target.deploy, target.processes
+    settings, kept = Deploy.of(target), Processes.of(target)
     if "restart" in settings.model_fields_set or not settings.folder:
         return settings.restart
     if kept.manager == "docker" or not (kept.names or kept.manager == "pm2"):
@@ -71,10 +73,10 @@ def is_release(target: Target, name: str) -> bool:
     """Say whether the working copy knows a release of that name. Raises NotConfigured."""
     if not name.strip() or name.startswith("-"):
         return False
-    if not target.deploy.known:
+    if not Deploy.of(target).known:
         return True  # nothing can tell
     try:
-        _read(target, [_filled(word, {"release": name}) for word in target.deploy.known])
+        _read(target, [_filled(word, {"release": name}) for word in Deploy.of(target).known])
     except ProgramFailed:
         return False
     return True
@@ -87,7 +89,7 @@ def do(target: Target, permit: Permit, command: Sequence[str], **words: str) -> 
     ProgramFailed, and TimedOut when it had to be ended with all that it had started.
     """
     require(permit)
-    limit = target.deploy.limit_s
+    limit = Deploy.of(target).limit_s
     filled = [_filled(word, words) for word in command]
     return _run(target, filled, limit)
 
@@ -96,15 +98,15 @@ def do(target: Target, permit: Permit, command: Sequence[str], **words: str) -> 
 def clean(target: Target) -> Finding:
     """Working copy of the release"""
     at = release(target)
-    changed = outside.text(_read(target, target.deploy.changes)).splitlines()
+    changed = outside.text(_read(target, Deploy.of(target).changes)).splitlines()
     if changed:
         return Finding(
             status=Status.CRIT,
-            message=f"{len(changed)} files in {target.deploy.folder} were changed by hand; a "
+            message=f"{len(changed)} files in {Deploy.of(target).folder} were changed by hand; a "
             "deployment would fail over them, or lose them.",
             rows=[{"changed": line.strip()} for line in changed[:_MOST_LINES]],
         )
-    message = f"Release {at} is in {target.deploy.folder}, unchanged."
+    message = f"Release {at} is in {Deploy.of(target).folder}, unchanged."
     return Finding(status=Status.OK, message=message, rows=[{"release": at}])
 
 
@@ -115,10 +117,10 @@ def clean(target: Target) -> Finding:
 )
 def tests(target: Target) -> Finding:
     """Tests"""
-    if not target.deploy.tests:
+    if not Deploy.of(target).tests:
         raise NotConfigured(SYSTEM, f"`tests` is not configured in [targets.{target.name}.deploy].")
     try:
-        said = _run(target, target.deploy.tests, _TESTS_LIMIT_S)
+        said = _run(target, Deploy.of(target).tests, _TESTS_LIMIT_S)
     except ProgramFailed as error:
         return Finding(status=Status.CRIT, message=str(error), rows=_lines(error.output))
     last = outside.last_line(said, _LONGEST_LINE) or "without a word"
@@ -128,11 +130,11 @@ def tests(target: Target) -> Finding:
 @check(needs=(HOST,))
 def pending(target: Target) -> Finding:
     """Pending migrations"""
-    if not target.deploy.pending:
+    if not Deploy.of(target).pending:
         raise NotConfigured(
             SYSTEM, f"`pending` is not configured in [targets.{target.name}.deploy]."
         )
-    found = _read(target, target.deploy.pending)
+    found = _read(target, Deploy.of(target).pending)
     rows = _lines(found)
     count = len(found.splitlines())
     message = f"Migrations that would run: {count}."
@@ -151,7 +153,7 @@ def paths(target: Target) -> Finding:
     """Critical paths"""
     rows: list[Row] = []
     with api.client(target) as http:
-        for path in target.deploy.paths:
+        for path in Deploy.of(target).paths:
             answer = http.get(path)
             rows.append({"path": path, "status": answer.status_code})
     bad = [row for row in rows if row["status"] != httpx.codes.OK]
@@ -170,7 +172,7 @@ def _read(target: Target, command: Sequence[str]) -> str:
 
 
 def _run(target: Target, command: Sequence[str], limit_s: float) -> str:
-    folder = target.deploy.folder
+    folder = Deploy.of(target).folder
     if not folder:
         raise NotConfigured(
             SYSTEM,
@@ -181,7 +183,7 @@ def _run(target: Target, command: Sequence[str], limit_s: float) -> str:
         raise NotConfigured(SYSTEM, f"A command of [targets.{target.name}.deploy] is empty.")
     host = host_of(target, SYSTEM, limit_s + 1)
     # For the manager's program, which one of the commands calls.
-    env = processes.environment(host, target.processes)
+    env = processes.environment(host, Processes.of(target))
     try:
         return host.run_in(folder, command, limit_s, env)
     except ProgramMissing as error:

@@ -14,7 +14,8 @@ from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
 from opsnb.systems.queues.pause_state import pause_of
-from opsnb.systems.queues.workers import clients, held_locks, number, why_unknown
+from opsnb.systems.queues.settings import Queues
+from opsnb.systems.queues.worker_clients import clients, held_locks, number, why_unknown
 from opsnb.view.formats import and_list
 
 STATES = (
@@ -41,9 +42,9 @@ def any_of(queues: int) -> str:
 
 def dashboards(target: Target) -> list[Row]:
     """Where Bull Board shows each queue"""
-    if not target.queues.dashboard:
+    if not Queues.of(target).dashboard:
         return []
-    base = target.queues.dashboard.rstrip("/")
+    base = Queues.of(target).dashboard.rstrip("/")
     return [{"queue": name, "dashboard": f"{base}/queue/{name}"} for name in queues_of(target)]
 
 
@@ -211,7 +212,7 @@ def _existing(session: Session, levels: dict[str, Levels]) -> list[str]:
     missing = [name for name in levels if name not in there]
     if not missing:
         return there
-    prefix, target = session.target.queues.prefix, session.target.name
+    prefix, target = Queues.of(session.target).prefix, session.target.name
     words = (
         f"{named(missing)} of opsnb.toml: not in Redis under the prefix '{prefix}'; "
         f"correct queues or queue_prefix of target {target}"

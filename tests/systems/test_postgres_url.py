@@ -8,9 +8,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, version
 
-from opsnb.config.postgres_url import KEYWORDS, usable
 from opsnb.config.target import load_config
 from opsnb.errors import ConfigError
+from opsnb.systems.database.postgres_url import KEYWORDS, usable
 
 
 def test_the_keywords_are_those_of_the_library() -> None:

@@ -17,8 +17,8 @@ from opsnb.model import Row
 from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.active import Active, active_jobs
+from opsnb.systems.queues.backlog import count
 from opsnb.systems.queues.connection import Session, reading
-from opsnb.systems.queues.counts import count
 from opsnb.systems.queues.metrics import newest_ended
 from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.values import whole

@@ -1,0 +1,10 @@
+"""How opsnb knows this system."""
+
+from opsnb.config.systems import System
+from opsnb.systems.deploy.settings import Deploy
+
+DEPLOY = System(
+    name="deploy",
+    title="Release",
+    settings=Deploy,
+)

@@ -1,0 +1,6 @@
+"""How opsnb knows this system."""
+
+from opsnb.config.systems import System
+from opsnb.systems.host.settings import HostSettings
+
+HOST = System(name="host", title="Host", settings=HostSettings, plain="address")
