@@ -30,9 +30,9 @@ from opsnb.model import RunResult
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.site import drills, home, records, reference, runbooks
+from opsnb.site import drills, home, lists, records, reference, runbooks, trails
 from opsnb.site.entries import Entry
-from opsnb.site.html import notice
+from opsnb.site.templates import notice
 from opsnb.timetable.standing import Standing, standings
 from opsnb.timetable.times import local_now
 
@@ -115,14 +115,12 @@ def _pages(
         "home": home.home(entries, config.names, _standings(config, store)),
         "runbooks": runbooks.overview(infos, entries),
         "drills": drills.table_of(entries, {info.id for info in infos}),
-        "records": _unreadable(store.broken) + records.overview(entries),
+        "records": _unreadable(store.broken) + lists.overview(entries),
         "thresholds": redact(reference.thresholds(config)),
         "contacts": redact(reference.contacts(config)),
         "commands": reference.commands(app),
         "configuration": reference.configuration(),
-    } | {
-        f"month {month}": records.listing(group) for month, group in records.months(entries).items()
-    }
+    } | {f"month {month}": lists.listing(group) for month, group in lists.months(entries).items()}
 
 
 def _standings(config: Config, store: Store) -> list[Standing]:
@@ -214,12 +212,12 @@ def _finish(work: Path, entries: Sequence[Entry], infos: Sequence[catalog.Runboo
     shell_page = site / f"{_SHELL}.html"
     shell = shell_page.read_text(encoding="utf-8")
     shell_page.unlink()
-    for entry, trail in records.trails(entries, (info.id for info in infos)):
+    for entry, trail in trails.trails(entries, (info.id for info in infos)):
         body = (work / "bodies" / entry.page).read_text(encoding="utf-8")
         (site / "records" / entry.page).write_text(
             records.page(shell, entry, body, trail), encoding="utf-8"
         )
-    _index(site / "search", records.search_documents(entries))
+    _index(site / "search", lists.search_documents(entries))
     (site / _MARK).touch()
 
 

@@ -13,7 +13,6 @@ from opsnb.model import Finding, Remedy, RunResult, Status, worst
 from opsnb.records.ending import word_in_lists
 from opsnb.records.members import members
 from opsnb.records.verdict import next_command, worst_sentence
-from opsnb.site.html import outcome_pill
 from opsnb.view.findings import named, worst_first
 
 
@@ -119,11 +118,6 @@ class Entry:
                 Measured.of(each) for each in result.counted if each.status is not Status.SKIPPED
             ),
         )
-
-    @property
-    def pill(self) -> str:
-        """How it ended, as a coloured word."""
-        return outcome_pill(self.status, self.outcome)
 
     @property
     def is_summary(self) -> bool:

@@ -1,9 +1,9 @@
-"""The pages of records: one for each, newest first, and the lists that lead to them.
+"""The pages of records, one for each.
 
 A record's page is put together from three parts: the shell, a page that mkdocs made with marks
 where the others go; the body, converted once from the executed notebook and taken over from the
-former site as long as the record is the same; and the trail to its neighbours. So thousands of
-records cost one page of mkdocs, and nothing of Material's own is copied by hand.
+previous site while the record is the same; and the trail to its neighbours. So thousands of records
+cost one page of mkdocs, and nothing of Material's own is copied by hand.
 """
 
 from __future__ import annotations
@@ -12,32 +12,24 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from html import escape
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import nbformat.v4
+from markupsafe import Markup
 from nbconvert import HTMLExporter
 
-from opsnb.demo.drills import DRILLS
 from opsnb.model import RunResult
 from opsnb.records.ending import word
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
-from opsnb.records.stored import RUN_ID
 from opsnb.site.entries import Entry
-from opsnb.site.html import code, link, moment, notice, pill, table
 from opsnb.site.safe_html import safe
+from opsnb.site.templates import FOLDER, render
 from opsnb.view.findings import finding_html, worst_first
-from opsnb.view.formats import duration
-
-NEWEST = 200
-"""How many records the first list shows; older ones stand on a page for each month."""
-SEARCHABLE = 500
-"""How many of the newest records the search knows; its index is loaded as a whole."""
 
 SHELL = """---
 hide:
@@ -53,26 +45,15 @@ search:
 """
 """The Markdown of the page whose result is the shell of all records' pages."""
 
-_TEMPLATE = """{% extends "basic/index.html.j2" %}
-{% block input_group %}{% set tags = cell.metadata.tags or [] %}
-{% if "parameters" not in tags and "injected-parameters" not in tags %}
-<details class="quiet"><summary>code</summary>{{ super() }}</details>
-{% endif %}{% endblock %}
-{% block markdowncell scoped %}{% if cell.metadata.opsnb_preface %}
-<details class="quiet"><summary>What this runbook is for</summary>{{ super() }}</details>
-{% else %}{{ super() }}{% endif %}{% endblock %}"""
 _NOTEBOOK_LINK = re.compile(r'href="(?P<path>(?![a-z]+:)[\w./-]+)\.ipynb(?=["#])')
 _MARK = re.compile(r"<!-- record ([0-9a-f]{64}) -->(.*)<!-- /record -->", re.DOTALL)
-
-
-# --- one record ------------------------------------------------------------------------------
 
 
 def body(result: RunResult, notebook: Mapping[str, Any] | str, former: Path | None = None) -> str:
     """Return the part of a record's page that depends on the record alone.
 
-    `notebook` is the executed notebook, or a sentence on why it cannot be read. The body is taken
-    from the page `former` when that was made of the same.
+    `notebook` is the executed notebook, or a sentence that says why it cannot be read. The body is
+    taken from the page `former` when that was made of the same record.
     """
     content = json.dumps(notebook, sort_keys=True) + result.model_dump_json() + _own_code()
     digest = hashlib.sha256(content.encode()).hexdigest()
@@ -80,8 +61,14 @@ def body(result: RunResult, notebook: Mapping[str, Any] | str, former: Path | No
         match = _MARK.search(former.read_text(encoding="utf-8"))
         if match and match[1] == digest:
             return match[0]
-    found = _members(result) if result.is_summary else _notebook(result, notebook)
-    return f"<!-- record {digest} -->{_head(result)}{found}<!-- /record -->"
+    html = render(
+        "record",
+        result=result,
+        entry=Entry.of(result),
+        word=word(result),
+        **_content(result, notebook),
+    )
+    return f"<!-- record {digest} -->{html}<!-- /record -->"
 
 
 def page(shell: str, entry: Entry, record: str, trail: str) -> str:
@@ -90,173 +77,35 @@ def page(shell: str, entry: Entry, record: str, trail: str) -> str:
     return shell.replace("RECORD-TITLE", title).replace("<div>RECORD-BODY</div>", trail + record)
 
 
-def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[Entry, str]]:
-    """Yield each entry with the links to its runbook, its neighbours and the rest of its story.
-
-    Neighbours are the runs before and after it of the same runbook on the same target. Runs that
-    continue one another are one story.
-    """
-    known = set(runbooks)
-    stories = _stories(entries)
-    summaries = {entry.run_id: entry for entry in entries if entry.is_summary}
-    newer: dict[tuple[str, str], Entry] = {}
-    pending: dict[str, Entry | None] = {}
-    older: dict[str, Entry] = {}
-    for entry in entries:
-        key = (entry.runbook, entry.target)
-        pending[entry.run_id] = newer.get(key)
-        if key in newer:
-            older[newer[key].run_id] = entry
-        newer[key] = entry
-    for entry in entries:
-        places = [link("index.html", "Records"), _runbook(entry, known)]
-        summary = summaries.get(entry.fleet or "")
-        if summary and summary is not entry:
-            places.append(link(summary.page, f"summary of {summary.target}"))
-        trail = _trail(places, older.get(entry.run_id), pending[entry.run_id])
-        yield entry, trail + _story(entry, stories[entry.run_id])
-
-
-def _runbook(entry: Entry, known: Collection[str]) -> str:
-    if entry.runbook in known:
-        return link(f"../runbooks/{entry.runbook}.html", entry.runbook)
-    drill = next((each for each in DRILLS.values() if each.id == entry.runbook), None)
-    return link(f"../drills.html#{drill.name}", entry.runbook) if drill else code(entry.runbook)
-
-
-def _stories(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """Return by run id the runs that continue one another, the newest first."""
-    stories: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: entry.started):
-        story = stories.get(entry.parent or "", [])
-        story.insert(0, entry)
-        stories[entry.run_id] = story
-    return stories
-
-
-def _story(current: Entry, story: Sequence[Entry]) -> str:
-    """Return the box that shows the story of `current`; nothing when it stands alone."""
-    if len(story) == 1:
-        return ""
-    rows = (
-        [
-            entry.pill,
-            f"<b>this run</b>, {moment(entry.started)}"
-            if entry is current
-            else f'<a href="{escape(entry.page)}">{moment(entry.started)}</a>',
-            escape(entry.sentence),
-        ]
-        for entry in story
-    )
-    title = f"One story in {len(story)} runs: each continues the one below it"
-    return (
-        f'<div class="admonition info story"><p class="admonition-title">{title}</p>'
-        f"{table(['Status', 'Run', 'What was found'], rows)}</div>"
-    )
-
-
-def _trail(places: Sequence[str], older: Entry | None, newer: Entry | None) -> str:
-    steps = [
-        f'<a href="{escape(other.page)}" rel="{rel}" title="{other.started:%F %H:%M}">{words}</a>'
-        for other, rel, words in ((older, "prev", "← earlier run"), (newer, "next", "later run →"))
-        if other
-    ]
-    return (
-        f'<nav class="trail"><span>{" · ".join(places)}</span><span>{" ".join(steps)}</span></nav>'
-    )
-
-
 @cache
 def _own_code() -> str:
     """Return what changes when the way that bodies are made changes."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted([*Path(__file__).parent.glob("*.py"), *FOLDER.glob("*.j2")])
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
-def _head(result: RunResult) -> str:
-    entry = Entry.of(result)
-    broke = notice(word(result), result.error) if result.error else ""
-    sentence = "" if result.error else f" {escape(entry.sentence)}"
-    return (
-        f'{broke}<p class="headline">{entry.pill}{sentence}</p>'
-        f'<dl class="facts">{"".join(_facts(result))}</dl>{_parameters(result)}'
-    )
+def _content(result: RunResult, notebook: Mapping[str, Any] | str) -> dict[str, Any]:
+    """Return what the template shows below the facts.
 
-
-def _facts(result: RunResult) -> Iterator[str]:
-    facts = {
-        "When": moment(result.started),
-        "Took": duration(result.seconds),
-        "Target": _target(result),
-        "Operator": escape(f"{result.operator} on {result.host}"),
-        "Trigger": escape(result.origin),
-        "Scheduled for": moment(result.scheduled) if result.scheduled else "",
-        "Incident": escape(result.incident or ""),
-        "Exit code": str(result.exit_code),
-        "Runbook": code(result.runbook_sha256[:12]) + _commit(result.commit),
-        "Parent": _record(result.parent, result.parent) if result.parent else "",
-        "Record": code(result.run_id),
-    }
-    return (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items() if value)
-
-
-def _record(run_id: str | None, words: str) -> str:
-    """Return a link to the page of a record; the words alone when that is no run's id."""
-    if run_id is None or not RUN_ID.fullmatch(run_id):
-        return escape(words)
-    return link(f"{run_id}.html", words)
-
-
-def _target(result: RunResult) -> str:
+    That is the targets of a summary, the worst first, or the executed notebook; where it cannot be
+    shown, the findings of `result.json`, and why.
+    """
+    shown: dict[str, Any] = {"members": [], "failure": "", "notebook": "", "findings": ""}
     if result.is_summary:
-        return f"{escape(result.target)}: {len(result.findings)} targets"
-    return link(f"../index.html#target-{result.target}", result.target)
-
-
-def _commit(commit: str | None) -> str:
-    if not commit:
-        return ""
-    changed = ", changed since" if commit.endswith("+") else ""
-    return f" of {code(commit.rstrip('+')[:10])}{changed}"
-
-
-def _parameters(result: RunResult) -> str:
-    if not result.parameters:
-        return ""
-    rows = ([code(name), code(json.dumps(value))] for name, value in result.parameters.items())
-    return table(["Parameter", "Value"], rows)
-
-
-def _members(result: RunResult) -> str:
-    """Return what a summary tells of each target, the worst on top, with links to their records."""
-    return _filterable(
-        ["Status", "Target", "Took", "What was found"],
-        (
-            _row(
-                pill(member.status),
-                {"status": member.status, "target": member.target},
-                _record(member.run_id, member.target),
-                f"exit code {member.exit_code}",
-                duration(member.seconds) if member.run_id else "",
-                member.sentence,
-            )
-            for member in worst_members(members(result))
-        ),
-    )
-
-
-def _notebook(result: RunResult, notebook: Mapping[str, Any] | str) -> str:
-    """Return the executed notebook as HTML; without one, the findings that `result.json` kept."""
-    reason = notebook
+        return shown | {"members": worst_members(members(result))}
+    failure = notebook
     if not isinstance(notebook, str):
         try:
-            html = _linked(safe(_converted(notebook)), result.runbook)
-            return f'<div class="notebook">{html}</div>'
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one notebook, the others go on
-            reason = f"{type(error).__name__}: {error}"
+            return shown | {"notebook": _trusted(_converted(notebook), result.runbook)}
+        except Exception as error:  # noqa: BLE001 - one notebook must not hide the others
+            failure = f"{type(error).__name__}: {error}"
     findings = "".join(finding_html(finding) for finding in worst_first(result.findings))
-    findings = _linked(safe(findings), result.runbook)
-    return notice("The notebook of this record cannot be shown", str(reason), "warning") + findings
+    return shown | {"failure": failure, "findings": _trusted(findings, result.runbook)}
+
+
+def _trusted(html: str, runbook: str) -> Markup:
+    """Return `html` made safe, with links to the pages of other runbooks."""
+    return Markup(_linked(safe(html), runbook))
 
 
 def _linked(html: str, runbook: str) -> str:
@@ -292,87 +141,8 @@ def _with_preface(notebook: dict[str, Any]) -> dict[str, Any]:
 def _exporter() -> HTMLExporter:
     return HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="basic",
-        raw_template=_TEMPLATE,
+        raw_template=(FOLDER / "notebook.html.j2").read_text(encoding="utf-8"),
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
     )
-
-
-# --- lists -----------------------------------------------------------------------------------
-
-
-def months(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return the entries by month when there are more than one list should hold, else nothing."""
-    if len(entries) <= NEWEST:
-        return {}
-    return {month: list(group) for month, group in groupby(entries, lambda entry: entry.month)}
-
-
-def overview(entries: Sequence[Entry]) -> str:
-    """Return the body of the first list: the newest records, and the way to older ones."""
-    if not entries:
-        return (
-            "<p>There are no records yet. Every run leaves one:</p>"
-            "<pre><code>opsnb run health/daily</code></pre>"
-        )
-    by_month = months(entries)
-    if not by_month:
-        return listing(entries)
-    links = " ".join(
-        f"<li>{link(f'{month}.html', month)} <span class='aside'>{len(group)}</span></li>"
-        for month, group in by_month.items()
-    )
-    return (
-        f"<p>The newest {NEWEST} of {len(entries):,}. All of them, by month:</p>"
-        f'<ul class="months">{links}</ul>\n{listing(entries[:NEWEST])}'
-    )
-
-
-def listing(entries: Iterable[Entry]) -> str:
-    """Return a table of records, which the page's script makes filterable."""
-    return _filterable(
-        ["Status", "Run", "When", "What was found"],
-        (
-            _row(
-                entry.pill,
-                {"status": entry.status, "target": entry.target, "runbook": entry.runbook},
-                link(entry.page, entry.title),
-                entry.target,
-                moment(entry.started),
-                entry.sentence,
-            )
-            for entry in entries
-        ),
-    )
-
-
-def _filterable(head: Sequence[str], rows: Iterable[str]) -> str:
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    return (
-        f'<table class="records"><thead><tr>{top}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
-
-
-def _row(  # noqa: PLR0913, PLR0917 - each is a part of the row
-    status: str, marks: Mapping[str, str], name: str, aside: str, third: str, sentence: str
-) -> str:
-    """Return a row with the `marks` to filter by; `status`, `name` and `third` are HTML."""
-    data = "".join(f' data-{mark}="{escape(value)}"' for mark, value in marks.items())
-    return (
-        f"<tr{data}><td>{status}</td><td>{name}<br><span class='aside'>{escape(aside)}</span>"
-        f"</td><td>{third}</td><td>{escape(sentence)}</td></tr>"
-    )
-
-
-def search_documents(entries: Sequence[Entry]) -> list[dict[str, str]]:
-    """Return what the site's search is told about the newest records."""
-    return [
-        {
-            "location": f"records/{entry.page}",
-            "title": escape(f"{entry.title} on {entry.target}, {entry.started:%Y-%m-%d %H:%M}"),
-            "text": escape(f"{entry.outcome}. {entry.details or entry.sentence}"[:400]),
-        }
-        for entry in entries[:SEARCHABLE]
-    ]

@@ -21,7 +21,7 @@ from opsnb.config.thresholds import HANDBOOK
 from opsnb.config.unattended import Notify, Schedule
 from opsnb.errors import ConfigError
 from opsnb.model import Threshold
-from opsnb.site.html import notice
+from opsnb.site.templates import notice
 from opsnb.view.formats import number
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}

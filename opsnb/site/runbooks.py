@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from mkdocs.structure.toc import get_toc
 
 from opsnb.catalog import RunbookInfo, by_section
 from opsnb.errors import ConfigError
-from opsnb.params.cell import Parameter
 from opsnb.site.entries import Entry, latest
-from opsnb.site.html import code, link, moment, notice, table
+from opsnb.site.templates import notice, render
 
 _SHOWN = 5
 # mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page, and what
@@ -43,34 +42,30 @@ def navigation(infos: Iterable[RunbookInfo]) -> list[dict[str, list[dict[str, st
 def overview(infos: Sequence[RunbookInfo], entries: Sequence[Entry]) -> str:
     """Return, in Markdown, the runbooks by section with their newest records."""
     newest: dict[str, list[Entry]] = {}
-    for entry in latest(entries):
+    for entry in sorted(latest(entries), key=lambda entry: entry.target):
         newest.setdefault(entry.runbook, []).append(entry)
-    return "\n\n".join(
-        f"## {section}\n\n"
-        + table(
-            ["Runbook", "Does", "Newest records"],
-            ([_name(info), _does(info), _newest(newest.get(info.id, []))] for info in group),
-        )
+    sections = {
+        section: [_Row(info, newest.get(info.id, [])) for info in group]
         for section, group in by_section(infos)
-    )
+    }
+    return render("runbooks", sections=sections)
 
 
-def _name(info: RunbookInfo) -> str:
-    return f"{link(f'{info.id}.html', info.name)}<br>{code(info.id)}"
+@dataclass(frozen=True)
+class _Row:
+    """One runbook in the list."""
 
+    info: RunbookInfo
+    newest: list[Entry]
+    """Its newest record on each target."""
 
-def _does(info: RunbookInfo) -> str:
-    try:
-        return "checks, and acts when told to" if info.acts else "checks"
-    except ConfigError:
-        return "cannot be read"
-
-
-def _newest(entries: Iterable[Entry]) -> str:
-    return "<br>".join(
-        f'{entry.pill} <a href="../records/{escape(entry.page)}">{escape(entry.target)}</a>'
-        for entry in sorted(entries, key=lambda entry: entry.target)
-    )
+    @property
+    def does(self) -> str:
+        """Whether it only checks, or also acts."""
+        try:
+            return "checks, and acts with --apply" if self.info.acts else "checks"
+        except ConfigError:
+            return "cannot be read"
 
 
 class RunbookPages:
@@ -108,57 +103,29 @@ class RunbookPages:
         head, heading, rest = html.partition("</h1>")
         if not heading:
             head, rest = "", html
-        return head + heading + _opening(info) + self._latest(info) + rest
+        return head + heading + self._opening(info) + rest
 
-    def _latest(self, info: RunbookInfo) -> str:
-        # A summary stands for its members, which would fill the list.
+    def _opening(self, info: RunbookInfo) -> str:
+        """Return the parameters as a table, the line that runs the runbook, and its records."""
+        # A summary represents its members, which would fill the list.
         entries = [
             entry
             for entry in self._records.get(info.id, [])
             if entry.fleet is None or entry.is_summary
         ]
-        up = "../" * (info.id.count("/") + 1)
-        rows = "".join(
-            f"<li>{entry.pill} {link(f'{up}records/{entry.page}', entry.target)} "
-            f'<span class="aside">{moment(entry.started)}</span></li>'
-            for entry in entries[:_SHOWN]
+        parameters, failure = [], ""
+        try:
+            parameters = info.parameters
+        except ConfigError as error:
+            failure = str(error)
+        return render(
+            "runbook",
+            id=info.id,
+            parameters=parameters,
+            failure=failure,
+            entries=entries[:_SHOWN],
+            up="../" * (info.id.count("/") + 1),
         )
-        return (
-            f'<details class="quiet"><summary>Latest records</summary><ul>{rows}</ul></details>'
-            if rows
-            else ""
-        )
-
-
-def _opening(info: RunbookInfo) -> str:
-    """Return the parameters as a table, and the line that runs the runbook."""
-    try:
-        parameters = info.parameters
-    except ConfigError as error:
-        return notice("The parameters cannot be read", str(error))
-    command = f"<pre><code>opsnb run {escape(info.id)}{_options(parameters)}</code></pre>"
-    if not parameters:
-        return command
-    rows = (
-        [
-            code(parameter.name),
-            escape(parameter.type),
-            "required" if parameter.required else code(json.dumps(parameter.default)),
-            escape(parameter.description),
-        ]
-        for parameter in parameters
-    )
-    return table(["Parameter", "Type", "Default", "What it is"], rows) + command
-
-
-def _options(parameters: Iterable[Parameter]) -> str:
-    options = {"target": " -t TARGET", "apply": " [--apply]"}
-    return "".join(
-        options.get(
-            parameter.name, f" -p {escape(parameter.name)}=..." if parameter.required else ""
-        )
-        for parameter in parameters
-    )
 
 
 def _tidied(html: str, source: str, pages: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from opsnb.headless.order import Order
 from opsnb.model import RunResult
 from opsnb.records.store import Store
 from opsnb.redaction import MASK, Redactor, environment_secrets
+from opsnb.site import lists
 from opsnb.site import records as pages
 from opsnb.site.entries import Entry
 from opsnb.systems import api, logs
@@ -162,11 +163,11 @@ def _all_of(root: Path, secrets: Secrets) -> Written:
         )
     )
     store = Store(load_config().store)
-    kept = store.results()
+    kept = list(store.results())
     for result in kept:
         page = pages.body(result, store.notebook(result.run_id))
         written.places[f"the page of {result.run_id}"] = _without_pictures(page)
-    written.places["the page of all records"] = pages.overview([Entry.of(each) for each in kept])
+    written.places["the page of all records"] = lists.overview([Entry.of(each) for each in kept])
     for folder in ("records", "state"):
         for path in (path for path in (root / folder).rglob("*") if path.is_file()):
             written.places[str(path.relative_to(root))] = _readable(path)

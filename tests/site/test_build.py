@@ -109,7 +109,7 @@ def test_home_shows_the_newest_record_of_each_runbook_worst_first(place: Place) 
     assert kept["newer"] not in home
     demo = home[home.index('id="target-demo"') : home.index('id="target-production"')]
     order(demo, kept["broke"], kept["unreadable"])
-    assert "NameError: name &#x27;queue&#x27; is not defined" in demo
+    assert "NameError: name &#39;queue&#39; is not defined" in demo
     assert '<span class="status status-crit">crit</span>' in home
 
 
@@ -134,7 +134,7 @@ def test_a_summary_leads_to_its_members_and_they_to_it(place: Place) -> None:
 def test_a_target_that_only_records_know_is_shown_and_said_to_be_unknown(place: Place) -> None:
     samples.keep(place.store, samples.findings(), target="retired")
     place.build()
-    assert "not in the configuration at present" in place.page("index.html")
+    assert "not in opsnb.toml now" in place.page("index.html")
 
 
 def test_a_record_has_a_page_with_its_charts_neighbours_and_runbook(place: Place) -> None:
@@ -171,7 +171,7 @@ def test_runs_that_continue_one_another_are_one_story(place: Place) -> None:
     place.build()
     for here, others in ((first, (third, second)), (second, (third, first))):
         story = place.page(f"records/{here}.html").split('class="admonition info story"', 1)[1]
-        assert "One story in 3 runs" in story
+        assert "One operation in 3 runs" in story
         order(story, *(f'href="{other}.html"' for other in others))
         assert story.index("<b>this run</b>") < story.index("</table>")
     assert "One story" not in place.page(f"records/{lone}.html")
@@ -252,7 +252,7 @@ def test_the_search_knows_runbooks_and_records(place: Place) -> None:
 
 
 def test_many_records_are_listed_by_month(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opsnb.site.records.NEWEST", 2)
+    monkeypatch.setattr("opsnb.site.lists.NEWEST", 2)
     month = int(timedelta(days=31) / timedelta(minutes=1))
     kept = [samples.keep(place.store, samples.findings(), minutes=n * month) for n in range(4)]
     place.build()

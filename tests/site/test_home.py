@@ -62,7 +62,7 @@ def test_what_another_runbook_measured_again_counts_as_it_was_measured_last() ->
     again = ran(5, "incidents/fix", finding("a.one", Status.OK, 5))
     assert statuses(DAILY, again) == {"health/daily": Status.OK, "incidents/fix": Status.OK}
     html = home([again, DAILY], ["demo"])
-    assert "Fixed since, measured again by" in html
+    assert "Fixed, as measured by" in html
     assert "status-crit" not in html
     assert ">crit<" not in html.lower()
 

@@ -1,0 +1,54 @@
+"""The HTML of the site: templates in `templates/`, which escape whatever they are given."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from opsnb.records.stored import RUN_ID
+from opsnb.view.formats import duration
+
+FOLDER = Path(__file__).with_name("templates")
+
+
+def render(name: str, **values: Any) -> str:
+    """Return the HTML of the template `name`, such as `home`; its `values` are escaped."""
+    return _environment().get_template(f"{name}.html.j2").render(values)
+
+
+def notice(title: str, words: str, kind: str = "failure") -> str:
+    """Return a box that stands out, in the theme's own style."""
+    macros: Any = _environment().get_template("macros.html.j2").module
+    return str(macros.notice(title, words, kind))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count_of": "{:,}".format,
+        "duration": duration,
+        "json": json.dumps,
+        "utc": _utc,
+    }
+    environment.tests["id_of_run"] = _is_run_id
+    return environment
+
+
+def _utc(at: datetime, form: str) -> str:
+    return f"{at.astimezone(UTC):{form}}"
+
+
+def _is_run_id(run_id: str | None) -> bool:
+    return run_id is not None and RUN_ID.fullmatch(run_id) is not None
