@@ -184,13 +184,17 @@ def runbook(name: str) -> RunbookInfo:
     raise UnknownRunbook(f"There is no runbook '{name}'." + (why or did_you_mean(name, known)))
 
 
+def at(path: Path) -> RunbookInfo:
+    """Return the runbook in the file `path`: its id is the folder's name and its own."""
+    return RunbookInfo(f"{path.parent.name}/{path.stem}", path)
+
+
 def _notebooks(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*/*.ipynb") if path.parent.name[0] not in "._")
 
 
 def _by_id(paths: Iterable[Path]) -> dict[str, RunbookInfo]:
-    infos = (RunbookInfo(f"{path.parent.name}/{path.stem}", path) for path in paths)
-    return {info.id: info for info in infos}
+    return {info.id: info for info in map(at, paths)}
 
 
 def _without(found: Sources, folders: Iterable[Path]) -> list[Path]:

@@ -5,7 +5,7 @@ A group of commands is a module. Each command imports the heavy parts that it ne
 """
 
 # The order of these imports is the order in which the help lists the commands.
-from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo  # noqa: F401, I001
+from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401, I001
 from opsnb.cli.application import app
 from opsnb.cli.entry import main
 
