@@ -17,7 +17,7 @@ from opsnb.errors import ConfigError, ParameterError, UsageError
 from opsnb.headless.execute import BROKE, TIMED_OUT, Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
-from opsnb.headless.run import LIMIT_S, source_of
+from opsnb.headless.order import LIMIT_S, source_of
 from opsnb.records.extract import actions
 from opsnb.view import commands
 
