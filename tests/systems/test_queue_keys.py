@@ -56,9 +56,7 @@ def test_queues_of_any_prefix_stay_and_their_prefixes_are_named(server: Server) 
     target = server.target().changed(queue_prefix="shop")
     plan = cache.clear(target, scope="database")
     assert plan.planned == 3
-    assert (
-        "12 keys of queues are left alone (prefixes bull, shop, team:eu, {jobs}:a)" in plan.summary
-    )
+    assert "12 keys of queues stay (prefixes bull, shop, team:eu, {jobs}:a)" in plan.summary
     assert "sessions (session:*)" in plan.warning
     record, (effect,) = act(target, cache.clear, scope="database")
     assert (record.applied, record.verified) == (3, True), effect.message
@@ -75,7 +73,7 @@ def test_only_the_named_prefixes_of_queues_go(server: Server) -> None:
     target = server.target().changed(queue_prefix="shop")
     record, _ = act(target, cache.clear, scope="database", queue_keys=True)
     assert record.applied == len(ours)
-    assert "Keys of queues are cleared too (shop)" in record.warning
+    assert "This clears keys of queues too (shop)" in record.warning
     assert left(client) == theirs | others
     record, _ = act(target, cache.clear, scope="database", other_queues="bull, nobody")
     assert record.applied == len(theirs)

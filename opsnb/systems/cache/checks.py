@@ -1,4 +1,4 @@
-"""The state of Redis or Valkey: does it answer, has it room, does it keep what it holds."""
+"""The state of Redis or Valkey: whether it responds, has room, and saves its data."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.cache.connecting import (
+from opsnb.systems.cache.connecting import connection
+from opsnb.systems.cache.info import (
     chosen_database,
-    connection,
     figure,
     filled_databases,
     known_info,
@@ -26,10 +26,10 @@ from opsnb.systems.cache.keyspace import describe, scan, text
 from opsnb.systems.cache.server import QUEUES, SYSTEM
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.queues.settings import Queues
-from opsnb.view.formats import span
+from opsnb.view.formats import counted, span
 
 _MIB = 1024 * 1024
-_MUCH_WASTE = 100 * _MIB  # less is not worth waking anybody
+_MUCH_WASTE = 100 * _MIB  # less is not worth waking anyone
 _WASTEFUL = 1.5
 _FULL = 0.8
 _SEARCH_S = 1.0
@@ -56,7 +56,7 @@ def ping(target: Target) -> Finding:
 
 
 def _ping(client: redis.Redis) -> str:
-    """Return what PING was answered with; a refusal is an answer too."""
+    """Return the answer to PING; a refusal is an answer too."""
     try:
         client.ping()
     except redis.exceptions.NoPermissionError:
@@ -79,7 +79,7 @@ def memory(target: Target) -> Finding:
         return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
     if not limit:
         message = (
-            f"Redis memory: {used / _MIB:.1f} MiB in use; maxmemory is not set, so it has no limit."
+            f"Redis memory: {used / _MIB:.1f} MiB in use; no limit, because maxmemory is not set."
         )
         return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
     policy = info.get("maxmemory_policy", "noeviction")
@@ -96,7 +96,7 @@ def memory(target: Target) -> Finding:
 def eviction(target: Target) -> Finding:
     """Eviction policy of Redis
 
-    Of the Redis that the queues live in, which must evict nothing.
+    The Redis of the queues must evict nothing.
     """
     with connection(target, system=QUEUES) as client:
         info = read_info(client)
@@ -108,7 +108,9 @@ def eviction(target: Target) -> Finding:
     if policy == "noeviction":
         return Finding(status=Status.OK, message="maxmemory-policy is noeviction.")
     if not has_queues:
-        message = f"maxmemory-policy is {policy}, as fits a cache: no BullMQ queue lives here."
+        message = (
+            f"maxmemory-policy is {policy}, which suits a cache: this Redis has no BullMQ queue."
+        )
         return Finding(status=Status.OK, message=message)
     lost = "jobs" if policy.startswith("allkeys") else "locks of jobs, which then run twice,"
     message = f"maxmemory-policy is {policy}, so Redis may evict {lost} when it is full."
@@ -116,7 +118,7 @@ def eviction(target: Target) -> Finding:
 
 
 def _may_hold_queues(client: redis.Redis, prefix: str) -> bool:
-    """Return whether a queue is found, or the search for one ends before the keys do."""
+    """Return whether there is a queue, or the search for one ended early."""
     ends = time.monotonic() + _SEARCH_S
     glob = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + ":*:meta"
     try:
@@ -132,10 +134,8 @@ def fragmentation(target: Target) -> Finding:
         info = read_info(client)
     used, resident = figure(info, "used_memory"), figure(info, "used_memory_rss")
     ratio = resident / max(1, used)
-    status, message = (
-        Status.OK,
-        f"Redis memory: {resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used.",
-    )
+    status = Status.OK
+    message = f"Redis memory: {resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used."
     if resident - used > _MUCH_WASTE and ratio > _WASTEFUL:
         status = Status.WARN
         message += " The rest is fragmented: redis-cli CONFIG SET activedefrag yes."
@@ -218,7 +218,7 @@ def persistence(target: Target) -> Finding:
 
 
 def _never_saved(info: dict[str, Any], now_s: float) -> bool:
-    """Return whether the time of the last snapshot is only that of Redis's own start."""
+    """Return whether the time of the last snapshot is only that of the start of Redis."""
     started_s = now_s - figure(info, "uptime_in_seconds")
     return (
         info.get("rdb_last_bgsave_time_sec") == -1
@@ -245,8 +245,10 @@ def keys(target: Target) -> Finding:
     ]
     total = sum(row["keys"] for row in rows)
     lasting = sum(row["without_ttl"] for row in rows)
-    databases = "1 database" if len(rows) == 1 else f"{len(rows)} databases"
-    message = f"Redis holds {total:,} keys in {databases}; {lasting:,} of them never expire."
+    message = (
+        f"Redis holds {counted(total, 'key')} in {counted(len(rows), 'database')}; "
+        f"{lasting:,} of them never expire."
+    )
     if not total:
         message = "Redis holds no keys."
     return Finding(status=Status.OK, message=message, value=total, unit="keys", rows=rows)
@@ -256,17 +258,16 @@ def keys(target: Target) -> Finding:
 def key(target: Target, name: str, *, db: str = "") -> Finding:
     """One key: type, time to live, size.
 
-    Its value is not read: it may be large, or nobody's business. `db` is the number of its
-    database; empty is the one of redis_url.
+    Its value is not read: it may be large or private. `db` is the number of its database; empty is
+    the one of redis_url.
     """
     with connection(target) as client:
-        known_info(target, client)
-        number = chosen_database(target, client, db)
-    with connection(target, db=number, decode=False) as client:
-        found = describe(client, [name.encode()])
+        known_info(client)
+        chosen = client.raw(chosen_database(client, db))
+        found = describe(chosen, [name.encode()])
         if not found:
             return Finding(status=Status.OK, message=f"There is no key '{name}' now.")
-        encoding = _encoding(client, name)
+        encoding = _encoding(chosen, name)
     fact = found[0]
     lives = "never expires" if fact.ttl_s is None else f"expires in {span(fact.ttl_s)}"
     size = "" if fact.bytes is None else f", {fact.bytes:,} bytes"
@@ -276,7 +277,7 @@ def key(target: Target, name: str, *, db: str = "") -> Finding:
 
 
 def _encoding(client: redis.Redis, name: str) -> bytes:
-    """Return how a key is kept; nothing where OBJECT is not permitted."""
+    """Return how a key is encoded; nothing where OBJECT is not permitted."""
     try:
         found: Any = client.object("ENCODING", name)
     except redis.ResponseError:
@@ -286,7 +287,7 @@ def _encoding(client: redis.Redis, name: str) -> bytes:
 
 
 def _configured(client: redis.Redis, name: str) -> Any:
-    """Return a setting of the server; None where CONFIG is not permitted, as with many hosters."""
+    """Return a setting of the server; None where CONFIG is not permitted, as often if hosted."""
     try:
         found: Any = client.config_get(name)
     except redis.ResponseError:

@@ -1,6 +1,7 @@
 """Clearing the cache: by pattern, one database, or all of it, without stopping the server.
 
-The handbook's KEYS and FLUSHALL block everybody, and FLUSHALL on a shared Redis loses every job.
+The handbook's KEYS and FLUSHALL block every client, and FLUSHALL on a shared Redis deletes every
+job.
 """
 
 from __future__ import annotations
@@ -13,12 +14,9 @@ from collections.abc import Iterator
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import ParameterError
-from opsnb.model import ActionRecord, Row
-from opsnb.systems.cache.connecting import (
-    connection,
-    demand_writable,
-    known_info,
-)
+from opsnb.model import ActionRecord, Finding, Row
+from opsnb.systems.cache.connecting import Connection, connection, writing
+from opsnb.systems.cache.info import demand_writable, known_info
 from opsnb.systems.cache.keyspace import describe
 from opsnb.systems.cache.remaining import COUNTING_S, course_of, effect
 from opsnb.systems.cache.selection import Scope, Selection, databases
@@ -28,11 +26,13 @@ from opsnb.systems.cache.tallies import Tally, tally
 from opsnb.systems.cache.unlinking import unlink
 from opsnb.systems.queues.settings import Queues
 from opsnb.view import commands
+from opsnb.view.formats import counted
 
 _SHOWN_KEYS = 10
+_SHOWN_FAMILIES = 3
+_SHOWN_PREFIXES = 8
 
-
-# Families that are no cache, by words in their names.
+# Families that are not cache, by words in their names.
 _NO_CACHE = {
     "sessions": re.compile(r"(?i)\bsess(ion)?s?\b"),
     "locks": re.compile(r"(?i)\b(re?d)?locks?\b|\bmutex\b|\bsemaphore\b"),
@@ -56,39 +56,44 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
     """Clear the cache.
 
     `scope` is `pattern` (the keys of one database that match the glob), `database` (all keys of
-    one) or `all` (every database). An empty pattern is what `[targets.NAME.cache] patterns` names.
-    `db` is the database's number; empty is the one of redis_url. Keys of queues are left alone, of
-    any prefix and any library; `queue_keys` takes those of the target's own prefix, `other_queues`
-    those of the prefixes that it names, with commas between them. Raises ParameterError when the
-    database does not exist or no pattern is known.
+    one) or `all` (every database). An empty pattern means `[targets.NAME.cache] patterns`. `db` is
+    the database's number; empty is the one of redis_url. Keys of queues stay, whatever their prefix
+    and library; `queue_keys` clears those under the target's own prefix, `other_queues` those under
+    the prefixes that it lists, separated by commas. Raises ParameterError when the database does
+    not exist or there is no pattern.
     """
     patterns = (pattern,) if pattern else Cache.of(target).patterns
     if scope == "pattern" and not patterns:
         raise ParameterError(
-            f"The pattern is empty and [targets.{target.name}.cache] names no patterns; name the "
-            "keys, such as -p pattern='sess:*', or set scope=database."
+            f"The pattern is empty and [targets.{target.name}.cache] names no patterns. Give one, "
+            "such as -p pattern='sess:*', or set scope=database."
         )
     own = Queues.of(target).prefix
     others = [prefix for prefix in re.split(r"[,\s]+", other_queues) if prefix]
     with connection(target) as client:
-        info = known_info(target, client)
+        info = known_info(client)
         demand_writable(info)
         selection = Selection(
-            databases(target, client, scope, db),
+            databases(client, scope, db),
             tuple(glob.encode() for glob in patterns) if scope == "pattern" else None,
             "" if queue_keys else own,
             Queues.of(target).names,
             tuple([*others, own] if queue_keys else others),
         )
-    tallies, rows, sizes = _look(target, selection)
+        tallies, rows, sizes = _count(client, selection)
     count = sum(t.estimate for t in tallies)
     spared = sum((t.spared for t in tallies), Counter[str]())
     course = course_of(former)
 
     def work(permit: Permit) -> Iterator[int]:
         course.began, course.ended = time.monotonic(), False
-        yield from unlink(target, permit, selection)
+        with writing(target, permit) as client:
+            yield from unlink(client, selection)
         course.ended = True
+
+    def verify() -> list[Finding]:
+        with connection(target) as client:
+            return [effect(client, selection, course)]
 
     return Plan(
         summary=_summary(selection, tallies, count, spared),
@@ -97,24 +102,23 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
         command=_command(scope, selection),
         undo="",
         work=work,
-        verify=lambda: [effect(target, selection, course)],
+        verify=verify,
         sample=rows,
         bytes=round(count * sum(sizes) / len(sizes)) if sizes else None,
-        # Keys come and go all the time; the server and what is selected on it must not.
+        # Keys come and go all the time; the server and the selection must stay the same.
         basis=(info.get("run_id"), scope, db, selection),
         warning=_warning(target, selection, tallies, count, spared),
     )
 
 
-def _look(target: Target, selection: Selection) -> tuple[list[Tally], list[Row], list[int]]:
+def _count(client: Connection, selection: Selection) -> tuple[list[Tally], list[Row], list[int]]:
     """Return the tallies by database, some keys as rows, and the sizes of a sample in bytes."""
     tallies, rows, sizes = [], list[Row](), list[int]()
     for number in selection.databases:
-        with connection(target, db=number, decode=False) as client:
-            queues = selection.queues(client)
-            ends = time.monotonic() + COUNTING_S
-            found = tally(client, selection.patterns, queues, ends)
-            facts = describe(client, found.sample)
+        database = client.raw(number)
+        queues = selection.queues(database)
+        found = tally(database, selection.patterns, queues, time.monotonic() + COUNTING_S)
+        facts = describe(database, found.sample)
         tallies.append(found)
         sizes += [fact.bytes for fact in facts if fact.bytes is not None]
         named = {"db": number} if len(selection.databases) > 1 else {}
@@ -130,8 +134,7 @@ def _summary(selection: Selection, tallies: list[Tally], count: int, spared: Cou
         which = f"of database {selection.databases[0]}"
     else:
         which = f"of {len(selection.databases)} databases"
-    keys = "1 key" if count == 1 else f"{count:,} keys"
-    parts = [f"Clear {keys} {which}."]
+    parts = [f"Clear {counted(count, 'key')} {which}."]
     if not count:
         matches = which.removeprefix("that match ")
         parts = [f"No key {which}."]
@@ -140,22 +143,19 @@ def _summary(selection: Selection, tallies: list[Tally], count: int, spared: Cou
     if not all(found.complete for found in tallies):
         seen, total = sum(t.looked_at for t in tallies), sum(t.total for t in tallies)
         parts.append(
-            f"The number is an estimate: the count ended after {COUNTING_S:g} s, at {seen:,} of "
+            f"The number is an estimate: the count stopped after {COUNTING_S:g} s, at {seen:,} of "
             f"{total:,} keys."
         )
     if spared:
-        parts.append(f"{spared.total():,} keys of queues are left alone ({_prefixes(spared)}).")
+        parts.append(f"{spared.total():,} keys of queues stay ({_prefixes(spared)}).")
     return " ".join(parts)
 
 
 def _prefixes(spared: Counter[str]) -> str:
-    """Return the prefixes of the queues whose keys are left alone, for people."""
+    """Return the prefixes of the queues whose keys stay, for a sentence."""
     shown = sorted(spared)[:_SHOWN_PREFIXES]
     more = f" and {len(spared) - len(shown)} more" if len(spared) > len(shown) else ""
     return f"prefix{'es' if len(spared) > 1 else ''} {', '.join(shown)}{more}"
-
-
-_SHOWN_PREFIXES = 8
 
 
 def _command(scope: Scope, selection: Selection) -> str:
@@ -182,20 +182,20 @@ def _warning(
     if Cache.of(target).warm_up:
         warm = ": " + commands.run("cache/warm_up", target, apply=True)
     parts = [
-        f"The service is slower and asks the database more until the cache is warm again{warm}."
+        f"The service is slower and queries the database more until the cache is warm again{warm}."
     ]
     if selection.patterns is None and (lost := _no_cache(tallies)):
-        parts.insert(0, f"Not only cache is cleared: {lost}.")
+        parts.insert(0, f"This clears more than cache: {lost}.")
     if selection.cleared_prefixes:
         named = ", ".join(selection.cleared_prefixes)
-        parts.insert(0, f"Keys of queues are cleared too ({named}), and their jobs are lost.")
+        parts.insert(0, f"This clears keys of queues too ({named}) and deletes their jobs.")
     if spared:
-        parts.append("The handbook's command would take the queues' keys as well.")
+        parts.append("The handbook's command would delete the queues' keys too.")
     return " ".join(parts)
 
 
 def _no_cache(tallies: list[Tally]) -> str:
-    """Return the families that look like something else than cache, for people."""
+    """Return the families that do not look like cache, for a sentence."""
     families = sum((found.families for found in tallies), Counter[str]())
     lost = []
     for what, words in _NO_CACHE.items():
@@ -205,6 +205,3 @@ def _no_cache(tallies: list[Tally]) -> str:
             more = f" and {len(names) - _SHOWN_FAMILIES} more" * (len(names) > _SHOWN_FAMILIES)
             lost.append(f"{what} ({some}{more})")
     return ", ".join(lost)
-
-
-_SHOWN_FAMILIES = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,11 +13,8 @@ from opsnb.checks import evidence
 from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.cache.connecting import (
-    chosen_database,
-    connection,
-    known_info,
-)
+from opsnb.systems.cache.connecting import Connection, connection
+from opsnb.systems.cache.info import chosen_database, known_info
 from opsnb.systems.cache.keyspace import (
     KeyFacts,
     chosen_patterns,
@@ -27,9 +25,10 @@ from opsnb.systems.cache.keyspace import (
     queue_prefix,
     text,
 )
-from opsnb.systems.cache.server import SYSTEM, server_of
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.tallies import scan_all
+from opsnb.view.formats import counted
 
 _SAMPLE = 5000
 _SAMPLING_S = 8.0
@@ -41,110 +40,116 @@ _MANY, _MUCH = 1000, 0.1  # keys that never expire: fewer, or a smaller share, a
 def families(target: Target, pattern: str = "*", *, sample: int = _SAMPLE, db: str = "") -> Finding:
     """Families of keys.
 
-    Found by looking at `sample` keys that match the glob, in the order of the server's hash table,
-    which is as good as at random. Counts and sizes of all keys are concluded from them. An empty
-    glob stands for the cache's own. Keys of the cache that never expire are a leak; those of
-    queues, and those that `[targets.NAME.cache] patterns` leaves out where it is set, are not
-    judged. `db` is the number of the database; empty is the one of redis_url.
+    From `sample` keys that match the glob, in the order of the server's hash table, which is as
+    good as random; counts and sizes are extrapolated from them. An empty glob means the cache's
+    own patterns. Keys of the cache that never expire are a leak. Keys of queues are not judged, and
+    neither are those outside `[targets.NAME.cache] patterns` where it is set. `db` is the number of
+    the database; empty is the one of redis_url.
     """
-    drawn = _draw(target, pattern, sample, db)
-    rows = _rows(drawn, target)
+    wanted = _wanted(target, pattern)
+    with connection(target) as client:
+        drawn = _draw(client, wanted, sample, db)
+    rows = _rows(drawn, wanted.queues)
     if not rows:
-        globs = " or ".join(_globs(target, pattern))
+        globs = " or ".join(wanted.globs)
         return Finding(status=Status.OK, message=f"No key matches {globs}.", value=0, unit="keys")
-    ours = [matching(glob.encode()) for glob in chosen_patterns(target)]
     cached = [
-        row
-        for row in rows
-        if not row["of_queues"]
-        and (not ours or any(one.match(row["family"].encode()) for one in ours))
+        row for row in rows if not row["of_queues"] and wanted.is_cache(row["family"].encode())
     ]
     lasting = sum(row["without_ttl"] for row in cached)
     count = sum(row["keys"] for row in rows)
     about = "" if drawn.factor == 1 else "about "
-    sampled = f"{len(drawn.facts):,} sampled"
-    message = f"Redis holds {about}{count:,} keys in {len(rows):,} families ({sampled})"
+    message = (
+        f"Redis holds {about}{counted(count, 'key')} in "
+        f"{counted(len(rows), 'family', 'families')} ({len(drawn.facts):,} sampled)"
+    )
     status = Status.OK
     if lasting >= _MANY and lasting > _MUCH * sum(row["keys"] for row in cached):
         status = Status.WARN
         most = max(cached, key=lambda row: int(row["without_ttl"]))
         message += (
-            f"; {about}{lasting:,} of the cache never expire, most of them {most['family']}: "
+            f"; {about}{lasting:,} keys of the cache never expire, most of them {most['family']}: "
             "let the service set a time to live"
         )
     if any(fact.bytes is None for fact in drawn.facts):
-        message += "; sizes are missing, as MEMORY USAGE is not permitted"
-    return Finding(
-        status=status,
-        message=f"{message}.",
-        value=count,
-        unit="keys",
-        rows=_few(rows),
-    )
+        message += "; sizes are missing, because MEMORY USAGE is not permitted"
+    return Finding(status=status, message=f"{message}.", value=count, unit="keys", rows=_few(rows))
 
 
 def family_rows(target: Target, pattern: str = "*", *, db: str = "") -> list[Row]:
     """Families of the keys that match"""
-    return _few(_rows(_draw(target, pattern, _SAMPLE, db), target))
+    wanted = _wanted(target, pattern)
+    with connection(target) as client:
+        return _few(_rows(_draw(client, wanted, _SAMPLE, db), wanted.queues))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which keys to read, and what they count as."""
+
+    globs: tuple[str, ...]
+    cache: list[re.Pattern[bytes]]
+    """What matches keys of the cache; empty where `opsnb.toml` does not say."""
+    queues: str
+    """What the keys of queues begin with."""
+
+    def is_cache(self, key: bytes) -> bool:
+        """Whether a key counts as cache."""
+        return not self.cache or any(one.match(key) for one in self.cache)
+
+
+def _wanted(target: Target, pattern: str) -> _Wanted:
+    """Return the keys that `pattern` matches; the cache's own patterns if it is empty."""
+    globs = (pattern,) if pattern else Cache.of(target).patterns or ("*",)
+    cache = [matching(glob.encode()) for glob in chosen_patterns(target)]
+    return _Wanted(globs, cache, queue_prefix(target))
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The keys that were looked at."""
+    """The keys of the sample."""
 
     facts: list[KeyFacts]
     factor: float
-    """How many keys of the database one of them stands for; 1 when all were looked at."""
+    """How many keys of the database one of them stands for; 1 when the sample is all of them."""
 
 
-def _draw(target: Target, pattern: str, sample: int, db: str) -> _Drawn:
-    with connection(target) as client:
-        known_info(target, client)
-        number = chosen_database(target, client, db)
-    globs = _globs(target, pattern)
-    everything = "*" in globs
+def _draw(client: Connection, wanted: _Wanted, sample: int, db: str) -> _Drawn:
+    """Return up to `sample` keys of the database `db`."""
+    known_info(client)
+    database = client.raw(chosen_database(client, db))
+    everything = "*" in wanted.globs
     keys: dict[bytes, None] = {}  # a SCAN may return a key twice
-    looked_at, whole = 0, True
+    read, whole = 0, True
     ends = time.monotonic() + _SAMPLING_S
-    with connection(target, db=number, decode=False) as client:
-        total = int(client.dbsize())
-        encoded = [glob.encode() for glob in globs]
-        for batch, count in scan_all(client, None if everything else encoded):
-            keys.update(dict.fromkeys(batch))
-            looked_at += len(batch) if everything else count
-            if len(keys) >= sample or time.monotonic() > ends:
-                whole = False
-                break
-        hidden: list[bytes] = []
-        facts = describe(client, list(keys), hidden=hidden)
-    _tell_of(target, hidden)
-    return _Drawn(facts, 1.0 if whole else max(1.0, total / looked_at))
+    total = int(database.dbsize())
+    encoded = None if everything else [glob.encode() for glob in wanted.globs]
+    for batch, count in scan_all(database, encoded):
+        keys.update(dict.fromkeys(batch))
+        read += len(batch) if everything else count
+        if len(keys) >= sample or time.monotonic() > ends:
+            whole = False
+            break
+    hidden: list[bytes] = []
+    facts = describe(database, list(keys), hidden=hidden)
+    _report(hidden, wanted, client.login)
+    return _Drawn(facts, 1.0 if whole else max(1.0, total / read))
 
 
-def _tell_of(target: Target, hidden: Sequence[bytes]) -> None:
-    """Say which keys the login may not read; those of other applications decide nothing."""
+def _report(hidden: Sequence[bytes], wanted: _Wanted, user: str) -> None:
+    """Report the keys that the login may not read; those of other applications decide nothing."""
     if not hidden:
         return
-    user = server_of(target).login
     gap = (
         f"{len(hidden):,} keys that user '{user}' may not read, such as "
         f"{text(min(hidden))}; let it: ACL SETUSER {user} allkeys"
     )
-    ours = [matching(glob.encode()) for glob in chosen_patterns(target)]
-    if ours and not any(one.match(key) for one in ours for key in hidden):
-        evidence.without(gap)
-    else:
-        evidence.partial(gap)
+    decides = any(wanted.is_cache(key) for key in hidden)
+    (evidence.partial if decides else evidence.without)(gap)
 
 
-def _globs(target: Target, pattern: str) -> tuple[str, ...]:
-    """Return the globs that are meant."""
-    return (pattern,) if pattern else Cache.of(target).patterns or ("*",)
-
-
-def _rows(drawn: _Drawn, target: Target) -> list[Row]:
+def _rows(drawn: _Drawn, queues: str) -> list[Row]:
     """Return a row for each family, the largest first."""
-    queues = queue_prefix(target).decode()
     members: dict[str, list[KeyFacts]] = defaultdict(list)
     for fact in drawn.facts:
         members[_family(fact.name, queues)].append(fact)

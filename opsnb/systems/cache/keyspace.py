@@ -1,4 +1,4 @@
-"""Looking through the keys: bounded scans, what a key is, and the family that it belongs to."""
+"""Keys: bounded scans, the facts of a key, and the family that it belongs to."""
 
 from __future__ import annotations
 
@@ -47,16 +47,13 @@ def text(key: bytes) -> str:
     return key.decode(errors="replace")
 
 
-def queue_prefix(target: Target) -> bytes:
-    """Return what every key of the target's BullMQ queues starts with.
-
-    Every queue under the target's prefix, also those that opsnb.toml does not name.
-    """
-    return f"{Queues.of(target).prefix}:".encode()
+def queue_prefix(target: Target) -> str:
+    """Return what every key of the target's BullMQ queues begins with, also of unnamed queues."""
+    return f"{Queues.of(target).prefix}:"
 
 
 def chosen_patterns(target: Target) -> tuple[str, ...]:
-    """Return the globs of the cache's keys where `opsnb.toml` sets them, else nothing."""
+    """Return the globs of the cache's keys where `opsnb.toml` sets them, else none."""
     patterns = Cache.of(target).patterns
     return () if patterns == Cache().patterns else patterns
 
@@ -106,9 +103,9 @@ def _class_of(pattern: bytes, at: int) -> tuple[bytes, int]:
 def scan(
     client: redis.Redis, pattern: bytes | None = None, count: int = SCAN_COUNT
 ) -> Iterator[list[bytes]]:
-    """Yield the keys that match in batches; each call lets others be served in between.
+    """Yield the keys that match in batches; the server serves other clients between two calls.
 
-    A batch stands for `count` keys looked at, and may be empty.
+    A batch stands for `count` keys, and may be empty.
     """
     cursor = 0
     while True:
@@ -121,7 +118,7 @@ def scan(
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """What there is to know of a key without reading its value."""
+    """The facts of a key, without its value."""
 
     name: str
     type: str
@@ -143,7 +140,7 @@ class KeyFacts:
 def describe(
     client: redis.Redis, keys: Sequence[bytes], *, hidden: list[bytes] | None = None
 ) -> list[KeyFacts]:
-    """Return what the server knows of `keys`, without those that are gone by now.
+    """Return the facts of `keys`, without those that are gone by now.
 
     Keys that the login may not read are added to `hidden`; without such a list they are an error.
     """
@@ -184,14 +181,14 @@ def _demand(*replies: object) -> None:
 
 
 def to_live_s(client: redis.Redis, keys: Sequence[bytes]) -> list[float]:
-    """Return the seconds that `keys` have to live; negative when there is no limit or no key."""
+    """Return the times to live of `keys` in seconds; negative where there is none, or no key."""
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.pttl(key)
     return [left / 1000 for left in execute(pipeline)] if keys else []
 
 
-_GONE = -2  # what PTTL says of a key that is not there
+_GONE = -2  # the answer of PTTL for a missing key
 
 
 def lifetime(seconds: float | None) -> str:

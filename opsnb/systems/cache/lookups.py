@@ -1,4 +1,8 @@
-"""Hits and misses of the cache."""
+"""Hits and misses of the cache.
+
+The server counts the lookups of BullMQ too, most of which happen inside its scripts. When many
+miss, a sample of the commands shows which are the cache's.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,24 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import redis
+
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.errors import ServiceError
-from opsnb.model import Finding, Status
-from opsnb.systems.cache.connecting import connection, figure
+from opsnb.model import Finding, Row, Status
+from opsnb.systems.cache.connecting import Connection, connection
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S, grown, watch
+from opsnb.systems.cache.info import figure
+from opsnb.systems.cache.keyspace import queue_prefix
 from opsnb.systems.cache.monitor import Sample, sample_since
 from opsnb.systems.cache.queue_keys import find_queues
-from opsnb.systems.cache.server import SYSTEM, server_of
+from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.queues.settings import Queues
 
 _ENOUGH_READS = 100
-
-
 _ENOUGH_MISSES = 20  # in the window; below it is no symptom
-
-
 _FULL = 0.95  # of maxmemory
+_SEARCH_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,61 +49,60 @@ class _Reads:
 
 @dataclass(frozen=True)
 class Losses:
-    """What was looked up in vain while the server was watched, and what went from it meanwhile."""
+    """The lookups that missed while opsnb watched the server, and the keys that it lost."""
 
     seconds: float
     reads: int
     misses: int
     expired: int
-    """Keys whose time to live was over."""
+    """Keys whose time to live ended."""
     evicted: int
     """Keys that Redis evicted because memory was full."""
     full: bool = False
     """Memory is at its limit, and the policy allows eviction."""
     of_queues: bool = False
-    """Lookups of BullMQ were seen as well, and are not among the reads and misses."""
+    """BullMQ looked keys up too; the reads and misses leave those out."""
     unsure: str = ""
-    """Why lookups of BullMQ may be among the reads and misses; empty when they are not."""
+    """Why the reads and misses may include lookups of BullMQ; empty when they do not."""
 
     @property
     def percent(self) -> float:
-        """How much of the reads were misses."""
+        """The share of the reads that missed."""
         return 100 * self.misses / self.reads if self.reads else 0.0
 
     def status(self, target: Target) -> Status:
-        """Whether so many were looked up in vain that it needs a cause."""
+        """Whether so many lookups missed that it needs a cause."""
         if self.misses < _ENOUGH_MISSES:
             return Status.OK
         return target.threshold("cache_hit_percent").judge(100 - self.percent)
 
 
 def losses(target: Target, seconds: float) -> Losses:
-    """Watch the server for so many seconds. Raises ServiceError.
-
-    The server counts the lookups of BullMQ as well, most of which are within its scripts. When
-    there are many misses, a sample of the commands tells which are the cache's.
-    """
+    """Watch the server for so many seconds. Raises ServiceError."""
     began = time.monotonic()
-    (_, before), *_, (took_s, after) = watch(target, seconds)
-    reads = _reads(after, before)
-    seen = Losses(
-        took_s,
-        reads.count,
-        reads.misses,
-        grown("expired_keys", after, before),
-        grown("evicted_keys", after, before),
-        full=_is_full(before),
-    )
-    if seen.status(target) is Status.OK:
-        return seen
-    sample = sample_since(target, began)
-    if sample is not None:
-        return _without_queues(seen, sample)
-    return replace(seen, unsure=_no_monitor(target)) if _may_hold_queues(target) else seen
+    with connection(target) as client:
+        (_, before), *_, (took_s, after) = watch(client, seconds)
+        reads = _reads(after, before)
+        seen = Losses(
+            took_s,
+            reads.count,
+            reads.misses,
+            grown("expired_keys", after, before),
+            grown("evicted_keys", after, before),
+            full=_is_full(before),
+        )
+        if seen.status(target) is Status.OK:
+            return seen
+        sample = sample_since(client, queue_prefix(target), began)
+        if sample is not None:
+            return _without_queues(seen, sample)
+        return (
+            replace(seen, unsure=_no_monitor(client)) if _may_hold_queues(target, client) else seen
+        )
 
 
 def _without_queues(seen: Losses, sample: Sample) -> Losses:
-    """Return what was seen without the lookups of BullMQ, concluded from the sample."""
+    """Return what was seen without the lookups of BullMQ, extrapolated from the sample."""
     if not sample.of_queues:
         return seen
     times = seen.seconds / sample.seconds
@@ -118,40 +121,30 @@ def _is_full(info: dict[str, Any]) -> bool:
 def hit_rate(target: Target, seconds: float = 2) -> Finding:
     """Cache hit rate.
 
-    Of the reads within the next `seconds`, when they are enough to judge; what was read since the
-    server's start is told beside it. The server counts the lookups of BullMQ as well, and those
-    of other checks: when too many miss, a sample of the commands is judged, in which they are
-    left out.
+    Of the reads in the next `seconds`, if there are enough to judge; the rate since the server
+    started is shown beside it. When too many miss, a sample of the commands is judged instead,
+    without the lookups of BullMQ.
     """
     began = time.monotonic()
-    moments = list(watch(target, seconds))
-    rows = []
-    for (_, before), (at, after) in pairwise(moments):
-        if (reads := _reads(after, before)).count:
-            rows.append(
-                {
-                    "second": round(at, 1),
-                    "hits": reads.hits,
-                    "misses": reads.misses,
-                    "hit_percent": reads.percent,
-                }
-            )
-    now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
+    limit = target.threshold("cache_hit_percent")
+    others, unsure = "", False
+    with connection(target) as client:
+        moments = list(watch(client, seconds))
+        now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
+        if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
+            sample = sample_since(client, queue_prefix(target), began)
+            if sample:
+                now, seconds = _Reads(sample.reads - sample.misses, sample.misses), sample.seconds
+                others = ", BullMQ excluded"
+            elif _may_hold_queues(target, client):
+                unsure = True
+                others = f", BullMQ's among them: {_no_monitor(client)}"
+    rows = _rows(moments)
     since = (
         f"{ever.percent:.1f} % since the start ({ever.count:,} reads)"
         if ever.count
         else "none ever"
     )
-    limit = target.threshold("cache_hit_percent")
-    others, unsure = "", False
-    if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
-        sample = sample_since(target, began)
-        if sample:
-            now, seconds = _Reads(sample.reads - sample.misses, sample.misses), sample.seconds
-            others = ", BullMQ excluded"
-        elif _may_hold_queues(target):
-            unsure = True
-            others = f", BullMQ's among them: {_no_monitor(target)}"
     if now.count < _ENOUGH_READS:
         message = (
             f"Hit rate unknown: {now.count:,} reads in {seconds:.2g} s{others}, too few; {since}."
@@ -164,21 +157,33 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     return found.model_copy(update={"status": Status.UNKNOWN}) if unsure else found
 
 
-def _no_monitor(target: Target) -> str:
-    login = server_of(target).login
-    return f"MONITOR, which tells them apart, is not permitted; ACL SETUSER {login} +monitor"
+def _rows(moments: list[tuple[float, dict[str, Any]]]) -> list[Row]:
+    """Return the hits and misses between each two moments, where there were any."""
+    return [
+        {
+            "second": round(at, 1),
+            "hits": reads.hits,
+            "misses": reads.misses,
+            "hit_percent": reads.percent,
+        }
+        for (_, before), (at, after) in pairwise(moments)
+        if (reads := _reads(after, before)).count
+    ]
 
 
-def _may_hold_queues(target: Target) -> bool:
-    """Say whether the cache's Redis holds queues, also where that cannot be known."""
+def _no_monitor(client: Connection) -> str:
+    return f"MONITOR, which tells them apart, is not permitted; ACL SETUSER {client.login} +monitor"
+
+
+def _may_hold_queues(target: Target, client: Connection) -> bool:
+    """Say whether the cache's Redis holds queues; True where that cannot be known."""
     if not target.has_one_redis:
         return False
     if Queues.of(target).names:
         return True
     try:
-        with connection(target, decode=False) as client:
-            found = find_queues(client, time.monotonic() + 1)
-    except ServiceError:
+        found = find_queues(client.raw(), time.monotonic() + _SEARCH_S)
+    except (redis.RedisError, OSError):
         return True
     return bool(found.names) or not found.complete
 

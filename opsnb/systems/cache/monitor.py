@@ -12,14 +12,10 @@ from typing import Any, NamedTuple
 
 import redis
 
-from opsnb.config.target import Target
-from opsnb.systems.cache.connecting import connection
-from opsnb.systems.cache.keyspace import queue_prefix
-from opsnb.systems.cache.settings import Cache
+from opsnb.systems.cache.connecting import Connection
 from opsnb.systems.cache.wire import TooLarge
-from opsnb.systems.queues.settings import Queues
 
-_SAMPLED = 10_000  # users come in bursts; a tenth of a second of commands would tell little
+_SAMPLED = 10_000  # users come in bursts; a tenth of a second of commands would say little
 _SAMPLED_S = 2.0
 
 
@@ -28,7 +24,7 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 class _Line(NamedTuple):
-    """A command that the server has run, as MONITOR tells it."""
+    """A command that the server has run, as MONITOR shows it."""
 
     at_s: float
     db: int
@@ -36,7 +32,7 @@ class _Line(NamedTuple):
 
 
 def monitor(client: redis.Redis, most: int, seconds: float) -> Iterator[_Line]:
-    """Yield the commands that the server runs; the connection is closed in any case."""
+    """Yield the commands that the server runs; the connection is always closed."""
     wire: Any = client.connection_pool.get_connection()
     try:
         wire.send_command("MONITOR")
@@ -57,7 +53,7 @@ def monitor(client: redis.Redis, most: int, seconds: float) -> Iterator[_Line]:
 
 @dataclass(frozen=True)
 class Sample:
-    """Lookups of keys, seen by MONITOR for a short while."""
+    """Lookups of keys that MONITOR showed in a short while."""
 
     seconds: float
     reads: int
@@ -68,7 +64,7 @@ class Sample:
     """Lookups of keys that belong to queues, in any database."""
 
 
-# At which word the first key stands is the same for all: the second. How many follow is not.
+# The second word is the first key in all of them; how many keys follow differs.
 _ONE_KEY, _ALL_KEYS, _EVERY_OTHER = slice(1, 2), slice(1, None), slice(1, None, 2)
 _LOOKUPS = {
     "get": _ONE_KEY,
@@ -93,8 +89,8 @@ _WRITES = {
 class _Lookups:
     """Counts the lookups of a cache, and those that found nothing.
 
-    MONITOR shows no answers. But who misses loads the value and writes it, and what nobody writes
-    is still missing afterwards.
+    MONITOR shows no replies. But a client that misses loads the value and writes it, and a key that
+    nobody writes is still missing afterwards.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -119,7 +115,7 @@ class _Lookups:
                 self.misses += 1
 
     def end(self, client: redis.Redis) -> None:
-        """Look which keys that were asked for and not written are not there."""
+        """Count as misses the keys that were looked up, not written, and do not exist."""
         unsure = [key for key in self._asked if key not in self._written]
         pipeline = client.pipeline(transaction=False)
         for key in unsure:
@@ -129,7 +125,7 @@ class _Lookups:
 
 
 def _plain(word: str) -> bytes:
-    """Return a word of MONITOR, which escapes what is not printable, as the bytes that it was."""
+    """Return the bytes of a word, of which MONITOR escapes what is not printable."""
     return word.encode("ascii", "replace").decode("unicode_escape").encode("latin-1", "replace")
 
 
@@ -137,32 +133,31 @@ _SAMPLING = threading.Lock()
 _samples: dict[tuple[str, str], tuple[float, Sample | None]] = {}
 
 
-def sample_since(target: Target, began: float) -> Sample | None:
-    """Return a sample that was begun after `began`; None where MONITOR is not permitted.
+def sample_since(client: Connection, prefix: str, began: float) -> Sample | None:
+    """Return a sample that began after `began`; None where MONITOR is not permitted.
 
-    MONITOR slows the server down, so one sample serves all who ask for it at the same time.
+    `prefix` is what the keys of queues begin with. MONITOR slows the server down, so checks that
+    run at the same time share one sample.
     """
-    where = (Cache.of(target).url, Queues.of(target).prefix)
+    where = (client.server.url, prefix)
     with _SAMPLING:
         at, sample = _samples.get(where, (0.0, None))
         if at < began:
-            at, sample = time.monotonic(), _sample(target)
+            at, sample = time.monotonic(), _sample(client, prefix)
             _samples[where] = (at, sample)
         return sample
 
 
-def _sample(target: Target) -> Sample | None:
-    seen = _Lookups(queue_prefix(target).decode())
+def _sample(client: Connection, prefix: str) -> Sample | None:
+    seen = _Lookups(prefix)
     times_s: list[float] = []
-    with connection(target) as client:
-        own = int(client.connection_pool.connection_kwargs.get("db") or 0)
-        try:
-            for line in monitor(client, _SAMPLED, _SAMPLED_S):
-                times_s.append(line.at_s)
-                seen.add(line.words, ours=line.db == own)
-            seen.end(client)
-        except (redis.ResponseError, TooLarge):
-            return None
-    # By the server's clock: it may run commands faster than we read of them.
+    try:
+        for line in monitor(client, _SAMPLED, _SAMPLED_S):
+            times_s.append(line.at_s)
+            seen.add(line.words, ours=line.db == client.db)
+        seen.end(client)
+    except (redis.ResponseError, TooLarge):
+        return None
+    # By the server's clock: it may run commands faster than we read them.
     took_s = times_s[-1] - times_s[0] if len(times_s) == _SAMPLED else _SAMPLED_S
     return Sample(max(took_s, 0.001), seen.reads, seen.misses, seen.of_queues)

@@ -11,23 +11,17 @@ from opsnb.actions.action import Permit, Plan
 from opsnb.config.target import Target
 from opsnb.model import Finding, Status
 from opsnb.systems import database
-from opsnb.systems.cache.connecting import (
-    connection,
-    execute,
-    writing,
-)
+from opsnb.systems.cache.connecting import connection, execute, writing
 from opsnb.systems.cache.keyspace import to_live_s
 from opsnb.view import commands
 from opsnb.view.formats import span
 
 TTL_S = 15 * 60
-"""How long a project that was warmed directly lives: the handbook's 15 minutes."""
+"""The time to live of a project that was written directly: the handbook's 15 minutes."""
 
 PROJECTS = "project:*"
-
-
-_AT_ONCE = 100
 SHOWN_KEYS = 10
+_AT_ONCE = 100
 NOTHING_DONE = Finding(status=Status.SKIPPED, message="Not verified: nothing was done.")
 
 
@@ -39,7 +33,7 @@ def write_directly(target: Target, projects: int, server: str | None) -> Plan:
 
     def work(permit: Permit) -> Iterator[int]:
         done = 0
-        with writing(target, permit, decode=True) as client:
+        with writing(target, permit) as client:
             for start in range(0, len(ids), _AT_ONCE):
                 rows = _read_these(target, ids[start : start + _AT_ONCE])
                 pipeline = client.pipeline(transaction=False)
@@ -48,7 +42,7 @@ def write_directly(target: Target, projects: int, server: str | None) -> Plan:
                 done += len(execute(pipeline))
                 yield done
 
-    short = f" (there are no more than {len(ids):,})" if len(ids) < projects else ""
+    short = f" (there are only {len(ids):,})" if len(ids) < projects else ""
     return Plan(
         summary=f"Write the first {len(ids):,} projects{short} from PostgreSQL into the cache, "
         f"for {span(TTL_S)}.",
@@ -64,21 +58,21 @@ def write_directly(target: Target, projects: int, server: str | None) -> Plan:
             for id_, size in zip(ids[:SHOWN_KEYS], sizes, strict=False)
         ],
         bytes=sum(sizes),
-        # Projects come and go; the server must be the one that was looked at.
+        # Projects come and go; the server must stay the same.
         basis=server,
-        warning="What the cache holds of these projects is replaced by what the database holds.",
+        warning="The projects from the database replace those in the cache.",
     )
 
 
 def _written(target: Target, ids: Sequence[Any]) -> Finding:
-    """Look at every key that was to be written: it is there, and lives as long as meant."""
-    with connection(target, decode=False) as client:
-        seconds = to_live_s(client, [_key(id_).encode() for id_ in ids])
-    there = [left for left in seconds if 0 < left <= TTL_S]
+    """Check that every key exists and has its time to live."""
     if not ids:
         return NOTHING_DONE
+    with connection(target) as client:
+        seconds = to_live_s(client, [_key(id_).encode() for id_ in ids])
+    there = [left for left in seconds if 0 < left <= TTL_S]
     message = f"{len(there):,} of {len(ids):,} projects are cached"
-    message += f", for {span(min(there))} at least." if there else "."
+    message += f", for at least {span(min(there))}." if there else "."
     status = Status.OK if len(there) == len(ids) else Status.CRIT
     return Finding(status=status, message=message, value=len(there), unit="keys")
 
@@ -100,12 +94,12 @@ def _key(id_: Any) -> str:
 
 
 def _json(row: dict[str, Any]) -> str:
-    """Return a row as the service itself would write it."""
+    """Return a row as the service would write it."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_value)
 
 
 def _value(value: Any) -> str:
-    """Return what JSON has no form for, as JavaScript writes it."""
+    """Return a value that JSON cannot hold, as JavaScript writes it."""
     if isinstance(value, datetime):
         moment = value.astimezone(UTC).isoformat(timespec="milliseconds")
         return moment.replace("+00:00", "Z")

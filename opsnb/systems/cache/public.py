@@ -11,10 +11,11 @@ from opsnb.systems.cache.checks import (
     ping,
 )
 from opsnb.systems.cache.clearing import clear
-from opsnb.systems.cache.connecting import asynchronous, connection, errors, refusal, writing
+from opsnb.systems.cache.connecting import asynchronous, connection, writing
 from opsnb.systems.cache.key_families import families, family_rows
 from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.lookups import Losses, hit_rate, losses
+from opsnb.systems.cache.refusals import reaching, refusal
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
 from opsnb.systems.cache.tallies import count
 from opsnb.systems.cache.traffic import evictions, latency, throughput
@@ -31,7 +32,6 @@ __all__ = [
     "commands",
     "connection",
     "count",
-    "errors",
     "eviction",
     "evictions",
     "families",
@@ -47,6 +47,7 @@ __all__ = [
     "memory",
     "persistence",
     "ping",
+    "reaching",
     "refusal",
     "server_of",
     "slow_log",

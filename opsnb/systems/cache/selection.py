@@ -1,4 +1,4 @@
-"""Which keys a clear means."""
+"""Which keys to clear."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from typing import Literal
 
 import redis
 
-from opsnb.config.target import Target
 from opsnb.errors import ParameterError, Refused
-from opsnb.systems.cache.connecting import (
-    chosen_database,
-    filled_databases,
-    read_info,
-)
+from opsnb.systems.cache.connecting import Connection
+from opsnb.systems.cache.info import chosen_database, filled_databases, read_info
 from opsnb.systems.cache.queue_keys import FoundQueues, find_queues
 
 Scope = Literal["pattern", "database", "all"]
 
-
-_FINDING_S = 60.0  # a search for queues that takes longer is no ground to clear upon
+_FINDING_S = 60.0  # after a search for queues that takes longer, nothing is cleared
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Selection:
 
     databases: tuple[int, ...]
     patterns: tuple[bytes, ...] | None
-    """None: whatever is in the databases."""
+    """None: all keys of the databases."""
     own_prefix: str
     """The prefix of the target's own queues; empty when their keys are cleared too."""
     own_queues: tuple[str, ...]
@@ -39,21 +34,21 @@ class Selection:
     """Prefixes of queues that are cleared too."""
 
     def queues(self, client: redis.Redis) -> FoundQueues:
-        """Return the queues in a database that are left alone.
+        """Return the queues in a database whose keys stay.
 
-        Raises Refused when the database could not be looked through.
+        Raises Refused when the search for them ended early.
         """
         found = find_queues(client, time.monotonic() + _FINDING_S)
         if not found.complete:
             raise Refused(
                 f"Refused, nothing changed: the search for queues ended after {_FINDING_S:g} s, at "
-                f"{found.looked_at:,} of {client.dbsize():,} keys, so keys of a queue could not be "
-                "told from the cache. Run it again when Redis is less busy, or clear families one "
-                "by one with redis-cli --scan."
+                f"{found.looked_at:,} of {client.dbsize():,} keys, so opsnb cannot tell keys of "
+                "queues from the cache. Run it again when Redis is less busy, or clear families "
+                "one by one with redis-cli --scan."
             )
         found = found.without(self.cleared_prefixes)
-        # Whatever has the target's own prefix is its queues', unless the pattern goes deeper:
-        # then only the queues that are there.
+        # All keys under the target's own prefix belong to its queues. A pattern that goes deeper
+        # may mean others there: then only the keys of the queues that exist stay.
         head = f"{self.own_prefix}:".encode()
         deeper = self.patterns is not None and all(
             _literal_head(pattern).startswith(head) and _literal_head(pattern) != head
@@ -70,8 +65,8 @@ def _literal_head(pattern: bytes) -> bytes:
     return re.split(rb"[*?\[\\]", pattern, maxsplit=1)[0]
 
 
-def databases(target: Target, client: redis.Redis, scope: Scope, db: str) -> tuple[int, ...]:
-    """Return the numbers of the databases that are meant. Raises ParameterError."""
+def databases(client: Connection, scope: Scope, db: str) -> tuple[int, ...]:
+    """Return the numbers of the databases to clear. Raises ParameterError."""
     if scope == "all":
         if db:
             raise ParameterError(
@@ -79,4 +74,4 @@ def databases(target: Target, client: redis.Redis, scope: Scope, db: str) -> tup
                 "scope=database."
             )
         return tuple(filled_databases(read_info(client)))
-    return (chosen_database(target, client, db),)
+    return (chosen_database(client, db),)

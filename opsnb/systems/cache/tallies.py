@@ -1,4 +1,4 @@
-"""Counting the keys that are meant, and those that belong to queues, by bounded scans."""
+"""Counting the keys that match, and those of queues among them, by bounded scans."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from opsnb.systems.cache.keyspace import (
 from opsnb.systems.cache.queue_keys import FoundQueues, prefix_of
 
 _SAMPLE = 200
-_FAMILIES_OF = 20_000  # keys; as many tell which families there are
+_FAMILIES_OF = 20_000  # keys; more add no family worth naming
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Tally:
 
     matching: int
     spared: Counter[str]
-    """How many match and are left alone as they belong to queues, by the queues' prefix."""
+    """How many match and stay because they belong to queues, by the queues' prefix."""
     looked_at: int
     total: int
     """How many keys the database holds."""
     complete: bool
-    """False when the time ended before the keys did."""
+    """False when the count stopped early."""
     sample: list[bytes]
     families: Counter[str] = field(default_factory=Counter)
     """Of the first keys that match."""
 
     @property
     def estimate(self) -> int:
-        """How many keys match in the whole database: counted, or concluded from a part of it."""
+        """How many keys match in the whole database: counted, or extrapolated from a part of it."""
         if self.complete or not self.looked_at:
             return self.matching
         return round(self.matching * self.total / self.looked_at)
@@ -56,7 +56,7 @@ def scan_all(
 ) -> Iterator[tuple[list[bytes], int]]:
     """Yield the keys that match one of the patterns in batches, each key for one pattern only.
 
-    With each batch comes how many keys it stands for: a pass for each pattern looks at all.
+    With each batch comes how many keys it stands for: each pattern takes a pass over all keys.
     """
     if patterns is None:
         for keys in scan(client):
@@ -99,9 +99,9 @@ def tally(
 def count(target: Target, seconds: float = 1.0) -> int:
     """Return how many keys the cache holds, by a scan of so many seconds.
 
-    Those that match its patterns where `opsnb.toml` sets them, else those of no queue.
+    Those that match its patterns where `opsnb.toml` sets them, else all keys of no queue.
     """
     patterns = [pattern.encode() for pattern in chosen_patterns(target)]
-    queues = FoundQueues(names=frozenset({queue_prefix(target)}))
-    with connection(target, decode=False) as client:
-        return tally(client, patterns or None, queues, time.monotonic() + seconds).estimate
+    queues = FoundQueues(names=frozenset({queue_prefix(target).encode()}))
+    with connection(target) as client:
+        return tally(client.raw(), patterns or None, queues, time.monotonic() + seconds).estimate

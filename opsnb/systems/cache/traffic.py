@@ -9,8 +9,9 @@ from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.api import percentile
-from opsnb.systems.cache.connecting import connection, figure
+from opsnb.systems.cache.connecting import connection
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S, grown, watch
+from opsnb.systems.cache.info import figure
 from opsnb.systems.cache.server import SYSTEM
 
 _PINGS = 200
@@ -26,9 +27,10 @@ _SLOW_PING_MS = 50.0
 def evictions(target: Target, seconds: float = 2) -> Finding:
     """Evictions.
 
-    Keys that Redis threw away because it was full, within the next `seconds` and since its start.
+    Keys that Redis removed because it was full, in the next `seconds` and since it started.
     """
-    (_, first), *_, (_, last) = watch(target, seconds)
+    with connection(target) as client:
+        (_, first), *_, (_, last) = watch(client, seconds)
     ever = figure(last, "evicted_keys")
     now = grown("evicted_keys", last, first)
     message = f"Redis evicted {now:,} keys in {seconds:g} s, {ever:,} since the start."
@@ -45,7 +47,8 @@ def evictions(target: Target, seconds: float = 2) -> Finding:
 @check(needs=(SYSTEM,), limit_s=WATCHING_LIMIT_S)
 def throughput(target: Target, seconds: float = 5) -> Finding:
     """Commands a second"""
-    moments = list(watch(target, seconds))
+    with connection(target) as client:
+        moments = list(watch(client, seconds))
     rows = []
     for (start, before), (end, after) in pairwise(moments):
         done = grown("total_commands_processed", after, before)
@@ -61,7 +64,7 @@ def throughput(target: Target, seconds: float = 5) -> Finding:
 def latency(target: Target) -> Finding:
     """Latency of Redis.
 
-    Of a few hundred PINGs, one after another, as a client on this machine waits for them.
+    How long a client on this machine waits for each of a few hundred PINGs in turn.
     """
     times_ms: list[float] = []
     with connection(target) as client:
@@ -79,8 +82,7 @@ def latency(target: Target) -> Finding:
     rows.append({"percentile": "worst", "ms": round(max(times_ms), 2)})
     p95 = percentile(times_ms, 95)
     times = ", ".join(f"{row['percentile']} {row['ms']} ms" for row in rows)
-    message = f"Redis latency: {times}"
-    message += f" ({len(times_ms)} PINGs)"
+    message = f"Redis latency: {times} ({len(times_ms)} PINGs)"
     status = Status.OK
     if p95 > _SLOW_PING_MS:
         status = Status.WARN

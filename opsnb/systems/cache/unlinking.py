@@ -12,22 +12,17 @@ from typing import Any
 
 import redis
 
-from opsnb.actions.action import Permit
-from opsnb.config.target import Target
-from opsnb.systems.cache.connecting import (
-    connection,
-    writing,
-)
+from opsnb.systems.cache.connecting import Connection
 from opsnb.systems.cache.keyspace import SCAN_COUNT
 from opsnb.systems.cache.queue_keys import FoundQueues
 from opsnb.systems.cache.selection import Selection
 
 
 class Pace:
-    """How many keys to take at once, so that others wait no longer than the server lets them.
+    """How many keys to take at once, so that other clients do not wait.
 
-    It asks for PONG on a connection of its own, as any other client does. The median of the last
-    three counts: one late answer may be this machine's own.
+    It sends PING on a connection of its own, as another client would. The median of the last three
+    counts: this machine may delay one answer itself.
     """
 
     _EVERY_S = 0.05
@@ -43,7 +38,7 @@ class Pace:
         self.batch = self._MOST
 
     def adapt(self) -> None:
-        """Take less and rest when the server answers late, more when it does not."""
+        """Take fewer keys and rest when the server answers late, else take more."""
         if time.monotonic() < self._due:
             return
         self._waits_s.append(self._ping_s())
@@ -62,24 +57,17 @@ class Pace:
         return time.perf_counter() - clock
 
 
-def unlink(target: Target, permit: Permit, selection: Selection) -> Iterator[int]:
+def unlink(client: Connection, selection: Selection) -> Iterator[int]:
     """Unlink the keys in batches; yield how many are gone so far."""
-    # All databases before any: a queue that has come since the plan must stop the whole.
-    queues = {}
-    for number in selection.databases:
-        with connection(target, db=number, decode=False) as client:
-            queues[number] = selection.queues(client)
-    done = 0
-    for number in selection.databases:
-        with (
-            connection(target) as watch,
-            writing(target, permit, db=number) as client,
-        ):
-            pace = Pace(watch)
-            for pattern in selection.patterns or (None,):
-                for removed in _unlink_all(client, pattern, queues[number], pace):
-                    done += removed
-                    yield done
+    chosen = {number: client.raw(number) for number in selection.databases}
+    # All databases first: the search for a queue that is new since the plan may refuse.
+    queues = {number: selection.queues(database) for number, database in chosen.items()}
+    pace, done = Pace(client.raw()), 0
+    for number, database in chosen.items():
+        for pattern in selection.patterns or (None,):
+            for removed in _unlink_all(database, pattern, queues[number], pace):
+                done += removed
+                yield done
 
 
 _UNLINK = Path(__file__).with_name("unlink.lua").read_text("utf-8")
@@ -88,9 +76,9 @@ _UNLINK = Path(__file__).with_name("unlink.lua").read_text("utf-8")
 def _unlink_all(
     client: redis.Redis, pattern: bytes | None, queues: FoundQueues, pace: Pace
 ) -> Iterator[int]:
-    """Yield how many keys went with each batch.
+    """Yield how many keys each batch unlinked.
 
-    A SCAN returns every key that was there all the time, whatever is removed meanwhile.
+    A SCAN returns every key that exists from its start to its end, whatever else is removed.
     """
     words: Any = [*queues.arguments(), *([] if pattern is None else [pattern])]
     cursor = b"0"

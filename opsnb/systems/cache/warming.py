@@ -16,11 +16,8 @@ from opsnb.errors import BadAnswer, Refused
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems import api
 from opsnb.systems.api.settings import Api
-from opsnb.systems.cache.connecting import (
-    connection,
-    demand_writable,
-    known_info,
-)
+from opsnb.systems.cache.connecting import Connection, connection
+from opsnb.systems.cache.info import demand_writable, known_info
 from opsnb.systems.cache.keyspace import describe, to_live_s
 from opsnb.systems.cache.projects import NOTHING_DONE, PROJECTS, SHOWN_KEYS, write_directly
 from opsnb.systems.cache.server import SYSTEM
@@ -50,9 +47,9 @@ def warm_up(
 ) -> Plan:
     """Warm the cache up.
 
-    Via `api` the service decides what it loads: by what `[targets.NAME.cache] warm_up` names, a
-    path of the API or a command on the host. `direct` is for a service as the handbook has it: it
-    writes the first `projects` from PostgreSQL as `project:<id>`, in JSON, to live for 15 minutes.
+    Via `api` the service decides what it loads: `[targets.NAME.cache] warm_up` names a path of the
+    API or a command on the host. `direct` suits a service like the handbook's: it writes the first
+    `projects` from PostgreSQL as `project:<id>`, in JSON, to live for 15 minutes.
     """
     how = Cache.of(target).warm_up
     if via == "api" and not how:
@@ -62,24 +59,71 @@ def warm_up(
         )
     if via == "direct" and not is_warmed_directly(target):
         raise Refused(
-            "Refused, nothing changed: via=direct writes project:<id> keys, as the handbook's "
-            f"service has them, and the cache of target {target.name} holds "
+            "Refused, nothing changed: via=direct writes project:<id> keys, like the handbook's "
+            f"service, and the cache of target {target.name} holds "
             f"{', '.join(Cache.of(target).patterns) or 'no such keys'}."
         )
+    patterns = Cache.of(target).patterns
     with connection(target) as client:
-        info = known_info(target, client)
+        info = known_info(client)
         demand_writable(info)
-    if via == "direct":
+        before = None if via == "direct" else _cached(client.raw(), patterns)
+    if before is None:
         return write_directly(target, projects, info.get("run_id"))
     if isinstance(how, str) and how.startswith("/"):
-        return _by_api(target, how, info.get("run_id"), former)
-    command = shlex.split(how) if isinstance(how, str) else list(how)
-    return _by_command(target, command, info.get("run_id"), former)
+        way = _by_api(target, how)
+    else:
+        way = _by_command(target, shlex.split(how) if isinstance(how, str) else how)
+    # What an interrupted run did cannot be seen from what was there before this one.
+    done = [True] if former else []
+    baseline = None if former else before
+
+    def work(permit: Permit) -> Iterator[int]:
+        require(permit)
+        done.append(not way.ask())
+        yield 1
+
+    def verify() -> list[Finding]:
+        if not done:
+            return [NOTHING_DONE]
+        ends = time.monotonic() + (0 if all(done) else _GOING_ON_S)
+        with connection(target) as client:
+            database = client.raw()
+            found = _seen(baseline, _cached(database, patterns))
+            while found.status is not Status.OK and time.monotonic() < ends:
+                time.sleep(_POLL_S)
+                found = _seen(baseline, _cached(database, patterns))
+        return [found]
+
+    return Plan(
+        summary=f"Ask {way.whom} to load its critical data into the cache, which holds "
+        f"{before.words()} now.{way.note}",
+        planned=1,
+        unit=way.unit,
+        command=way.command,
+        undo=commands.run("cache/clear", target, apply=True),
+        work=work,
+        verify=verify,
+        sample=before.sample,
+        basis=info.get("run_id"),
+    )
 
 
-def _by_api(target: Target, path: str, server: str | None, former: ActionRecord | None) -> Plan:
+@dataclass(frozen=True)
+class _Way:
+    """How the service is asked to warm its cache."""
+
+    whom: str
+    ask: Callable[[], bool]
+    """Asks, and returns whether the service goes on with it after its answer."""
+    command: str
+    unit: str
+    note: str = ""
+
+
+def _by_api(target: Target, path: str) -> _Way:
     if Api.of(target).health:
-        api.health(target)  # an API that is down is told before anything has begun
+        api.health(target)  # an API that is down stops the plan, not the work
     patient = target.model_copy(update={"time_limit_s": _WARMING_S})
 
     def ask() -> bool:
@@ -87,94 +131,31 @@ def _by_api(target: Target, path: str, server: str | None, former: ActionRecord 
             answer = http.post(path)
         if answer.is_success:
             return answer.status_code == httpx.codes.ACCEPTED
-        fix = "look into the API's log"
+        fix = "check the API's log"
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
             fix = (
                 "the API has no such path; set warm_up in "
-                f'[targets.{target.name}.cache], "" where there is none'
+                f'[targets.{target.name}.cache], "" if there is none'
             )
-        if PROJECTS in Cache.of(target).patterns:
+        if is_warmed_directly(target):
             fix += ", or warm the cache directly with -p via=direct"
         raise BadAnswer(api.SYSTEM, f"POST {path} answered {answer.status_code}: {fix}.")
 
-    return _asked(
-        target,
+    return _Way(
         "the API",
         ask,
         command=f"curl -X POST {Api.of(target).url.rstrip('/')}{path}",
         unit="requests",
-        server=server,
-        former=former,
-        note=f" Whether the API has {path} shows only with --apply.",
+        note=f" Only --apply shows whether the API has {path}.",
     )
 
 
-def _by_command(
-    target: Target, command: Sequence[str], server: str | None, former: ActionRecord | None
-) -> Plan:
+def _by_command(target: Target, command: Sequence[str]) -> _Way:
     def run() -> bool:
         host_of(target, SYSTEM, _WARMING_S + 1).run(command, _WARMING_S)
         return False
 
-    return _asked(
-        target,
-        "the service",
-        run,
-        command=shlex.join(command),
-        unit="commands",
-        server=server,
-        former=former,
-        note="",
-    )
-
-
-def _asked(  # noqa: PLR0913 - what the two ways differ in
-    target: Target,
-    whom: str,
-    ask: Callable[[], bool],
-    *,
-    command: str,
-    unit: str,
-    server: str | None,
-    former: ActionRecord | None,
-    note: str,
-) -> Plan:
-    """Return the plan for a warm-up that the service does itself.
-
-    `ask` returns whether the service goes on with it after its answer.
-    """
-    before = _cached(target)
-    # What an earlier run has done cannot be told from what was there before it.
-    done = [True] if former else []
-    baseline = None if former else before
-
-    def work(permit: Permit) -> Iterator[int]:
-        require(permit)
-        done.append(not ask())
-        yield 1
-
-    def verify() -> Finding:
-        if not done:
-            return NOTHING_DONE
-        ends = time.monotonic() + (0 if all(done) else _GOING_ON_S)
-        found = _seen(baseline, _cached(target))
-        while found.status is not Status.OK and time.monotonic() < ends:
-            time.sleep(_POLL_S)
-            found = _seen(baseline, _cached(target))
-        return found
-
-    return Plan(
-        summary=f"Ask {whom} to load its critical data into the cache, which holds "
-        f"{before.words()} now.{note}",
-        planned=1,
-        unit=unit,
-        command=command,
-        undo=commands.run("cache/clear", target, apply=True),
-        work=work,
-        verify=lambda: [verify()],
-        sample=before.sample,
-        basis=server,
-    )
+    return _Way("the service", run, command=shlex.join(command), unit="commands")
 
 
 @dataclass(frozen=True)
@@ -199,33 +180,32 @@ class _Cached:
         return f"{least}{self.keys:,} keys ({self.globs})"
 
 
-def _cached(target: Target) -> _Cached:
-    """Count the keys that count as cache, by a scan of a few seconds."""
+def _cached(client: Connection, patterns: tuple[str, ...]) -> _Cached:
+    """Count the keys that match `patterns`, all of them if empty, by a scan of a few seconds."""
     keys, expiring, longest_s, sum_s, complete = 0, 0, 0.0, 0.0, True
     sample: list[bytes] = []
-    patterns = [pattern.encode() for pattern in Cache.of(target).patterns]
+    globs = [pattern.encode() for pattern in patterns]
     ends = time.monotonic() + _COUNTING_S
-    with connection(target, decode=False) as client:
-        for batch, _ in scan_all(client, patterns or None):
-            lives = to_live_s(client, batch)
-            left = [seconds for seconds in lives if seconds > 0]
-            keys += sum(seconds != _GONE_S for seconds in lives)
-            expiring, longest_s = expiring + len(left), max([longest_s, *left])
-            sum_s += sum(left)
-            sample += batch[: SHOWN_KEYS - len(sample)]
-            if time.monotonic() > ends:
-                complete = False
-                break
-        rows = [fact.row() for fact in describe(client, sample)]
-    globs = " or ".join(Cache.of(target).patterns) or "all"
-    return _Cached(globs, keys, expiring, longest_s, sum_s, complete, rows)
+    for batch, _ in scan_all(client, globs or None):
+        lives = to_live_s(client, batch)
+        left = [seconds for seconds in lives if seconds > 0]
+        keys += sum(seconds != _GONE_S for seconds in lives)
+        expiring, longest_s = expiring + len(left), max([longest_s, *left])
+        sum_s += sum(left)
+        sample += batch[: SHOWN_KEYS - len(sample)]
+        if time.monotonic() > ends:
+            complete = False
+            break
+    rows = [fact.row() for fact in describe(client, sample)]
+    matching = " or ".join(patterns) or "all"
+    return _Cached(matching, keys, expiring, longest_s, sum_s, complete, rows)
 
 
-_GONE_S = -0.002  # what PTTL says of a key that is not there, in seconds
+_GONE_S = -0.002  # the answer of PTTL for a missing key, in seconds
 
 
 def _seen(before: _Cached | None, after: _Cached) -> Finding:
-    """Return what the warm-up has done to the cache."""
+    """Return what the warm-up did to the cache."""
     lives = f", for {span(after.longest_s)} at most" if after.expiring else ""
     message = f"Cached now: {after.words()}{lives}" + (
         f"; before: {before.keys:,}." if before else "."
@@ -233,8 +213,8 @@ def _seen(before: _Cached | None, after: _Cached) -> Finding:
     status = Status.OK
     if not after.keys:
         status = Status.CRIT
-        message = f"The warm-up was answered, but no {after.globs} key is in the cache."
+        message = f"The service reported success, but the cache has no {after.globs} key."
     elif before and after.complete and not after.has_more_than(before):
         status = Status.UNKNOWN
-        message += " Nothing shows that the warm-up wrote any of them."
+        message += " Nothing shows that the warm-up wrote any."
     return Finding(status=status, message=message, value=after.keys, unit="keys", rows=after.sample)

@@ -13,8 +13,9 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
-from opsnb.systems.cache.connecting import connection, server_time_s
+from opsnb.systems.cache.connecting import connection
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S
+from opsnb.systems.cache.info import server_time_s
 from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.monitor import monitor
 from opsnb.systems.cache.server import SYSTEM
@@ -71,9 +72,9 @@ def slow_log(target: Target, limit: int = 50) -> Finding:
 def commands(target: Target, most: int = 1000, seconds: float = 5) -> Finding:
     """Top commands.
 
-    By MONITOR, until `most` commands or `seconds` have passed. It slows the server down as long
-    as it runs; with `most` 0 it is not started. Of a command's arguments only the family of its
-    key is kept.
+    MONITOR shows them until `most` commands or `seconds` have passed. It slows the server down
+    while it runs; with `most` 0 it does not start. Of the arguments only the family of the key is
+    kept.
     """
     if not most:
         return Finding(status=Status.SKIPPED, message="MONITOR is off (monitor=0).")
@@ -122,7 +123,7 @@ def _family_of(words: list[str], positions: dict[str, int]) -> str:
 
 
 def _is_off(client: redis.Redis) -> bool:
-    """Say whether the server keeps no slow log; where CONFIG is not permitted, that it does."""
+    """Say whether the slow log is off; False where CONFIG is not permitted."""
     try:
         found: Any = client.config_get("slowlog-*")
     except redis.ResponseError:

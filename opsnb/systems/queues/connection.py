@@ -113,7 +113,7 @@ class Session:
 @contextmanager
 def reading(target: Target) -> Iterator[Session]:
     """Yield a session that is used for looking only; errors come out as ServiceErrors."""
-    with cache.errors(target, SYSTEM) as server:
+    with cache.reaching(target, SYSTEM) as server:
         session = Session(target, server)
         try:
             yield session
