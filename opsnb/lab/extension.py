@@ -21,7 +21,7 @@ from opsnb.headless.kernels.forkserver import FORKS
 from opsnb.headless.kernels.provisioner import shared
 from opsnb.journal import JOURNAL
 from opsnb.lab import copies, links
-from opsnb.lab.ending import Ending
+from opsnb.lab.ending import Ending, kill
 from opsnb.lab.handlers import Close, Open, Targets
 from opsnb.lab.locks import Locks
 from opsnb.lab.recorder import Recorder, Run
@@ -71,9 +71,15 @@ class Sessions(SessionManager):
     ) -> str:
         """Start a kernel; that of a working copy begins its run."""
         run = await self.records.begin(_file(path, name)) if self.records else None
-        kernel_id = await super().start_kernel_for_session(session_id, path, name, *args, **kwargs)
-        if run and self.records:
-            await self.records.kernel_started(run, kernel_id)
+        try:
+            kernel_id = await super().start_kernel_for_session(
+                session_id, path, name, *args, **kwargs
+            )
+            if run and self.records:
+                await self.records.kernel_started(run, kernel_id)
+        finally:
+            if run and self.records:
+                self.records.starting.discard(run)
         return kernel_id
 
     def get_kernel_env(self, path: str | None, name: Any = None) -> dict[str, str]:
@@ -106,6 +112,8 @@ class Records(ExtensionApp):
         self._recorder = Recorder(Path(self._server.root_dir), store)
         self._locks = Locks(store)
         self._locking = asyncio.Lock()
+        self.starting: set[Run] = set()
+        """Those whose kernel is about to be there."""
         self._kernels: dict[Run, str] = {}
         self._acting: dict[Run, str] = {}
         """The targets on which cells that run now are acting."""
@@ -143,7 +151,9 @@ class Records(ExtensionApp):
         try:
             # What an action does while its kernel ends belongs to the record.
             await self._server.cleanup_kernels()
-        finally:  # whatever fails, the records end, and so does JupyterLab
+        except Exception:  # noqa: BLE001 - whatever fails, the records end, and so does JupyterLab
+            kill(self._pids())
+        finally:
             self._looking.stop()
             self._turns.stop()
             self._end_records()
@@ -174,7 +184,9 @@ class Records(ExtensionApp):
         """
         self._closing.discard(path)
         run = self.known(path)
-        if run and self._kernels.get(run, "") in self._server.kernel_manager:
+        if run and (
+            run in self.starting or self._kernels.get(run, "") in self._server.kernel_manager
+        ):
             run.disarm()
             return True
         await self._end_run(path)
@@ -187,10 +199,13 @@ class Records(ExtensionApp):
     async def begin(self, path: str) -> Run | None:
         """Begin the run of a working copy; None for other files, and when it cannot be recorded."""
         try:
-            return await asyncio.to_thread(self._recorder.run, path)
+            run = await asyncio.to_thread(self._recorder.run, path)
         except Exception as error:  # noqa: BLE001 - the kernel starts all the same
             self._tell(f"What you run in {path} is not recorded: {error}", "error", path)
             return None
+        if run:
+            self.starting.add(run)
+        return run
 
     def known(self, path: str) -> Run | None:
         """Return the run of the working copy at `path` if it has begun."""
