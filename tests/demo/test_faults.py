@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import redis
 
-from opsnb.demo import faults, stack
+from opsnb.demo import faults, processes, stack
 from opsnb.errors import DemoError, UsageError
 from opsnb.target import Target
 
@@ -258,7 +258,7 @@ def test_a_part_that_died_in_a_fault_hangs_again_after_up(demo: Target) -> None:
     assert server.state == "hung"
     for pid in server.pids:
         os.kill(pid, signal.SIGKILL)
-    assert state("valkey") == "down"
+    assert processes.wait_until(lambda: state("valkey") == "down", 30)
     stack.up(lambda _: None)
     assert state("valkey") == "hung"
     faults.clear("redis-hang")
