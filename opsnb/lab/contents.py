@@ -22,23 +22,34 @@ class Openings(Protocol):
 
 
 class Contents(AsyncLargeFileManager):
-    """The files of JupyterLab; a copy is disarmed before anybody gets to see it again."""
+    """The files of JupyterLab; a copy is disarmed before a page shows it again."""
 
     openings: Openings | None = None
     """Set by the extension as it is loaded."""
 
-    async def get(self, path: str, content: bool = True, *args: Any, **kwargs: Any) -> Any:
-        """Return a file's model; a working copy that is opened has been disarmed by then."""
-        if not (content and path.endswith(".ipynb") and self.openings):
-            return await super().get(path, content, *args, **kwargs)  # type: ignore[no-untyped-call]
-        goes_on = await self.openings.goes_on(path.strip("/"))
-        if not goes_on:
-            await asyncio.to_thread(self._disarm, path)
-        model = await super().get(path, content, *args, **kwargs)  # type: ignore[no-untyped-call]
-        notebook = model["content"]
-        if goes_on and isinstance(notebook, dict) and copies.runbook_of(notebook):
+    async def get(
+        self,
+        path: str,
+        content: bool = True,
+        type: str | None = None,
+        format: str | None = None,
+        require_hash: bool = False,
+    ) -> Any:
+        """Return a file's model; a working copy that a page opens has been disarmed by then.
+
+        Only a page that opens a notebook asks for the content and its hash at once. Exports,
+        duplicates and whatever else reads a copy get it as it is, and leave it so.
+        """
+        is_opened = bool(content and require_hash) and type == "notebook"
+        goes_on = False
+        if is_opened and self.openings:
+            goes_on = await self.openings.goes_on(path.strip("/"))
+            if not goes_on:
+                await asyncio.to_thread(self._disarm, path)
+        model = await super().get(path, content, type, format, require_hash)  # type: ignore[no-untyped-call]
+        if goes_on and copies.runbook_of(model["content"]):
             # Its file stays: a page that shows it would find it changed on the disk.
-            cells.disarm(notebook)
+            cells.disarm(model["content"])
         return model
 
     def _disarm(self, path: str) -> None:

@@ -17,6 +17,13 @@ LIMIT_S = 25.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def kill(kernels: Iterable[int]) -> None:
+    """End the processes of kernels, and what they have started, at once."""
+    for pid in kernels:
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 class Ending:
     """Ends a JupyterLab at the first signal, without a question; more signals change nothing."""
 
@@ -42,9 +49,7 @@ class Ending:
 
     def _force(self) -> None:
         """End at once what did not end in order: the next opsnb command writes the records."""
-        for pid in self._kernels():
-            with suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
+        kill(self._kernels())
         with suppress(OSError):
             sys.stderr.write(
                 visible(

@@ -22,7 +22,7 @@ from opsnb.errors import OpsnbError
 from opsnb.headless.kernels.forkserver import FORKS
 from opsnb.headless.kernels.provisioner import shared
 from opsnb.lab import copies, links
-from opsnb.lab.ending import Ending
+from opsnb.lab.ending import Ending, kill
 from opsnb.lab.handlers import Close, Open, Targets
 from opsnb.lab.kernels import Kernels
 from opsnb.lab.locks import Keeper, Locks
@@ -49,9 +49,15 @@ class Sessions(SessionManager):
     ) -> str:
         """Start a kernel; that of a working copy begins its run."""
         run = await self.records.begin(_file(path, name)) if self.records else None
-        kernel_id = await super().start_kernel_for_session(session_id, path, name, *args, **kwargs)
-        if run and self.records:
-            await self.records.kernel_started(run, kernel_id)
+        try:
+            kernel_id = await super().start_kernel_for_session(
+                session_id, path, name, *args, **kwargs
+            )
+            if run and self.records:
+                await self.records.kernel_started(run, kernel_id)
+        finally:
+            if run and self.records:
+                self.records.starting.discard(run)
         return kernel_id
 
     def get_kernel_env(self, path: str | None, name: Any = None) -> dict[str, str]:
@@ -85,6 +91,8 @@ class Records(ExtensionApp):
         self._kernels = Kernels(self._server.kernel_manager)
         self._notices = Notices(self._server.event_logger)
         self._keeper = Keeper(Locks(store), self._kernels, self._notices, self.idle_s, self._path)
+        self.starting: set[Run] = set()
+        """Those whose kernel is about to be there."""
         self._closing: set[str] = set()
         """Copies whose page was closed while their kernel was still at work."""
         self._server.session_manager.records = self
@@ -112,7 +120,9 @@ class Records(ExtensionApp):
         try:
             # What an action does while its kernel ends belongs to the record.
             await self._server.cleanup_kernels()
-        finally:  # whatever fails, the records end, and so does JupyterLab
+        except Exception:  # noqa: BLE001 - whatever fails, the records end, and so does JupyterLab
+            kill(self._kernels.pids())
+        finally:
             self._following.stop()
             self._turns.stop()
             self._end_records()
@@ -143,7 +153,7 @@ class Records(ExtensionApp):
         """
         self._closing.discard(path)
         run = self.known(path)
-        if run and run in self._kernels:
+        if run and (run in self.starting or run in self._kernels):
             run.disarm()
             return True
         await self._end_run(path)
@@ -156,10 +166,13 @@ class Records(ExtensionApp):
     async def begin(self, path: str) -> Run | None:
         """Begin the run of a working copy; None for other files, and when it cannot be recorded."""
         try:
-            return await asyncio.to_thread(self._recorder.run, path)
+            run = await asyncio.to_thread(self._recorder.run, path)
         except Exception as error:  # noqa: BLE001 - the kernel starts all the same
             self._notices.say(f"What you run in {path} is not recorded: {error}", "error", path)
             return None
+        if run:
+            self.starting.add(run)
+        return run
 
     def known(self, path: str) -> Run | None:
         """Return the run of the working copy at `path` if it has begun."""

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from opsnb.config.target import Target
-from opsnb.demo import faults, stack
+from opsnb.demo import faults, processes, stack
 from opsnb.errors import DemoError, UsageError
 from opsnb.systems.api.settings import Api
 from opsnb.systems.cache.settings import Cache
@@ -262,7 +262,7 @@ def test_a_part_that_died_in_a_fault_hangs_again_after_up(demo: Target) -> None:
     assert server.state == "hung"
     for pid in server.pids:
         os.kill(pid, signal.SIGKILL)
-    assert state("valkey") == "down"
+    assert processes.wait_until(lambda: state("valkey") == "down", 30)
     stack.up(lambda _: None)
     assert state("valkey") == "hung"
     faults.clear("redis-hang")

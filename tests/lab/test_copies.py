@@ -89,14 +89,22 @@ def test_a_notebook_of_ones_own_is_never_changed(folder: Path) -> None:
     assert own.read_bytes() == before
 
 
-def age(folder: Path) -> None:
-    """Have the folder be old, and its JupyterLab ended."""
-    (folder / ".holder.json").write_text(
-        (folder / ".holder.json").read_text().replace(str(os.getpid()), "999999999")
-    )
+def end(folder: Path) -> None:
+    """Have the JupyterLab of the folder be over."""
+    holder = folder / ".holder.json"
+    holder.write_text(holder.read_text().replace(str(os.getpid()), "999999999"))
+
+
+def make_old(folder: Path) -> None:
     long_ago = time.time() - 30 * 86_400
     for path in (*folder.rglob("*"), folder):
         os.utime(path, (long_ago, long_ago))
+
+
+def age(folder: Path) -> None:
+    """Have the folder be old, and its JupyterLab ended."""
+    end(folder)
+    make_old(folder)
 
 
 def test_old_copies_that_are_recorded_or_were_only_read_are_removed(folder: Path) -> None:
@@ -143,12 +151,15 @@ def test_a_file_of_ones_own_keeps_its_folder(folder: Path) -> None:
 
 
 def test_what_is_open_or_young_stays(folder: Path) -> None:
-    age(folder)
+    # Two that this process makes within one second are the same folder.
+    is_open = folder.rename(folder.with_name("20260101T000000Z-1"))
+    make_old(is_open)
     young = copies.working_folder()
-    (folder / ".holder.json").write_text((young / ".holder.json").read_text())
-    long_ago = time.time() - 30 * 86_400
-    for path in (*folder.rglob("*"), folder):
-        os.utime(path, (long_ago, long_ago))
+    end(young)
     copies.prune()
-    assert folder.exists()
+    assert is_open.exists()
     assert young.exists()
+    end(is_open)
+    make_old(is_open)
+    copies.prune()
+    assert not is_open.exists()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +83,45 @@ def test_what_was_run_elsewhere_makes_no_second_record(tmp_path: Path) -> None:
     assert records() == [run_id]
 
 
+def opened(client: httpx.Client) -> dict[str, Any]:
+    """Return the copy as a page gets it; what JupyterLab knows of the file fits the disk."""
+    page: dict[str, str | int] = {"type": "notebook", "content": 1, "hash": 1}
+    model: dict[str, Any] = client.get(f"/api/contents/{PAUSE}", params=page).json()
+    assert model["hash"] == hashlib.sha256(pause().read_bytes()).hexdigest()
+    shown = datetime.fromisoformat(model["last_modified"]).timestamp()
+    assert shown == pytest.approx(pause().stat().st_mtime, abs=0.001)
+    return model
+
+
 def test_a_copy_at_work_is_shown_disarmed_and_its_file_stays(tmp_path: Path) -> None:
     """The pages that show it would ask whether to give up what they hold for a changed file."""
     lock = Path(load_config().store, ".locks", "local.json")
     with server(tmp_path / "log") as client:
-        page = {"type": "notebook"}
-        client.get(f"/api/contents/{PAUSE}", params=page).raise_for_status()
+        assert "apply: Apply = True" in json.dumps(opened(client))
         client.post("/api/sessions", json=SESSION).raise_for_status()
         armed = pause().read_text()
         assert "apply: Apply = True" in armed
-        assert lock.exists()
         client.get(f"/nbconvert/html/{PAUSE}").raise_for_status()
-        shown = client.get(f"/api/contents/{PAUSE}", params=page).raise_for_status().text
-        assert "apply: Apply = False" in shown
+        assert "apply: Apply = True" in client.get(f"/api/contents/{PAUSE}").text
+        assert lock.exists()
+        assert "apply: Apply = False" in json.dumps(opened(client))
         assert pause().read_text() == armed
         until(lambda: not lock.exists())
+
+
+def test_only_a_page_that_opens_it_empties_a_copy_without_a_kernel(tmp_path: Path) -> None:
+    with server(tmp_path / "log") as client:
+        opened(client)
+        session = client.post("/api/sessions", json=SESSION).raise_for_status().json()
+        client.put(f"/api/contents/{PAUSE}", json=executed(client)).raise_for_status()
+        until(records)
+        client.delete(f"/api/sessions/{session['id']}").raise_for_status()
+        saved = pause().read_bytes()
+        assert b'"run"' in saved
+        client.get(f"/nbconvert/html/{PAUSE}").raise_for_status()
+        client.get(f"/files/{PAUSE}").raise_for_status()
+        client.get(f"/api/contents/{PAUSE}", params={"type": "file", "hash": 1}).raise_for_status()
+        client.post("/api/contents/queues", json={"copy_from": PAUSE}).raise_for_status()
+        assert pause().read_bytes() == saved
+        opened(client)
+        assert b'"run"' not in pause().read_bytes()

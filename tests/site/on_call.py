@@ -59,7 +59,7 @@ def drill(log: Path, picture: Path) -> dict[str, str]:
         "symptom": f"$ opsnb drill {DRILL} --hint\n{symptom}",
         "plan": actions(plan, MEND),
         "applied": actions(done, (*MEND, "--apply")),
-        "well": held.before.decode().rpartition("\x1b[2K")[2].partition("Notebook")[0].strip(),
+        "well": settled(held.before.decode()).partition("Notebook")[0].strip(),
     }
 
 
@@ -105,8 +105,8 @@ def actions(told: str, command: tuple[str, ...]) -> str:
 
 def settled(told: str) -> str:
     """Return the lines that stay on the terminal, without those that were written over."""
-    kept = (line.rpartition("\x1b[2K")[2] for line in told.replace("\r", "").splitlines())
-    return "\n".join(line for line in kept if line.strip("\x1b[?25hl "))
+    kept = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in told.split("\n"))
+    return "\n".join(kept).strip()
 
 
 def terminal(page: Page, told: str, picture: Path) -> None:

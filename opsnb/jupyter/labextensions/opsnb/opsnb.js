@@ -43,6 +43,26 @@ const shared = async (name) => (await Object.values(scope[name])[0].get())();
 const element = (tag, name, text, more = {}) =>
   Object.assign(document.createElement(tag), { className: `opsnb-bar-${name}`, textContent: text, ...more });
 
+/**
+ * Have the saves of a notebook wait for each other. JupyterLab saves at Ctrl-S while it autosaves, and
+ * then asks about a file that has changed on the disk: by its own other save. One save that waits is
+ * enough, as it takes what is there once it begins.
+ */
+const saveInTurn = (context) => {
+  const save = context.save.bind(context);
+  let running = Promise.resolve();
+  let waiting = null;
+  context.save = () => {
+    waiting ??= running
+      .catch(() => {}) // whoever asked for it knows
+      .then(() => {
+        waiting = null;
+        return (running = save());
+      });
+    return waiting;
+  };
+};
+
 /** Give a widget a bar inside; the widget is always as high as that, however its lines wrap. */
 const barIn = (widget) => {
   const bar = element("div", "", "");
@@ -59,6 +79,7 @@ const barIn = (widget) => {
 const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
   const settings = app.serviceManager.serverSettings;
   const bars = new Set();
+  const inTurn = new WeakSet();
   let known = { targets: [], only: "", runbooks: [] };
   let locked = [];
   let patience = 60; // seconds for which an idle kernel keeps a lock
@@ -448,6 +469,10 @@ const activate = (app, { Widget, NotebookActions, ServerConnection }) => {
 
   app.docRegistry.addWidgetExtension("Notebook", {
     createNew: (panel, context) => {
+      if (!inTurn.has(context)) {
+        inTurn.add(context); // a notebook may have two panels
+        saveInTurn(context);
+      }
       const bar = new TargetBar(panel, context);
       bars.add(bar);
       panel.contentHeader.addWidget(bar.widget);
