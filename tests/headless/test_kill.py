@@ -290,7 +290,7 @@ def tell(measured: Measured, cell: Cell, record: str, went: str) -> None:
     """Take down a row of the table, which has to be in the documentation so."""
     measured[cell] = f"| {cell[1]} | {cell[2]} | {record} | {went} |"
     if not os.environ.get("OPSNB_WRITE"):
-        assert measured[cell] == rows_of_the_page()[CELLS.index(cell)], "make the table anew"
+        assert measured[cell] == rows_of_the_page()[CELLS.index(cell)], "rebuild the table"
 
 
 def rows_of_the_page() -> list[str]:
@@ -330,16 +330,17 @@ def page(rows: Measured) -> str:
 COLUMNS = ("| When | Killed | The record says | `--resume` |", "| --- | --- | --- | --- |")
 HEAD = """# When a run is killed
 
-What is left when one process of a run that acts is killed by `kill -9`, measured by a test. After
-each, the record is true, the lock of the target is free, and `--resume` ends with the
-effect there exactly once, or with a question.
+A test kills each process of an acting run by `kill -9`, at each of these moments. Every time the
+record is true, the lock of the target is free, and `--resume` either ends with the effect exactly
+once or asks you.
 
-The *runner* is `opsnb run` itself, the *kernel* executes the notebook, and the *fork server* starts
-the kernels of several runs (a single run has none). A kernel that loses its runner is interrupted,
-so that the notebook's own clean-up runs. One that is lost before its first cell is replaced.
+The *runner* is `opsnb run` itself. The *kernel* executes the notebook. The *fork server* starts
+the kernels of several runs; a single run has none. A kernel that loses its runner interrupts its
+cell, so that the cell's own clean-up runs. If a kernel dies before its first cell, the runner
+replaces it.
 
 """
 MIDDLE = """
-The same with an action that cannot determine what is left of it:
+The same with an action that cannot see what is left of it:
 
 """
