@@ -44,9 +44,7 @@ def demo_status(as_json: Json = False) -> int:
             pids = " ".join(map(str, part.pids))
             output.say(f"  {part.name:<12}{part.state:<6}{part.url or '-':<36}{pids}")
         for name in status.faults:
-            output.say(
-                f"  fault '{name}' is active; clear it with: opsnb demo fault {name} --clear"
-            )
+            output.say(f"  fault '{name}' is active. Clear it: opsnb demo fault {name} --clear")
     return {"up": 0, "degraded": 1}.get(status.state, 2)
 
 
@@ -90,10 +88,10 @@ def hold_drill(
     ] = 3600,
     as_json: Json = False,
 ) -> int:
-    """Practise on a fault of the demo stack until everything is well again.
+    """Practise on a fault of the demo stack until you have fixed it.
 
-    You are shown the symptom alone. Work in another terminal; Ctrl-C gives up. The fault is taken
-    back in any case.
+    You see only the symptom. Work in another terminal; Ctrl-C gives up. The drill clears the fault
+    in any case.
     """
     from opsnb.demo.drills import drill
 

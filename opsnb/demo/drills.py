@@ -1,7 +1,7 @@
-"""The drills: what is broken on the demo stack to practise on, and how that is found.
+"""The drills: faults of the demo stack to practise on, and the diagnosis that finds each.
 
-Each names a fault of the demo. The engineer is told the symptom alone; the diagnosis of that
-symptom has to rank the fault's cause first, and what it links to has to fix it.
+The engineer sees only the symptom. The diagnosis of that symptom has to rank the fault's cause
+first, and the runbook of its `Next:` has to fix it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from opsnb.errors import UsageError, did_you_mean
 from opsnb.view import commands
 
 ANY = "any"
-"""In place of a drill's name: one that chance chooses, so that not even the name tells."""
+"""In place of a drill's name: a random one, so that the name gives nothing away."""
 
 _ANALYSES, _EXPORTS = {"queue": "ai-analysis"}, {"queue": "exports"}
 _LONG = "troubleshooting/high_queue_length"
@@ -29,19 +29,19 @@ class Drill:
     """A fault to practise on."""
 
     name: str
-    """That of the fault."""
+    """The name of the fault."""
     symptom: str
-    """What an alert or a user says of it."""
+    """What an alert or a user reports."""
     runbook: str
-    """The diagnosis of that symptom."""
+    """The runbook that diagnoses the symptom."""
     cause: str
     """The finding that the diagnosis has to rank first."""
     parameters: Mapping[str, str] = field(default_factory=dict)
-    """Of the diagnosis, besides the target."""
+    """Parameters of the diagnosis, besides the target."""
 
     @property
     def id(self) -> str:
-        """By which its records are known, in the place of a runbook's."""
+        """The id in its records, in place of a runbook's."""
         return f"drill/{self.name}"
 
     @property
@@ -55,7 +55,7 @@ DRILLS: dict[str, Drill] = {
     for drill in (
         Drill(
             "queue-backlog",
-            "Analyses that took seconds come out many minutes late.",
+            "Analyses that usually take seconds arrive many minutes late.",
             _LONG,
             "backlog.slow_jobs",
             _ANALYSES,
@@ -90,13 +90,13 @@ DRILLS: dict[str, Drill] = {
         ),
         Drill(
             "cold-cache",
-            "PostgreSQL has far more work than usual, with no more users.",
+            "PostgreSQL has far more work than usual, but no more users.",
             _MISSES,
             "misses.cold",
         ),
         Drill(
             "short-ttls",
-            "Since today almost every read misses the cache.",
+            "Since this morning, almost every read misses the cache.",
             _MISSES,
             "misses.expiring",
         ),
@@ -108,7 +108,7 @@ DRILLS: dict[str, Drill] = {
         ),
         Drill(
             "blocked-table",
-            "Some requests never finish; others are as fast as ever.",
+            "Some requests never finish; others are as fast as usual.",
             _SLOW,
             "slowness.blocked",
         ),
@@ -120,13 +120,13 @@ DRILLS: dict[str, Drill] = {
         ),
         Drill(
             "memory-leak",
-            "An alert: the machine has less free memory every minute.",
+            "An alert says that the machine has less free memory every minute.",
             "troubleshooting/memory",
             "memory.leaking",
         ),
         Drill(
             "api-slow",
-            "Everything works, and every click takes more than a second.",
+            "Everything works, but every click takes more than a second.",
             "incidents/performance_degradation",
             "degradation.api_itself",
         ),
@@ -144,12 +144,12 @@ DRILLS: dict[str, Drill] = {
         ),
         Drill(
             "inconsistent-rows",
-            "A user has an analysis that is 5,000 per cent sure.",
+            "A user sees an analysis with a confidence of 5,000 %.",
             "incidents/data_inconsistency",
             "repair.integrity",
         ),
-        Drill("api-down", "The site does not answer at all.", _DOWN, "outage.not_up"),
-        Drill("redis-down", "Most requests are answered with an error.", _DOWN, "outage.redis"),
+        Drill("api-down", "The site does not respond at all.", _DOWN, "outage.not_up"),
+        Drill("redis-down", "Most requests fail with an error.", _DOWN, "outage.redis"),
         Drill("redis-hang", "Most requests wait, then fail.", _DOWN, "outage.redis"),
         Drill("postgres-down", "Every page with data fails.", _DOWN, "outage.postgres"),
         Drill("postgres-hang", "Every page with data waits, then fails.", _DOWN, "outage.postgres"),
@@ -158,7 +158,7 @@ DRILLS: dict[str, Drill] = {
 
 
 def drill(name: str) -> Drill:
-    """Return the drill `name`, or one by chance for `any`. Raises UsageError."""
+    """Return the drill `name`, or a random one for `any`. Raises UsageError."""
     if name == ANY:
         return random.choice(list(DRILLS.values()))
     if name not in DRILLS:

@@ -1,4 +1,4 @@
-"""The one folder that holds a demo stack: where everything lies, and what it remembers."""
+"""The folder of a demo stack: its paths and its saved settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Home:
 
     @property
     def name(self) -> str:
-        """A short name by which this stack's processes are told from another's."""
+        """A short name that distinguishes this stack's processes from another's."""
         return "opsnb-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
 
     @property
@@ -68,7 +68,7 @@ class Home:
         return self.logs / "access"
 
     def unmount(self) -> None:
-        """Take that disk away, if there is one. Raises DemoError when it stays."""
+        """Unmount that disk, if there is one. Raises DemoError when that fails."""
         if not self.access_logs.is_mount():
             return
         # Lazily: the service may be about to write there.
@@ -85,7 +85,7 @@ class Home:
 
     @property
     def quiet(self) -> Path:
-        """While this file is there, nobody uses the service: nothing changes by itself."""
+        """While this file exists, nobody uses the service: nothing changes by itself."""
         return self.root / "quiet"
 
     @property
@@ -114,7 +114,7 @@ class Home:
         return self.root / "bin" / "pm2"
 
     def create(self) -> None:
-        """Make the folders. Raises DemoError when they cannot be made or used."""
+        """Create the folders. Raises DemoError when that fails, or they cannot be used."""
         socket_path = str(self.pm2 / "interactor.sock")
         if len(os.fsencode(socket_path)) > SOCKET_PATH_MAX:
             raise DemoError(
@@ -137,13 +137,13 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise DemoError(
-                    f"The demo stack's folder {folder} cannot be made: {error.strerror}; "
-                    "set OPSNB_DEMO_HOME to a folder that can."
+                    f"The demo stack's folder {folder} cannot be created: {error.strerror}; "
+                    "set OPSNB_DEMO_HOME to another folder."
                 ) from error
 
     @contextmanager
     def locked(self, say: Say) -> Iterator[None]:
-        """Hold the stack for oneself; wait while another command holds it.
+        """Lock the stack; wait while another command holds the lock.
 
         Raises DemoError when the other one has not ended after five minutes.
         """
@@ -154,17 +154,17 @@ class Home:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                say("Waiting for another command that is at work on the demo stack.")
+                say("Waiting for another command that changes the demo stack.")
                 lock.acquire(timeout=LOCK_WAIT_S)
         except Timeout:
             raise DemoError(
-                "Another command has been at work on the demo stack for five minutes; "
+                "Another command has been changing the demo stack for five minutes; "
                 "end it and try again."
             ) from None
         except OSError as error:
             raise DemoError(
-                f"{path} cannot be made: {error.strerror}; "
-                "set OPSNB_DEMO_HOME to a folder that can be written."
+                f"{path} cannot be created: {error.strerror}; "
+                "set OPSNB_DEMO_HOME to a folder that you can write to."
             ) from error
         try:
             yield

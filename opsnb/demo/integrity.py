@@ -1,4 +1,4 @@
-"""Which rows of the demo's database contradict one another, and what mends them."""
+"""Which rows of the demo's database contradict one another, and what fixes them."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ INTEGRITY: tuple[dict[str, Any], ...] = (
         "queues": [],
     },
 )
-"""Checks of `[[targets.demo.integrity]]`; none finds anything in a healthy stack. What a user sets
-as the status of a project cannot be guessed, so that one is mended by hand."""
+"""Checks of `[[targets.demo.integrity]]`; none finds anything in a healthy stack. The right status
+of a project cannot be guessed, so a person fixes that one by hand."""

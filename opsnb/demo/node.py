@@ -59,8 +59,8 @@ def find_node() -> Node:
             return Node(node, (str(node), str(_wheel_npm(wheel))), version)
     if wheel is None:
         raise DemoError(
-            f"The demo stack needs Node.js {OLDEST_NODE} or newer with npm; install it, or the "
-            "wheel with: pip install 'opsnb[demo]'"
+            f"The demo stack needs Node.js {OLDEST_NODE} or newer with npm. Install it, or the "
+            "wheel: pip install 'opsnb[demo]'"
         )
     node = wheel / "bin" / "node"
     return Node(node, (str(node), str(_wheel_npm(wheel))), _version(str(node)))
@@ -103,7 +103,7 @@ def install(say: Say) -> App:
     except OSError as error:
         raise DemoError(
             f"The service cannot be installed in {cache}: {error.strerror}; set XDG_CACHE_HOME to "
-            "a folder that can be written."
+            "a folder that you can write to."
         ) from error
     return App(node.node, folder)
 
@@ -150,6 +150,6 @@ def _npm(node: Node, arguments: Sequence[str], folder: Path, log: Path) -> None:
         )
     if done.returncode != 0:
         raise DemoError(
-            f"The service could not be installed: npm {arguments[0]} failed; see whether the npm "
-            f"registry can be reached, and {log}:{tail(log)}"
+            f"The service could not be installed: npm {arguments[0]} failed. Check that the npm "
+            f"registry is reachable, and {log}:{tail(log)}"
         )

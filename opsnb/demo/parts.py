@@ -41,12 +41,12 @@ def current(say: Say) -> Parts:
     home = Home.current()
     settings = Settings.load(home)
     if settings is None or not home.config.exists():
-        raise DemoError("The demo stack is not up; start it with: opsnb demo up")
+        raise DemoError("The demo stack is not up. Start it: opsnb demo up")
     return assemble(home, settings, say)
 
 
 def settle(stack: Parts, away: set[str]) -> None:
-    """Wait until everything but the parts `away` is well. Raises DemoError after 30 seconds."""
+    """Wait until everything but the parts `away` is healthy. Raises DemoError after 30 seconds."""
     dependencies = {"redis": stack.valkey.name, "postgres": stack.postgres.name}
 
     def well() -> bool:

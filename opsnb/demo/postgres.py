@@ -88,9 +88,9 @@ class Postgres:
             connection.execute(statement.encode())
 
     def start(self) -> None:
-        """Start the server, with its data directory made first when there is none.
+        """Start the server; create its data directory first when there is none.
 
-        Raises DemoError when it does not answer.
+        Raises DemoError when it does not respond.
         """
         self.stop()
         if not (self.data / "PG_VERSION").exists():
@@ -125,7 +125,7 @@ class Postgres:
 
         def gently(found: Sequence[psutil.Process]) -> None:
             leaders = [process for process in found if self._is_leader(process)]
-            # Without their postmaster the backends have nobody to tell them.
+            # Without a postmaster, nobody ends the backends.
             processes.send(leaders or found, signal.SIGINT if leaders else signal.SIGKILL)
 
         processes.stop(self.processes, gently, STOP_GRACE_S)
@@ -189,7 +189,7 @@ class Postgres:
         if not made:
             shutil.rmtree(self.data, ignore_errors=True)
             raise DemoError(
-                "PostgreSQL's data directory could not be made; "
+                "PostgreSQL's data directory could not be created; "
                 f"the cause is in {self.log}:{tail(self.log)}"
             )
 

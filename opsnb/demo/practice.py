@@ -1,7 +1,7 @@
-"""A drill: a fault comes over the demo stack, an engineer works, and it is told when all is well.
+"""A drill: a fault breaks the demo stack, an engineer fixes it, and the drill says when.
 
-What is well is told by the diagnosis that belongs to the symptom, and by the one of an outage: they
-find nothing that they had not found before the fault came.
+It is fixed when the diagnosis of the symptom and the diagnosis of an outage find nothing that they
+had not found before the fault.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from opsnb.view import findings as view
 from opsnb.view.formats import span
 
 LIMIT_S = 3600.0
-"""How long a drill lasts at most."""
+"""The time limit of a drill, in seconds."""
 
 _OUTAGE = "incidents/service_down"
 _LOOK_LIMIT_S = 180.0
 _PAUSE_S = 2.0
 _POLL_S = 0.1
 _RECORDS_LIMIT_S = 150.0
-_IN_A_ROW = 2  # looks that find nothing: a single one may be luck
+_IN_A_ROW = 2  # checks that find nothing: a single one may be luck
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What the diagnoses found at one moment."""
+    """The findings of the diagnoses at one moment."""
 
     at: datetime
     wrong: dict[str, Finding]
@@ -73,21 +73,21 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
 ) -> RunResult:
     """Hold a drill on the demo stack, keep its record and return that.
 
-    `say` is told what the engineer may know: the symptom, and with `hint` the line that diagnoses
-    it. `progress` is told how it goes. It ends when all is well, after `limit_s` seconds, or
-    when a signal turns up in `stopped`; the fault is taken back in any case.
+    `say` gets what the engineer may know: the symptom, and with `hint` the command that diagnoses
+    it. `progress` gets what the drill is doing. The drill ends when the stack is healthy, after
+    `limit_s` seconds, or when a signal arrives in `stopped`. It clears the fault in any case.
 
-    Raises, with nothing broken, DemoError when the stack is not up or not well, Locked when a fault
-    is active already; ConfigError when the record cannot be kept.
+    Raises, before it breaks anything, DemoError when the stack is not up or not healthy, Locked
+    when a fault is already active, and ConfigError when the record cannot be stored.
     """
     store = Store(config.store)
     store.demand_writable()
     reap(store)
-    parts.current(lambda _: None)  # a stack that is not up is told of now
-    if faults.active():  # not by its name: somebody may be practising on it
+    parts.current(lambda _: None)  # raises when the stack is not up
+    if faults.active():  # without its name: someone may be practising on it
         raise Locked(
-            "A fault is active already, of another drill perhaps; opsnb demo status names it, and "
-            "how to clear it."
+            "Another fault is already active, perhaps of another drill. To see how to clear it: "
+            "opsnb demo status"
         )
     order = _order(drill, config)
     with fork_server(order, None, once=False) as server:
@@ -104,7 +104,7 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
 
 
 def not_well(found: Iterable[Finding]) -> list[Finding]:
-    """Return those of a diagnosis's findings that say that something is wrong now."""
+    """Return the findings of a diagnosis that report a problem."""
     return [finding for finding in found if finding.status not in (Status.OK, Status.SKIPPED)]
 
 
@@ -116,16 +116,16 @@ def _order(drill: Drill, config: Config) -> Order:
 
 @dataclass(frozen=True)
 class _Watch:
-    """Looks at the target by running diagnoses, of which no record is kept."""
+    """Checks the target by running the diagnoses, without records."""
 
     order: Order
     server: ForkServer | None
     stopped: Sequence[signal.Signals]
 
     def look(self) -> _Look:
-        """Return what is wrong. A diagnosis that could not be made counts as wrong.
+        """Return what is wrong. A diagnosis that fails counts as wrong.
 
-        They are made at the same time, for the engineer waits for the last look too.
+        They run at the same time, because the engineer waits for the last one.
         """
         at = now()
         with ThreadPoolExecutor() as pool:
@@ -159,43 +159,43 @@ class _Outcome:
     """How a drill ended."""
 
     came: datetime
-    """When the fault was there to be seen."""
+    """When the fault took effect."""
     ended: datetime
-    """When all was well, or the drill was given up."""
+    """When the stack was healthy, or the drill was given up."""
     exit_code: int = 0
     error: str | None = None
-    """Why it ended before all was well."""
+    """Why it ended before the stack was healthy."""
     wrong: Sequence[Finding] = ()
-    """What was still wrong then."""
+    """What was still wrong at that time."""
 
     @property
     def seconds(self) -> float:
-        """From the fault to the end."""
+        """The time from the fault to the end."""
         return max(0.0, (self.ended - self.came).total_seconds())
 
 
 @dataclass(frozen=True)
 class _Drill:
-    """A drill that nothing stands in the way of any more."""
+    """A drill that can begin."""
 
     drill: Drill
     watch: _Watch
     store: Store
     before: frozenset[str]
-    """What was wrong before, which nobody is asked to fix."""
+    """What was wrong before the fault, and does not count."""
     limit_s: float
     hint: bool
     say: Say
     progress: Say
 
     def hold(self) -> RunResult:
-        """Inject the fault, wait, take it back, and keep the record."""
+        """Inject the fault, wait, clear it, and store the record."""
         opening = self._opening()
         redactor = Redactor(self.watch.order.target.secrets | environment_secrets())
         stage = Stage.open(self.store, opening, self._notebook([]), redactor)
         try:
             outcome = self._work()
-        except OpsnbError:  # nothing is broken, so there is nothing to remember
+        except OpsnbError:  # nothing broke, so there is nothing to record
             stage.close()
             raise
         told = [self._finding(outcome), *outcome.wrong]
@@ -219,21 +219,21 @@ class _Drill:
                 "runbook": self.drill.id,
                 "title": f"Drill: {self.drill.name}",
                 "parameters": {},
-                "error": "The drill was killed before its end; clear the fault with: "
+                "error": "The drill was killed. To clear the fault: "
                 f"opsnb demo fault {self.drill.name} --clear",
             }
         )
 
     def _work(self) -> _Outcome:
-        """Have the fault come, wait until all is well, and have it gone."""
-        self.progress("Something breaks now; it can take a minute to show ...")
+        """Inject the fault, wait until the stack is healthy, and clear the fault."""
+        self.progress("Injecting a fault; this takes up to a minute ...")
         try:
             faults.inject(self.drill.name)
             came = now()
             self._tell(came)
             outcome = self._wait(came)
         except BaseException:
-            with suppress(OpsnbError):  # what went wrong first is told
+            with suppress(OpsnbError):  # the first error counts
                 faults.clear(self.drill.name)
             raise
         return self._cleared(outcome)
@@ -242,11 +242,11 @@ class _Drill:
         self.say(f"{came:%H:%M:%S} UTC  {self.drill.symptom}")
         if self.hint:
             self.say(f"An alert would name this runbook:\n  {self.drill.command}")
-        self.say("Work in another terminal; this one says when it is fixed. Ctrl-C gives up.")
+        self.say("Work in another terminal. This one says when it is fixed. Ctrl-C gives up.")
         self.progress("Checking ...")
 
     def _cleared(self, outcome: _Outcome) -> _Outcome:
-        """Take the fault back; when that fails, the outcome says so."""
+        """Clear the fault; if that fails, the outcome says so."""
         self.progress("Clearing the fault ...")
         try:
             faults.clear(self.drill.name)
@@ -264,7 +264,7 @@ class _Drill:
             well_since = [] if wrong else [*well_since, seen.at]
             if len(well_since) == _IN_A_ROW:
                 return _Outcome(came, well_since[0])
-            # What is wrong is for the engineer to find.
+            # The engineer has to find out what is wrong.
             state = "not fixed yet" if wrong else "all checks are ok, checking once more"
             self.progress(f"{span((now() - came).total_seconds())} so far, {state} ...")
             self._pause()
@@ -284,7 +284,7 @@ class _Drill:
             time.sleep(_POLL_S)
 
     def _finding(self, outcome: _Outcome) -> Finding:
-        """Return what is to be remembered of the drill."""
+        """Return the outcome of the drill."""
         ended = outcome.error or f"Fixed in {span(outcome.seconds)}."
         cause = f"Cause: {faults.FAULTS[self.drill.name].description}"
         story = self._story(outcome)
@@ -302,13 +302,13 @@ class _Drill:
         )
 
     def _story(self, outcome: _Outcome) -> list[Row]:
-        """Return what was run meanwhile, the first at the head.
+        """Return the runs during the drill, the oldest first.
 
-        The run that fixed it may go on watching for a while; its record is waited for.
+        The run that fixed it may still be watching; this waits for its record.
         """
         ends = time.monotonic() + _RECORDS_LIMIT_S
         while going_on(self.store, DEMO, outcome.ended) and time.monotonic() < ends:
-            self.progress("Waiting for the record of a run that has not ended ...")
+            self.progress("Waiting for a run to end ...")
             self._pause()
         found = self.store.results(target=DEMO, since=outcome.came)
         runs = [run for run in reversed(list(found)) if run.started <= outcome.ended]
@@ -318,7 +318,7 @@ class _Drill:
                 "runbook": run.runbook,
                 "status": run.status,
                 "applied": ", ".join(each.name for each in run.actions if each.applied),
-                "told": worst_sentence(run),
+                "reported": worst_sentence(run),
                 "run": run.run_id,
             }
             for run in runs
@@ -327,13 +327,13 @@ class _Drill:
     def _notebook(self, told: Sequence[Finding]) -> dict[str, Any]:
         text = (
             f"# Drill: {self.drill.name}\n\n{self.drill.symptom}\n\n"
-            f"The diagnosis of that: `{self.drill.command}`\n"
+            f"Diagnose it: `{self.drill.command}`\n"
         )
         shown = [*map(view.finding_data, told), *map(self._meanwhile, told[:1])]
-        return notebook(text, "What was done, and whether it helped.", shown)
+        return notebook(text, "What you ran, and whether it helped.", shown)
 
     def _meanwhile(self, outcome: Finding) -> dict[str, Any]:
-        """Return what was run between the symptom and the end, to be seen at once."""
+        """Return the runs between the symptom and the end, as an output of the notebook."""
         title = f"{outcome.started:%H:%M:%S} UTC: {self.drill.symptom}"
         return {
             "text/html": view.titled_html(title, view.rows_html(outcome.rows)),

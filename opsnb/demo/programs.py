@@ -28,7 +28,7 @@ def program(wheel: str, inside: str, *names: str) -> Path:
     found = [*on_path, *in_wheel] if path_first else [*in_wheel, *on_path]
     if not found:
         raise DemoError(
-            f"The demo stack needs {' or '.join(names)}, which is neither on the PATH nor there "
-            "as a wheel; install it with: pip install 'opsnb[demo]'"
+            f"The demo stack needs {' or '.join(names)}, but neither the PATH nor a wheel "
+            "has it. Install it: pip install 'opsnb[demo]'"
         )
     return found[0]

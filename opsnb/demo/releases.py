@@ -77,7 +77,7 @@ class Releases:
         (self.folder / ".gitignore").write_text("node_modules\ndist\n")
         self._git("init", "--quiet", f"--initial-branch={BRANCH}")
         self._commit(FIRST, "The service as it runs")
-        for name, words in ((GOOD, "Count the projects"), (BAD, "List the projects anew")):
+        for name, words in ((GOOD, "Count the projects"), (BAD, "Sort the list of projects")):
             self._change(name)
             self._commit(name, words)
         self._git("checkout", "--quiet", "-B", BRANCH, FIRST)
@@ -87,7 +87,7 @@ class Releases:
         self.publish(GOOD)
 
     def publish(self, release: str) -> None:
-        """Make `release` what the branch has to offer. Raises DemoError."""
+        """Make `release` the newest on the branch. Raises DemoError."""
         self._git(f"--git-dir={self.origin}", "update-ref", f"refs/heads/{BRANCH}", release)
 
     def fetch(self) -> None:

@@ -1,4 +1,4 @@
-"""Start Valkey or PostgreSQL of the demo stack, afresh when it hangs.
+"""Start Valkey or PostgreSQL of the demo stack, or restart it when it hangs.
 
 The demo's own `[targets.demo.restart]`, as `systemctl restart redis` would be another system's:
 
@@ -18,15 +18,15 @@ SERVERS: dict[str, type[Valkey | Postgres]] = {"redis": Valkey, "postgres": Post
 
 
 def restart(name: str) -> None:
-    """Start the server `name` on the data that it kept. Raises DemoError when it does not answer.
+    """Start the server `name` on the data that it kept. Raises DemoError when it does not respond.
 
-    A fault that took it away stays noted as active, as it would be for any other mend by hand.
+    A fault that brought it down stays active, as after any other fix by hand.
     """
     home = Home.current()
     with home.locked(lambda _: None):
         settings = Settings.load(home)
         if settings is None:
-            raise DemoError("The demo stack is not up; start it with: opsnb demo up")
+            raise DemoError("The demo stack is not up. Start it: opsnb demo up")
         SERVERS[name](home, settings).start()
 
 

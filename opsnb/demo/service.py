@@ -61,7 +61,7 @@ class Service:
         return self.home.logs / "pm2.log"
 
     def start(self, names: Sequence[str]) -> None:
-        """Start those of the two processes, afresh when they run.
+        """Start the processes `names`, and restart those that run.
 
         Raises DemoError when one does not come up.
         """
@@ -155,7 +155,7 @@ class Service:
             )
         if done.returncode != 0:
             raise DemoError(
-                f"The service's schema could not be made; the cause is in {log}:{tail(log)}"
+                f"The service's schema could not be created; the cause is in {log}:{tail(log)}"
             )
 
     def _await(self, name: str) -> None:
@@ -171,7 +171,7 @@ class Service:
 
         if not processes.wait_until(settled, START_LIMIT_S) or len(gone) >= CRASH_LOOP:
             raise DemoError(
-                f"The service's process '{name}' did not come up; "
+                f"The service's process '{name}' did not start; "
                 f"the cause is in {self.log}:{tail(self.log)}"
             )
 
@@ -304,7 +304,7 @@ def running(home: Home, name: str) -> list[psutil.Process]:
 
 
 def health(settings: Settings) -> dict[str, str] | None:
-    """Return what the API says of its dependencies, or None when it does not answer."""
+    """Return what the API says of its dependencies, or None when it does not respond."""
     try:
         answer = httpx.get(f"{settings.api_url}/health", timeout=HEALTH_LIMIT_S, trust_env=False)
         answer.raise_for_status()

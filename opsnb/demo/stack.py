@@ -56,7 +56,7 @@ class StackStatus:
 
 
 def up(say: Say) -> StackStatus:
-    """Bring the stack up, or mend what of it is not.
+    """Bring the stack up, or restart the parts that are down.
 
     Only `faults.clear` takes back an active fault. Raises DemoError when a part does not come up;
     then nothing runs.
@@ -71,9 +71,9 @@ def up(say: Say) -> StackStatus:
             raise
         now = status()
         if not changed:
-            say("The demo stack was up already.")
+            say("The demo stack is already up.")
         for fault in now.faults:
-            say(f"The fault '{fault}' is active; clear it with: opsnb demo fault {fault} --clear")
+            say(f"The fault '{fault}' is active. Clear it: opsnb demo fault {fault} --clear")
         return now
 
 
@@ -83,12 +83,12 @@ def down(say: Say) -> None:
     with home.locked(say):
         found = _processes(home)
         if found or home.root.exists():
-            say("Ending the demo stack.")
+            say("Stopping the demo stack.")
         _end(home)
         if left := _processes(home):
             raise DemoError(
-                f"Processes of the demo stack did not end: {', '.join(str(p.pid) for p in left)}; "
-                "end them and try again."
+                f"Processes of the demo stack did not end: {', '.join(str(p.pid) for p in left)}. "
+                "End them and try again."
             )
         home.unmount()
         _remove(home.root)
@@ -96,7 +96,7 @@ def down(say: Say) -> None:
 
 
 def set_traffic(on: bool) -> None:
-    """Let the service's users come, or stay away so that nothing changes by itself."""
+    """Simulate users of the service, or none, so that nothing changes by itself."""
     quiet = Home.current().quiet
     if on:
         quiet.unlink(missing_ok=True)
@@ -105,7 +105,7 @@ def set_traffic(on: bool) -> None:
 
 
 def status() -> StackStatus:
-    """Return what runs and whether it answers. Takes a few seconds when something hangs."""
+    """Return what runs and whether it responds. Takes a few seconds when something hangs."""
     home = Home.current()
     settings = Settings.load(home)
     folders = {"home": str(home.root), "logs": str(home.logs)}
@@ -163,7 +163,7 @@ def _look(
 
 
 def _bring_up(home: Home, say: Say) -> bool:
-    """Start what does not run and restart what does not answer; return whether anything was."""
+    """Start what is down and restart what hangs; return whether that was needed."""
     home.create()
     settings = Settings.load(home)
     fresh = settings is None

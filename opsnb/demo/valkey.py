@@ -74,7 +74,7 @@ class Valkey:
             return False
 
     def start(self) -> None:
-        """Start the server on the data that it kept. Raises DemoError when it does not answer."""
+        """Start the server on the data that it kept. Raises DemoError when it does not respond."""
         self.stop()
         if not port_is_free(self.port):
             self.settings.valkey_port = free_port()

@@ -234,7 +234,7 @@ def test_a_fault_that_this_machine_cannot_have_is_refused(
     demo: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DemoError, match="only root may mount"):
+    with pytest.raises(DemoError, match="only root may do"):
         faults.inject("full-disk")
     assert faults.active() == []
 

@@ -70,7 +70,7 @@ def test_a_stack_lives_and_ends(home: Home) -> None:
 
     said: list[str] = []
     assert stack.up(said.append).state == "up"
-    assert said == ["The demo stack was up already."]
+    assert said == ["The demo stack is already up."]
     assert {name: first[name] for name in ("valkey", "pm2", "app", "worker")} == {
         name: pids()[name] for name in ("valkey", "pm2", "app", "worker")
     }

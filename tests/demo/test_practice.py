@@ -62,7 +62,7 @@ def test_only_the_symptom_is_told_and_the_way_back_is_timed(demo: Target) -> Non
     assert outcome.message.startswith("Fixed in ")
     assert outcome.value == pytest.approx(outcome.seconds, abs=0.1)
     assert 0 < outcome.seconds <= result.seconds
-    assert "Somebody has paused ai-analysis" in outcome.message
+    assert "Someone paused ai-analysis" in outcome.message
     assert [(row["runbook"], row["applied"]) for row in outcome.rows] == [
         ("queues/resume", "queues.resume")
     ]
@@ -105,7 +105,7 @@ def test_a_drill_that_is_killed_says_how_the_fault_is_taken_back(demo: Target) -
     assert killed.runbook == PAUSED.id
     assert "opsnb demo fault queue-paused --clear" in str(killed.error)
     assert faults.active() == [PAUSED.name]
-    with pytest.raises(Locked, match="A fault is active already"):
+    with pytest.raises(Locked, match="Another fault is already active"):
         practise(BRIEF, load_config())
 
 
@@ -113,7 +113,7 @@ def test_a_stack_that_is_not_well_is_no_place_for_that_drill(demo: Target) -> No
     run_once(demo, "queues/pause", {"queue": "ai-analysis", "apply": "true"})
     try:
         with pytest.raises(
-            DemoError, match=r"not well before the drill: Queue ai-analysis is paused"
+            DemoError, match=r"not healthy before the drill: Queue ai-analysis is paused"
         ):
             practise(BRIEF, load_config())
     finally:
@@ -161,11 +161,11 @@ def test_a_stack_that_is_gone_is_told_by_the_record(
 ) -> None:
     def gone(name: str) -> None:
         clear(name)
-        raise DemoError("The demo stack is not up; start it with: opsnb demo up")
+        raise DemoError("The demo stack is not up. Start it: opsnb demo up")
 
     clear = faults.clear
     monkeypatch.setattr(faults, "clear", gone)
     result = practise(BRIEF, load_config(), limit_s=1)
     assert result.exit_code == 70
-    assert str(result.error).endswith("start it with: opsnb demo up")
+    assert str(result.error).endswith("Start it: opsnb demo up")
     assert Store(load_config().store).result(result.run_id).error == result.error

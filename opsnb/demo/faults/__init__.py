@@ -1,4 +1,4 @@
-"""Faults of the demo stack: each really breaks something, and can be taken back."""
+"""Faults of the demo stack: each really breaks something, and you can clear it."""
 
 from opsnb.demo.faults.fault import Fault
 from opsnb.demo.faults.injecting import FAULTS, active, clear, hang_again, hanging, held, inject

@@ -37,7 +37,7 @@ def _see_log_errors(stack: Parts) -> None:
 
 
 def take_out_of_log(stack: Parts, words: str) -> None:
-    """Remove the lines with `words` from the service's log, until none is written any more."""
+    """Remove the lines with `words` from the service's log, until it writes no more of them."""
 
     def clean() -> bool:
         with stack.service.log.open("r+", encoding="utf-8") as log:
@@ -57,7 +57,7 @@ def take_out_of_log(stack: Parts, words: str) -> None:
 FAULTS = (
     Fault(
         "api-slow",
-        "The API waits 1.5 seconds before it handles each request, until it is restarted.",
+        "The API waits 1.5 seconds before each request, until you restart it.",
         "api.latency",
         None,
         frozenset({service.API}),

@@ -1,4 +1,4 @@
-"""Faults of the cache: it is emptied, or what is written to it expires at once."""
+"""Faults of the cache: it is empty, or its keys expire at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _empty(stack: Parts) -> None:
 
 
 def _see_expire(stack: Parts) -> None:
-    """Empty the cache, and wait until keys expire that were written since."""
+    """Empty the cache, and wait until newly written keys expire."""
 
     def expired() -> int:
         with stack.valkey.client() as client:
@@ -36,7 +36,7 @@ def _see_expire(stack: Parts) -> None:
 def _fill(stack: Parts) -> None:
     url = f"{stack.settings.api_url}/api/cache/warm"
     httpx.post(url, timeout=WARMING_LIMIT_S, trust_env=False).raise_for_status()
-    # Rates since the start would tell of the misses for as long as the demo lives.
+    # Rates since the start would show the misses until the demo ends.
     with stack.valkey.client() as client:
         client.config_resetstat()
 
@@ -44,7 +44,7 @@ def _fill(stack: Parts) -> None:
 FAULTS = (
     Fault(
         "cold-cache",
-        "The cache is emptied, and the service does not fill it by itself.",
+        "Someone emptied the cache, and the service does not refill it by itself.",
         "cache.hit_rate",
         None,
         frozenset({service.API, "valkey"}),
@@ -53,7 +53,7 @@ FAULTS = (
     ),
     Fault(
         "short-ttls",
-        "What the service caches of projects expires at once.",
+        "The service's cached projects expire at once.",
         "cache.hit_rate",
         None,
         frozenset({service.API, "valkey"}),

@@ -1,4 +1,4 @@
-"""A fault of the disk: the small one that the access log lies on is full."""
+"""A fault of the disk: the small disk of the access log is full."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LEAST_ERRORS = 15
 def _demand(_: Parts) -> None:
     if os.geteuid() or not shutil.which("mount"):
         raise DemoError(
-            "A full disk needs a small file system of its own, and only root may mount one: "
-            "try it as root, or in a container that may."
+            "This fault mounts a small file system, which only root may do: "
+            "run it as root, or in a container that may mount."
         )
 
 
@@ -64,13 +64,13 @@ def _unmount(stack: Parts) -> None:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise DemoError(f"A small file system cannot be mounted here: {done.stderr.strip()}")
+        raise DemoError(f"opsnb cannot mount a small file system here: {done.stderr.strip()}")
 
 
 FAULTS = (
     Fault(
         "full-disk",
-        f"The access log is on a disk of {SIZE_MIB} MiB, which an old log fills.",
+        f"An old log fills the disk of the access log ({SIZE_MIB} MiB).",
         "host.disk",
         None,
         frozenset({service.API}),

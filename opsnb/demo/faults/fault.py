@@ -1,4 +1,4 @@
-"""What a fault is, and how it is seen to be there."""
+"""What a fault is, and how to wait for its effect."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Fault:
 
     name: str
     description: str
-    """What is really done, in one sentence."""
+    """What it breaks, in one sentence."""
     finding: str
-    """The finding that turns."""
+    """The finding that turns bad."""
     holds: str | None
-    """The part that the fault takes away, if it does."""
+    """The part that the fault brings down, if any."""
     needs: frozenset[str]
-    """The parts without which it cannot be injected."""
+    """The parts that it needs."""
     break_it: Callable[[Parts], None]
     mend_it: Callable[[Parts], None]
     hangs: bool = False
-    """The part stays there, and does not answer."""
+    """The part keeps running, but does not respond."""
     demand: Callable[[Parts], None] = nothing
-    """Raises DemoError, before anything is broken, where this machine cannot have the fault."""
+    """Raises DemoError, before anything breaks, if this machine does not support the fault."""
 
 
 def see(effect: Callable[[], bool], what: str) -> None:
-    """Wait until `effect` is there; raise DemoError with `what` when it does not come."""
+    """Wait for `effect`. Raises DemoError with `what` if it does not come."""
     if not processes.wait_until(effect, SETTLE_LIMIT_S):
-        raise DemoError(f"The fault is set, but {what}; see: opsnb demo status")
+        raise DemoError(f"The fault is active, but {what}; see: opsnb demo status")

@@ -1,8 +1,7 @@
 """Inject a fault, and clear it: a file says which are active.
 
-It is written before anything is broken, renamed before anything is mended and removed after that,
-so that an interrupted command can be given again. Faults inside the service are switched by the
-very same file.
+The file is written before anything breaks, renamed before anything is fixed, and removed after
+that, so that you can repeat an interrupted command. Faults inside the service read the same file.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def inject(name: str) -> None:
 
 
 def clear(name: str) -> None:
-    """Mend what the fault `name` broke; nothing happens when it is not active.
+    """Fix what the fault `name` broke; do nothing when it is not active.
 
     Returns when the stack is as healthy as the other active faults let it be. Raises UsageError
     and DemoError as `inject` does.
@@ -73,7 +72,7 @@ def clear(name: str) -> None:
         stack = parts.current(_silent)
         if name not in _active(stack.home):
             return
-        # Without its store no job can be removed; all else can be mended at any time.
+        # Without its store no job can be removed; everything else can be fixed at any time.
         _require(stack.home, fault, {stack.valkey.name})
         flag = stack.home.faults / name
         clearing = flag.with_suffix(CLEARING)
@@ -90,17 +89,17 @@ def active() -> list[str]:
 
 
 def held(home: Home) -> set[str]:
-    """Return the parts that active faults take away."""
+    """Return the parts that active faults bring down."""
     return {part for name in _active(home) if (part := FAULTS[name].holds)}
 
 
 def hanging(home: Home) -> set[str]:
-    """Return the parts that active faults let hang: their processes are to be there."""
+    """Return the parts that active faults cause to hang: their processes exist."""
     return {part for name in _active(home) if (part := FAULTS[name].holds) and FAULTS[name].hangs}
 
 
 def hang_again(stack: Parts) -> None:
-    """Let a part hang again that had died in a fault and was started."""
+    """Let a part hang again that ended during a fault and was restarted."""
     for name in _active(stack.home):
         if FAULTS[name].hangs:
             FAULTS[name].break_it(stack)
@@ -129,12 +128,12 @@ def _require(home: Home, fault: Fault, needed: Set[str]) -> None:
         if other != fault.name and FAULTS[other].holds in fault.needs & needed:
             raise DemoError(
                 f"The fault '{fault.name}' needs {FAULTS[other].holds}, which the fault '{other}' "
-                f"holds; clear that one first with: opsnb demo fault {other} --clear"
+                f"uses. Clear that one first: opsnb demo fault {other} --clear"
             )
 
 
 def _see_held(stack: Parts, fault: Fault) -> None:
-    """Wait until the API knows that a part is away which it depends on."""
+    """Wait until the API notices that a part is down."""
     away = held(stack.home)
     dependency = {"valkey": "redis", "postgres": "postgres"}.get(fault.holds or "")
     if dependency is None or service.API in away:

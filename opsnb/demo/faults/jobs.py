@@ -1,4 +1,4 @@
-"""Faults of the jobs: heavy ones, failing ones, one that hangs, and a queue left paused."""
+"""Faults of the jobs: slow ones, failing ones, one that hangs, and a paused queue."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WAITING_JOBS = 150
 """More than the handbook's limit for a queue."""
 KEPT_JOBS = 20
 HANGS_S = 22.0
-"""So long a job has to run that others take milliseconds for until it is known to hang."""
+"""How long a job has to run, where others take milliseconds, before it counts as hanging."""
 
 T = TypeVar("T")
 
 # What the service writes, by which its jobs are known.
 JOB_ERROR = "model answer is not valid JSON"
 
-# Jobs that a fault added are told from the users' own by their names.
+# The names of the jobs distinguish those of a fault from the users'.
 FAULT_JOB, BATCH_JOB = "drill", "drill-batch"
 
 
@@ -46,14 +46,14 @@ def _empty_queue(stack: Parts, name: str = AI_ANALYSIS) -> None:
 
 
 async def _forget_unfinished(queue: Queue) -> None:
-    # The active ones end by themselves: the worker sees that the upstream is well again.
+    # The active ones end by themselves: the worker sees that the upstream is healthy again.
     while jobs := await _unfinished(queue):
         await asyncio.gather(*(_remove(job) for job in jobs))
         await asyncio.sleep(processes.PAUSE_S)
 
 
 async def _unfinished(queue: Queue) -> list[Job]:
-    """Return our jobs that wait, also in a queue that is paused, or are active."""
+    """Return the jobs of this fault that wait, also in a paused queue, or are active."""
     return [j for j in await queue.getJobs(["waiting", "paused", "active"]) if _is_ours(j)]
 
 
@@ -68,7 +68,7 @@ def _fail_jobs(stack: Parts) -> None:
             if len(await _failed_by_us(queue)) >= FAILING_JOBS:
                 return
             await asyncio.sleep(0.1)
-        raise DemoError("The fault is set, but no jobs fail; see: opsnb demo status")
+        raise DemoError("The fault is active, but no jobs fail; see: opsnb demo status")
 
     _with_queue(stack, AI_ANALYSIS, fail)
 
@@ -90,7 +90,7 @@ def _hang_job(stack: Parts) -> None:
     async def hang(queue: Queue) -> None:
         if await _unfinished(queue):
             return
-        # Those that completed tell how long an export usually takes.
+        # Completed jobs show how long an export usually takes.
         await _add_jobs(queue, KEPT_JOBS, BATCH_JOB, kept=True)
         while await _unfinished(queue):
             await asyncio.sleep(processes.PAUSE_S)
@@ -163,7 +163,7 @@ def _with_queue(stack: Parts, name: str, work: Callable[[Queue], Awaitable[T]]) 
 FAULTS = (
     Fault(
         "queue-backlog",
-        f"A batch of {BACKLOG_JOBS} heavy jobs is added to ai-analysis, 2 seconds each.",
+        f"A batch of {BACKLOG_JOBS} slow jobs was added to ai-analysis, 2 seconds each.",
         "queues.depth",
         None,
         frozenset({"valkey"}),
@@ -172,7 +172,7 @@ FAULTS = (
     ),
     Fault(
         "failing-jobs",
-        f"The upstream answers {FAILING_JOBS} jobs of ai-analysis with what cannot be read.",
+        f"The upstream sends invalid data to {FAILING_JOBS} jobs of ai-analysis.",
         "queues.failures",
         None,
         frozenset({"valkey"}),
@@ -181,7 +181,7 @@ FAULTS = (
     ),
     Fault(
         "stuck-job",
-        f"A job of exports waits for an answer that never comes; {WAITING_JOBS} wait behind it.",
+        f"A job of exports waits for a response that never arrives; {WAITING_JOBS} more jobs wait.",
         "backlog.hung",
         None,
         frozenset({"valkey", service.WORKER}),
@@ -190,7 +190,7 @@ FAULTS = (
     ),
     Fault(
         "queue-paused",
-        f"Somebody has paused ai-analysis and forgotten it; {WAITING_JOBS} jobs wait.",
+        f"Someone paused ai-analysis and forgot to resume it; {WAITING_JOBS} jobs wait.",
         "queues.pauses",
         None,
         frozenset({"valkey"}),

@@ -22,7 +22,7 @@ def _see_growth(stack: Parts) -> None:
 FAULTS = (
     Fault(
         "memory-leak",
-        "The API keeps 5 MiB more each second, until it is restarted.",
+        "The API leaks 5 MiB each second until you restart it.",
         "memory.leaking",
         None,
         frozenset({service.API}),

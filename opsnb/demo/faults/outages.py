@@ -1,4 +1,4 @@
-"""Faults that take a part away: it is ended, or it is there and does not answer."""
+"""Faults that bring a part down: it ends, or it hangs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FAULTS = (
     ),
     Fault(
         "redis-down",
-        "Valkey is ended; its data stays on disk.",
+        "Valkey is stopped; its data stays on disk.",
         "cache.ping",
         "valkey",
         frozenset({"valkey"}),
@@ -44,7 +44,7 @@ FAULTS = (
     ),
     Fault(
         "redis-hang",
-        "Valkey is stopped with SIGSTOP: it takes connections and never answers.",
+        "Valkey is frozen with SIGSTOP: it accepts connections and never responds.",
         "cache.ping",
         "valkey",
         frozenset({"valkey"}),
@@ -63,7 +63,7 @@ FAULTS = (
     ),
     Fault(
         "postgres-hang",
-        "Every PostgreSQL process is stopped with SIGSTOP: it takes connections and never answers.",
+        "PostgreSQL is frozen with SIGSTOP: it accepts connections and never responds.",
         "database.ping",
         "postgres",
         frozenset({"postgres"}),

@@ -1,4 +1,4 @@
-"""A fault of the code: somebody has deployed a release that breaks the list of projects."""
+"""A fault of the code: someone deployed a release that breaks the list of projects."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LEAST_ERRORS = 12
 
 def _demand(stack: Parts) -> None:
     if not Releases(stack.home).has_history:
-        raise DemoError("There are no releases without git: install it, then opsnb demo up.")
+        raise DemoError("This fault needs git. Install it, then run: opsnb demo up")
 
 
 def _deploy(stack: Parts, release: str) -> None:
-    """Publish a release, and bring it onto the host as a person would by hand."""
+    """Publish a release, and deploy it by hand, as a person would."""
     of = Releases(stack.home)
     of.publish(release)
     of.fetch()
@@ -41,7 +41,7 @@ def _mend(stack: Parts) -> None:
 FAULTS = (
     Fault(
         "bad-release",
-        "A release is deployed by hand whose list of projects fails.",
+        "Someone deployed a release by hand that cannot list projects.",
         "logs.errors",
         None,
         frozenset({service.API, "postgres"}),

@@ -15,7 +15,7 @@ def _break(stack: Parts) -> None:
 
 def _mend(stack: Parts) -> None:
     stack.postgres.execute("UPDATE analyses SET score = (score - 2) / 100 WHERE score > 1")
-    # A repair has deleted those that it could not mend.
+    # A repair deletes the rows that it cannot fix.
     stack.postgres.execute(
         "INSERT INTO analyses (scene_id, model, score) SELECT id, 'gemini', 0.5 FROM scenes"
         " WHERE id % 60 = 1 ON CONFLICT (scene_id) DO NOTHING"
@@ -25,7 +25,7 @@ def _mend(stack: Parts) -> None:
 FAULTS = (
     Fault(
         "inconsistent-rows",
-        "Some analyses in PostgreSQL have a score in percent, though it is a share.",
+        "Some analyses in PostgreSQL have a score in percent instead of a share from 0 to 1.",
         "repair.integrity",
         None,
         frozenset({"postgres", service.API}),

@@ -1,4 +1,4 @@
-"""Faults of PostgreSQL: a lock that is never given back, idle connections, a lacking index."""
+"""Faults of PostgreSQL: a lock that is never released, idle connections, a missing index."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def _scan(stack: Parts) -> None:
 
 def _forget(stack: Parts) -> None:
     stack.postgres.execute("DROP TABLE IF EXISTS events")
-    # Averages would tell of the scans for as long as the demo lives.
+    # Averages would show the scans until the demo ends.
     stack.postgres.execute("SELECT pg_stat_statements_reset(), pg_stat_reset()")
 
 
 FAULTS = (
     Fault(
         "blocked-table",
-        f"A report leaves a transaction open that locks the table {LOCKED}.",
+        f"A report left a transaction open, which locks the table {LOCKED}.",
         "database.blocking",
         None,
         frozenset({"postgres", service.API, service.WORKER}),
@@ -112,7 +112,7 @@ FAULTS = (
     ),
     Fault(
         "connection-flood",
-        "A collector opens connections to PostgreSQL until few are left, and does nothing.",
+        "A collector opens almost all connections of PostgreSQL and leaves them idle.",
         "database.connections",
         None,
         frozenset({"postgres"}),
@@ -121,7 +121,7 @@ FAULTS = (
     ),
     Fault(
         "slow-statement",
-        f"The service searches a table of {EVENTS:,} events that lacks an index.",
+        f"The service searches a table of {EVENTS:,} events without an index.",
         "database.slow_statements",
         None,
         frozenset({"postgres", service.API}),
