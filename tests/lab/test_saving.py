@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from opsnb.target import state_home
 from playwright.sync_api import Locator, Page, Route, expect
 
+from opsnb.config.places import state_home
 from tests.lab.jupyterlab import add_cell, is_open, jupyterlab, shown, until
 
 
