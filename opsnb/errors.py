@@ -26,12 +26,29 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ends. 0 to 3 are those of a status, the monitoring-plugins convention."""
+
+    OK = 0
+    WARN = 1
+    CRIT = 2
+    UNKNOWN = 3
+    UNUSABLE = 64
+    """Parameters or configuration; nothing was started. From here on a run did not complete."""
+    BROKE = 70
+    LOCKED = 75
+    REFUSED = 77
+    TIMED_OUT = 124
+    INTERRUPTED = 130
 
 
 class OpsnbError(Exception):
     """Base of everything that opsnb raises on purpose."""
 
-    exit_code = 70
+    exit_code = ExitCode.BROKE
 
     def _render_traceback_(self) -> list[str]:
         """Let IPython show the sentence alone: a traceback tells the engineer nothing more."""
@@ -41,7 +58,7 @@ class OpsnbError(Exception):
 class UsageError(OpsnbError):
     """Unusable parameters or configuration; nothing was started."""
 
-    exit_code = 64
+    exit_code = ExitCode.UNUSABLE
 
 
 class ConfigError(UsageError):
@@ -63,19 +80,19 @@ class ParameterError(UsageError):
 class Refused(OpsnbError):
     """Not confirmed or not allowed; nothing was changed."""
 
-    exit_code = 77
+    exit_code = ExitCode.REFUSED
 
 
 class Locked(OpsnbError):
     """Another run acts on the target; nothing was started."""
 
-    exit_code = 75
+    exit_code = ExitCode.LOCKED
 
 
 class Interrupted(OpsnbError):
     """Ctrl-C or SIGTERM came before anything was started."""
 
-    exit_code = 130
+    exit_code = ExitCode.INTERRUPTED
 
 
 class RunBroke(OpsnbError):

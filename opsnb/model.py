@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from opsnb.errors import ExitCode
 from opsnb.view.commands import Named, noted, run_on
 
 FINDING_MIME = "application/vnd.opsnb.finding+json"
@@ -55,7 +56,7 @@ class Status(StrEnum):
     @property
     def exit_code(self) -> int:
         """The monitoring-plugins convention: 0 ok, 1 warn, 2 crit, 3 unknown."""
-        return {Status.OK: 0, Status.WARN: 1, Status.CRIT: 2}.get(self, 3)
+        return ExitCode.__members__.get(self.name, ExitCode.UNKNOWN)
 
 
 _BY_SEVERITY = (Status.SKIPPED, Status.OK, Status.WARN, Status.UNKNOWN, Status.CRIT)

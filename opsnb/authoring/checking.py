@@ -13,8 +13,8 @@ from opsnb.catalog import RunbookInfo
 from opsnb.config.places import find_config
 from opsnb.config.sources import sources
 from opsnb.config.target import load_config
-from opsnb.errors import ConfigError, ParameterError, UsageError
-from opsnb.headless.execute import BROKE, TIMED_OUT, Limits, execute
+from opsnb.errors import ConfigError, ExitCode, ParameterError, UsageError
+from opsnb.headless.execute import Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.order import LIMIT_S, source_of
@@ -113,7 +113,7 @@ def dry_run(
     for action in actions(done.notebook):
         if action.begun:
             yield Problem(info.path, f"its defaults change something: {action.title}.")
-    if done.exit_code in (BROKE, TIMED_OUT):
+    if done.exit_code in (ExitCode.BROKE, ExitCode.TIMED_OUT):
         yield Problem(info.path, f"it does not run on its defaults. {done.error}")
 
 

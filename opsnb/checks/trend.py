@@ -1,4 +1,4 @@
-"""A straight line through what was measured over time, and how sure it is."""
+"""A straight line through what was measured over time, and how certain it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEAST_POINTS = 4
-"""Below, how far the points lie from their line says nothing."""
+"""With fewer points, their distance from the line says nothing."""
 _SURE = 2.0  # standard errors, about 95 %
 
 
@@ -17,33 +17,34 @@ class Trend:
     """A line by least squares; `slope` is in units a second."""
 
     slope: float
-    intercept: float
     error: float
     """The standard error of `slope`."""
+    middle: float
+    """The mean time of the points, in s. The line turns about it as far as its slope is unsure."""
+    level: float
+    """The line's value there."""
 
     @property
     def least(self) -> float:
-        """The slope that it very likely exceeds."""
+        """The lower end of the slope's range (95 %)."""
         return self.slope - _SURE * self.error
 
     @property
     def most(self) -> float:
-        """The slope that it very likely stays below."""
+        """The upper end of the slope's range (95 %)."""
         return self.slope + _SURE * self.error
 
-    def at(self, seconds: float) -> float:
-        """Return the line's value at a time."""
-        return self.intercept + self.slope * seconds
+    def at(self, seconds: float, slope: float | None = None) -> float:
+        """Return the value at a time, at the line's own slope or at another one."""
+        return self.level + (self.slope if slope is None else slope) * (seconds - self.middle)
 
 
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
     """Return the trend of `values` at `times`, in s; None for fewer than `LEAST_POINTS`."""
     if len(times) < LEAST_POINTS or len(set(times)) < LEAST_POINTS:
         return None
-    slope, intercept = statistics.linear_regression(times, values)
+    import numpy as np  # noqa: PLC0415 - late, as most runs draw no line
+
     middle = statistics.fmean(times)
-    spread = sum((time - middle) ** 2 for time in times)
-    left = sum(
-        (value - intercept - slope * time) ** 2 for time, value in zip(times, values, strict=True)
-    )
-    return Trend(slope, intercept, math.sqrt(left / (len(times) - 2) / spread))
+    fit, covariance = np.polyfit([time - middle for time in times], values, 1, cov=True)
+    return Trend(float(fit[0]), math.sqrt(covariance[0, 0]), middle, float(fit[1]))

@@ -11,11 +11,9 @@ from typer._click.exceptions import NoArgsIsHelpError
 
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
-from opsnb.errors import Locked, OpsnbError, Refused, UsageError
+from opsnb.errors import ExitCode, Locked, OpsnbError, Refused
 from opsnb.machine import interrupts
 from opsnb.view import commands, terminal
-
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -43,9 +41,9 @@ def _exit_code(debug: bool) -> int:
             output.note(f"Next:\n  opsnb {' '.join(words)}")
         return code
     except typer.exceptions.TyperException as error:
-        return _failed(_usage(error), UsageError.exit_code, debug)
+        return _failed(_usage(error), ExitCode.UNUSABLE, debug)
     except (typer.Abort, KeyboardInterrupt):
-        return _failed("Interrupted.", INTERRUPTED, debug)
+        return _failed("Interrupted.", ExitCode.INTERRUPTED, debug)
     except Exception as error:  # noqa: BLE001 - no traceback for the engineer at 3 a.m.
         message = f"opsnb itself failed: {type(error).__name__}: {error}. Run again with --debug."
         return _failed(_without_secrets(message), OpsnbError.exit_code, debug)

@@ -21,8 +21,8 @@ from opsnb import catalog
 from opsnb.config.target import DEMO, Config
 from opsnb.demo import faults, parts
 from opsnb.demo.drills import Drill
-from opsnb.errors import DemoError, Locked, OpsnbError
-from opsnb.headless.execute import INTERRUPTED, TIMED_OUT, Ending, Limits, execute
+from opsnb.errors import DemoError, ExitCode, Locked, OpsnbError
+from opsnb.headless.execute import Ending, Limits, execute
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.order import Order, source_of
 from opsnb.headless.result import begin
@@ -145,7 +145,7 @@ class _Watch:
             order.parameters,
             server=self.server,
             limits=Limits(_LOOK_LIMIT_S),
-            ended=lambda: Ending(INTERRUPTED, "Interrupted.") if self.stopped else None,
+            ended=lambda: Ending(ExitCode.INTERRUPTED, "Interrupted.") if self.stopped else None,
         )
         wrong = not_well(findings(done.notebook))
         if done.error:
@@ -273,9 +273,9 @@ class _Drill:
     def _ending(self, came: datetime) -> Ending | None:
         after = (now() - came).total_seconds()
         if self.watch.stopped:
-            return Ending(INTERRUPTED, f"Given up after {span(after)}.")
+            return Ending(ExitCode.INTERRUPTED, f"Given up after {span(after)}.")
         if after > self.limit_s:
-            return Ending(TIMED_OUT, f"Not fixed after {span(after)}.")
+            return Ending(ExitCode.TIMED_OUT, f"Not fixed after {span(after)}.")
         return None
 
     def _pause(self) -> None:

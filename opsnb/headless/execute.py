@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opsnb import errors
+from opsnb.errors import ExitCode
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.progress import Progress
 from opsnb.records.bounds import shallow
@@ -27,7 +28,6 @@ GRACE_S = 10.0
 
 _POLL_S = 0.05
 _INTERRUPT_EVERY_S = 3.0
-BROKE, TIMED_OUT, INTERRUPTED = 70, 124, 130
 _MARKER = "papermill-error-cell-tag"
 _FORMATS = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
 
@@ -49,7 +49,6 @@ class Ending:
     """Why an execution was ended before its end."""
 
     exit_code: int
-    """124 timed out, 130 interrupted, 70 for another reason."""
     reason: str
 
 
@@ -60,7 +59,7 @@ class Execution:
     notebook: dict[str, Any]
     """The notebook as far as it was executed; as it stood before when nothing was."""
     exit_code: int = 0
-    """0 when every cell ran; 64, 77 refused, 70 broke, 124 timed out, 130 interrupted."""
+    """0 when every cell ran."""
     error: str | None = None
     """Why it did not run to its end, in one sentence."""
 
@@ -96,7 +95,9 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     if failures:
         return Execution(executed, *_told(failures[0]))
     if any(cell.get("execution_count") is None for cell in _code(executed)):
-        return Execution(executed, BROKE, "The notebook ended itself before its last cell.")
+        return Execution(
+            executed, ExitCode.BROKE, "The notebook ended itself before its last cell."
+        )
     return Execution(executed)
 
 
@@ -157,10 +158,12 @@ def _wait(
         if ending := ended():
             return ending
         if limits.run_s and time.monotonic() - began > limits.run_s:
-            return Ending(TIMED_OUT, _timed_out(limits.run_s, progress, "--timeout SECONDS"))
+            return Ending(
+                ExitCode.TIMED_OUT, _timed_out(limits.run_s, progress, "--timeout SECONDS")
+            )
         if limits.cell_s and progress.cell_seconds > limits.cell_s:
             own = "cell_timeout_s in the notebook's metadata"
-            return Ending(TIMED_OUT, _timed_out(limits.cell_s, progress, own))
+            return Ending(ExitCode.TIMED_OUT, _timed_out(limits.cell_s, progress, own))
         worker.join(_POLL_S)
     return None
 
@@ -199,17 +202,17 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 def failure(ename: str, evalue: str, count: object) -> tuple[int, str]:
     """Return the exit code and the sentence for what a cell raised.
 
-    77 and 64 for what the runbook itself refused, 130 for an interrupt, else 70: the run broke.
+    REFUSED and UNUSABLE where the runbook itself refused, INTERRUPTED, else BROKE.
     """
     if ename == "KeyboardInterrupt":
-        return INTERRUPTED, f"Cell [{count or '?'}] was interrupted."
+        return ExitCode.INTERRUPTED, f"Cell [{count or '?'}] was interrupted."
     raised = getattr(errors, ename, None)
-    code = BROKE
+    code: int = ExitCode.BROKE
     if isinstance(raised, type) and issubclass(raised, errors.OpsnbError):
         code = raised.exit_code
-    if code != BROKE:
+    if code != ExitCode.BROKE:
         return code, evalue
-    return BROKE, f"Cell [{count or '?'}] raised {ename}: {evalue}"
+    return ExitCode.BROKE, f"Cell [{count or '?'}] raised {ename}: {evalue}"
 
 
 def _told(error: Exception) -> tuple[int, str]:
@@ -227,4 +230,4 @@ def _told(error: Exception) -> tuple[int, str]:
         why = f"The notebook could not be executed: {error.strerror}{where}."
     else:
         why = f"The notebook could not be executed: {kind}: {error}"
-    return BROKE, why
+    return ExitCode.BROKE, why

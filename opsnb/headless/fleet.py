@@ -16,7 +16,7 @@ from typing import Any
 
 from opsnb.catalog import RunbookInfo
 from opsnb.config.target import Config
-from opsnb.errors import OpsnbError, Refused, UsageError, did_you_mean
+from opsnb.errors import ExitCode, OpsnbError, Refused, UsageError, did_you_mean
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.order import Order, source_of
 from opsnb.headless.result import begin
@@ -32,7 +32,6 @@ from opsnb.records.store import Store
 from opsnb.records.verdict import remedies, to_treat, worst_sentence
 from opsnb.redaction import MASK, Redactor, environment_secrets
 
-_BROKE, _INTERRUPTED = 70, 130
 _OF_ONE_TARGET = ("target", "confirm")
 
 
@@ -215,7 +214,7 @@ class _Crew:
     def _member(self, target: str, order: Order | UsageError) -> Member:
         if self.stopped:
             return self._without_record(
-                target, _INTERRUPTED, "Not begun: the others were interrupted."
+                target, ExitCode.INTERRUPTED, "Not begun: the others were interrupted."
             )
         try:
             if isinstance(order, UsageError):
@@ -226,7 +225,7 @@ class _Crew:
             return self._without_record(target, error.exit_code, str(error))
         except Exception as error:  # noqa: BLE001 - whatever befalls one target, the others go on
             why = f"The run failed: {type(error).__name__}: {error}"
-            return self._without_record(target, _BROKE, why)
+            return self._without_record(target, ExitCode.BROKE, why)
 
     def _without_record(self, target: str, exit_code: int, sentence: str) -> Member:
         return Member(target, Status.UNKNOWN, exit_code, self.redactor.text(sentence))
@@ -271,7 +270,7 @@ def _summary(
 
 
 def _interruption(found: Sequence[Member], stopped: Sequence[signal.Signals]) -> str | None:
-    ends = [member for member in found if member.exit_code == _INTERRUPTED]
+    ends = [member for member in found if member.exit_code == ExitCode.INTERRUPTED]
     if not (ends and stopped):
         return None
     unstarted = sum(member.run_id is None for member in ends)

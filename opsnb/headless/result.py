@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import opsnb
-from opsnb.errors import Refused, UsageError
-from opsnb.headless.execute import BROKE, Execution
+from opsnb.errors import ExitCode
+from opsnb.headless.execute import Execution
 from opsnb.headless.order import Order
 from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, RunResult, Status, now, status_of, worst
@@ -44,7 +45,7 @@ def begin(order: Order, source: bytes) -> RunResult:
         fleet=order.fleet,
         parameters=order.parameters,
         status=Status.UNKNOWN,
-        exit_code=BROKE,
+        exit_code=ExitCode.BROKE,
         error="The run was killed before its end.",
         started=started,
         finished=started,
@@ -75,18 +76,18 @@ def end(opening: RunResult, execution: Execution) -> RunResult:
 
 
 def _exit_code(execution: Execution, done: Sequence[ActionRecord]) -> int:
-    """Return the exit code of the execution; 64 says that nothing was changed."""
-    if execution.exit_code == UsageError.exit_code and any(action.begun for action in done):
-        return BROKE
+    """Return the exit code of the execution; UNUSABLE says that nothing was changed."""
+    if execution.exit_code == ExitCode.UNUSABLE and any(action.begun for action in done):
+        return ExitCode.BROKE
     return execution.exit_code
 
 
 def _error(execution: Execution, done: Sequence[ActionRecord]) -> str | None:
     """Return why the run ended early; of what was refused, also that nothing was changed."""
     error = execution.error
-    refused = execution.exit_code in (UsageError.exit_code, Refused.exit_code)
+    refused = execution.exit_code in (ExitCode.UNUSABLE, ExitCode.REFUSED)
     untouched = not any(action.begun for action in done)
-    if not (error and refused and untouched) or "othing was changed" in error:
+    if not (error and refused and untouched) or re.search("othing (?:was )?changed", error):
         return error
     return f"Nothing was changed: {error}"
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from opsnb.actions.journal import JOURNAL, RESUME
 from opsnb.config.target import Config
-from opsnb.headless.execute import BROKE, INTERRUPTED, Ending, Execution, execute
+from opsnb.errors import ExitCode
+from opsnb.headless.execute import Ending, Execution, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
@@ -166,9 +167,9 @@ class _Run:
 
     def _ended(self) -> Ending | None:
         if self.stopped:
-            return Ending(INTERRUPTED, interrupts.sentence(self.stopped[0]))
+            return Ending(ExitCode.INTERRUPTED, interrupts.sentence(self.stopped[0]))
         if self.lock and self.lock.lost:
-            return Ending(BROKE, "The run lost the lock of its target, so it was stopped.")
+            return Ending(ExitCode.BROKE, "The run lost the lock of its target, so it was stopped.")
         return None
 
 
@@ -182,5 +183,5 @@ def _completed(execution: Execution, journal: Path) -> Execution:
             "interrupted may be missing here. Check the target."
         )
         told = " ".join(filter(None, (execution.error, unknown)))
-        return replace(execution, exit_code=execution.exit_code or BROKE, error=told)
+        return replace(execution, exit_code=execution.exit_code or ExitCode.BROKE, error=told)
     return execution

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
 
+from opsnb.errors import ExitCode
 from opsnb.view.terminal import visible
 
 LIMIT_S = 25.0
@@ -57,4 +58,4 @@ class Ending:
                     "next opsnb command completes the records of what was open.\n"
                 )
             )
-        os._exit(70)
+        os._exit(ExitCode.BROKE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opsnb.errors import NotConfigured, OpsnbError
+from opsnb.errors import ExitCode, NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
 from opsnb.records.members import Member, members
 from opsnb.records.store import Store
@@ -17,7 +17,6 @@ from opsnb.view.findings import named
 RUN = "run"
 """In place of a finding's name: whether the run itself came to its end."""
 _RUN_TITLE = "Run"
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
     complete = set()
     unsettled: set[tuple[str, str]] = set()
     for part in _parts(result, store):
-        if part.exit_code == _INTERRUPTED:
+        if part.exit_code == ExitCode.INTERRUPTED:
             continue  # whoever interrupted it knows; what it had not checked is as it was
         if isinstance(part, Member):
             found.append(_without_record(part, result))

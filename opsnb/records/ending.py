@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from opsnb import catalog
-from opsnb.errors import OpsnbError
+from opsnb.errors import ExitCode, OpsnbError
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
@@ -17,12 +17,12 @@ from opsnb.redaction import MASK
 from opsnb.view import commands
 from opsnb.view.findings import named, summary, worst_first
 
-HOW = {
-    64: "Not run",
-    75: "Locked",
-    77: "Refused",
-    124: "Timed out",
-    130: "Interrupted",
+HOW: dict[int, str] = {
+    ExitCode.UNUSABLE: "Not run",
+    ExitCode.LOCKED: "Locked",
+    ExitCode.REFUSED: "Refused",
+    ExitCode.TIMED_OUT: "Timed out",
+    ExitCode.INTERRUPTED: "Interrupted",
 }
 """How a run ended that came to no status, by its exit code."""
 

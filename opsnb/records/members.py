@@ -10,14 +10,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from opsnb.errors import ExitCode
 from opsnb.model import Finding, Remedy, RunResult, Status, now, worst
 from opsnb.records import written
 from opsnb.view import findings as view
 
 _PREFIX = "fleet."
-_BROKE = 70
 # The worst last. A run that was not begun leaves its target unknown, which is better than critical.
-_EXIT_CODES = (0, 1, 3, 64, 75, 77, 2, 124, _BROKE, 130)
+_EXIT_CODES = (
+    ExitCode.OK,
+    ExitCode.WARN,
+    ExitCode.UNKNOWN,
+    ExitCode.UNUSABLE,
+    ExitCode.LOCKED,
+    ExitCode.REFUSED,
+    ExitCode.CRIT,
+    ExitCode.TIMED_OUT,
+    ExitCode.BROKE,
+    ExitCode.INTERRUPTED,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ def _member(finding: Finding) -> Member:
     return Member(
         target=finding.name.removeprefix(_PREFIX),
         status=finding.status,
-        exit_code=exit_code if isinstance(exit_code, int) else _BROKE,
+        exit_code=exit_code if isinstance(exit_code, int) else ExitCode.BROKE,
         sentence=finding.message,
         run_id=run_id if isinstance(run_id, str) else None,
         started=finding.started,
@@ -84,16 +95,12 @@ def worst_first(found: Iterable[Member]) -> list[Member]:
 
 
 def worst_exit_code(found: Iterable[Member]) -> int:
-    """Return the worst of the members' exit codes.
-
-    From good to bad: 0 ok, 1 warn, 3 unknown, 64 unusable, 75 locked, 77 refused, 2 crit, 124 timed
-    out, 70 broke, 130 interrupted.
-    """
+    """Return the worst of the members' exit codes, in the order of `_EXIT_CODES`."""
     return max((member.exit_code for member in found), key=_rank)
 
 
 def _rank(code: int) -> int:
-    return _EXIT_CODES.index(code if code in _EXIT_CODES else _BROKE)
+    return _EXIT_CODES.index(code if code in _EXIT_CODES else ExitCode.BROKE)
 
 
 def notebook(opening: RunResult, found: Iterable[Member]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from opsnb.config.places import state_folder, state_home
-from opsnb.errors import RunBroke
+from opsnb.errors import ExitCode, RunBroke
 from opsnb.machine import private_files
 from opsnb.model import RunResult
 from opsnb.records.contents import joined_streams
@@ -30,8 +30,6 @@ LIMIT_S = 300.0
 """How long the store may take to write a record."""
 
 LATE = "This record could not be written as the run ended, only later. "
-_OF_THE_RUN_ITSELF = 64
-"""An exit code from here on says that the run did not come to its end, which counts for more."""
 
 
 def keep(
@@ -105,7 +103,7 @@ def leave(
         said, location = _leave_anywhere(notebook, redactor, failure)
     told = kept.model_copy(update={"location": location})
     told.error = " ".join(filter(None, (kept.error, why, said)))
-    if kept.exit_code < _OF_THE_RUN_ITSELF:
+    if kept.exit_code < ExitCode.UNUSABLE:
         told.exit_code = error.exit_code
     return told
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from opsnb.config.places import at_home
 from opsnb.config.target import Config
 from opsnb.config.unattended import Schedule
-from opsnb.errors import ConfigError
+from opsnb.errors import ConfigError, ExitCode
 from opsnb.schedule.jobs import Job
 from opsnb.schedule.surroundings import command, config_path, jobs, variables_of
 from opsnb.timetable.times import checked, in_words, zone
@@ -141,7 +141,7 @@ def _service(each: Job, config: Config, environment: Path | None) -> str:
             *(f"Environment={_quoted(f'{name}={value}')}" for name, value in given.items()),
             "ExecStart=" + " ".join(map(_argument, command(each.schedule, environment))),
             "# A warning, or a run that is left out as the last one still runs, is no failure.",
-            "SuccessExitStatus=1 75",
+            f"SuccessExitStatus={ExitCode.WARN:d} {ExitCode.LOCKED:d}",
             "",
         ]
     )

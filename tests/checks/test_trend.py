@@ -9,11 +9,12 @@ import pytest
 from opsnb.checks.trend import trend
 
 
-def test_a_line_is_found_and_is_sure() -> None:
+def test_a_line_without_noise_is_certain() -> None:
     found = trend([0, 10, 20, 30], [5, 25, 45, 65])
     assert found is not None
-    assert (found.slope, found.intercept, found.error) == pytest.approx((2, 5, 0))
+    assert (found.slope, found.at(0), found.error) == pytest.approx((2, 5, 0), abs=1e-9)
     assert found.at(100) == pytest.approx(205)
+    assert found.at(25, slope=0) == pytest.approx(35)  # turned about the middle of the points
 
 
 def test_noise_alone_is_no_growth() -> None:
@@ -30,6 +31,6 @@ def test_the_bounds_hold_the_true_slope() -> None:
     assert sum(f is not None and f.least < 3 < f.most for f in found) >= 180
 
 
-def test_few_points_tell_nothing() -> None:
+def test_few_points_have_no_trend() -> None:
     assert trend([0, 1, 2], [1, 2, 3]) is None
     assert trend([0, 0, 1, 1, 2], [1, 2, 3, 4, 5]) is None

@@ -72,15 +72,6 @@ class Forecast:
         """How much there is now: by the line, else as it was measured last."""
         return self.line.at(self.at) if self.line else self.points[-1][1]
 
-    @cached_property
-    def middle(self) -> float:
-        """The time about which the line may be turned, as far as its slope is not known."""
-        return statistics.fmean(time for time, _ in self.used)
-
-    def at_slope(self, line: Trend, slope: float, time: float) -> float:
-        """Return how much there is at a time when the line has another slope."""
-        return line.at(self.middle) + slope * (time - self.middle)
-
     @property
     def last_limit(self) -> float | None:
         """The limit that must not be reached: crit, or warn where there is no crit."""
@@ -101,7 +92,7 @@ class Forecast:
         if self.line is None:
             return 0.0 if self.level >= limit else math.inf
         slope = self.line.slope if slope is None else slope
-        room = limit - self.at_slope(self.line, slope, self.at)
+        room = limit - self.line.at(self.at, slope)
         if room <= 0:
             return 0.0
         return room / slope / _DAY_S if slope > 0 else math.inf
@@ -147,10 +138,10 @@ class Forecast:
                 {
                     "at": _iso(at),
                     "expected": line.at(at),
-                    "least": self.at_slope(line, line.least, at),
-                    "most": self.at_slope(line, line.most, at),
+                    "least": line.at(at, line.least),
+                    "most": line.at(at, line.most),
                 }
-                for at in (self.middle, self.at, ends)
+                for at in (line.middle, self.at, ends)
             ]
         return Finding(
             title=self.name,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
-from opsnb.errors import BadAnswer
+from opsnb.errors import BadAnswer, ExitCode
 from opsnb.handbook.deployment.verify import verdict
 from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
 from opsnb.model import Finding, Row, RunResult, Status, Threshold
@@ -20,7 +20,6 @@ from opsnb.view.formats import number
 _LIMIT_S = 90.0  # for months of records in a store behind a network
 _OURS = ("capacity", "review")  # what a review said is not reviewed
 _STATUSES = (Status.OK, Status.WARN, Status.CRIT, Status.UNKNOWN)
-_BROKE = 64  # from this exit code on, a run was refused or did not come to its end
 _MOST_CHARTS = 6
 _LEAST = 3  # of so few measurements, the median is not chance alone
 _TOO_FEW = "too few records"
@@ -193,7 +192,7 @@ def _told(metric: Metric) -> str:
 
 
 def _runs_row(runbook: str, found: Sequence[RunResult], before: int) -> Row:
-    ended = [run for run in found if run.exit_code < _BROKE]
+    ended = [run for run in found if run.exit_code < ExitCode.UNUSABLE]
     counts = Counter(run.status for run in ended)
     return {
         "runbook": runbook,
