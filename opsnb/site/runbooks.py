@@ -141,18 +141,24 @@ def _tidied(html: str, source: str, pages: Mapping[str, Any]) -> str:
             inner.extend(list(pre.children))
             pre.append(inner)
     for reference in soup.select("a[href]"):
-        reference["href"] = _page_of(str(reference["href"]), source, pages)
+        if page := _page_of(str(reference["href"]), source, pages):
+            reference["href"] = page
+        else:
+            reference.unwrap()
     return str(soup)
 
 
 def _page_of(href: str, source: str, pages: Mapping[str, Any]) -> str:
-    """Return the page that stands for the notebook that `source` links to by `href`."""
+    """Return the page that `source` links to by `href`; empty for a runbook that there is not.
+
+    Its section may be switched off, and another runbook still names it.
+    """
     match = _NOTEBOOK_LINK.fullmatch(href)
     if match is None:
         return href
     folder = posixpath.dirname(source)
     wanted = posixpath.normpath(posixpath.join(folder, f"{match['path']}.ipynb"))
-    return f"{match['path']}.html{match['rest'] or ''}" if wanted in pages else href
+    return f"{match['path']}.html{match['rest'] or ''}" if wanted in pages else ""
 
 
 def _broken(info: RunbookInfo, error: Exception) -> str:
