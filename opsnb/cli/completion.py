@@ -55,17 +55,17 @@ def run_ids(context: typer.Context, incomplete: str) -> list[str]:
 
 def drills(incomplete: str) -> list[str]:
     """Return what `opsnb drill` takes."""
-    from opsnb.demo.drills import ANY, DRILLS
+    from opsnb.demo.drills import ANY, all_drills
 
-    return _beginning(incomplete, lambda: ["list", ANY, *DRILLS])
+    return _beginning(incomplete, lambda: ["list", ANY, *all_drills()])
 
 
 def faults(incomplete: str) -> list[str]:
     """Return the names of the demo's faults."""
     # Each has a drill of its name, and the drills are known sooner than the demo is imported.
-    from opsnb.demo.drills import DRILLS
+    from opsnb.demo.drills import all_drills
 
-    return _beginning(incomplete, lambda: [*DRILLS, "log-errors"])
+    return _beginning(incomplete, lambda: [*all_drills(), "log-errors"])
 
 
 def _beginning(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:

@@ -62,7 +62,7 @@ def demo_fault(
     if clear and name is None:
         raise UsageError("Say which fault to clear: opsnb demo fault NAME --clear")
     if list_them or name is None:
-        for fault in faults.FAULTS.values():
+        for fault in faults.all_faults().values():
             output.say(f"{fault.name:<18}{fault.description}")
     elif clear:
         faults.clear(name)
@@ -111,12 +111,12 @@ def hold_drill(
 
 
 def _list_drills(as_json: bool) -> None:
-    from opsnb.demo.drills import DRILLS
+    from opsnb.demo.drills import all_drills
+
+    drills = all_drills().values()
 
     if as_json:
-        output.json_document(
-            [{"name": each.name, "symptom": each.symptom} for each in DRILLS.values()]
-        )
+        output.json_document([{"name": each.name, "symptom": each.symptom} for each in drills])
     else:
-        for each in DRILLS.values():
+        for each in drills:
             output.say(f"{each.name:<18}{each.symptom}")

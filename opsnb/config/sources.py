@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,29 @@ def make_own_importable() -> None:
     """Let a kernel that opsnb has not started import what stands beside one's own runbooks."""
     with suppress(ConfigError):  # the session, which needs the configuration, says what is wrong
         make_importable(sources(with_packages=False).modules)
+
+
+def own_faults() -> list[Any]:
+    """Return the modules of `[runbooks] faults`: each has `FAULTS` and `DRILLS` for the demo.
+
+    Raises ConfigError when one of them cannot be used.
+    """
+    config = find_config()
+    names = _texts(_table(config), "faults", config) if config else ()
+    return [_imported(name, config) for name in names]
+
+
+def _imported(name: str, config: Path | None) -> Any:
+    make_own_importable()
+    try:
+        module = import_module(name)
+    except Exception as error:  # it is somebody's own
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{config}: runbooks.faults names {name}, which fails: {why}.") from error
+    for needed in ("FAULTS", "DRILLS"):
+        if not hasattr(module, needed):
+            raise ConfigError(f"{config}: runbooks.faults names {name}, which has no {needed}.")
+    return module
 
 
 def _table(config: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opsnb.config.sources import own_faults
 from opsnb.errors import UsageError, did_you_mean
 from opsnb.view import commands
 
@@ -157,11 +158,18 @@ DRILLS: dict[str, Drill] = {
 }
 
 
+def all_drills() -> dict[str, Drill]:
+    """Return the drills by name, with those that `[runbooks] faults` in `opsnb.toml` adds."""
+    own = (drill for module in own_faults() for drill in module.DRILLS)
+    return DRILLS | {drill.name: drill for drill in own}
+
+
 def drill(name: str) -> Drill:
     """Return the drill `name`, or a random one for `any`. Raises UsageError."""
+    drills = all_drills()
     if name == ANY:
-        return random.choice(list(DRILLS.values()))
-    if name not in DRILLS:
-        known = did_you_mean(name, [*DRILLS, ANY])
+        return random.choice(list(drills.values()))
+    if name not in drills:
+        known = did_you_mean(name, [*drills, ANY])
         raise UsageError(f"There is no drill '{name}'.{known} See them with: opsnb drill list")
-    return DRILLS[name]
+    return drills[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from opsnb.demo.drills import DRILLS
+from opsnb.demo.drills import all_drills
 from opsnb.site.entries import Entry
 from opsnb.site.templates import render
 
@@ -15,5 +15,5 @@ def table_of(entries: Sequence[Entry], runbooks: Collection[str]) -> str:
     `entries` come newest first; `runbooks` are the ids of those that have a page.
     """
     last_held = {entry.runbook: entry for entry in reversed(entries)}
-    drills = [(drill, last_held.get(drill.id)) for drill in DRILLS.values()]
+    drills = [(drill, last_held.get(drill.id)) for drill in all_drills().values()]
     return render("drills", drills=drills, runbooks=runbooks)

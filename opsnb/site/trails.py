@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from opsnb.demo.drills import DRILLS
+from opsnb.demo.drills import all_drills
 from opsnb.site.entries import Entry
 from opsnb.site.templates import render
 
@@ -16,7 +16,7 @@ def trails(entries: Sequence[Entry], runbooks: Iterable[str]) -> Iterator[tuple[
     continue one another are one operation.
     """
     pages = {runbook: f"../runbooks/{runbook}.html" for runbook in runbooks}
-    pages |= {drill.id: f"../drills.html#{drill.name}" for drill in DRILLS.values()}
+    pages |= {drill.id: f"../drills.html#{drill.name}" for drill in all_drills().values()}
     stories = _stories(entries)
     summaries = {entry.run_id: entry for entry in entries if entry.is_summary}
     last: dict[tuple[str, str], Entry] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from opsnb.config.sources import own_faults
 from opsnb.demo import parts, service
 from opsnb.demo.faults import (
     answers,
@@ -42,6 +43,12 @@ FAULTS: dict[str, Fault] = {
         *sessions.FAULTS,
     )
 }
+
+
+def all_faults() -> dict[str, Fault]:
+    """Return the faults by name, with those that `[runbooks] faults` in `opsnb.toml` adds."""
+    own = (fault for module in own_faults() for fault in module.FAULTS)
+    return FAULTS | {fault.name: fault for fault in own}
 
 
 def inject(name: str) -> None:
@@ -90,19 +97,21 @@ def active() -> list[str]:
 
 def held(home: Home) -> set[str]:
     """Return the parts that active faults bring down."""
-    return {part for name in _active(home) if (part := FAULTS[name].holds)}
+    return {part for name in _active(home) if (part := all_faults()[name].holds)}
 
 
 def hanging(home: Home) -> set[str]:
     """Return the parts that active faults cause to hang: their processes exist."""
-    return {part for name in _active(home) if (part := FAULTS[name].holds) and FAULTS[name].hangs}
+    faults = [all_faults()[name] for name in _active(home)]
+    return {fault.holds for fault in faults if fault.holds and fault.hangs}
 
 
 def hang_again(stack: Parts) -> None:
     """Let a part hang again that ended during a fault and was restarted."""
     for name in _active(stack.home):
-        if FAULTS[name].hangs:
-            FAULTS[name].break_it(stack)
+        fault = all_faults()[name]
+        if fault.hangs:
+            fault.break_it(stack)
 
 
 def _silent(_: str) -> None:
@@ -110,24 +119,26 @@ def _silent(_: str) -> None:
 
 
 def _known(name: str) -> Fault:
-    if name not in FAULTS:
-        raise UsageError(f"There is no fault '{name}'." + did_you_mean(name, FAULTS))
-    return FAULTS[name]
+    faults = all_faults()
+    if name not in faults:
+        raise UsageError(f"There is no fault '{name}'." + did_you_mean(name, faults))
+    return faults[name]
 
 
 def _active(home: Home) -> list[str]:
     return [
         name
-        for name in FAULTS
+        for name in all_faults()
         if any((home.faults / f"{name}{suffix}").exists() for suffix in ("", CLEARING))
     ]
 
 
 def _require(home: Home, fault: Fault, needed: Set[str]) -> None:
     for other in _active(home):
-        if other != fault.name and FAULTS[other].holds in fault.needs & needed:
+        held_by_it = all_faults()[other].holds
+        if other != fault.name and held_by_it in fault.needs & needed:
             raise DemoError(
-                f"The fault '{fault.name}' needs {FAULTS[other].holds}, which the fault '{other}' "
+                f"The fault '{fault.name}' needs {held_by_it}, which the fault '{other}' "
                 f"uses. Clear that one first: opsnb demo fault {other} --clear"
             )
 
