@@ -34,7 +34,7 @@ from _beside import head, median_s, row
 from health import BIN, checklist, command
 
 from opsnb import catalog
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.demo import stack
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports

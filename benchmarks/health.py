@@ -24,7 +24,8 @@ from _beside import head, median_s, row
 
 from opsnb import catalog
 from opsnb.checks.running import Measurement
-from opsnb.config.target import Target, load_target
+from opsnb.config.file import load_target
+from opsnb.config.target import Target
 from opsnb.demo import stack
 from opsnb.systems import api, cache, database, host, logs, processes, queues
 from opsnb.systems.api.settings import Api

@@ -21,7 +21,8 @@ from opsnb.checks.check import Check, title_of
 from opsnb.checks.ranking import ranked, with_causes, without_causes
 from opsnb.checks.running import REACHABLE, Findings, Measurement
 from opsnb.checks.watching import Series, Watched
-from opsnb.config.target import Target, load_target
+from opsnb.config.file import load_target
+from opsnb.config.target import Target
 from opsnb.errors import (
     Misconfigured,
     NotConfigured,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.config.target import Target, load_target
+from opsnb.config.file import load_target
+from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import opsnb
 from opsnb import catalog
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.headless import run as headless
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports

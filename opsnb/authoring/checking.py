@@ -10,9 +10,9 @@ from pathlib import Path
 from opsnb import catalog
 from opsnb.authoring.rules import RULES, Problem, remedies, schedules
 from opsnb.catalog import RunbookInfo
+from opsnb.config.file import load_config
 from opsnb.config.places import find_config
 from opsnb.config.sources import sources
-from opsnb.config.target import load_config
 from opsnb.errors import ConfigError, ExitCode, ParameterError, UsageError
 from opsnb.headless.execute import Limits, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer

@@ -104,7 +104,7 @@ class _Configuration(pytest.File):
         """Yield the test of its schedules."""
         from opsnb import catalog  # noqa: PLC0415
         from opsnb.authoring.rules import schedules  # noqa: PLC0415
-        from opsnb.config.target import load_config  # noqa: PLC0415
+        from opsnb.config.file import load_config  # noqa: PLC0415
 
         def find() -> Iterator[Problem]:
             known = {info.id: info for info in catalog.runbooks()}
@@ -140,7 +140,7 @@ def _bring_up(config: pytest.Config) -> None:
 @pytest.fixture
 def demo(request: pytest.FixtureRequest) -> Iterator[Target]:
     """The demo stack, up and healthy; whatever fault a test injects is cleared after it."""
-    from opsnb.config.target import load_target  # noqa: PLC0415
+    from opsnb.config.file import load_target  # noqa: PLC0415
     from opsnb.demo import faults  # noqa: PLC0415
 
     _bring_up(request.config)
@@ -153,7 +153,7 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Target]:
 @pytest.fixture
 def target(request: pytest.FixtureRequest) -> Target:
     """The target that `--opsnb-target` names; the demo stack when it names none."""
-    from opsnb.config.target import load_target  # noqa: PLC0415
+    from opsnb.config.file import load_target  # noqa: PLC0415
 
     named = request.config.getoption(_TARGET) or _DEMO
     if named == _DEMO:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import UsageError, did_you_mean
 from opsnb.model import now
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opsnb.checks.check import Check
+from opsnb.config.systems import system_reported_as
 from opsnb.config.target import Target
 from opsnb.errors import (
     BadAnswer,
@@ -24,10 +25,6 @@ from opsnb.errors import (
     UsageError,
 )
 from opsnb.model import Coverage, Evidence, Finding, Remedy, Status
-
-_WORDS = {"queues": "Redis of the queues"}
-"""What a system is called in a sentence, where its name is not that."""
-
 
 REACHABLE = ".reachable"
 """The end of a finding's name that reports a system as down though no check probes it."""
@@ -65,7 +62,8 @@ class _Down:
         if isinstance(self.error, NotConfigured | Misconfigured):
             sentence = str(self.error)
             return f"target{sentence[6:]}" if sentence.startswith("Target ") else sentence
-        name = _WORDS.get(system, system)
+        name = _title(system)
+        name = name[:1].upper() + name[1:]
         if isinstance(self.error, BadAnswer):
             return f"{name} does not answer as it should, see {self.finding}."
         return f"{name} does not respond, see {self.finding}."
@@ -108,7 +106,8 @@ class Measurement:
 
     def _cause(self, system: str) -> str:
         """Return the system that is down when `system` is: one server may be two systems."""
-        return "redis" if system == "queues" and self.target.has_one_redis else system
+        known = system_reported_as(system)
+        return known.cause(self.target) if known and known.cause else system
 
     def _is_blocked(self, check: Check[[]]) -> bool:
         """Say whether a system that `check` needs is known to be down, so that it need not try."""
@@ -212,9 +211,14 @@ def _explained(finding: Finding, by: str, found: Findings) -> Finding:
     return finding.model_copy(update=update)
 
 
+def _title(system: str) -> str:
+    known = system_reported_as(system)
+    return known.title if known else system
+
+
 def _unreachable(target: Target, system: str, error: Unreachable) -> Finding:
     """Return the finding for a system that is down though no check of this run probes it."""
-    name = _WORDS.get(system, system)
+    name = _title(system)
     remedy = Remedy(
         runbook="incidents/service_down",
         why=f"shows why {name} does not respond, and starts what is down",

@@ -18,7 +18,7 @@ from typer import _completion_shared
 from opsnb.view import commands
 
 if TYPE_CHECKING:
-    from opsnb.config.target import Config
+    from opsnb.config.file import Config
 
 _MOST_RUNS = 30
 _NO_SPACE = "    [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY == *= ]] && compopt -o nospace\n"
@@ -75,7 +75,7 @@ def _beginning(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]
 
 
 def _config(context: typer.Context) -> Config:
-    from opsnb.config.target import load_config
+    from opsnb.config.file import load_config
 
     if named := context.find_root().params.get("config"):
         os.environ[commands.CONFIG] = str(named)

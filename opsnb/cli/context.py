@@ -10,13 +10,13 @@ from opsnb.cli import output
 from opsnb.errors import ParameterError
 
 if TYPE_CHECKING:
-    from opsnb.config.target import Config
+    from opsnb.config.file import Config
     from opsnb.records.store import Store
 
 
 def config_in_force() -> Config:
     """Return the configuration in force."""
-    from opsnb.config.target import load_config
+    from opsnb.config.file import load_config
 
     return load_config()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from opsnb.config.target import Config
+    from opsnb.config.file import Config
     from opsnb.notify.delivery import Answer
 
 _FAILED = 2

@@ -16,7 +16,7 @@ from opsnb.view import commands, terminal
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from opsnb.config.target import Config
+    from opsnb.config.file import Config
     from opsnb.model import RunResult, Table
     from opsnb.records.store import Store
 

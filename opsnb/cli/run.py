@@ -19,7 +19,7 @@ from opsnb.machine import interrupts
 from opsnb.view import terminal
 
 if TYPE_CHECKING:
-    from opsnb.config.target import Config
+    from opsnb.config.file import Config
     from opsnb.headless.fleet import State
     from opsnb.headless.order import Order
     from opsnb.model import RunResult

@@ -14,7 +14,7 @@ from opsnb.errors import UsageError
 from opsnb.machine import interrupts
 
 if TYPE_CHECKING:
-    from opsnb.config.target import Config
+    from opsnb.config.file import Config
     from opsnb.timetable.standing import Standing
 
 ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import time
+from enum import Enum
 from typing import Annotated, Literal, Protocol, Self, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from opsnb.redaction import environment_secrets, header_secrets, value_secrets
 
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$")
@@ -20,6 +24,37 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
+class Secret(Enum):
+    """How a setting may hold a secret, beside its type: `Annotated[str, Secret.URL]`."""
+
+    URL = "url"
+    """Its password, and what a query names as secret."""
+    HEADERS = "headers"
+    ENVIRONMENT = "environment"
+    VALUE = "value"
+    """All of it."""
+
+
+class Multiline(Enum):
+    """Beside the type of a setting that may have line breaks: a statement."""
+
+    TEXT = "text"
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def check_names(named: Iterable[_Named], what: str) -> None:
+    """Raise ValueError, the end of a sentence, when two of `named` have the same name."""
+    seen: set[str] = set()
+    for item in named:
+        if item.name in seen:
+            raise ValueError(f"has two {what} named '{item.name}'; give each a name of its own")
+        seen.add(item.name)
+
+
 class Settings(Table):
     """A system's table of a target: how the system is reached and what it has."""
 
@@ -27,6 +62,31 @@ class Settings(Table):
     def of(cls, target: Configured) -> Self:
         """Return these settings of `target`."""
         return target.settings(cls)
+
+    def secrets(self) -> set[str]:
+        """Return what is secret in these settings."""
+        found: set[str] = set()
+        for key, how in self.secret_keys().items():
+            value = getattr(self, key)
+            if how is Secret.URL:
+                found |= value_secrets(value)
+            elif how is Secret.HEADERS:
+                found.update(*(header_secrets(name, text) for name, text in value.items()))
+            elif how is Secret.ENVIRONMENT:
+                found |= environment_secrets(value)
+            elif value:
+                found.add(value)
+        return found
+
+    @classmethod
+    def secret_keys(cls) -> dict[str, Secret]:
+        """Return the keys that may hold a secret, and how."""
+        return {
+            key: mark
+            for key, field in cls.model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, Secret)
+        }
 
     @classmethod
     def inner_tables(cls) -> list[type[Table]]:

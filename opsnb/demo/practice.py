@@ -18,7 +18,7 @@ from itertools import chain
 from typing import Any
 
 from opsnb import catalog
-from opsnb.config.target import DEMO, Config
+from opsnb.config.file import DEMO, Config
 from opsnb.demo import faults, parts
 from opsnb.demo.drills import Drill
 from opsnb.errors import DemoError, ExitCode, Locked, OpsnbError

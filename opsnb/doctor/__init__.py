@@ -1,15 +1,5 @@
 """`opsnb doctor`: whether a target can be reached, is complete and safe to operate."""
 
-from opsnb.doctor.examination import (
-    PARTS,
-    Diagnosis,
-    examine,
-    report,
-)
+from opsnb.doctor.examination import Verdict, examine, report
 
-__all__ = [
-    "PARTS",
-    "Diagnosis",
-    "examine",
-    "report",
-]
+__all__ = ["Verdict", "examine", "report"]

@@ -5,17 +5,18 @@ Each part says what was tried, the answer, and how to fix it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from opsnb.checks.check import Check
+from opsnb.checks.probe import Probe
 from opsnb.checks.running import Measurement
+from opsnb.config.file import Config
 from opsnb.config.places import CONFIG_NAME
-from opsnb.config.target import Config, Target
+from opsnb.config.systems import attribute, systems, variable_of
+from opsnb.config.target import Target
 from opsnb.errors import OpsnbError, TimedOut, Unreachable
 from opsnb.model import Finding, Status
 from opsnb.notify import spool
@@ -23,11 +24,6 @@ from opsnb.records import recovery
 from opsnb.records import spool as spooled
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets, safe_url
-from opsnb.systems import api, cache, database, host, logs, processes, queues
-from opsnb.systems.api.settings import Api
-from opsnb.systems.logs.settings import Logs
-from opsnb.systems.processes.settings import Processes
-from opsnb.systems.queues.settings import Queues
 from opsnb.timetable.standing import covering, standings
 from opsnb.timetable.times import local_now
 from opsnb.view.commands import line
@@ -38,33 +34,6 @@ from opsnb.view.lines import Labelled
 _BESIDE = 9  # columns of a status
 
 
-@dataclass(frozen=True)
-class Part:
-    """One part of a target that the doctor checks."""
-
-    check: Check[[]]
-    tried: Callable[[Target], str]
-    down: str
-    """The fix when nothing responds there."""
-    found: str = ""
-    """The fix when it was measured and is not ok, where the finding does not say so itself."""
-    key: str = ""
-    """The key of the target without which there is nothing to check."""
-
-    def fix(self, finding: Finding, target: Target, config: Config) -> str:
-        """Return what to do about `finding`; empty where nothing is, or where it says so itself."""
-        if finding.status in (Status.OK, Status.SKIPPED):
-            return ""
-        if self.key and not target.given(self.key):
-            variable = "" if config.path else f", or {self.key.upper()} in the environment"
-            return f"Set {_place(self.key, target, config)}{variable}."
-        if finding.failure:
-            return self.down if finding.failure in _DOWN else ""
-        if finding.remedies:
-            return finding.remedies[0].command
-        return self.found
-
-
 _DOWN = (Unreachable.__name__, TimedOut.__name__)
 
 
@@ -72,89 +41,29 @@ def _place(key: str, target: Target, config: Config) -> str:
     return f"{key} in [targets.{target.name}] of {config.path or CONFIG_NAME}"
 
 
-def _get(target: Target, path: str) -> str:
-    if not path:
-        return "a path of the API, which opsnb.toml leaves empty"
-    parts = urlsplit(Api.of(target).url)
-    parts = parts._replace(path=parts.path.rstrip("/") + path, query="", fragment="")
-    return f"GET {safe_url(parts.geturl())}"
+def _fix(probe: Probe, finding: Finding, target: Target, config: Config) -> str:
+    """Return what to do about `finding`; empty where nothing is, or where it says so itself."""
+    if finding.status in (Status.OK, Status.SKIPPED):
+        return ""
+    if probe.key and not target.given(probe.key):
+        named = "" if config.path else variable_of(probe.key)
+        also = f", or {named} in the environment" if named else ""
+        return f"Set {_place(probe.key, target, config)}{also}."
+    if finding.failure:
+        return probe.down if finding.failure in _DOWN else ""
+    if finding.remedies:
+        return finding.remedies[0].command
+    return probe.found
 
 
-PARTS = (
-    Part(
-        api.health,
-        lambda target: _get(target, Api.of(target).health),
-        "Start the service, or correct api_url.",
-        key="api_url",
-    ),
-    Part(
-        api.queue_stats,
-        lambda target: _get(target, Api.of(target).queue_stats),
-        "Start the service, or correct api_url.",
-        key="api_url",
-    ),
-    Part(
-        cache.ping,
-        lambda target: f"PING {target.describe()['redis']}",
-        "Start Redis, or correct redis_url.",
-        key="redis_url",
-    ),
-    Part(
-        cache.eviction,
-        lambda _: "INFO memory, maxmemory_policy",
-        "Start Redis, or correct redis_url.",
-        "Give the queues a Redis of their own with maxmemory-policy noeviction. In one that is "
-        "shared with a cache, that policy makes a full Redis refuse all writes.",
-        "redis_url",
-    ),
-    Part(
-        queues.depth.given(),
-        lambda target: f"BullMQ under the prefix '{Queues.of(target).prefix}'",
-        "Start the queues' Redis, or correct queues.url.",
-        "Work off what waits; if queues are missing, correct queues.names or queues.prefix.",
-        "queues.url",
-    ),
-    Part(
-        database.ping,
-        lambda target: f"SELECT 1 on {target.describe()['database']}",
-        "Start PostgreSQL, or correct database_url.",
-        key="database_url",
-    ),
-    Part(
-        database.statements,
-        lambda _: "pg_stat_statements",
-        "Start PostgreSQL, or correct database_url.",
-        key="database_url",
-    ),
-    Part(
-        database.pg_dump,
-        lambda target: f"{database.program(target, 'pg_dump')} --version",
-        "Start PostgreSQL, or correct database_url.",
-        "Install the server's version of the client programs, or set pg_bin to their folder.",
-        "database_url",
-    ),
-    Part(
-        host.reachable,
-        lambda target: f"host {target.describe()['host']}",
-        "Correct host; ssh must log in by key, without a question.",
-    ),
-    Part(
-        processes.up,
-        lambda target: f"{Processes.of(target).command or Processes.of(target).manager}: list",
-        "Start the process manager, or correct [targets.NAME.processes].",
-        "Start what is down, or correct [targets.NAME.processes].",
-    ),
-    Part(
-        logs.errors,
-        lambda target: ", ".join(Logs.of(target).files),
-        "Correct logs.",
-        key="logs",
-    ),
-)
+def _probes(target: Target) -> list[Probe]:
+    """Return what is checked of each system of `target`."""
+    found = [attribute(system.probes) for system in systems().values() if system.probes]
+    return [probe for probes in found for probe in probes if probe.applies(target)]
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Verdict:
     """What the doctor says of one part."""
 
     finding: Finding
@@ -163,21 +72,20 @@ class Diagnosis:
     """Empty when there is nothing to fix, or when the answer says it."""
 
 
-def examine(target: Target, config: Config) -> list[Diagnosis]:
-    """Return one diagnosis a part of `target`, then those of the configuration; no secret in it."""
-    found = Measurement(target).run([part.check for part in PARTS])
-    parts = {part.check.name: part for part in PARTS}
-    diagnoses = [
-        _diagnosis(parts[finding.name], finding, target, config)
+def examine(target: Target, config: Config) -> list[Verdict]:
+    """Return one verdict a part of `target`, then those of the configuration; no secret in it."""
+    probes = {probe.check.name: probe for probe in _probes(target)}
+    found = Measurement(target).run([probe.check for probe in probes.values()])
+    verdicts = [
+        _verdict(probes[finding.name], finding, target, config)
         for finding in found
-        if finding.name in parts
+        if finding.name in probes
     ]
     redactor = Redactor(target.secrets | environment_secrets())
     return [
         _redacted(each, redactor)
         for each in (
-            *diagnoses,
-            *_unverified(target, config),
+            *verdicts,
             *_schedules(target, config),
             *_channels(config),
             *_spooled(config),
@@ -186,24 +94,24 @@ def examine(target: Target, config: Config) -> list[Diagnosis]:
     ]
 
 
-def report(diagnoses: Sequence[Diagnosis]) -> RenderableType:
-    """Return the diagnoses for a terminal: status and part, what was tried, the answer, the fix.
+def report(verdicts: Sequence[Verdict]) -> RenderableType:
+    """Return the verdicts for a terminal: status and part, what was tried, the answer, the fix.
 
     The worst stands last, with its fix. Print it without cropping.
     """
     parts: list[RenderableType] = []
-    for each in diagnoses:
+    for each in verdicts:
         parts.append(Labelled(_status(each), each.finding.title, _BESIDE, "bold"))
         facts = (("tried", each.tried), ("answer", each.finding.message), ("fix", each.fix))
         parts += [Labelled(Text(label, "dim"), words, _BESIDE) for label, words in facts if words]
         # An empty row keeps the parts apart; all in one block is hard to read when tired.
         parts.append(Text())
-    return Group(*parts, *_conclusion(diagnoses))
+    return Group(*parts, *_conclusion(verdicts))
 
 
-def _conclusion(diagnoses: Sequence[Diagnosis]) -> Iterator[RenderableType]:
-    worst = max(diagnoses, key=lambda each: each.finding.status.severity)
-    counts = summary([each.finding for each in diagnoses])
+def _conclusion(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
+    worst = max(verdicts, key=lambda each: each.finding.status.severity)
+    counts = summary([each.finding for each in verdicts])
     if worst.finding.status in (Status.OK, Status.SKIPPED):
         yield Labelled(_status(worst), f"{counts}.", _BESIDE)
         return
@@ -214,40 +122,26 @@ def _conclusion(diagnoses: Sequence[Diagnosis]) -> Iterator[RenderableType]:
         yield Labelled(Text("Next:"), worst.fix, _BESIDE)
 
 
-def _status(diagnosis: Diagnosis) -> Text:
-    status = diagnosis.finding.status
+def _status(verdict: Verdict) -> Text:
+    status = verdict.finding.status
     return Text(status.upper(), TERMINAL_STYLES[status])
 
 
-def _diagnosis(part: Part, finding: Finding, target: Target, config: Config) -> Diagnosis:
-    named = not part.key or target.given(part.key)
-    tried = part.tried(target) if named else _place(part.key, target, config)
-    return Diagnosis(finding, tried, part.fix(finding, target, config))
+def _verdict(probe: Probe, finding: Finding, target: Target, config: Config) -> Verdict:
+    named = not probe.key or target.given(probe.key)
+    tried = probe.tried(target) if named else _place(probe.key, target, config)
+    return Verdict(finding, tried, _fix(probe, finding, target, config))
 
 
-def _unverified(target: Target, config: Config) -> list[Diagnosis]:
-    """Return a warning where the API's certificate is not verified."""
-    if Api.of(target).verify or not Api.of(target).url.startswith("https:"):
-        return []
-    finding = Finding(
-        name="api.certificate",
-        title="API certificate",
-        status=Status.WARN,
-        message="It is not verified, so anyone in between can read and answer the requests.",
-    )
-    fix = "Name the certificate authority's file as api.ca, and leave api.verify out."
-    return [Diagnosis(finding, _place("api.verify", target, config), fix)]
-
-
-def _redacted(diagnosis: Diagnosis, redactor: Redactor) -> Diagnosis:
-    return Diagnosis(
-        redactor.result(diagnosis.finding),
-        redactor.text(diagnosis.tried),
-        redactor.text(diagnosis.fix),
+def _redacted(verdict: Verdict, redactor: Redactor) -> Verdict:
+    return Verdict(
+        redactor.result(verdict.finding),
+        redactor.text(verdict.tried),
+        redactor.text(verdict.fix),
     )
 
 
-def _schedules(target: Target, config: Config) -> list[Diagnosis]:
+def _schedules(target: Target, config: Config) -> list[Verdict]:
     """Return whether the schedules that check `target` run in time; nothing where none does."""
     tried = f"[[schedules]] in {config.path}"
     title = {"name": "schedules", "title": "Schedules"}
@@ -255,7 +149,7 @@ def _schedules(target: Target, config: Config) -> list[Diagnosis]:
         found = covering(standings(config, Store(config.store), local_now()), target.name)
     except OpsnbError as error:
         finding = Finding(**title, status=Status.UNKNOWN, message=str(error))
-        return [Diagnosis(finding, tried, "")]
+        return [Verdict(finding, tried, "")]
     if not found:
         return []
     bad = [each for each in found if each.is_late or each.unknown]
@@ -265,10 +159,10 @@ def _schedules(target: Target, config: Config) -> list[Diagnosis]:
     missed = [f"{each.schedule.name} {len(each.missed)}" for each in found if each.missed]
     words += f" Runs missed in the last 7 days: {', '.join(missed)}." if missed else ""
     fix = next((each.command for each in bad if each.command), "")
-    return [Diagnosis(Finding(**title, status=status, message=words), tried, fix)]
+    return [Verdict(Finding(**title, status=status, message=words), tried, fix)]
 
 
-def _channels(config: Config) -> list[Diagnosis]:
+def _channels(config: Config) -> list[Verdict]:
     """Return whether notifications wait because a channel failed; nothing without channels."""
     if not config.notify:
         return []
@@ -285,17 +179,17 @@ def _channels(config: Config) -> list[Diagnosis]:
         message=f"Not delivered: {'; '.join(words)}." if words else "None is waiting.",
     )
     fix = line("notify", "flush") if words else ""
-    return [Diagnosis(finding, f"[[notify]] in {config.path}", fix)]
+    return [Verdict(finding, f"[[notify]] in {config.path}", fix)]
 
 
-def _spooled(config: Config) -> list[Diagnosis]:
+def _spooled(config: Config) -> list[Verdict]:
     """Return a warning where records wait in the spool; nothing where none does."""
     tried, title = f"the spool, {spooled.folder()}", {"name": "records", "title": "Records"}
     try:
         store = Store(config.store)
         waiting, others = recovery.waiting(store), recovery.of_other_stores(store)
     except OpsnbError as error:
-        return [Diagnosis(Finding(**title, status=Status.CRIT, message=str(error)), tried, "")]
+        return [Verdict(Finding(**title, status=Status.CRIT, message=str(error)), tried, "")]
     words = []
     if waiting:
         verb = "waits" if len(waiting) == 1 else "wait"
@@ -314,19 +208,19 @@ def _spooled(config: Config) -> list[Diagnosis]:
         if waiting
         else ("Recover them with OPSNB_RECORDS set to that store, or delete them from the spool.")
     )
-    return [Diagnosis(finding, tried, fix)]
+    return [Verdict(finding, tried, fix)]
 
 
-def _contacts(config: Config) -> Diagnosis:
+def _contacts(config: Config) -> Verdict:
     unknown = [
         contact.role for contact in config.contacts if "TBD" in (contact.name, contact.contact)
     ]
     tried = f"[[contacts]] in {config.path}" if config.path else "[[contacts]], no opsnb.toml"
     if not unknown:
         message = f"All {len(config.contacts)} contacts are named."
-        return Diagnosis(_contact_finding(Status.OK, message), tried, "")
+        return Verdict(_contact_finding(Status.OK, message), tried, "")
     message = f"Still TBD: {', '.join(unknown)}."
-    return Diagnosis(
+    return Verdict(
         _contact_finding(Status.WARN, message), tried, "Name them in [[contacts]] of opsnb.toml."
     )
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import ExitCode, OpsnbError, Refused, UsageError, did_you_mean
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.order import Order, source_of

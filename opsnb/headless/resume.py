@@ -12,7 +12,7 @@ from typing import Any
 from opsnb import catalog
 from opsnb.actions.journal import same_action
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import UsageError
 from opsnb.headless.order import Order
 from opsnb.model import ActionRecord, ActionState, RunResult

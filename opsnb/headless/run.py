@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opsnb.actions.journal import JOURNAL, RESUME
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import ExitCode
 from opsnb.headless.execute import Ending, Execution, execute
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer

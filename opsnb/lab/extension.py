@@ -17,7 +17,7 @@ from traitlets import Float
 
 from opsnb import catalog
 from opsnb.actions.journal import JOURNAL
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.errors import OpsnbError
 from opsnb.headless.kernels.forkserver import FORKS
 from opsnb.headless.kernels.provisioner import shared

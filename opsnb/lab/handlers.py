@@ -10,7 +10,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from opsnb import catalog
-from opsnb.config.target import DEMO, Config, load_config
+from opsnb.config.file import DEMO, Config, load_config
 from opsnb.errors import OpsnbError, UsageError
 
 if TYPE_CHECKING:

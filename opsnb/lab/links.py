@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import ParameterError
 from opsnb.lab.cells import Notebook
 

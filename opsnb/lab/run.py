@@ -12,7 +12,8 @@ from typing import Any
 
 from opsnb.actions import journal
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import ConfigError, RunBroke
 from opsnb.headless.execute import Execution
 from opsnb.headless.order import Order

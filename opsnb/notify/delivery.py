@@ -25,8 +25,9 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
-from opsnb.config.target import Config, filled_in
+from opsnb.config.file import Config
 from opsnb.config.unattended import Notify, address_secrets, program
+from opsnb.config.variables import expand
 from opsnb.errors import ConfigError, OpsnbError
 from opsnb.notify import spool
 from opsnb.notify.message import Message, clean
@@ -139,10 +140,10 @@ def attempt(config: Config, channel: Notify, message: Message, limit_s: float) -
     url = ""
     try:
         if channel.command:
-            command = [filled_in(word, where) for word in channel.command]
+            command = [str(expand(word, where)) for word in channel.command]
             ok, said = _run_command(command, config, message, limit_s)
         else:
-            url = filled_in(channel.url, where)
+            url = str(expand(channel.url, where))
             ok, said = _send(url, where, message, limit_s)
     except subprocess.TimeoutExpired:
         ok, said = False, f"no answer within {limit_s:.0f} s"

@@ -8,7 +8,7 @@ from datetime import datetime
 from filelock import Timeout
 
 from opsnb import catalog
-from opsnb.config.target import DEMO, Config
+from opsnb.config.file import DEMO, Config
 from opsnb.config.unattended import Notify, Schedule, check_filter
 from opsnb.errors import ConfigError, OpsnbError, UsageError, did_you_mean
 from opsnb.model import RunResult

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from opsnb.config.file import Config
 from opsnb.config.places import state_home
-from opsnb.config.target import Config
 from opsnb.errors import ConfigError
 from opsnb.machine import private_files
 from opsnb.notify.message import Message

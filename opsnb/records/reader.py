@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.records import stored

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import ConfigError
 from opsnb.schedule.jobs import Job
 from opsnb.schedule.surroundings import command, config_path, jobs, variables_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsnb import catalog, notify
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError, OpsnbError, ParameterError, did_you_mean
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.config.unattended import Schedule
 from opsnb.model import RunResult, Status
 from opsnb.notify.message import clean

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from opsnb.config.target import Config, filled_in
+from opsnb.config.file import Config
 from opsnb.config.unattended import Schedule, address_secrets
+from opsnb.config.variables import expand
 from opsnb.errors import ConfigError, OpsnbError
 from opsnb.redaction import Redactor
 
@@ -37,7 +38,7 @@ def switch(schedule: Schedule, config: Config) -> Iterator[Switch]:
     been sent at the end.
     """
     try:
-        url = filled_in(schedule.ping, f"Schedule {schedule.name} in {config.path}: ping")
+        url = str(expand(schedule.ping, f"Schedule {schedule.name} in {config.path}: ping"))
         found = Switch(url)
     except ConfigError as error:
         found = Switch("", [str(error)])

@@ -13,7 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from opsnb import notify
-from opsnb.config.target import Config, load_config, stand_in
+from opsnb.config.file import Config, load_config
+from opsnb.config.target import stand_in
 from opsnb.config.unattended import Schedule
 from opsnb.errors import (
     ConfigError,

@@ -8,7 +8,8 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from opsnb import notify
-from opsnb.config.target import LOCAL, Config, variables
+from opsnb.config.file import Config, variables
+from opsnb.config.target import unfolded
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 from opsnb.schedule.environment import read_environment
@@ -86,7 +87,7 @@ def _needs(config: Config, targets: Iterable[str]) -> list[str]:
     managers = {
         str(table.get("processes", {}).get("manager", "pm2"))
         for table in tables
-        if table.get("host", LOCAL) == LOCAL
+        if unfolded(table).get("host", {}).get("address", "local") == "local"
     }
     found = [*_OWN, *_ASKED]
     for manager in sorted(managers):

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from opsnb.config.file import Config
 from opsnb.config.places import at_home
-from opsnb.config.target import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError, ExitCode
 from opsnb.schedule.jobs import Job

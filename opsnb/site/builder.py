@@ -24,7 +24,7 @@ from mkdocs.exceptions import MkDocsException
 from mkdocs.plugins import BasePlugin
 
 from opsnb import catalog
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import OpsnbError, RunBroke, UsageError
 from opsnb.model import RunResult
 from opsnb.records.recovery import reap

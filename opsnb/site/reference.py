@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from opsnb.config import systems
+from opsnb.config.file import Config, Contact, Records, Runbooks
 from opsnb.config.places import CONFIG_NAME
 from opsnb.config.settings import Limits, Maintenance
-from opsnb.config.systems import systems
-from opsnb.config.target import Config, Contact, Records, Runbooks, Target
-from opsnb.config.thresholds import HANDBOOK
+from opsnb.config.target import Target
 from opsnb.config.unattended import Notify, Schedule
 from opsnb.errors import ConfigError
 from opsnb.model import Threshold
@@ -75,9 +75,9 @@ def configuration() -> str:
 def tables() -> Iterator[type[BaseModel]]:
     """Yield the tables of `opsnb.toml`; the docstring of each begins with its name there."""
     yield Target
-    for system in systems():
-        yield system.settings
-        yield from system.settings.inner_tables()
+    for settings in systems.tables().values():
+        yield settings
+        yield from settings.inner_tables()
     yield from (Maintenance, Limits, Schedule, Notify, Contact, Records, Runbooks)
 
 
@@ -143,7 +143,7 @@ def thresholds(config: Config) -> str:
             f"section {limit.source}" if limit.source[0].isdigit() else "none: customary",
             limit.action,
         )
-        for limit in HANDBOOK.values()
+        for limit in systems.thresholds().values()
     ]
     handbook = _table(("What is measured", "Warn", "Crit", "Handbook", "What to do"), rows)
     own = "\n\n".join(_own_limits(config, name) for name in config.names)
@@ -156,7 +156,7 @@ def _own_limits(config: Config, name: str) -> str:
         target = config.target(name)
     except ConfigError as error:
         return title + notice("This target cannot be used at present", str(error), "warning")
-    limits = [target.threshold(metric) for metric in HANDBOOK]
+    limits = [target.threshold(metric) for metric in systems.thresholds()]
     rows = [
         (f"{limit.label}<br>`{limit.metric}`", _limit(limit, limit.warn), _limit(limit, limit.crit))
         for limit in limits

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.errors import UsageError
 from opsnb.site.builder import build
 

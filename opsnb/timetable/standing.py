@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from opsnb.config.target import Config
+from opsnb.config.file import Config
 from opsnb.config.unattended import Schedule
 from opsnb.records.reader import Reader
 from opsnb.timetable import traces

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from opsnb.config.file import Config
 from opsnb.config.places import state_folder, state_home
-from opsnb.config.target import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 from opsnb.machine import private_files

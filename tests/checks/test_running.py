@@ -97,7 +97,7 @@ def test_what_depends_on_a_system_that_is_down_is_skipped_and_says_why() -> None
     for name in ("dependent", "dependent_by_hearsay"):
         assert by_name[name].status is Status.SKIPPED
         assert by_name[name].caused_by == "test_running.probe_down"
-        assert "redis does not respond" in by_name[name].message
+        assert "Redis does not respond" in by_name[name].message
 
 
 def test_a_dependent_failure_counts_when_its_system_is_up() -> None:

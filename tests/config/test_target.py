@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.config.file import load_config, load_target
 from opsnb.config.places import find_config
-from opsnb.config.target import load_config, load_target
 from opsnb.errors import ConfigError, UnknownTarget
 from opsnb.redaction import MASK
 from opsnb.systems.api.settings import Api

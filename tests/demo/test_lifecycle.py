@@ -16,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from opsnb.config.target import Target, load_target
+from opsnb.config.file import load_target
+from opsnb.config.target import Target
 from opsnb.demo import faults, node, stack
 from opsnb.demo.home import Home, Settings, port_is_free
 from opsnb.demo.node import App

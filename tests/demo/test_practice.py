@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from opsnb.config.file import load_config, load_target
 from opsnb.config.places import demo_home
-from opsnb.config.target import Target, load_config, load_target
+from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.demo.drills import ANY, DRILLS, drill
 from opsnb.demo.practice import practise

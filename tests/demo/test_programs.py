@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from opsnb.checks.running import Measurement
-from opsnb.config.target import load_target
+from opsnb.config.file import load_target
 from opsnb.demo import programs, stack
 from opsnb.errors import DemoError
 from opsnb.model import Status

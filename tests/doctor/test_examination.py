@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.config.target import Target, load_config
-from opsnb.doctor import PARTS, Diagnosis, examine
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
+from opsnb.doctor import Verdict, examine
 from opsnb.model import Status
 from opsnb.redaction import MASK
+from opsnb.systems.api.doctor import PROBES
 from tests.records.test_spool import blocked, left
 
 
-def doctor(name: str, toml: str = "") -> dict[str, Diagnosis]:
+def doctor(name: str, toml: str = "") -> dict[str, Verdict]:
     if toml:
         Path("opsnb.toml").write_text(toml)
     config = load_config()
@@ -97,7 +99,7 @@ def test_no_secret_is_in_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("url", ["http://h", "http://h/", "http://h?token=x", "http://h/?a=b#c"])
 def test_the_address_that_was_tried_is_the_whole_one(url: str) -> None:
-    tried = {part.check.name: part.tried for part in PARTS}
+    tried = {probe.check.name: probe.tried for probe in PROBES}
     target = Target(name="a").changed(api_url=url)
     assert tried["api.health"](target) == "GET http://h/health"
     assert tried["api.queue_stats"](target) == "GET http://h/api/queue/stats"

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.file import load_config
 from opsnb.config.places import state_home
-from opsnb.config.target import Target, load_config
+from opsnb.config.target import Target
 from opsnb.errors import ConfigError
 from opsnb.headless import execute
 from opsnb.headless import run as module
@@ -116,7 +117,8 @@ def test_no_room_for_the_run_itself_is_one_sentence(small_disk: Path, tmp_path: 
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
         "from opsnb.errors import OpsnbError\n"
-        "from opsnb.config.target import Target, load_config\n"
+        "from opsnb.config.file import load_config\n"
+        "from opsnb.config.target import Target\n"
         "from opsnb.headless.order import Order\n"
         "from opsnb.headless.run import run\n"
         f"order = Order(RunbookInfo('test/one', Path({str(info.path)!r})), Target(name='here'))\n"

@@ -17,7 +17,8 @@ import nbformat
 import pytest
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Target, load_config, stand_in
+from opsnb.config.file import load_config
+from opsnb.config.target import Target, stand_in
 from opsnb.errors import ConfigError, Refused, UsageError
 from opsnb.headless import fleet
 from opsnb.headless.locks import held
@@ -47,7 +48,7 @@ def tell(status, message="As told."):
 CONNECT = """
 import os, socket
 from urllib.parse import urlsplit
-from opsnb.config.target import load_target
+from opsnb.config.file import load_target
 from opsnb.systems.api.settings import Api
 
 address = urlsplit(Api.of(load_target(target)).url)
@@ -175,7 +176,8 @@ from opsnb.catalog import RunbookInfo
 from opsnb.headless import fleet
 from opsnb.headless.order import Order
 from opsnb.machine.interrupts import noted
-from opsnb.config.target import load_config, stand_in
+from opsnb.config.file import load_config
+from opsnb.config.target import stand_in
 
 info, names = RunbookInfo("test/one", Path(sys.argv[1])), sys.argv[3:]
 values = info.validate({"target": names[0], "note": sys.argv[2]})

@@ -22,7 +22,8 @@ import psutil
 import pytest
 
 from opsnb import catalog
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import UsageError
 from opsnb.headless import resume
 from opsnb.model import ActionRecord, ActionState, RunResult

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import Interrupted, Locked
 from opsnb.headless import locks
 from opsnb.headless.locks import held

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from opsnb import catalog
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import UnknownTarget, UsageError
 from opsnb.headless import resume
 from opsnb.headless.order import Order

@@ -15,7 +15,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from opsnb.catalog import RunbookInfo
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import ConfigError
 from opsnb.headless.order import Order
 from opsnb.headless.run import run as run_alone
@@ -138,7 +139,7 @@ def test_an_interrupted_run_keeps_its_record_and_leaves_no_kernel(
     info = runbook(tmp_path, FINDING.format(status="ok"), cell)
     script = (
         "import sys; from pathlib import Path; from opsnb.catalog import RunbookInfo;"
-        "from opsnb.config.target import Target, load_config;"
+        "from opsnb.config.file import load_config; from opsnb.config.target import Target;"
         "from opsnb.headless.order import Order;"
         "from opsnb.headless.run import run;"
         "from opsnb.machine.interrupts import noted; import signal\n"

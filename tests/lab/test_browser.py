@@ -12,8 +12,9 @@ import pytest
 from playwright.sync_api import expect
 
 from opsnb import catalog
+from opsnb.config.file import load_config
 from opsnb.config.places import state_home
-from opsnb.config.target import Target, load_config
+from opsnb.config.target import Target
 from opsnb.model import ActionState, RunResult, Status
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store

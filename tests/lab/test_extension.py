@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from opsnb.config.file import load_config
 from opsnb.config.places import state_home
-from opsnb.config.target import load_config
 from opsnb.records.store import Store
 from tests.lab.jupyterlab import jupyterlab, until
 

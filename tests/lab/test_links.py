@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opsnb import catalog
-from opsnb.config.target import Config, load_config
+from opsnb.config.file import Config, load_config
 from opsnb.errors import ParameterError, UnknownTarget, UsageError
 from opsnb.lab import links
 from opsnb.model import Finding, Remedy, Status

@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from opsnb.actions.guard import Guard
+from opsnb.config.file import load_config
 from opsnb.config.places import CONFIG_NAME, demo_home, state_home
-from opsnb.config.target import Target, load_config
+from opsnb.config.target import Target
 from opsnb.headless.locks import held
 from opsnb.lab.run import begin_by_hand
 from opsnb.model import ActionState, RunResult

@@ -12,8 +12,8 @@ import pytest
 
 from opsnb import catalog
 from opsnb.actions.journal import Journal
+from opsnb.config.file import load_config
 from opsnb.config.places import state_home
-from opsnb.config.target import load_config
 from opsnb.errors import RunBroke
 from opsnb.lab.copies import fresh, opened, working_folder
 from opsnb.lab.recorder import Recorder

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from opsnb import notify
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.config.unattended import address_secrets
 from opsnb.errors import ConfigError
 from opsnb.notify import delivery
@@ -91,7 +91,7 @@ def test_a_process_that_sends_nothing_does_not_import_apprise() -> None:
     Path("opsnb.toml").write_text(TARGET + SCHEDULE + CHANNEL)
     script = (
         "import sys; import opsnb, opsnb.schedule.running; "
-        "from opsnb.config.target import load_config; "
+        "from opsnb.config.file import load_config; "
         "load_config(); print('apprise' in sys.modules)"
     )
     done = subprocess.run(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from opsnb import notify
-from opsnb.config.target import Config, load_config
+from opsnb.config.file import Config, load_config
 from opsnb.notify import spool
 from opsnb.notify.delivery import deliver, test_message
 from opsnb.notify.message import Message

@@ -16,7 +16,7 @@ import pytest
 
 from opsnb import catalog
 from opsnb.checks.running import Findings, Measurement
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.headless.order import Order
 from opsnb.model import RunResult
 from opsnb.records.store import Store

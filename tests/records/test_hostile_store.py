@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from opsnb.cli import app
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
 from opsnb.records import show

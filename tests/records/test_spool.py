@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from opsnb.config.file import load_config
 from opsnb.config.places import state_home
-from opsnb.config.target import load_config
 from opsnb.errors import RunBroke
 from opsnb.model import RunResult
 from opsnb.records import recovery, spool

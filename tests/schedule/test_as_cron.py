@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.records.store import Store
 from opsnb.schedule import crontab
 from opsnb.schedule.log import log_file

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.records.store import Store
 from tests.receiver import Receiver, receiver
 

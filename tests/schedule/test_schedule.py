@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from filelock import FileLock
 
-from opsnb.config.target import Config, load_config, variables
+from opsnb.config.file import Config, load_config, variables
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError, Locked, OpsnbError, UsageError
 from opsnb.records.store import Store

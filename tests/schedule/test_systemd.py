@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 from opsnb.schedule import systemd

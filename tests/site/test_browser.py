@@ -12,7 +12,7 @@ import typer
 from playwright.sync_api import Browser, Page
 
 from opsnb import catalog
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.records.store import Store
 from opsnb.site import build
 from opsnb.site.server import server

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from opsnb import catalog
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.demo.drills import DRILLS
 from opsnb.errors import RunBroke, UsageError
 from opsnb.records.store import Store

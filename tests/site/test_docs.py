@@ -19,8 +19,9 @@ from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued
 from opsnb.checks.check import Check
 from opsnb.cli import app
+from opsnb.config.file import load_config
 from opsnb.config.settings import Settings, Table
-from opsnb.config.target import Target, load_config
+from opsnb.config.target import Target
 from opsnb.model import ActionRecord, ActionState, Status, now
 from opsnb.runbook import Runbook
 from opsnb.site.reference import tables

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from opsnb import catalog
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.errors import Refused, UsageError
 from opsnb.headless.order import Order
 from opsnb.model import ActionState, RunResult

@@ -16,7 +16,6 @@ from opsnb.errors import ServiceError
 from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
 from opsnb.systems import dependencies
-from opsnb.systems.dependencies.settings import Restart
 
 LOGIN = "postgresql://app:secret@127.0.0.1"
 
@@ -52,7 +51,7 @@ def marker(tmp_path: Path) -> Path:
 
 def target(marker: Path, **keys: object) -> Target:
     command = ("touch", str(marker))
-    base = Target(name="t", time_limit_s=1, restart=Restart(redis=command, postgres=command))
+    base = Target(name="t", time_limit_s=1, restart={"redis": command, "postgres": command})
     return base.changed(**keys)
 
 
@@ -140,6 +139,6 @@ def test_the_redis_of_the_queues_is_not_started_by_the_command_of_the_cache(mark
 def test_a_target_that_names_neither() -> None:
     at = Target(name="t")
     plan = dependencies.start(at)
-    assert plan.summary == "Target t names neither Redis nor PostgreSQL."
+    assert plan.summary == "Target t names none of what opsnb can start: Redis, PostgreSQL."
     assert plan.verify() == []
     assert service_down.redis(at).message == "Target t names no redis_url."

@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, version
 
-from opsnb.config.target import load_config
+from opsnb.config.file import load_config
 from opsnb.errors import ConfigError
 from opsnb.systems.database.postgres_url import KEYWORDS, usable
 

@@ -22,7 +22,7 @@ from opsnb.model import Status
 from opsnb.systems import cache, dependencies, queues
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.queues.connection import reading
-from opsnb.systems.queues.settings import Queues
+from opsnb.systems.queues.settings import Queues, shares_redis
 from tests.systems import redis_server
 from tests.systems.redis_server import BINARIES, Server
 
@@ -368,7 +368,7 @@ def test_sentinel_names_the_server(watched: tuple[Server, Server]) -> None:
         assert client.get("there") == "1"
         assert client.connection_pool.connection_kwargs["port"] == server.port
     assert cache.ping(target).status is Status.OK
-    assert target.has_one_redis
+    assert shares_redis(target)
     with reading(target) as session:
         assert session.run(session.client.get("there")) == "1"
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
-from opsnb.config.target import Config, load_config
+from opsnb.config.file import Config, load_config
 from opsnb.config.unattended import Schedule
 from opsnb.records.store import Store
 from opsnb.schedule import listing

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from opsnb.actions.journal import continued
 from opsnb.checks.check import check, treated_by
-from opsnb.config.target import Target, load_config
+from opsnb.config.file import load_config
+from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, Refused
 from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.records.reader import past_runs

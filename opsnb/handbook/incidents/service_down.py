@@ -15,7 +15,6 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
-from opsnb.systems.dependencies import Name
 from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import span
 
@@ -29,7 +28,7 @@ CLEAR = Remedy(
 )
 """What makes room on a disk."""
 
-_KEYS: dict[Name, str] = {"redis": "redis_url", "postgres": "database_url"}
+_KEYS: dict[str, str] = {"redis": "redis_url", "postgres": "database_url"}
 _FULL_PERCENT = 99.0
 _EVERY_S = 2.0
 _POLL_S = 0.5
@@ -78,7 +77,7 @@ def postgres(target: Target) -> Finding:
     return _dependency(target, "postgres")
 
 
-def _dependency(target: Target, name: Name) -> Finding:
+def _dependency(target: Target, name: str) -> Finding:
     known = dependencies.dependency(target, name)
     if known is None:
         return Finding(status=Status.OK, message=f"Target {target.name} names no {_KEYS[name]}.")

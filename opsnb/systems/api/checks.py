@@ -98,6 +98,22 @@ def _trust(target: Target) -> ssl.SSLContext | bool:
         ) from error
 
 
+def is_verified(target: Target) -> bool:
+    """Whether the API's certificate is verified, or there is none."""
+    return Api.of(target).verify or not Api.of(target).url.startswith("https:")
+
+
+@check()
+def certificate(target: Target) -> Finding:
+    """API certificate"""
+    if is_verified(target):
+        return Finding(status=Status.OK, message="It is verified.")
+    return Finding(
+        status=Status.WARN,
+        message="It is not verified, so anyone in between can read and answer the requests.",
+    )
+
+
 @functools.cache
 def _authorities(ca: str, *_: str | None) -> ssl.SSLContext:
     """Return the machine's authorities, those that the environment names, and `ca`."""

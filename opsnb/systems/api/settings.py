@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 from pydantic import Field, StrictBool, field_validator
 
-from opsnb.config.settings import Settings
+from opsnb.config.settings import Secret, Settings
+from opsnb.config.urls import HttpUrl
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -14,13 +16,13 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 class Api(Settings):
     """`[targets.NAME.api]`: the service's HTTP API."""
 
-    url: str = Field("", description="Base URL. Empty: the service has no API.")
+    url: HttpUrl = Field("", description="Base URL. Empty: the service has no API.")
     health: str = Field("/health", description="Path of the health check. Empty: there is none.")
     queue_stats: str = Field(
         "/api/queue/stats",
         description="Path that reports the queues. Empty: the service has none.",
     )
-    headers: dict[str, str] = Field(
+    headers: Annotated[dict[str, str], Secret.HEADERS] = Field(
         default_factory=dict,
         repr=False,
         description='Sent with each request, such as `{ Authorization = "Bearer ${API_TOKEN}" }`.',

@@ -23,7 +23,7 @@ from opsnb.systems.cache.keyspace import queue_prefix
 from opsnb.systems.cache.monitor import Sample, sample_since
 from opsnb.systems.cache.queue_keys import find_queues
 from opsnb.systems.cache.server import SYSTEM
-from opsnb.systems.queues.settings import Queues
+from opsnb.systems.queues.settings import Queues, shares_redis
 
 _ENOUGH_READS = 100
 _ENOUGH_MISSES = 20  # in the window; below it is no symptom
@@ -177,7 +177,7 @@ def _no_monitor(client: Connection) -> str:
 
 def _may_hold_queues(target: Target, client: Connection) -> bool:
     """Say whether the cache's Redis holds queues; True where that cannot be known."""
-    if not target.has_one_redis:
+    if not shares_redis(target):
         return False
     if Queues.of(target).names:
         return True

@@ -17,7 +17,7 @@ from opsnb.errors import Misconfigured, NotConfigured, Unreachable
 from opsnb.redaction import safe_url
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.wire import PARSERS, Client, NotRedis, introduce
-from opsnb.systems.queues.settings import Queues
+from opsnb.systems.queues.settings import Queues, shares_redis
 
 SYSTEM = "redis"
 QUEUES = "queues"
@@ -255,6 +255,6 @@ def server_of(target: Target, system: str = SYSTEM) -> Server:
         url = Queues.of(target).url
         if url != Cache.of(target).url:
             setting = "queues.url"
-        if not target.has_one_redis:
+        if not shares_redis(target):
             title = "Redis of the queues"
     return Server(target.name, url, setting, title, system, target.time_limit_s)

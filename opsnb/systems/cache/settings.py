@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from opsnb.config.settings import Settings
-from opsnb.systems.cache.redis_url import usable
+from opsnb.systems.cache.redis_url import RedisUrl
 
 
 class Cache(Settings):
     """`[targets.NAME.cache]`: Redis or Valkey as the cache."""
 
-    url: str = Field("", repr=False, description="Its URL. Empty: the service has no cache.")
+    url: RedisUrl = Field("", repr=False, description="Its URL. Empty: the service has no cache.")
+    restart: tuple[str, ...] = Field(
+        (),
+        description="Starts Redis, afresh when it hangs: a command on the host as a list of "
+        "words. Empty: you start it by hand.",
+    )
     patterns: tuple[str, ...] = Field(
         ("gemini:*", "project:*"), description="Globs of the keys that count as cache."
     )
@@ -20,8 +25,3 @@ class Cache(Settings):
         description="What warms the cache up: a path of the API, or a command on the host as a "
         "list of words. Empty: there is nothing.",
     )
-
-    @field_validator("url")
-    @classmethod
-    def _of_any_client(cls, url: str) -> str:
-        return usable(url)

@@ -9,12 +9,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from opsnb.checks.check import check
-from opsnb.config.target import LOCAL, Target
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row
 from opsnb.systems.database.access import SYSTEM, Connection, connection
 from opsnb.systems.database.settings import Database
-from opsnb.systems.host.settings import HostSettings
+from opsnb.systems.host.settings import LOCAL, HostSettings
 
 _MIB = 2**20
 

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Annotated
 
-from opsnb.config.settings import Identifier, Settings, Table
+from pydantic import AfterValidator, Field, field_validator
+
+from opsnb.config.settings import (
+    Identifier,
+    Multiline,
+    Secret,
+    Settings,
+    Table,
+    check_names,
+)
+from opsnb.config.urls import check_length
 from opsnb.systems.database.postgres_url import usable
+
+
+def _checked(url: str) -> str:
+    if url:
+        check_length(url)
+        usable(url)
+    return url
+
+
+PostgresUrl = Annotated[str, AfterValidator(_checked), Secret.URL]
+Statement = Annotated[str, Multiline.TEXT]
 
 
 class Integrity(Table):
     """`[[targets.NAME.integrity]]`: which rows contradict one another, and how to fix them."""
 
     name: Identifier = Field(description="What it is called.")
-    sql: str = Field(
+    sql: Statement = Field(
         min_length=1,
         description="One statement that returns the rows that violate it; none when all is well. "
         "It runs in a read-only transaction.",
     )
-    repair: str = Field(
+    repair: Statement = Field(
         "",
         description="One statement that fixes them. It is shown first, and kept only if `sql` "
         "then returns nothing. Empty: you fix them by hand.",
@@ -30,8 +51,8 @@ class Integrity(Table):
 class Database(Settings):
     """`[targets.NAME.database]`: PostgreSQL."""
 
-    url: str = Field("", repr=False, description="Its URL, or libpq's `key=value` words.")
-    direct_url: str = Field(
+    url: PostgresUrl = Field("", repr=False, description="Its URL, or libpq's `key=value` words.")
+    direct_url: PostgresUrl = Field(
         "",
         repr=False,
         description="The same database past a pooler, for what needs a session of its own.",
@@ -39,15 +60,18 @@ class Database(Settings):
     programs: str = Field(
         "", description="Folder of pg_dump and psql on this machine, when not on the PATH."
     )
-
+    restart: tuple[str, ...] = Field(
+        (),
+        description="Starts PostgreSQL, afresh when it hangs: a command on the host as a list of "
+        "words. Empty: you start it by hand.",
+    )
     integrity: tuple[Integrity, ...] = Field((), description="Checks of its data.")
 
-    @field_validator("url", "direct_url")
+    @field_validator("integrity")
     @classmethod
-    def _is_usable(cls, url: str) -> str:
-        if url:
-            usable(url)
-        return url
+    def _named_apart(cls, checks: tuple[Integrity, ...]) -> tuple[Integrity, ...]:
+        check_names(checks, "integrity checks")
+        return checks
 
     @property
     def conninfo(self) -> str:

@@ -7,5 +7,14 @@ DATABASE = System(
     name="database",
     title="PostgreSQL",
     settings=Database,
-    shorthands={"database_url": "url", "pg_bin": "programs", "integrity": "integrity"},
+    address="url",
+    shorthands={
+        "database_url": "url",
+        "pg_bin": "programs",
+        "integrity": "integrity",
+        "restart.postgres": "restart",
+    },
+    variables={"url": "DATABASE_URL"},
+    probes="opsnb.systems.database.doctor:PROBES",
+    dependency="opsnb.systems.database.starting:dependency",
 )

@@ -1,13 +1,12 @@
-"""What the other parts of opsnb and notebooks call: see the package."""
+"""Redis and PostgreSQL, as what the service depends on."""
 
-from opsnb.systems.dependencies.starting import (
-    Name,
-    dependency,
-    start,
-)
+from opsnb.systems.dependencies.asking import Dependency, Place, ask, dependency
+from opsnb.systems.dependencies.starting import start
 
 __all__ = [
-    "Name",
+    "Dependency",
+    "Place",
+    "ask",
     "dependency",
     "start",
 ]

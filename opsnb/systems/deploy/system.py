@@ -3,8 +3,4 @@
 from opsnb.config.systems import System
 from opsnb.systems.deploy.settings import Deploy
 
-DEPLOY = System(
-    name="deploy",
-    title="Release",
-    settings=Deploy,
-)
+DEPLOY = System(name="deploy", title="the release", settings=Deploy)

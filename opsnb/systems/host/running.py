@@ -22,12 +22,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from opsnb.config.target import LOCAL, Target
+from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
 from opsnb.machine.holder import STARTED_BY
 from opsnb.redaction import outside, safe_url
 from opsnb.systems.host import ssh
-from opsnb.systems.host.settings import HostSettings
+from opsnb.systems.host.settings import LOCAL, HostSettings
 
 SYSTEM = "host"
 _CALL_S = 5.0

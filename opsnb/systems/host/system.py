@@ -3,4 +3,11 @@
 from opsnb.config.systems import System
 from opsnb.systems.host.settings import HostSettings
 
-HOST = System(name="host", title="Host", settings=HostSettings, plain="address")
+HOST = System(
+    name="host",
+    title="host",
+    settings=HostSettings,
+    address="address",
+    plain="address",
+    probes="opsnb.systems.host.doctor:PROBES",
+)

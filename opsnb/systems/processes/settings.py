@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from opsnb.config.settings import Settings
+from opsnb.config.settings import Secret, Settings
 
 
 class Processes(Settings):
@@ -23,7 +23,7 @@ class Processes(Settings):
         description="The manager's program on the host, when it is not on the PATH, or its words, "
         "such as `systemctl --user`.",
     )
-    env: dict[str, str] = Field(
+    env: Annotated[dict[str, str], Secret.ENVIRONMENT] = Field(
         default_factory=dict,
         description='Environment of the manager\'s program, such as `{ PM2_HOME = "/srv/.pm2" }`.',
     )

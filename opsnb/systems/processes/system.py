@@ -5,6 +5,7 @@ from opsnb.systems.processes.settings import Processes
 
 PROCESSES = System(
     name="processes",
-    title="Processes",
+    title="processes",
     settings=Processes,
+    probes="opsnb.systems.processes.doctor:PROBES",
 )

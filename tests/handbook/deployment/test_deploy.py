@@ -18,8 +18,9 @@ import pytest
 
 from opsnb.actions import journal
 from opsnb.actions.guard import Guard
+from opsnb.config.file import load_target
 from opsnb.config.places import state_home
-from opsnb.config.target import Target, load_target
+from opsnb.config.target import Target
 from opsnb.demo.home import Home
 from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
 from opsnb.errors import NotConfigured, Refused, UsageError

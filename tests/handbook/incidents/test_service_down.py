@@ -12,7 +12,6 @@ from opsnb.handbook.incidents import service_down
 from opsnb.model import Status
 from opsnb.systems import dependencies, host, processes
 from opsnb.systems.cache.settings import Cache
-from opsnb.systems.dependencies.settings import Restart
 from opsnb.systems.processes.settings import Processes
 from tests import incident
 
@@ -61,7 +60,7 @@ def test_a_server_that_refuses_us_is_not_restarted(demo: Target) -> None:
 
 def test_what_nothing_says_how_to_start_is_left_to_the_engineer(demo: Target) -> None:
     faults.inject("redis-down")
-    target = demo.changed(restart=Restart())
+    target = demo.changed(restart={"redis": (), "postgres": ()})
     assert "set redis in [targets.demo.restart]" in service_down.redis(target).message
     plan = dependencies.start(target)
     assert plan.planned == 0

@@ -18,7 +18,6 @@ from opsnb.handbook.incidents.high_error_rate.window import Alike, Seen, Window,
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems import dependencies, host, logs, queues
-from opsnb.systems.dependencies import Name
 from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import and_list, span, utc
 
@@ -53,7 +52,7 @@ _AWAY, _STARTED, _FAILING = 1.0, 0.97, 0.6
 _ALSO = 0.2  # a second symptom, which stands behind what explains the first
 _MOST_SHARE = 0.95  # of what is known by words alone
 
-_SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
+_SPEAKS_OF: dict[str, Cause] = {"redis": "redis", "postgres": "database"}
 _OWN: tuple[Cause, ...] = ("code", "worker", "child")
 _MAKE_ROOM = (
     Remedy(runbook="cache/health", why="shows how full it is, and its eviction policy"),
@@ -158,7 +157,7 @@ def postgres(target: Target, window: Window) -> Finding:
     return _dependency(target, window, "postgres")
 
 
-def _dependency(target: Target, window: Window, name: Name) -> Finding:
+def _dependency(target: Target, window: Window, name: str) -> Finding:
     known, seen = dependencies.dependency(target, name), window.of(target)
     lost = seen.lost[name]
     rows: list[Row] = [

@@ -22,7 +22,6 @@ from opsnb.model import Status
 from opsnb.redaction import outside
 from opsnb.redaction.outside import pattern
 from opsnb.systems import host, logs, processes
-from opsnb.systems.dependencies import Name
 from opsnb.systems.logs.entries import ErrorEntry
 
 _PAUSE_S = 300.0  # without an error, behind which others have begun
@@ -31,7 +30,7 @@ _QUIET_GAPS = 3.0  # times as long as the longest pause between them
 _COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expected
 _LEAST_S = 1.0  # read after an action
 _QUOTE_LENGTH = 120
-_SPEAKS_OF: dict[Name, Cause] = {"redis": "redis", "postgres": "database"}
+_SPEAKS_OF: dict[str, Cause] = {"redis": "redis", "postgres": "database"}
 # Numbers that tell what an error speaks of: ports, addresses, HTTP's statuses, Prisma's codes.
 _TELLING = re.compile(r":\d{2,5}\b|\d+(?:\.\d+){3}|(?<!\d)[1-5]\d\d(?!\d)|\bP\d{4}\b")
 
@@ -62,7 +61,7 @@ class Seen:
     window: logs.Window
     alike: list[Alike]
     """The errors worth a cause, those that say the same together, the most first."""
-    lost: dict[Name, list[tuple[float, str]]]
+    lost: dict[str, list[tuple[float, str]]]
     """When log lines reported Redis or PostgreSQL as lost, and the lines."""
     started: dict[str, float]
     """When each process was started, where its manager says so."""
@@ -137,7 +136,7 @@ def _since_change(hours: float) -> float:
 
 def _look(target: Target, hours: float) -> Seen:
     window, places = logs.read(target, hours, LOST), Places.of(target)
-    lost: dict[Name, list[tuple[float, str]]] = {
+    lost: dict[str, list[tuple[float, str]]] = {
         name: sorted(
             (at, line)
             for at, line in window.marked
