@@ -70,6 +70,10 @@ class Runbooks(Table):
         description="Sections, such as `database`, of which opsnb's own runbooks and those of "
         "installed packages are left out.",
     )
+    faults: tuple[str, ...] = Field(
+        (),
+        description="Modules, such as `acme_ops.faults`, with faults of the demo to practise on.",
+    )
 
 
 HANDBOOK_CONTACTS = tuple(
