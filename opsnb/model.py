@@ -178,6 +178,11 @@ class Remedy(BaseModel):
     """Whether the target is: then its name is typed too. Filled in by the check."""
 
     @property
+    def words(self) -> str:
+        """What the runbook does about it, as a sentence with its id; empty without `why`."""
+        return self.why and f"{self.runbook} {self.why}"
+
+    @property
     def command(self) -> str:
         """The line that runs it, as typed into a shell."""
         confirm = self.target if self.protected else ""

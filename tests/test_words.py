@@ -125,9 +125,10 @@ def literals(module: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(module.read_text(encoding="utf-8"))
     hidden = {id(docstring) for docstring in docstrings(tree, module)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in hidden:
-                yield node.lineno, node.value
+        if not isinstance(node, ast.Constant) or id(node) in hidden:
+            continue
+        if isinstance(node.value, str):
+            yield node.lineno, node.value
 
 
 def docstrings(tree: ast.Module, module: Path) -> Iterator[ast.Constant]:
@@ -139,9 +140,10 @@ def docstrings(tree: ast.Module, module: Path) -> Iterator[ast.Constant]:
     for node in ast.walk(tree):
         body = getattr(node, "body", [])
         for index, statement in enumerate(body if isinstance(body, list) else []):
+            if described if index else shown(node):
+                continue
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                if not (described if index else shown(node)):
-                    yield statement.value
+                yield statement.value
 
 
 def shown(node: ast.AST) -> bool:

@@ -87,7 +87,7 @@ def _applied(worst: Ending, plan: Sequence[Ending], result: RunResult) -> Ending
     )
     if not (is_dry_run and plan and plan[0].steps):
         return worst
-    steps = [Step(plan[0].steps[0].command, "does what this dry run has planned")]
+    steps = [Step(plan[0].steps[0].command, "apply this dry run")]
     return replace(worst, steps=steps)
 
 
@@ -117,7 +117,7 @@ def _error(result: RunResult) -> Iterator[Ending]:
         result.kept_late and not any(action.cut_off for action in result.actions)
     )
     if not is_over and any(action.begun for action in result.actions):
-        why = "continues it, without repeating what it had applied"
+        why = "continue it; opsnb repeats nothing"
         steps.append(Step(commands.line("run", "--resume", result.run_id), why))
     if any(_lacks_name(action, result) for action in result.actions):
         command = again(result, apply=True, confirm=result.target)
@@ -146,7 +146,7 @@ def _plan(result: RunResult) -> Iterator[Ending]:
     confirm = result.target if any(action.protected for action in planned) else ""
     command = again(result, apply=True, confirm=confirm)
     steps = [Step(command)] if command else []
-    sentence = "Nothing was changed. To apply it, add --apply."
+    sentence = "Nothing was changed. To apply, add --apply."
     yield Ending("Dry run", Status.OK, sentence, steps)
 
 
@@ -174,7 +174,7 @@ def _worst(result: RunResult) -> Iterator[Ending]:
 
 
 def _of(finding: Finding, result: RunResult) -> Ending:
-    steps = [Step(each.command, each.why) for each in remedies(finding, result)[:1]]
+    steps = [Step(each.command, each.words) for each in remedies(finding, result)[:1]]
     return Ending(finding.status.upper(), finding.status, named(finding), steps)
 
 
@@ -192,9 +192,9 @@ def _worst_target(result: RunResult) -> Iterator[Ending]:
         f"{len(failed)} of {len(found)}",
         Status.WARN,
         "targets failed.",
-        [Step(retry, "runs it again on those that failed")],
+        [Step(retry, "run it again on the targets that failed")],
     )
     worst = failed[0]
-    steps = [Step(remedy.command, remedy.why) for remedy in worst.remedies[:1]]
+    steps = [Step(remedy.command, remedy.words) for remedy in worst.remedies[:1]]
     sentence = f"{worst.target}: {worst.sentence}"
     yield Ending(worst.status.upper(), worst.status, sentence, steps)

@@ -168,7 +168,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
         for words in filter(None, (share(finding), no_next(finding))):
             yield Labelled(Text(" " * _BESIDE), words, _BESIDE, "dim")
         for remedy in finding.remedies:
-            why = f"Next: {remedy.why}" if remedy.why else "Next:"
+            why = f"Next: {remedy.words}" if remedy.words else "Next:"
             yield Labelled(Text(" " * _BESIDE), why, _BESIDE, "dim")
             yield command_line(remedy.command)
     yield from (Text(f"\n{heading}: {causes}") for heading, causes in set_aside(counts))

@@ -75,6 +75,7 @@ def test_only_the_symptom_is_told_and_the_way_back_is_timed(demo: Target) -> Non
 def test_who_gives_up_has_the_fault_taken_back(demo: Target) -> None:
     with under_way("--hint") as process:
         assert process.stderr is not None
+        assert "An alert would name" in process.stderr.readline()
         assert PAUSED.command in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         result = ended(process)

@@ -89,7 +89,7 @@ def test_a_plan_says_what_and_whether_it_can_be_undone() -> None:
     )
     text = printed(show.record(make_result(actions=[plan]), "x"))
     for part in ("undo        none", "warning     Jobs of others", "  9    timeout",
-                 "... and 30 more", "To apply it, add --apply."):  # fmt: skip
+                 "... and 30 more", "To apply, add --apply."):  # fmt: skip
         assert part in text
     assert "10   timeout" not in text
     done = step("queues.clean", ActionState.APPLIED, planned=1, applied=1, undo="put it back")
@@ -184,7 +184,7 @@ def test_the_worst_finding_and_its_command_stand_last_and_whole(width: int) -> N
     result = make_result(findings=[*FINDINGS[::2], paused], status=Status.CRIT, exit_code=2)
     tables = [Table(title="Rows", rows=[{"name": "v" * 60}] * 30, total=30)]
     text = printed(show.record(result, "/srv/" + "deep/" * 30, tables), width)
-    assert text.endswith(f"Next:    resumes it\n  {remedy.command}\n")
+    assert text.endswith(f"Next:    {remedy.runbook} resumes it\n  {remedy.command}\n")
     assert shlex.split(remedy.command) == [
         *["opsnb", "run", "queues/resume", "-t", "prod", "-p", f"queue={queue}"],
         *["--apply", "--confirm", "prod"],
@@ -224,7 +224,7 @@ def test_a_dry_run_never_leads_to_the_same_dry_run_again() -> None:
         runbook="queues/pause", actions=[plan], parameters=parameters, findings=[long]
     )
     command = "opsnb run queues/pause -t demo -p queue=emails --apply"
-    assert printed(show.record(result, "x")).endswith(f"has planned\n  {command}\n")
+    assert printed(show.record(result, "x")).endswith(f"apply this dry run\n  {command}\n")
 
 
 def test_a_dry_run_says_how_to_apply_it() -> None:

@@ -68,6 +68,9 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
 
     return Plan(
         summary=f"Remove {planned} {selection.of(queue)} that ended before "
+        f"{utc(selection.until_ms / 1000)}.{taken.words}"
+        if planned
+        else f"no {selection.of(queue)} ended before "
         f"{utc(selection.until_ms / 1000)}.{taken.words}",
         planned=planned,
         unit="jobs",

@@ -12,7 +12,7 @@ from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout, scripts
 from opsnb.systems.queues.active import Active, active_jobs, read_active
 from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.view.formats import and_list, span
+from opsnb.view.formats import and_list, counted, span
 
 _SAMPLE = 20
 
@@ -115,8 +115,10 @@ def remove_stuck(
         return [Finding(status=status, message=words)]
 
     return Plan(
-        summary=f"Remove {len(found)} of the active jobs of {queue}: active for over {limit}, "
-        "and nobody works on them.",
+        summary=f"Remove {counted(len(found), 'active job')} of {queue}: active for over {limit}, "
+        "and no worker works on them."
+        if found
+        else f"no active job of {queue} is stuck (active for over {limit}, without a worker).",
         planned=len(found),
         unit="jobs",
         command="const stuckJob = await queue.getJob('job-id'); await stuckJob.remove()",

@@ -49,7 +49,9 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     )
     return Plan(
         summary=f"Retry {chosen.count} {selection.of(queue)} that failed before "
-        f"{utc(selection.until_ms / 1000)}.",
+        f"{utc(selection.until_ms / 1000)}."
+        if chosen.count
+        else f"no {selection.of(queue)} failed before {utc(selection.until_ms / 1000)}.",
         planned=chosen.count,
         unit="jobs",
         command="for (const job of await queue.getFailed()) await job.retry()",
