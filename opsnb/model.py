@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,9 @@ TARGET_KEY = "opsnb_target"
 """In the metadata of an output: the target that it tells of."""
 SESSION_KEY = "opsnb_session"
 """In the metadata of an output: the session that it began, with `target`, `protected`, `armed`."""
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # Built when first used: what only lists runbooks uses none of them.
 _LATE = ConfigDict(defer_build=True)
@@ -267,6 +270,12 @@ class Finding(BaseModel):
 
     def _ipython_display_(self) -> None:
         """Say nothing as the last value of a cell: the session has shown it."""
+
+    def frame(self) -> DataFrame:
+        """Return the rows as a pandas frame, to explore in a notebook."""
+        import pandas as pd  # noqa: PLC0415 - late: most notebooks ask for no frame
+
+        return pd.DataFrame(self.rows)
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""The session of a notebook: it hands the target to checks and actions and shows what came out."""
+"""The session of a notebook: it hands the target to checks and actions and shows the results."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 from secrets import token_hex
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from IPython.core.getipython import get_ipython
-from IPython.display import publish_display_data
 
 from opsnb.actions.action import Action
 from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Journal, continued
 from opsnb.checks import evidence
 from opsnb.checks.check import Check, title_of
-from opsnb.checks.ranking import ranked, with_causes, without_causes
-from opsnb.checks.running import REACHABLE, Findings, Measurement
+from opsnb.checks.latest import Latest
+from opsnb.checks.ranking import ranked
+from opsnb.checks.running import Findings, Measurement
 from opsnb.checks.watching import Series, Watched
 from opsnb.config.file import load_target
 from opsnb.config.target import Target
@@ -31,28 +31,18 @@ from opsnb.errors import (
     Unreachable,
     UsageError,
 )
-from opsnb.model import (
-    ACTION_MIME,
-    PROGRESS_MIME,
-    SESSION_KEY,
-    TABLE_MIME,
-    TARGET_KEY,
-    ActionRecord,
-    Finding,
-    Row,
-    Status,
-    Table,
-    now,
-    worst,
-)
+from opsnb.model import PROGRESS_MIME, SESSION_KEY, ActionRecord, Finding, Row, now
+from opsnb.records import frames
 from opsnb.redaction import Redactor, environment_secrets, outside
 from opsnb.view import charts
 from opsnb.view import findings as view
-from opsnb.view.terminal import visible
+from opsnb.view.display import Display
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 P = ParamSpec("P")
 _MOST_NAMES = 12
-_LONG_GAP = 100  # characters of what could not be seen, which are not said twice
 _MOST_SESSIONS = 100
 _SESSIONS: list[Runbook] = []
 """Those that cells may still use, the latest last."""
@@ -61,33 +51,27 @@ _SESSIONS: list[Runbook] = []
 class Runbook:
     """A session on one target, named as in `opsnb.toml`. Raises UnknownTarget, ConfigError.
 
-    With `apply` actions are done, else only planned; on a protected target also `confirm` must be
-    its name. In a run that continues another, what that one applied is verified and not repeated.
+    With `apply`, actions are applied, else only planned; on a protected target `confirm` must be
+    its name too. In a run that continues another, what that one applied is verified, not repeated.
     """
 
     def __init__(self, target: str, *, apply: bool = False, confirm: str = "") -> None:
         self.target: Target = load_target(target)
-        self._redactor = Redactor(self.target.secrets | environment_secrets())
+        redactor = Redactor(self.target.secrets | environment_secrets())
         outside.session(self.target.secrets)
+        self._display = Display(self.target.name, redactor)
         self._guard = Guard(
             self.target,
             apply,
             confirm,
-            self._show_action,
+            self._display.action,
             journal=Journal.of_run(),
-            redactor=self._redactor,
+            redactor=redactor,
             continued=continued(),
         )
-        self._told: set[str] = set()  # the actions whose journal stands in the notebook already
-        self._measurement = Measurement(self.target)
-        self._acted = False
-        self._symptoms: dict[str, str] = {}  # by the name of the cause
-        self._latest: dict[str, tuple[Check[[]], Finding]] = {}  # by what was measured
-        self._down: list[Finding] = []  # systems that were found to be down without a probe
-        self._gaps: dict[str, str] = {}  # the finding that said first what could not be seen
-        self._unknown_for: dict[str, str] = {}  # the same of findings that are unknown
+        self._latest = Latest(self.target)
         places = [f"{name} {place}" for name, place in self.target.describe().items() if place]
-        self._publish_text(
+        self._display.text(
             f"Target {self.target.name}: {', '.join(places)}. {now():%F %H:%M} UTC.",
             metadata={SESSION_KEY: self._state},
         )
@@ -105,7 +89,7 @@ class Runbook:
 
     def announce(self) -> None:
         """Have the page show this session's state; nothing is added to the notebook."""
-        self._display({"text/plain": ""}, {SESSION_KEY: self._state})
+        self._display.show({"text/plain": ""}, {SESSION_KEY: self._state})
 
     def disarm(self) -> None:
         """Only plan from now on; an action that has begun is not stopped."""
@@ -135,155 +119,80 @@ class Runbook:
 
     def check(self, check: Check[P], *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Run one check and show its finding."""
-        *causes, finding = self._measure([check.given(*args, **kwargs)])
+        *causes, finding = self._latest.measure([check.given(*args, **kwargs)])
         for shown in (*causes, finding):
-            self._publish(shown)
+            self._display.finding(shown)
         return finding
 
     def check_all(self, *checks: Check[[]]) -> Findings:
         """Run the checks at the same time; show all of them, the worst on top, then the numbers.
 
-        A check that takes arguments is given them by `check.given(...)`.
+        A check that takes arguments gets them by `check.given(...)`.
         """
         clock = time.perf_counter()
-        found = self._measure(checks)
-        status = worst(finding.status for finding in found)
-        words = f"{view.summary(found)} in {time.perf_counter() - clock:.1f} s"
-        text = f"{self.target.name}: {status.upper()} ({words})"
-        self._display({"text/html": view.headline_html(status, words), "text/plain": text})
-        for finding in view.worst_first(found):
-            self._publish(finding)
-        self._display(
-            {
-                "text/html": view.findings_table_html(found),
-                "text/plain": view.findings_table_text(found),
-            }
-        )
-        return found
+        findings = self._latest.measure(checks)
+        took = f"{time.perf_counter() - clock:.1f} s"
+        self._display.headline(findings, f"({view.summary(findings)} in {took})")
+        for finding in view.worst_first(findings):
+            self._display.finding(finding)
+        self._display.values(findings)
+        return findings
 
     def diagnose(self, symptom: Check[[]], *causes: Check[[]]) -> Findings:
-        """Measure a symptom and everything that may cause it at the same time, and rank the causes.
+        """Measure a symptom and all its possible causes at the same time, and rank the causes.
 
-        Shown are the symptom, then the causes that were found, the likeliest first, each with its
-        evidence and the runbook that treats it; then what could not be measured, and what was ruled
-        out. Causes that take arguments are given them by `check.given(...)`. Returns the findings
-        in that order.
+        Shows the symptom; then the causes, the likeliest first, each with its evidence and the
+        runbook that treats it; then those that could not be measured, and those that are ruled
+        out. A cause that takes arguments gets them by `check.given(...)`. Returns the findings in
+        that order.
         """
         clock = time.perf_counter()
-        self._symptoms |= {cause.name: symptom.name for cause in causes}
-        found = ranked(symptom.name, self._measure([symptom, *causes]))
-        words = f"{found.words} Measured in {time.perf_counter() - clock:.1f} s."
-        text = f"{self.target.name}: {found.status.upper()} {words}"
-        self._display({"text/html": view.headline_html(found.status, words), "text/plain": text})
-        self._publish(found.symptom)
-        if found.causes:
-            heading = "Found, the likeliest cause first"
-            self._display({"text/html": view.heading_html(heading), "text/plain": heading})
-        for place, finding in enumerate(found.causes, 1):
-            self._publish(finding, place)
-        for findings in filter(None, (found.unmeasured, found.ruled_out)):
-            self._display(view.set_aside_data(self._safe(findings)))
-        return found.findings
+        self._latest.relate(symptom, causes)
+        diagnosis = ranked(symptom.name, self._latest.measure([symptom, *causes]))
+        took = f"{time.perf_counter() - clock:.1f} s"
+        self._display.headline(diagnosis.findings, f"{diagnosis.words} Measured in {took}.")
+        self._display.finding(diagnosis.symptom)
+        if diagnosis.causes:
+            self._display.heading("Causes, the likeliest first")
+        for place, finding in enumerate(diagnosis.causes, 1):
+            self._display.finding(finding, place)
+        for findings in filter(None, (diagnosis.unmeasured, diagnosis.ruled_out)):
+            self._display.set_aside(findings)
+        return diagnosis.findings
 
     def recheck(self) -> Findings:
         """Measure again, after an action, what was not ok and has not been measured since.
 
-        What is measured again counts as it is then, in the status and the exit code of the run.
-        Before an action, and in a dry run, nothing is measured.
+        The later finding counts in the status and the exit code of the run. Before an action, and
+        in a dry run, nothing is measured.
         """
-        changed = evidence.last_change()
-        if changed is None or not self._acted:
-            return Findings()
-        stale = [
-            (check, finding)
-            for check, finding in self._latest.values()
-            if finding.status is not Status.OK and finding.started.timestamp() < changed
-        ]
-        down = [finding for finding in self._down if finding.started.timestamp() < changed]
-        checks = [check for check, _ in stale]
-        found = Findings(self._measure(checks)) if checks else Findings()
-        found += self._up_again(down, checks, found)
-        for symptom in dict.fromkeys(self._symptoms.values()):
-            found = with_causes(symptom, found)
-        if found:
-            heading = "Measured again after the action"
-            self._display({"text/html": view.heading_html(heading), "text/plain": heading})
-        for finding in found:
-            self._publish(finding)
-        return found
-
-    def _measure(self, checks: Sequence[Check[[]]]) -> Findings:
-        """Run `checks`, and remember what they found."""
-        found = Findings(map(self._related, self._measurement.run(checks)))
-        by_key = {(check.name, str(check.arguments)): check for check in checks}
-        for finding in found:
-            if check := by_key.get((finding.name, str(finding.arguments))):
-                self._latest[finding.key] = check, finding
-            else:
-                self._down.append(finding)
-        return found
-
-    def _related(self, finding: Finding) -> Finding:
-        """Return `finding` as it stands to those before: as a cause, without the same gaps."""
-        if finding.name in self._symptoms:
-            of = {"is_cause": True, "cause_of": self._symptoms[finding.name]}
-            finding = finding.model_copy(update=of)
-        elif finding.name in self._symptoms.values():
-            finding = without_causes(finding)
-        return self._without_repeated_gaps(finding)
-
-    def _up_again(
-        self, down: Sequence[Finding], checks: Sequence[Check[[]]], found: Findings
-    ) -> list[Finding]:
-        """Return a finding for each system that was down and answered one of `checks` now."""
-        answered = {
-            system
-            for check, finding in zip(checks, (found[each.name] for each in checks), strict=True)
-            if finding.is_measured
-            for system in check.needs
-        }
-        return [
-            Finding(
-                name=finding.name, title=finding.title, status=Status.OK, message="Responds again."
-            )
-            for finding in down
-            if finding.name.removesuffix(REACHABLE) in answered
-        ]
-
-    def _without_repeated_gaps(self, finding: Finding) -> Finding:
-        """Return `finding`; what an earlier one says that it could not see is only referred to."""
-        gaps = [*finding.evidence.gaps, *finding.evidence.extras]
-        words = evidence.sentence([evidence.Gap(gap) for gap in gaps])
-        # The first that is unknown for it says it in full, also where another lacked it before.
-        said = self._unknown_for if finding.status is Status.UNKNOWN else self._gaps
-        first = {self._unknown_for.get(gap) or said.setdefault(gap, finding.name) for gap in gaps}
-        is_new = finding.name in first or not finding.message.endswith(words)
-        if is_new or len(words) < _LONG_GAP:
-            return finding
-        rest = finding.message.removesuffix(words)
-        message = f"{rest}Not seen: as in {' and '.join(sorted(first))}."
-        return finding.model_copy(update={"message": message})
+        findings = self._latest.measure_again()
+        if findings:
+            self._display.heading("Measured again after the action")
+        for finding in findings:
+            self._display.finding(finding)
+        return findings
 
     def watch(self, *series: Series, every_s: float, for_s: float) -> Findings:
-        """Look at the numbers of `series` again and again, and draw their course as it grows.
+        """Measure the numbers of `series` again and again, and draw their trend as it grows.
 
-        Each alert is reported once when it begins and once when it ends. A sample that fails is a
-        gap in the course. An interrupt ends the watch early, and what was seen is kept. Returns one
-        finding for each series.
+        An alert is reported once when it begins and once when it ends. A sample that fails is a
+        gap in the chart. An interrupt ends the watch early, and the samples so far are kept.
+        Returns one finding for each series.
         """
-        watched = [Watched(each) for each in series]
+        watched = [Watched(one) for one in series]
         canvas, began = f"watch-{token_hex(4)}", time.monotonic()
         drawn_at, drawing_s, is_drawn = began, 0.0, False
-        for look in itertools.count():
+        for sample in itertools.count():
             try:
-                time.sleep(max(0.0, began + look * every_s - time.monotonic()))
-                self._look(watched)
-                self._publish_numbers(watched, canvas, update=look > 0)
+                time.sleep(max(0.0, began + sample * every_s - time.monotonic()))
+                self._sample(watched)
+                self._show_numbers(watched, canvas, update=sample > 0)
             except KeyboardInterrupt:
-                self._publish_text("The watch was ended by hand.")
+                self._display.text("You ended the watch.")
                 break
-            is_last = began + (look + 1) * every_s > began + for_s
-            # Drawing takes a moment: not more than a tenth of the time goes into it.
+            is_last = began + (sample + 1) * every_s > began + for_s
+            # Drawing takes a moment: at most a tenth of the time goes into it.
             if not is_last and time.monotonic() - drawn_at > 10 * drawing_s:
                 clock = time.monotonic()
                 self._draw(watched, canvas, update=is_drawn)
@@ -292,120 +201,88 @@ class Runbook:
             if is_last:
                 break
         self._draw(watched, canvas, update=is_drawn)
-        found = Findings(each.finding() for each in watched)
-        for finding in found:
-            self._publish(finding)
-        return found
+        findings = Findings(one.finding() for one in watched)
+        for finding in findings:
+            self._display.finding(finding)
+        return findings
 
-    def _publish_numbers(self, watched: Sequence[Watched], canvas: str, *, update: bool) -> None:
+    def _show_numbers(self, watched: Sequence[Watched], canvas: str, *, update: bool) -> None:
         """Show the newest numbers, in place of those before; a terminal shows no charts."""
-        lines = [each.newest for each in watched]
+        lines = [one.newest for one in watched]
         data = {
             PROGRESS_MIME: {"lines": lines},
             "text/html": "<br>".join(map(escape, lines)),
             "text/plain": "\n".join(lines),
         }
-        self._display(data, transient={"display_id": f"{canvas}-numbers"}, update=update)
+        self._display.show(data, transient={"display_id": f"{canvas}-numbers"}, update=update)
 
-    def _look(self, watched: Sequence[Watched]) -> None:
+    def _sample(self, watched: Sequence[Watched]) -> None:
         # A measurement of its own: what was down a moment ago may be up again.
-        found = Measurement(self.target).run([each.series.check for each in watched])
+        findings = Measurement(self.target).run([one.series.check for one in watched])
         at = now()
-        for each in watched:
-            for sentence in each.add(at, found[each.series.check.name]):
-                self._publish_text(sentence)
+        for one in watched:
+            for sentence in one.add(at, findings[one.series.check.name]):
+                self._display.text(sentence)
 
     def _draw(self, watched: Sequence[Watched], canvas: str, *, update: bool) -> None:
-        """Draw the courses, in place of what was drawn of them before."""
-        drawn = [charts.lines(each.course(), over="at") for each in watched]
-        data = {"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)}
-        self._display(data, transient={"display_id": canvas}, update=update)
+        """Draw the charts, in place of those drawn before."""
+        drawn = [charts.lines(one.over_time(), over="at") for one in watched]
+        self._display.charts(drawn, transient={"display_id": canvas}, update=update)
 
     def show(
         self,
-        look: Callable[Concatenate[Target, P], Sequence[Row]],
+        read: Callable[Concatenate[Target, P], Sequence[Row]],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> None:
-        """Show the rows that `look` returns, under the first line of its docstring."""
-        title = title_of(look)
+        """Show the rows that `read` returns, under the first line of its docstring."""
+        title = title_of(read)
         try:
             with outside.reading(self.target.secrets), evidence.collected() as gaps:
-                rows = self._redactor.rows(look(self.target, *args, **kwargs))
+                rows = self._display.redactor.rows(read(self.target, *args, **kwargs))
         except ServiceError as error:
-            self._publish_text(f"{title}: {error}")
+            self._display.text(f"{title}: {error}")
             return
         if gaps:
-            self._publish_text(f"{title}: seen in part. {evidence.sentence(gaps)}")
-        if not rows:
-            if not gaps:
-                self._publish_text(f"{title}: none.")
-            return
-        table = Table(title=title, rows=rows[: view.MOST_ROWS], total=len(rows))
-        self._display(
-            {
-                TABLE_MIME: table.model_dump(mode="json"),
-                "text/html": view.titled_html(title, view.rows_html(rows)),
-                "text/plain": f"{title}\n{view.rows_text(rows)}",
-            }
-        )
+            self._display.text(f"{title}: incomplete. {evidence.sentence(gaps)}")
+        if rows:
+            self._display.rows(title, rows)
+        elif not gaps:
+            self._display.text(f"{title}: none.")
 
     def act(self, action: Action[P], *args: P.args, **kwargs: P.kwargs) -> ActionRecord:
-        """Plan an action and show the plan; with `apply`, do it and show its measured effect.
+        """Plan an action and show the plan; with `apply`, apply it and show its measured effect.
 
         Raises Refused when it is not confirmed, the current state is not that of the plan, or a
-        run was interrupted in it and what is left cannot be known; UsageError when what it names
-        does not exist.
+        run was interrupted in it and what is left is unknown; UsageError when what it names does
+        not exist.
         """
-        record, found = self._guard.act(action, *args, **kwargs)
+        record, findings = self._guard.act(action, *args, **kwargs)
         if record.begun:
-            self._acted = True
-            self._measurement.forget()
-        for finding in found:
-            self._publish(finding)
+            self._latest.action_begun()
+        for finding in findings:
+            self._display.finding(finding)
         return record
 
     def chart(self, *drawn: charts.Chart) -> None:
         """Show charts side by side."""
-        self._display({"text/html": charts.grid_html(drawn), "text/plain": charts.grid_text(drawn)})
+        self._display.charts(drawn)
 
-    def _publish(self, finding: Finding, rank: int | None = None) -> None:
-        (safe,) = self._safe([finding])
-        self._display(view.finding_data(safe, rank))
+    def history(self, check: Check[...] | str, *, days: float = 30) -> DataFrame:
+        """Return what the records of this target say of a check, the oldest first.
 
-    def _safe(self, findings: Sequence[Finding]) -> list[Finding]:
-        # Redacted before they are drawn: in HTML the shapes of secrets are harder to see.
-        return [self._redactor.result(finding) for finding in findings]
+        A frame with `time` (UTC), `status`, `value`, `unit`, `run_id`; empty without records.
+        """
+        name = check if isinstance(check, str) else check.name
+        return frames.history(self.target, name, days)
 
-    def _show_action(self, record: ActionRecord) -> None:
-        """Show the journal of an action, in place of what it said before."""
-        self._display(
-            {
-                ACTION_MIME: record.model_dump(mode="json"),
-                "text/html": view.action_html(record),
-                "text/plain": view.action_text(record),
-            },
-            transient={"display_id": record.id},
-            update=record.id in self._told,
-        )
-        self._told.add(record.id)
+    def records(self, *runbooks: str, days: float = 30) -> DataFrame:
+        """Return the recorded runs on this target, of `runbooks` or of all, the oldest first.
 
-    def _publish_text(self, text: str, metadata: dict[str, Any] | None = None) -> None:
-        self._display(
-            {"text/html": f'<div style="opacity:.75">{escape(text)}</div>', "text/plain": text},
-            metadata,
-        )
-
-    def _display(
-        self, data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any
-    ) -> None:
-        """Emit `data` into the notebook, or print its plain form where there is no notebook."""
-        safe = self._redactor.bundle(data)
-        if get_ipython() is None:
-            print(visible(safe["text/plain"]))  # noqa: T201 - a plain script has no other output
-        else:
-            of = {TARGET_KEY: self.target.name, **(metadata or {})}
-            publish_display_data(safe, metadata=of, **how)  # type: ignore[no-untyped-call]
+        A frame with `time` (UTC), `runbook`, `status`, `exit_code`, `seconds`, `operator`,
+        `trigger`, `incident`, the numbers of `findings` and `actions`, and `run_id`.
+        """
+        return frames.records(self.target, days, runbooks)
 
 
 def disarm() -> None:

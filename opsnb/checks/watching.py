@@ -1,4 +1,4 @@
-"""What is looked at again and again: its course, and each alert from its beginning to its end."""
+"""Numbers that are measured again and again: over time, and each alert from begin to end."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from opsnb.checks.check import Check
 from opsnb.model import Finding, Row, Status, Threshold, worst
 from opsnb.view.formats import number
 
-_MOST_ROWS = 240  # of a course; of more neighbouring looks the worst one is kept
+_MOST_ROWS = 240  # of a chart; of more samples, the worst of neighbouring ones is kept
 
 
 @dataclass(frozen=True)
 class Series:
-    """A check of which one number is followed, or one for each of its rows."""
+    """A check whose value is watched, or one value of each of its rows."""
 
     check: Check[[]]
     by: str = ""
-    """The column that names the rows; empty when the finding's own value is followed."""
+    """The column that names the rows; empty when the finding's own value is watched."""
     value: str = ""
     """The column of the number."""
 
     def values(self, finding: Finding) -> dict[str, float]:
-        """Return the numbers that a finding has, by name; none when it could not be measured."""
+        """Return the values of a finding by name; none when it could not be measured."""
         if finding.status in (Status.UNKNOWN, Status.SKIPPED):
             return {}
         if self.by:
@@ -34,10 +34,10 @@ class Series:
 
 
 @dataclass
-class Episode:
+class Alert:
     """An alert."""
 
-    what: str
+    name: str
     status: Status
     began: datetime
     worst: float
@@ -46,21 +46,21 @@ class Episode:
     def row(self, unit: str) -> Row:
         """Return what is shown of it."""
         return {
-            "alert": self.what,
+            "alert": self.name,
             "status": self.status,
             "began": _clock(self.began),
-            "ended": _clock(self.ended) if self.ended else "goes on",
+            "ended": _clock(self.ended) if self.ended else "continues",
             "worst": f"{number(self.worst, unit)}",
         }
 
 
 @dataclass
 class Watched:
-    """What was seen of one series so far."""
+    """The samples of one series, and its alerts."""
 
     series: Series
-    looks: list[tuple[datetime, dict[str, float]]] = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
+    samples: list[tuple[datetime, dict[str, float]]] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
     last: Finding | None = None
     """The newest finding with a number."""
     gap: str = ""
@@ -69,9 +69,9 @@ class Watched:
     """The newest finding that names what treats it."""
 
     def add(self, at: datetime, finding: Finding) -> Iterator[str]:
-        """Take in what was found at a moment; yields a sentence for all that began or ended."""
+        """Add a sample; yields a sentence for whatever began or ended."""
         values = self.series.values(finding)
-        self.looks.append((at, values))
+        self.samples.append((at, values))
         if not values:
             if not self.gap:
                 yield f"{_clock(at)} {self.title} cannot be measured: {finding.message}"
@@ -87,18 +87,18 @@ class Watched:
 
     def _judge(self, at: datetime, name: str, value: float, limit: Threshold) -> Iterator[str]:
         status = limit.judge(value)
-        open_ = next((each for each in self.episodes if each.what == name and not each.ended), None)
-        if open_ is None:
+        alert = next((one for one in self.alerts if one.name == name and not one.ended), None)
+        if alert is None:
             if status is not Status.OK:
-                self.episodes.append(Episode(name, status, at, value))
+                self.alerts.append(Alert(name, status, at, value))
                 yield f"{_clock(at)} {status.upper()} begins: {self._value(name, value, limit)}."
         elif status is Status.OK:
-            open_.ended = at
-            seconds = (at - open_.began).total_seconds()
+            alert.ended = at
+            seconds = (at - alert.began).total_seconds()
             yield f"{_clock(at)} OK again after {seconds:.0f} s: {self._value(name, value, limit)}."
         else:
-            open_.status = worst([open_.status, status])
-            open_.worst = (min if limit.lower_is_worse else max)(open_.worst, value)
+            alert.status = worst([alert.status, status])
+            alert.worst = (min if limit.lower_is_worse else max)(alert.worst, value)
 
     def _value(self, name: str, value: float, limit: Threshold) -> str:
         of = "" if name == self.title else f" of {name}"
@@ -106,38 +106,38 @@ class Watched:
 
     @property
     def title(self) -> str:
-        """What is watched, in words."""
+        """The title of the check."""
         return self.series.check.title
 
     @property
     def newest(self) -> str:
         """The last numbers, in words: `Queue length: emails 12, reports 0 jobs`."""
-        values = self.looks[-1][1] if self.looks else {}
+        values = self.samples[-1][1] if self.samples else {}
         if not values:
             return f"{self.title}: not measured"
         names = [] if list(values) == [self.title] else list(values)
         unit = self.last.unit if self.last else ""
         if not names:
             return f"{self.title}: {number(values[self.title], unit)}"
-        told = ", ".join(f"{name} {number(values[name])}" for name in names)
-        return f"{self.title}: {told} {unit}".rstrip()
+        parts = ", ".join(f"{name} {number(values[name])}" for name in names)
+        return f"{self.title}: {parts} {unit}".rstrip()
 
     def finding(self) -> Finding:
-        """Return what came of it: a warning for what is over, the alert's own status otherwise."""
+        """Return the result: a warning for alerts that ended, an alert's own status otherwise."""
         check, last = self.series.check, self.last
         if last is None:
-            message = f"Not measured, tried {len(self.looks)} times: {self.gap or 'none was made'}"
+            message = f"Not measured, tried {len(self.samples)} times: {self.gap or 'no sample'}"
             return Finding(
                 name=check.name, title=check.title, status=Status.UNKNOWN, message=message
             )
-        missed = sum(not values for _, values in self.looks)
-        seen = [value for _, values in self.looks for value in values.values()]
+        missed = sum(not values for _, values in self.samples)
+        seen = [value for _, values in self.samples for value in values.values()]
         status = worst(
-            [Status.OK, *(Status.WARN if each.ended else each.status for each in self.episodes)]
+            [Status.OK, *(Status.WARN if alert.ended else alert.status for alert in self.alerts)]
         )
         message = (
             f"{self.title}: {self._range(seen, last.unit)} ({self._times()}); "
-            + (f"alerts: {len(self.episodes)}" if self.episodes else "no alert")
+            + (f"alerts: {len(self.alerts)}" if self.alerts else "no alert")
             + (f"; not measured {missed} times" if missed else "")
         )
         return Finding(
@@ -148,7 +148,7 @@ class Watched:
             value=last.value,
             unit=last.unit,
             threshold=last.threshold,
-            rows=[each.row(last.unit) for each in self.episodes],
+            rows=[alert.row(last.unit) for alert in self.alerts],
             arguments=check.arguments,
             remedies=self.treated.remedies if self.treated else [],
             untreated=self.treated.untreated if self.treated else "",
@@ -159,18 +159,18 @@ class Watched:
         return most if min(values) == max(values) else f"{least} to {most}"
 
     def _times(self) -> str:
-        first, last = self.looks[0][0], self.looks[-1][0]
-        if len(self.looks) == 1:
+        first, last = self.samples[0][0], self.samples[-1][0]
+        if len(self.samples) == 1:
             return f"1 sample at {_clock(first)}"
-        return f"{len(self.looks)} samples from {_clock(first)} to {_clock(last)}"
+        return f"{len(self.samples)} samples from {_clock(first)} to {_clock(last)}"
 
-    def course(self) -> Finding:
-        """Return the looks as rows: the moment in `at`, and a column for each name."""
-        names = list(dict.fromkeys(name for _, values in self.looks for name in values))
-        step = -(-len(self.looks) // _MOST_ROWS)
+    def over_time(self) -> Finding:
+        """Return the samples as rows: the moment in `at`, and a column for each name."""
+        names = list(dict.fromkeys(name for _, values in self.samples for name in values))
+        step = -(-len(self.samples) // _MOST_ROWS)
         rows = [
-            self._row(self.looks[at : at + step], names)
-            for at in range(0, len(self.looks), step or 1)
+            self._row(self.samples[at : at + step], names)
+            for at in range(0, len(self.samples), step or 1)
         ]
         last = self.last
         return Finding(
@@ -183,13 +183,15 @@ class Watched:
             rows=rows if last else [],
         )
 
-    def _row(self, looks: list[tuple[datetime, dict[str, float]]], names: list[str]) -> Row:
+    def _row(self, samples: list[tuple[datetime, dict[str, float]]], names: list[str]) -> Row:
         limit = self.last.threshold if self.last else None
         choose = min if limit and limit.lower_is_worse else max
         return {
-            "at": looks[0][0].isoformat(timespec="seconds"),
+            "at": samples[0][0].isoformat(timespec="seconds"),
             **{
-                name: choose((values[name] for _, values in looks if name in values), default=None)
+                name: choose(
+                    (values[name] for _, values in samples if name in values), default=None
+                )
                 for name in names
             },
         }

@@ -53,7 +53,7 @@ def test_an_alert_that_goes_on_keeps_its_status() -> None:
     seen, _ = watched(depth(mail=50), depth(mail=600))
     finding = seen.finding()
     assert finding.status is Status.CRIT
-    assert finding.rows[0]["ended"] == "goes on"
+    assert finding.rows[0]["ended"] == "continues"
 
 
 def test_each_queue_has_its_own_alert() -> None:
@@ -70,19 +70,19 @@ def test_a_gap_is_told_once_and_is_no_end_of_an_alert() -> None:
         "Queue length is measured again.",
     ]
     assert len(seen.finding().rows) == 1
-    assert [row["mail"] for row in seen.course().rows] == [120, None, None, 120]
+    assert [row["mail"] for row in seen.over_time().rows] == [120, None, None, 120]
     assert "not measured 2 times" in seen.finding().message
 
 
 def test_what_was_never_measured_is_unknown() -> None:
     seen, _ = watched(Finding(status=Status.UNKNOWN, message="Redis does not answer."))
     assert seen.finding().status is Status.UNKNOWN
-    assert charts.lines(seen.course(), over="at").svg == ""
+    assert charts.lines(seen.over_time(), over="at").svg == ""
 
 
 def test_a_long_course_is_thinned_and_keeps_its_peaks() -> None:
     seen, _ = watched(*(depth(mail=900 if minute == 777 else 5) for minute in range(2000)))
-    rows = seen.course().rows
+    rows = seen.over_time().rows
     assert len(rows) <= 240
     assert max(row["mail"] for row in rows) == 900
 
