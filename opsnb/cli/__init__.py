@@ -1,7 +1,7 @@
-"""The command line: arguments in, calls to the package, words and an exit code out.
+"""The command line: reads arguments, calls the package, prints text and sets the exit code.
 
-A group of commands is a module. Each command imports the heavy parts that it needs, so that
-`--help`, `list` and a refusal answer at once.
+Each group of commands is a module. A command imports what it needs only when it runs, so that
+`--help`, `list` and refusals are immediate.
 """
 
 # The order of these imports is the order in which the help lists the commands.

@@ -1,4 +1,4 @@
-"""The command line's root, its groups, and what its options have in common."""
+"""The root of the command line, its groups, and the options that commands share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opsnb.view import commands
 
 
 class _Group(TyperGroup):
-    """A group whose help says the whole of what each command does, however narrow the terminal."""
+    """A group whose help is never cut, however narrow the terminal."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - of its base
         """Write the first paragraph of each command's help."""
@@ -30,10 +30,10 @@ class _Group(TyperGroup):
 
 app = typer.Typer(
     cls=_Group,
-    pretty_exceptions_enable=False,  # they show the values of variables, secrets too
-    rich_markup_mode=None,  # rich takes longer to import than --help may take
+    pretty_exceptions_enable=False,  # they show the values of variables, including secrets
+    rich_markup_mode=None,  # importing rich would slow down --help
     help="Executable operations runbooks: notebooks that check, act and keep a record.",
-    epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 unusable input, 70 broken run, "
+    epilog="Exit codes: 0 ok, 1 warn, 2 crit, 3 unknown; 64 invalid input, 70 run failed, "
     "75 locked by another run, 77 refused, 124 timed out, 130 interrupted.",
 )
 
@@ -42,11 +42,11 @@ def _group(words: str) -> typer.Typer:
     return typer.Typer(cls=_Group, no_args_is_help=True, help=words)
 
 
-records_app = _group("What past runs left.")
-schedule_app = _group("Runbooks that cron runs.")
-notify_app = _group("Messages about what scheduled runs find.")
-site_app = _group("Runbooks and records as one browsable site.")
-demo_app = _group("A real system to try everything on.")
+records_app = _group("Records of past runs.")
+schedule_app = _group("Runbooks that run on a schedule.")
+notify_app = _group("Notifications about findings.")
+site_app = _group("The site of runbooks and records.")
+demo_app = _group("The demo stack: a real system to practise on.")
 app.add_typer(records_app, name="records")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(notify_app, name="notify")
@@ -60,7 +60,7 @@ TargetOption = Annotated[
         "-t",
         "--target",
         metavar="TARGET",
-        help="A target of opsnb.toml.",
+        help="A target in opsnb.toml.",
         autocompletion=completion.targets,
     ),
 ]
@@ -70,16 +70,21 @@ TargetOptions = Annotated[
         "-t",
         "--target",
         metavar="TARGET",
-        help="A target of opsnb.toml, a glob of several, or `all`; repeatable.",
+        help="A target in opsnb.toml, a glob, or `all`; repeatable.",
         autocompletion=completion.targets,
     ),
 ]
 RunbookArgument = Annotated[
-    str, typer.Argument(help="Its id, as in `opsnb list`.", autocompletion=completion.runbooks)
+    str,
+    typer.Argument(
+        help="A runbook id; list them with `opsnb list`.", autocompletion=completion.runbooks
+    ),
 ]
 RunArgument = Annotated[
     str,
-    typer.Argument(help="A run id, its end, or `latest`.", autocompletion=completion.run_ids),
+    typer.Argument(
+        help="A run id, the end of one, or `latest`.", autocompletion=completion.run_ids
+    ),
 ]
 ParameterOptions = Annotated[
     list[str] | None,
@@ -87,13 +92,15 @@ ParameterOptions = Annotated[
         "-p",
         "--parameter",
         metavar="NAME=VALUE",
-        help="A parameter; repeatable.",
+        help="Set a parameter; repeatable.",
         autocompletion=completion.parameters,
     ),
 ]
 EnvironmentFile = Annotated[
     Path | None,
-    typer.Option("--environment", help="A file of NAME=value lines with what opsnb.toml uses."),
+    typer.Option(
+        "--environment", help="A file of NAME=value lines: the variables that opsnb.toml uses."
+    ),
 ]
 
 
@@ -113,5 +120,5 @@ def _options(
         output.say(context.get_help())
         raise typer.Exit
     if config:
-        # The kernels that this starts, and the commands that they print, are to use it too.
+        # So that the kernels that this starts, and the commands that they print, use it too.
         os.environ[commands.CONFIG] = str(config.expanduser().resolve())

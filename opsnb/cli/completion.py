@@ -1,6 +1,6 @@
-"""What the shell completes besides commands and options: names of runbooks, targets, runs, faults.
+"""Shell completion of names: runbooks, targets, parameters, runs, drills and faults.
 
-Nothing here fails or prints: a completion that cannot be known is none.
+Nothing here fails or prints: when something goes wrong, there is no completion.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_SPACE = "    [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY == *= ]] && compopt -o n
 
 
 def prepare() -> None:
-    """Let bash put no space behind `-p hours=`, where the value follows."""
+    """Keep bash from adding a space after `-p hours=`, where the value follows."""
     scripts = _completion_shared._completion_scripts
     if _NO_SPACE not in scripts["bash"]:
         scripts["bash"] = scripts["bash"].replace("    return 0\n", f"{_NO_SPACE}    return 0\n")
@@ -44,7 +44,7 @@ def targets(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def parameters(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names of the parameters of the runbook that was typed, as `name=`."""
+    """Return the parameters of the runbook on the command line, as `name=`."""
     return _beginning(incomplete, lambda: _parameters(context))
 
 
@@ -54,7 +54,7 @@ def run_ids(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def drills(incomplete: str) -> list[str]:
-    """Return what `opsnb drill` takes."""
+    """Return the names of drills, `list` and `any`."""
     from opsnb.demo.drills import ANY, all_drills
 
     return _beginning(incomplete, lambda: ["list", ANY, *all_drills()])
@@ -62,7 +62,7 @@ def drills(incomplete: str) -> list[str]:
 
 def faults(incomplete: str) -> list[str]:
     """Return the names of the demo's faults."""
-    # Each has a drill of its name, and the drills are known sooner than the demo is imported.
+    # Each fault has a drill of the same name; the drills are faster to import than the demo.
     from opsnb.demo.drills import all_drills
 
     return _beginning(incomplete, lambda: [*all_drills(), "log-errors"])
@@ -86,10 +86,10 @@ def _parameters(context: typer.Context) -> Iterator[str]:
     from opsnb import catalog
 
     known = {info.id for info in catalog.runbooks()}
-    # Among the rest, as `-p` without its value ends the parsing.
+    # It may be in the rest: `-p` without a value ends the parsing.
     words = [*context.args, context.params.get("runbook")]
     runbook = next(word for word in words if word in known)
-    # Read, not executed: the names are wanted, and the types take long to import.
+    # Parsed, not executed: only the names are needed, and the types are slow to import.
     for node in ast.parse(catalog.runbook(runbook).declarations).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name = node.target.id
@@ -101,5 +101,5 @@ def _run_ids(config: Config) -> Iterator[str]:
     from opsnb.records.store import Store
 
     yield "latest"
-    if "://" not in config.store:  # elsewhere it takes too long
+    if "://" not in config.store:  # listing a remote store takes too long
         yield from islice(Store(config.store).run_ids(), _MOST_RUNS)

@@ -1,4 +1,4 @@
-"""The configuration and the records that commands work on, and parameters as they were typed."""
+"""The configuration, the record store and the parameters that a command works with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def config_in_force() -> Config:
 
 
 def store_in_force() -> Store:
-    """Return the record store in force, with the records of runs that were killed meanwhile.
+    """Return the record store in force, after writing the records of killed runs.
 
-    What still waits for it, as it cannot be written, is told on stderr.
+    Records that still cannot be written are reported on stderr.
     """
     from opsnb.records import recovery
     from opsnb.records.store import Store
@@ -42,22 +42,25 @@ def given_parameters(
     apply: bool,
     confirmed: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the parameters as given. Raises ParameterError on one not NAME=VALUE, or twice."""
+    """Return the parameters from the command line.
+
+    Raises ParameterError on one that is not NAME=VALUE or is set twice.
+    """
     given: dict[str, Any] = {}
     for option in options:
         name, equals, value = option.partition("=")
         if not equals or not name:
-            raise ParameterError(f"-p {option[:60]!r} is not NAME=VALUE; write it like -p hours=2.")
+            raise ParameterError(f"-p {option[:60]!r} is not NAME=VALUE. Write it like -p hours=2.")
         if name in given:
-            raise ParameterError(f"Parameter {name[:60]!r} is given twice; give it once.")
+            raise ParameterError(f"Parameter {name[:60]!r} is set twice. Set it once.")
         given[name] = value
     if targets and given.setdefault("target", targets[0]) not in targets[:1]:
-        raise ParameterError("The target is given twice, differently; give it by -t alone.")
+        raise ParameterError("Two different targets are set. Set the target with -t alone.")
     if (apply or confirmed) and not info.acts:
-        raise ParameterError(f"{info.id} changes nothing; leave --apply and --confirm out.")
+        raise ParameterError(f"{info.id} changes nothing. Leave out --apply and --confirm.")
     by_option: dict[str, Any] = {"apply": True} if apply else {}
     if confirmed:
         by_option["confirm"] = confirmed[-1]
     for name in sorted(by_option.keys() & given.keys()):
-        raise ParameterError(f"Parameter {name!r} is given twice; give it by --{name} alone.")
+        raise ParameterError(f"Parameter {name!r} is set twice. Set it with --{name} alone.")
     return given | by_option

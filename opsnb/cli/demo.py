@@ -1,4 +1,4 @@
-"""`demo` and `drill`: a real system to try everything on, and to practise on."""
+"""`demo` and `drill`: a real system to practise on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def demo_down() -> None:
 
 @demo_app.command("status")
 def demo_status(as_json: Json = False) -> int:
-    """Show which parts of the demo stack run; exit code 0 when all do."""
+    """Show which parts of the demo stack are running; exit 0 when all are."""
     from opsnb.demo import stack
 
     status = stack.status()
@@ -51,16 +51,16 @@ def demo_status(as_json: Json = False) -> int:
 @demo_app.command("fault")
 def demo_fault(
     name: Annotated[
-        str | None, typer.Argument(help="Which fault.", autocompletion=completion.faults)
+        str | None, typer.Argument(help="The name of a fault.", autocompletion=completion.faults)
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Take the fault back.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the fault.")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="List the faults.")] = False,
 ) -> None:
-    """Inject a real fault into the demo stack, or take it back."""
+    """Inject a real fault into the demo stack, or remove it."""
     from opsnb.demo import faults
 
     if clear and name is None:
-        raise UsageError("Say which fault to clear: opsnb demo fault NAME --clear")
+        raise UsageError("Name the fault to clear: opsnb demo fault NAME --clear")
     if list_them or name is None:
         for fault in faults.all_faults().values():
             output.say(f"{fault.name:<18}{fault.description}")
@@ -77,11 +77,11 @@ def hold_drill(
     name: Annotated[
         str,
         typer.Argument(
-            help="Which one, or `any`; `list` lists them.", autocompletion=completion.drills
+            help="The name of a drill, `any`, or `list`.", autocompletion=completion.drills
         ),
     ],
     hint: Annotated[
-        bool, typer.Option("--hint", help="Show also the runbook that an alert would name.")
+        bool, typer.Option("--hint", help="Also show the runbook that an alert would name.")
     ] = False,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="Give up after this time.")
@@ -103,7 +103,7 @@ def hold_drill(
     with interrupts.noted() as stopped:
         from opsnb.demo.practice import practise
 
-        with output.telling() as (say, progress):
+        with output.progress() as (say, progress):
             result = practise(
                 chosen, config, stopped, limit_s=timeout, hint=hint, say=say, progress=progress
             )

@@ -1,4 +1,4 @@
-"""`doctor`: is a target fit to be operated?"""
+"""`doctor`: can this target be operated?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def doctor(target: TargetOption = None, as_json: Json = False) -> int:
     """Check whether a target is reachable, complete and safe to operate."""
     config = config_in_force()
     chosen = config.target(target or config.only)
-    # Imported only now: the drivers take longer to import than --help may take.
+    # Imported here: importing the drivers would slow down --help.
     from opsnb.doctor import examine, report
     from opsnb.model import worst
 

@@ -1,4 +1,4 @@
-"""The console script: whatever a command raises ends as one sentence and an exit code."""
+"""The console script: an error becomes one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from opsnb.view import commands, terminal
 
 
 def main() -> None:
-    """Run the command line; the console script. Errors are one sentence, never a traceback."""
+    """Run the command line. Errors are one sentence, never a traceback."""
     debug = "--debug" in sys.argv[1:]
     if debug:
         sys.argv.remove("--debug")
     completion.prepare()
     with terminal.guarded():
         code = _exit_code(debug)
-        interrupts.ignore()  # nothing is left but to end, with that code
+        interrupts.ignore()  # only the exit is left, with that code
         sys.exit(code)
 
 
@@ -45,13 +45,13 @@ def _exit_code(debug: bool) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _failed("Interrupted.", ExitCode.INTERRUPTED, debug)
     except Exception as error:  # noqa: BLE001 - no traceback for the engineer at 3 a.m.
-        message = f"opsnb itself failed: {type(error).__name__}: {error}. Run again with --debug."
+        message = f"opsnb failed: {type(error).__name__}: {error}. Run it again with --debug."
         return _failed(_without_secrets(message), OpsnbError.exit_code, debug)
     return code if isinstance(code, int) else 0
 
 
 def _options_for(error: OpsnbError) -> list[str]:
-    """Return the options with which the same command is not refused as it was by `error`."""
+    """Return the options that avoid the refusal `error` of the same command."""
     if isinstance(error, Locked) and "--wait" not in sys.argv:
         return ["--wait", "600"]
     if isinstance(error, Refused):
@@ -69,17 +69,17 @@ def _failed(message: str, code: int, debug: bool) -> int:
 
 
 def _without_secrets(text: str) -> str:
-    # Imported only now: what the command itself refuses holds what was typed.
+    # Imported here: a refusal quotes only what was typed, and needs no redaction.
     from opsnb.redaction import Redactor, environment_secrets
 
     return Redactor(environment_secrets()).text(text)
 
 
 def _usage(error: typer.TyperException) -> str:
-    """Return what is wrong with the command line, in one line that ends as a sentence."""
+    """Return what is wrong with the command line, in one sentence."""
     words = " ".join(error.format_message().split())  # empty when the help has been printed
     if words in ("No such option: --config", "No such option: -c") or (
         words.startswith("No such option: --config (")
     ):
-        return "--config stands before the command: opsnb --config FILE COMMAND ..."
+        return "Write --config before the command: opsnb --config FILE COMMAND ..."
     return words if not words or words.endswith((".", "?", ")")) else f"{words}."

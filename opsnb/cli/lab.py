@@ -21,31 +21,33 @@ def open_runbook(
     target: TargetOption = None,
     parameter: ParameterOptions = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Let its cells do what they plan.")
+        bool, typer.Option("--apply", help="Let its cells apply what they plan.")
     ] = False,
     confirm: Annotated[
         str | None,
-        typer.Option(metavar="TARGET", help="The name of a protected target, typed."),
+        typer.Option(metavar="TARGET", help="The name of a protected target."),
     ] = None,
     wait: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, help="Wait so long for a target that is locked."),
+        typer.Option(metavar="SECONDS", min=0, help="Wait at most this long for a locked target."),
     ] = None,
 ) -> None:
-    """Open a runbook in JupyterLab, with its parameters filled in; what you run is recorded.
+    """Open a runbook in JupyterLab with its parameters filled in; your run is recorded.
 
-    Other options go to JupyterLab, such as --no-browser.
+    Other options, such as --no-browser, are passed to JupyterLab.
     """
     info = catalog.runbook(runbook)
     confirmed = () if confirm is None else (confirm,)
     given = given_parameters(info, parameter or (), [target] if target else [], apply, confirmed)
     values, config = info.validate(given), config_in_force()
     values["target"] = values.get("target") or config.only
-    config.target(values["target"])  # refused here rather than in the notebook
+    config.target(
+        values["target"]
+    )  # so that an unknown target is refused here, not in the notebook
     _check_jupyterlab(context)
     store = store_in_force()
     store.demand_writable()
-    # Imported only now: a refused parameter must not wait for papermill.
+    # Imported here: a refusal must not wait for papermill.
     from opsnb.lab.copies import fresh, working_folder
     from opsnb.lab.jupyterlab import become
     from opsnb.lab.locks import demand_free
@@ -54,15 +56,15 @@ def open_runbook(
         demand_free(store, info, values, wait)
     folder = working_folder()
     first = fresh(folder, info, values, armed=bool(values.get("apply")))
-    output.note(f"JupyterLab opens a working copy, {folder / first}")
+    output.note(f"JupyterLab opens a working copy: {folder / first}")
     become(folder, first, context.args)
 
 
 @app.command(context_settings=_JUPYTERLAB)
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the runbooks; what you run is recorded.
+    """Open JupyterLab on the runbooks; your runs are recorded.
 
-    Options go to JupyterLab, such as --no-browser.
+    Options such as --no-browser are passed to JupyterLab.
     """
     _check_jupyterlab(context)
     store_in_force().demand_writable()
@@ -71,7 +73,7 @@ def lab(context: typer.Context) -> None:
     from opsnb.lab.launcher import PAGE
 
     folder = working_folder()
-    output.note(f"Each runbook that you open is a copy of its own in {folder}")
+    output.note(f"Each runbook that you open is a copy in {folder}")
     become(folder, PAGE, context.args)
 
 

@@ -1,4 +1,4 @@
-"""How far a single run is, on a terminal: its last line, which is written again and again."""
+"""The progress of a single run on a terminal: a last line that is updated in place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EVERY_S = 0.25
 
 @contextmanager
 def shown(what: str, wait_s: float | None = None) -> Iterator[Spectator]:
-    """Yield what is told how a run goes: `what` it runs and where; it waits at most `wait_s`."""
+    """Yield a spectator that shows progress: `what` runs and where; it waits at most `wait_s`."""
     if not sys.stderr.isatty():
         yield Spectator()
         return
@@ -38,7 +38,7 @@ def shown(what: str, wait_s: float | None = None) -> Iterator[Spectator]:
 
 
 class _View:
-    """What has been written, and what is to be."""
+    """Writes the progress line, and findings above it as they arrive."""
 
     def __init__(self, what: str, wait_s: float | None) -> None:
         self._what, self._wait_s = what, wait_s
@@ -51,15 +51,15 @@ class _View:
         self._limit_s: float | None = None
 
     def waits(self, sentence: str) -> None:
-        """Note for whom it waits."""
+        """Note which run it waits for."""
         self._waits = sentence
 
     def begins(self, progress: Progress, limit_s: float | None) -> None:
-        """Note that the notebook is executed from now on."""
+        """Note that the notebook has started."""
         self._began, self._progress, self._limit_s = time.monotonic(), progress, limit_s
 
     def follow(self, ended: threading.Event) -> None:
-        """Write how far it is until it has ended; nothing of the last line is left."""
+        """Update the line until the run ends, then clear it."""
         while not ended.wait(_EVERY_S):
             self._status.write(self._line())
         self._status.clear()
@@ -84,7 +84,7 @@ class _View:
         return f"{where}: {passed}{limit}{found}. Ctrl-C stops it."
 
     def _say_news(self, seen: Reported) -> None:
-        """Write what is new and no good, and numbers that have changed; what is ok is counted."""
+        """Write new findings that are not ok, and numbers that have changed."""
         for place, (status, name, message) in enumerate(seen.findings):
             if status not in (Status.OK, Status.SKIPPED):
                 style = TERMINAL_STYLES[Status(status)]

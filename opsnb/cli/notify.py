@@ -1,4 +1,4 @@
-"""`notify`: the channels that are told what scheduled runs find."""
+"""`notify`: the channels for notifications."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from opsnb.notify.delivery import Answer
 
 _FAILED = 2
-ChannelNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]
+ChannelNames = Annotated[list[str] | None, typer.Argument(help="Channels; all by default.")]
 
 
 @notify_app.command("test")
 def send_test(name: ChannelNames = None, environment: EnvironmentFile = None) -> int:
-    """Send a test message to each channel and show what it answered; exit 2 if one failed."""
+    """Send a test message to each channel and show the response; exit 2 if one failed."""
     from opsnb import notify
     from opsnb.timetable.times import local_now
 
@@ -32,7 +32,7 @@ def send_test(name: ChannelNames = None, environment: EnvironmentFile = None) ->
 
 @notify_app.command("flush")
 def flush(name: ChannelNames = None, environment: EnvironmentFile = None) -> int:
-    """Send the messages that wait because a channel had failed; exit 2 if some still wait."""
+    """Send messages that are waiting because a channel failed; exit 2 if any are left."""
     from opsnb import notify
 
     answers = notify.deliver_waiting(_config(environment), name or ())
@@ -43,7 +43,7 @@ def flush(name: ChannelNames = None, environment: EnvironmentFile = None) -> int
 
 @notify_app.command("status")
 def status() -> int:
-    """List the messages that wait for a channel, and why; exit 1 if there are any."""
+    """List messages that are waiting for a channel, and why; exit 1 if there are any."""
     from opsnb import notify
     from opsnb.timetable.standing import moment
 

@@ -1,4 +1,4 @@
-"""What the command line writes: answers to stdout, progress and errors to stderr."""
+"""What the command line prints: results on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print an answer."""
+    """Print a result."""
     with _reader_may_leave():
         typer.echo(terminal.visible(text))
 
 
 def error(message: str) -> None:
-    """Print what went wrong on stderr; at a terminal a command in it has a line of its own."""
+    """Print an error on stderr; on a terminal, a command in it gets its own line."""
     text = f"opsnb: {message}"
     if not sys.stderr.isatty():
         note(terminal.one_line(text))
@@ -48,51 +48,51 @@ def _reader_may_leave() -> Iterator[None]:
 
 
 def render(renderable: RenderableType) -> None:
-    """Print for a person: colour on a terminal, plain words elsewhere."""
+    """Print for people: in colour on a terminal, plain elsewhere."""
     with _reader_may_leave():
-        # Not cropped: a command is never cut. What else is printed is as wide as the terminal.
+        # Not cropped, so that no command is cut; everything else fits the terminal.
         terminal.console().print(renderable, crop=False)
 
 
 def json_document(value: Any) -> None:
-    """Print an answer for programs."""
+    """Print a result for programs."""
     say(json.dumps(value, indent=2))
 
 
 def note(text: str) -> None:
-    """Print on stderr: how long work is going, or what went wrong."""
+    """Print a line on stderr."""
     with suppress(OSError):  # the terminal may be gone
         typer.echo(terminal.visible(text), err=True)
 
 
 @contextmanager
-def telling() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """Yield what tells a sentence on stderr, and what shows below, on a terminal, how it goes."""
+def progress() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Yield a function that prints a sentence on stderr, and one that shows progress below it."""
     if not sys.stderr.isatty():
         yield note, lambda _: None
         return
     console = terminal.console(stderr=True)
     status = terminal.StatusLine(console)
 
-    def tell(sentence: str) -> None:
+    def say_above(sentence: str) -> None:
         status.clear()
         console.print(sentence)
 
     try:
-        yield tell, status.write
+        yield say_above, status.write
     finally:
         status.clear()
 
 
 def record(store: Store, result: RunResult) -> None:
-    """Print a run; without the tables that it shows when its notebook cannot be read any more."""
+    """Print a run, without its tables when its notebook cannot be read."""
     from opsnb.records import recovery
     from opsnb.records import show as views
     from opsnb.records.extract import tables
 
     shown: list[Table] = []
     location = result.location
-    with suppress(Exception):  # whatever is wrong with the store, what was done is shown
+    with suppress(Exception):  # the run is shown even when the store fails
         if store.has(result.run_id):
             location = store.folder(result.run_id)
             shown = tables(store.notebook(result.run_id))
@@ -102,7 +102,7 @@ def record(store: Store, result: RunResult) -> None:
 
 
 def run_result(result: RunResult, config: Config, as_json: bool) -> int:
-    """Print what came of a run and return its exit code."""
+    """Print the result of a run and return its exit code."""
     if as_json:
         say(result.model_dump_json(indent=2))
     else:

@@ -1,4 +1,4 @@
-"""`records`: what past runs left."""
+"""`records`: the records of past runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ RECOVER_WITHIN_S = 60.0
 @records_app.command("list")
 def list_records(
     runbook: Annotated[
-        str | None, typer.Option(help="Only of this runbook.", autocompletion=completion.runbooks)
+        str | None,
+        typer.Option(help="Only runs of this runbook.", autocompletion=completion.runbooks),
     ] = None,
     target: TargetOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List records, the newest first."""
+    """List records, newest first."""
     from opsnb.records import show as views
 
     store = store_in_force()
@@ -58,13 +59,13 @@ def show_record(
 
 
 def _name_broken(store: Store) -> None:
-    """Name the records that are damaged, each in one sentence."""
+    """Report damaged records, each in one sentence."""
     for sentence in store.broken.values():
         output.note(f"opsnb: {sentence}")
 
 
 def _result(store: Store, run_id: str) -> RunResult:
-    """Return a result from the store, or that of a run whose record still waits for it."""
+    """Return a result from the store or from the spool, where records wait for the store."""
     from opsnb.records import recovery
 
     for waiting in recovery.waiting(store):
@@ -75,7 +76,7 @@ def _result(store: Store, run_id: str) -> RunResult:
 
 @records_app.command("recover")
 def recover_records() -> int:
-    """Write the records that could not be written as their runs ended, or that kills left."""
+    """Write records that are waiting: of killed runs, and of runs that the store did not take."""
     from opsnb.errors import RunBroke
     from opsnb.records import recovery, spool
     from opsnb.records.store import Store
@@ -85,22 +86,22 @@ def recover_records() -> int:
     for run_id in recovered.made:
         output.say(f"Recovered: {run_id}")
     for run_id, why in recovered.waiting.items():
-        output.note(f"opsnb: {run_id} still waits in {spool.folder()}. {why}")
+        output.note(f"opsnb: {run_id} is still waiting in {spool.folder()}. {why}")
     for elsewhere, count in recovery.of_other_stores(store).items():
-        noun = "record waits" if count == 1 else "records wait"
+        noun = "record is" if count == 1 else "records are"
         output.note(
-            f"opsnb: {count} {noun} for another store: set OPSNB_RECORDS to {elsewhere}, then run "
-            "opsnb records recover again."
+            f"opsnb: {count} {noun} waiting for another store: set OPSNB_RECORDS to {elsewhere}, "
+            "then run opsnb records recover again."
         )
     if not (recovered.made or recovered.waiting):
-        output.say("No record waits to be recovered.")
+        output.say("No records are waiting.")
     return RunBroke.exit_code if recovered.waiting else 0
 
 
 @records_app.command("reindex")
 def reindex_records() -> None:
-    """Make every missing or broken result.json again, from its notebook."""
+    """Rebuild every missing or broken result.json from its notebook."""
     store = store_in_force()
     for run_id in store.reindex():
-        output.say(f"Made again: {run_id}")
+        output.say(f"Rebuilt: {run_id}")
     _name_broken(store)

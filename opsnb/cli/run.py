@@ -29,16 +29,18 @@ if TYPE_CHECKING:
 def run(
     runbook: Annotated[
         str | None,
-        typer.Argument(help="Its id, as in `opsnb list`.", autocompletion=completion.runbooks),
+        typer.Argument(
+            help="A runbook id; list them with `opsnb list`.", autocompletion=completion.runbooks
+        ),
     ] = None,
     target: TargetOptions = None,
     parameter: ParameterOptions = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Do what the runbook plans; without it, a dry run.")
+        bool, typer.Option("--apply", help="Apply the plan; without it, a dry run.")
     ] = False,
     confirm: Annotated[
         list[str] | None,
-        typer.Option(metavar="TARGET", help="The name of a protected target, typed; repeatable."),
+        typer.Option(metavar="TARGET", help="The name of a protected target; repeatable."),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -46,21 +48,21 @@ def run(
     ] = None,
     wait: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, help="Wait so long for a target that is locked."),
+        typer.Option(metavar="SECONDS", min=0, help="Wait at most this long for a locked target."),
     ] = None,
     cold: Annotated[
         bool, typer.Option("--cold", help="Start a stock kernel, not a preloaded one.")
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="How many targets at a time; by default 2 a processor."),
+        typer.Option(min=1, help="Targets at a time; by default 2 per processor."),
     ] = None,
     failed_of: Annotated[
         str | None,
         typer.Option(
             metavar="RUN_ID",
             autocompletion=completion.run_ids,
-            help="Only the targets that failed in that run.",
+            help="Run only the targets that failed in that run.",
         ),
     ] = None,
     resume: Annotated[
@@ -68,11 +70,11 @@ def run(
         typer.Option(
             metavar="RUN_ID",
             autocompletion=completion.run_ids,
-            help="Continue that run, repeating nothing it had applied.",
+            help="Continue that run without repeating what it applied.",
         ),
     ] = None,
     allow_changed: Annotated[
-        bool, typer.Option("--allow-changed", help="Continue though the runbook has changed.")
+        bool, typer.Option("--allow-changed", help="Continue even if the runbook has changed.")
     ] = False,
     as_json: Json = False,
 ) -> int:
@@ -80,21 +82,21 @@ def run(
     if resume is not None:
         if target or parameter or apply or confirm or failed_of:
             raise UsageError(
-                "--resume takes target and parameters from the run that it continues; leave -t, "
-                "-p, --apply, --confirm and --failed-of out."
+                "--resume takes target and parameters from the run that it continues. Leave out "
+                "-t, -p, --apply, --confirm and --failed-of."
             )
         return _resume(resume, runbook, allow_changed, timeout, wait, cold, as_json)
     if runbook is None:
-        raise UsageError("Say which runbook; see them with: opsnb list")
+        raise UsageError("Name a runbook. List them with: opsnb list")
     info = catalog.runbook(runbook)
     given = given_parameters(info, parameter or (), target or (), apply, confirm or ())
-    info.check(given)  # what is unusable is refused before anything else is looked at
+    info.check(given)  # an unusable parameter is refused before anything else is read
     config = config_in_force()
     names = config.matching(target or ())
     summary = None
     if failed_of is not None:
         if target:
-            raise UsageError("--failed-of says which targets to run; leave -t out.")
+            raise UsageError("--failed-of selects the targets. Leave out -t.")
         from opsnb.headless import fleet
         from opsnb.records.store import Store
 
@@ -108,7 +110,7 @@ def run(
 
     chosen = stand_in(target or names) if several else config.target(values["target"])
     with interrupts.noted() as stopped:
-        # Imported only now: a refused parameter must not wait for papermill.
+        # Imported here: a refusal must not wait for papermill.
         from opsnb.headless.order import Order
 
         order = Order(info, chosen, values, timeout, resumes=summary, cold=cold, wait_s=wait)
@@ -116,13 +118,13 @@ def run(
             result = _run_several(order, names, config, stopped, confirm or (), jobs)
         else:
             result = _run_one(order, config, stopped)
-        # Another signal changes nothing any more: the run has ended, and has its record.
+        # More signals change nothing: the run has ended and has its record.
         _notify(result, config)
         return output.run_result(result, config, as_json)
 
 
 def _notify(result: RunResult, config: Config) -> None:
-    """Tell the channels that want to know of runs by hand."""
+    """Notify the channels that want runs by hand."""
     if not any(channel.manual for channel in config.notify):
         return
     from opsnb import notify
@@ -185,9 +187,9 @@ def _run_several(
 
 @contextmanager
 def _shown() -> Iterator[Callable[[State], None]]:
-    """Yield what shows on a terminal how far a run of several targets is.
+    """Yield a function that shows the progress of a run on several targets.
 
-    Each target that failed gets a line of its own; the counts are the last line.
+    Each target that failed gets a line; the counts are the last line.
     """
     if not sys.stderr.isatty():
         yield lambda _: None

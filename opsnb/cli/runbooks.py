@@ -1,4 +1,4 @@
-"""`list` and `show`."""
+"""`list` and `show`: the runbooks and their parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_runbooks(as_json: Json = False) -> None:
 
 @app.command()
 def show(runbook: RunbookArgument, as_json: Json = False) -> None:
-    """Show what a runbook is for, and its parameters."""
+    """Show the purpose and the parameters of a runbook."""
     info = catalog.runbook(runbook)
     if as_json:
         output.json_document(_runbook_json(info))

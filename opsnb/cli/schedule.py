@@ -1,4 +1,4 @@
-"""`schedule`: runbooks that cron runs."""
+"""`schedule`: runbooks that run on a schedule."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from opsnb.config.file import Config
     from opsnb.timetable.standing import Standing
 
-ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Only these; all by default.")]
+ScheduleNames = Annotated[list[str] | None, typer.Argument(help="Schedules; all by default.")]
 
 
 @schedule_app.command("list")
 def list_schedules(as_json: Json = False) -> None:
-    """List the schedules: when each is due, and how its last run ended."""
+    """List the schedules: when each runs, and how its last run ended."""
     from opsnb.schedule import jobs, listing
 
     config = config_in_force()
     for schedule in config.schedules:
-        jobs.job(schedule, config)  # one that cannot be run is refused
+        jobs.job(schedule, config)  # refuses a schedule that cannot be run
     found = _standings()
     if as_json:
         output.json_document([standing.as_json() for standing in found])
@@ -39,7 +39,7 @@ def list_schedules(as_json: Json = False) -> None:
 def schedule_status(
     name: ScheduleNames = None, target: TargetOption = None, as_json: Json = False
 ) -> int:
-    """Show when each schedule last ran, when it runs next, and which are late; exit 2 if one is."""
+    """Show the last and the next run of each schedule; exit 2 if one is late."""
     from opsnb.schedule import listing
 
     found = _chosen(name, target)
@@ -52,7 +52,7 @@ def schedule_status(
 
 @schedule_app.command("check")
 def check_schedules(name: ScheduleNames = None, target: TargetOption = None) -> int:
-    """Check, as a monitoring plugin, that no schedule is late: exit 0, 2 when one is, 3 unknown."""
+    """Check for late schedules as a monitoring plugin: exit 0 none, 2 late, 3 unknown."""
     from opsnb.schedule import listing
 
     found = _chosen(name, target)
@@ -68,13 +68,13 @@ def _standings() -> list[Standing]:
 
 
 def _chosen(names: list[str] | None, target: str | None) -> list[Standing]:
-    """Return the schedules `names`, all by default, or those that check `target`."""
+    """Return the schedules `names` (default: all) that check `target` (default: any)."""
     from opsnb.schedule.jobs import find
 
     config = config_in_force()
     wanted = {find(config, name).name for name in names or ()}
     if target:
-        config.matching([target])  # refuses one that is not known
+        config.matching([target])  # refuses an unknown target
     return [
         standing
         for standing in _standings()
@@ -85,7 +85,7 @@ def _chosen(names: list[str] | None, target: str | None) -> list[Standing]:
 
 @schedule_app.command("run")
 def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
-    """Run a schedule now, as cron does; its log tells how it ended."""
+    """Run a schedule now, as cron does; the result is in its log."""
     from opsnb.schedule import running
     from opsnb.timetable.times import local_now
 
@@ -99,32 +99,32 @@ def run_schedule(name: str, environment: EnvironmentFile = None) -> int:
         raise
     if sys.stdout.isatty():
         output.run_result(ended.result, config, as_json=False)
-    # What goes to stderr is mailed by cron.
+    # Cron mails what is on stderr.
     for line in [*([] if sys.stdout.isatty() else ended.mail), *ended.failures]:
         output.note(line)
     return ended.result.exit_code
 
 
-Install = Annotated[bool, typer.Option("--install", help="Install them for your user.")]
-Remove = Annotated[bool, typer.Option("--remove", help="Remove them again.")]
+Install = Annotated[bool, typer.Option("--install", help="Install for your user.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Uninstall.")]
 
 
 @schedule_app.command("crontab")
 def show_crontab(
     install: Install = False, remove: Remove = False, environment: EnvironmentFile = None
 ) -> None:
-    """Print the schedules' lines for cron, or install or remove them."""
+    """Print the schedules as crontab lines, or install or remove them."""
     from opsnb.schedule import crontab
 
     config = _config_of_starter(install, remove)
     if remove:
         gone = crontab.remove(config)
         output.say(
-            "The lines are out of your crontab." if gone else "Your crontab had no such lines."
+            "Removed the lines from your crontab." if gone else "Your crontab has no such lines."
         )
     elif install:
         output.say(crontab.install(config, environment).rstrip())
-        output.note("These lines are in your crontab now; the rest of it is as it was.")
+        output.note("Installed these lines in your crontab; the other lines are unchanged.")
     else:
         output.say(crontab.block(config, environment).rstrip())
 
@@ -133,17 +133,17 @@ def show_crontab(
 def show_systemd(
     install: Install = False, remove: Remove = False, environment: EnvironmentFile = None
 ) -> None:
-    """Print the schedules as services and timers of systemd, or install or remove them."""
+    """Print the schedules as systemd services and timers, or install or remove them."""
     from opsnb.schedule import systemd
 
     config = _config_of_starter(install, remove)
     if remove:
         gone = systemd.remove(config)
-        output.say("The timers are removed." if gone else "There were no such timers.")
+        output.say("Removed the timers." if gone else "There are no such timers.")
     elif install:
         for path in systemd.install(config, environment):
             output.say(str(path))
-        output.note("These timers run now; see them with: systemctl list-timers")
+        output.note("Started these timers. List them with: systemctl list-timers")
     else:
         for unit in systemd.units(config, environment):
             output.say(f"# --- {unit.name}\n{unit.text}")
@@ -151,5 +151,5 @@ def show_systemd(
 
 def _config_of_starter(install: bool, remove: bool) -> Config:
     if install and remove:
-        raise UsageError("Say --install or --remove, not both.")
+        raise UsageError("Use --install or --remove, not both.")
     return config_in_force()

@@ -1,4 +1,4 @@
-"""`site`: runbooks and records as pages."""
+"""`site`: the site of runbooks and records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opsnb.cli.context import config_in_force
 
 @site_app.command("build")
 def build_site(
-    out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
+    out: Annotated[Path, typer.Option(help="The folder to write the site to.")] = Path("site"),
 ) -> None:
     """Build the site from runbooks and records."""
     from opsnb import site
@@ -24,13 +24,11 @@ def build_site(
 
 @site_app.command("serve")
 def serve_site(
-    out: Annotated[Path, typer.Option(help="Folder that the site is written to.")] = Path("site"),
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 8000,
+    out: Annotated[Path, typer.Option(help="The folder to write the site to.")] = Path("site"),
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 picks a free one.")] = 8000,
     name: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A host name to answer to besides localhost, as behind a proxy; repeatable."
-        ),
+        typer.Option(help="A host name to serve besides localhost, for a proxy; repeatable."),
     ] = None,
 ) -> None:
     """Build the site and serve it on loopback."""

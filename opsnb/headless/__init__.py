@@ -1,1 +1,1 @@
-"""One run of a runbook with nobody watching: papermill executes it, the record is kept."""
+"""Headless runs: papermill executes a runbook, and its record is kept."""

@@ -1,6 +1,6 @@
-"""The papermill engine `opsnb`: nbclient with kernels that are ready soon, saved after each cell.
+"""The papermill engine `opsnb`: nbclient with fast kernels, saved after each cell.
 
-papermill finds it by its entry point; nothing imports it, as papermill imports it in turn.
+papermill finds it by its entry point; nothing else imports it, as papermill is slow to import.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from opsnb.machine.holder import STARTED_BY
 from opsnb.records.bounds import trim_output
 
 _LOST_AFTER_S = 5.0
-"""How long after a cell's last output its reply may come."""
+"""How long after its last output the reply of a cell may take."""
 
 _OUTPUTS = frozenset({"stream", "error", "display_data", "execute_result", "update_display_data"})
 
@@ -39,7 +39,7 @@ _LARGE_OUTPUT_S = 60
 
 
 class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
-    """Executes notebooks with the same outputs as papermill's own engine, sooner."""
+    """Executes notebooks as papermill's own engine does, but faster."""
 
     @classmethod
     def execute_notebook(
@@ -54,14 +54,14 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
     ) -> Any:
         """Execute `nb` and return it. `kwargs` are those of papermill's own engine.
 
-        `server` starts the kernel: one of this process' own by default; None starts a stock
-        kernel. It gets this process' environment and `environment`. `progress` is told how the
-        execution goes on.
+        `server` starts the kernel, by default one of this process; None starts a stock kernel.
+        The kernel gets the environment of this process and `environment`. `progress` follows the
+        execution.
         """
         progress = progress or Progress()
         saving = {name: kwargs.pop(name) for name in _OF_SAVING if name in kwargs}
         if not isinstance(nb.metadata.papermill.get("input_path"), str):
-            # A notebook that came from no file would stand in its own metadata.
+            # Otherwise a notebook without a file would be copied into its own metadata.
             nb.metadata.papermill["input_path"] = None
         kept = _Kept(progress, nb, **saving)
         kept.notebook_start()
@@ -119,7 +119,7 @@ class Engine(NBClientEngine):  # type: ignore[misc] # papermill is untyped
 
 @contextmanager
 def _strays_ended() -> Iterator[str]:
-    """Yield a mark for the kernel's environment; what still runs with it is ended at the end."""
+    """Yield a mark for the kernel's environment; end all processes with it at the end."""
     mark = secrets.token_hex(16)
     try:
         yield mark
@@ -145,10 +145,10 @@ class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is unty
         self._progress.save(self.nb)
 
     def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
-        # A text has nothing to execute, and a cell that begins has nothing to save yet.
+        # Text is not executed, and a cell that starts has nothing to save yet.
         if cell.cell_type == "code":
             if self._progress.ends.is_set():
-                raise Interrupted("The run was to end before this cell.")
+                raise Interrupted("The run ended before this cell.")
             with self._unsaved():
                 super().cell_start(cell, cell_index, **kwargs)
             if cell.source.strip():
@@ -169,7 +169,7 @@ class _Kept(NotebookExecutionManager):  # type: ignore[misc] # papermill is unty
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc] # papermill is untyped
-    folder = Instance(Path, help="Where the kernel's sockets are.")
+    folder = Instance(Path, help="The folder of the kernel's sockets.")
     server = Instance(ForkServer, allow_none=True, help="None starts a stock kernel.")
     progress = Instance(Progress)
     environment = Dict()
@@ -195,9 +195,9 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc] # papermill is unt
     async def _async_poll_for_reply(
         self, msg_id: str, cell: Any, timeout: int | None, output: Any, alive: Any
     ) -> Any:
-        """Wait for the kernel's reply to a cell, but not long once it is idle again.
+        """Wait for the kernel's reply to a cell, but only briefly once the kernel is idle again.
 
-        A reply that is lost ends the cell by what its outputs say.
+        When the reply is lost, the outputs of the cell replace it.
         """
         poll = super()._async_poll_for_reply(msg_id, cell, timeout, output, alive)
         reply = asyncio.ensure_future(poll)
@@ -213,14 +213,14 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc] # papermill is unt
 
 
 def _has_ended(output: Any) -> bool:
-    """Say whether the kernel has reported that it is idle again."""
+    """Return whether the kernel has reported that it is idle again."""
     return bool(output.done() and not output.cancelled() and output.exception() is None)
 
 
 def _reply_of(cell: Any) -> dict[str, Any]:
-    """Return the reply that the outputs of an executed cell stand for."""
+    """Return the reply that matches the outputs of an executed cell."""
     errors = [output for output in cell.outputs if output["output_type"] == "error"]
     if not errors:
         return {"content": {"status": "ok", "payload": []}}
-    said = {name: errors[-1][name] for name in ("ename", "evalue", "traceback")}
-    return {"content": {"status": "error", **said}}
+    error = {name: errors[-1][name] for name in ("ename", "evalue", "traceback")}
+    return {"content": {"status": "error", **error}}

@@ -1,8 +1,8 @@
-"""Execute a notebook by papermill so that it can be stopped and always leaves what it had done.
+"""Execute a notebook with papermill so that it can be stopped without losing its outputs.
 
-papermill runs in a thread of its own: the main thread stays free for signals and time limits. To
-stop, the kernel is interrupted, so that the notebook's own clean-up runs and its output is saved;
-only when that does not help within the grace time is the kernel's process group killed.
+papermill runs in its own thread, so the main thread is free for signals and time limits. To stop a
+run, the kernel is interrupted: the notebook cleans up and its outputs are saved. Only if that takes
+longer than the grace period is the kernel's process group killed.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _FORMATS = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a run may take, in seconds; None for as long as it likes."""
+    """How long a run may take, in seconds; None for no limit."""
 
     run_s: float | None = None
     cell_s: float | None = None
-    """Each cell by itself."""
+    """For each cell."""
 
 
 _UNLIMITED = Limits()
@@ -46,7 +46,7 @@ _UNLIMITED = Limits()
 
 @dataclass(frozen=True)
 class Ending:
-    """Why an execution was ended before its end."""
+    """Why an execution was stopped."""
 
     exit_code: int
     reason: str
@@ -57,14 +57,14 @@ class Execution:
     """How the execution of a notebook ended."""
 
     notebook: dict[str, Any]
-    """The notebook as far as it was executed; as it stood before when nothing was."""
+    """The notebook as far as it was executed."""
     exit_code: int = 0
     """0 when every cell ran."""
     error: str | None = None
     """Why it did not run to its end, in one sentence."""
 
 
-def execute(  # noqa: PLR0913 - what the two sides of an execution have to say to each other
+def execute(  # noqa: PLR0913 - the options of an execution
     notebook: dict[str, Any],
     parameters: dict[str, Any],
     *,
@@ -76,8 +76,8 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
 ) -> Execution:
     """Execute `notebook` with `parameters`; `progress` gets the notebook after every cell.
 
-    `server` starts the kernel, None a stock one. It ends early by `limits`, or as soon as `ended`
-    says why. Whatever goes wrong in the notebook is told by the result, not raised.
+    `server` starts the kernel; None starts a stock kernel. The execution stops early by `limits`,
+    or when `ended` returns a reason. Errors in the notebook are returned, not raised.
     """
     progress = progress or Progress()
     failures: list[Exception] = []
@@ -88,12 +88,12 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
     worker.start()
     ending = _wait(worker, progress, limits, ended)
     killed = _stop(worker, progress) if ending else ""
-    # A copy of what papermill has: it may be at work still when a kernel outlives its killing.
+    # A copy, as papermill may still be working on its notebook if a kernel could not be killed.
     executed = _without_markers(shallow(progress.notebook or notebook))
     if ending:
         return Execution(executed, ending.exit_code, ending.reason + killed)
     if failures:
-        return Execution(executed, *_told(failures[0]))
+        return Execution(executed, *_failure(failures[0]))
     if any(cell.get("execution_count") is None for cell in _code(executed)):
         return Execution(
             executed, ExitCode.BROKE, "The notebook ended itself before its last cell."
@@ -102,7 +102,7 @@ def execute(  # noqa: PLR0913 - what the two sides of an execution have to say t
 
 
 def _without_markers(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return `notebook` without the cells by which papermill calls every end an exception."""
+    """Return `notebook` without papermill's own cells about an exception."""
     cells = [
         cell
         for cell in notebook["cells"]
@@ -112,7 +112,7 @@ def _without_markers(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def _code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the code cells that have something to execute."""
+    """Return the code cells that are not empty."""
     return [
         cell
         for cell in notebook["cells"]
@@ -127,22 +127,22 @@ def _papermill(
     failures: list[Exception],
 ) -> None:
     try:
-        # jsonschema, which comes with papermill, would get ready for formats that no notebook has,
-        # and build a grammar for that of IRIs: half of the time that importing papermill takes.
+        # jsonschema, which papermill imports, prepares for formats that no notebook uses; the
+        # grammar of IRIs alone takes half of the time that importing papermill takes.
         for unused in _FORMATS:
             sys.modules.setdefault(unused, None)  # type: ignore[arg-type]
-        # Imported only now: the kernel is starting meanwhile.
+        # Imported here, while the kernel starts.
         import nbformat  # noqa: PLC0415
         import papermill  # noqa: PLC0415
 
-        # The parameters have been checked, and the result tells how it ended: the rest is noise.
+        # Parameters were checked before and the result holds every error: their logs are noise.
         for noisy in ("papermill", "traitlets"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         source = nbformat.from_dict(notebook)
         papermill.execute_notebook(
             source, None, parameters, engine_name="opsnb", progress_bar=False, **options
         )
-    except Exception as error:  # noqa: BLE001 - the main thread tells it
+    except Exception as error:  # noqa: BLE001 - the main thread reports it
         failures.append(error)
 
 
@@ -152,7 +152,7 @@ def _wait(
     limits: Limits,
     ended: Callable[[], Ending | None],
 ) -> Ending | None:
-    """Wait for the end of the execution; return why it is to end before, if it is."""
+    """Wait for the end of the execution; return why to stop it early, if needed."""
     began = time.monotonic()
     while worker.is_alive():
         if ending := ended():
@@ -168,18 +168,18 @@ def _wait(
     return None
 
 
-def _timed_out(limit_s: float, progress: Progress, sets_it: str) -> str:
+def _timed_out(limit_s: float, progress: Progress, setting: str) -> str:
     where = f"in cell {progress.cell}" if progress.cell else "before the first cell"
-    return f"Timed out after {limit_s:g} s {where}. To allow more time, set {sets_it}."
+    return f"Timed out after {limit_s:g} s {where}. To allow more time, set {setting}."
 
 
 def _stop(worker: threading.Thread, progress: Progress) -> str:
-    """Interrupt the kernel until it obeys, or kill it after the grace time and say so."""
+    """Interrupt the kernel until it stops, or kill it after the grace period and say so."""
     progress.ends.set()
     ends = time.monotonic() + GRACE_S
     while worker.is_alive() and time.monotonic() < ends:
-        # More than once: between cells a kernel does not hear it. An action's clean-up is not
-        # interrupted by those that follow the first.
+        # More than once, because a kernel ignores it between cells. Later interrupts do not disturb
+        # the clean-up of an action.
         for pid in progress.kernels:
             _signal_group(pid, signal.SIGINT)
         worker.join(_INTERRUPT_EVERY_S)
@@ -188,7 +188,9 @@ def _stop(worker: threading.Thread, progress: Progress) -> str:
     for pid in progress.kernels:
         _signal_group(pid, signal.SIGKILL)
     worker.join(GRACE_S)
-    return f" Cell {progress.cell} ignored the interrupt and was killed, so no clean-up has run."
+    return (
+        f" Cell {progress.cell} ignored the interrupt and was killed, so its clean-up did not run."
+    )
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -200,7 +202,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def failure(ename: str, evalue: str, count: object) -> tuple[int, str]:
-    """Return the exit code and the sentence for what a cell raised.
+    """Return the exit code and the sentence for an exception in a cell.
 
     REFUSED and UNUSABLE where the runbook itself refused, INTERRUPTED, else BROKE.
     """
@@ -215,14 +217,14 @@ def failure(ename: str, evalue: str, count: object) -> tuple[int, str]:
     return ExitCode.BROKE, f"Cell [{count or '?'}] raised {ename}: {evalue}"
 
 
-def _told(error: Exception) -> tuple[int, str]:
-    """Return exit code and sentence. Told by the errors' names: their classes are papermill's."""
+def _failure(error: Exception) -> tuple[int, str]:
+    """Return exit code and sentence for an error of papermill, whose classes are slow to import."""
     kind = type(error).__name__
     if kind == "PapermillExecutionError":
-        told = (getattr(error, name, "") for name in ("ename", "evalue", "exec_count"))
-        return failure(*told)
+        details = (getattr(error, name, "") for name in ("ename", "evalue", "exec_count"))
+        return failure(*details)
     if kind == "DeadKernelError":
-        why = "The kernel died; look for a lack of memory on the machine that ran it."
+        why = "The kernel died. Check whether the machine ran out of memory."
     elif isinstance(error, errors.OpsnbError):
         return error.exit_code, str(error)
     elif isinstance(error, OSError) and error.strerror:

@@ -1,7 +1,7 @@
 """One runbook on many targets, several at a time.
 
-Each target's run has a thread here, a kernel's process, a time limit and a record of its own, so
-that what befalls one touches no other. A summary, which is a record too, tells of all of them.
+Each target has its own thread, kernel process, time limit and record, so a failure on one does not
+affect the others. A summary of all targets is also a record.
 """
 
 from __future__ import annotations
@@ -37,46 +37,46 @@ _OF_ONE_TARGET = ("target", "confirm")
 
 @dataclass
 class State:
-    """How far a run of several targets is."""
+    """The progress of a run on several targets."""
 
     total: int
     running: dict[str, datetime] = field(default_factory=dict)
-    """Since when, by target."""
+    """Start times, by target."""
     done: list[Member] = field(default_factory=list)
 
     @property
     def waiting(self) -> int:
-        """How many have not begun."""
+        """How many have not started."""
         return self.total - len(self.running) - len(self.done)
 
 
 def summary(store: Store, run_id: str) -> RunResult:
-    """Return the summary with the id `run_id`, or the one that this run belongs to.
+    """Return the summary `run_id`, or the summary that the run `run_id` belongs to.
 
-    `run_id` as for `Store.result`. Raises UsageError when the run was not one of several.
+    `run_id` as for `Store.result`. Raises UsageError when the run was on a single target.
     """
-    found = store.result(run_id)
-    if found.fleet is None:
-        raise UsageError(f"{found.run_id} is the record of one run, not of several targets.")
-    return found if found.is_summary else store.result(found.fleet)
+    result = store.result(run_id)
+    if result.fleet is None:
+        raise UsageError(f"{result.run_id} is a run on one target, not on several.")
+    return result if result.is_summary else store.result(result.fleet)
 
 
 def failed(summed: RunResult) -> list[str]:
-    """Return the targets whose runs did not end with exit code 0. Raises UsageError if none."""
-    found = [member.target for member in members(summed) if member.failed]
-    if not found:
-        raise UsageError(f"No run of {summed.run_id} has failed; there is nothing to run again.")
-    return found
+    """Return the targets whose exit code was not 0. Raises UsageError if there are none."""
+    targets = [member.target for member in members(summed) if member.failed]
+    if not targets:
+        raise UsageError(f"No target of {summed.run_id} failed, so there is nothing to run again.")
+    return targets
 
 
 def parameters(summed: RunResult, runbook: RunbookInfo, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters to run `runbook` with again: those of `summed`, unless `given`.
+    """Return the parameters to repeat a run with: those of `summed`, overridden by `given`.
 
-    Whether to apply is never taken over. Raises UsageError when it is of another runbook, or a
-    value was a secret and is not known any more.
+    `apply` is never taken from `summed`. Raises UsageError when `summed` is of another runbook, or
+    a value was kept without its secret.
     """
     if summed.runbook != runbook.id:
-        raise UsageError(f"{summed.run_id} is of {summed.runbook}, not of {runbook.id}.")
+        raise UsageError(f"{summed.run_id} is a run of {summed.runbook}, not of {runbook.id}.")
     kept = {
         name: value
         for name, value in summed.parameters.items()
@@ -84,13 +84,11 @@ def parameters(summed: RunResult, runbook: RunbookInfo, given: Mapping[str, Any]
     }
     for name, value in kept.items():
         if MASK in str(value):
-            raise UsageError(
-                f"Parameter {name} was kept without its secret; give it: -p {name}=..."
-            )
+            raise UsageError(f"Parameter {name} was kept without its secret. Set it: -p {name}=...")
     return {**kept, **given}
 
 
-def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
+def run(  # noqa: PLR0913 - what to run, where, and how
     order: Order,
     targets: Sequence[str],
     config: Config,
@@ -103,20 +101,19 @@ def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
 ) -> RunResult:
     """Run `order` on each of `targets` and return their summary as it was kept.
 
-    The order's own target is their `stand_in`; a run that it `resumes` is the summary of which
-    `targets` failed. `confirmed` are the protected targets that may be changed, `jobs` how many run
-    at a time (by default two for each processor). `progress` is told how far it is, first and after
-    every run. When a signal turns up in `stopped`, runs end early and no other begins.
+    The order's target is their `stand_in`; the run that it `resumes` is the summary on which
+    `targets` failed. `confirmed` are the protected targets that may be changed; `jobs` run at a
+    time, by default two per processor. `progress` is called first and after every run. When a
+    signal arrives in `stopped`, runs end early and no others start.
 
-    What keeps one target from being run is told in the summary. Raises, before anything is
-    started, Refused when a protected target is not confirmed, UsageError when no target is usable
-    or the record cannot be kept.
+    Errors on one target are in the summary. Before anything is started, raises Refused when a
+    protected target is not confirmed, UsageError when no target is usable or no record can be kept.
     """
     orders = _orders(order, targets, config, confirmed)
     store = Store(config.store)
     store.demand_writable()
     reap(store)
-    secrets = (each.target.secrets for each in orders.values() if isinstance(each, Order))
+    secrets = (usable.target.secrets for usable in orders.values() if isinstance(usable, Order))
     redactor = Redactor(environment_secrets().union(*secrets))
     begun = _begin(order, redactor)
     stage = Stage.open(store, begun, notebook(begun, []), redactor)
@@ -131,7 +128,7 @@ def run(  # noqa: PLR0913 - what is to be run, where, and who watches it
 
 
 def _begin(order: Order, redactor: Redactor) -> RunResult:
-    """Return what is known of the summary as the runs begin, and told if they are killed."""
+    """Return the summary as the runs begin, which is kept if they are killed."""
     begun = begin(order, source_of(order.runbook))
     shared = {name: value for name, value in order.parameters.items() if name not in _OF_ONE_TARGET}
     return begun.model_copy(update={"fleet": begun.run_id, "parameters": redactor.entries(shared)})
@@ -140,27 +137,27 @@ def _begin(order: Order, redactor: Redactor) -> RunResult:
 def _orders(
     order: Order, targets: Sequence[str], config: Config, confirmed: Sequence[str]
 ) -> dict[str, Order | UsageError]:
-    """Return, by target, its order, or why it cannot be run. At least one can."""
+    """Return, by target, its order, or why it cannot be run; at least one can."""
     for given in confirmed:
         if given not in targets:
             raise UsageError(
-                f"--confirm {given} names none of the targets." + did_you_mean(given, targets)
+                f"--confirm {given} is not one of the targets." + did_you_mean(given, targets)
             )
     orders = {target: _order(order, target, config, confirmed) for target in targets}
-    unusable = [each for each in orders.values() if isinstance(each, UsageError)]
+    unusable = [error for error in orders.values() if isinstance(error, UsageError)]
     if len(unusable) == len(orders):
         raise unusable[0]
     unconfirmed = [
         target
-        for target, each in orders.items()
-        if isinstance(each, Order)
-        and each.applies
-        and each.target.protected
+        for target, usable in orders.items()
+        if isinstance(usable, Order)
+        and usable.applies
+        and usable.target.protected
         and target not in confirmed
     ]
     if unconfirmed:
         options = " ".join(f"--confirm {target}" for target in unconfirmed)
-        raise Refused(f"Protected targets need their names typed: {options}. Nothing was started.")
+        raise Refused(f"Refused, nothing was started: these targets are protected. Add {options}.")
     return orders
 
 
@@ -178,16 +175,16 @@ def _order(
 
 
 def _jobs() -> int:
-    """Return how many runs there are at a time: they wait more than they compute."""
+    """Return how many runs to start at a time: they wait more than they compute."""
     return 2 * (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
 class _Crew:
-    """Runs orders, some at a time, and notes how far it is."""
+    """Runs orders, several at a time, and updates the progress."""
 
     run_id: str
-    """The summary's."""
+    """Of the summary."""
     config: Config
     stopped: Sequence[signal.Signals]
     server: ForkServer | None
@@ -214,7 +211,7 @@ class _Crew:
     def _member(self, target: str, order: Order | UsageError) -> Member:
         if self.stopped:
             return self._without_record(
-                target, ExitCode.INTERRUPTED, "Not begun: the others were interrupted."
+                target, ExitCode.INTERRUPTED, "Not started: the run was interrupted."
             )
         try:
             if isinstance(order, UsageError):
@@ -223,7 +220,7 @@ class _Crew:
             return _member(run_one(ordered, self.config, self.stopped, server=self.server))
         except OpsnbError as error:
             return self._without_record(target, error.exit_code, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever befalls one target, the others go on
+        except Exception as error:  # noqa: BLE001 - a failure on one target must not stop the others
             why = f"The run failed: {type(error).__name__}: {error}"
             return self._without_record(target, ExitCode.BROKE, why)
 
@@ -247,31 +244,31 @@ def _member(result: RunResult) -> Member:
 
 def _summary(
     begun: RunResult,
-    found: Sequence[Member],
+    ended: Sequence[Member],
     stopped: Sequence[signal.Signals],
     store: Store,
     stage: Stage,
 ) -> RunResult:
-    """Keep the summary of what was `found`, and return it."""
-    executed = notebook(begun, found)
+    """Keep the summary of the members that have `ended`, and return it."""
+    executed = notebook(begun, ended)
     finished = max(now(), begun.started)
     result = begun.model_copy(
         update={
-            "status": worst(member.status for member in found),
-            "exit_code": worst_exit_code(found),
-            "error": _interruption(found, stopped),
+            "status": worst(member.status for member in ended),
+            "exit_code": worst_exit_code(ended),
+            "error": _interruption(ended, stopped),
             "findings": findings(executed),
             "finished": finished,
             "seconds": (finished - begun.started).total_seconds(),
         }
     )
-    # What the members' records tell is free of their targets' secrets already.
+    # The members' results are already free of their targets' secrets.
     return keep(store, stage, result, executed, Redactor(environment_secrets()))
 
 
-def _interruption(found: Sequence[Member], stopped: Sequence[signal.Signals]) -> str | None:
-    ends = [member for member in found if member.exit_code == ExitCode.INTERRUPTED]
-    if not (ends and stopped):
+def _interruption(ended: Sequence[Member], stopped: Sequence[signal.Signals]) -> str | None:
+    interrupted = [member for member in ended if member.exit_code == ExitCode.INTERRUPTED]
+    if not (interrupted and stopped):
         return None
-    unstarted = sum(member.run_id is None for member in ends)
-    return f"Interrupted by {stopped[0].name}; {unstarted} of {len(found)} targets were not begun."
+    unstarted = sum(member.run_id is None for member in interrupted)
+    return f"Interrupted by {stopped[0].name}; {unstarted} of {len(ended)} targets did not start."

@@ -1,14 +1,14 @@
-"""The lock of a target: one run that acts at a time, whatever the runbook and whoever runs it.
+"""The lock of a target: only one run at a time may change it, whatever the runbook or the operator.
 
-A lock is a file in the record store, which everybody who runs runbooks on the target shares. It
-is created exclusively, so one run gets it, and says who that is. Whether the holder lives is
-judged in two ways, neither of which trusts a clock that somebody may set:
+A lock is a file in the record store, which everyone who operates the target shares. It is created
+exclusively, so only one run gets it, and it names that run. Whether the holder is alive is decided
+in two ways; neither trusts a clock that can be set:
 
-- in one PID namespace of one boot by its processes: when the runner and its kernels are gone the
-  lock is free;
-- everywhere else, in another container or on another machine, by its renewal: the holder rewrites
-  the file every few seconds, and gives up when it could not for `LEASE_S`. Who wants the lock
-  watches it for longer than that, and takes it when it does not change.
+- in the same PID namespace and boot, by its processes: when the runner and its kernels are gone,
+  the lock is free;
+- in another container or on another machine, by renewal: the holder rewrites the file every few
+  seconds, and stops when it could not for `LEASE_S`. A run that wants the lock watches it for
+  longer than that, and takes it if it does not change.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from opsnb.view.formats import span
 
 RENEW_S = 5.0
 LEASE_S = 20.0
-"""A lock that its holder could not renew for so long is lost."""
+"""A lock that was not renewed for this long is lost."""
 _POLL_S = 0.5
 
 AT_THE_TERMINAL = " To wait for it, add --wait SECONDS. For the plan alone, leave out --apply."
-"""What the sentence for who is refused ends with, where there is a command line."""
+"""The end of a refusal on the command line."""
 
 
 class _Content(BaseModel):
-    """What the file holds."""
+    """The content of the file."""
 
     run_id: str
     runbook: str
@@ -55,19 +55,19 @@ class _Content(BaseModel):
     by_hand: bool = False
     """Whether it is open in JupyterLab."""
     idle_since: datetime | None = None
-    """When the last cell of one that is open ended; None while one is at work."""
+    """When the last cell of an open runbook ended; None while one is running."""
 
     def refusal(self, target: str) -> str:
-        """Return the sentences for who is refused."""
+        """Return the refusal for another run."""
         pid = self.holders[0].pid if self.holders else 0
         limit = f", for at most {span(self.limit_s)}" if self.limit_s else ""
         idle = f", idle since {self.idle_since:%F %H:%M} UTC" if self.idle_since else ""
         if self.by_hand:
             how = f"has {self.runbook} open in JupyterLab with apply = True"
-            end = "save apply = False in that notebook, or shut its kernel down"
+            end = "save apply = False in that notebook, or shut down its kernel"
         else:
-            how = f"runs {self.runbook}"
-            end = f"press Ctrl-C where it runs, or type there: kill -INT {pid}"
+            how = f"is running {self.runbook}"
+            end = f"press Ctrl-C where it runs, or run there: kill -INT {pid}"
         return (
             f"Target {target} is locked: {self.operator} {how} on {self.host}, "
             f"since {self.since:%F %H:%M} UTC{idle}{limit} (run {self.run_id}). "
@@ -75,9 +75,9 @@ class _Content(BaseModel):
         )
 
     def waits(self, target: str) -> str:
-        """Return the sentence for who waits: for whom, since when, and for how long at most."""
-        how = "has open" if self.by_hand else "runs"
-        limit = f", for at most {span(self.limit_s)}" if self.limit_s else ", without a limit"
+        """Return what a waiting run shows: who holds the lock, since when, and how long at most."""
+        how = "has open" if self.by_hand else "is running"
+        limit = f", for at most {span(self.limit_s)}" if self.limit_s else ", no limit"
         return (
             f"Waiting for {target}: {self.operator} {how} {self.runbook} on {self.host}, "
             f"since {self.since:%F %H:%M} UTC{'' if self.by_hand else limit}"
@@ -90,10 +90,10 @@ class Lock:
     def __init__(
         self, store: Store, target: str, run: RunResult, *, limit_s: float | None = None
     ) -> None:
-        """`limit_s` is how long `run` may take at most, for those that wait."""
+        """`limit_s`, the time limit of `run`, is shown to runs that wait."""
         self._store = store
         self._target = target
-        self._name = f".locks/{id_part(target)}.json"  # in a notebook it may be any words
+        self._name = f".locks/{id_part(target)}.json"  # a notebook may name any target
         self._content = _Content(
             **run.model_dump(include={"run_id", "runbook", "operator", "host"}),
             since=run.started,
@@ -109,7 +109,7 @@ class Lock:
 
     @property
     def lost(self) -> bool:
-        """True when the run must stop: somebody else holds the lock, or nobody can know."""
+        """Whether the run must stop: another run holds the lock, or may hold it."""
         return self._taken or _clock() - self._renewed > LEASE_S
 
     def take(
@@ -118,9 +118,9 @@ class Lock:
         stopped: Sequence[signal.Signals],
         waits: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take the lock. Raises Locked when somebody holds it still after `wait_s` seconds.
+        """Take the lock. Raises Locked when another run still holds it after `wait_s` seconds.
 
-        `waits` is told for whom it waits, again and again.
+        `waits` is called repeatedly with a sentence about that run.
         """
         ends = time.monotonic() + wait_s
         while not self._take_free():
@@ -139,22 +139,22 @@ class Lock:
         threading.Thread(target=self._keep_renewing, daemon=True).start()
 
     def add_holder(self, pid: int) -> None:
-        """Note a kernel of the run: the lock is held as long as the runner or a kernel lives."""
+        """Note a kernel of the run: the lock is held while the runner or a kernel lives."""
         with self._turn:
             self._content.holders.append(Holder.of(pid))
         self._renew()
 
     def note_idle(self, since: datetime | None) -> None:
-        """Say to others since when nothing is at work; None when something is."""
+        """Note since when no cell has been running; None while one is."""
         if since != self._content.idle_since:
             self._content.idle_since = since
-            with suppress(OpsnbError):  # the next renewal says it
+            with suppress(OpsnbError):  # the next renewal notes it
                 self._renew()
 
     def release(self) -> None:
-        """Release the lock, unless somebody else has it."""
+        """Release the lock, unless another run has it."""
         self._released.set()
-        with self._turn, suppress(OpsnbError):  # it frees itself when this process is gone
+        with self._turn, suppress(OpsnbError):  # it becomes free when this process ends
             self._store.shared.exchange(self._name, self._is_mine, None)
 
     def _take_free(self) -> bool:
@@ -178,20 +178,20 @@ class Lock:
             return content.refusal(self._target)
         return (
             f"Target {self._target} is locked by a file that cannot be read, "
-            f"{self._name} in {self._store.url}. If nobody runs anything on it, remove that file."
+            f"{self._name} in {self._store.url}. If no run is acting on it, remove that file."
         )
 
     def _is_abandoned(self, held: str, stopped: Sequence[signal.Signals]) -> bool:
         content = _parsed(held)
         if content and content.holders and all(holder.is_here for holder in content.holders):
             return not any(holder.is_alive for holder in content.holders)
-        # That looks fresh, so it is not worth the wait. A clock that is wrong costs time only.
+        # It looks fresh, so waiting is pointless. A wrong clock only costs time.
         if content and abs((now() - content.renewed).total_seconds()) < LEASE_S:
             return False
         return self._stays_the_same(held, stopped)
 
     def _stays_the_same(self, held: str, stopped: Sequence[signal.Signals]) -> bool:
-        """Watch a lock for longer than its holder goes on without renewing it."""
+        """Watch a lock for longer than its holder may go without renewing it."""
         ends = _clock() + LEASE_S + RENEW_S
         while _clock() < ends and not stopped:
             if self._store.shared.read(self._name) != held:
@@ -208,7 +208,7 @@ class Lock:
         with self._turn:
             if self._released.is_set():
                 return
-            began = _clock()  # what takes long counts from its beginning
+            began = _clock()  # a slow renewal counts from its start
             self._content.renewed = now()
             self._content.renewals += 1
             if self._store.shared.exchange(self._name, self._is_mine, self._text()):
@@ -218,12 +218,12 @@ class Lock:
 
 
 def _clock() -> float:
-    """Return seconds that nobody can set, and that pass also while the machine sleeps."""
+    """Return the seconds of a clock that cannot be set and does not stop during sleep."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @contextmanager
-def held(  # noqa: PLR0913 - who holds it, and how long others wait
+def held(  # noqa: PLR0913 - the run and its limits
     store: Store,
     target: str,
     run: RunResult,
@@ -233,11 +233,11 @@ def held(  # noqa: PLR0913 - who holds it, and how long others wait
     limit_s: float | None = None,
     waits: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Lock]:
-    """Hold the lock of `target` for `run`, which may take `limit_s` seconds at most.
+    """Hold the lock of `target` for `run`, which may take at most `limit_s` seconds.
 
-    `waits` is told for whom it waits. Raises Locked when another run holds it still after `wait_s`
-    seconds, Interrupted when a signal
-    turns up in `stopped` meanwhile, RunBroke when the store fails.
+    `waits` is called with a sentence about the run that it waits for. Raises Locked when that run
+    still holds the lock after `wait_s` seconds, Interrupted when a signal arrives in `stopped`
+    meanwhile, RunBroke when the store fails.
     """
     lock = Lock(store, target, run, limit_s=limit_s)
     lock.take(wait_s or 0, stopped, waits)

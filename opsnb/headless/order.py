@@ -1,4 +1,4 @@
-"""What is to be run: a runbook, on a target, with checked parameters and limits."""
+"""An order: what to run, on which target, with which parameters and limits."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from opsnb.model import RunResult
 _METADATA = "opsnb"  # of a notebook: its `timeout_s` and `cell_timeout_s`
 
 LIMIT_S = 3600.0
-"""How long a run may take whose notebook and command line do not say."""
+"""The time limit of a run when neither its notebook nor its order sets one."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be run: a runbook, on a target, with checked parameters."""
+    """A runbook to run on a target, with checked parameters."""
 
     runbook: RunbookInfo
     target: Target
     parameters: dict[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
-    """Of the whole run; None for what the notebook says, or else an hour."""
+    """For the whole run; None for the notebook's own limit, or else an hour."""
     trigger: str = "manual"
     scheduled: datetime | None = None
     incident: str | None = None
     resumes: RunResult | None = None
-    """The run that is continued, with the actions of those that it continued in turn."""
+    """The run to continue, with the actions of all runs that it continued."""
     fleet: str | None = None
     cold: bool = False
     """True starts a stock kernel."""
     wait_s: float | None = None
-    """How long to wait for a target that another run acts on; None refuses at once."""
+    """How long to wait for the lock of the target; None refuses at once."""
     spectator: Spectator = field(default_factory=Spectator)
 
     @property
@@ -57,7 +57,7 @@ def source_of(runbook: RunbookInfo) -> bytes:
 
 
 def limits_of(order: Order, notebook: dict[str, Any]) -> Limits:
-    """Return the limits of the run: those of the notebook's metadata, unless given."""
+    """Return the limits of the run: of the order, else of the notebook's metadata."""
     own = notebook.get("metadata", {}).get(_METADATA, {})
     limit_s = order.timeout_s or own.get("timeout_s") or LIMIT_S
     return Limits(limit_s, own.get("cell_timeout_s"))

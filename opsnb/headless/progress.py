@@ -1,4 +1,4 @@
-"""How far an execution is: noted by the thread that executes, read by the one that watches."""
+"""The progress of an execution: the thread that executes writes it, another reads it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Reported:
-    """What an execution has shown so far, for somebody who waits."""
+    """What an execution has shown so far."""
 
     heading: str = ""
-    """That under which the cell at work stands."""
+    """The heading above the running cell."""
     cell: int = 0
-    """Its number among the code cells, from 1; 0 before the first."""
+    """The running code cell, from 1; 0 before the first."""
     cells: int = 0
     findings: tuple[tuple[str, str, str], ...] = ()
-    """Status, name and message of each, in order."""
+    """Status, name and message of each finding, in order."""
     numbers: tuple[str, ...] = ()
-    """What is measured again and again: its last numbers, a line for each."""
+    """The latest numbers of a watch, a line for each."""
 
 
 @dataclass(frozen=True)
 class Spectator:
-    """Who is told how a run goes: nobody, unless somebody waits at a terminal."""
+    """Follows a run on a terminal; by default, does nothing."""
 
     waits: Callable[[str], None] = lambda _: None
-    """Told for whom the run waits, again and again while it does."""
+    """Called repeatedly, with a sentence, while the run waits for another."""
     begins: Callable[[Progress, float | None], None] = lambda *_: None
-    """Given what shows how far the run is, and the limit of its time in seconds."""
+    """Called when the run begins, with its progress and its time limit in seconds."""
 
 
 class Progress:
-    """What is known of an execution while it goes on."""
+    """The state of an execution in progress."""
 
     def __init__(
         self,
@@ -49,60 +49,60 @@ class Progress:
         kernel_started: Callable[[int], None] = lambda _: None,
         saved: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
-        """`kernel_started` is told each kernel's pid; `saved` the notebook, after every cell."""
+        """`kernel_started` gets each kernel's pid, `saved` the notebook after each cell."""
         self.kernels: list[int] = []
         self.notebook: dict[str, Any] | None = None
-        """As far as it has been executed; None until its execution has begun."""
+        """As far as it has been executed; None before that."""
         self._saved = saved
         self.works_in = works_in
-        """Told the temporary folder of the execution, for whoever removes what a kill leaves."""
+        """Called with the temporary folder of the execution, to remove it after a kill."""
         self._kernel_started = kernel_started
         self._cell_began: float | None = None
         self._cell: int | None = None
         self.cell = 0
-        """The number of the code cell that began last, as the kernel counts; 0 before the first."""
+        """The last code cell that started, as the kernel counts; 0 before the first."""
         self.ends = threading.Event()
-        """Set when no other cell is to begin."""
+        """Set when no other cell may start."""
 
     def save(self, notebook: dict[str, Any]) -> None:
-        """Take the notebook as far as it has been executed."""
+        """Note the notebook as far as it has been executed."""
         self.notebook = notebook
         self._saved(notebook)
 
     def kernel(self, pid: int) -> None:
-        """Note that a kernel, the leader of its process group, has been started."""
+        """Note that a kernel, the leader of its process group, has started."""
         self.kernels.append(pid)
         self._kernel_started(pid)
 
     def cell_began(self, index: int | None = None) -> None:
-        """Note that a cell is being executed: that at `index` in the notebook."""
+        """Note that the cell at `index` in the notebook is running."""
         self.cell += 1
         self._cell_began, self._cell = time.monotonic(), index
 
     def cell_ended(self) -> None:
-        """Note that no cell is being executed."""
+        """Note that no cell is running."""
         self._cell_began = None
 
     @property
     def cell_seconds(self) -> float:
-        """How long the cell at work has been so; 0 between cells."""
+        """How long the current cell has been running; 0 between cells."""
         began = self._cell_began
         return time.monotonic() - began if began else 0.0
 
     def reported(self) -> Reported:
-        """Return what has been shown so far; the notebook may be written to meanwhile."""
+        """Return what has been shown so far; the notebook may change meanwhile."""
         at, cells = self._cell, list(self.notebook["cells"]) if self.notebook else []
         if at is None or at >= len(cells):
             return Reported()
         code = [cell["cell_type"] == "code" for cell in cells]
         outputs = [data for cell in cells[: at + 1] for data in _data(cell)]
-        found = [data[FINDING_MIME] for data in outputs if FINDING_MIME in data]
+        findings = [data[FINDING_MIME] for data in outputs if FINDING_MIME in data]
         numbers = [data[PROGRESS_MIME] for data in _data(cells[at]) if PROGRESS_MIME in data]
         return Reported(
             _heading(cells[: at + 1]),
             sum(code[: at + 1]),
             sum(code),
-            tuple((each["status"], each["name"], each["message"]) for each in found),
+            tuple((found["status"], found["name"], found["message"]) for found in findings),
             tuple(numbers[-1]["lines"]) if numbers else (),
         )
 
@@ -115,5 +115,5 @@ def _data(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _heading(cells: list[dict[str, Any]]) -> str:
     """Return the last heading in `cells`."""
     texts = ("".join(cell["source"]) for cell in reversed(cells) if cell["cell_type"] != "code")
-    found = (_HEADING.findall(text) for text in texts)
-    return next((headings[-1].strip() for headings in found if headings), "")
+    matches = (_HEADING.findall(text) for text in texts)
+    return next((headings[-1].strip() for headings in matches if headings), "")

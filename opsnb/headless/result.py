@@ -1,4 +1,4 @@
-"""What is known of a run as it begins, and as it ends."""
+"""The result of a run: as it begins, and as it ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CELLS_HAVE_IDS = (4, 5)  # the version of the notebook format
 
 
 def begin(order: Order, source: bytes) -> RunResult:
-    """Return what is known as the run begins, and told if it is killed."""
+    """Return the result as the run begins, which is kept if it is killed."""
     started = now()
     sha256 = hashlib.sha256(source).hexdigest()
     return RunResult(
@@ -55,12 +55,12 @@ def begin(order: Order, source: bytes) -> RunResult:
 
 
 def end(opening: RunResult, execution: Execution) -> RunResult:
-    """Return what is known as the run ends, from what was known as it began and its notebook."""
+    """Return the result as the run ends, from its opening and its executed notebook."""
     found, done = findings(execution.notebook), actions(execution.notebook)
     status = status_of(found)
-    if execution.exit_code:  # what did not run to its end may have missed the worst
+    if execution.exit_code:  # it may have missed the worst
         status = worst([status, Status.UNKNOWN])
-    # A clock that is set back while the run goes on must not make it end before it began.
+    # If the clock was set back meanwhile, the run must still end after it began.
     finished = max(now(), opening.started)
     return opening.model_copy(
         update={
@@ -83,7 +83,7 @@ def _exit_code(execution: Execution, done: Sequence[ActionRecord]) -> int:
 
 
 def _error(execution: Execution, done: Sequence[ActionRecord]) -> str | None:
-    """Return why the run ended early; of what was refused, also that nothing was changed."""
+    """Return why the run ended early and, after a refusal, that nothing was changed."""
     error = execution.error
     refused = execution.exit_code in (ExitCode.UNUSABLE, ExitCode.REFUSED)
     untouched = not any(action.begun for action in done)
@@ -93,7 +93,7 @@ def _error(execution: Execution, done: Sequence[ActionRecord]) -> str | None:
 
 
 def headline(notebook: dict[str, Any], result: RunResult) -> None:
-    """Put on top of an executed notebook how its run ended, when that was before its end."""
+    """Add how a run failed to the top of its executed notebook."""
     if result.error is None:
         return
     cell: dict[str, Any] = {
@@ -107,8 +107,8 @@ def headline(notebook: dict[str, Any], result: RunResult) -> None:
 
 
 @cache
-def _commit(path: Path, sha256: str) -> str | None:  # noqa: ARG001 - a changed file asks anew
-    """Return the commit that last changed `path`, with `+` when it has been changed since."""
+def _commit(path: Path, sha256: str) -> str | None:  # noqa: ARG001 - a changed file is asked again
+    """Return the commit that last changed `path`, with `+` if it was changed after that."""
     commit = _git(path.parent, "log", "-1", "--format=%h", "--", path.name)
     if not commit:
         return None
@@ -116,9 +116,9 @@ def _commit(path: Path, sha256: str) -> str | None:  # noqa: ARG001 - a changed 
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Return what git says, or nothing where there is no git or no repository."""
+    """Return the output of git; empty without git or a repository."""
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
@@ -127,4 +127,4 @@ def _git(folder: Path, *arguments: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return told.stdout.strip()
+    return done.stdout.strip()

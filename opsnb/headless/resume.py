@@ -1,4 +1,4 @@
-"""Continue a run that did not come to its end: the same notebook, parameters and target."""
+"""Continue a run that did not run to its end: same notebook, parameters and target."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from opsnb.view import commands
 def order(
     run_id: str, config: Config, *, runbook: str | None = None, allow_changed: bool = False
 ) -> Order:
-    """Return the order that continues a run, with what it and those before it did.
+    """Return the order that continues a run, with the actions of that run and those before it.
 
-    `run_id` as for `Store.result`; `runbook`, if given, must be its own. A notebook that has
-    changed since is refused unless `allow_changed`. Raises UsageError when it ran to its end, is
-    going on or was continued already, and when it cannot be run as it was.
+    `run_id` as for `Store.result`; `runbook`, if set, must be that of the run. A notebook that has
+    changed is refused unless `allow_changed`. Raises UsageError when the run ran to its end, is in
+    progress, was already continued, or cannot be repeated.
     """
     store = Store(config.store)
     reap(store)
@@ -40,7 +40,7 @@ def order(
     info = catalog.runbook(former.runbook)
     if runbook not in (None, info.id):
         raise UsageError(
-            f"{former.run_id} is a run of {info.id}, not of {runbook}; leave that out."
+            f"{former.run_id} is a run of {info.id}, not of {runbook}. Leave out the runbook."
         )
     if not allow_changed:
         _demand_unchanged(info, former)
@@ -48,7 +48,7 @@ def order(
     return Order(
         info,
         config.target(former.target),
-        # Checked, but handed on as they were: a default of 24 must not become 24.0, another value.
+        # Checked, but passed on unchanged: 24 must not become 24.0, which is another value.
         info.validate(given) | given,
         incident=former.incident,
         resumes=former.model_copy(update={"actions": merged(_chain(store, former))}),
@@ -56,18 +56,18 @@ def order(
 
 
 def merged(chain: Sequence[RunResult]) -> list[ActionRecord]:
-    """Return what the runs of a chain, the oldest first, did in all: of each action the newest.
+    """Return the latest state of each action in a chain of runs, oldest first.
 
-    A run that did not come to an action, or only verified it, says nothing new of it. Each tells
-    in `continues` whose journal it is.
+    A run that did not reach an action, or only verified it, does not change its state. `continues`
+    of each names the run of its journal.
     """
     known: dict[tuple[object, ...], ActionRecord] = {}
     for result in chain:
-        often: Counter[tuple[str, ...]] = Counter()
+        repeats: Counter[tuple[str, ...]] = Counter()
         for action in result.actions:
             which = same_action(action)
-            key = (*which, often[which])
-            often[which] += 1
+            key = (*which, repeats[which])
+            repeats[which] += 1
             before = known.get(key)
             if before is None or (action.begun and before.state is not ActionState.APPLIED):
                 known[key] = action.model_copy(update={"continues": result.run_id})
@@ -81,13 +81,13 @@ def _result(store: Store, run_id: str) -> RunResult:
         for waits in recovery.waiting(store):
             if run_id and (waits.run_id.startswith(run_id) or waits.run_id.endswith(run_id)):
                 raise UsageError(
-                    f"The record of {waits.run_id} waits in {waits.location}. {waits.kept_late} "
-                    "Then run: opsnb records recover"
+                    f"The record of {waits.run_id} is waiting in {waits.location}. "
+                    f"{waits.kept_late} Then run: opsnb records recover"
                 ) from None
         if is_going_on(run_id):
             raise UsageError(
-                f"Run {run_id} is going on: its kernel still works, or ends in order; wait for its "
-                "end, then give the same command again."
+                f"Run {run_id} is in progress: its kernel is still running or ending. Wait for it "
+                "to end, then run this command again."
             ) from None
         raise
 
@@ -95,16 +95,18 @@ def _result(store: Store, run_id: str) -> RunResult:
 def _demand_unfinished(store: Store, former: RunResult) -> None:
     if former.is_summary:
         raise UsageError(
-            f"{former.run_id} sums up runs of several targets: continue one of these, or run "
-            "again those that failed: "
+            f"{former.run_id} is the summary of several targets. Continue one of their runs, or "
+            "repeat those that failed: "
             + commands.line("run", former.runbook, "--failed-of", former.run_id)
         )
     if former.open:
-        raise UsageError(f"{former.run_id} is still open in JupyterLab; go on there, or close it.")
+        raise UsageError(
+            f"{former.run_id} is still open in JupyterLab. Continue it there, or close it."
+        )
     if former.ended:
         raise UsageError(
-            f"{former.run_id} ran to its end, so there is nothing to continue; "
-            f"run it again: {_again(former)}"
+            f"{former.run_id} ran to its end, so there is nothing to continue. "
+            f"Run it again: {_again(former)}"
         )
     demand_not_continued(store, former)
 
@@ -112,13 +114,13 @@ def _demand_unfinished(store: Store, former: RunResult) -> None:
 def _demand_unchanged(info: RunbookInfo, former: RunResult) -> None:
     if hashlib.sha256(info.path.read_bytes()).hexdigest() != former.runbook_sha256:
         raise UsageError(
-            f"{info.id} has changed since {former.run_id} ran it. Look at what changed; if its "
-            "steps are the same, add --allow-changed, else run it anew."
+            f"{info.id} has changed since {former.run_id} ran it. Check what changed: if its "
+            "steps are the same, add --allow-changed, else run it again."
         )
 
 
 def _parameters(former: RunResult) -> dict[str, Any]:
-    """Return the parameters of `former`. Raises UsageError when one was kept without its secret."""
+    """Return the parameters of `former`. Raises UsageError if one was kept without its secret."""
     parameters = dict(former.parameters)
     if "target" in parameters:
         parameters["target"] = former.target
@@ -136,13 +138,13 @@ def _again(former: RunResult) -> str:
 
 
 def _chain(store: Store, former: RunResult) -> list[RunResult]:
-    """Return `former` behind the runs that it continued, the oldest first."""
+    """Return `former` and the runs that it continued, oldest first."""
     chain = [former]
     while parent := chain[0].parent:
         if not store.has(parent):
             raise UsageError(
-                f"{chain[0].run_id} continued {parent}, of which there is no record any more, so "
-                f"what that did is not known; check that, then run it again: {_again(former)}"
+                f"{chain[0].run_id} continued {parent}, whose record is gone, so what that run did "
+                f"is unknown. Check the target, then run it again: {_again(former)}"
             )
         chain.insert(0, store.result(parent))
     return chain
@@ -150,7 +152,7 @@ def _chain(store: Store, former: RunResult) -> list[RunResult]:
 
 def demand_not_continued(store: Store, former: RunResult) -> None:
     """Raise UsageError when another run has continued `former`."""
-    # Not since it began: the clock may have been set back meanwhile.
+    # Not only since it began: the clock may have been set back.
     kept = store.results(runbook=former.runbook, target=former.target)
     for child in chain(staged_results(store), kept):
         if child.parent == former.run_id:
@@ -159,6 +161,6 @@ def demand_not_continued(store: Store, former: RunResult) -> None:
                 + (
                     ", which ran to its end, so there is nothing to continue."
                     if child.ended
-                    else f"; continue that one: {commands.line('run', '--resume', child.run_id)}"
+                    else f". Continue that one: {commands.line('run', '--resume', child.run_id)}"
                 )
             )

@@ -1,4 +1,4 @@
-"""A run: parameters checked, notebook executed, record kept, exit code told."""
+"""A run: execute the notebook, keep the record, return the result."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def run(
 ) -> RunResult:
     """Run `order`, keep its record and return the result as it was kept, without secrets.
 
-    The run ends early when a signal turns up in `stopped`. `server` is for several runs; without
-    one, the kernel's process begins to import while this one still does.
-    Raises ConfigError, before anything is started, when the record cannot be kept; Locked when
-    another run acts on the target. When the store fails in the end, the record waits in the
-    spool, and the result's error says so.
+    The run ends early when a signal arrives in `stopped`. `server` starts the kernels of several
+    runs; without one, the kernel's process imports while this one still does. Raises ConfigError,
+    before anything is started, when no record can be kept, Locked when another run acts on the
+    target. When the store fails at the end, the record waits in the spool, and the result's error
+    says so.
     """
     store = Store(config.store)
     store.demand_writable()
@@ -61,9 +61,9 @@ def run(
 
 @contextmanager
 def _still_to_continue(order: Order, store: Store) -> Iterator[None]:
-    """Raise UsageError when somebody has continued the same run while this one waited its turn."""
+    """Raise UsageError when another run continued the same run while this one waited."""
     if order.resumes and order.applies and not order.resumes.is_summary:
-        reap(store)  # also what was killed meanwhile
+        reap(store)  # including runs that were killed meanwhile
         demand_not_continued(store, order.resumes)
     yield
 
@@ -72,7 +72,7 @@ def _still_to_continue(order: Order, store: Store) -> Iterator[None]:
 def _locked(
     order: Order, store: Store, opening: RunResult, stopped: Sequence[signal.Signals]
 ) -> Iterator[Lock | None]:
-    """Hold the lock of the target while a run that acts is going on."""
+    """Hold the lock of the target during a run that may change it."""
     if not order.applies:
         yield None
         return
@@ -92,7 +92,7 @@ def _locked(
 def fork_server(
     order: Order, given: ForkServer | None, *, once: bool
 ) -> Iterator[ForkServer | None]:
-    """Yield what starts the kernels of `order`: the server `given`, else a new one.
+    """Yield the server that starts the kernels of `order`: `given`, else a new one.
 
     `once` is for a single kernel. None means stock kernels.
     """
@@ -107,12 +107,12 @@ def fork_server(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that nothing stands in the way of any more."""
+    """A run that may begin."""
 
     order: Order
     store: Store
     source: bytes
-    """The notebook as it was when the run began: that is run, though the file may change."""
+    """The notebook's file as it was when the run began."""
     opening: RunResult
     lock: Lock | None
     stopped: Sequence[signal.Signals]
@@ -121,13 +121,13 @@ class _Run:
         """Execute the notebook and keep the record."""
         redactor = Redactor(self.order.target.secrets | environment_secrets())
         notebook = json.loads(self.source)
-        # What a killed run is told by must be as free of secrets as any record.
+        # It becomes the record of a killed run, so it must be free of secrets too.
         opening = redactor.result(self.opening)
         stage = Stage.open(self.store, opening, notebook, redactor)
         execution = self._execute(stage, redactor, notebook, server)
         execution = _completed(execution, stage.journal)
         result = end(self.opening, execution)
-        if result.error:  # it stands in a heading too, and may quote an output of any length
+        if result.error:  # it is in a heading too, and may quote an output of any length
             result.error = shortened(redactor.text(result.error))
         headline(execution.notebook, result)
         return keep(self.store, stage, result, execution.notebook, redactor)
@@ -139,7 +139,7 @@ class _Run:
         notebook: dict[str, Any],
         server: ForkServer | None,
     ) -> Execution:
-        # What a run continues is nothing to those that its own cells may start.
+        # Emptied otherwise, so that runs that the cells start do not inherit it.
         resumed = str(stage.keep_resumed(self.order.resumes)) if self.order.resumes else ""
         environment = {JOURNAL: str(stage.journal), RESUME: resumed}
 
@@ -169,18 +169,20 @@ class _Run:
         if self.stopped:
             return Ending(ExitCode.INTERRUPTED, interrupts.sentence(self.stopped[0]))
         if self.lock and self.lock.lost:
-            return Ending(ExitCode.BROKE, "The run lost the lock of its target, so it was stopped.")
+            return Ending(
+                ExitCode.BROKE, "The run was stopped because it lost the lock of its target."
+            )
         return None
 
 
 def _completed(execution: Execution, journal: Path) -> Execution:
-    """Return `execution` with what the journal of its actions says besides its outputs."""
+    """Return `execution` with what its outputs lack of the journal of its actions."""
     try:
         complete(execution.notebook, journal)
     except OSError as error:
         unknown = (
-            f"The journal of its actions could not be read ({error.strerror}): an action that was "
-            "interrupted may be missing here. Check the target."
+            f"The journal of its actions could not be read ({error.strerror}): an interrupted "
+            "action may be missing here. Check the target."
         )
         told = " ".join(filter(None, (execution.error, unknown)))
         return replace(execution, exit_code=execution.exit_code or ExitCode.BROKE, error=told)

@@ -1,1 +1,1 @@
-"""JupyterLab on a working copy of the runbooks; what is done in it by hand is recorded too."""
+"""JupyterLab on working copies of the runbooks; manual runs are recorded too."""

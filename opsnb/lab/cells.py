@@ -1,4 +1,4 @@
-"""The cells of a working copy: its parameters read, filled in, and disarmed."""
+"""The cells of a working copy: read, fill in and disarm its parameters."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ Notebook = dict[str, Any]
 
 _TAGS = ("parameters", "injected-parameters")
 _DISARMED: dict[str, Any] = {"apply": False, "confirm": ""}
-# A line of a cell that cannot be parsed, as it is being typed.
+# For a cell that cannot be parsed, because it is still being typed.
 _ARMED_LINE = re.compile(
     r"^(?P<start>\s*(?P<name>apply|confirm)\b[^=\n]*=[ \t]*)(?P<value>.*)$", re.M
 )
 
 
 def parameters(notebook: Notebook) -> dict[str, Any]:
-    """Return the parameters as the cells set them, less what is no plain value.
+    """Return the parameters that the cells set to literal values.
 
-    Nothing while one of the cells is being typed: another cell might set what it would set again.
+    Empty while one of the cells cannot be parsed: it may override another cell.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for cell in _parameter_cells(notebook):
         try:
-            found |= _assigned(_source(cell))
+            values |= _assigned(_source(cell))
         except SyntaxError:
             return {}
-    return found
+    return values
 
 
 def fill_in(notebook: Notebook, values: Mapping[str, Any]) -> None:
-    """Write `values` into the parameters cell, where each stands with its type and its comment."""
+    """Write `values` into the parameters cell, keeping types and comments."""
     for cell in _parameter_cells(notebook):
         cell["source"] = _with_values(_source(cell), values)
 
 
 def disarm(notebook: Notebook) -> bool:
-    """Set `apply` to False and `confirm` to nothing in every cell; return whether one was armed."""
+    """Set `apply` to False and clear `confirm` in every cell; return whether one was armed."""
     was_armed = False
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
@@ -52,7 +52,7 @@ def disarm(notebook: Notebook) -> bool:
 
 
 def clear(notebook: Notebook) -> None:
-    """Remove every output, and the note of when each cell was run."""
+    """Remove every output and execution time."""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
@@ -60,7 +60,7 @@ def clear(notebook: Notebook) -> None:
 
 
 def _parameter_cells(notebook: Notebook) -> Iterator[dict[str, Any]]:
-    """Yield the cells that set parameters, the defaults first."""
+    """Yield the cells that set parameters, defaults first."""
     for tag in _TAGS:
         for cell in notebook["cells"]:
             if tag in cell["metadata"].get("tags", ()):
@@ -72,11 +72,11 @@ def _source(cell: Mapping[str, Any]) -> str:
 
 
 def _assigned(source: str) -> dict[str, Any]:
-    found = {}
+    values = {}
     for name, value in _assignments(ast.parse(source)):
         with suppress(ValueError, TypeError):
-            found[name] = ast.literal_eval(value)
-    return found
+            values[name] = ast.literal_eval(value)
+    return values
 
 
 def _assignments(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -98,7 +98,7 @@ def _with_values(source: str, values: Mapping[str, Any]) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Return `value` as Python has it; text in double quotes, as in the runbooks."""
+    """Return `value` as Python source; text in double quotes, as in the runbooks."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
@@ -109,24 +109,25 @@ def _disarmed(source: str) -> str:
         return _ARMED_LINE.sub(
             lambda line: line["start"] + _literal(_DISARMED[line["name"]]), source
         )
-    places = [(each, _literal(_DISARMED[name])) for name, each in _armed(tree)]
+    places = [(value, _literal(_DISARMED[name])) for name, value in _armed(tree)]
     return _replaced(source, places)
 
 
 def _armed(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """Yield what sets `apply` or `confirm`, also as in `Runbook(target, apply=True)`."""
+    """Yield the values of `apply` and `confirm`, including in `Runbook(target, apply=True)`."""
     for name, value in _assignments(tree):
         if name in _DISARMED and not (isinstance(value, ast.Constant) and not value.value):
             yield name, value
     for node in ast.walk(tree):
-        for each in node.keywords if isinstance(node, ast.Call) else ():
-            if each.arg in _DISARMED and isinstance(each.value, ast.Constant) and each.value.value:
-                yield each.arg, each.value
+        for given in node.keywords if isinstance(node, ast.Call) else ():
+            value = given.value
+            if given.arg in _DISARMED and isinstance(value, ast.Constant) and value.value:
+                yield given.arg, value
 
 
 def _replaced(source: str, places: Sequence[tuple[ast.expr, str]]) -> str:
-    """Return `source` with new text at the places of some expressions."""
-    lines = [line.encode() for line in source.split("\n")]  # the tree counts in bytes
+    """Return `source` with some expressions replaced."""
+    lines = [line.encode() for line in source.split("\n")]  # the syntax tree counts in bytes
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)

@@ -1,4 +1,4 @@
-"""How JupyterLab reads working copies: whatever is opened again only plans."""
+"""How JupyterLab reads working copies: a copy that is opened again only plans."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from opsnb.lab import cells, copies
 
 
 class Openings(Protocol):
-    """Knows the runs of the working copies."""
+    """The runs of the working copies."""
 
     async def goes_on(self, path: str) -> bool:
-        """Whether a kernel still runs for the copy at `path`; if none does, its run is over.
+        """Whether the copy at `path` still has a kernel; without one, its run is over.
 
-        A run that goes on only plans from now on.
+        A run that continues only plans from now on.
         """
 
 
@@ -25,7 +25,7 @@ class Contents(AsyncLargeFileManager):
     """The files of JupyterLab; a copy is disarmed before a page shows it again."""
 
     openings: Openings | None = None
-    """Set by the extension as it is loaded."""
+    """Set by the extension when it is loaded."""
 
     async def get(
         self,
@@ -48,7 +48,7 @@ class Contents(AsyncLargeFileManager):
                 await asyncio.to_thread(self._disarm, path)
         model = await super().get(path, content, type, format, require_hash)  # type: ignore[no-untyped-call]
         if goes_on and copies.runbook_of(model["content"]):
-            # Its file stays: a page that shows it would find it changed on the disk.
+            # Only in the model: an open page would report a change of the file.
             cells.disarm(model["content"])
         return model
 
@@ -56,4 +56,4 @@ class Contents(AsyncLargeFileManager):
         try:
             copies.opened(Path(self.root_dir, path.strip("/")), goes_on=False)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # it is no notebook, or cannot be read: what reads it next says why
+            return  # not a notebook, or unreadable: the next reader reports it

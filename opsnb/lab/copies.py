@@ -1,4 +1,4 @@
-"""Working copies of the runbooks: stepping through one never changes the original."""
+"""Working copies of the runbooks; the originals never change."""
 
 from __future__ import annotations
 
@@ -24,23 +24,22 @@ from opsnb.machine.holder import Holder
 from opsnb.model import now
 
 KEPT_DAYS = 14
-"""How long a working copy is kept after its last change, once it is recorded."""
+"""How long a recorded working copy is kept after its last change."""
 _RECORDED = ".recorded.json"
 _HOLDER = ".holder.json"
 _OWN = (_RECORDED, _HOLDER, launcher.PAGE, ".workspaces", ".ipynb_checkpoints")
 
 
 def working_folder() -> Path:
-    """Make the folder of this JupyterLab, with the page to choose a runbook from; return it.
+    """Create the folder of this JupyterLab with its start page, and return it.
 
-    What is not needed any more of former ones is removed. Raises RunBroke when it cannot be
-    written.
+    Old folders that are no longer needed are removed. Raises RunBroke when it cannot be written.
     """
     folder = _home() / f"{now():%Y%m%dT%H%M%SZ}-{os.getpid()}"
     try:
-        state_folder("lab")  # nobody else may enter it, so nothing in it can be read meanwhile
+        state_folder("lab")  # private, so everything in it is
         private_files.folder(folder)
-        # This process becomes JupyterLab, so it is the holder until that ends.
+        # This process becomes JupyterLab, so it is the holder.
         private_files.write(folder / _HOLDER, Holder.of(os.getpid()).model_dump_json())
         private_files.write(folder / launcher.PAGE, launcher.page(catalog.runbooks()))
     except OSError as error:
@@ -53,9 +52,9 @@ def working_folder() -> Path:
 def fresh(
     folder: Path, info: RunbookInfo, values: Mapping[str, Any], *, armed: bool = False
 ) -> str:
-    """Make a copy of a runbook with checked `values` filled in; return its path in `folder`.
+    """Create a copy of a runbook with checked `values` filled in; return its path in `folder`.
 
-    Its cells only plan, unless it is `armed`: then they stay so until it is opened a second time.
+    Its cells only plan, unless it is `armed`: then they may act until it is opened a second time.
     Raises RunBroke when it cannot be written.
     """
     notebook: Notebook = json.loads(info.path.read_text(encoding="utf-8"))
@@ -75,17 +74,17 @@ def fresh(
 
 
 def runbook_of(notebook: Notebook) -> RunbookInfo | None:
-    """Return the runbook that a notebook is a copy of; None when it is none."""
+    """Return the runbook that a notebook is a copy of; None if it is not a copy."""
     about = notebook.get("metadata", {}).get("opsnb", {})
     name = about.get("runbook", "") if isinstance(about, dict) else ""
     return next((info for info in catalog.runbooks() if info.id == name), None)
 
 
 def opened(path: Path, *, goes_on: bool) -> bool:
-    """Have a copy that is opened again only plan; return whether its file was changed.
+    """Disarm a copy that is opened again; return whether its file was changed.
 
-    Unless its run `goes_on`, its outputs are removed: they are in the record of that run, and what
-    is run now has a record of its own. Raises OSError, ValueError on a broken notebook.
+    Unless its run `goes_on`, its outputs are removed: they are in the record of that run, and a new
+    run gets its own record. Raises OSError, ValueError on a broken notebook.
     """
     content = path.read_text(encoding="utf-8")
     notebook: Notebook = json.loads(content)
@@ -103,15 +102,15 @@ def opened(path: Path, *, goes_on: bool) -> bool:
 
 
 def note_recorded(folder: Path, notebook: Notebook, run_id: str) -> None:
-    """Note that what stands in `notebook`, a copy in `folder`, has the record `run_id`."""
-    with suppress(OSError, ValueError):  # without the note the copy is kept
+    """Note that the content of `notebook`, a copy in `folder`, has the record `run_id`."""
+    with suppress(OSError, ValueError):  # without this note, the copy is kept
         known = _recorded(folder)
         known[_fingerprint(notebook)] = run_id
         private_files.write(folder / _RECORDED, json.dumps(known))
 
 
 def prune(days: float = KEPT_DAYS) -> None:
-    """Remove the copies that nobody has changed for `days`, save what is open or not recorded."""
+    """Remove the copies unchanged for `days`, except those that are open or not recorded."""
     for folder in _old(days):
         with suppress(OSError):
             _prune(folder)
@@ -130,13 +129,13 @@ def _old(days: float) -> Iterator[Path]:
 def _is_open(folder: Path) -> bool:
     try:
         return Holder.model_validate_json((folder / _HOLDER).read_text()).is_alive
-    except (OSError, ValueError):  # of an older opsnb: its name ends with its process
+    except (OSError, ValueError):  # of an older opsnb: its name ends with the pid
         pid = folder.name.rpartition("-")[2]
         return pid.isdigit() and Path("/proc", pid).exists()
 
 
 def _prune(folder: Path) -> None:
-    """Remove the recorded copies, and the folder too when nothing else is in it."""
+    """Remove the recorded copies, and the folder if nothing else is in it."""
     known = _recorded(folder)
     unwritten = {path.name for name in ("running", "spool") for path in _below(state_home() / name)}
     kept = False
@@ -153,7 +152,7 @@ def _prune(folder: Path) -> None:
 
 
 def _is_needless(path: Path, known: Mapping[str, str], unwritten: set[str]) -> bool:
-    """Whether a file is a copy in which nothing was run, or all of which is in a record."""
+    """Whether a file is a copy that was never run, or is completely recorded."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         if not runbook_of(notebook):
@@ -166,7 +165,7 @@ def _is_needless(path: Path, known: Mapping[str, str], unwritten: set[str]) -> b
 
 
 def _recorded(folder: Path) -> dict[str, str]:
-    """Return the runs by the fingerprints of what their records hold."""
+    """Return run ids by the fingerprints of their records' content."""
     try:
         known = json.loads((folder / _RECORDED).read_text())
     except FileNotFoundError:
@@ -175,7 +174,7 @@ def _recorded(folder: Path) -> dict[str, str]:
 
 
 def _fingerprint(notebook: Notebook) -> str:
-    """Return what tells the content of a copy from any other, armed or not."""
+    """Return a fingerprint of the content of a copy, armed or not."""
     plain: Notebook = json.loads(json.dumps({"cells": notebook["cells"]}))
     cells.disarm(plain)
     content = [["".join(cell["source"]), cell.get("outputs")] for cell in plain["cells"]]
@@ -192,7 +191,7 @@ def _home() -> Path:
 
 
 def _write_new(folder: Path, name: str, text: str) -> str:
-    """Write a file of its own for each copy of one runbook; return its path in `folder`."""
+    """Write a new file for each copy of a runbook; return its path in `folder`."""
     for number in count(1):
         path = f"{name}.ipynb" if number == 1 else f"{name}-{number}.ipynb"
         (folder / path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -213,5 +212,5 @@ def _text(notebook: Notebook) -> str:
 def _unwritable(folder: Path, error: OSError) -> RunBroke:
     return RunBroke(
         f"The runbooks cannot be copied to {folder}: {error.strerror or error}. "
-        "Make room, or set XDG_STATE_HOME to a folder that can be written."
+        "Free space there, or set XDG_STATE_HOME to a writable folder."
     )

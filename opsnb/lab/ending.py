@@ -14,7 +14,7 @@ from opsnb.errors import ExitCode
 from opsnb.view.terminal import visible
 
 LIMIT_S = 25.0
-"""How long an orderly end may take. Kernels have 5 s of it each, at the same time."""
+"""How long an orderly shutdown may take; the kernels get 5 s of it in parallel."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -26,10 +26,10 @@ def kill(kernels: Iterable[int]) -> None:
 
 
 class Ending:
-    """Ends a JupyterLab at the first signal, without a question; more signals change nothing."""
+    """Shuts JupyterLab down at the first signal, without a prompt; more signals are ignored."""
 
     def __init__(self, stop: Callable[[], None], kernels: Callable[[], Iterable[int]]) -> None:
-        """`stop` begins the orderly end; `kernels` tells the processes that must not outlive it."""
+        """`stop` starts the shutdown; `kernels` returns the pids that must not outlive it."""
         self._stop = stop
         self._kernels = kernels
         self._begun = False
@@ -37,9 +37,9 @@ class Ending:
     def listen(self) -> None:
         """Take over the signals, in the main thread."""
         for number in SIGNALS:
-            signal.signal(number, self._heard)
+            signal.signal(number, self._received)
 
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
         if self._begun:
             return
         self._begun = True
@@ -49,13 +49,13 @@ class Ending:
         self._stop()
 
     def _force(self) -> None:
-        """End at once what did not end in order: the next opsnb command writes the records."""
+        """Exit at once after the limit; the next opsnb command writes the records."""
         kill(self._kernels())
         with suppress(OSError):
             sys.stderr.write(
                 visible(
-                    f"opsnb: JupyterLab did not end within {LIMIT_S:.0f} s and was stopped. The "
-                    "next opsnb command completes the records of what was open.\n"
+                    f"opsnb: JupyterLab did not shut down within {LIMIT_S:.0f} s and was killed. "
+                    "The next opsnb command completes its records.\n"
                 )
             )
         os._exit(ExitCode.BROKE)

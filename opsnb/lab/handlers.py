@@ -1,4 +1,4 @@
-"""What the pages of JupyterLab ask of opsnb: the targets, a fresh copy, the end of one."""
+"""The requests of JupyterLab's pages: list the targets, open a copy, close a copy."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 class _Handler(APIHandler):
-    """Answers with JSON; an error is one sentence under `message`."""
+    """Responds with JSON; an error is one sentence under `message`."""
 
     def initialize(self, records: Records) -> None:
-        """Take the extension, which knows what is open."""
+        """Store the extension, which knows the open copies."""
         self.records = records
 
     def refuse(self, why: Exception | str) -> None:
-        """Answer that it was not done, and why."""
+        """Respond that it was not done, and why."""
         self.set_status(400)
         self.finish(json.dumps({"message": str(why)}))
 
     def body(self) -> dict[str, Any]:
-        """Return what was sent; empty when it was no table."""
+        """Return the JSON object that was sent; empty if it is none."""
         sent = self.get_json_body()
         return sent if isinstance(sent, dict) else {}
 
 
 class Targets(_Handler):
-    """The targets to choose from, and the runbooks that links lead to."""
+    """The targets to choose from, and the runbooks."""
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer with both. The target that is meant when none is named is marked as `only`."""
+        """Respond with both; `only` is the default target."""
         try:
             config = load_config()
         except OpsnbError as error:
@@ -58,14 +58,16 @@ class Targets(_Handler):
 
 
 class Open(_Handler):
-    """A fresh working copy."""
+    """A new working copy."""
 
     @web.authenticated
     async def post(self) -> None:
-        """Make one for a link that was followed; answer with its path."""
+        """Create one for a link that was clicked; respond with its path."""
         sent = self.body()
-        asked = [sent.get(key) for key in ("runbook", "link", "source", "target")]
-        runbook, link, source, target = (each if isinstance(each, str) else "" for each in asked)
+        fields = [sent.get(key) for key in ("runbook", "link", "source", "target")]
+        runbook, link, source, target = (
+            field if isinstance(field, str) else "" for field in fields
+        )
         try:
             path = await asyncio.to_thread(self.records.fresh, runbook, link, source, target)
         except OpsnbError as error:
@@ -75,11 +77,11 @@ class Open(_Handler):
 
 
 class Close(_Handler):
-    """The end of a working copy whose page was closed."""
+    """A working copy whose page was closed."""
 
     @web.authenticated
     async def post(self) -> None:
-        """End its kernel as soon as that has nothing to do, and disarm it."""
+        """End its kernel as soon as it is idle, and disarm it."""
         path = self.body().get("path")
         if isinstance(path, str):
             self.records.closed(path)
@@ -87,9 +89,9 @@ class Close(_Handler):
 
 
 def listed(config: Config) -> list[dict[str, Any]]:
-    """Return the targets to choose from: those of opsnb.toml, else what is meant without one.
+    """Return the targets to choose from: those of opsnb.toml, else the default.
 
-    The demo stack comes last while it is up, to practise on.
+    The demo stack is last, while it is up.
     """
     names = [name for name in config.names if name != DEMO and config.files.get(name)]
     if not names and _only(config):

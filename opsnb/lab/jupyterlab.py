@@ -1,4 +1,4 @@
-"""JupyterLab as opsnb starts it: quiet, with no trace of the last time, and with records."""
+"""Start JupyterLab: quiet, with a new workspace, and with records."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from urllib.parse import quote
 
 from opsnb.config.places import find_config
 
-# Its settings and the extension of its server, which keeps the records. No question pops up in an
-# incident, and no request leaves the machine.
+# Its settings and the extension of its server. No dialog appears during an incident, and no request
+# leaves the machine.
 _SETTINGS = Path(__file__).parents[1] / "jupyter"
 
 
 def become(folder: Path, first: str, options: Sequence[str] = ()) -> NoReturn:
-    """Turn this process into JupyterLab in `folder`, which opens the file `first` of it.
+    """Replace this process with JupyterLab in `folder`, which opens its file `first`.
 
-    So signals and the exit code are JupyterLab's own. `options` are its own too, such as
+    Signals and the exit code are then JupyterLab's own. `options` are passed on, such as
     `--no-browser`.
     """
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/{quote(first)}",
-        # The tabs of the last time would open notebooks, and start kernels, of this copy.
+        # Otherwise the tabs of the last session would open notebooks and start kernels.
         f"--LabApp.workspaces_dir={folder / '.workspaces'}",
         f"--LabApp.extra_labextensions_path={_SETTINGS / 'labextensions'}",
         "--Application.log_level=ERROR",
-        # Until the extension listens for Ctrl-C, that ends JupyterLab without a question too.
+        # Until the extension handles it, Ctrl-C also ends JupyterLab without a prompt.
         "--ServerApp.answer_yes=True",
         *options,
     ]
@@ -41,8 +41,8 @@ def _environ() -> dict[str, str]:
     environ = dict(os.environ)
     paths = filter(None, (str(_SETTINGS), environ.get("JUPYTER_CONFIG_PATH")))
     environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
-    environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "opsnb"  # a kernel is there at once
-    # The copy stands elsewhere, so its kernels would not find the configuration by themselves.
+    environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "opsnb"  # for fast kernels
+    # Kernels run in the folder of the copies, where there is no opsnb.toml.
     if config := find_config():
         environ["OPSNB_CONFIG"] = str(config)
     return environ

@@ -1,4 +1,4 @@
-"""The page that `opsnb lab` begins with: the runbooks by symptom, by occasion and by section."""
+"""The start page of `opsnb lab`: the runbooks by symptom, by task and by section."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from opsnb.errors import ConfigError
 
 PAGE = "Start.md"
 FIRST = "health/daily"
-"""Where to begin when nothing is known yet."""
+"""Where to start when nothing is known."""
 
 _HEAD = """# Runbooks
 
-Choose the target above, then the runbook. It opens as a fresh copy that only plans: run its cells
-one by one, change what you like. Once you run a cell it has a record, which every save brings up to
-date.
+Choose the target above, then a runbook. It opens as a new copy that only plans: run its cells one
+by one, and change what you like. Running a cell starts a record, which each save updates.
 """
-# What a sentence begins with that tells a time or an aim; any other tells what one sees.
+# A sentence that begins like this names a time or a task; any other names a symptom.
 _OCCASION = re.compile(r"(After|Before|Once|Only|To|When|While)\b")
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
 def page(infos: Iterable[RunbookInfo]) -> str:
-    """Return the page, in Markdown, with links as seen from the folder of the runbooks.
+    """Return the page in Markdown, with links relative to the folder of the runbooks.
 
-    What a runbook is for is the first sentence of its own *When to use*.
+    Each runbook is described by the first sentence of its *When to use*.
     """
     infos = [info for _, group in by_section(infos) for info in group]
     uses = [(use, info) for info in infos if (use := _use(info))]
@@ -37,14 +36,14 @@ def page(infos: Iterable[RunbookInfo]) -> str:
             _HEAD,
             *_begin(infos),
             *_table("What you see", seen),
-            *_table("What you are about to do", occasions),
+            *_table("What you want to do", occasions),
             *_sections(infos),
         ]
     )
 
 
 def _use(info: RunbookInfo) -> str:
-    """Return the first sentence on when to use `info`, without what follows a colon."""
+    """Return the first sentence of when to use `info`, up to a colon."""
     try:
         text = _LINK.sub(r"\1", info.when_to_use)
     except ConfigError:
@@ -55,7 +54,7 @@ def _use(info: RunbookInfo) -> str:
 def _begin(infos: Iterable[RunbookInfo]) -> Iterator[str]:
     for info in infos:
         if info.id == FIRST:
-            yield f"Nothing known yet? Begin with the {_link(info, info.name.lower())}.\n"
+            yield f"Not sure? Start with the {_link(info, info.name.lower())}.\n"
 
 
 def _table(title: str, uses: Sequence[tuple[str, RunbookInfo]]) -> Iterator[str]:
@@ -66,7 +65,7 @@ def _table(title: str, uses: Sequence[tuple[str, RunbookInfo]]) -> Iterator[str]
 
 
 def _sections(infos: Iterable[RunbookInfo]) -> Iterator[str]:
-    yield "## All, by section\n\n| | |\n| --- | --- |"
+    yield "## All runbooks\n\n| | |\n| --- | --- |"
     for section, group in by_section(infos):
         yield f"| {section} | {', '.join(map(_link, group))} |"
     yield ""

@@ -1,8 +1,8 @@
-"""Links from one runbook to the next: what they carry, and what they may not.
+"""Links from one runbook to the next, with parameters.
 
-A link is the path of a runbook's notebook with parameters behind a `#`: `queue=emails` names a
-value, a bare `queue` stands for the value of the notebook that the link stands in, and
-`name:table` gives that notebook's `table` to the parameter `name`. A link never arms what it opens.
+A link is the path of a runbook's notebook with parameters after a `#`: `queue=emails` sets a value,
+a bare `queue` copies the value from the notebook that has the link, and `name:table` copies that
+notebook's `table` to the parameter `name`. A link never arms what it opens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from opsnb.errors import ParameterError
 from opsnb.lab.cells import Notebook
 
 _NEVER = ("apply", "confirm")
-# A link in Markdown and, behind it in the same paragraph or item, the command for the same runbook.
+# A Markdown link and, after it in the same paragraph or item, the command for the same runbook.
 _LINK = re.compile(
     r"(?P<words>\[[^]]*\])\((?P<path>[\w./-]+)\.ipynb\)"
     r"(?P<rest>(?:(?!\n\n|\n- |\]\()[\s\S])*?`opsnb (?:run|open) (?P<command>[^`]*)`)?"
@@ -36,12 +36,11 @@ def values(
     target: str,
     config: Config,
 ) -> dict[str, Any]:
-    """Return the parameters of `info` for a link with `fragment` that was followed.
+    """Return the parameters of `info` for a link with `fragment`.
 
-    `here` are the parameters of the notebook that the link stands in and `target` is the one that
-    is shown beside it; the link may name another. Raises UsageError: for a parameter that the
-    runbook does not have or a value that it does not take, for `apply` and `confirm`, and for a
-    target that is not configured or not named where there are several.
+    `here` are the parameters of the notebook that has the link, and `target` is the one shown
+    beside it; the link may name another. Raises UsageError for an unknown parameter or an invalid
+    value, for `apply` and `confirm`, and for a target that is unknown or, with several, not named.
     """
     given = dict(_given(fragment, here))
     for name in _NEVER:
@@ -68,7 +67,7 @@ def _given(fragment: str, here: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def carry_parameters(notebook: Notebook, info: RunbookInfo) -> None:
-    """Have the links in the text of `info`'s copy carry what the command beside each one names."""
+    """Add to each link in a copy of `info` the parameters of the command beside it."""
     known = {parameter.name for parameter in info.parameters}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":

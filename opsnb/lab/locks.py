@@ -1,4 +1,4 @@
-"""The locks of the targets that are acted on by hand."""
+"""The locks of targets for runs in JupyterLab."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NONE: Mapping[str, datetime | None] = {}
 
 
 class Locks:
-    """Holds what locks are wanted; several runbooks that are open on a target share one."""
+    """Holds locks; several open runbooks share the lock of a target."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -45,10 +45,10 @@ class Locks:
     def hold(
         self, wanted: Mapping[str, RunResult], idle: Mapping[str, datetime | None] = _NONE
     ) -> dict[str, str]:
-        """Hold the locks of the targets `wanted`, each for the run that acts on it, and no other.
+        """Hold exactly the locks of the targets `wanted`, each for the run that acts on it.
 
-        `idle` says since when nothing is at work on a target; others that want the lock read that.
-        Returns a sentence on each lock that cannot be had, once until it can.
+        `idle` is since when a target has been idle, for other runs that want its lock. Return a
+        sentence for each lock that is newly refused.
         """
         with self._turn:
             for target in list(self._held):
@@ -65,13 +65,13 @@ class Locks:
             return news
 
     def take(self, target: str, run: RunResult) -> str:
-        """Hold the lock of one more target for `run`; return why it cannot be had, or nothing."""
+        """Hold the lock of one more target for `run`; return the refusal, or nothing."""
         with self._turn:
             return self._take(target, run)
 
     @property
     def held(self) -> frozenset[str]:
-        """The targets that others cannot act on now."""
+        """The targets whose locks are held."""
         return frozenset(self._held)
 
     def _take(self, target: str, run: RunResult) -> str:

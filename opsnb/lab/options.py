@@ -1,4 +1,4 @@
-"""JupyterLab's own options, checked: it would ignore one that is mistyped and open all the same."""
+"""Check JupyterLab's own options: it would silently ignore a mistyped one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from opsnb.errors import UsageError, did_you_mean
 def check(options: Sequence[str], own: Iterable[str]) -> None:
     """Raise UsageError on the first of `options` that JupyterLab does not know.
 
-    `own` are the options that opsnb would have taken itself: one of them may have been meant.
+    `own` are the options of opsnb, for suggestions.
     """
     takes_value = False
     for word in options:
         name, equals, _ = word.partition("=")
         if not word.startswith("-"):
             if not takes_value:
-                raise UsageError(f"'{word}' is one argument too many; a target is given by -t.")
+                raise UsageError(f"Unexpected argument '{word}'. Set the target with -t.")
             takes_value = False
         elif _takes_value(name):
             takes_value = not equals
@@ -32,8 +32,8 @@ def _takes_value(name: str) -> bool:
 
 
 def _unknown(name: str, own: Iterable[str]) -> str:
-    known = [*own, *(f"--{each}" for each in (*LabApp.flags, *LabApp.aliases))]
+    known = [*own, *(f"--{option}" for option in (*LabApp.flags, *LabApp.aliases))]
     near = did_you_mean(name, known)
-    return f"There is no option '{name}', neither of opsnb nor of JupyterLab." + (
+    return f"Neither opsnb nor JupyterLab has an option '{name}'." + (
         near if "Did you mean" in near else ""
     )

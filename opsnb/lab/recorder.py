@@ -1,11 +1,4 @@
-"""Runs by hand: what each save of a working copy leaves in the store of records.
-
-A working copy is one run from the start of its kernel until it is closed. It has a record as soon
-as one of its cells was run; reading alone leaves none. Every save brings the record up to date, and
-the end of the kernel, or of JupyterLab, ends it. A copy that is opened again is another run with
-another record. While it is open it is staged like a headless run: when
-JupyterLab is killed, the next opsnb command ends its record, with what its actions' journal tells.
-"""
+"""The runs of all working copies in one JupyterLab."""
 
 from __future__ import annotations
 
@@ -24,20 +17,20 @@ from opsnb.records.store import Store
 
 
 class Recorder:
-    """The runs of one JupyterLab, by the paths of their working copies as JupyterLab tells them."""
+    """The runs of one JupyterLab, by the paths of their working copies."""
 
     def __init__(self, root: Path, store: Store) -> None:
         """`root` is the folder of the working copies."""
         self._root = root
         self._store = store
         self.runs: dict[str, Run] = {}
-        """Those that have begun, by path."""
+        """The runs that have begun, by path."""
         self._turn = threading.Lock()
 
     def run(self, path: str) -> Run | None:
-        """Return the run of the working copy at `path`, begun now if need be; None for other files.
+        """Return the run of the working copy at `path`, begun if necessary; None for other files.
 
-        Raises OpsnbError when it cannot be begun.
+        Raises OpsnbError when it cannot begin.
         """
         with self._turn:
             if path not in self.runs and (info := self._runbook(path)):
@@ -52,9 +45,9 @@ class Recorder:
         return cells.parameters(json.loads((self._root / path).read_bytes()))
 
     def forget(self, path: str) -> RunResult | None:
-        """End the run at `path`, if one has begun: what is run there next is another one.
+        """End the run at `path`, if any; the next one there is another run.
 
-        Returns its result, None when it has no record. Raises OpsnbError when the record cannot be
+        Return its result; None when it has no record. Raises OpsnbError when the record cannot be
         written.
         """
         with self._turn:
@@ -80,12 +73,12 @@ class Recorder:
                 self.runs[moved].path = self._root / moved
 
     def close(self) -> Iterator[RunResult | Exception]:
-        """End all runs. Yield the result of each that has a record, or why it was not ended."""
+        """End all runs. Yield the result of each that has a record, or its error."""
         with self._turn:
             for run in self.runs.values():
                 try:
                     if result := run.close():
                         yield result
-                except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others end
+                except Exception as error:  # noqa: BLE001 - one failure must not keep the others from ending
                     yield error
             self.runs.clear()

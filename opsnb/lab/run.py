@@ -1,4 +1,11 @@
-"""One run by hand: what each save of a working copy leaves in the store of records."""
+"""One manual run: the record of a working copy.
+
+A working copy is one run from the start of its kernel until it is closed. It gets a record when one
+of its cells is run; reading alone leaves none. Each save updates the record, and the end of the
+kernel or of JupyterLab completes it. A copy that is opened again is another run. An open run is
+staged like a headless run: when JupyterLab is killed, the next opsnb command completes its record
+from its journal.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +35,13 @@ from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
 
 _TRIGGER = "interactive"
-_KILLED = "JupyterLab was killed while this was open; what was run after the last save is not here."
+_KILLED = "JupyterLab was killed while this was open. Cells run after the last save are missing."
 
 
 def begin_by_hand(
     runbook: RunbookInfo, source: bytes, parameters: dict[str, Any], since: datetime | None = None
 ) -> RunResult:
-    """Return what is known as a run by hand begins, now or at `since`, and told if it is killed.
+    """Return the result of a manual run as it begins, now or at `since`.
 
     `source` is the runbook's file.
     """
@@ -48,7 +55,7 @@ def begin_by_hand(
 
 
 class Run:
-    """The run of one working copy. Its methods may be called from any thread."""
+    """The run of one working copy. Its methods are safe in any thread."""
 
     def __init__(
         self, store: Store, info: RunbookInfo, source: bytes, folder: Path, path: Path
@@ -65,11 +72,11 @@ class Run:
         self._turn = threading.Lock()
         self._secrets: frozenset[str] = frozenset()
         self._saved = b""
-        """The notebook as it was last recorded, or before that as it was opened."""
+        """The notebook as it was last recorded, or as it was opened."""
         self._kept: RunResult | None = None
-        """What the record tells; None while there is none."""
+        """The recorded result; None while there is none."""
         self._unwritten: tuple[RunResult, dict[str, Any]] | None = None
-        """What the store did not take the last time."""
+        """What the store did not take last time."""
         self._saved = self._read()
         notebook = _notebook(self._saved, path)
         self._typed = cells.parameters(notebook)
@@ -83,33 +90,33 @@ class Run:
 
     @property
     def opening(self) -> RunResult:
-        """What is known of it besides its cells' outputs, as of the last save."""
+        """Its result without the outputs of its cells, as of the last save."""
         return self._opening
 
     @property
     def acts_on(self) -> str | None:
-        """The target that its cells may change as they stand; None when they only plan."""
+        """The target that its cells may change; None when they only plan."""
         return _target(self._typed) if self._typed.get("apply") else None
 
     def disarm(self) -> None:
-        """Note that its cells only plan, until a save says otherwise."""
+        """Note that its cells only plan, until the next save."""
         with self._turn:
             self._typed = {**self._typed, "apply": False}
 
     @property
     def journal(self) -> Path:
-        """Where its kernel is to write what its actions do."""
+        """The file in which its kernel journals its actions."""
         return self._stage.journal
 
     def add_kernel(self, pid: int) -> None:
-        """Note a kernel's process: as long as it lives, the run is going on."""
+        """Note a kernel's process: while it lives, the run is in progress."""
         with self._turn, suppress(OSError):
             self._stage.add_holder(pid)
 
     def save(self) -> RunResult | None:
-        """Bring its record up to date with the notebook as it was saved.
+        """Update its record from the notebook as it was saved.
 
-        Return the result when that made a record, else None. Raises OpsnbError when the notebook
+        Return the result if that created a record, else None. Raises OpsnbError when the notebook
         cannot be read or the record cannot be written.
         """
         with self._turn:
@@ -119,15 +126,14 @@ class Run:
             return self._kept if made else None
 
     def end(self) -> None:
-        """End the record, as the kernel is gone; a later save opens it again. Raises OpsnbError."""
+        """Complete the record after the end of the kernel; a save reopens it. Raises OpsnbError."""
         with self._turn:
             self._record(self._read(), is_open=False)
 
     def close(self) -> RunResult | None:
-        """End the run for good and return its result, None when it has no record.
+        """End the run for good and return its result; None when it has no record.
 
-        Raises OpsnbError when the record cannot be written: it waits in the spool, and the next
-        opsnb command writes it.
+        Raises OpsnbError when the record cannot be written: then it waits in the spool.
         """
         try:
             self.end()
@@ -137,8 +143,8 @@ class Run:
                 failed = self._opening.model_copy(update={"error": str(error)})
                 self._stage.update(redactor.result(failed))
                 raise
-            told = spool.leave(self._stage, *self._unwritten, redactor, error)
-            raise RunBroke(told.error or str(error)) from error
+            left = spool.leave(self._stage, *self._unwritten, redactor, error)
+            raise RunBroke(left.error or str(error)) from error
         self._stage.close()
         return self._kept
 
@@ -154,9 +160,9 @@ class Run:
             copies.note_recorded(self._folder, _notebook(content, self.path), self._opening.run_id)
 
     def _follow(self, notebook: dict[str, Any], redactor: Redactor) -> None:
-        """Take over the parameters; what was run on another target makes another run.
+        """Update the parameters; running cells on another target begins another run.
 
-        A target that is only typed, before a cell was run on it, is none yet.
+        A target that is typed but on which no cell was run does not count yet.
         """
         self._typed = self._typed | cells.parameters(notebook)
         before = self._opening.target if self._kept else _target(self._typed)
@@ -174,14 +180,14 @@ class Run:
         self._stage.update(redactor.result(self._opening))
 
     def _end_former(self, redactor: Redactor) -> None:
-        """End the record of the target that was turned away from, as it was last saved."""
+        """Complete the record of the previous target, as it was last saved."""
         if self._kept:
             notebook = _notebook(self._saved, self.path)
             self._leave_others_out(notebook)
             self._write(notebook, redactor, is_open=False, is_new=False)
 
     def _leave_others_out(self, notebook: dict[str, Any]) -> None:
-        """Take out of `notebook` what was run on other targets: it is in their records."""
+        """Remove from `notebook` outputs on other targets: they are in their records."""
         target = self._opening.target
         for cell in notebook["cells"]:
             if "outputs" in cell:
@@ -204,14 +210,14 @@ class Run:
             self._store.update(result, notebook, redactor)
         else:
             self._store.keep(result, notebook, redactor)
-            self._opening.run_id = result.run_id  # another, if that one was taken
+            self._opening.run_id = result.run_id  # a new one, if it was taken
             self._stage.update(redactor.result(self._opening))
         self._kept, self._unwritten = result, None
 
     def _redactor(self) -> Redactor:
-        """Return what masks the secrets of every target: the cells may turn to any of them."""
+        """Return a redactor for the secrets of every target: the cells may use any of them."""
         secrets = set(environment_secrets())
-        with suppress(ConfigError):  # what was known before still counts
+        with suppress(ConfigError):  # secrets that were known before are still masked
             config = load_config()
             for name in config.names:
                 with suppress(ConfigError):
@@ -220,7 +226,7 @@ class Run:
         return _redactor(self._secrets)
 
     def _read(self) -> bytes:
-        """Return the notebook's file; as it was last recorded when it was deleted since."""
+        """Return the notebook's file; if it was deleted, as it was last recorded."""
         try:
             return self.path.read_bytes()
         except FileNotFoundError:
@@ -231,7 +237,7 @@ class Run:
 
 @lru_cache(maxsize=2)
 def _redactor(secrets: frozenset[str]) -> Redactor:
-    """Return the redactor, the same one from save to save: it remembers what it has masked."""
+    """Return the same redactor for each save: it remembers what it has masked."""
     return Redactor(secrets)
 
 
@@ -244,5 +250,5 @@ def _notebook(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _target(parameters: dict[str, Any]) -> str:
-    """Return the name of the target; empty where the cells do not tell it."""
+    """Return the name of the target; empty if the cells do not set one."""
     return str(parameters.get("target", ""))

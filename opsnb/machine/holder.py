@@ -1,4 +1,4 @@
-"""The process that holds a lock or writes a record, recognised even after its pid was reused."""
+"""The process that holds a lock or writes a record, recognised even if its pid is reused."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 STARTED_BY = "OPSNB_STARTED_BY"
-"""In the environment of a kernel, and of what its cells start: which execution started it."""
+"""In the environment of a kernel and its children: the execution that started it."""
 
 
 _LARGEST_PID = 2**31 - 1
 
 
 def operator() -> str:
-    """Return who runs this, by name; by number in a container whose user has no entry in passwd."""
+    """Return the name of the user; the number in a container without a passwd entry."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
@@ -28,47 +28,47 @@ def operator() -> str:
 
 
 class Holder(BaseModel):
-    """A process: its pid, the PID namespace in which that pid counts, and when it started."""
+    """A process: its pid, the PID namespace of that pid, and when it started."""
 
     model_config = ConfigDict(frozen=True)
 
     host: str
     namespace: str = ""
-    """The machine's boot and the PID namespace; empty where they cannot be read.
+    """The boot and the PID namespace; empty if they cannot be read.
 
-    Containers may share a host name, and each has a pid 1. A host name alone identifies nothing.
+    Containers may share a host name, and each has a pid 1: a host name alone identifies nothing.
     """
     pid: int = Field(le=_LARGEST_PID)
     began: str
-    """Ticks of the machine's own monotonic clock, so that setting the time changes nothing."""
+    """Ticks of the monotonic clock, so that setting the time changes nothing."""
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Return the holder that is the running process `pid` of this PID namespace."""
+        """Return the holder for the process `pid` in this PID namespace."""
         return cls(
             host=socket.gethostname(), namespace=_namespace(), pid=pid, began=started(pid) or ""
         )
 
     @property
     def is_here(self) -> bool:
-        """Whether its process would be seen from here, so that `is_alive` is certain."""
+        """Whether its process is visible from here, so that `is_alive` is certain."""
         return bool(self.namespace) and self.namespace == _namespace() and not self._is_hidden
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process still runs; True where that cannot be seen from here."""
+        """Whether the process is still running; True if it is not visible from here."""
         return not self.is_here or (bool(self.began) and self.began == started(self.pid))
 
     @property
     def _is_hidden(self) -> bool:
-        """Whether the process exists, but this user may not see it (/proc with hidepid)."""
+        """Whether the process exists but is hidden from this user (/proc with hidepid)."""
         return started(self.pid) is None
 
 
 def started(pid: int) -> str | None:
-    """Return when the process began; empty when it is gone, None when that cannot be seen.
+    """Return when the process started; empty if it is gone, None if it is hidden.
 
-    A zombie is gone: it holds nothing any more.
+    A zombie is gone: it holds nothing.
     """
     if not sys.platform.startswith("linux"):
         try:
@@ -78,7 +78,7 @@ def started(pid: int) -> str | None:
         except psutil.Error:
             return None
     try:
-        # The name before the last bracket may hold blanks.
+        # The name before the last bracket may contain spaces.
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except ProcessLookupError:
         return ""
@@ -95,10 +95,10 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    """Return what tells the process table of this process from every other one.
+    """Return an id of the process table of this process.
 
-    Two running PID namespaces of one machine never have the same number, and every boot has an id
-    of its own. Empty where one of the two is missing, or where /proc is that of another namespace.
+    It combines the number of the PID namespace with the id of the boot. Empty if one of them is
+    missing, or if /proc belongs to another namespace.
     """
     if not sys.platform.startswith("linux"):
         return f"{socket.gethostname()}/{psutil.boot_time():.0f}"

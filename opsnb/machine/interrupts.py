@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP as something to be read, so that work can end in order."""
+"""Handle SIGINT, SIGTERM and SIGHUP so that work can end in an orderly way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 CLEAN_UP_S = 10.0
-"""How long what was interrupted may take to put things back."""
+"""How long interrupted work may take to clean up."""
 
 _WORDS = {
     signal.SIGINT: "You interrupted the run.",
@@ -19,44 +19,44 @@ _WORDS = {
 
 
 def sentence(number: signal.Signals) -> str:
-    """Return what a run says that ended by a signal."""
+    """Return the error of a run that ended by a signal."""
     return _WORDS.get(number, f"The run was stopped ({number.name}).")
 
 
 @contextmanager
 def noted() -> Iterator[list[signal.Signals]]:
-    """Yield a list to which SIGINT, SIGTERM and SIGHUP are added instead of ending this process.
+    """Yield a list that collects SIGINT, SIGTERM and SIGHUP instead of ending this process.
 
-    A SIGHUP that is ignored, as under nohup, stays so.
+    A SIGHUP that is ignored, as under nohup, stays ignored.
     """
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
     def note(number: int, _: FrameType | None) -> None:
-        came.append(signal.Signals(number))
+        received.append(signal.Signals(number))
 
     if threading.current_thread() is not threading.main_thread():
-        yield came  # signals are the main thread's
+        yield received  # only the main thread handles signals
         return
-    heeded = [signal.SIGINT, signal.SIGTERM]
+    handled = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in heeded}
+        handled.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in handled}
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def ignore() -> None:
-    """Ignore SIGINT, SIGTERM and SIGHUP from now on, for a process that is ending."""
+    """Ignore SIGINT, SIGTERM and SIGHUP from now on, in a process that is ending."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
 
 class Shield:
-    """Lets the first SIGINT interrupt the work, and none of those that follow its clean-up."""
+    """Lets the first SIGINT interrupt the work; later ones do not interrupt its clean-up."""
 
     def __init__(self) -> None:
         self._first: float | None = None
@@ -64,16 +64,16 @@ class Shield:
         self._pending = False
 
     def defer(self) -> None:
-        """From now on let nothing be interrupted: the interrupt comes when the shield is gone."""
+        """Defer interrupts from now on, until the shield is gone."""
         self._defers = True
 
     def end(self) -> None:
-        """Raise the interrupt that was deferred, if one was."""
+        """Raise a deferred interrupt, if there is one."""
         if self._pending:
             raise KeyboardInterrupt
 
     def note(self, _: int, __: FrameType | None) -> None:
-        """Take a SIGINT."""
+        """Handle a SIGINT."""
         is_clean_up = self._first is not None and time.monotonic() - self._first < CLEAN_UP_S
         if is_clean_up:
             return
@@ -86,13 +86,13 @@ class Shield:
 
 @contextmanager
 def shielded() -> Iterator[Shield]:
-    """Let one SIGINT interrupt the work, and its clean-up run undisturbed for its time.
+    """Let one SIGINT interrupt the work, and protect its clean-up for a limited time.
 
-    Whoever is impatient presses Ctrl-C twice, and a runner asks more than once.
+    People press Ctrl-C twice, and a runner sends more than one SIGINT.
     """
     shield = Shield()
     if threading.current_thread() is not threading.main_thread():
-        yield shield  # signals are the main thread's
+        yield shield  # only the main thread handles signals
         return
     before = signal.signal(signal.SIGINT, shield.note)
     try:
@@ -104,17 +104,17 @@ def shielded() -> Iterator[Shield]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let what puts things back run to its end: a SIGINT that comes meanwhile is raised after it.
+    """Let a clean-up run to its end; a SIGINT that arrives meanwhile is raised after it.
 
-    One that comes when the block has had its time interrupts it all the same.
+    After the time limit, a SIGINT interrupts the clean-up.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread handles signals
         return
-    began, came = time.monotonic(), []
+    began, received = time.monotonic(), []
 
     def note(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
         if time.monotonic() - began > CLEAN_UP_S:
             raise KeyboardInterrupt
 
@@ -123,5 +123,5 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came:
-        signal.raise_signal(signal.SIGINT)  # as whoever is around the block takes it
+    if received:
+        signal.raise_signal(signal.SIGINT)  # for the handler outside of this block

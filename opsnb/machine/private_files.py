@@ -1,4 +1,4 @@
-"""Files and folders that only this user may read: parameters, outputs and journals lie in them."""
+"""Files and folders that only this user may read: they hold parameters, outputs and journals."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OTHERS = 0o077
 
 
 def folder(path: Path) -> Path:
-    """Make the folder `path` and return it; one that others may enter is closed to them.
+    """Create the folder `path` and return it; an existing one is closed to other users.
 
-    The folders above it are made as usual. Raises OSError when it cannot be made.
+    Its parents are created with default rights. Raises OSError when it cannot be created.
     """
     path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     close(path)
@@ -22,7 +22,7 @@ def folder(path: Path) -> Path:
 
 
 def close(path: Path, others: int = _OTHERS) -> None:
-    """Take the rights `others` on a file or folder from everybody else, if it is ours to do so."""
+    """Remove the rights `others` from a file or folder, if this user may."""
     with suppress(OSError):
         mode = stat.S_IMODE(path.lstat().st_mode)
         if mode & others and not path.is_symlink():
@@ -38,7 +38,7 @@ def close_tree(root: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write `path` so that a reader sees the old text or the new, never a part. Raises OSError."""
+    """Write `path` so that readers see the old or the new text, never a part. Raises OSError."""
     aside = path.with_name(f"{path.name}.aside")
     try:
         aside.unlink(missing_ok=True)
@@ -46,16 +46,16 @@ def write(path: Path, text: str) -> None:
             file.write(text)
         aside.replace(path)
     except OSError:
-        with suppress(OSError):  # what is half-written takes the room that others need
+        with suppress(OSError):  # a partial file takes space that others need
             aside.unlink(missing_ok=True)
         raise
 
 
 def settle(root: Path) -> None:
-    """Make the folder `root`, or close one that others may enter.
+    """Create the folder `root`, or close an existing one to other users.
 
-    A group keeps its rights where the folder was made for it: by the setgid bit, by the right to
-    write, or by shutting out everybody else. All below is as open as `root` is.
+    A group keeps its rights if the folder is meant for it: it has the setgid bit, the group may
+    write, or everyone else has no rights. Everything below has the same rights as `root`.
     """
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def settle(root: Path) -> None:
 
 
 def folder_below(path: Path) -> Path:
-    """Make the folder `path`, and those above it, as open as the one that they are in."""
+    """Create the folder `path` and its parents, with the rights of the folder that they are in."""
     if not path.is_dir():
         folder_below(path.parent)
         with suppress(FileExistsError):
@@ -76,12 +76,12 @@ def folder_below(path: Path) -> Path:
 
 
 def new_folder(path: Path) -> None:
-    """Make the folder `path` as open as the one that it is in. Raises FileExistsError."""
+    """Create the folder `path` with the rights of its parent. Raises FileExistsError."""
     path.mkdir(mode=FOLDER)
     if shared := path.parent.stat().st_mode & (stat.S_ISGID | stat.S_IRWXG):
         path.chmod(FOLDER | shared)
 
 
 def mode_in(parent: Path) -> int:
-    """Return the mode of a file as open as the folder `parent`."""
+    """Return the mode of a new file in the folder `parent`."""
     return FILE | parent.stat().st_mode & (stat.S_IRGRP | stat.S_IWGRP)

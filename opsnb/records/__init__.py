@@ -1,1 +1,1 @@
-"""What runs leave: the store of executed notebooks and their results, read and written."""
+"""Records of runs: executed notebooks and their results, read and written."""

@@ -1,7 +1,7 @@
-"""What a record's notebook holds at most: a page of more is slow to load and read by nobody.
+"""Limits on the size of a record's notebook: larger pages are slow to load.
 
-Each output is bounded in every form that it has, and so is the whole notebook. What is left out is
-said where it stood. Findings, actions and tables are never left out: the record is made of them.
+Each form of each output has a limit, and so has the whole notebook. A note replaces what is left
+out. Findings, actions and tables are always kept: the record is made of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from opsnb.model import ACTION_MIME, FINDING_MIME, TABLE_MIME
 
 LONGEST = 262_144
-"""Characters of what one output says in one form."""
+"""Characters of one output in one form."""
 LARGEST_PICTURE = 1_000_000
 LONGEST_ERROR = 65_536
 LONGEST_SENTENCE = 10_000
@@ -35,9 +35,9 @@ _OWN_METADATA = frozenset({"opsnb", "papermill", "kernelspec", "language_info"})
 
 
 def bound(notebook: dict[str, Any]) -> None:
-    """Leave out of `notebook`, which is redacted, what is too much, and say so in its place.
+    """Cut `notebook`, which is redacted, to the limits, with a note where something is left out.
 
-    To be called last, so that no secret is cut in two.
+    Call this last, so that no secret is cut in two.
     """
     room = LARGEST
     cells = notebook.get("cells", [])
@@ -56,9 +56,9 @@ def bound(notebook: dict[str, Any]) -> None:
 
 
 def shallow(value: Any, levels: int = DEEPEST) -> Any:
-    """Return a copy of `value`, which is JSON, without what is nested deeper than `levels`.
+    """Return a copy of `value`, which is JSON, cut at a depth of `levels`.
 
-    To be called first: what else is done to a notebook goes down into it level by level.
+    Call this first: everything else walks a notebook level by level.
     """
     if isinstance(value, dict):
         if not levels:
@@ -110,7 +110,7 @@ def _without_cut(text: str) -> str:
 
 
 def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:
-    """Return the beginning and the end of `text`, with what was left out between them in words."""
+    """Return the beginning and the end of `text`, with a note between them on what is left out."""
     text = _without_cut(text)
     if len(text) <= limit:
         return text
@@ -123,7 +123,7 @@ def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:
 
 
 def _bounded(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:
-    """Return what is kept of the outputs of a cell, and how much room is left for others."""
+    """Return the bounded outputs of a cell, and the room that is left for other cells."""
     bounded = [entry for output in outputs for entry in (output, *_notes(_bound_output(output)))]
     return _within(bounded, room)
 
@@ -149,7 +149,7 @@ def _within(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, An
 
 
 def _bound_output(output: dict[str, Any]) -> dict[str, int]:
-    """Bound what an output says; return what was left out of its metadata."""
+    """Bound an output; return what was left out of its metadata."""
     if output.get("output_type") == "stream":
         output["text"] = shortened("".join(output.get("text", "")), LONGEST)
     elif output.get("output_type") == "error":
@@ -164,7 +164,7 @@ def _bound_output(output: dict[str, Any]) -> dict[str, int]:
 
 
 def _bound_data(data: dict[str, Any]) -> None:
-    """Bound what one output says, in each of its forms."""
+    """Bound each form of an output."""
     if _PLAIN in data:
         data[_PLAIN] = shortened(_text(data[_PLAIN]), LONGEST)
     _leave_out(data, {mime: _limit(mime) for mime in data})
@@ -193,7 +193,7 @@ def _leave_out(data: dict[str, Any], limits: dict[str, int]) -> None:
 def _bound_entries(
     entries: dict[str, Any], limit: int, keep: frozenset[str] = frozenset()
 ) -> dict[str, int]:
-    """Remove what is larger than `limit` in `entries`; return the size of each by its name."""
+    """Remove entries that are larger than `limit`; return their sizes by name."""
     left_out = {
         name: size
         for name, value in entries.items()
@@ -218,7 +218,7 @@ def _text(value: Any) -> str:
 
 
 def _size(value: Any) -> int:
-    """Return about how many characters `value` takes in a notebook's file."""
+    """Return about how many characters `value` has in a notebook's file."""
     return len(value) if isinstance(value, str) else len(json.dumps(value, ensure_ascii=False))
 
 

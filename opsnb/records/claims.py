@@ -1,8 +1,8 @@
-"""Mutual exclusion on a store that has no locks and may know no exclusive creation.
+"""Mutual exclusion on a store without locks or exclusive creation.
 
-Object stores can be asked for two things only: a write is seen by every later read, and a listing
-shows every earlier write. That suffices: each process writes a claim of its own and then lists the
-claims. Of two, the one that lists later sees the other's.
+Object stores guarantee two things: a later read sees a write, and a listing shows every earlier
+write. That is enough: each process writes its own claim and then lists the claims. Of two
+processes, the one that lists later sees the claim of the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 ABANDONED_AFTER_S = 20.0
-"""A claim is held for a few requests. One that stays for longer was left by a killed process."""
+"""A claim is held for a few requests. An older one was left by a killed process."""
 _POLL_S = 0.05
 
 
@@ -23,7 +23,7 @@ _POLL_S = 0.05
 def claimed(files: Any, folder: str) -> Iterator[None]:
     """Hold the only claim in `folder` of the fsspec file system `files`.
 
-    Raises TimeoutError when others hold it, one after the other, for very long.
+    Raises TimeoutError when other processes hold it for too long.
     """
     mine = _take(files, folder)
     try:
@@ -42,16 +42,16 @@ def _take(files: Any, folder: str) -> str:
         others = [name for name in claims if name != mine and not _left(files, folder, name, seen)]
         if not others and mine in claims:
             return mine
-        if mine not in claims:  # taken for one that a killed process left
+        if mine not in claims:  # another process took it for one that a killed process left
             mine = _write(files, folder)
-        elif min(others) < mine:  # the first of several waits, and the others leave
+        elif min(others) < mine:  # of several, the first waits and the others retry
             files.rm_file(f"{folder}/{mine}")
             time.sleep(random.uniform(_POLL_S, 4 * _POLL_S))
             mine = _write(files, folder)
         else:
             time.sleep(_POLL_S)
     files.rm_file(f"{folder}/{mine}")
-    raise TimeoutError("other processes change the same file without end")
+    raise TimeoutError("other processes keep changing the same file")
 
 
 def _write(files: Any, folder: str) -> str:
@@ -63,12 +63,12 @@ def _write(files: Any, folder: str) -> str:
 
 def _claims(files: Any, folder: str) -> list[str]:
     files.invalidate_cache(folder)
-    found = files.ls(folder, detail=False)
-    return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+    paths = files.ls(folder, detail=False)
+    return [str(path).rstrip("/").rpartition("/")[2] for path in paths]
 
 
 def _left(files: Any, folder: str, name: str, seen: dict[str, float]) -> bool:
-    """Return whether a killed process has left that claim, and remove it then."""
+    """Return whether a killed process left that claim; if so, remove it."""
     now = time.monotonic()
     if now - seen.setdefault(name, now) <= ABANDONED_AFTER_S:
         return False

@@ -1,4 +1,4 @@
-"""What a run came to, and what to do next: that stands last, where a tired person looks."""
+"""How a run ended, and what to do next: the last lines that a terminal shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOW: dict[int, str] = {
     ExitCode.TIMED_OUT: "Timed out",
     ExitCode.INTERRUPTED: "Interrupted",
 }
-"""How a run ended that came to no status, by its exit code."""
+"""How a run without a status ended, by its exit code."""
 
 
 @dataclass(frozen=True)
@@ -47,39 +47,36 @@ class Ending:
 
 
 def word(result: RunResult) -> str:
-    """Return how a run ended, in one or two words: its status, or why it did not come to one."""
+    """Return how a run ended, in one or two words: its status, or why it has none."""
     if result.error is None:
         return result.status.upper()
-    if result.location:  # it came to its end, and only its record did not
+    if result.location:  # it ran to its end, only its record is not in the store
         return "Record waits"
     return HOW.get(result.exit_code, "Broke")
 
 
 def word_in_lists(result: RunResult) -> str:
-    """Return the word that lists have room for: a finding that is critical counts for more."""
+    """Return the word for lists, where a status of the findings comes first."""
     return word(result) if result.status is Status.UNKNOWN else result.status.upper()
 
 
 def endings(result: RunResult) -> list[Ending]:
-    """Return what a run came to, the most important last."""
+    """Return how a run ended, the most important line last."""
     plan = list(_plan(result))
     worst = [_applied(ending, plan, result) for ending in _worst(result)]
-    # What there is to do stands last.
-    is_well = all(ending.status is Status.OK for ending in worst)
-    found = [*_error(result), *(worst + plan if is_well else plan + worst)]
-    steps = {step.command for ending in found[1:] for step in ending.steps}
-    first = found[0]
-    if any(step.command in steps for step in first.steps):  # what the last one says is enough
+    # What to do comes last.
+    is_ok = all(ending.status is Status.OK for ending in worst)
+    lines = [*_error(result), *(worst + plan if is_ok else plan + worst)]
+    steps = {step.command for ending in lines[1:] for step in ending.steps}
+    first = lines[0]
+    if any(step.command in steps for step in first.steps):  # a later line has the command
         kept = [step for step in first.steps if step.command not in steps]
-        found[0] = Ending(first.word, first.status, first.sentence, kept)
-    return found
+        lines[0] = Ending(first.word, first.status, first.sentence, kept)
+    return lines
 
 
 def _applied(worst: Ending, plan: Sequence[Ending], result: RunResult) -> Ending:
-    """Return `worst`; where the dry run itself is what treats it, with what applies the plan.
-
-    The same dry run once more would lead nowhere.
-    """
+    """Return `worst`; where this same dry run is its remedy, with the command that applies it."""
     same = commands.line("run", result.runbook)
     is_dry_run = any(
         f"{step.command} ".startswith(f"{same} ") and " --apply" not in step.command
@@ -92,7 +89,7 @@ def _applied(worst: Ending, plan: Sequence[Ending], result: RunResult) -> Ending
 
 
 def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
-    """Return the line that runs what `result` ran; empty when a secret in it is not known."""
+    """Return the command that repeats a run; empty when a parameter was kept without its secret."""
     given = dict(result.parameters)
     for name in ("target", "apply", "confirm"):
         given.pop(name, None)
@@ -112,7 +109,7 @@ def _error(result: RunResult) -> Iterator[Ending]:
     if result.error is None:
         return
     steps = []
-    # With its record in the spool a run shows an error, though it may have come to its end.
+    # A run whose record is in the spool has an error, though it may have run to its end.
     is_over = result.ended or (
         result.kept_late and not any(action.cut_off for action in result.actions)
     )
@@ -124,7 +121,7 @@ def _error(result: RunResult) -> Iterator[Ending]:
         steps += [Step(command)] if command else []
     how = word(result)
     sentence = result.error
-    if sentence.startswith(f"{how}, "):  # the word stands beside it
+    if sentence.startswith(f"{how}, "):  # the word is shown beside it
         rest = sentence.removeprefix(f"{how}, ")
         sentence = rest[:1].upper() + rest[1:]
     yield Ending(how, Status.CRIT, sentence, steps)
@@ -139,7 +136,7 @@ def _lacks_name(action: ActionRecord, result: RunResult) -> bool:
 
 
 def _plan(result: RunResult) -> Iterator[Ending]:
-    """Yield what a dry run would do, and the line that does it."""
+    """Yield that a dry run changed nothing, and the command that applies its plan."""
     planned = [action for action in result.actions if action.state is ActionState.PLANNED]
     if result.error or not any(action.planned for action in planned):
         return
@@ -157,39 +154,41 @@ def _worst(result: RunResult) -> Iterator[Ending]:
     counted = result.counted
     finding = worst_finding(counted)
     if finding and finding.status not in (Status.OK, Status.SKIPPED):
-        if cause := cause_of(finding, counted):  # one alarm, which says what to do
+        if cause := cause_of(finding, counted):  # one alarm: the cause says what to do
             sentence = worst_sentence_of(counted)
             yield Ending(finding.status.upper(), finding.status, sentence, _of(cause, result).steps)
             return
         ending = _of(finding, result)
         yield ending
         if not ending.steps:
-            others = (_of(each, result) for each in worst_first(counted))
+            others = (_of(other, result) for other in worst_first(counted))
             yield from islice((other for other in others if other.steps), 1)
     elif result.error is None or result.location:
-        tried = [each for each in result.actions if each.state is not ActionState.PLANNED]
-        did = [done(each) for each in [each for each in tried if each.begun] or tried]
-        words = " ".join(did) or (f"{summary(counted)}." if finding else "No check ran.")
+        tried = [action for action in result.actions if action.state is not ActionState.PLANNED]
+        begun = [action for action in tried if action.begun]
+        words = " ".join(map(done, begun or tried)) or (
+            f"{summary(counted)}." if finding else "No check ran."
+        )
         yield Ending(result.status.upper(), result.status, words)
 
 
 def _of(finding: Finding, result: RunResult) -> Ending:
-    steps = [Step(each.command, each.words) for each in remedies(finding, result)[:1]]
+    steps = [Step(remedy.command, remedy.words) for remedy in remedies(finding, result)[:1]]
     return Ending(finding.status.upper(), finding.status, named(finding), steps)
 
 
 def _worst_target(result: RunResult) -> Iterator[Ending]:
-    found = worst_members(members(result))
-    if not found:
+    ended = worst_members(members(result))
+    if not ended:
         return
-    failed = [member for member in found if member.failed]
+    failed = [member for member in ended if member.failed]
     if not failed:
         yield Ending(result.status.upper(), result.status, f"{summary(result.findings)}.")
         return
     apply = ["--apply"] if result.parameters.get("apply") else []
     retry = commands.line("run", result.runbook, *apply, "--failed-of", result.run_id)
     yield Ending(
-        f"{len(failed)} of {len(found)}",
+        f"{len(failed)} of {len(ended)}",
         Status.WARN,
         "targets failed.",
         [Step(retry, "run it again on the targets that failed")],

@@ -1,8 +1,8 @@
-"""Read an executed notebook: it alone is the whole truth of a run.
+"""Read a run from its executed notebook, which alone holds everything about it.
 
-Findings and actions stand in the notebook's outputs; what they do not tell (who, when, which
-commit, how it ended) stands in its metadata, under `opsnb`: the fields of `RunResult` without
-`findings` and `actions`. From both, `result.json` can be made again.
+Findings and actions are in the notebook's outputs. The rest (who, when, which commit, how it ended)
+is in its metadata under `opsnb`: the fields of `RunResult` without `findings` and `actions`.
+`result.json` can be rebuilt from both.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def findings(notebook: dict[str, Any]) -> list[Finding]:
     """Return the findings in the outputs of `notebook`, in the order of its cells.
 
-    All of them are returned: a cell that is run again replaces its outputs, so a check that stands
-    twice was made twice, e.g. before and after an action; what was measured again after an action
-    is marked as superseded. A malformed finding (truncated, written by hand) is left out.
+    A cell that is run again replaces its outputs, so a check that appears twice ran twice, such as
+    before and after an action; findings that were measured again after an action are marked as
+    superseded. A malformed finding (truncated, written by hand) is left out.
     """
-    found = [
+    valid = [
         finding
         for data in _outputs(notebook)
-        for each in (
+        for fields in (
             *([data[FINDING_MIME]] if FINDING_MIME in data else ()),
             *_listed(data.get(FINDINGS_MIME)),
         )
-        if (finding := _valid(each, Finding))
+        if (finding := _valid(fields, Finding))
     ]
-    return superseded(found, actions(notebook))
+    return superseded(valid, actions(notebook))
 
 
 def _listed(data: object) -> list[Any]:
@@ -58,10 +58,10 @@ def _listed(data: object) -> list[Any]:
 def actions(notebook: dict[str, Any]) -> list[ActionRecord]:
     """Return the journals of the actions in the outputs of `notebook`, in the order of its cells.
 
-    An action tells its journal before and after every step; the last that was told counts.
+    An action emits its journal before and after every step; the last one counts.
     """
-    told = _emitted(notebook, ACTION_MIME, ActionRecord)
-    return list({record.id: record for record in told}.values())
+    emitted = _emitted(notebook, ACTION_MIME, ActionRecord)
+    return list({record.id: record for record in emitted}.values())
 
 
 def tables(notebook: dict[str, Any]) -> list[Table]:
@@ -70,14 +70,14 @@ def tables(notebook: dict[str, Any]) -> list[Table]:
 
 
 def executed(notebook: dict[str, Any]) -> bool:
-    """Whether any of its cells has been run, or has an output all the same."""
+    """Whether any cell was run, or has an output."""
     return any(cell.get("execution_count") or cell.get("outputs") for cell in notebook["cells"])
 
 
 def merge(notebook: dict[str, Any], journal: Iterable[ActionRecord]) -> None:
-    """Put into the outputs of `notebook` what they do not tell yet of the actions in `journal`.
+    """Add to the outputs of `notebook` what they lack of the actions in `journal`.
 
-    A kernel that is killed has written its journal, but its outputs may never have arrived.
+    A killed kernel has written its journal, but its last outputs may not have arrived.
     """
     shown = {record.id: record for record in actions(notebook)}
     for record in journal:
@@ -91,17 +91,16 @@ _ORDER = (ActionState.PLANNED, ActionState.APPLYING)
 
 
 def _how_far(record: ActionRecord) -> tuple[int, int, bool]:
-    """Return what is greater the later a journal was told."""
+    """Return a key that grows with the progress of an action."""
     state = _ORDER.index(record.state) if record.state in _ORDER else len(_ORDER)
     return state, record.applied, record.verified is not None
 
 
 def _cell_at_work(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return the code cell that was being executed when `notebook` was last saved, or ended.
+    """Return the code cell that was running when `notebook` was last saved, or when it ended.
 
-    What papermill notes tells: a notebook that is going on is saved after each cell, so that the
-    one behind those that it knows to have begun is at work. Where it notes nothing, as in
-    JupyterLab, that is the one that was run last.
+    papermill saves a notebook after each cell and notes which cells have begun, so the next one is
+    running. JupyterLab notes nothing: there it is the cell that was run last.
     """
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     begun = [i for i, cell in enumerate(cells) if _noted(cell).get("start_time")]
@@ -110,8 +109,8 @@ def _cell_at_work(notebook: dict[str, Any]) -> dict[str, Any]:
     last = begun[-1]
     is_over = bool(_noted(notebook).get("end_time"))
     at_work = is_over or not _noted(cells[last]).get("end_time")
-    found: dict[str, Any] = cells[last if at_work else min(last + 1, len(cells) - 1)]
-    return found
+    cell: dict[str, Any] = cells[last if at_work else min(last + 1, len(cells) - 1)]
+    return cell
 
 
 def _noted(part: dict[str, Any]) -> dict[str, Any]:
@@ -129,19 +128,19 @@ def _output(record: ActionRecord) -> dict[str, Any]:
 
 
 def _replace_last(notebook: dict[str, Any], record: ActionRecord) -> None:
-    """Have the last output that tells of the action of `record` tell what that tells."""
-    told = [
+    """Replace the last output of the action of `record`."""
+    outputs = [
         output
         for cell in notebook["cells"]
         for output in cell.get("outputs", [])
         if isinstance(data := output.get("data", {}).get(ACTION_MIME), dict)
         and data.get("id") == record.id
     ]
-    told[-1]["data"] = _output(record)["data"]
+    outputs[-1]["data"] = _output(record)["data"]
 
 
 def stamp(notebook: dict[str, Any], result: RunResult) -> None:
-    """Write into the metadata of `notebook` what its outputs do not tell about the run."""
+    """Write into the metadata of `notebook` what its outputs lack of `result`."""
     fields = result.model_dump(mode="json", exclude=_FROM_OUTPUTS)
     notebook.setdefault("metadata", {})[METADATA_KEY] = fields
 
@@ -154,8 +153,7 @@ def rebuild(notebook: dict[str, Any]) -> RunResult:
     fields = notebook.get("metadata", {}).get(METADATA_KEY)
     if not isinstance(fields, dict):
         raise UsageError(
-            "The notebook says nothing about a run in its metadata, so it is not a record; "
-            "run it with: opsnb run"
+            "The notebook's metadata has no run, so it is not a record. Run it with: opsnb run"
         )
     try:
         return RunResult.model_validate(
@@ -170,7 +168,7 @@ def rebuild(notebook: dict[str, Any]) -> RunResult:
 
 
 def _emitted(notebook: dict[str, Any], mime: str, model: type[_Model]) -> Iterator[_Model]:
-    """Yield what the outputs hold under `mime`, cell by cell; what is malformed is left out."""
+    """Yield the outputs of type `mime`, cell by cell; malformed ones are left out."""
     for data in _outputs(notebook):
         if mime in data and (valid := _valid(data[mime], model)):
             yield valid

@@ -1,6 +1,6 @@
-"""The summary of a run of several targets: a record whose findings are its members.
+"""The summary of a run on several targets: a record whose findings are the runs on each.
 
-Each member is one finding, so that lists, pages and `rebuild` need to know nothing more.
+Each member is one finding, so lists, pages and `rebuild` need no special case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from opsnb.records import written
 from opsnb.view import findings as view
 
 _PREFIX = "fleet."
-# The worst last. A run that was not begun leaves its target unknown, which is better than critical.
+# The worst last. A run that did not start leaves its target unknown, which is better than crit.
 _EXIT_CODES = (
     ExitCode.OK,
     ExitCode.WARN,
@@ -33,18 +33,18 @@ _EXIT_CODES = (
 
 @dataclass(frozen=True)
 class Member:
-    """One target of a run of several: how its run ended, or why there was none."""
+    """One target of a run on several: how its run ended, or why there was none."""
 
     target: str
     status: Status
     exit_code: int
     sentence: str
     run_id: str | None = None
-    """Of its record; None when there is none."""
+    """Of its record; None when it has none."""
     started: datetime = field(default_factory=now)
     seconds: float = 0.0
     remedies: tuple[Remedy, ...] = ()
-    """What to do about what its sentence says, the best first."""
+    """What fixes the problem in its sentence, the best first."""
 
     @property
     def failed(self) -> bool:
@@ -53,7 +53,7 @@ class Member:
 
     @property
     def finding(self) -> Finding:
-        """The finding by which the summary tells of this member."""
+        """The finding of the summary for this member."""
         return Finding(
             name=f"{_PREFIX}{self.target}",
             title=self.target,
@@ -67,13 +67,13 @@ class Member:
 
 
 def members(summary: RunResult) -> list[Member]:
-    """Return the members that `summary` tells of, in its order."""
+    """Return the members of `summary`, in its order."""
     return [_member(finding) for finding in summary.findings if finding.name.startswith(_PREFIX)]
 
 
 def _member(finding: Finding) -> Member:
-    told = finding.rows[0] if finding.rows else {}
-    exit_code, run_id = told.get("exit_code"), told.get("run")
+    row = finding.rows[0] if finding.rows else {}
+    exit_code, run_id = row.get("exit_code"), row.get("run")
     return Member(
         target=finding.name.removeprefix(_PREFIX),
         status=finding.status,
@@ -86,32 +86,32 @@ def _member(finding: Finding) -> Member:
     )
 
 
-def worst_first(found: Iterable[Member]) -> list[Member]:
-    """Return the members with the worst on top, then by their targets' names."""
+def worst_first(ended: Iterable[Member]) -> list[Member]:
+    """Return the members, the worst first, then by target."""
     return sorted(
-        found,
+        ended,
         key=lambda member: (-member.status.severity, -_rank(member.exit_code), member.target),
     )
 
 
-def worst_exit_code(found: Iterable[Member]) -> int:
+def worst_exit_code(ended: Iterable[Member]) -> int:
     """Return the worst of the members' exit codes, in the order of `_EXIT_CODES`."""
-    return max((member.exit_code for member in found), key=_rank)
+    return max((member.exit_code for member in ended), key=_rank)
 
 
 def _rank(code: int) -> int:
     return _EXIT_CODES.index(code if code in _EXIT_CODES else ExitCode.BROKE)
 
 
-def notebook(opening: RunResult, found: Iterable[Member]) -> dict[str, Any]:
-    """Return the notebook of the summary, which tells of the members `found`, the worst on top."""
-    findings = [member.finding for member in worst_first(found)]
+def notebook(opening: RunResult, ended: Iterable[Member]) -> dict[str, Any]:
+    """Return the notebook of the summary, with the members that have `ended`, the worst first."""
+    findings = [member.finding for member in worst_first(ended)]
     status = worst(finding.status for finding in findings)
     words = view.summary(findings) or "No run has ended."
     headline = {"text/html": view.headline_html(status, words), "text/plain": words}
     return written.notebook(
         _introduction(opening),
-        "Every target has a run and a record of its own.",
+        "Each target has its own run and record.",
         [headline, *map(view.finding_data, findings)],
     )
 

@@ -35,37 +35,37 @@ _ABANDONED_AFTER_S = 3600.0  # no run takes an hour to begin
 
 @dataclass
 class Recovery:
-    """What came of bringing records to their store."""
+    """The outcome of bringing records to their store."""
 
     made: list[str] = field(default_factory=list)
-    """The runs that have a record now, the oldest first."""
+    """The runs whose records were written, oldest first."""
     waiting: dict[str, str] = field(default_factory=dict)
-    """Why others still have none, by run id."""
+    """Why other records are still waiting, by run id."""
 
 
 def reap(store: Store) -> list[str]:
-    """Write the records of the runs of `store` that wait, or whose runner was killed.
+    """Write the records for `store` that wait, or whose runner was killed; return their run ids.
 
-    Return their run ids. Those that cannot be written yet are left for the next time.
+    Those that cannot be written yet are left for the next time.
     """
     return recover(store).made
 
 
 def recover(store: Store, *, wait_s: float = 0) -> Recovery:
-    """Write the records of the runs of `store` that wait, or whose runner was killed.
+    """Write the records for `store` that wait, or whose runner was killed.
 
-    When another process does so, wait up to `wait_s` seconds for it. Raises nothing.
+    When another process is doing so, wait at most `wait_s` seconds for it. Raises nothing.
     """
     done = Recovery()
     if not any(root.exists() for root in (home(), folder())):
         return done
-    # One at a time, so that no run gets two records.
+    # One process at a time, so that no run gets two records.
     with suppress(Timeout, OSError), FileLock(_lock(), timeout=wait_s, mode=private_files.FILE):
         _sweep()
         for staged in _staged():
             try:
                 run = Staged.read(staged)
-            except (OSError, ValueError) as error:  # being removed, or of no run
+            except (OSError, ValueError) as error:  # being removed, or not a run
                 if staged.exists() and staged.parent == folder():
                     done.waiting[staged.name] = f"{staged / RUN} is damaged: {error}."
                 continue
@@ -73,18 +73,18 @@ def recover(store: Store, *, wait_s: float = 0) -> Recovery:
                 continue
             try:
                 done.made += _write(store, Stage(staged, run), run)
-            except ValueError as error:  # this record is at fault, not the store
+            except ValueError as error:  # the record is damaged, not the store
                 done.waiting[run.result.run_id] = f"{staged} is damaged: {error}."
-            except Exception as error:  # noqa: BLE001 - whatever the driver of a store raises
+            except Exception as error:  # noqa: BLE001 - the driver of a store may raise anything
                 done.waiting[run.result.run_id] = str(error)
-                break  # the others would fail as well, or be written before those that are older
+                break  # others would fail too, or be written before older ones
     for left in waiting(store):
         done.waiting.setdefault(left.run_id, left.kept_late)
     return done
 
 
 def waiting(store: Store) -> list[RunResult]:
-    """Return the results of the runs of `store` whose record waits in the spool, oldest first."""
+    """Return the results whose records for `store` wait in the spool, oldest first."""
     found = []
     for staged in _staged():
         with suppress(OSError, ValueError):
@@ -95,9 +95,9 @@ def waiting(store: Store) -> list[RunResult]:
 
 
 def staged_results(store: Store) -> Iterator[RunResult]:
-    """Yield the results, as far as known, of the runs of `store` that have no record in it yet.
+    """Yield the known results of runs that have no record in `store` yet.
 
-    They wait, go on, or were killed.
+    They wait in the spool, are running, or were killed.
     """
     for staged in _staged():
         with suppress(OSError, ValueError):
@@ -107,12 +107,12 @@ def staged_results(store: Store) -> Iterator[RunResult]:
 
 
 def why_waiting(result: RunResult) -> str:
-    """Return why the record of a run waits."""
+    """Return why the record of a run is waiting."""
     return result.kept_late.removeprefix(LATE)
 
 
 def of_other_stores(store: Store) -> dict[str, int]:
-    """Return how many records wait for other stores than `store`, by their URL."""
+    """Return how many records wait for other stores, by URL."""
     found: Counter[str] = Counter()
     for path in folder().glob(f"*/{RUN}"):
         with suppress(OSError, ValueError):
@@ -123,7 +123,7 @@ def of_other_stores(store: Store) -> dict[str, int]:
 
 
 def notebook(result: RunResult) -> dict[str, Any] | None:
-    """Return the notebook of a run whose record is not in the store; None if it cannot be read."""
+    """Return the notebook of a run whose record is waiting; None if it cannot be read."""
     with suppress(OSError, ValueError):
         found = json.loads(Path(result.location, NOTEBOOK).read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else None
@@ -131,9 +131,9 @@ def notebook(result: RunResult) -> dict[str, Any] | None:
 
 
 def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
-    """Write or end the record of one run; return its id, or nothing if it needs none.
+    """Write or complete the record of one run; return its id, or nothing if it needs none.
 
-    A run that was open in JupyterLab has a record already, or none when no cell was run.
+    A run in JupyterLab already has a record, or needs none when no cell was run.
     """
     result = run.result
     store.sweep(result.run_id)
@@ -148,25 +148,25 @@ def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
     if not run.unwritten:
         _end(result, found, stage.folder)
     write = store.update if kept else store.keep
-    # Redacted by those who wrote it; this process need not know the same secrets.
+    # Its runner redacted it; this process may not know the same secrets.
     write(result, found, Redactor(environment_secrets()))
     stage.close()
     return [result.run_id]
 
 
 def _executed(stage: Stage, result: RunResult) -> dict[str, Any]:
-    """Return the notebook of a run, with its journal. Raises ValueError when it cannot be read."""
+    """Return the notebook of a run, with its journal. Raises ValueError if it cannot be read."""
     try:
         read = json.loads((stage.folder / NOTEBOOK).read_text(encoding="utf-8"))
         found = demand_notebook(read)
         complete(found, stage.journal, result)
     except (OSError, RecursionError) as error:
-        raise ValueError(f"what it has done cannot be read ({error})") from error
+        raise ValueError(f"its notebook cannot be read ({error})") from error
     return found
 
 
 def _is_whole(store: Store, run_id: str) -> bool:
-    """Whether the record in the store can be read and is that of a run that has ended."""
+    """Whether the record in the store is readable and its run has ended."""
     try:
         return not store.result(run_id).open
     except OpsnbError:
@@ -174,17 +174,17 @@ def _is_whole(store: Store, run_id: str) -> bool:
 
 
 def _end(result: RunResult, found: dict[str, Any], staged: Path) -> None:
-    """Put into the result of a run that was killed what its notebook and its files tell."""
+    """Complete the result of a killed run from its notebook and its files."""
     result.findings, result.actions = findings(found), actions(found)
     result.status = worst([status_of(result.findings), Status.UNKNOWN])
-    last = max(each.stat().st_mtime for each in staged.iterdir() if each.name != SEEN_FREE)
+    last = max(file.stat().st_mtime for file in staged.iterdir() if file.name != SEEN_FREE)
     result.finished = max(result.started, datetime.fromtimestamp(last, UTC))
     result.seconds = (result.finished - result.started).total_seconds()
     result.open = False
 
 
 def _sweep() -> None:
-    """Remove what a runner has left that was killed before its folder counted."""
+    """Remove what a runner left that was killed before its folder was complete."""
     for made in home().iterdir():
         with suppress(OSError):
             is_whole = (made / RUN).exists() or not made.is_dir()
@@ -193,10 +193,10 @@ def _sweep() -> None:
 
 
 def _staged() -> list[Path]:
-    """Return the folders of runs, the oldest run first: a run id begins with its time."""
+    """Return the folders of runs, oldest first: a run id begins with its time."""
     roots = (home(), folder())
-    found = [path.parent for root in roots for path in root.glob(f"*/{RUN}")]
-    return sorted(found, key=lambda each: each.name)
+    folders = [path.parent for root in roots for path in root.glob(f"*/{RUN}")]
+    return sorted(folders, key=lambda folder: folder.name)
 
 
 def _lock() -> Path:

@@ -1,7 +1,7 @@
-"""Records for people at a terminal, and for programs.
+"""Records on a terminal, and as JSON.
 
-Each function returns text or something that rich prints; none prints. Status is always a word,
-with colour only beside it, and everything reads well at 80 columns.
+Each function returns text or something that rich prints; none prints. A status is always a word,
+never only a colour, and everything fits 80 columns.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def result_as_json(result: RunResult, location: str) -> str:
 
 
 def record_list(results: Sequence[RunResult], *, at: datetime | None = None) -> RenderableType:
-    """Return one entry a run: when, its status, runbook and target, then the worst sentence.
+    """Return an entry for each run: when, status, runbook and target, then its sentence.
 
-    `at` is the moment that ages are counted from; now by default.
+    Ages are relative to `at`; by default, now.
     """
     if not results:
-        return Text("No records. Make the first with: opsnb run health/daily")
+        return Text("No records yet. Make the first one with: opsnb run health/daily")
     at = at or now()
     return Group(*(_entry(result, at) for result in results))
 
@@ -73,15 +73,15 @@ def record(
     *,
     at: datetime | None = None,
 ) -> RenderableType:
-    """Return a whole run: what it found, the worst first, where it is kept, and what to do next.
+    """Return a whole run: its findings, the worst first, where it is, and what to do next.
 
-    `tables` are those that it shows. Print it without cropping.
+    `tables` are those that its notebook shows. Print it without cropping.
     """
-    found = _members(result) if result.is_summary else _findings(result.findings)
+    findings = _members(result) if result.is_summary else _findings(result.findings)
     return Group(
         _header(result, at or now()),
         Text(),
-        *found,
+        *findings,
         *_tables(tables),
         *_actions(result),
         Text(),
@@ -99,9 +99,9 @@ def failed_member(member: Member) -> RenderableType:
 
 
 def fleet_counts(done: Sequence[Member], running: Collection[str], waiting: int) -> str:
-    """Return `12 of 60 done: 2 crit, 10 ok; 4 running, 44 waiting`, and who runs, the oldest first.
+    """Return `12 of 60 done: 2 crit, 10 ok; 4 running, 44 waiting: shop-1, ...`.
 
-    The names stand last, as a line that is too long is cut.
+    The names of the running targets, the oldest first, are last: a line that is too long is cut.
     """
     ended = summary([member.finding for member in done])
     others = f"{len(running)} running, {waiting} waiting"
@@ -176,9 +176,9 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:
-    """Return what was measured twice with one outcome, such as by a dry run, once.
+    """Return findings without repetitions: the same measurement with the same status.
 
-    That is the later one, unless only the earlier one names its likeliest cause.
+    The later one is kept, unless only the earlier one names its likeliest cause.
     """
     once: dict[tuple[object, Status], Finding] = {}
     for finding in findings:
@@ -189,20 +189,20 @@ def _once(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _superseded(findings: Sequence[Finding]) -> Iterator[RenderableType]:
-    """Yield what was found before the action, and has been measured again since."""
+    """Yield the findings before an action that were measured again after it."""
     before = [
         finding
         for finding in findings
         if finding.superseded and finding.status not in (Status.OK, Status.SKIPPED)
     ]
     if before:
-        yield Text("\nBefore the action, measured again since:")
+        yield Text("\nBefore the action:")
     for finding in before:
         yield Labelled(Text(f"  was {finding.status.upper()}"), named(finding), 15, "dim")
 
 
 def _conclusion(result: RunResult) -> Iterator[RenderableType]:
-    """Yield what it came to and what to do next, which stand last."""
+    """Yield how the run ended and what to do next."""
     for ending in endings(result):
         style = TERMINAL_STYLES[ending.status]
         label = Text.assemble((ending.word, style))
@@ -214,10 +214,10 @@ def _conclusion(result: RunResult) -> Iterator[RenderableType]:
 
 def _members(summed: RunResult) -> Iterator[RenderableType]:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for heading in ("status", "target", "exit", "record", "what was found"):
+    for heading in ("status", "target", "exit", "record", "finding"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("status", "record"))
-    found = members(summed)
-    for member in worst_members(found):
+    ended = members(summed)
+    for member in worst_members(ended):
         # The end of a run's id is enough to show its record.
         record = (member.run_id or "none").rpartition("-")[2]
         code = str(member.exit_code)
@@ -225,13 +225,14 @@ def _members(summed: RunResult) -> Iterator[RenderableType]:
     yield from (
         table,
         Text(),
-        Text(f"{counted(len(found), 'target')}: {summary(summed.findings)}."),
+        Text(f"{counted(len(ended), 'target')}: {summary(summed.findings)}."),
     )
 
 
 def _kept_late(result: RunResult) -> list[Text]:
-    is_told = bool(result.location)  # by the error, of a record that waits still
-    return [Text(f"Kept late: {result.kept_late}")] if result.kept_late and not is_told else []
+    if result.location:  # the record is still waiting, and the error says so
+        return []
+    return [Text(f"Kept late: {result.kept_late}")] if result.kept_late else []
 
 
 def _tables(tables: Sequence[Shown]) -> Iterator[RenderableType]:

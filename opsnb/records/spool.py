@@ -1,8 +1,7 @@
-"""Records that could not be written as their run ended, and those of runs that were killed.
+"""Records that the store did not take when their run ended.
 
-The store may fill up, turn read-only or be gone while a run goes on. Its record then waits here,
-private to the user and on this machine, and the next command that reads the store writes it: once,
-though several try at the same time or are killed while they do, and in the order of the runs.
+The store may fill up, become read-only or disappear during a run. The record then waits here,
+private to the user and on this machine, until `recovery` brings it to the store.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from opsnb.redaction import Redactor
 LIMIT_S = 300.0
 """How long the store may take to write a record."""
 
-LATE = "This record could not be written as the run ended, only later. "
+LATE = "This record could not be written when the run ended, only later. "
 
 
 def keep(
@@ -38,7 +37,7 @@ def keep(
     """Keep the record of a run that has ended and return its result as it was kept.
 
     When the store fails, the record waits in the spool; the returned result says where and why,
-    and its exit code is 70 where the run had come to its end. Nothing is raised.
+    and its exit code is 70 where the run itself did not fail. Nothing is raised.
     """
     try:
         _within(LIMIT_S, store, partial(store.keep, result, notebook, redactor))
@@ -46,23 +45,23 @@ def keep(
         return leave(stage, result, notebook, redactor, error)
     stage.close()
     kept = redactor.result(result)
-    with suppress(Exception):  # the store may be gone the moment after, whatever its driver raises
+    with suppress(Exception):  # the store may fail right after, with any error of its driver
         kept = store.result(result.run_id)
     return kept
 
 
 def _within(limit_s: float, store: Store, write: Callable[[], object]) -> None:
-    """Write to `store`. Raises RunBroke when it fails, or has not taken it after `limit_s` seconds.
+    """Write to `store`. Raises RunBroke when that fails or takes longer than `limit_s` seconds.
 
-    A file server that is gone may hold whoever writes for ever; the record that it takes after
-    all is found when the spool is emptied.
+    A file server that is down may block a writer forever; if it takes the record after all, that is
+    noticed when the spool is emptied.
     """
     raised: list[BaseException] = []
 
     def work() -> None:
         try:
             write()
-        except BaseException as error:  # noqa: BLE001 - raised by who waits
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
             raised.append(error)
 
     worker = threading.Thread(target=work, daemon=True)
@@ -70,8 +69,8 @@ def _within(limit_s: float, store: Store, write: Callable[[], object]) -> None:
     worker.join(limit_s)
     if worker.is_alive():
         raise RunBroke(
-            f"The record store {store.url} did not respond within {limit_s:g} s. Check what it is "
-            "on, or set OPSNB_RECORDS to another folder."
+            f"The record store {store.url} did not respond within {limit_s:g} s. Check its disk or "
+            "server, or set OPSNB_RECORDS to another folder."
         )
     if raised:
         raise raised[0]
@@ -84,9 +83,9 @@ def leave(
     redactor: Redactor,
     error: RunBroke,
 ) -> RunResult:
-    """Leave the record of a run in the spool, as the store failed with `error`.
+    """Leave the record of a run in the spool because the store failed with `error`.
 
-    Return the result of the run as it ended, which says so.
+    Return the result of the run, with an error that says so.
     """
     kept = redactor.result(result)
     why = redactor.text(str(error))
@@ -94,38 +93,38 @@ def leave(
     try:
         place = state_folder(_NAME) / result.run_id
         stage.leave(place, kept, notebook, redactor)
-        said = (
-            f"Until then the record is kept in {place}; the next opsnb command brings it to the "
+        note = (
+            f"Until then the record is kept in {place}. The next opsnb command brings it to the "
             "store, or: opsnb records recover"
         )
         location = str(place)
     except OSError as failure:
-        said, location = _leave_anywhere(notebook, redactor, failure)
-    told = kept.model_copy(update={"location": location})
-    told.error = " ".join(filter(None, (kept.error, why, said)))
-    if kept.exit_code < ExitCode.UNUSABLE:
-        told.exit_code = error.exit_code
-    return told
+        note, location = _leave_anywhere(notebook, redactor, failure)
+    reported = kept.model_copy(update={"location": location})
+    reported.error = " ".join(filter(None, (kept.error, why, note)))
+    if kept.exit_code < ExitCode.UNUSABLE:  # else the run itself failed, which matters more
+        reported.exit_code = error.exit_code
+    return reported
 
 
 def _leave_anywhere(
     notebook: dict[str, Any], redactor: Redactor, failure: OSError
 ) -> tuple[str, str]:
-    """Leave the notebook where there is room; return what to say of that, and the folder."""
-    nor = f"Nor could it be kept in {state_home()} ({failure.strerror or failure})"
+    """Leave the notebook anywhere with room; return a sentence about it, and the folder."""
+    nor = f"It could not be kept in {state_home()} ({failure.strerror or failure})"
     text = json.dumps(redactor.tree(joined_streams(notebook)), indent=1)
     for root in _elsewhere():
         with suppress(OSError):
             left = Path(tempfile.mkdtemp(prefix="opsnb-", dir=root))
             private_files.write(left / NOTEBOOK, text)
             return f"{nor}. The executed notebook is {left / NOTEBOOK}", str(left)
-    return f"{nor} or anywhere else, so this output is all that is left of the run: keep it.", ""
+    return f"{nor} or anywhere else. This output is all that is left of the run: keep it.", ""
 
 
 def _elsewhere() -> Iterator[str]:
-    with suppress(OSError):  # there may be no usable one
+    with suppress(OSError):  # there may be none
         yield tempfile.gettempdir()
-    with suppress(OSError):  # the working folder may be gone
+    with suppress(OSError):  # it may have been deleted
         yield str(Path.cwd())
 
 
@@ -133,5 +132,5 @@ _NAME = "spool"
 
 
 def folder() -> Path:
-    """Return the folder of the records that wait; it may not be there yet."""
+    """Return the folder of waiting records; it may not exist yet."""
     return state_home() / _NAME

@@ -1,14 +1,14 @@
-"""A run that is going on: what is known of it lies aside, so that a killed run leaves a record too.
+"""A run in progress: what is known of it is kept aside, so that a killed run leaves a record too.
 
-The folder is private to the user and on this machine, whatever the store is. In it are
+The folder is private to the user and on this machine, whatever the store is. It holds
 
-run.json       the result as it will be told if nobody comes to write a better one, and who runs
-record.ipynb   the notebook after the last cell that ended, redacted
-journal.jsonl  what the actions did, told by the kernel itself before and after each step
-resumed.json   what the actions of the run did that is continued, if one is
-alive          held by the runner while it lives, for containers that cannot see its process
+run.json       the result as recorded if the run is killed now, and its processes
+record.ipynb   the notebook after the last completed cell, redacted
+journal.jsonl  what the actions did, written by the kernel before and after each step
+resumed.json   what the actions did of the run that this one continues, if it does
+alive          locked by the runner while it lives, for containers that cannot see its process
 
-A run that has ended and whose record could not be written leaves its folder to the spool.
+When the record of a run cannot be written, its folder moves to the spool.
 """
 
 from __future__ import annotations
@@ -47,39 +47,39 @@ class Staged(BaseModel):
     """What run.json holds."""
 
     store: str
-    """Where the record belongs."""
+    """The store of the record."""
     holders: list[Holder]
-    """The runner and its kernels: as long as one of them lives, the run is going on."""
+    """The runner and its kernels: while one of them lives, the run is in progress."""
     result: RunResult
     folders: list[str] = Field(default_factory=list)
-    """Temporary folders that go with the run."""
+    """Temporary folders of the run."""
     unwritten: str = ""
-    """Why the record of a run that has ended could not be written; empty while it goes on."""
+    """Why the record could not be written; empty while the run is in progress."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Return what is known of the run in `folder`. Raises OSError, ValueError."""
-        found = cls.model_validate_json((folder / RUN).read_text(encoding="utf-8"))
-        if not RUN_ID.fullmatch(found.result.run_id):  # paths are made of it
-            raise ValueError(f"{found.result.run_id!r} is no run id")
-        return found
+        run = cls.model_validate_json((folder / RUN).read_text(encoding="utf-8"))
+        if not RUN_ID.fullmatch(run.result.run_id):  # paths are made of it
+            raise ValueError(f"{run.result.run_id!r} is not a run id")
+        return run
 
     def belongs_to(self, store: Store) -> bool:
         """Whether its record belongs in `store`."""
         return self.store in (store.url, store.address)
 
     def is_over(self, folder: Path) -> bool:
-        """Whether nobody works any more on the run that has the `folder`."""
+        """Whether no process works on the run in `folder` any more."""
         if self.unwritten:
             return True
-        if all(each.is_here for each in self.holders):
-            return not any(each.is_alive for each in self.holders)
-        # Another container's, that has this folder too: the runner holds the file while it lives.
+        if all(holder.is_here for holder in self.holders):
+            return not any(holder.is_alive for holder in self.holders)
+        # The runner is in another container that shares this folder: it locks the file.
         return _has_been_free(folder / _ALIVE)
 
 
 class Stage:
-    """The folder of a run that is going on, or has left it behind."""
+    """The folder of a run that is in progress or was killed."""
 
     def __init__(self, folder: Path, run: Staged) -> None:
         self.folder = folder
@@ -91,9 +91,9 @@ class Stage:
     def open(
         cls, store: Store, result: RunResult, notebook: dict[str, Any], redactor: Redactor
     ) -> Self:
-        """Make the folder. `result` and `notebook` are told when the runner is killed at once.
+        """Create the folder. `result` and `notebook` become the record if the runner is killed now.
 
-        Raises ConfigError when it cannot be made.
+        Raises ConfigError when it cannot be created.
         """
         run = Staged(store=store.url, holders=[Holder.of(os.getpid())], result=result)
         stage = cls(home() / result.run_id, run)
@@ -103,14 +103,14 @@ class Stage:
             try:
                 stage._hold()
                 stage._write_notebook(notebook, redactor)
-                stage._write_run()  # last: with it the folder counts
+                stage._write_run()  # last: it makes the folder complete
             except OSError:
                 stage.close()
                 raise
         except OSError as error:
             raise ConfigError(
-                f"The folder for runs that are going on, {home()}, cannot be written: "
-                f"{error.strerror}. Make room there, or set XDG_STATE_HOME to another folder."
+                f"The folder for runs in progress, {home()}, cannot be written: "
+                f"{error.strerror}. Free space there, or set XDG_STATE_HOME to another folder."
             ) from error
         return stage
 
@@ -120,27 +120,27 @@ class Stage:
         self._write_run()
 
     def add_folder(self, folder: str) -> None:
-        """Note a temporary folder, which is removed with the stage of a run that was killed."""
+        """Note a temporary folder to remove with this one."""
         self._run.folders.append(folder)
         with suppress(OSError):
             self._write_run()
 
     def update(self, result: RunResult) -> None:
-        """Note what is known of the run by now; when that fails the run goes on."""
+        """Update what is known of the run; when that fails, the run continues."""
         self._run.result = result
         with suppress(OSError):
             self._write_run()
 
     def save(self, notebook: dict[str, Any], redactor: Redactor) -> None:
-        """Keep `notebook`, redacted, as what the run has done so far.
+        """Keep `notebook`, redacted, as the progress of the run.
 
-        When that fails the run goes on: its record is still to be written.
+        When that fails, the run continues: its record is written at the end.
         """
         with suppress(OSError):
             self._write_notebook(notebook, redactor)
 
     def keep_resumed(self, result: RunResult) -> Path:
-        """Keep the actions of the run that this one continues where its kernel can read them."""
+        """Write the actions of the run that this one continues to a file for its kernel."""
         path = self.folder / _RESUMED
         private_files.write(path, journal.Continued.of(result).model_dump_json())
         return path
@@ -148,10 +148,10 @@ class Stage:
     def leave(
         self, folder: Path, result: RunResult, notebook: dict[str, Any], redactor: Redactor
     ) -> None:
-        """Leave the record of a run that has ended, as `folder`, until the store takes it.
+        """Move the record of a run that has ended to `folder`, until the store takes it.
 
-        `result` is free of secrets. Raises OSError when the folder cannot be moved, or has no room
-        for the whole notebook: then it has that of the last cell that could be saved.
+        `result` is redacted. Raises OSError when the folder cannot be moved, or has no room for the
+        whole notebook: then it has the notebook of the last cell that could be saved.
         """
         self._run.result, self._run.unwritten = result, result.kept_late
         self._write_run()
@@ -161,7 +161,7 @@ class Stage:
             self.folder.rename(folder)
 
     def close(self) -> None:
-        """Remove the folder, and what a killed run has left elsewhere: the run has its record."""
+        """Remove the folder and the temporary folders: the run has its record."""
         for left in self._run.folders:
             if Path(left).name.startswith("opsnb-"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -170,10 +170,10 @@ class Stage:
             self._alive.close()
 
     def _hold(self) -> None:
-        """Hold a file as long as this process lives, which every container can see."""
+        """Lock a file while this process lives, which every container can see."""
         opened = os.open(self.folder / _ALIVE, os.O_RDWR | os.O_CREAT, private_files.FILE)
         self._alive = os.fdopen(opened, "r+b")
-        with suppress(OSError):  # a file system that knows no locks
+        with suppress(OSError):  # a file system without locks
             fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _write_run(self) -> None:
@@ -185,7 +185,7 @@ class Stage:
 
 
 def _has_been_free(path: Path) -> bool:
-    """Whether nobody has held the file for longer than a kernel outlives its runner."""
+    """Whether the file has been unlocked for longer than a kernel outlives its runner."""
     seen_free = path.with_name(SEEN_FREE)
     try:
         with path.open("r+b") as file:
@@ -193,48 +193,48 @@ def _has_been_free(path: Path) -> bool:
             if seen_free.exists():
                 return time.time() - seen_free.stat().st_mtime > _KERNEL_ENDS_S
             seen_free.touch(mode=private_files.FILE)
-    except OSError:  # held, or nobody can know
+    except OSError:  # locked, or unknown
         return False
     return False
 
 
 def complete(notebook: dict[str, Any], path: Path, run: RunResult | None = None) -> None:
-    """Put into `notebook` what its outputs lack of the journal of its actions at `path`.
+    """Add to `notebook` what its outputs lack of the journal of its actions at `path`.
 
-    The cells of a `run` that is open may have been run again: plans that they no longer show are
-    past, and what was done to another target is told by another record.
+    The cells of an open `run` may have been run again: plans that they no longer show are obsolete,
+    and actions on another target are in another record.
     """
-    told = journal.read(path)
+    records = journal.read(path)
     if run and run.open:
-        told = [record for record in told if record.begun and record.target == run.target]
-    merge(notebook, told)
+        records = [record for record in records if record.begun and record.target == run.target]
+    merge(notebook, records)
 
 
 def is_going_on(run_id: str) -> bool:
-    """Whether there is no record yet of a run whose id is, or begins or ends with, `run_id`."""
+    """Whether a run without a record has an id that is, or begins or ends with, `run_id`."""
     names = (path.parent.name for path in home().glob(f"*/{RUN}"))
     return any(name.startswith(run_id) or name.endswith(run_id) for name in names)
 
 
 def going_on(store: Store, target: str, before: datetime) -> list[str]:
-    """Return the runs on `target` that were begun before a moment and have no record yet.
+    """Return the runs on `target` that began before a moment and are still in progress.
 
-    One that is open in JupyterLab has its record already; one of this very process does not count.
+    Runs in JupyterLab and runs of this process do not count.
     """
-    found = []
+    run_ids = []
     for path in sorted(home().glob(f"*/{RUN}")):
         with suppress(ValidationError, OSError):
             run = Staged.read(path.parent)
             result = run.result
             ours = run.belongs_to(store) and result.target == target and not result.open
-            # The holder of a drill is the process that asks.
+            # A drill is held by this very process.
             is_own = run.holders == [Holder.of(os.getpid())]
             is_earlier = result.started <= before
             if ours and not is_own and is_earlier and not run.is_over(path.parent):
-                found.append(result.run_id)
-    return found
+                run_ids.append(result.run_id)
+    return run_ids
 
 
 def home() -> Path:
-    """Return the folder of the runs that are going on; it may not be there yet."""
+    """Return the folder of the runs in progress; it may not exist yet."""
     return state_home() / "running"

@@ -1,7 +1,6 @@
-"""What lies in a store of records, read with care: anybody who shares it may have put it there.
+"""Careful reading of a store: anyone who shares it may have written its files.
 
-Nothing is opened but regular files, nothing is read without end, and a record is believed only as
-far as it fits the folder that it lies in.
+Only regular files are opened, reads have limits, and a record must fit the folder that it is in.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ RESULT_LIMIT = 32_000_000  # bytes
 NOTEBOOK_LIMIT = 128_000_000
 SMALL_LIMIT = 1_000_000
 _RUNBOOK = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
-_LARGEST = 1e300  # what is larger cannot be shown, as no float holds it
+_LARGEST = 1e300  # no float holds a larger number
 _OFF_BY = timedelta(days=1)
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -39,19 +38,19 @@ _KINDS = {
 
 
 class Damaged(ValueError):
-    """What is stored is not what it should be; the message says what is wrong, as a clause."""
+    """A stored file is not what it should be; the message is a clause that says why."""
 
 
 def id_part(name: str) -> str:
-    """Return `name` as it stands in a run id, where `/` is a dot and nothing needs quoting."""
+    """Return `name` as in a run id: `/` becomes a dot, and nothing needs quoting."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("/", ".")) or "_"
 
 
 def read(files: Any, path: str, limit: int) -> bytes:
-    """Return what the file at `path` of the fsspec file system `files` holds.
+    """Return the content of the file at `path` of the fsspec file system `files`.
 
-    Raises Damaged when it is no regular file or has more than `limit` bytes, OSError when it cannot
-    be read.
+    Raises Damaged when it is not a regular file or has more than `limit` bytes, OSError when it
+    cannot be read.
     """
     if isinstance(files, LocalFileSystem):
         return _read_local(Path(path), limit)
@@ -63,22 +62,22 @@ def read(files: Any, path: str, limit: int) -> bytes:
 
 def _read_local(path: Path, limit: int) -> bytes:
     _demand_regular(path.lstat())
-    # Another file may lie there by now: opening it is not to wait either.
+    # It may have been replaced by now: opening it must not block either.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        _demand_regular(found)
-        if found.st_size > limit:
-            raise _too_large(found.st_size, limit)
+        state = os.fstat(handle)
+        _demand_regular(state)
+        if state.st_size > limit:
+            raise _too_large(state.st_size, limit)
         data = file.read(limit + 1)
-    if len(data) > limit:  # a file that grows, or says that it is empty
+    if len(data) > limit:  # it grows, or reports a size of 0
         raise _too_large(len(data), limit)
     return data
 
 
-def _demand_regular(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+def _demand_regular(state: os.stat_result) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(state.st_mode), "something else")
         raise Damaged(f"is {kind}, not a file")
 
 
@@ -87,50 +86,50 @@ def _too_large(size: int, limit: int) -> Damaged:
 
 
 def result(data: bytes, run_id: str) -> RunResult:
-    """Return the result that `data`, the result.json in the folder `run_id`, holds.
+    """Return the result in `data`, the result.json of the folder `run_id`.
 
-    Raises ValueError when it is damaged, or the result of another run.
+    Raises ValueError when it is damaged or belongs to another run.
     """
     fields = from_json(data, allow_inf_nan=False)
     if not isinstance(fields, dict):
-        raise Damaged("is damaged: it holds no object")
+        raise Damaged("is damaged: it is not an object")
     if not _is_finite(fields):
         raise Damaged("is damaged: a number in it is too large")
-    found = RunResult.model_validate(fields)
-    demand_fits(found, run_id)
-    return found
+    result = RunResult.model_validate(fields)
+    demand_fits(result, run_id)
+    return result
 
 
 def demand_fits(result: RunResult, run_id: str) -> None:
-    """Raise Damaged when `result` cannot be that of the run `run_id`."""
+    """Raise Damaged when `result` does not fit the run id `run_id`."""
     if result.run_id != run_id:
         raise Damaged(f"is damaged at run_id: it says {_short(result.run_id)}")
     for name, when in (("started", result.started), ("finished", result.finished)):
         if when.tzinfo is None:
             raise Damaged(f"is damaged at {name}: it has no time zone")
     if not _RUNBOOK.fullmatch(result.runbook):
-        raise Damaged(f"is damaged at runbook: {_short(result.runbook)} is no runbook's id")
+        raise Damaged(f"is damaged at runbook: {_short(result.runbook)} is not a runbook id")
     stamp, _, rest = run_id.partition("-")
     name, _, _ = rest.rpartition("-")
     if name != f"{id_part(result.runbook)}-{id_part(result.target)}":
         raise Damaged(
-            f"is damaged: it is of {_short(result.runbook)} on {_short(result.target)}, "
-            "which its run id is not"
+            f"is damaged: its runbook and target, {_short(result.runbook)} on "
+            f"{_short(result.target)}, do not match its run id"
         )
     if abs(result.started - _moment(stamp)) > _OFF_BY:
         raise Damaged(f"is damaged at started: {result.started:%F} is not the day of its run id")
 
 
 def wrong_links(result: RunResult) -> str:
-    """Return what a record names as other runs and is no run id, in a clause; empty when all are.
+    """Return, as a clause, which link to another run is not a run id; empty when all are.
 
-    Its other facts may be right all the same.
+    The rest of the record may still be right.
     """
     named = [("parent", result.parent), ("fleet", result.fleet)]
     named += [("actions", action.continues) for action in result.actions]
     for place, link in named:
         if link is not None and not RUN_ID.fullmatch(link):
-            return f"is damaged at {place}: {_short(link)} is no run id"
+            return f"is damaged at {place}: {_short(link)} is not a run id"
     return ""
 
 
@@ -150,17 +149,17 @@ def why(error: Exception) -> str:
         place = ".".join(map(str, first["loc"]))
         return f"is damaged{f' at {place}' if place else ''}: {first['msg']}"
     if isinstance(error, ValueError):
-        return f"is damaged: it is no JSON ({error})"
+        return f"is damaged: it is not JSON ({error})"
     return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
 
 
 def demand_notebook(notebook: Any) -> dict[str, Any]:
-    """Return `notebook` if it has the form of one. Raises Damaged."""
+    """Return `notebook` if it has the structure of one. Raises Damaged."""
     if not isinstance(notebook, dict) or not isinstance(notebook.get("metadata", {}), dict):
-        raise Damaged("holds no notebook")
+        raise Damaged("is not a notebook")
     cells = notebook.get("cells")
     if not isinstance(cells, list):
-        raise Damaged("holds no notebook: it has no cells")
+        raise Damaged("is not a notebook: it has no cells")
     for number, cell in enumerate(cells, 1):
         if not _is_cell(cell):
             raise Damaged(f"is damaged at cell {number}")
@@ -194,7 +193,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_finite(tree: Any) -> bool:
-    """Return whether no number in `tree` is too large to be one."""
+    """Return whether no number in `tree` is too large."""
     waiting = [tree]
     while waiting:
         value = waiting.pop()
@@ -212,7 +211,7 @@ def _moment(stamp: str) -> datetime:
     try:
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
     except ValueError as error:
-        raise Damaged(f"is damaged: {stamp} in its run id is no moment") from error
+        raise Damaged(f"is damaged: {stamp} in its run id is not a time") from error
 
 
 def _short(text: str) -> str:

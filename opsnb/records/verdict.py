@@ -11,7 +11,7 @@ from opsnb.view.formats import number
 
 
 def worst_sentence(result: RunResult) -> str:
-    """Return what a tired person reads first: why it broke, what it did, or its worst finding."""
+    """Return the one sentence about a run: why it failed, what it did, or its worst finding."""
     if result.error:
         return result.error
     if result.status is Status.OK and result.actions:
@@ -28,11 +28,11 @@ def worst_sentence(result: RunResult) -> str:
 
 
 def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
-    """Return what to run about a finding of `result`, the best first.
+    """Return the remedies of a finding of `result`, the best first.
 
-    That is what the finding names, else the runbook that goes on from its threshold.
+    They are those of the finding, else the runbook of its threshold.
     """
-    # The runbook that has just run is no next step, unless something of it is still to be done.
+    # The runbook that just ran is no next step, unless with --apply or other parameters.
     named_ones = [
         remedy
         for remedy in finding.remedies
@@ -47,18 +47,18 @@ def remedies(finding: Finding, result: RunResult) -> list[Remedy]:
 
 
 def worst_finding(findings: Sequence[Finding]) -> Finding | None:
-    """Return the worst finding; of several, a symptom with its cause, or what says what to do."""
+    """Return the worst finding; of several, a symptom with a cause, or one with a remedy."""
     severity = max((finding.status.severity for finding in findings), default=0)
     worst = [finding for finding in findings if finding.status.severity == severity]
-    # That the target lacks a system is what everybody knows, and only worth saying alone.
-    worst = [each for each in worst if each.failure != NotConfigured.__name__] or worst
-    symptom = (each for each in worst if each.explained_by)
-    treated = (each for each in worst if each.remedies)
-    return next(symptom, None) or next(treated, None) or next(iter(worst), None)
+    # That the target has no such system is expected, and reported only when nothing else is.
+    worst = [found for found in worst if found.failure != NotConfigured.__name__] or worst
+    symptoms = (found for found in worst if found.explained_by)
+    treated = (found for found in worst if found.remedies)
+    return next(symptoms, None) or next(treated, None) or next(iter(worst), None)
 
 
 def worst_sentence_of(findings: Sequence[Finding]) -> str:
-    """Return what the worst finding says; of a symptom, its likeliest cause as well."""
+    """Return the sentence of the worst finding; of a symptom, with its likeliest cause."""
     finding = worst_finding(findings)
     if finding is None:
         return "No check ran."
@@ -67,31 +67,31 @@ def worst_sentence_of(findings: Sequence[Finding]) -> str:
 
 
 def next_command(findings: Sequence[Finding]) -> str:
-    """Return the command that treats the worst of `findings`; empty where none does."""
+    """Return the command that treats the worst of `findings`; empty if there is none."""
     treated = to_treat(findings)
     return next((remedy.command for remedy in treated.remedies), "") if treated else ""
 
 
 def to_treat(findings: Sequence[Finding]) -> Finding | None:
-    """Return the worst finding; of a symptom, its likeliest cause, which is what to treat."""
+    """Return what to treat: the worst finding or, of a symptom, its likeliest cause."""
     finding = worst_finding(findings)
     return finding and (cause_of(finding, findings) or finding)
 
 
 def cause_of(symptom: Finding, findings: Sequence[Finding]) -> Finding | None:
-    """Return the likeliest cause of a symptom, which is one alarm with it."""
-    return next((each for each in findings if each.name == symptom.explained_by), None)
+    """Return the likeliest cause of a symptom; both are one alarm."""
+    return next((found for found in findings if found.name == symptom.explained_by), None)
 
 
 def done(action: ActionRecord) -> str:
-    """Say what an action would do or has done, and how far it came."""
+    """Return what an action would do or did, and its progress."""
     if action.state is ActionState.PLANNED:
         return f"Planned, nothing changed: {action.summary}" if action.planned else action.summary
     if action.error:
         return action.error
     if action.cut_off:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
-        return f"Interrupted while it was being applied; {known}: {action.summary}"
+        return f"Interrupted while applying; {known}: {action.summary}"
     if not action.planned and not action.continues:
         return action.summary
     effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]

@@ -1,4 +1,4 @@
-"""A record's notebook that no kernel has executed: it is written to tell of several runs."""
+"""A record's notebook that no kernel executed, such as the summary of several runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def notebook(text: str, remark: str, shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a notebook with a `text` in Markdown, and a cell of a `remark` whose outputs follow.
+    """Return a notebook with a `text` in Markdown and a cell with a `remark` and outputs.
 
-    `shown` are the outputs' data by MIME type.
+    `shown` is the data of the outputs, by MIME type.
     """
     return {
         "cells": [_markdown(text), _code(remark, shown)],

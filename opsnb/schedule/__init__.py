@@ -1,1 +1,1 @@
-"""Runs by the clock: `[[schedules]]` of opsnb.toml, what cron calls, and its crontab."""
+"""Scheduled runs: `[[schedules]]` of opsnb.toml, by cron or systemd."""

@@ -1,4 +1,8 @@
-"""The crontab of the schedules: one marked block for each opsnb.toml, the rest is not touched."""
+"""The crontab lines of the schedules: one marked block for each opsnb.toml.
+
+Other lines of the crontab are kept byte for byte. python-crontab would rewrite them: it changes
+spacing, comments out what it cannot parse, and fails on text that is not UTF-8.
+"""
 
 from __future__ import annotations
 
@@ -20,30 +24,30 @@ _LONGEST = 990  # Debian's cron cuts a command of 1,000 characters
 def block(config: Config, environment: Path | None) -> str:
     """Return the lines for cron. `environment` is a file with the variables of opsnb.toml.
 
-    Raises UsageError with one sentence when a schedule cannot be run, or would lack a variable.
+    Raises UsageError when a schedule cannot be run, or would lack a variable.
     """
     path = config_path(config)
     lines = [_begin(path)]
-    for each in jobs(config, environment, "cron"):
+    for job in jobs(config, environment, "cron"):
         lines += [
-            f"# {each.schedule.name}: {in_words(each.schedule)}",
-            _line(each, path, config, environment),
+            f"# {job.schedule.name}: {in_words(job.schedule)}",
+            _line(job, path, config, environment),
         ]
     return "\n".join([*lines, _end(path), ""])
 
 
 def install(config: Config, environment: Path | None) -> str:
-    """Put the block into the user's crontab in place of a former one; return it."""
-    made = block(config, environment)
+    """Install the block in the user's crontab, replacing an older one; return it."""
+    new = block(config, environment)
     for schedule in config.schedules:
-        first_seen(schedule, config, local_now())  # from now on it may be late
+        first_seen(schedule, config, local_now())  # it can be late from now on
     before, after = _without_block(_read(), config_path(config))
-    _write(f"{before}{made}{after}")
-    return made
+    _write(f"{before}{new}{after}")
+    return new
 
 
 def remove(config: Config) -> bool:
-    """Take the block out of the user's crontab; return whether there was one."""
+    """Remove the block from the user's crontab; return whether there was one."""
     text = _read()
     before, after = _without_block(text, config_path(config))
     if f"{before}{after}" == text:
@@ -60,24 +64,24 @@ def _end(path: Path) -> str:
     return f"# END opsnb {path}"
 
 
-def _line(each: Job, path: Path, config: Config, environment: Path | None) -> str:
-    # Cron gives a command next to nothing, so it brings its own.
-    given = variables_of(config, each.targets)
+def _line(job: Job, path: Path, config: Config, environment: Path | None) -> str:
+    # Cron's environment is almost empty, so the command sets its own.
+    given = variables_of(config, job.targets)
     words = [*(f"{name}={value}" for name, value in given.items())]
-    words += command(each.schedule, environment)
-    words_of_shell = f"cd {shlex.quote(str(path.parent))} && env {shlex.join(words)}"
-    due = " ".join(each.schedule.cron.split())  # a line break in it would end the line
-    line = f"{due} {words_of_shell}".replace("%", r"\%")  # which is a new line to cron
+    words += command(job.schedule, environment)
+    shell_command = f"cd {shlex.quote(str(path.parent))} && env {shlex.join(words)}"
+    due = " ".join(job.schedule.cron.split())  # a line break in it would end the line
+    line = f"{due} {shell_command}".replace("%", r"\%")  # cron reads % as a line break
     if len(line) > _LONGEST:
         raise ConfigError(
-            f"The line of schedule {each.schedule.name} has {len(line)} characters, and cron takes "
+            f"The line of schedule {job.schedule.name} has {len(line)} characters; cron allows "
             f"{_LONGEST}. Install it with a shorter PATH, such as /usr/local/bin:/usr/bin:/bin."
         )
     return line
 
 
 def _without_block(text: str, path: Path) -> tuple[str, str]:
-    """Return what stands before and behind the block of `path`."""
+    """Return the text before and after the block of `path`."""
     if text and not text.endswith("\n"):
         text += "\n"
     start = text.find(f"# BEGIN opsnb {path} ")
@@ -86,34 +90,34 @@ def _without_block(text: str, path: Path) -> tuple[str, str]:
     end = text.find(_end(path), start)
     if end < 0:
         raise ConfigError(
-            f"The crontab has '# BEGIN opsnb {path}' without its end; correct it with: crontab -e"
+            f"The crontab has '# BEGIN opsnb {path}' without its end. Correct it with: crontab -e"
         )
     return text[:start], text[end + len(_end(path)) + 1 :]
 
 
 def _read() -> str:
-    told = _crontab("-l")
-    if told.returncode and "no crontab" not in told.stderr:
-        raise ConfigError(f"crontab -l failed: {told.stderr.strip()}. Fix that first.")
-    return "" if told.returncode else told.stdout
+    result = _crontab("-l")
+    if result.returncode and "no crontab" not in result.stderr:
+        raise ConfigError(f"crontab -l failed: {result.stderr.strip()}. Fix that first.")
+    return "" if result.returncode else result.stdout
 
 
 def _write(text: str) -> None:
-    told = _crontab("-", text)
-    if told.returncode:
-        raise ConfigError(f"crontab did not take the new lines: {' '.join(told.stderr.split())}.")
+    result = _crontab("-", text)
+    if result.returncode:
+        raise ConfigError(f"crontab rejected the new lines: {' '.join(result.stderr.split())}.")
 
 
 def _crontab(argument: str, text: str = "") -> subprocess.CompletedProcess[str]:
     try:
-        # As bytes: what is not ours may have any encoding and any ends of lines.
-        told = subprocess.run(
+        # As bytes: other lines may have any encoding and line ends.
+        done = subprocess.run(
             ["crontab", argument], input=text.encode(*_AS_IS), capture_output=True, check=False
         )
     except FileNotFoundError:
         raise ConfigError(
-            "There is no crontab command here; install cron, or give the lines of "
-            "`opsnb schedule crontab` to whatever runs things by the clock."
+            "There is no crontab command here. Install cron, or add the lines of "
+            "`opsnb schedule crontab` to your own scheduler."
         ) from None
-    stdout, stderr = (stream.decode(*_AS_IS) for stream in (told.stdout, told.stderr))
-    return subprocess.CompletedProcess(told.args, told.returncode, stdout, stderr)
+    stdout, stderr = (stream.decode(*_AS_IS) for stream in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)

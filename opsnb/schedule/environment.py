@@ -1,9 +1,12 @@
-"""The file of variables that a scheduled run gets: secrets lie in it, not in a crontab."""
+"""The file of variables for scheduled runs: secrets belong in it, not in a crontab."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
+
+from dotenv.parser import parse_stream
 
 from opsnb.errors import ConfigError
 
@@ -11,28 +14,26 @@ _READABLE_BY_OTHERS = 0o077
 
 
 def read_environment(path: Path) -> Mapping[str, str]:
-    """Return the variables of a file of NAME=value lines, which only its owner may read.
+    """Return the variables of a .env file (NAME=value lines) that only its owner may read.
 
-    Blank lines, comments, `export ` and quotes round a value are understood. Raises ConfigError.
+    Nothing is substituted in the values. Raises ConfigError.
     """
     try:
         if path.stat().st_mode & _READABLE_BY_OTHERS:
             raise ConfigError(f"{path} holds secrets and others may read it; chmod 600 it.")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Correct its name.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text; write it as such.") from error
-    found: dict[str, str] = {}
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if line and not line.startswith("#"):
-            name, equals, value = line.removeprefix("export ").partition("=")
-            if not (equals and name.strip().isidentifier()):
-                raise ConfigError(f"{path}: line {number} is not NAME=value; correct it.")
-            found[name.strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    variables: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        is_blank = binding.key is None and not binding.error
+        if is_blank:
+            continue
+        if binding.key is None or binding.value is None or not binding.key.isidentifier():
+            shown = binding.original.string
+            line = binding.original.line + len(shown) - len(shown.lstrip("\n"))
+            raise ConfigError(f"{path}: line {line} is not NAME=value; correct it.")
+        variables[binding.key] = binding.value
+    return variables

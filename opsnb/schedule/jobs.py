@@ -1,4 +1,4 @@
-"""The schedules of opsnb.toml, checked: what each runs, on which targets, with which parameters."""
+"""The schedules of opsnb.toml as jobs: what each runs, on which targets, with which parameters."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _OWN_KEYS = ("target", "apply", "confirm")
 
 @dataclass(frozen=True)
 class Job:
-    """A schedule that can be run: its runbook, targets and parameters are known and checked."""
+    """A schedule whose runbook, targets and parameters are valid."""
 
     schedule: Schedule
     runbook: RunbookInfo
     targets: list[str]
     parameters: dict[str, Any]
-    """Of the run on the first target."""
+    """For the first target."""
 
 
 def find(config: Config, name: str) -> Schedule:
-    """Return the schedule `name`. Raises ConfigError with the nearest."""
+    """Return the schedule `name`. Raises ConfigError with a suggestion."""
     known = {schedule.name: schedule for schedule in config.schedules}
     if name not in known:
         raise ConfigError(
             f"There is no schedule '{name}' in {config.path or 'opsnb.toml'}."
-            + (did_you_mean(name, known) or " Write a [[schedules]] table there.")
+            + (did_you_mean(name, known) or " Add a [[schedules]] table there.")
         )
     return known[name]
 
 
 def job(schedule: Schedule, config: Config) -> Job:
-    """Check all that `schedule` names. Raises UsageError with one sentence on what is wrong."""
+    """Check everything that `schedule` names. Raises UsageError."""
     where = f"Schedule {schedule.name}: "
     notify.check_runbooks(config)
     try:
@@ -45,9 +45,9 @@ def job(schedule: Schedule, config: Config) -> Job:
         targets = config.matching(schedule.targets)
         for key in _OWN_KEYS:
             if key in schedule.parameters:
-                raise ParameterError(f"write {key} beside parameters, not in it.")
+                raise ParameterError(f"write {key} next to parameters, not in it.")
         if schedule.apply and not runbook.acts:
-            raise ParameterError(f"{runbook.id} changes nothing; leave apply out.")
+            raise ParameterError(f"{runbook.id} changes nothing; leave out apply.")
         own: dict[str, Any] = {"target": targets[0]}
         if schedule.apply:
             own |= {"apply": True}
@@ -57,4 +57,4 @@ def job(schedule: Schedule, config: Config) -> Job:
     except OpsnbError as error:
         raise type(error)(f"{where}{error}") from error
     except IndexError:
-        raise ConfigError(f'{where}it has no targets; write targets = ["NAME"].') from None
+        raise ConfigError(f'{where}it has no targets. Write targets = ["NAME"].') from None

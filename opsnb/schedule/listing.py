@@ -1,4 +1,4 @@
-"""The schedules for people at a terminal, and for monitoring: when they run, and which are late."""
+"""The schedules on a terminal and for monitoring: when they run, and which are late."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from opsnb.view.findings import TERMINAL_STYLES
 from opsnb.view.formats import span
 from opsnb.view.lines import command_line
 
-_NONE = "There are no schedules; write a [[schedules]] table into opsnb.toml."
-_BROKE = "broke"
-"""For a run that left no status."""
+_NONE = "There are no schedules. Add a [[schedules]] table to opsnb.toml."
+_FAILED = "failed"
+"""For a run without a status."""
 
 
 def table(found: Sequence[Standing]) -> RenderableType:
-    """Return the list: what each schedule runs on what, when, and how its last run ended."""
+    """Return the list of schedules: runbook, targets, times, and how the last run ended."""
     if not found:
         return Text(_NONE)
     columns = ("schedule", "runbook", "targets", "due", "next", "last run")
@@ -40,7 +40,7 @@ def table(found: Sequence[Standing]) -> RenderableType:
 
 
 def status(found: Sequence[Standing]) -> RenderableType:
-    """Return how each schedule stands, then a sentence on each that is late."""
+    """Return the state of each schedule, then a sentence on each that is late."""
     if not found:
         return Text(_NONE)
     shown = _table("schedule", "last run", "next", "state", "missed")
@@ -56,7 +56,7 @@ def status(found: Sequence[Standing]) -> RenderableType:
 
 
 def _about(standing: Standing) -> Iterator[Text]:
-    """Yield what there is to say of one that is late, unknown or has missed some of its times."""
+    """Yield a sentence on a schedule that is late, unknown or has missed runs."""
     if standing.is_late or standing.unknown:
         style = _style(Status.CRIT if standing.is_late else Status.UNKNOWN)
         yield Text(f"\n{standing.sentence}", style=style)
@@ -67,7 +67,7 @@ def _about(standing: Standing) -> Iterator[Text]:
 
 
 def exit_code(found: Iterable[Standing]) -> int:
-    """Return 2 when a schedule is late, else 3 when that is not known, or there is none, else 0."""
+    """Return 2 if a schedule is late, 3 if that is unknown or there is none, else 0."""
     found = list(found)
     if any(each.is_late for each in found):
         return Status.CRIT.exit_code
@@ -76,7 +76,7 @@ def exit_code(found: Iterable[Standing]) -> int:
 
 
 def plugin_line(found: Sequence[Standing]) -> str:
-    """Return one line as monitoring plugins write it: status, sentence, numbers."""
+    """Return one line in the format of monitoring plugins: status, sentence, numbers."""
     late = sorted((each for each in found if each.is_late), key=lambda each: -each.late_by)
     unknown = [each for each in found if each.unknown]
     missed = sum(len(each.missed) for each in found)
@@ -90,7 +90,7 @@ def plugin_line(found: Sequence[Standing]) -> str:
     else:
         plural = "schedule is" if len(found) == 1 else "schedules are"
         words = f"OK: {len(found)} {plural} on time"
-    # A bar would begin the numbers.
+    # A | would begin the numbers.
     return f"SCHEDULES {' '.join(words.replace('|', '/').split())} | {numbers}"
 
 
@@ -104,7 +104,7 @@ def _style(status: Status) -> str:
 
 
 def _table(*columns: str, more: Sequence[str] = ()) -> Table:
-    """Return a table of `columns`; those that may be long, and `more`, wrap."""
+    """Return a table of `columns`; long ones, and `more`, wrap."""
     shown = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         wraps = column in ("targets", "due", *more)
@@ -123,7 +123,7 @@ def _state(standing: Standing) -> Text:
 def _missed(standing: Standing) -> str:
     times = standing.missed
     last = f"the last {moment(times[-1])}"
-    return f"{standing.schedule.name} missed {len(times)} of its times, {last}; it has run since."
+    return f"{standing.schedule.name} missed {len(times)} runs, {last}; it has run since."
 
 
 def _ended(last: LastRun | None) -> Text:
@@ -131,8 +131,8 @@ def _ended(last: LastRun | None) -> Text:
         return Text("never")
     if not last.status and last.exit_code is None:
         return Text(f"began {moment(last.started)}")
-    words = last.status or _BROKE
+    words = last.status or _FAILED
     if last.status in ("", Status.UNKNOWN) and last.exit_code in HOW:
-        words = HOW[last.exit_code].lower()  # timed out, say, not merely unknown
+        words = HOW[last.exit_code].lower()  # such as timed out, rather than unknown
     style = _style(Status(last.status) if last.status else Status.UNKNOWN)
     return Text(f"{words}, {moment(last.started)}", style=style)

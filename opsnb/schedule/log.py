@@ -21,7 +21,7 @@ _LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 @contextmanager
 def logged(name: str) -> Iterator[Log]:
-    """Yield the log of all schedules; what is raised meanwhile goes there too."""
+    """Yield the log of all schedules; errors raised meanwhile are logged too."""
     log = Log(name)
     try:
         yield log
@@ -36,17 +36,17 @@ def logged(name: str) -> Iterator[Log]:
 
 
 class Log:
-    """The log of all schedules, as one of them writes it: one line a run."""
+    """The log of all schedules, for one of them: one line for each run."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.failures: list[str] = []
-        """Why a line could not be written, for whoever reads cron's mail."""
+        """Why a line could not be written; cron mails it."""
 
     def __call__(self, words: str, *values: object) -> None:
-        """Write a line; control characters and line breaks in it are shown, not obeyed.
+        """Write a line, with control characters and line breaks made visible.
 
-        A run is worth more than its line: a full disk must neither end it nor hide its error.
+        A full disk must neither end the run nor hide its error.
         """
         try:
             self._write(words, *values)
@@ -58,7 +58,7 @@ class Log:
         line = " ".join(terminal.visible(redacted(words % values)).split())
         record = logging.LogRecord("opsnb", logging.INFO, "", 0, f"{self._name} {line}", None, None)
         path = log_file()
-        # Under a lock: of two that turn the file over at the same time, one would lose a file.
+        # Locked: two processes that rotate the log at the same time would lose a file.
         with FileLock(path.with_suffix(".lock"), mode=0o600):
             handler = _Handler(path, maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT)
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", _LOG_TIME))
@@ -68,14 +68,14 @@ class Log:
 
 
 class _Handler(RotatingFileHandler):
-    """Raises what goes wrong, where logging would print it with its stack."""
+    """Raises errors, where logging would print them with a traceback."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
-        raise  # noqa: PLE0704 - it is called while one is handled
+        raise  # noqa: PLE0704 - called while an error is handled
 
 
 def log_file() -> Path:
-    """Return the log of scheduled runs; it is kept up to 4 MB, in four files."""
+    """Return the log of scheduled runs; at most 4 MB in four files."""
     return traces.folder() / "schedule.log"
 
 

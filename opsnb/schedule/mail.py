@@ -1,4 +1,4 @@
-"""What a scheduled run writes to stderr, for cron mails it: only when there is something to say."""
+"""What a scheduled run prints on stderr, which cron mails: only problems."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _MOST = 10  # targets of a run of several
 
 
 def lines(result: RunResult, schedule: Schedule, config: Config, store: Store) -> list[str]:
-    """Return the worst finding, what to type next and where the record is.
+    """Return lines with the worst finding, the next command and the record.
 
-    Nothing when `schedule` does not mail such an outcome, or when it is unknown only for systems
-    that the target does not have.
+    Empty when `schedule` does not mail such an outcome, or when only systems that the target does
+    not have are unknown.
     """
     if _outcome(result) not in schedule.mail:
         return []
     redact = Redactor(config.secrets | environment_secrets()).text
     observed = of_run(result, schedule.name, store)
-    if not (result.error or any(each.is_bad for each in observed.observations)):
+    if not (result.error or any(found.is_bad for found in observed.observations)):
         return []
     place = [f"Record: {clean(observed.record, redact)}"] if observed.record else []
-    said = [clean(line, redact) for line in _head(result)]
-    return [*said, *(redact(line) for line in _next(observed.observations)), *place]
+    head = [clean(line, redact) for line in _head(result)]
+    return [*head, *(redact(line) for line in _next(observed.observations)), *place]
 
 
 def _outcome(result: RunResult) -> str:
-    """Return the status of `result`; of one that broke or was refused, unknown at least."""
+    """Return the status of `result`; at least unknown if it failed or was refused."""
     if result.status in (Status.OK, Status.SKIPPED) and result.exit_code:
         return Status.UNKNOWN
     return result.status
@@ -52,14 +52,14 @@ def _head(result: RunResult) -> list[str]:
 
 def _of_members(result: RunResult) -> list[str]:
     failed = worst_first(member for member in members(result) if member.failed)
-    found = [
+    lines = [
         f"{member.status.upper()} {member.target}: {member.sentence}" for member in failed[:_MOST]
     ]
     more = len(failed) - _MOST
-    return [*found, *([f"... and {more} more targets"] if more > 0 else [])]
+    return [*lines, *([f"... and {more} more targets"] if more > 0 else [])]
 
 
 def _next(observations: Iterable[Observation]) -> list[str]:
-    bad = [each for each in observations if each.is_bad]
-    worst = max(bad, key=lambda each: each.status.severity, default=None)
+    bad = [found for found in observations if found.is_bad]
+    worst = max(bad, key=lambda found: found.status.severity, default=None)
     return [f"Next: {worst.command}"] if worst else []

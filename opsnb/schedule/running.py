@@ -1,4 +1,4 @@
-"""What cron calls: run a schedule's runbook, one line in the log for each run."""
+"""Run a schedule, as cron does: lock, log, ping, run, notify."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from opsnb.timetable.times import last_time, local_now
 
 
 def prepare(name: str, environment: Path | None) -> Config:
-    """Return the configuration in force, with the variables of the file `environment` in it.
+    """Return the configuration in force, with the variables of the file `environment`.
 
-    Raises ConfigError; it is in the log of the schedule `name` too, for nobody sees cron's screen.
+    Raises ConfigError, which is also logged for the schedule `name`: cron shows no errors.
     """
     with logged(name):
         if environment:
@@ -51,24 +51,24 @@ def prepare(name: str, environment: Path | None) -> Config:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a scheduled run ended, and what cron is to mail."""
+    """How a scheduled run ended, and what cron mails."""
 
     result: RunResult
     mail: list[str]
-    """Lines on what it found; none when there is nothing to say."""
+    """Lines on problems; empty if there are none."""
     failures: list[str]
-    """Lines on notifications and pings that did not arrive."""
+    """Lines on notifications and pings that failed."""
 
 
 def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signals]) -> Ended:
-    """Run the schedule `name`, log it, ping and notify; return its result, or that of several.
+    """Run the schedule `name`, log it, ping and notify; return its result or summary.
 
-    `now` knows its time zone. Raises Locked while the same schedule still runs; whatever is
-    raised is logged too, and notified unless it is that.
+    `now` has a time zone. Raises Locked while the same schedule is still running. Errors are
+    logged, and notified except that one.
     """
     with logged(name) as log:
         schedule = find(config, name)
-        with _noticed(schedule, config, now), _alone(schedule, config):
+        with _refusal_noted(schedule, config, now), _alone(schedule, config):
             with switch(schedule, config) as pings:
                 wanted = job(schedule, config)
                 result = _run_traced(wanted, config, now, stopped)
@@ -84,14 +84,14 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
 
 
 def failures_beside(error: BaseException) -> list[str]:
-    """Return the lines on what did not arrive although `run` raised `error`."""
+    """Return the lines on failed pings, notifications and log lines when `run` raised `error`."""
     return [*getattr(error, "__notes__", ())]
 
 
 def _run_traced(
     wanted: Job, config: Config, now: datetime, stopped: Sequence[signal.Signals]
 ) -> RunResult:
-    """Run `wanted` and leave a trace of when and how."""
+    """Run `wanted` and leave a trace of its times and outcome."""
     schedule = wanted.schedule
     traces.begun(schedule, config, now)
     try:
@@ -113,8 +113,8 @@ def _run_traced(
 
 
 @contextmanager
-def _noticed(schedule: Schedule, config: Config, now: datetime) -> Iterator[None]:
-    """Note and notify when a run cannot begin; not of one that still runs from before."""
+def _refusal_noted(schedule: Schedule, config: Config, now: datetime) -> Iterator[None]:
+    """Note and notify when a run cannot begin, except when the previous one is still running."""
     try:
         yield
     except OpsnbError as error:
@@ -146,19 +146,19 @@ def _run(
 
 @contextmanager
 def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
-    """Let no two runs of a schedule overlap."""
+    """Keep two runs of a schedule from overlapping."""
     path = lock_file(schedule, config)
     lock = FileLock(path, timeout=0, mode=0o600)
     try:
         lock.acquire()
     except Timeout:
         raise Locked(
-            f"Schedule {schedule.name} still runs from before; it is left out this time. "
-            "Give it a timeout, or run it less often."
+            f"Schedule {schedule.name} is still running, so this run was skipped. "
+            "Set a timeout, or run it less often."
         ) from None
     except OSError as error:
         raise ConfigError(
-            f"The lock {path} cannot be written: {error.strerror}. Make room there, or set "
+            f"The lock {path} cannot be written: {error.strerror}. Free space there, or set "
             "XDG_STATE_HOME to another folder."
         ) from error
     try:
@@ -170,6 +170,6 @@ def _alone(schedule: Schedule, config: Config) -> Iterator[None]:
 def lock_file(schedule: Schedule, config: Config) -> Path:
     """Return the file that is locked while `schedule` runs.
 
-    Another opsnb.toml may have a schedule of the same name, which is none of its business.
+    Schedules of the same name in another opsnb.toml have another file.
     """
     return traces.folder() / f"{schedule.name}-{traces.owner(config)}.lock"

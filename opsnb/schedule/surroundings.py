@@ -1,4 +1,4 @@
-"""What a scheduled run finds when cron or systemd starts it: its command and its environment."""
+"""The command and the environment of a run that cron or systemd starts."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from opsnb.errors import ConfigError
 from opsnb.schedule.environment import read_environment
 from opsnb.schedule.jobs import Job, job
 
-# What moves opsnb's own files: cron is to find them where whoever installs the lines has them.
+# Where opsnb's own files are: the same for cron as for the user who installs the lines.
 _OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-# What moves the files of those that opsnb asks, and how it reads the clock.
-_ASKED = (
+# Settings of the clients that opsnb uses, and the time zone.
+_CLIENTS = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "TZ"),
     *("PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
     *("PGSERVICE", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
-# How the programs of a process manager find what they ask, on this machine.
+# Settings of the programs of process managers on this machine.
 _MANAGERS = {
     "pm2": ("PM2_HOME",),
     "docker": ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST"),
     "systemd": ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
 }
-# These are places on a disk, or URLs; a relative one is meant from here.
+# These are paths or URLs; relative paths are relative to the working folder.
 _PLACES = frozenset(
     (
         *_OWN,
@@ -45,24 +45,27 @@ _PLACES = frozenset(
 def config_path(config: Config) -> Path:
     """Return the `opsnb.toml` that has the schedules. Raises ConfigError when there is none."""
     if config.path is None:
-        raise ConfigError("There is no opsnb.toml here, so there are no schedules; write one.")
+        raise ConfigError(
+            "There is no opsnb.toml here, so there are no schedules. "
+            "Create one with: opsnb init DIR"
+        )
     return config.path
 
 
 def jobs(config: Config, environment: Path | None, starter: str) -> list[Job]:
-    """Return every schedule, checked; `environment` is a file with the variables of opsnb.toml.
+    """Return every schedule as a job; `environment` is a file with the variables of opsnb.toml.
 
-    Raises UsageError with one sentence when one cannot be run, or would lack a variable when
-    `starter` (cron, systemd) starts it.
+    Raises UsageError when one cannot be run, or would lack a variable when `starter` (cron,
+    systemd) starts it.
     """
     path = config_path(config)
     if not config.schedules:
-        raise ConfigError(f"{path} has no schedules; write a [[schedules]] table.")
+        raise ConfigError(f"{path} has no schedules. Add a [[schedules]] table.")
     notify.check_addresses(config)
-    found = [job(schedule, config) for schedule in config.schedules]
-    targets = {name for each in found for name in each.targets}
+    checked = [job(schedule, config) for schedule in config.schedules]
+    targets = {name for each_job in checked for name in each_job.targets}
     _demand_variables(path, environment, targets, starter)
-    return found
+    return checked
 
 
 def command(schedule: Schedule, environment: Path | None) -> list[str]:
@@ -72,12 +75,12 @@ def command(schedule: Schedule, environment: Path | None) -> list[str]:
 
 
 def variables_of(config: Config, targets: Iterable[str]) -> dict[str, str]:
-    """Return the environment that a run on `targets` needs, besides what opsnb.toml uses."""
+    """Return the environment for a run on `targets`, except the variables of opsnb.toml."""
     given = {"PATH": _search_path(), "OPSNB_CONFIG": str(config_path(config))}
     for name in _needs(config, targets):
         value = os.environ[name]
         if name.lower().endswith("_proxy") and "@" in value:
-            continue  # a password belongs into the file of variables, not into a crontab
+            continue  # a password belongs in the file of variables, not in a crontab
         given[name] = _absolute(value) if name in _PLACES else value
     return given
 
@@ -89,20 +92,20 @@ def _needs(config: Config, targets: Iterable[str]) -> list[str]:
         for table in tables
         if unfolded(table).get("host", {}).get("address", "local") == "local"
     }
-    found = [*_OWN, *_ASKED]
+    names = [*_OWN, *_CLIENTS]
     for manager in sorted(managers):
-        found += _MANAGERS.get(manager, ())
-    return [name for name in found if os.environ.get(name)]
+        names += _MANAGERS.get(manager, ())
+    return [name for name in names if os.environ.get(name)]
 
 
 def _absolute(place: str) -> str:
-    """Return a folder as seen from here, for cron starts elsewhere; a URL stays as it is."""
+    """Return an absolute path, as cron starts in another folder; URLs are unchanged."""
     return place if "://" in place or not place else str(Path(place).expanduser().absolute())
 
 
 def _search_path() -> str:
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys(each for each in folders if Path(each).is_dir()))
+    return os.pathsep.join(dict.fromkeys(folder for folder in folders if Path(folder).is_dir()))
 
 
 def _demand_variables(
@@ -111,8 +114,8 @@ def _demand_variables(
     given = read_environment(environment) if environment else {}
     missing = [name for name in variables(path, targets) if name not in given]
     if missing:
-        where = f"add them to {environment}" if environment else "name a file: --environment FILE"
+        where = f"add them to {environment}" if environment else "pass it: --environment FILE"
         raise ConfigError(
-            f"{path} uses {', '.join(missing)}, which {starter} does not have; write NAME=value "
+            f"{path} uses {', '.join(missing)}, which {starter} does not have. Write NAME=value "
             f"lines into a file that only you may read, and {where}."
         )

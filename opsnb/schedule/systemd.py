@@ -1,6 +1,6 @@
-"""Timers of systemd for the schedules: the same command as cron's lines have, at the same times.
+"""Systemd timers for the schedules: the same commands and times as in the crontab.
 
-A timer catches up when the machine was off. What a run writes to stderr is in the journal.
+A timer catches up after the machine was off. The stderr of a run is in the journal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 @dataclass(frozen=True)
 class Unit:
-    """A file of systemd."""
+    """A unit file of systemd."""
 
     name: str
     text: str
@@ -35,51 +35,51 @@ class Unit:
 def units(config: Config, environment: Path | None) -> list[Unit]:
     """Return a service and a timer for each schedule.
 
-    Raises UsageError with one sentence when a schedule cannot be run, or would lack a variable.
+    Raises UsageError when a schedule cannot be run, or would lack a variable.
     """
-    found = []
-    for each in jobs(config, environment, "systemd"):
-        name = f"{_prefix(config)}{each.schedule.name}"
-        found += [
-            Unit(f"{name}.service", _service(each, config, environment)),
-            Unit(f"{name}.timer", _timer(each.schedule, config)),
+    files = []
+    for job in jobs(config, environment, "systemd"):
+        name = f"{_prefix(config)}{job.schedule.name}"
+        files += [
+            Unit(f"{name}.service", _service(job, config, environment)),
+            Unit(f"{name}.timer", _timer(job.schedule, config)),
         ]
-    return found
+    return files
 
 
 def install(config: Config, environment: Path | None) -> list[Path]:
-    """Write the units, start the timers, and take away those of schedules that are gone.
+    """Write the units, start the timers, and remove those of schedules that are gone.
 
     Return the files that were written.
     """
-    made = units(config, environment)
+    new = units(config, environment)
     folder = _folder()
-    _systemctl("daemon-reload")  # where that fails, nothing has been written yet
-    gone = [path for path in _ours(config) if path.name not in {unit.name for unit in made}]
+    _systemctl("daemon-reload")  # if it fails, nothing was written yet
+    gone = [path for path in _ours(config) if path.name not in {unit.name for unit in new}]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for unit in made:
+        for unit in new:
             (folder / unit.name).write_text(unit.text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"The units cannot be written to {folder}: {error.strerror}. Make it writable."
         ) from error
-    _take_away(gone)
+    _remove(gone)
     _systemctl("daemon-reload")
-    _systemctl("enable", "--now", *_timers(unit.name for unit in made))
-    return [folder / unit.name for unit in made]
+    _systemctl("enable", "--now", *_timers(unit.name for unit in new))
+    return [folder / unit.name for unit in new]
 
 
 def remove(config: Config) -> bool:
-    """Stop the timers and take their units away; return whether there were any."""
-    found = _ours(config)
-    _take_away(found)
-    if found:
+    """Stop the timers and remove their units; return whether there were any."""
+    installed = _ours(config)
+    _remove(installed)
+    if installed:
         _systemctl("daemon-reload")
-    return bool(found)
+    return bool(installed)
 
 
-def _take_away(paths: Iterable[Path]) -> None:
+def _remove(paths: Iterable[Path]) -> None:
     paths = list(paths)
     timers = _timers(path.name for path in paths)
     if timers:
@@ -97,12 +97,12 @@ def _prefix(config: Config) -> str:
 
 
 def _ours(config: Config) -> list[Path]:
-    found = _folder().glob(f"{_prefix(config)}*")
-    return sorted(path for path in found if path.suffix in (".service", ".timer"))
+    paths = _folder().glob(f"{_prefix(config)}*")
+    return sorted(path for path in paths if path.suffix in (".service", ".timer"))
 
 
 def _folder() -> Path:
-    """Return where the units of this user lie; root's are the machine's."""
+    """Return the folder of this user's units; root's are those of the machine."""
     if os.geteuid() == 0:
         return Path("/etc/systemd/system")
     return at_home(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "systemd" / "user"
@@ -126,21 +126,21 @@ def _systemctl(*words: str) -> None:
     )
 
 
-def _service(each: Job, config: Config, environment: Path | None) -> str:
+def _service(job: Job, config: Config, environment: Path | None) -> str:
     path = config_path(config)
-    given = variables_of(config, each.targets)
+    given = variables_of(config, job.targets)
     return "\n".join(
         [
             _origin(path),
             "[Unit]",
-            f"Description=opsnb schedule {each.schedule.name}: {each.runbook.id}",
+            f"Description=opsnb schedule {job.schedule.name}: {job.runbook.id}",
             "",
             "[Service]",
             "Type=oneshot",
             f"WorkingDirectory={_specifiers(str(path.parent))}",
             *(f"Environment={_quoted(f'{name}={value}')}" for name, value in given.items()),
-            "ExecStart=" + " ".join(map(_argument, command(each.schedule, environment))),
-            "# A warning, or a run that is left out as the last one still runs, is no failure.",
+            "ExecStart=" + " ".join(map(_argument, command(job.schedule, environment))),
+            "# A warning (1) and a run skipped while the last one is running (75) are no failures.",
             f"SuccessExitStatus={ExitCode.WARN:d} {ExitCode.LOCKED:d}",
             "",
         ]
@@ -155,7 +155,7 @@ def _timer(schedule: Schedule, config: Config) -> str:
             f"Description=opsnb schedule {schedule.name}: {in_words(schedule)}",
             "",
             "[Timer]",
-            *(f"OnCalendar={each}" for each in calendar(schedule)),
+            *(f"OnCalendar={time}" for time in calendar(schedule)),
             "AccuracySec=1s",
             "Persistent=true",
             "",
@@ -171,7 +171,7 @@ def _origin(path: Path) -> str:
 
 
 def calendar(schedule: Schedule) -> list[str]:
-    """Return when `schedule` is due as systemd writes it; two lines where cron means either day."""
+    """Return the times of `schedule` for systemd; two lines where cron matches either day."""
     parts = checked(schedule)
     at = f"{_list(parts.hours, 24)}:{_list(parts.minutes, 60)}:00{_zone()}"
     weekdays = sorted({int(day) % 7 for day in parts.weekdays if isinstance(day, int)})
@@ -184,12 +184,12 @@ def calendar(schedule: Schedule) -> list[str]:
 
 
 def _list(values: Iterable[int], whole: int) -> str:
-    found = sorted(values)
-    return "*" if len(found) == whole else ",".join(f"{value:02}" for value in found)
+    ordered = sorted(values)
+    return "*" if len(ordered) == whole else ",".join(f"{value:02}" for value in ordered)
 
 
 def _zone() -> str:
-    """Return the zone that `TZ` names here; without it, systemd's is the machine's, as ours."""
+    """Return the zone of `TZ`; without it, systemd and opsnb both use the machine's."""
     return f" {zone()}" if os.environ.get("TZ") and hasattr(zone(), "key") else ""
 
 

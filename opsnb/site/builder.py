@@ -1,7 +1,7 @@
 """Build the site: docs, runbooks and records as static pages that need no server.
 
-The work is done in a folder beside the output. Only a whole site takes the place of the former
-one, so that a build that fails leaves that one as it was.
+It is built in a folder beside the output, and only a complete site replaces the previous one, so a
+build that fails changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from opsnb.timetable.times import local_now
 Say = Callable[[str], None]
 
 _MARK = ".opsnb-site"
-"""A file by which a folder is known as a site of ours, which may be replaced."""
+"""A file that marks a folder as a site of opsnb, which may be replaced."""
 _SHELL = "records/_shell"
 
 
@@ -47,7 +47,7 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
     """Build the site into the folder `out` and return it.
 
     `app` is the command line, for its reference page. Raises RunBroke when the site cannot be
-    built, UsageError when `out` holds something else; `out` is then as it was.
+    built, UsageError when `out` contains something else; `out` is unchanged then.
     """
     out = out.resolve()
     _refuse_foreign(out)
@@ -56,20 +56,20 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
             _make(config, work, out, say, app)
             _swap(work / "site", out)
     except (MkDocsException, OSError) as error:
-        raise RunBroke(f"The site could not be built: {error}. {out} is as it was.") from error
+        raise RunBroke(f"The site could not be built: {error}. {out} is unchanged.") from error
     return out
 
 
 def _make(config: Config, work: Path, former: Path, say: Say, app: typer.Typer) -> None:
-    """Make the whole site in `work`, with what can be taken over from the `former` one."""
+    """Build the whole site in `work`, reusing pages of the `former` one."""
     infos = catalog.runbooks()
     store = Store(config.store)
-    reap(store)  # what was killed is part of the story
+    reap(store)  # so that killed runs are shown too
     say("Reading the records")
     entries = _bodies(store, former / "records", work / "bodies")
     for sentence in store.broken.values():
         say(f"opsnb: {sentence}")
-    say(f"Making pages of {len(infos)} runbooks and {len(entries)} records")
+    say(f"Building pages for {len(infos)} runbooks and {len(entries)} records")
     pages = _pages(config, infos, entries, store, app)
     _stage(work / "docs", infos, pages)
     with _warnings_to(say):
@@ -81,7 +81,7 @@ def _make(config: Config, work: Path, former: Path, say: Say, app: typer.Typer) 
 
 
 def _bodies(store: Store, former: Path, bodies: Path) -> list[Entry]:
-    """Write the body of each record's page, one by one, and return the records' entries."""
+    """Write the body of each record's page, and return the records' entries."""
     bodies.mkdir()
     entries = []
     for result in store.results():
@@ -109,7 +109,7 @@ def _pages(
     store: Store,
     app: typer.Typer,
 ) -> dict[str, str]:
-    """Return what is made, in Markdown, by the mark in docs/ that it takes the place of."""
+    """Return the generated Markdown, by the mark in docs/ that it replaces."""
     redact = Redactor(environment_secrets()).text
     return {
         "home": home.home(entries, config.names, _standings(config, store)),
@@ -124,7 +124,7 @@ def _pages(
 
 
 def _standings(config: Config, store: Store) -> list[Standing]:
-    """Return how the schedules stand; none when they are unusable: each command says so."""
+    """Return the state of the schedules; none when they are invalid: every command says so."""
     try:
         return standings(config, store, local_now())
     except OpsnbError:
@@ -136,7 +136,7 @@ def _unreadable(broken: dict[str, str]) -> str:
 
 
 def _stage(docs: Path, infos: Sequence[catalog.RunbookInfo], pages: dict[str, str]) -> None:
-    """Copy docs/ and the runbooks to where mkdocs reads them, and fill in what is made."""
+    """Copy docs/ and the runbooks to where mkdocs reads them, and fill in the generated parts."""
     shutil.copytree(catalog.share("docs"), docs)
     for month in (name.removeprefix("month ") for name in pages if name.startswith("month ")):
         (docs / f"records/{month}.md").write_text(
@@ -170,31 +170,31 @@ def _run_mkdocs(work: Path, infos: Sequence[catalog.RunbookInfo], entries: Seque
 
 @contextmanager
 def _warnings_to(say: Say) -> Iterator[None]:
-    """Pass on what mkdocs warns of."""
+    """Pass on the warnings of mkdocs."""
 
-    class Teller(logging.Handler):
+    class Reporter(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             say(f"{record.levelname.capitalize()}: {record.getMessage()}")
 
-    logger, teller = logging.getLogger("mkdocs"), Teller(logging.WARNING)
-    logger.addHandler(teller)
+    logger, reporter = logging.getLogger("mkdocs"), Reporter(logging.WARNING)
+    logger.addHandler(reporter)
     try:
         yield
     finally:
-        logger.removeHandler(teller)
+        logger.removeHandler(reporter)
 
 
 def _complete(
     config: MkDocsConfig, infos: Sequence[catalog.RunbookInfo], entries: Sequence[Entry]
 ) -> None:
-    """Add to mkdocs' configuration what mkdocs.yml cannot know."""
+    """Add to mkdocs' configuration what mkdocs.yml cannot contain."""
     config.theme.dirs.insert(0, str(Path(__file__).with_name("theme")))
     nav = config.nav or []
     for item in nav:
         if "Runbooks" in item:
             item["Runbooks"].extend(runbooks.navigation(infos))
     config.plugins["mkdocs-jupyter"].config["cache_dir"] = str(_cache())
-    # As with mkdocs' own hooks, any object will do that has methods named after events.
+    # As with mkdocs' hooks, any object with methods named after events will do.
     config.plugins["opsnb"] = cast("BasePlugin[Any]", runbooks.RunbookPages(infos, entries))
 
 
@@ -207,7 +207,7 @@ def _cache() -> Path:
 
 
 def _finish(work: Path, entries: Sequence[Entry], infos: Sequence[catalog.RunbookInfo]) -> None:
-    """Put the records' pages together and let the search know them."""
+    """Assemble the records' pages and add them to the search."""
     site = work / "site"
     shell_page = site / f"{_SHELL}.html"
     shell = shell_page.read_text(encoding="utf-8")
@@ -222,7 +222,7 @@ def _finish(work: Path, entries: Sequence[Entry], infos: Sequence[catalog.Runboo
 
 
 def _index(search: Path, documents: list[dict[str, str]]) -> None:
-    """Add `documents` to the search's index, in both forms: for servers and for files."""
+    """Add `documents` to the search index, in both forms: for servers and for files."""
     path = search / "search_index.json"
     index = json.loads(path.read_text(encoding="utf-8"))
     index["docs"] += documents
@@ -238,7 +238,7 @@ def _refuse_foreign(out: Path) -> None:
     ours = (out / _MARK).exists() or not out.exists() or (out.is_dir() and not any(out.iterdir()))
     if not ours:
         raise UsageError(
-            f"{out} holds something other than a site of opsnb; name another folder or empty it."
+            f"{out} contains something other than a site of opsnb. Use another folder, or empty it."
         )
 
 
@@ -251,7 +251,7 @@ def _workplace(out: Path) -> Iterator[Path]:
 
 
 def _swap(new: Path, out: Path) -> None:
-    """Put `new` in the place of `out`."""
+    """Replace `out` with `new`."""
     former = new.with_name("former")
     if out.exists():
         out.rename(former)

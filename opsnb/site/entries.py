@@ -1,4 +1,4 @@
-"""What the site's lists need of a record: a few fields, so that thousands fit in memory."""
+"""The fields of a record that the site's lists need; few, so that thousands fit in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opsnb.view.findings import named, worst_first
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run found of one thing: enough to say whether a later run found it otherwise."""
+    """One measurement of a run: enough to compare it with a later one."""
 
     key: str
     status: Status
@@ -26,13 +26,13 @@ class Measured:
     sentence: str
     """Empty when it is ok."""
     next: str
-    """The command that treats it; empty when there is none."""
+    """The command that fixes it; empty if there is none."""
     treatments: tuple[tuple[str, str], ...]
-    """The runbooks that treat it, each with its parameters in JSON."""
+    """The runbooks that fix it, with their parameters in JSON."""
 
     @classmethod
     def of(cls, finding: Finding) -> Measured:
-        """Return what `finding` says of one thing."""
+        """Return the measurement of `finding`."""
         is_ok = finding.status is Status.OK
         return cls(
             intern(finding.key),
@@ -57,7 +57,7 @@ class Entry:
     target: str
     status: Status
     outcome: str
-    """The word for how it ended: its status, or why it ended early."""
+    """How it ended in a word: its status, or why it ended early."""
     broke: bool
     started: datetime
     fleet: str | None
@@ -65,23 +65,23 @@ class Entry:
     parent: str | None
     """The run that it continues."""
     sentence: str
-    """Why it broke, else its worst finding, else what it did or how many checks are ok."""
+    """Why it failed, else its worst finding, else what it did or how many checks are ok."""
     details: str
-    """Every sentence that is not an ok one, for the search."""
+    """Every sentence of a problem, for the search."""
     unrecorded: tuple[tuple[str, Status, str], ...] = ()
-    """Of a summary: target, status and sentence of each that has no record of its own."""
+    """For a summary: target, status and sentence of each target without a record."""
     next: str = ""
-    """The command that treats the worst of it."""
+    """The command that fixes its worst finding."""
     measured: tuple[Measured, ...] = ()
-    """What counts of its findings."""
+    """Its findings that count."""
     parameters: str = "{}"
     """In JSON."""
     acted: bool = False
-    """Whether it changed something, verified that, and ended well."""
+    """Whether it changed something, verified it, and succeeded."""
     fixed_by: Entry | None = None
-    """The later run that measured again what was wrong, and found it ok."""
+    """The later run that measured the problem again and found it ok."""
     treated_by: Entry | None = None
-    """The later run that treated what is wrong, which has not been measured again since."""
+    """The later run that treated the problem, which was not measured again."""
 
     @classmethod
     def of(cls, result: RunResult) -> Entry:
@@ -148,8 +148,8 @@ class Entry:
 def latest(entries: Iterable[Entry]) -> list[Entry]:
     """Return the newest entry of each runbook on each target; `entries` come newest first.
 
-    Summaries of several targets are none of these: their members are, also those that have no
-    record as nothing could be started on them.
+    Of a summary of several targets, its members count, including those without a record because
+    they could not start.
     """
     newest: dict[tuple[str, str], Entry] = {}
     for entry in entries:
@@ -164,39 +164,40 @@ def latest(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def present(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the newest entry of each runbook on each target, as its findings stand now.
+    """Return the newest entry of each runbook on each target, with its present status.
 
-    What a later run, also of another runbook, measured again on the same object counts as it was
-    measured last. What the runbook of its `Next:` has treated since, without measuring it again,
-    is unknown. A run that broke keeps its status: what it did not come to is not known.
+    When a later run, of any runbook, measured the same object again, its last measurement counts. A
+    problem that the runbook of its `Next:` has treated, but not measured again, is unknown. A run
+    that failed keeps its status: what it did not reach is unknown.
     """
     known = list(entries)
     last: dict[tuple[str, str], tuple[Measured, Entry]] = {}
     for entry in known:
-        for each in () if entry.is_summary else entry.measured:
-            key = (entry.target, each.key)
-            if each.status is not Status.UNKNOWN and (key not in last or last[key][0].at < each.at):
-                last[key] = each, entry
+        for found in () if entry.is_summary else entry.measured:
+            key = (entry.target, found.key)
+            is_newer = key not in last or last[key][0].at < found.at
+            if found.status is not Status.UNKNOWN and is_newer:
+                last[key] = found, entry
     acted = [entry for entry in known if entry.acted]
-    return [_as_it_stands(entry, last, acted) for entry in latest(known)]
+    return [_as_of_now(entry, last, acted) for entry in latest(known)]
 
 
-def _as_it_stands(
+def _as_of_now(
     entry: Entry, last: dict[tuple[str, str], tuple[Measured, Entry]], acted: Sequence[Entry]
 ) -> Entry:
     if entry.broke or entry.is_summary or entry.status is Status.OK:
         return entry
     wrong, fixed, treated = [], [], []
-    for each in entry.measured:
-        if each.status is Status.OK:
+    for found in entry.measured:
+        if found.status is Status.OK:
             continue
-        later, by = last.get((entry.target, each.key), (each, entry))
-        if by is not entry and later.at > each.at and later.status is Status.OK:
+        later, by = last.get((entry.target, found.key), (found, entry))
+        if by is not entry and later.at > found.at and later.status is Status.OK:
             fixed.append(by)
-        elif treatment := _treatment(entry, each, acted):
+        elif treatment := _treatment(entry, found, acted):
             treated.append(treatment)
         else:
-            wrong.append(each)
+            wrong.append(found)
     if wrong:
         if not fixed and not treated:
             return entry
@@ -206,7 +207,7 @@ def _as_it_stands(
     if treated:
         newest = max(treated, key=lambda by: by.started)
         return _now(entry, Status.UNKNOWN, next=entry.command, treated_by=newest)
-    if not fixed:  # nothing was measured, so nothing can have been measured since
+    if not fixed:  # nothing was measured, so nothing can have been measured again
         return entry
     newest = max(fixed, key=lambda by: by.started)
     return _now(entry, Status.OK, next="", fixed_by=newest)
@@ -217,13 +218,13 @@ def _now(entry: Entry, status: Status, **more: Any) -> Entry:
 
 
 def _treatment(entry: Entry, wrong: Measured, acted: Sequence[Entry]) -> Entry | None:
-    """Return the run that has treated what is `wrong` since, as its `Next:` says; the newest."""
+    """Return the newest run that has treated what is `wrong`, as its `Next:` says."""
     for by in acted:
         if by.target != entry.target or by.started <= wrong.at:
             continue
         parameters = json.loads(by.parameters)
         for runbook, given in wrong.treatments:
-            asked = json.loads(given).items()
-            if runbook == by.runbook and all(parameters.get(name) == to for name, to in asked):
+            wanted = json.loads(given).items()
+            if runbook == by.runbook and all(parameters.get(name) == to for name, to in wanted):
                 return by
     return None

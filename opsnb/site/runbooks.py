@@ -1,4 +1,4 @@
-"""The runbooks' pages: made by mkdocs-jupyter, then freed of what it carries along."""
+"""The runbooks' pages: made by mkdocs-jupyter, then cleaned up."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from opsnb.site.entries import Entry, latest
 from opsnb.site.templates import notice, render
 
 _SHOWN = 5
-# mkdocs-jupyter puts JupyterLab's styles, its scripts and links to a CDN into every page, and what
-# JupyterLab shows around a cell.
+# mkdocs-jupyter adds JupyterLab's styles, scripts, links to a CDN and cell decorations to every
+# page.
 _CLUTTER = (
     "style, script, link, .zeroclipboard-container, .clipboard-copy-txt, .celltoolbar,"
     ".jp-Collapser, .jp-InputPrompt, .jp-OutputPrompt"
@@ -32,7 +32,7 @@ _NOTEBOOK_LINK = re.compile(r"(?P<path>[^:?#]+)\.ipynb(?P<rest>[?#].*)?")
 
 
 def navigation(infos: Iterable[RunbookInfo]) -> list[dict[str, list[dict[str, str]]]]:
-    """Return the runbooks as mkdocs' navigation takes them."""
+    """Return the runbooks for mkdocs' navigation."""
     return [
         {section: [{info.name: f"runbooks/{info.id}.ipynb"} for info in group]}
         for section, group in by_section(infos)
@@ -69,7 +69,7 @@ class _Row:
 
 
 class RunbookPages:
-    """Follows mkdocs-jupyter through mkdocs' events and mends the pages that it makes."""
+    """Handles mkdocs' events and cleans up the pages of mkdocs-jupyter."""
 
     def __init__(self, infos: Iterable[RunbookInfo], entries: Iterable[Entry]) -> None:
         self._infos = {f"runbooks/{info.id}.ipynb": info for info in infos}
@@ -78,7 +78,7 @@ class RunbookPages:
             self._records.setdefault(entry.runbook, []).append(entry)
 
     def on_pre_page(self, page: Page, /, **_: Any) -> Page:
-        """See to it that a notebook that cannot be converted costs its own page only."""
+        """Catch errors of a notebook that cannot be converted, so that only its page is lost."""
         info = self._infos.get(page.file.src_uri)
         if info is not None:
             page.meta["title"] = info.name
@@ -87,7 +87,7 @@ class RunbookPages:
             def guarded(config: MkDocsConfig, files: Files) -> None:
                 try:
                     render(config, files)
-                except Exception as error:  # noqa: BLE001 - whatever is wrong with one notebook
+                except Exception as error:  # noqa: BLE001 - one notebook must not stop the build
                     page.content = _broken(info, error)
                     page.toc = get_toc([])
 
@@ -95,7 +95,7 @@ class RunbookPages:
         return page
 
     def on_page_content(self, html: str, /, *, page: Page, **_: Any) -> str:
-        """Return the page light, in the theme's own colours, and with its parameters on top."""
+        """Return the page in the theme's own style, with its parameters on top."""
         info = self._infos.get(page.file.src_uri)
         if info is None:
             return html
@@ -136,7 +136,7 @@ def _tidied(html: str, source: str, pages: Mapping[str, Any]) -> str:
         anchor["class"] = "headerlink"
     for block in soup.select(".highlight-ipynb"):
         block["class"] = "highlight"
-        for pre in block.find_all("pre"):  # as the theme has it: with a button to copy the code
+        for pre in block.find_all("pre"):  # so that the theme adds a button to copy the code
             inner = soup.new_tag("code")
             inner.extend(list(pre.children))
             pre.append(inner)

@@ -1,7 +1,7 @@
-"""HTML from records, of which anybody who shares the store may be the author, made safe to show.
+"""Make HTML from records safe to show: anyone who shares the store may have written it.
 
-What is not on the lists here is left out, and what is left is written again from its tree, so that
-a browser reads in it what was read here. Nothing in it runs, and nothing is fetched from elsewhere.
+What is not listed here is removed, and the rest is serialised again from its tree, so that a
+browser parses it exactly as it was parsed here. Nothing in it runs or is fetched from elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DRAWING = (
     "polyline radialgradient rect stop svg symbol text tspan use"
 )
 _ELEMENTS = frozenset(f"{_TEXT} {_DRAWING}".split())
-# What they hold is no text for a reader.
+# Their content is not text for a reader.
 _DROPPED = (
     "script style template noscript iframe object embed applet title textarea xmp noembed noframes "
     "plaintext math head base link meta select animate set animatetransform animatemotion"
@@ -39,7 +39,7 @@ _FETCHES = re.compile(r"url\(\s*['\"]?(?!#)|image(-set)?\(|src\(", re.IGNORECASE
 
 
 def safe(html: str) -> str:
-    """Return `html` without what could run, fetch, submit or lay itself over the page."""
+    """Return `html` without anything that could run, fetch, submit or cover the page."""
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(_DROPPED.split()):
         element.decompose()
@@ -51,7 +51,7 @@ def safe(html: str) -> str:
         else:
             element.unwrap()
     for text in soup.find_all(string=True):
-        if type(text) is not NavigableString:  # so that it is escaped as any other
+        if type(text) is not NavigableString:  # so that it is escaped like any other
             text.replace_with(NavigableString(str(text)))
     return soup.decode(formatter="minimal")
 
@@ -70,12 +70,12 @@ def _is_safe(element: str, name: str, value: str) -> bool:
         return not (_UNSAFE_STYLE.search(value) or _FETCHES.search(value))
     if name in ("href", "xlink:href", "src"):
         return _is_safe_link(element, name, value)
-    # Attributes of drawings, such as fill and filter, may name what is to be fetched.
+    # Attributes of drawings, such as fill and filter, may fetch something.
     return not _FETCHES.search(value) if "(" in value else True
 
 
 def _is_safe_link(element: str, name: str, value: str) -> bool:
-    # Browsers pass over these where they look for the scheme.
+    # Browsers ignore these when they look for the scheme.
     link = re.sub(r"[\x00-\x20\x7f-\xa0]", "", value)
     scheme = _SCHEME.match(link)
     if name == "src":

@@ -1,4 +1,4 @@
-"""Show a built site in the browser of this machine."""
+"""Serve a built site on loopback."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from opsnb.site.builder import build
 HOST = "127.0.0.1"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _IDLE_S = 30.0
-"""A client that sends nothing for so long is hung up on."""
+"""A client that sends nothing for this long is disconnected."""
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """Serves the files of one folder, under the names of this machine alone.
+    """Serves the files of one folder, only under the names of this machine.
 
-    Otherwise a page of any site could have its name lead here, and read the records in the
-    browser of whoever opens it.
+    Otherwise any web page could point its own name here (DNS rebinding) and read the records in the
+    visitor's browser.
     """
 
     timeout = _IDLE_S
@@ -36,11 +36,11 @@ class _Files(SimpleHTTPRequestHandler):
         super().__init__(*args, **kwargs)
 
     def send_head(self) -> Any:
-        """Answer the head of a request; return the file that is to follow, or None."""
-        if not self._is_asked_by_name():
+        """Send the head of a response; return the file to send, or None."""
+        if not self._is_known_host():
             self.send_error(
                 HTTPStatus.FORBIDDEN,
-                explain="This server is not known by that name. Add it with: opsnb site serve "
+                explain="This server does not serve that host name. Add it with: opsnb site serve "
                 "--name NAME",
             )
             return None
@@ -49,19 +49,19 @@ class _Files(SimpleHTTPRequestHandler):
             return None
         return super().send_head()
 
-    def list_directory(self, path: Any) -> None:  # noqa: ARG002 - as the base class has it
-        """List no folder."""
+    def list_directory(self, path: Any) -> None:  # noqa: ARG002 - of the base class
+        """Refuse to list a folder."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def end_headers(self) -> None:
-        """Let no other site frame, read or guess at what is served."""
+        """Keep other sites from framing or reading what is served."""
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "SAMEORIGIN")
         self.send_header("Referrer-Policy", "same-origin")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         super().end_headers()
 
-    def _is_asked_by_name(self) -> bool:
+    def _is_known_host(self) -> bool:
         hosts = self.headers.get_all("Host") or []
         return len(hosts) == 1 and _name(hosts[0]) in self._names
 
@@ -71,8 +71,8 @@ class _Files(SimpleHTTPRequestHandler):
         try:
             path = Path(self.translate_path(self.path)).resolve()
             if path.is_dir():
-                path = (path / "index.html").resolve()  # which may lead out as well
-            if not path.is_file():  # a named pipe would keep whoever opens it
+                path = (path / "index.html").resolve()  # which may be a link to elsewhere
+            if not path.is_file():  # opening a named pipe would block
                 return False
         except (OSError, ValueError, RuntimeError):
             return False
@@ -81,14 +81,14 @@ class _Files(SimpleHTTPRequestHandler):
         return not any(part.startswith(".") for part in path.relative_to(root).parts)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing of single requests."""
+        """Do not log requests."""
 
 
 def _name(host: str) -> str:
     """Return the name in a Host header, without its port."""
     name, colon, port = host.strip().lower().rpartition(":")
-    found = name if colon and port.isdigit() else host.strip().lower()
-    return found.removesuffix(".")
+    host = name if colon and port.isdigit() else host.strip().lower()
+    return host.removesuffix(".")
 
 
 def serve(  # noqa: PLR0913 - the command's own options
@@ -102,10 +102,10 @@ def serve(  # noqa: PLR0913 - the command's own options
 ) -> None:
     """Build the site into `out`, then serve it on loopback until interrupted.
 
-    Port 0 takes any that is free. `names` are host names under which it may be asked for besides
-    those of loopback, as by a reverse proxy. Everything else as for `build`.
+    Port 0 picks a free one. `names` are host names to serve besides those of loopback, for a
+    reverse proxy. Everything else as for `build`.
     """
-    with server(out, port, names) as running:  # first of all, so that a taken port costs no build
+    with server(out, port, names) as running:  # first, so that a port in use costs no build
         build(config, out, say, app=app)
         say(f"http://{HOST}:{running.server_address[1]}/index.html (Ctrl-C stops it)")
         try:
@@ -115,7 +115,7 @@ def serve(  # noqa: PLR0913 - the command's own options
 
 
 def server(out: Path, port: int, names: Collection[str] = ()) -> ThreadingHTTPServer:
-    """Return a server of the folder `out`, bound and not yet running."""
+    """Return a server of the folder `out`, bound but not yet running."""
     known = _LOCAL | {_name(name) for name in names}
     try:
         return ThreadingHTTPServer((HOST, port), partial(_Files, directory=str(out), names=known))

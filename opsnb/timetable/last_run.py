@@ -1,4 +1,4 @@
-"""The last run of a schedule: by its trace on this machine, or by its record."""
+"""The last run of a schedule: from its trace on this machine, or from its record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opsnb.records.reader import Reader
 from opsnb.records.verdict import worst_sentence
 from opsnb.timetable import traces
 
-_RECORDS_READ = 500  # of the runbook, the newest first, for the last run of a schedule
+_RECORDS_READ = 500  # the newest records of the runbook to search for the last run of a schedule
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class LastRun:
 
 
 def trigger(schedule: Schedule) -> str:
-    """Return how the records of a schedule's runs say what started them."""
+    """Return the trigger in the records of a schedule's runs."""
     return f"schedule {schedule.name}"
 
 
 def last_run(
     schedule: Schedule, trace: traces.Trace, store: Reader, now: datetime
 ) -> tuple[LastRun | None, str]:
-    """Return the last run of `schedule`, and why it is not known whether there was a later one.
+    """Return the last run of `schedule`, and why there may be an unknown later one.
 
-    One that began after `now`, by a clock that was set back since, is only it while it runs.
+    A run that began after `now`, by a clock that was set back, counts only while it is running.
     """
     own = None
     past = [start for start in trace.starts if start <= now]
@@ -63,9 +63,9 @@ def last_run(
 
 
 def _unread(schedule: Schedule, store: Reader) -> str:
-    """Return why there may be a record of a run that could not be read; empty where there is none.
+    """Return why a record of a run could not be read; empty if there is none.
 
-    The store names what it could not read by a run id, or by the folder of a month or a year.
+    The store lists what it could not read by run id, or by the folder of a month or a year.
     """
     part = f"-{schedule.runbook.replace('/', '.')}-"
     own = (why for name, why in store.broken.items() if part in name or "-" not in name)
@@ -75,10 +75,10 @@ def _unread(schedule: Schedule, store: Reader) -> str:
 def _recorded(
     schedule: Schedule, store: Reader, since: datetime | None, now: datetime
 ) -> LastRun | None:
-    """Return the last run that has a record, begun at `since` or later, but not after `now`."""
+    """Return the last recorded run that began at or after `since`, and not after `now`."""
     runs = islice(store.results(runbook=schedule.runbook, since=since), _RECORDS_READ)
-    found = (run for run in runs if run.trigger == trigger(schedule) and run.started <= now)
-    result = next((run for run in found if run.fleet is None or run.is_summary), None)
+    own = (run for run in runs if run.trigger == trigger(schedule) and run.started <= now)
+    result = next((run for run in own if run.fleet is None or run.is_summary), None)
     return _of(result) if result else None
 
 

@@ -1,7 +1,6 @@
-"""How each schedule stands: when it last ran, when it runs next, whether it is late.
+"""The state of each schedule: its last and next run, and whether it is late.
 
-Times are compared in UTC: two times of one zone compare by their clocks, which are set back once a
-year.
+Times are compared in UTC: local clocks are set back once a year.
 """
 
 from __future__ import annotations
@@ -26,47 +25,47 @@ from opsnb.view.formats import span
 _NEXT = 3
 _LONGEST_GRACE, _SHORTEST_GRACE = timedelta(hours=1), timedelta(minutes=1)
 _LOOK_BACK = timedelta(days=7)
-_MOST_MISSED = 1000  # counted; a schedule of every minute that stopped a week ago
+_MOST_MISSED = 1000  # as for a schedule of every minute that stopped a week ago
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a schedule stands at a moment."""
+    """The state of a schedule at a moment."""
 
     schedule: Schedule
     targets: tuple[str, ...]
-    """Every target that it checks, globs and `all` expanded."""
+    """Every target that it checks, with globs and `all` expanded."""
     words: str
-    """When it is due, in words."""
+    """Its times in words."""
     at: datetime
     last: LastRun | None
     running: bool
     next: list[datetime]
     grace: timedelta
     due: datetime | None
-    """Since when a run is overdue; None when none is."""
+    """The time of the overdue run; None if there is none."""
     missed: list[datetime] = field(default_factory=list)
-    """The times of the last 7 days, and since the oldest known run, at which none began."""
+    """The times without a run in the last 7 days, since the oldest known run."""
     reason: str = ""
-    """Why it is overdue, as far as that is known."""
+    """Why it is overdue, if known."""
     command: str = ""
-    """What to type about that; empty when nothing helps but to wait, or to look at the reason."""
+    """The command that fixes it; empty if there is none."""
     unknown: str = ""
-    """Why nobody can say whether it is late; empty when that is known."""
+    """Why it is unknown whether it is late; empty when it is known."""
 
     @property
     def is_late(self) -> bool:
-        """Whether a run is overdue, and its grace has passed."""
+        """Whether a run is overdue, and its grace period has passed."""
         return self.due is not None
 
     @property
     def late_by(self) -> timedelta:
-        """How long ago the run that is overdue should have begun."""
+        """How long the run is overdue."""
         return self.at - self.due.astimezone(UTC) if self.due else timedelta()
 
     @property
     def sentence(self) -> str:
-        """What there is to say of its time: `daily is 2 h late: due Sat 28 Nov 07:15. ...`."""
+        """The state in one sentence: `daily is 2 h late: due Sat 28 Nov 07:15, ...`."""
         name = self.schedule.name
         if self.unknown:
             return f"{name}: {self.unknown}"
@@ -80,7 +79,7 @@ class Standing:
         return f"{name} is on time, {upcoming}."
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints of it."""
+        """Return it for `--json`."""
         last = self.last
         return {
             "name": self.schedule.name,
@@ -110,16 +109,16 @@ class Standing:
 
 
 def standings(config: Config, store: Reader, now: datetime) -> list[Standing]:
-    """Return how each schedule of `config` stands at `now`, which knows its time zone.
+    """Return the state of each schedule of `config` at `now`, which has a time zone.
 
-    Raises UsageError on the first whose targets or times are unusable.
+    Raises UsageError on the first one whose targets or times are invalid.
     """
     return [_standing(schedule, config, store, now) for schedule in config.schedules]
 
 
-def covering(found: Sequence[Standing], target: str) -> list[Standing]:
-    """Return those of `found` that check `target`, by its name, by a glob or by `all`."""
-    return [each for each in found if target in each.targets]
+def covering(schedules: Sequence[Standing], target: str) -> list[Standing]:
+    """Return those of `schedules` that check `target`, by its name, by a glob or by `all`."""
+    return [standing for standing in schedules if target in standing.targets]
 
 
 def _standing(schedule: Schedule, config: Config, store: Reader, now: datetime) -> Standing:
@@ -164,7 +163,7 @@ def grace(schedule: Schedule, due: datetime) -> timedelta:
 
 
 def _overdue(schedule: Schedule, after: datetime, now: datetime) -> datetime | None:
-    """Return the first time after `after` at which a run was due and has not come, if any."""
+    """Return the first time after `after` at which a run was due but did not begin, if any."""
     for due in next_times(schedule, after.astimezone(now.tzinfo), 1):
         if due.astimezone(UTC) + grace(schedule, due) <= now.astimezone(UTC):
             return due
@@ -174,7 +173,7 @@ def _overdue(schedule: Schedule, after: datetime, now: datetime) -> datetime | N
 def _missed(
     schedule: Schedule, starts: Sequence[datetime], since: datetime, now: datetime
 ) -> list[datetime]:
-    """Return the times at which a run was due and none began before the next was due."""
+    """Return the due times at which no run began before the next due time."""
     begin = max(now.astimezone(UTC) - _LOOK_BACK, starts[0] if starts else since)
     times = islice(_due_times(schedule, begin, now), _MOST_MISSED)
     return [
@@ -188,7 +187,7 @@ def _missed(
 def _due_times(
     schedule: Schedule, begin: datetime, now: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Yield each time that was due after `begin` and until `now`, and when the next one is."""
+    """Yield each due time after `begin` until `now`, and the next one."""
     due = next(iter(next_times(schedule, begin.astimezone(now.tzinfo), 1)), None)
     while due and due.astimezone(UTC) <= now.astimezone(UTC):
         following = next(iter(next_times(schedule, due, 1)), None)
@@ -209,17 +208,17 @@ def _reason(
         return f"The run could not begin: {refusal.why}"
     if ahead:
         dated = f"{ahead.astimezone(zone()):%Y-%m-%d %H:%M}"
-        return f"A run is dated {dated}, so this machine's clock was set back."
+        return f"A run is dated {dated}, so the clock of this machine was set back."
     booted = datetime.fromtimestamp(psutil.boot_time(), UTC)
     if booted > due.astimezone(UTC):
-        return f"This machine was off or starting then; it is up since {moment(booted)}."
+        return f"This machine was off or starting then. It has been up since {moment(booted)}."
     if last is None:
-        return "Nothing has ever started it."
-    return "Check that cron runs, and that it has the schedule's line."
+        return "It has never been started."
+    return "Check that cron is running and has the line of this schedule."
 
 
 def _command(trace: traces.Trace, last: LastRun | None) -> str:
-    """Return what to type about a schedule that is late."""
+    """Return the command for a schedule that is late."""
     if trace.is_running:
         return ""
     if last is None:

@@ -14,8 +14,8 @@ from cronsim import CronSim, CronSimError
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
 
-_FIELDS = 5  # cron's own; more would mean something else to it
-# What every cron understands: not the L, W and # of some programs.
+_FIELDS = 5  # cron reads more than five as something else
+# The syntax of every cron, without the L, W and # of some.
 _FIELD = re.compile(
     r"([\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+",
     re.IGNORECASE,
@@ -26,9 +26,9 @@ _LOCALTIME = Path("/etc/localtime")
 
 
 def zone() -> tzinfo:
-    """Return this machine's time zone with its rules, not merely its offset of today.
+    """Return this machine's time zone with its rules, not only its present offset.
 
-    `TZ` goes before the machine's own, as it does for cron and every other program.
+    `TZ` takes precedence, as for every program.
     """
     named = os.environ.get("TZ", "").removeprefix(":")
     try:
@@ -36,13 +36,13 @@ def zone() -> tzinfo:
             return _from_file(Path(named)) if named.startswith("/") else ZoneInfo(named)
         return _from_file(_LOCALTIME)
     except (OSError, ValueError, ZoneInfoNotFoundError):
-        # Such as TZ=CET-1CEST; the offset of now is right until the clocks change.
+        # Such as TZ=CET-1CEST; the present offset is right until the clocks change.
         return datetime.now().astimezone().tzinfo or UTC
 
 
 def _from_file(path: Path) -> tzinfo:
-    _, found, name = str(path.resolve()).partition("/zoneinfo/")
-    if found:
+    _, is_named, name = str(path.resolve()).partition("/zoneinfo/")
+    if is_named:
         return ZoneInfo(name)
     with path.open("rb") as file:
         return ZoneInfo.from_file(file)
@@ -54,17 +54,17 @@ def local_now() -> datetime:
 
 
 def next_times(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
-    """Return the next `count` times that `schedule` is due after `after`, in its time zone.
+    """Return the next `count` times of `schedule` after `after`, in its time zone.
 
-    Fewer when there are no more. Raises ConfigError on an expression that cron would not take.
+    Fewer if there are no more. Raises ConfigError on an invalid cron expression.
     """
     return list(islice(_times(schedule, after), count))
 
 
 def last_time(schedule: Schedule, before: datetime) -> datetime | None:
-    """Return when `schedule` was last due, at or before `before`; None when it never was."""
+    """Return when `schedule` was last due, at or before `before`; None if never."""
     times = _times(schedule, before, reverse=True)
-    # Cron starts within the minute: that is the time that it was due at.
+    # Cron starts within the minute that was due.
     minute = before.replace(second=0, microsecond=0)
     return minute if minute in next_times(schedule, _just_before(minute), 1) else next(times, None)
 
@@ -75,7 +75,7 @@ def in_words(schedule: Schedule) -> str:
 
 
 def checked(schedule: Schedule) -> CronSim:
-    """Return the expression, read. Raises ConfigError when cron would not take it."""
+    """Return the parsed expression. Raises ConfigError if it is invalid."""
     return _parsed(schedule, local_now(), reverse=False)
 
 
@@ -91,10 +91,10 @@ def _parsed(schedule: Schedule, at: datetime, reverse: bool) -> CronSim:
     try:
         fields = schedule.cron.split()
         if len(fields) != _FIELDS or not all(map(_FIELD.fullmatch, fields)):
-            raise CronSimError("not five fields that cron understands")
+            raise CronSimError("not five valid fields")
         return CronSim(schedule.cron, at, reverse=reverse)
     except CronSimError as error:
         raise ConfigError(
-            f"Schedule {schedule.name}: '{schedule.cron}' is no cron expression "
+            f"Schedule {schedule.name}: '{schedule.cron}' is not a cron expression "
             f"({str(error).lower()}). Write minute, hour, day, month and weekday, like 15 7 * * *."
         ) from error

@@ -1,7 +1,6 @@
-"""What each schedule leaves in the state folder: when it was first seen, and its newest runs.
+"""Traces of schedules in the state folder: when each was first seen, and its newest runs.
 
-Records say the same, but they may be pruned, unreachable, or not there at all, as when a run could
-not even begin.
+Records hold the same, but they may be pruned, unreachable, or missing when a run could not begin.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ from opsnb.errors import ConfigError
 from opsnb.machine import private_files
 from opsnb.machine.holder import Holder
 
-_KEPT = 100  # starts of a schedule, the newest
+_KEPT = 100  # the newest starts of a schedule
 
 
 class Trace(BaseModel):
-    """The newest runs of a schedule on this machine, as its runner noted them."""
+    """The newest runs of a schedule on this machine."""
 
     starts: list[AwareDatetime] = Field(default_factory=list)
-    """When runs began, the oldest first."""
+    """When runs began, oldest first."""
     finished: AwareDatetime | None = None
-    """When the last of them ended; None while it runs, or when it was killed."""
+    """When the last run ended; None while it is running, or if it was killed."""
     run_id: str | None = None
     status: str = ""
     exit_code: int | None = None
     sentence: str = ""
     runner: Holder | None = None
-    """The process of the last one."""
+    """The process of the last run."""
 
     @property
     def is_running(self) -> bool:
-        """Whether the last one still runs."""
+        """Whether the last run is still running."""
         return bool(self.starts and not self.finished and self.runner and self.runner.is_alive)
 
 
 def owner(config: Config) -> str:
-    """Return what tells the schedules of this `opsnb.toml` from those of another."""
+    """Return an id of this `opsnb.toml`, which keeps its schedules apart from those of others."""
     return hashlib.sha256(str(config.path).encode()).hexdigest()[:8]
 
 
@@ -56,9 +55,9 @@ def folder() -> Path:
 
 
 def private_folder(name: str) -> Path:
-    """Return a folder of the state folder, made for its owner alone. Raises ConfigError.
+    """Return a private folder in the state folder, created if necessary. Raises ConfigError.
 
-    It may lie in other folders, as in `notify/spool`; these are private as well.
+    `name` may be a path, such as `notify/spool`; all of its folders are private.
     """
     try:
         for above in reversed(Path(name).parents[:-1]):
@@ -66,13 +65,13 @@ def private_folder(name: str) -> Path:
         return state_folder(name)
     except OSError as error:
         raise ConfigError(
-            f"The folder {state_home() / name} cannot be made: {error.strerror}. "
-            "Make room, or set XDG_STATE_HOME to another folder."
+            f"The folder {state_home() / name} cannot be created: {error.strerror}. "
+            "Free space there, or set XDG_STATE_HOME to another folder."
         ) from error
 
 
 def read(schedule: Schedule, config: Config) -> Trace:
-    """Return the trace of `schedule`; an empty one when there is none that can be read."""
+    """Return the trace of `schedule`; an empty one if it is missing or unreadable."""
     try:
         return Trace.model_validate_json(_file(schedule, config).read_text(encoding="utf-8"))
     except (OSError, ConfigError, ValidationError, UnicodeDecodeError):
@@ -80,13 +79,13 @@ def read(schedule: Schedule, config: Config) -> Trace:
 
 
 def begun(schedule: Schedule, config: Config, at: datetime) -> None:
-    """Note that a run of `schedule` begins. Only one does at a time."""
+    """Note that a run of `schedule` begins; only one runs at a time."""
     before = read(schedule, config)
     after = Trace(starts=[*before.starts, at][-_KEPT:], runner=Holder.of(os.getpid()))
     _write(schedule, config, after)
 
 
-def ended(  # noqa: PLR0913 - what is kept of a run
+def ended(  # noqa: PLR0913 - the fields of a trace
     schedule: Schedule,
     config: Config,
     at: datetime,
@@ -96,14 +95,14 @@ def ended(  # noqa: PLR0913 - what is kept of a run
     status: str = "",
     run_id: str | None = None,
 ) -> None:
-    """Note how the run that has begun has ended."""
+    """Note how the run ended."""
     noted = {"finished": at, "exit_code": exit_code, "sentence": sentence}
     noted |= {"status": status, "run_id": run_id}
     _write(schedule, config, read(schedule, config).model_copy(update=noted))
 
 
 class Refusal(BaseModel):
-    """Why a run could not begin, and when; in a file of its own, for another run may go on."""
+    """When and why a run could not begin; in its own file, as another run may be in progress."""
 
     at: AwareDatetime
     why: str
@@ -124,20 +123,20 @@ def refusal(schedule: Schedule, config: Config) -> Refusal | None:
 
 
 def _write(schedule: Schedule, config: Config, noted: BaseModel, kind: str = "") -> None:
-    # A run is worth more than its trace: a full disk must not keep it from happening.
+    # A full disk must not keep a run from happening.
     with suppress(OSError, ConfigError):
         private_files.write(_file(schedule, config, kind), noted.model_dump_json())
 
 
 def _file(schedule: Schedule, config: Config, kind: str = "") -> Path:
-    """Return a file of `schedule`. Raises ConfigError when there is no room for its folder."""
+    """Return a file of `schedule`. Raises ConfigError if its folder cannot be created."""
     return folder() / f"{schedule.name}-{owner(config)}{kind}.json"
 
 
 def first_seen(schedule: Schedule, config: Config, now: datetime) -> datetime:
-    """Return since when `schedule` has been there with this cron expression.
+    """Return since when `schedule` has had this cron expression.
 
-    It is noted when it is first asked for: the file's own time is then the latest that it can be.
+    That is noted at the first call, as at the latest the time of opsnb.toml.
     """
     with suppress(OSError, ConfigError, ValueError, KeyError, TypeError):
         seen = json.loads(_file(schedule, config, ".seen").read_text(encoding="utf-8"))

@@ -144,7 +144,7 @@ def test_a_wait_says_for_whom_and_for_how_long(protected: str) -> None:
         assert "ann" in " ".join(screen.seen)
         assert "".join(screen.seen[-2:]).endswith("-p queue=exports --wait 600")
         waiting = typed(*arguments, "--wait", "100")
-        waiting.expect(r"Waiting for prod: ann runs cache/warm_up on [^.]* at most\s+10 min")
+        waiting.expect(r"Waiting for prod: ann is running cache/warm_up on [^.]* at most\s+10 min")
         waiting.expect(r"Waited 1 s of 1 min 40 s")
         waiting.sendintr()
         screen, _, code = ended(waiting)
@@ -170,7 +170,7 @@ def test_help_is_whole_at_80_columns() -> None:
     assert code == 0
     assert "..." not in raw.replace("[ARGS]...", "")
     assert "the exit code is that of" in raw
-    assert screen.seen[-1].startswith("  run, 75 locked")
+    assert screen.seen[-1].startswith("  interrupted.")
 
 
 def test_what_protected_targets_refuse_says_the_whole_command(protected: str) -> None:

@@ -214,7 +214,7 @@ def test_an_interrupt_ends_what_runs_and_begins_no_more(
     assert found["well"].exit_code == 0
     assert {found[name].exit_code for name in ("hanging_a", "hanging_b", "last")} == {130}
     assert found["last"].run_id is None
-    assert summary.error == f"Interrupted by {number.name}; 1 of 4 targets were not begun."
+    assert summary.error == f"Interrupted by {number.name}; 1 of 4 targets did not start."
     for name in ("hanging_a", "hanging_b"):
         (kept,) = store().results(target=name)
         assert "put back" in json.dumps(store().notebook(kept.run_id))
@@ -248,9 +248,9 @@ def test_every_protected_target_must_be_confirmed_before_anything_is_started(
     configure(a="protected = true", b="protected = true", c="")
     info = runbook(tmp_path, "if apply and target != 'c':\n    assert confirm == target", OK)
     applies = {"apply": True}
-    with pytest.raises(Refused, match=r"--confirm b\. Nothing was started"):
+    with pytest.raises(Refused, match=r"nothing was started.*--confirm b\."):
         run(info, ["a", "b", "c"], confirmed=["a"], given=applies)
-    with pytest.raises(UsageError, match=r"--confirm d names none of the targets"):
+    with pytest.raises(UsageError, match=r"--confirm d is not one of the targets"):
         run(info, ["a", "b", "c"], confirmed=["a", "b", "d"], given=applies)
     assert list(store().results()) == []
     assert run(info, ["a", "b", "c"], confirmed=["a", "b"], given=applies).exit_code == 0
@@ -264,7 +264,7 @@ def test_a_target_that_another_run_acts_on_is_told(tmp_path: Path) -> None:
     assert summary.exit_code == 75
     locked, other = members(summary)
     assert (locked.target, locked.status, locked.run_id) == ("a", Status.UNKNOWN, None)
-    assert "ann runs health/daily on ops1" in locked.sentence
+    assert "ann is running health/daily on ops1" in locked.sentence
     assert not other.failed
 
 

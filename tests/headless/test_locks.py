@@ -287,7 +287,7 @@ def test_a_run_that_loses_its_lock_is_interrupted(
     result = run(order)
     assert (result.exit_code, result.error) == (
         70,
-        "The run lost the lock of its target, so it was stopped.",
+        "The run was stopped because it lost the lock of its target.",
     )
 
 

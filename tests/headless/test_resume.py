@@ -268,7 +268,7 @@ def test_a_run_that_is_going_on_is_not_continued(
     opening = make_result(runbook=RUNBOOK)
     source = json.loads(runbook.read_text())
     stage = Stage.open(Store(load_config().store), opening, source, Redactor())
-    with pytest.raises(UsageError, match="is going on: its kernel still works"):
+    with pytest.raises(UsageError, match="is in progress: its kernel is still running"):
         resume.order(opening.run_id, load_config())
     stage.close()
 

@@ -18,7 +18,7 @@ from tests.lab.jupyterlab import opsnb
         (("health/daily", "-t", "nowhere"), "There is no target 'nowhere'"),
         (("health/daily", "-t", "local", "--apply"), "health/daily changes nothing"),
         (("queues/pause", "-t", "local", "--aply"), "Did you mean '--apply'?"),
-        (("queues/pause", "-t", "local", "--port", "1", "prod"), "'prod' is one argument too many"),
+        (("queues/pause", "-t", "local", "--port", "1", "prod"), "Unexpected argument 'prod'"),
     ],
 )
 def test_what_is_unusable_is_refused_in_one_sentence(

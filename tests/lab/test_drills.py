@@ -93,7 +93,7 @@ def the_record(runbook: str) -> RunResult:
     [
         (
             "queue-paused",
-            "Nothing known yet?",
+            "Not sure?",
             "daily health check",
             "api.queue_stats",
             "queues/resume",

@@ -18,7 +18,7 @@ def runbook(folder: Path, name: str, text: str) -> RunbookInfo:
 
 
 def test_every_runbook_is_there_by_section_and_by_its_use() -> None:
-    before, by_section = page(catalog.runbooks()).split("## All, by section")
+    before, by_section = page(catalog.runbooks()).split("## All runbooks")
     for info in catalog.runbooks():
         assert f"[{info.title}]({info.id}.ipynb)" in by_section
         assert f"({info.id}.ipynb)" in before
@@ -31,7 +31,7 @@ def test_what_one_sees_is_told_from_what_one_is_about_to_do(tmp_path: Path) -> N
     about = runbook(tmp_path, "move", "# Move\n\n## When to use\n\nBefore a\nmove. Not else.\n")
     lines = page([seen, about]).splitlines()
     symptoms = lines.index("## What you see")
-    occasions = lines.index("## What you are about to do")
+    occasions = lines.index("## What you want to do")
     assert symptoms < lines.index(r"| A queue grows \| fast | [Grows](queues/grows.ipynb) |")
     assert occasions < lines.index("| Before a move | [Move](queues/move.ipynb) |")
 

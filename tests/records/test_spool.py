@@ -68,7 +68,7 @@ def test_a_record_waits_and_says_where_and_why(tmp_path: Path) -> None:
     assert reap(store) == [told.run_id]
     kept = store.result(told.run_id)
     assert (kept.exit_code, kept.error) == (make_result().exit_code, None)
-    assert "could not be written as the run ended" in kept.kept_late
+    assert "could not be written when the run ended" in kept.kept_late
     assert rebuild(store.notebook(told.run_id)) == kept
     assert (reap(store), recovery.waiting(store)) == ([], [])
 
@@ -218,7 +218,7 @@ def test_without_room_anywhere_the_sentence_says_so(
     fill(small_disk)
     told = spool.keep(store, stage, result, make_notebook(result), Redactor())
     assert told.exit_code == 70
-    assert f"Nor could it be kept in {small_disk / 'opsnb'} (No space left on device)" in str(
+    assert f"It could not be kept in {small_disk / 'opsnb'} (No space left on device)" in str(
         told.error
     )
     assert Path(told.location, "record.ipynb").is_file()
@@ -270,8 +270,9 @@ def test_the_command_recovers_and_says_what_waits_still(
         folder.chmod(0o700)
     code, said, errors = recover()
     assert (code, said) == (0, f"Recovered: {told.run_id}\n")
-    assert f"1 record waits for another store: set OPSNB_RECORDS to {tmp_path / 'other'}" in errors
+    waiting = f"1 record is waiting for another store: set OPSNB_RECORDS to {tmp_path / 'other'}"
+    assert waiting in errors
     (tmp_path / "other").unlink()
     monkeypatch.setenv("OPSNB_RECORDS", str(tmp_path / "other"))
     assert recover()[:2] == (0, f"Recovered: {other.run_id}\n")
-    assert recover()[:2] == (0, "No record waits to be recovered.\n")
+    assert recover()[:2] == (0, "No records are waiting.\n")

@@ -245,7 +245,7 @@ def test_what_the_driver_needs_is_told() -> None:
 
 
 def test_another_run_id_than_ours_is_refused(store: Store) -> None:
-    with pytest.raises(ValueError, match="no run id"):
+    with pytest.raises(ValueError, match="not a run id"):
         keep(store, make_result(run_id="../../x"))
 
 

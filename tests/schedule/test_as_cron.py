@@ -169,8 +169,8 @@ def test_what_fails_beside_a_run_that_cannot_begin_is_mailed_too(
         [OPSNB, "schedule", "run", "daily"], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 64
-    assert "Ping start failed: the receiver answered 500" in ended.stderr
-    assert "Ping fail failed: the receiver answered 500" in ended.stderr
+    assert "Ping start failed: the receiver responded with 500" in ended.stderr
+    assert "Ping fail failed: the receiver responded with 500" in ended.stderr
     assert "Notification to broken failed: exit code 1" in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("opsnb: Schedule daily: ")
     assert UUID not in ended.stderr
@@ -187,7 +187,7 @@ def test_a_state_folder_that_cannot_be_written_is_told(hook: Receiver, service: 
         check=False,
     )
     assert ended.returncode == 64
-    assert "cannot be made: Not a directory" in ended.stderr.splitlines()[-1]
+    assert "cannot be created: Not a directory" in ended.stderr.splitlines()[-1]
     assert "The log of schedules cannot be written: " in ended.stderr
     assert "Traceback" not in ended.stderr
     assert json.loads(Path("told.json").read_text())["title"] == "UNKNOWN Run on shop-1"

@@ -106,7 +106,7 @@ def test_what_cron_would_not_take_is_refused(cron: str) -> None:
         (DAILY.replace("hours", "huors"), "Did you mean 'hours'?"),
         (DAILY.replace("24h", "-1h"), "cannot be used"),
         (DAILY.replace('["shop"]', "[]"), "it has no targets"),
-        (DAILY + "apply = true\n", "changes nothing; leave apply out"),
+        (DAILY + "apply = true\n", "changes nothing; leave out apply"),
         (DAILY.replace("{ hours", '{ target = "shop", hours'), "write target beside parameters"),
     ],
 )
@@ -159,10 +159,10 @@ def test_one_that_still_runs_is_left_out_and_logged() -> None:
     found = config(DAILY)
     with (
         FileLock(running.lock_file(found.schedules[0], found)),
-        pytest.raises(Locked, match="still runs from before"),
+        pytest.raises(Locked, match="is still running"),
     ):
         running.run("daily", found, datetime.now().astimezone(), [])
-    assert "daily exit=75 Schedule daily still runs" in log_file().read_text()
+    assert "daily exit=75 Schedule daily is still running" in log_file().read_text()
     assert list(Store(found.store).run_ids()) == []
 
 
@@ -313,7 +313,7 @@ def test_only_its_own_block_is_changed(own_crontab: Path, tmp_path: Path) -> Non
 
 def test_without_cron_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match="no crontab command here; install cron"):
+    with pytest.raises(ConfigError, match=r"no crontab command here\. Install cron"):
         crontab.install(config(DAILY), None)
 
 

@@ -1,1 +1,1 @@
-"""How the kernels of runs are started: from a process that has imported everything once."""
+"""Fast kernels: forked from a process that has already imported everything."""

@@ -1,12 +1,12 @@
-"""A process that has imported everything once, and makes kernels of itself: its owner's side.
+"""The owner's side of a process that imports everything once and forks kernels.
 
-Importing what a runbook needs takes most of the time that it takes. The process behind a
-`ForkServer` imports it once and forks for each kernel; with `once` it does not fork but becomes
-the one kernel that is wanted, so that a single run imports while its runner still imports too.
+Most of the time of a runbook is spent on imports. The process behind a `ForkServer` imports once
+and forks for each kernel; with `once` it does not fork but becomes the single kernel, so that it
+imports while its runner is still importing too.
 
-Each kernel has a line to the runner that wanted it, over which it gets its environment. The
-process in between never reads that: it holds no secret. When the runner goes, the line breaks,
-and the kernel ends itself in order.
+Each kernel has a connection to its runner, over which it gets its environment. The process in
+between never reads it, so it holds no secret. When the runner is gone, the connection closes and
+the kernel shuts down.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import Self
 from opsnb.errors import RunBroke
 from opsnb.machine.holder import started
 
-# What Python and the dynamic linker need; nothing else of the environment is the process's to know.
+# What Python and the dynamic linker need; the process gets nothing else of the environment.
 _ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
-_ANSWER_WITHIN_S = 60.0  # importing everything may take long on a loaded machine
+_ANSWER_WITHIN_S = 60.0  # importing is slow on a loaded machine
 FORKS = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
@@ -41,7 +41,7 @@ def _environment() -> dict[str, str]:
 
 
 class KernelProcess:
-    """A kernel's process, whosever child it is; has the methods of `subprocess.Popen` in use."""
+    """A kernel's process, which may not be a child; with the methods of `subprocess.Popen`."""
 
     stdin = stdout = stderr = None
 
@@ -60,7 +60,7 @@ class KernelProcess:
         return None if self._started and self._started == started(self.pid) else 0
 
     def wait(self) -> int:
-        """Let the line go. To be called when `poll` says that the process has ended."""
+        """Close the connection. Call this when `poll` says that the process has ended."""
         self._line.close()
         return self._child.wait() if self._child else 0
 
@@ -79,9 +79,9 @@ class KernelProcess:
 
 
 class ForkServer:
-    """Starts kernels from a process that has executed `imports`; to be closed by its owner.
+    """Starts kernels from a process that has executed `imports`; its owner closes it.
 
-    Statements that fail are left out. May be used by several threads.
+    Imports that fail are skipped. Safe for several threads.
     """
 
     def __init__(self, imports: Iterable[str], *, once: bool = False) -> None:
@@ -98,7 +98,7 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Of the process that forks."""
+        """The pid of the process that forks."""
         return self._process.pid
 
     def _start(self) -> None:
@@ -112,7 +112,7 @@ class ForkServer:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=_environment(),
-                start_new_session=True,  # a Ctrl-C at the terminal is the runner's to handle
+                start_new_session=True,  # the runner handles Ctrl-C on the terminal
             )
 
     def start_kernel(
@@ -120,41 +120,45 @@ class ForkServer:
     ) -> KernelProcess:
         """Start an IPython kernel in `folder` with `arguments`, such as `-f connection.json`.
 
-        Raises RunBroke when no process could be made.
+        Raises RunBroke when no process could be started.
         """
         request = {"arguments": list(arguments), "folder": str(folder), "env": dict(environment)}
         for _ in range(2):
-            asked = self._process
+            server = self._process
             line = self._open_line()
             try:
                 line.settimeout(_ANSWER_WITHIN_S)
                 line.sendall(json.dumps(request).encode() + b"\n")
-                if told := line.recv(64):
+                if pid := line.recv(64):
                     line.settimeout(None)
-                    return KernelProcess(int(told), line, self._process if self._once else None)
+                    return KernelProcess(int(pid), line, self._process if self._once else None)
             except OSError:
                 pass
             line.close()
-            self._replace(asked)  # somebody killed it; its kernels live on
-        raise RunBroke("The process that starts kernels does not come up; run it with --cold.")
+            self._replace(server)  # it was killed; its kernels are still running
+        raise RunBroke("The process that starts kernels did not start. Run it again with --cold.")
 
     def _open_line(self) -> socket.socket:
         mine, theirs = socket.socketpair()
-        with theirs, self._turn, suppress(OSError):  # told by the line, which ends at once
+        with (
+            theirs,
+            self._turn,
+            suppress(OSError),
+        ):  # noticed by the connection, which closes at once
             socket.send_fds(self._control, [b"k"], [theirs.fileno()])
         return mine
 
     def _replace(self, broken: subprocess.Popen[bytes]) -> None:
-        """Start another process, unless another thread has done so already."""
+        """Start another process, unless another thread already did."""
         with self._turn:
             if self._process is broken:
                 self.close()
                 self._start()
 
     def close(self) -> None:
-        """End the process that forks; kernels that run keep running."""
+        """End the process that forks; its kernels keep running."""
         self._control.close()
         if self._once:
-            return  # it is the kernel, and ends with that, or without one at once
+            return  # it is the kernel itself, or ends at once without one
         self._process.kill()
         self._process.wait()

@@ -1,4 +1,4 @@
-"""What runbooks import: to be imported before they run."""
+"""The imports of runbooks, to be executed before they run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,19 @@ _WARM_UP = "from opsnb.view import charts; charts.warm_up()"
 def imports(runbooks: Iterable[RunbookInfo]) -> list[str]:
     """Return the import statements of the code cells of `runbooks`, each once.
 
-    Before them comes what lets them import the modules that stand beside one's own runbooks.
-
-    When one of them draws charts, these are warmed up as well: matplotlib takes as long to import
-    as all the rest, which those that draw none are spared.
+    They begin with the folder of the modules beside one's own runbooks. Charts are warmed up only
+    if a runbook draws some: matplotlib takes as long to import as all the rest.
     """
-    found: dict[str, None] = {}
+    statements: dict[str, None] = {}
     if modules := sources(with_packages=False).modules:
-        found[f"import sys; sys.path.extend({modules!r})"] = None
+        statements[f"import sys; sys.path.extend({modules!r})"] = None
     for runbook in runbooks:
         for cell in runbook.cells:
             if cell["cell_type"] == "code":
-                found |= dict.fromkeys(_statements(cell["source"]))
-    if any(_DRAWS.search(statement) for statement in found):
-        found[_WARM_UP] = None
-    return list(found)
+                statements |= dict.fromkeys(_statements(cell["source"]))
+    if any(_DRAWS.search(statement) for statement in statements):
+        statements[_WARM_UP] = None
+    return list(statements)
 
 
 def _statements(source: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A kernel's own process: takes its orders over the line to its runner, and ends when that goes."""
+"""The kernel's process: gets its request from its runner, and ends with it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from opsnb.headless.kernels.strays import end_started_by
 from opsnb.machine.holder import STARTED_BY
 
 GRACE_S = 10.0
-"""How long an interrupted notebook may take for its clean-up."""
+"""How long an interrupted notebook may take to clean up."""
 
 
 def serve(line: socket.socket) -> NoReturn:
-    """Turn this process into the IPython kernel that is asked for over `line`."""
+    """Turn this process into the IPython kernel that is requested over `line`."""
     request = _request(line)
     os.chdir(request["folder"])
     os.environ.clear()
@@ -37,13 +37,13 @@ def serve(line: socket.socket) -> NoReturn:
     try:
         line.sendall(str(os.getpid()).encode())
     except OSError:
-        os._exit(1)  # the runner went meanwhile; an end in order would wait for its sockets
+        os._exit(1)  # the runner is gone; an orderly exit would wait for its sockets
     app.start()
     _end()
 
 
 def _end() -> NoReturn:
-    """End the process as Python does, but do not take down each object: 30 ms for nothing."""
+    """Exit as Python does, but without destroying every object, which takes 30 ms."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
@@ -52,40 +52,40 @@ def _end() -> NoReturn:
 
 
 def _request(line: socket.socket) -> dict[str, Any]:
-    """Return what is asked for. The runner may have gone meanwhile: then there is nothing to do."""
+    """Return the request; exit if the runner is gone."""
     received = b""
     while not received.endswith(b"\n"):
         piece = line.recv(65536)
         if not piece:
             os._exit(0)
         received += piece
-    found: dict[str, Any] = json.loads(received)
-    return found
+    request: dict[str, Any] = json.loads(received)
+    return request
 
 
 def _seed() -> None:
-    """Give this process random numbers of its own: its brothers were forked from the same state."""
+    """Seed random numbers again: all forks start from the same state."""
     random.seed()
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()
 
 
 def _end_with_runner(line: socket.socket, app: IPKernelApp) -> None:
-    """When the runner goes, interrupt the cell, so that its clean-up runs, and end the process."""
-    # An error is an end too: the runner went before it had read what this side said.
+    """When the runner is gone, interrupt the cell so that it cleans up, and exit."""
+    # An error means the same: the runner ended before it read everything.
     with contextlib.suppress(OSError):
         while line.recv(64):
             pass
     killer = threading.Timer(GRACE_S, _kill)
     killer.daemon = True
     killer.start()
-    # Only between cells is the loop free: the process ends when the clean-up has.
+    # The loop is free only between cells, so the process exits after the clean-up.
     app.kernel.io_loop.add_callback(_leave)
     os.kill(os.getpid(), signal.SIGINT)
 
 
 def _leave() -> NoReturn:
-    """End what the cells have left running, as the runner cannot any more, and this process."""
+    """End the processes that the cells left running, and this process."""
     _end_strays()
     os._exit(1)
 

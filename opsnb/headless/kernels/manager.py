@@ -1,4 +1,4 @@
-"""The kernel manager of headless runs, and its client: quick to be ready, and to be gone."""
+"""The kernel manager of headless runs and its client: fast to start and to stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Type
 
 from opsnb.headless.kernels.forkserver import ForkServer
-from opsnb.headless.kernels.provisioner import LOOK_EVERY_S, ForkProvisioner
+from opsnb.headless.kernels.provisioner import POLL_EVERY_S, ForkProvisioner
 
 _ASK_AGAIN_AFTER_S = 0.1
 _POLL_S = 0.1
@@ -25,15 +25,14 @@ _POLL_S = 0.1
 class Channel(AsyncZMQSocketChannel):
     """A channel that polls its socket at short intervals.
 
-    The socket's file descriptor signals each change once. When somebody sends on the socket while
-    another waits for it, as a widget of the cell does, the sender takes that signal and a wait
-    without end would never return.
+    The socket's file descriptor signals each change once. When one task sends while another waits,
+    as with a widget, the sender consumes that signal, and a wait without a timeout would never end.
     """
 
     async def get_msg(  # type: ignore[override] # typed as if it were not asynchronous
         self, timeout: float | None = None
     ) -> dict[str, Any]:
-        """Return the next message. Raises Empty when none has come within `timeout` seconds."""
+        """Return the next message. Raises Empty when none arrives within `timeout` seconds."""
         ends = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             left = max(0.0, ends - time.monotonic())
@@ -44,7 +43,7 @@ class Channel(AsyncZMQSocketChannel):
 
 
 class Client(AsyncKernelClient):
-    """A client that is ready as soon as both of its channels are, without fixed waits."""
+    """A client that is ready as soon as both of its channels are."""
 
     shell_channel_class = Type(Channel)
     iopub_channel_class = Type(Channel)
@@ -58,14 +57,14 @@ class Client(AsyncKernelClient):
         hb: bool = False,
         control: bool = True,
     ) -> None:
-        """Open the channels. Whether the process lives its manager knows: no heartbeat."""
+        """Open the channels. No heartbeat: the manager knows whether the process lives."""
         super().start_channels(shell, iopub, stdin, hb, control)
 
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
-        """Wait until an answer has come on the shell channel and another on IOPub.
+        """Wait for a reply on the shell channel and a message on IOPub.
 
-        Messages that belong to these questions may arrive later: nbclient leaves them out, since
-        they are no cell's.
+        More messages about these requests may arrive later: nbclient ignores them, as they belong
+        to no cell.
         """
         ends = time.monotonic() + (timeout or float("inf"))
         while time.monotonic() < ends:
@@ -86,9 +85,9 @@ class Client(AsyncKernelClient):
 
 
 class Manager(AsyncKernelManager):
-    """A kernel manager over Unix sockets beside its connection file, where there are such.
+    """A kernel manager over Unix sockets beside its connection file, where possible.
 
-    Nobody else on the machine can reach these, and parallel runs cannot collide on a port.
+    Other users cannot reach them, and parallel runs cannot collide on a port.
     """
 
     server = AnyTrait(None, allow_none=True, help="The fork server; None starts a stock kernel.")
@@ -105,7 +104,7 @@ class Manager(AsyncKernelManager):
                 kernel_id=self.kernel_id or "", kernel_spec=self.kernel_spec, parent=self
             )
             self.provisioner.server = self.server
-        # What the kernel's process itself says is for nobody; the cells' output is caught.
+        # The output of the process itself is not needed; that of cells is captured.
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return await super()._async_pre_start_kernel(**{**kwargs, **quiet})
 
@@ -114,7 +113,7 @@ class Manager(AsyncKernelManager):
     async def _async_finish_shutdown(
         self,
         waittime: float | None = None,
-        pollinterval: float = LOOK_EVERY_S,
+        pollinterval: float = POLL_EVERY_S,
         restart: bool = False,
     ) -> None:
         await super()._async_finish_shutdown(waittime, pollinterval, restart)

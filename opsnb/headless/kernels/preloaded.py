@@ -1,7 +1,8 @@
-"""The process behind a `ForkServer`: imports once, then makes kernels of itself.
+"""The process behind a `ForkServer`: imports once, then forks kernels.
 
-It has one thread, opens no connection and reads no request: a child does. It ends with its owner,
-whose end of the control socket closes; and begins anew when a file that it has imported changed.
+It has one thread, opens no connection and reads no request; its children do. It ends with its
+owner, whose end of the control socket closes, and restarts when a file that it imported has
+changed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from opsnb.headless.kernels.kernel import serve
 
-# What a kernel imports as it starts and at its first cell.
+# What a kernel imports at its start and its first cell.
 _KERNEL = (
     "import ipykernel.debugger, ipykernel.displayhook, ipykernel.heartbeat, ipykernel.ipkernel",
     "import ipykernel.kernelapp, ipykernel.zmqshell, tornado.platform.asyncio",
@@ -28,22 +29,22 @@ _KERNEL = (
 
 
 def main() -> None:
-    """Execute the imports on the command line, then serve their owner until it goes."""
-    # As for a kernel of its own, modules beside the working folder are not to shadow others.
+    """Execute the imports on the command line, then serve the owner until it ends."""
+    # As in a stock kernel, modules in the working folder must not shadow others.
     if sys.path and Path(sys.path[0] or ".").resolve() == Path.cwd():
         del sys.path[0]
     handle, how, *imports = sys.argv[1:]
-    # An execution of this very process, after a change, finds the line that waits behind the comma.
+    # After a restart, the connection that is waiting follows the comma.
     control, *waiting = (socket.socket(fileno=int(number)) for number in handle.split(","))
-    # As a kernel has it, for a matplotlib that is imported already before there is one.
+    # As a kernel sets it: matplotlib is imported before there is one.
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    gc.disable()  # what is imported stays: to look through it for garbage is a tenth of the time
+    gc.disable()  # imports leave no garbage, and collecting it takes a tenth of the time
     for statement in (*_KERNEL, *imports):
-        with contextlib.suppress(Exception):  # the cell that imports it will say why
+        with contextlib.suppress(Exception):  # the cell that imports it reports the error
             exec(statement, {})
     if how != "once":
         gc.collect()
-    gc.freeze()  # children share these objects as long as nobody looks at them
+    gc.freeze()  # children share these objects while the collector does not touch them
     gc.enable()
     imported = _imported()
     while line := waiting.pop() if waiting else _next(control):
@@ -51,18 +52,18 @@ def main() -> None:
             control.close()
             serve(line)
         if _imported() != imported:
-            _begin_anew(control, line, how, imports)
+            _restart(control, line, how, imports)
         _fork(control, line)
 
 
 def _next(control: socket.socket) -> socket.socket | None:
-    """Return the next line of a kernel to its runner, or None when the owner is gone."""
+    """Return the connection of the next kernel to its runner; None when the owner is gone."""
     _, handles, *_ = socket.recv_fds(control, 1, 1)
     return socket.socket(fileno=handles[0]) if handles else None
 
 
 def _fork(control: socket.socket, line: socket.socket) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: no zombies
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies, as nothing waits for the children
     if os.fork():
         line.close()
         return
@@ -73,7 +74,7 @@ def _fork(control: socket.socket, line: socket.socket) -> None:
 
 
 def _imported() -> dict[str, int]:
-    """Return when each file that was imported has last been changed; 0 when it is gone."""
+    """Return when each imported file was last changed; 0 when it is gone."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return {file: _changed(file) for file in files if file}
 
@@ -85,7 +86,7 @@ def _changed(file: str) -> int:
         return 0
 
 
-def _begin_anew(control: socket.socket, line: socket.socket, how: str, imports: list[str]) -> None:
+def _restart(control: socket.socket, line: socket.socket, how: str, imports: list[str]) -> None:
     for kept in (control, line):
         os.set_inheritable(kept.fileno(), True)
     handles = f"{control.fileno()},{line.fileno()}"

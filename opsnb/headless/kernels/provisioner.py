@@ -1,4 +1,4 @@
-"""The kernel provisioner `opsnb` of jupyter_client: kernels are forked, not started."""
+"""The kernel provisioner `opsnb` of jupyter_client: forks kernels."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 
 _LAUNCHER = [sys.executable, "-m", "ipykernel_launcher"]
-LOOK_EVERY_S = 0.005
-"""How often it is looked whether a process has ended."""
+POLL_EVERY_S = 0.005
+"""How often to check whether a process has ended."""
 
 
 @cache
 def shared() -> ForkServer:
-    """Return the fork server of this process, for kernels that nobody gave another; made once."""
+    """Return the fork server of this process; created once."""
     server = ForkServer(imports(runbooks()))
     atexit.register(server.close)
     return server
@@ -32,7 +32,7 @@ def shared() -> ForkServer:
 class ForkProvisioner(LocalProvisioner):
     """Forks IPython kernels from a process that has imported everything once.
 
-    Every other kernel, and each on a platform that cannot fork, is started as ever.
+    Other kernels, and all on a platform that cannot fork, start as usual.
     """
 
     server: ForkServer | None = None
@@ -44,7 +44,7 @@ class ForkProvisioner(LocalProvisioner):
         server = self.server or shared()
         folder = kwargs.get("cwd") or Path.cwd()
         environment = kwargs.get("env", os.environ)
-        # Off the loop: a server that has just been started answers when it has imported all.
+        # In a thread: a server that just started replies only after its imports.
         process = await asyncio.to_thread(
             server.start_kernel, cmd[3:], folder=folder, environment=environment
         )
@@ -54,9 +54,9 @@ class ForkProvisioner(LocalProvisioner):
         return self.connection_info
 
     async def wait(self) -> int | None:
-        """Wait until the process has ended, and let it go."""
+        """Wait until the process has ended."""
         while await self.poll() is None:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_EVERY_S)
         ended = self.process.wait() if self.process else 0
         self.process = None
         return ended

@@ -1,8 +1,8 @@
-"""What a notebook's cells have started and left running: it ends with the run.
+"""Processes that cells started and left running: they end with the run.
 
-A kernel's environment has a mark, and so has that of each program that is started from it, also
-in a session of its own. Commands that opsnb itself runs on a host go without it: what an action
-starts on purpose, such as the daemon of pm2 or a server, is to go on.
+A kernel's environment has a mark, which all programs started from it inherit, even in their own
+session. Commands that opsnb itself runs on a host do not have it: what an action starts on purpose,
+such as the pm2 daemon or a server, keeps running.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _GRACE_S = 3.0
 
 
 def end_started_by(mark: str) -> None:
-    """End every process of this user that was started from the kernel with that `mark`."""
-    if found := _started_by(mark):
-        for process in found:
+    """End every process of this user that was started from the kernel with `mark`."""
+    if strays := _started_by(mark):
+        for process in strays:
             _signal(process, force=False)
-        psutil.wait_procs(found, timeout=_GRACE_S)
-        for process in _started_by(mark):  # also what they have started meanwhile
+        psutil.wait_procs(strays, timeout=_GRACE_S)
+        for process in _started_by(mark):  # including what they started meanwhile
             _signal(process, force=True)
 
 
@@ -36,15 +36,15 @@ def _signal(process: psutil.Process, *, force: bool) -> None:
 
 def _started_by(mark: str) -> list[psutil.Process]:
     entry = f"{STARTED_BY}={mark}".encode()
-    found = []
+    strays = []
     for pid in psutil.pids():
         try:
-            # Read directly: psutil takes several times as long for the same.
+            # Read directly, which is several times faster than psutil.
             if pid != os.getpid() and entry in _environment(pid):
-                found.append(psutil.Process(pid))
+                strays.append(psutil.Process(pid))
         except (OSError, psutil.Error):
             continue
-    return found
+    return strays
 
 
 def _environment(pid: int) -> list[bytes]:
