@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from opsnb.checks import evidence
+from opsnb.config.systems import system_of
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status, now
 from opsnb.redaction import outside
@@ -187,14 +188,14 @@ def treated_rows(
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """Return `system.function`; outside of `opsnb.systems`, `module.function`.
+    """Return `system.function`; outside of the packages of systems, `module.function`.
 
     A module that was renamed says in `RECORDED_AS` what it was called before.
     """
-    inside = function.__module__.partition("opsnb.systems.")[2]
-    module = inside.split(".")[0] if inside else function.__module__.rpartition(".")[2]
+    package, _, module = function.__module__.rpartition(".")
     names: dict[str, Any] = getattr(function, "__globals__", {})
-    return f"{names.get('RECORDED_AS', module)}.{function.__name__}"
+    head = names.get("RECORDED_AS") or system_of(package) or module
+    return f"{head}.{function.__name__}"
 
 
 def title_of(function: Callable[..., object]) -> str:

@@ -90,6 +90,18 @@ def registered() -> dict[str, EntryPoint]:
 
 
 @cache
+def system_of(package: str) -> str:
+    """Return the name of the system that `package` belongs to; empty when it is none's.
+
+    Nothing is imported for that: a system's package is where its registration stands.
+    """
+    packages = {entry.module.rpartition(".")[0]: name for name, entry in registered().items()}
+    while package and package not in packages:
+        package = package.rpartition(".")[0]
+    return packages.get(package, "")
+
+
+@cache
 def systems() -> dict[str, System]:
     """Return the systems that are installed, by name."""
     return {name: entry.load() for name, entry in registered().items()}
