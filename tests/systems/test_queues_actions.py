@@ -133,7 +133,7 @@ def test_without_the_api_redis_is_used_and_the_plan_says_so(demo: Target) -> Non
         record, _, _ = act(demo, action, "exports", via="api")
         assert record.verified
         assert "cannot be reached" in record.warning
-        assert record.warning.endswith("Redis is used instead.")
+        assert record.warning.endswith("opsnb changes Redis instead.")
     record, _, _ = act(demo, queues.clean_failed, "exports", via="api")
     assert "opsnb changes Redis instead" in record.warning
 
