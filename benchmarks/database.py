@@ -27,7 +27,7 @@ from opsnb.config.target import Target
 from opsnb.demo.home import Home, Settings, free_port
 from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.systems import database
-from opsnb.systems.database.access import environment
+from opsnb.systems.database.programs import environment
 from opsnb.systems.database.settings import Database
 
 TABLES = 10_000

@@ -289,6 +289,11 @@ class Finding(BaseModel):
         return self.is_cause and self.status is Status.OK
 
     @property
+    def is_alarm(self) -> bool:
+        """Whether this is a warning or critical."""
+        return self.status in (Status.WARN, Status.CRIT)
+
+    @property
     def is_measured(self) -> bool:
         """Whether the check came to a verdict."""
         return self.status in (Status.OK, Status.WARN, Status.CRIT)

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from opsnb.checks import evidence
 from opsnb.config.systems import system_of
 from opsnb.config.target import Target
-from opsnb.model import Finding, Remedy, Status, now
+from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.redaction import outside
 
 P = ParamSpec("P")
@@ -95,9 +96,35 @@ class Check(Generic[P]):
         arguments = self.arguments or self._measured(*args, **kwargs)
         return replace(self, function=bound, arguments=arguments)  # type: ignore[arg-type, return-value]
 
-    def as_cause(self, title: str) -> Check[P]:
-        """Return this check as a cause of that title: a noun phrase that names the fault."""
-        return replace(self, title=title, is_cause=True)
+    def as_cause(
+        self,
+        title: str,
+        share: float | None = None,
+        treats: Treats | str = "",
+        *,
+        name: str = "",
+    ) -> Check[P]:
+        """Return this check as a cause of that title: a noun phrase that names the fault.
+
+        Its alarm explains `share` of the symptom, and `treats` leads to what fixes that. With a
+        `name` of its own, it is recorded under that name, as a measurement of the same condition.
+        """
+
+        @wraps(self.function)
+        def measure(target: Target, /, *args: P.args, **kwargs: P.kwargs) -> Finding:
+            return explains(self.function(target, *args, **kwargs), share)
+
+        own: dict[str, Any] = {}
+        if name:
+            own = {"name": name, "condition": self.condition or self.name, "arguments": {}}
+        return replace(
+            self,
+            function=measure,
+            title=title,
+            is_cause=True,
+            treated_by=treats or self.treated_by,
+            **own,
+        )
 
     def _measured(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         """Return by name the arguments that say what is measured, defaults too."""
@@ -185,6 +212,22 @@ def treated_rows(
         ]
 
     return remedies
+
+
+def explains(finding: Finding, share: float | None, *remedies: Remedy) -> Finding:
+    """Return the finding of a check as that of a cause: how much it explains, and what treats it.
+
+    Where it is no alarm, it is returned as it is.
+    """
+    if not finding.is_alarm:
+        return finding
+    treatment = {"remedies": list(remedies)} if remedies else {}
+    return finding.model_copy(update={"share": share, **treatment})
+
+
+def ruled_out(message: str, rows: Sequence[Row] = (), *, settled: bool = False) -> Finding:
+    """Return the finding of a cause that a measurement rules out; `message` says which."""
+    return Finding(status=Status.OK, message=message, rows=list(rows), settled=settled)
 
 
 def name_of(function: Callable[..., object]) -> str:

@@ -173,7 +173,7 @@ def test_values_of_jobs_that_redis_cuts(tmp_path: Path, most: int, inside: int) 
         with outside.reading([SECRET, SECRET[::-1]]), connection.reading(target) as session:
             fields = ["reason", "stack", "at"]
             ((reason, stack, at),) = session.run(
-                read_fields(session, ["bull:q:1"], fields, most=most, tail="stack")
+                read_fields(session.queue("q"), ["1"], fields, most=most, tail="stack")
             )
     finally:
         server.kill()

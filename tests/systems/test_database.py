@@ -16,7 +16,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, Unreachable, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.systems.database import commands, indexes, sessions
+from opsnb.systems.database import commands, long_running, reindexing
 from opsnb.systems.database.settings import Database
 from tests.operate.database import (
     act,
@@ -192,7 +192,7 @@ def test_all_tables_are_analyzed_partitions_too(own: Target) -> None:
 def test_what_one_may_not_do_is_told_in_one_sentence(stranger: Target) -> None:
     record, found = act(stranger, database.analyze, "projects")
     assert record.state is ActionState.FAILED
-    assert "did not do it" in found[0].message
+    assert "PostgreSQL refused: " in found[0].message
     assert database.analyze(stranger).planned == 0
     record, found = act(stranger, database.reindex, "projects_id")
     assert "may not rebuild public.projects_id: only the owner of projects may" in found[0].message
@@ -211,8 +211,8 @@ def test_a_lock_that_is_not_given_is_waited_for_no_longer_than_told(own: Target)
 def test_a_reindex_that_fails_half_way_leaves_nothing_and_tells_how_far_it_is(
     own: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(commands, "_LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(commands, "_TELL_EVERY_S", 0.2)
+    monkeypatch.setattr(commands, "_CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(commands, "_REPORT_EVERY_S", 0.2)
     with psycopg.connect(Database.of(own).url) as old:
         # An older transaction that has read the table is waited for after the copy was begun.
         old.execute("INSERT INTO projects VALUES (0)")
@@ -248,19 +248,19 @@ def test_interrupted_is_cancelled_on_the_server(own: Target) -> None:
 def test_leftovers_are_found_and_dropped(own: Target) -> None:
     make_leftover(own)
     plan = database.reindex(own, "drill_n")
-    assert "Drop 1 index that failed attempts left" in plan.summary
+    assert "Drop 1 index left by failed attempts" in plan.summary
     record, _ = act(own, database.reindex, "drill_n")
     assert (record.planned, record.applied, record.verified) == (2, 2, True)
     assert database.invalid_indexes(own).status is Status.OK
 
 
 def test_no_room_is_refused(own: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "could not be checked" not in database.reindex(own, "projects_id").summary
-    monkeypatch.setattr(indexes, "free_bytes", lambda *_: 10)
-    with pytest.raises(Refused, match="no room"):
+    assert "cannot be checked" not in database.reindex(own, "projects_id").summary
+    monkeypatch.setattr(reindexing, "free_bytes", lambda *_: 10)
+    with pytest.raises(Refused, match="make room"):
         database.reindex(own, "projects_id")
-    monkeypatch.setattr(indexes, "free_bytes", lambda *_: None)
-    assert "could not be checked" in database.reindex(own, "projects_id").summary
+    monkeypatch.setattr(reindexing, "free_bytes", lambda *_: None)
+    assert "cannot be checked" in database.reindex(own, "projects_id").summary
 
 
 def test_an_exclusion_constraint_is_built_only_with_a_lock(own: Target) -> None:
@@ -305,7 +305,7 @@ END LOOP; END $$"""
 def test_what_does_not_heed_cancelling_is_terminated_only_when_told(
     own: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_CANCEL_S", 0.5)
+    monkeypatch.setattr(long_running, "_CANCEL_S", 0.5)
     with running(own, STUBBORN):
         record, (effect,) = act(own, database.end_long_queries, 0.0001)
         assert (record.planned, record.applied, record.verified) == (1, 0, False)
@@ -326,13 +326,13 @@ def test_ours_and_others_databases_are_spared(own: Target, demo: Target) -> None
 def test_a_pid_that_is_used_again_is_never_hit(
     own: Target, monkeypatch: pytest.MonkeyPatch, stamp: str
 ) -> None:
-    real = sessions._long
+    real = long_running._long
 
     def another(*args: Any) -> list[dict[str, Any]]:
         return [{**row, stamp: row[stamp] - timedelta(microseconds=1)} for row in real(*args)]
 
     with running(own, "SELECT pg_sleep(60)"):
-        monkeypatch.setattr(sessions, "_long", another)
+        monkeypatch.setattr(long_running, "_long", another)
         record, _ = act(own, database.end_long_queries, 0.0001, terminate=True)
         assert record.planned == 1
         assert is_running(own)

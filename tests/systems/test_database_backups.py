@@ -22,7 +22,8 @@ from opsnb.errors import BadAnswer, Refused, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.api.settings import Api
-from opsnb.systems.database import archives, dumping, restoring
+from opsnb.systems.database.dumps.names import name_for
+from opsnb.systems.database.recovery import dumping, rebuilding
 from opsnb.systems.database.settings import Database
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
@@ -66,7 +67,7 @@ def test_only_what_it_named_itself_and_of_its_kind_is_removed(own: Target, folde
     name = conninfo_to_dict(Database.of(own).url)["dbname"]
     old = [
         folder
-        / archives.name_for(own, str(name), what, "custom", datetime.now(UTC) - timedelta(days=n))
+        / name_for(own.name, str(name), what, "custom", datetime.now(UTC) - timedelta(days=n))
         for what in ("full", "schema")
         for n in range(1, 4)
     ]
@@ -83,13 +84,13 @@ def test_only_what_it_named_itself_and_of_its_kind_is_removed(own: Target, folde
 
 
 def test_the_password_is_in_no_argument(own: Target, folder: Path, tmp_path: Path) -> None:
-    real = database.program(own, "pg_dump")
+    real = database.Program(own, "pg_dump").path
     fake = tmp_path / "bin" / "pg_dump"
     fake.parent.mkdir()
     fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/argv\nexec {real} "$@"\n')
     fake.chmod(0o755)
     for name in ("pg_restore", "psql"):
-        (fake.parent / name).symlink_to(database.program(own, name))
+        (fake.parent / name).symlink_to(database.Program(own, name).path)
     back_up(own.changed(pg_bin=str(fake.parent)), folder)
     password = str(conninfo_to_dict(Database.of(own).url)["password"])
     said = (tmp_path / "argv").read_text()
@@ -311,9 +312,9 @@ def test_a_restore_that_lacks_rows_is_not_swapped_in(
     own: Target, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = back_up(own, folder)
-    monkeypatch.setattr(restoring, "counts", lambda *_: {})
+    monkeypatch.setattr(rebuilding, "counts", lambda *_: {})
     _, found = act(own, database.restore, str(path), swap=True)
-    assert "is not what the backup holds" in found[0].message
+    assert "differs from the backup" in found[0].message
     assert databases_like(own, base(own)) == [base(own)]
 
 
@@ -339,7 +340,7 @@ def test_without_the_right_to_make_databases_it_is_told(own: Target, folder: Pat
         url = make_conninfo(Database.of(own).url, user="poor", password="secret")
         poor = own.changed(database_url=url)
         _, found = act(poor, database.restore, str(path))
-        assert "may not make databases" in found[0].message
+        assert "may not create databases" in found[0].message
         _, found = act(poor, database.backup, folder=str(folder))
         assert "permission denied" in found[0].message
         assert sorted(folder.iterdir()) == [path, path.with_name(path.name + ".sha256")]

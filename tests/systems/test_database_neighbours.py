@@ -15,9 +15,9 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Status
 from opsnb.systems import database
-from opsnb.systems.database.access import connection
-from opsnb.systems.database.integrity import rehearse, violations
-from opsnb.systems.database.scratch import _creation, likeness
+from opsnb.systems.database.connecting import connection
+from opsnb.systems.database.integrity import checking, rehearse, rehearsing, violations
+from opsnb.systems.database.recovery.likeness import creation, likeness
 from opsnb.systems.database.settings import Database, Integrity
 from tests.operate.database import act, own_database, query
 
@@ -69,7 +69,7 @@ def test_a_scratch_database_has_the_provider_of_the_live_one_and_not_the_cluster
         query(demo, f"CREATE DATABASE {name}_c TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
         plain = own.changed(database_url=make_conninfo(Database.of(own).url, dbname=f"{name}_c"))
         with connection(plain) as live:
-            statement = _creation("scratch", likeness(live)).as_string()
+            statement = creation("scratch", likeness(live)).as_string()
         assert "LOCALE_PROVIDER libc" in statement
 
 
@@ -84,14 +84,13 @@ def test_a_repair_needs_no_right_to_read_every_column(demo: Target) -> None:
             few = own.changed(
                 database_url=make_conninfo(Database.of(own).url, options=f"-c role={login}")
             )
-            done = rehearse(
-                few,
-                Integrity(
-                    name="negative",
-                    sql="SELECT id FROM items WHERE price < 0",
-                    repair="UPDATE items SET price = 0 WHERE price < 0",
-                ),
+            check = Integrity(
+                name="negative",
+                sql="SELECT id FROM items WHERE price < 0",
+                repair="UPDATE items SET price = 0 WHERE price < 0",
             )
+            with rehearsing(few) as connected:
+                done = rehearse(connected, check)
             assert (done.changed, done.left.count, done.after) == (1, 0, [])
         finally:
             query(own, f"DROP OWNED BY {login}")
@@ -110,9 +109,14 @@ def test_rows_that_a_policy_hides_are_not_read_as_no_violation(demo: Target) -> 
         try:
             query(own, f"GRANT SELECT ON orders TO {login}")
             url = make_conninfo(Database.of(own).url, options=f"-c role={login}")
-            with pytest.raises(BadAnswer, match="row-level security"):
-                violations(own.changed(database_url=url), check)
-            assert violations(own, check).count == 1
+            hidden = own.changed(database_url=url)
+            with (
+                checking(hidden) as connected,
+                pytest.raises(BadAnswer, match="row-level security"),
+            ):
+                violations(connected, check)
+            with checking(own) as connected:
+                assert violations(connected, check).count == 1
         finally:
             query(own, f"DROP OWNED BY {login}")
             query(own, f"DROP ROLE {login}")
@@ -138,7 +142,7 @@ def test_statistics_that_the_server_does_not_keep_are_not_read_as_none(demo: Tar
         assert "SET track_counts = on" in finding.message
     finding = database.vacuum_state(uncounted)  # autovacuum works by these counts
     assert finding.status is Status.WARN
-    assert "Autovacuum is off, for track_counts is" in finding.message
+    assert "Autovacuum is off, because track_counts is off" in finding.message
 
 
 def test_what_somebody_holds_exclusively_keeps_no_plan_waiting(demo: Target) -> None:

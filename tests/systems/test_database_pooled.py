@@ -14,7 +14,7 @@ from opsnb.config.target import Target
 from opsnb.errors import Misconfigured, Refused
 from opsnb.model import Status
 from opsnb.systems import database
-from opsnb.systems.database.integrity import rehearse, violations
+from opsnb.systems.database.integrity import checking, rehearse, rehearsing, violations
 from opsnb.systems.database.settings import Integrity
 from tests.operate.database import act
 from tests.servers.pgbouncer import Pooler, pgbouncer
@@ -98,8 +98,10 @@ def test_what_fits_into_a_transaction_is_done_and_leaves_nothing(pooled: Pooled)
         assert (record.applied, record.verified) == (1, True), found
     assert act(target, database.end_long_queries, 0.0001)[0].planned == 0
     pooled.server.query("INSERT INTO orders VALUES (-1)", role="shopapp", database="shop")
-    assert violations(target, REPAIR).count == 1
-    assert rehearse(target, REPAIR).changed == 1
+    with checking(target) as connected:
+        assert violations(connected, REPAIR).count == 1
+    with rehearsing(target) as connected:
+        assert rehearse(connected, REPAIR).changed == 1
     pooled.demand_nothing_left()
 
 

@@ -11,8 +11,9 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import ActionState
 from opsnb.systems import database
-from opsnb.systems.database.archives import Archive, contents_of
-from opsnb.systems.database.contents import LARGE_OBJECTS, inspect
+from opsnb.systems.database.dumps.archives import Archive, contents_of
+from opsnb.systems.database.dumps.contents import LARGE_OBJECTS
+from opsnb.systems.database.dumps.judging import inspect
 from tests.operate.database import act, databases_like, own_database, query
 
 HEAD = "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE public.t (n int);\n"
@@ -285,7 +286,7 @@ def test_a_dump_that_says_more_is_refused_in_the_plan(demo: Target, tmp_path: Pa
         # A function that exists is called by it, and by no dump.
         dump.write_text(f"{HEAD}SELECT upper('x');\n{END}")
         _, found = act(own, database.restore, str(dump))
-        assert "line 6: `upper` is called" in found[0].message
+        assert "line 6: it calls `upper`" in found[0].message
 
 
 @pytest.mark.parametrize("program", ["gzip", "bzip2", "xz", "zstd", "lz4"])
@@ -298,7 +299,8 @@ def test_a_packed_dump_is_read_to_its_end(demo: Target, tmp_path: Path, program:
             subprocess.run([program, "-c", dump], stdout=file, check=True)
     except OSError:
         pytest.skip(f"{program} is not installed")
-    assert contents_of(demo, Archive(packed)).total == 2
+    archive = Archive(packed, database.Program(demo, "pg_restore"))
+    assert contents_of(archive).total == 2
     packed.write_bytes(packed.read_bytes()[:-12])
-    with pytest.raises(BadAnswer, match=r"damaged|cut off"):
-        contents_of(demo, Archive(packed))
+    with pytest.raises(BadAnswer, match=r"damaged|truncated"):
+        contents_of(Archive(packed, archive.restorer))

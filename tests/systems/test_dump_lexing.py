@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from opsnb.config.target import Target
 from opsnb.systems import database
-from opsnb.systems.database import lexing
-from opsnb.systems.database.contents import inspect
-from opsnb.systems.database.lexing import CopyEnd, CopyRows, NotSql, Script, Statement
+from opsnb.systems.database.dumps import script as scripts
+from opsnb.systems.database.dumps.judging import inspect
+from opsnb.systems.database.dumps.script import CopyEnd, CopyRows, NotSql, Script, Statement
 from opsnb.systems.database.settings import Database
 from tests.operate.database import own_database
 
@@ -79,7 +79,7 @@ def own(demo: Target) -> Iterator[Target]:
 def said_by_psql(target: Target, text: bytes) -> bytes:
     """Run a text through psql, which goes on after errors."""
     return subprocess.run(
-        [database.program(target, "psql"), "-qX", "-d", Database.of(target).url],
+        [database.Program(target, "psql").path, "-qX", "-d", Database.of(target).url],
         input=text,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -140,7 +140,7 @@ def test_it_does_not_matter_where_the_text_is_cut(
     text = b"".join(pieces)
     whole = split(text, len(text))
     with monkeypatch.context() as patched:
-        patched.setattr(lexing, "_CHUNK", kept)
+        patched.setattr(scripts, "_CHUNK", kept)
         assert split(text, size) == whole
 
 
@@ -212,10 +212,10 @@ def test_nothing_is_kept_of_what_was_read(tmp_path: Path) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"COPY t FROM stdin;\n"
         for _ in range(64):
-            yield b"a row\n" * (lexing._CHUNK // 6)
+            yield b"a row\n" * (scripts._CHUNK // 6)
             sizes.append(len(script._text))
         yield b"\\.\n"
 
     script = Script(chunks())
     assert sum(item.count for item in script if isinstance(item, CopyRows)) > 10_000_000
-    assert max(sizes) < 4 * lexing._CHUNK
+    assert max(sizes) < 4 * scripts._CHUNK

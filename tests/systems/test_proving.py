@@ -20,7 +20,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.systems.database import proving
+from opsnb.systems.database.recovery import rebuilding
 from opsnb.systems.database.settings import Database
 from tests.operate.database import act, databases_like, own_database, query, wait_for
 
@@ -94,10 +94,10 @@ def test_a_backup_that_lacks_rows_is_found(
     own: Target, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back_up(own, folder)
-    monkeypatch.setattr(proving, "counts", lambda *_: {})
+    monkeypatch.setattr(rebuilding, "counts", lambda *_: {})
     record, found = act(own, database.prove, folder=str(folder))
     assert (record.state, record.verified) == (ActionState.FAILED, False)
-    assert "is not what the backup holds" in found[0].message
+    assert "differs from the backup" in found[0].message
     assert scratch(own) == []
 
 
@@ -117,7 +117,7 @@ def test_too_little_space_is_told_before_anything_is_done(
     own: Target, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     back_up(own, folder)
-    monkeypatch.setattr(proving, "free_bytes", lambda *_: 1000)
+    monkeypatch.setattr(rebuilding, "free_bytes", lambda *_: 1000)
     record, found = act(own, database.prove, folder=str(folder))
     assert record.state is ActionState.FAILED
     assert "make room" in found[0].message
@@ -191,7 +191,7 @@ def test_what_a_kill_left_is_dropped_by_the_next_run(slow: Target, folder: Path)
     used = "SELECT 1 FROM pg_stat_activity WHERE datname = %s"
     wait_for(lambda: not query(slow, used, left), 30)
     plan = database.prove(slow, folder=str(folder))
-    assert f"Drop {left}, which a proof that was killed has left." in plan.summary
+    assert f"Drop {left}, left by an interrupted proof." in plan.summary
     assert plan.planned == 2
     record, _ = act(slow, database.prove, folder=str(folder))
     assert (record.applied, record.verified) == (2, True)
@@ -210,8 +210,8 @@ def test_one_in_use_and_what_others_made_stay(own: Target, folder: Path) -> None
     query(own, f"CREATE DATABASE {others[-1]}")
     with psycopg.connect(make_conninfo(Database.of(own).url, dbname=busy)):
         plan = database.prove(own, folder=str(folder))
-        assert f"{busy} is of another proof and in use" in plan.summary
-        assert f"{others[-1]} has a proof's name and no mark" in plan.summary
+        assert f"{busy} belongs to another proof and is in use" in plan.summary
+        assert f"{others[-1]} has a proof's name but lacks opsnb's mark" in plan.summary
         assert (plan.planned, act(own, database.prove, folder=str(folder))[0].verified) == (1, True)
         assert set(scratch(own)) == {busy, *others}
     act(own, database.prove, folder=str(folder))
@@ -223,7 +223,7 @@ def test_without_the_right_to_make_databases_it_is_told(own: Target, folder: Pat
     query(own, "CREATE ROLE poor LOGIN PASSWORD 'secret'")
     try:
         url = make_conninfo(Database.of(own).url, user="poor", password="secret")
-        with pytest.raises(BadAnswer, match="may not make databases"):
+        with pytest.raises(BadAnswer, match="may not create databases"):
             database.prove(own.changed(database_url=url), folder=str(folder))
     finally:
         query(own, "DROP ROLE poor")

@@ -199,7 +199,7 @@ def test_a_replica_has_no_workers_and_says_when_it_lost_its_primary(
         pass
     depth, pauses = measured(replica.target(), queues.depth, queues.pauses)
     assert depth.status is pauses.status is Status.UNKNOWN
-    assert "a replica that has lost its primary, 127.0.0.1:1" in depth.message
+    assert "a replica that lost its primary, 127.0.0.1:1" in depth.message
     replica.kill()
 
 

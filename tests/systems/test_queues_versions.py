@@ -307,7 +307,7 @@ def test_a_paused_queue_to_which_another_version_adds_is_told(target: Target, bu
     assert (record.planned, found.status) == (0, Status.WARN)
     assert "3 of its jobs are in `wait`" in found.message
     with reading(target) as session:
-        seen = session.run(layout.read(session, session.queue(MAIL)))
+        seen = session.run(layout.read(session.queue(MAIL)))
     assert "might lose 2 jobs" in seen.loses_by_service
 
 
@@ -319,7 +319,7 @@ def test_markers_of_version_4_are_no_jobs(mail: Service, target: Target, bull: A
     assert bull.lrange("bull:mail:wait", 0, -1) == ["0:0"]
     act(target, queues.pause, MAIL)
     with reading(target) as session:
-        seen = session.run(layout.read(session, session.queue(MAIL)))
+        seen = session.run(layout.read(session.queue(MAIL)))
     assert (seen.in_wait, seen.in_paused, seen.is_mixed) == (0, 0, False)
     bull.lpush("bull:mail:wait", "0:0")
     act(target, queues.resume, MAIL)
@@ -441,8 +441,8 @@ def test_failed_jobs_without_data_are_told_apart_from_those_that_left(
     bull.delete(f"bull:mail:{ids[1]}", f"bull:mail:{ids[2]}")
     record, found = acted(target, queues.retry_failed, MAIL)
     assert (record.planned, record.applied, record.verified) == (5, 3, False)
-    assert "Of 2 only the ids are left" in found.message
-    assert "had left that state" not in found.message
+    assert "2 jobs cannot be retried" in found.message
+    assert "no longer in that state" not in found.message
     assert act(target, queues.clean_failed, MAIL, older_than=0).applied == 2
 
 
@@ -456,7 +456,7 @@ def test_a_failed_job_whose_lock_is_held_is_neither_retried_nor_cleaned(
     bull.set(f"bull:mail:{ids[1]}:lock", "token")
     record, found = acted(target, queues.retry_failed, MAIL)
     assert (record.planned, record.applied, record.verified) == (4, 4, True)
-    assert "1 more are left alone: their lock is held" in record.warning
+    assert "1 more stay: a worker holds their lock" in record.warning
     assert found.status is Status.OK
     assert mail.ids(MAIL, "failed") == [ids[1]]
     for chosen in ({}, {"reason": "boom"}):
@@ -479,7 +479,7 @@ def test_a_job_that_is_locked_after_the_plan_is_left_alone(
     chosen = {"older_than": 0, **chosen}  # type: ignore[dict-item]
     record, (found,) = Guard(target, True, "", lock).act(action, MAIL, **chosen)
     assert (record.planned, record.applied, record.verified) == (700, 699, True)
-    assert "1 were being worked on" in found.message
+    assert "Skipped, running now: 1 job." in found.message
     assert mail.ids(MAIL, "failed") == [ids[350]]
 
 
@@ -492,7 +492,7 @@ def test_a_running_job_is_never_stuck_whatever_its_worker_is_called(
     while not mail.runs(MAIL):
         pass
     assert act(target, queues.remove_stuck, MAIL, longer_than_min=0).planned == 0
-    with pytest.raises(Refused, match="being worked on"):
+    with pytest.raises(Refused, match="a worker is running job"):
         act(target, queues.remove_stuck, MAIL, longer_than_min=0, job=job)
     mail.release(MAIL)
     mail.until_idle(MAIL)
@@ -528,13 +528,13 @@ def test_a_job_that_a_connected_worker_may_run_without_a_lock_is_not_removed_una
             pass
         record, found = acted(target, queues.remove_stuck, MAIL, longer_than_min=0)
         assert (record.planned, record.applied) == (0, 0)
-        assert "1 more are left alone" in record.warning
-        assert "maybe run by a worker: 1" in found.message
+        assert "1 more stay" in record.warning
+        assert "1 without a lock, which a worker may be running" in found.message
         assert queues.active_jobs(target, MAIL)[0].may_run
         plan = queues.remove_stuck(target, MAIL, longer_than_min=0, job=job)
         assert plan.planned == 1
         assert plan.warning.startswith("What they had begun is lost")
-        assert "Make sure first that no worker runs it" in plan.warning
+        assert "First make sure that no worker is running it" in plan.warning
 
 
 def test_a_job_that_version_4_has_moved_but_not_locked_yet_is_not_stuck(
@@ -558,6 +558,6 @@ def test_the_current_job_of_a_scheduler_is_not_cleaned(target: Target, bull: Any
         bull.zadd("bull:mail:failed", {job: 1})
         record = act(target, queues.clean_failed, MAIL, older_than=0)
         assert (record.planned, record.applied, record.verified) == (3, 3, True)
-        assert "1 more are left alone: a job scheduler continues from them" in record.warning
+        assert "1 more stay: a job scheduler continues from them" in record.warning
         assert mail.ids(MAIL, "failed") == [job]
         assert len(ids) == 3

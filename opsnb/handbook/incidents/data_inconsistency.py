@@ -1,4 +1,4 @@
-"""Mend rows that contradict one another, while the queues whose jobs write them are held.
+"""Repair inconsistent rows, while the queues whose jobs write them are paused.
 
 Handbook, section 6.4.
 """
@@ -14,11 +14,15 @@ from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.model import ActionRecord, Finding, Remedy, Row, Status, worst
 from opsnb.systems import database, queues
+from opsnb.systems.database.connecting import writing
+from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.integrity import (
     Rehearsal,
     Violations,
     check_of,
+    checking,
     rehearse,
+    rehearsing,
     repair,
     violations,
 )
@@ -31,7 +35,7 @@ RECORDED_AS = "repair"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
 REASON = "for the repair of data"
-"""Stands in the note of a pause, so that the next run knows it for one of ours."""
+"""The note of a pause, by which the next run recognises its own pauses."""
 
 _LIMIT_S = 180.0
 _MOST_ROWS = 5
@@ -43,25 +47,32 @@ _MOST_ROWS = 5
     treated_by="no repair is configured for it, see [[targets.NAME.integrity]]",
 )
 def integrity(target: Target, name: str = "") -> Finding:
-    """Rows that contradict one another.
+    """Inconsistent rows.
 
-    By all of the target's checks, or by the one of that name. Raises UsageError when there is no
-    such check.
+    By all of the target's checks, or by the one of that name. Raises UsageError if there is no such
+    check.
     """
-    rows, statuses, words = [], [Status.OK], []
-    for each in _chosen(target, name):
+    checks = _chosen(target, name)
+    with checking(target) as connection:
+        return _judged(connection, checks)
+
+
+def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
+    """Return what the `checks` find."""
+    rows, statuses, words, violated = [], [Status.OK], [], []
+    for rule in checks:
         try:
-            found = violations(target, each)
+            found = violations(connection, rule)
         except ServiceError as error:
             statuses.append(Status.UNKNOWN)
             words.append(str(error))
-            rows.append(_row(each, None, str(error)))
+            rows.append(_row(rule, None, str(error)))
             continue
         if found.count:
             statuses.append(Status.CRIT)
-            words.append(f"{found.count:,} rows violate {each.name}.")
-        rows.append(_row(each, found.count))
-    violated = [check_of(target, row["check"]) for row in rows if row["violations"]]
+            words.append(f"{found.count:,} rows violate {rule.name}.")
+            violated.append(rule)
+        rows.append(_row(rule, found.count))
     return Finding(
         status=worst(statuses),
         message=" ".join(words) or f"No row violates {and_list(row['check'] for row in rows)}.",
@@ -71,11 +82,11 @@ def integrity(target: Target, name: str = "") -> Finding:
         remedies=[
             Remedy(
                 runbook="incidents/data_inconsistency",
-                parameters={"check": each.name},
-                why="shows what its repair would change; with --apply it is done",
+                parameters={"check": rule.name},
+                why="shows what its repair would change; with --apply runs it",
             )
-            for each in violated
-            if each.repair
+            for rule in violated
+            if rule.repair
         ],
     )
 
@@ -88,10 +99,10 @@ def left_paused(target: Target) -> Finding:
         return Finding(status=Status.OK, message="No repair has left a queue paused.")
     return Finding(
         status=Status.WARN,
-        message=f"A repair that was cut off has left {and_list(left)} paused.",
+        message=f"An interrupted repair left {and_list(left)} paused.",
         rows=[{"queue": queue} for queue in left],
         remedies=[
-            # Not the repair itself, which would mend whatever else is wrong as well.
+            # Not the repair, which would also fix everything else that is wrong.
             Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
             for queue in left
         ],
@@ -99,41 +110,45 @@ def left_paused(target: Target) -> Finding:
 
 
 def violating(target: Target, name: str = "") -> list[Row]:
-    """The first of the rows that violate a check"""
-    return [
-        {"check": each.name, "row": _words(row)}
-        for each in _chosen(target, name)
-        for row in violations(target, each).sample
-    ]
+    """The first rows that violate a check"""
+    checks = _chosen(target, name)
+    with checking(target) as connection:
+        return [
+            {"check": rule.name, "row": _words(row)}
+            for rule in checks
+            for row in violations(connection, rule).sample
+        ]
 
 
 @action(needs=(database.SYSTEM,))
 def mend(
     target: Target, former: ActionRecord | None, name: str = "", *, wait_s: float = 60
 ) -> Plan:
-    """Mend rows that contradict one another.
+    """Repair inconsistent rows.
 
     By the repair of the check `name`, or of every check that finds something. The related queues
-    are paused meanwhile, and `wait_s` seconds are given to the jobs that are active. A repair is
-    committed only if its check then finds nothing. Queues that a killed run has left paused are
-    resumed as well. It is refused when the version of BullMQ of a queue is not known. Raises
-    UsageError when there is no such check.
+    are paused meanwhile, and active jobs get `wait_s` seconds to end. A repair is committed only if
+    its check then finds nothing. Queues that an interrupted run left paused are resumed as well.
+    The action is refused if the BullMQ version of a queue is unknown. Raises UsageError if there is
+    no such check.
     """
-    found = {each.name: violations(target, each) for each in _chosen(target, name)}
-    violated = [check_of(target, each) for each in found if found[each].count]
+    checks = _chosen(target, name)
+    with checking(target) as connection:
+        found = {rule.name: violations(connection, rule) for rule in checks}
+    violated = [rule for rule in checks if found[rule.name].count]
     todo = [
-        each
-        for each in violated
-        if each.repair and (former is None or each.name in former.terms["checks"])
+        rule
+        for rule in violated
+        if rule.repair and (former is None or rule.name in former.terms["checks"])
     ]
-    by_hand = [each.name for each in violated if not each.repair]
-    rehearsals = {each.name: rehearse(target, each) for each in todo}
+    by_hand = [rule.name for rule in violated if not rule.repair]
+    rehearsals = _rehearsed(target, todo)
     left = held(target, _queues(Database.of(target).integrity), REASON)
     related = _queues(todo)
     ours, refusal = to_hold(target, related, left)
     pausing = ours[len(left) :]
-    sample = [row for each in todo for row in _before_after(each, found, rehearsals)]
-    terms = former.terms if former else {"checks": [each.name for each in todo]}
+    sample = [row for rule in todo for row in _before_after(rule, found, rehearsals)]
+    terms = former.terms if former else {"checks": [rule.name for rule in todo]}
 
     def work(permit: Permit) -> Iterator[int]:
         require(permit)
@@ -143,36 +158,46 @@ def mend(
                 done = len(pausing)
                 yield done
             wait_until_idle(target, related, wait_s)
-            for each in todo:
-                # Told before and after, so that a run that is killed shows what is committed, and
-                # of which one that is not known.
-                _mark(sample, each, "under way")
-                yield done
-                repair(target, permit, each)
-                _mark(sample, each, "repaired")
-                done += 1
-                yield done
+            with writing(target, permit) as server:
+                for rule in todo:
+                    # Journalled before and after, so that a killed run shows which repairs were
+                    # committed, and for which one that is unknown.
+                    _mark(sample, rule, "under way")
+                    yield done
+                    repair(server, rule)
+                    _mark(sample, rule, "repaired")
+                    done += 1
+                    yield done
         if ours:
             yield done + len(ours)
 
     def verify() -> list[Finding]:
-        return [_effect(target, [each for each in terms["checks"] if each in found], ours)]
+        repaired = [rule for rule in checks if rule.name in terms["checks"]]
+        return [_effect(target, repaired, ours)]
 
     return Plan(
         summary=" ".join(_summary(todo, found, rehearsals, pausing, left)),
         planned=len(pausing) + len(todo) + len(ours),
         unit="steps",
-        command="; ".join(each.repair for each in todo) or "the repair of a check, in SQL",
+        command="; ".join(rule.repair for rule in todo) or "the repair of a check, in SQL",
         undo="",
         work=work,
         verify=verify,
         sample=sample,
-        basis=[each.name for each in todo],
+        basis=[rule.name for rule in todo],
         warning=" ".join(_warnings(target, todo, rehearsals, by_hand)),
         refusal=refusal,
         journal_each=True,
         terms=terms,
     )
+
+
+def _rehearsed(target: Target, checks: Sequence[Integrity]) -> dict[str, Rehearsal]:
+    """Return the effect that the repair of each of the `checks` would have."""
+    if not checks:
+        return {}
+    with rehearsing(target) as connection:
+        return {rule.name: rehearse(connection, rule) for rule in checks}
 
 
 def _chosen(target: Target, name: str) -> Sequence[Integrity]:
@@ -188,15 +213,15 @@ def _chosen(target: Target, name: str) -> Sequence[Integrity]:
 
 
 def _queues(checks: Sequence[Integrity]) -> list[str]:
-    return list(dict.fromkeys(queue for each in checks for queue in each.queues))
+    return list(dict.fromkeys(queue for rule in checks for queue in rule.queues))
 
 
-def _row(each: Integrity, count: int | None, said: str = "") -> Row:
+def _row(rule: Integrity, count: int | None, said: str = "") -> Row:
     return {
-        "check": each.name,
+        "check": rule.name,
         "violations": count,
-        "repair": "by its SQL" if each.repair else "by hand",
-        "queues": ", ".join(each.queues),
+        "repair": "by its SQL" if rule.repair else "by hand",
+        "queues": ", ".join(rule.queues),
         "said": said,
     }
 
@@ -212,39 +237,39 @@ def _summary(
     pausing: Sequence[str],
     left: Sequence[str],
 ) -> Iterator[str]:
-    for each in todo:
-        tried = rehearsals[each.name]
+    for rule in todo:
+        tried = rehearsals[rule.name]
         yield (
-            f"Repair {each.name}: {found[each.name].count:,} rows violate it, the repair changes "
+            f"Repair {rule.name}: {found[rule.name].count:,} rows violate it, the repair changes "
             f"{tried.changed:,} and leaves {tried.left.count:,} that do."
         )
     if pausing:
         yield f"Paused meanwhile: {and_list(pausing)}."
     if left:
-        yield f"Resume {and_list(left)}, left paused by a repair that was cut off."
+        yield f"Resume {and_list(left)}, left paused by an interrupted repair."
     if not todo and not left:
         yield "No check with a repair finds any row."
 
 
 def _before_after(
-    each: Integrity, found: dict[str, Violations], rehearsals: dict[str, Rehearsal]
+    rule: Integrity, found: dict[str, Violations], rehearsals: dict[str, Rehearsal]
 ) -> list[Row]:
-    deletes = each.repair.split()[0].lower() == "delete"
+    deletes = rule.repair.split()[0].lower() == "delete"
     shown = {
-        "violates": found[each.name].sample,
-        "would be deleted" if deletes else "would become": rehearsals[each.name].after,
+        "violates": found[rule.name].sample,
+        "would be deleted" if deletes else "would become": rehearsals[rule.name].after,
     }
     return [
-        {"check": each.name, "state": "to do", "what": what, "row": _words(row)}
+        {"check": rule.name, "state": "to do", "what": what, "row": _words(row)}
         for what, rows in shown.items()
         for row in rows[:_MOST_ROWS]
     ]
 
 
-def _mark(sample: list[Row], check: Integrity, state: str) -> None:
-    """Note in the rows of `check` how far its repair has come."""
+def _mark(sample: list[Row], rule: Integrity, state: str) -> None:
+    """Set the state of a repair in the rows of its check."""
     for row in sample:
-        if row["check"] == check.name:
+        if row["check"] == rule.name:
             row["state"] = state
 
 
@@ -256,19 +281,20 @@ def _warnings(
 ) -> Iterator[str]:
     if todo:
         yield (
-            "A repair that is committed cannot be undone but from a backup: "
+            "Only a backup can undo a committed repair: "
             + commands.run("database/backup", target, apply=True)
         )
-    for each in todo:
-        if rehearsals[each.name].left.count:
-            yield f"The repair of {each.name} does not mend all, so it will be rolled back."
+    for rule in todo:
+        if rehearsals[rule.name].left.count:
+            yield f"The repair of {rule.name} does not fix all rows, so it will be rolled back."
     if by_hand:
         yield f"{and_list(by_hand)} has no repair: correct its rows by hand."
 
 
-def _effect(target: Target, mended: Sequence[str], ours: Sequence[str]) -> Finding:
-    """Return whether the checks `mended` find nothing and the queues `ours` run."""
-    checked = [integrity(target, each) for each in mended]
+def _effect(target: Target, repaired: Sequence[Integrity], ours: Sequence[str]) -> Finding:
+    """Return whether the checks `repaired` find nothing, and the queues `ours` run."""
+    with checking(target) as connection:
+        checked = [_judged(connection, [rule]) for rule in repaired]
     paused = sorted(set(ours) - set(running(target, ours)))
     words = [finding.message for finding in checked]
     if paused:
@@ -279,6 +305,6 @@ def _effect(target: Target, mended: Sequence[str], ours: Sequence[str]) -> Findi
         status=worst(
             [Status.CRIT if paused else Status.OK, *(finding.status for finding in checked)]
         ),
-        message=" ".join(words) or "There was nothing to mend.",
+        message=" ".join(words) or "There was nothing to repair.",
         rows=[row for finding in checked for row in finding.rows],
     )

@@ -10,7 +10,7 @@ import math
 import statistics
 from dataclasses import replace
 
-from opsnb.checks.check import Check, Treats, check, treated_by
+from opsnb.checks.check import Check, check, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.handbook.troubleshooting import slow_queries
@@ -60,7 +60,7 @@ def api_itself(target: Target) -> Finding:
     )
     message = f"{found.message} Its dependencies: {said}." if said else found.message
     if found.status is Status.OK or any(ms > _QUICK_MS for ms in known.values()):
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(message)
     names = _process_names(target)
     return Finding(
         status=found.status,
@@ -102,83 +102,50 @@ def _process_names(target: Target) -> list[str]:
         return []
 
 
-def _cause(title: str, found: Check[[]], share: float, remedies: Treats | None = None) -> Check[[]]:
-    """Return a check as a cause of that title: how much it explains, and what treats it."""
-
-    def measure(target: Target) -> Finding:
-        finding = found.function(target)
-        if finding.status not in (Status.WARN, Status.CRIT):
-            return finding
-        return finding.model_copy(update={"share": share})
-
-    cause = replace(found.as_cause(title), function=measure)
-    return replace(cause, treated_by=remedies) if remedies else cause
-
-
 RESOURCES: tuple[Check[[]], ...] = (
-    _cause(
+    load.as_cause(
         "Machine busy",
-        load,
         0.4,
         treated_by("troubleshooting/memory", "shows the processes that work most"),
     ),
-    _cause(
-        "Memory shortage",
-        host.memory,
-        0.7,
-        treated_by("troubleshooting/memory", "shows what uses it"),
+    host.memory.as_cause(
+        "Memory shortage", 0.7, treated_by("troubleshooting/memory", "shows what uses it")
     ),
-    _cause("Disk almost full", host.disk, 0.6),
+    host.disk.as_cause("Disk almost full", 0.6),
 )
 """Of the machine."""
 
 
 DATABASE: tuple[Check[[]], ...] = (
-    _cause("Blocking session", database.blocking.given(), 0.9),
-    _cause(
-        "Connections exhausted",
-        database.connections,
-        0.8,
-        treated_by("database/connections", "shows who holds them"),
+    database.blocking.given().as_cause("Blocking session", 0.9),
+    database.connections.as_cause(
+        "Connections exhausted", 0.8, treated_by("database/connections", "shows who holds them")
     ),
-    _cause(
-        "Long-running queries",
-        database.long_queries.given(),
-        0.75,
-        treated_by("database/connections", "ends them, with --apply"),
+    database.long_queries.given().as_cause(
+        "Long-running queries", 0.75, treated_by("database/connections", "ends them, with --apply")
     ),
     # What is slow now: an average since the last reset may be of a day that is long over.
-    _cause(
-        "Slow statements",
-        slow_queries.pace.given(_WATCHED_S),
-        0.65,
-        treated_by("troubleshooting/slow_queries", "explains the worst"),
+    slow_queries.pace.given(_WATCHED_S).as_cause(
+        "Slow statements", 0.65, treated_by("troubleshooting/slow_queries", "explains the worst")
     ),
 )
 """Of PostgreSQL."""
 
 
 CACHE: tuple[Check[[]], ...] = (
-    _cause(
+    cache.hit_rate.given(_WATCHED_S).as_cause(
         "Low cache hit rate",
-        cache.hit_rate.given(_WATCHED_S),
         0.55,
         treated_by("troubleshooting/high_cache_miss_rate", "shows why it misses"),
     ),
-    _cause(
-        "Redis memory full",
-        cache.memory,
-        0.6,
-        treated_by("cache/key_patterns", "shows which keys take it"),
+    cache.memory.as_cause(
+        "Redis memory full", 0.6, treated_by("cache/key_patterns", "shows which keys take it")
     ),
-    _cause(
-        "Evicted keys",
-        cache.evictions.given(),
-        0.55,
-        treated_by("cache/key_patterns", "shows which keys take it"),
+    cache.evictions.given().as_cause(
+        "Evicted keys", 0.55, treated_by("cache/key_patterns", "shows which keys take it")
     ),
-    _cause(
-        "Slow Redis", cache.latency, 0.5, treated_by("cache/performance", "shows the slow commands")
+    cache.latency.as_cause(
+        "Slow Redis", 0.5, treated_by("cache/performance", "shows the slow commands")
     ),
 )
 """Of Redis as a cache."""
@@ -204,26 +171,11 @@ def _pauses(target: Target) -> Finding:
 
 
 QUEUES: tuple[Check[[]], ...] = (
-    _cause(
-        "Long queue",
-        queues.depth,
-        0.6,
+    queues.depth.as_cause("Long queue", 0.6),
+    queues.workers.as_cause(
+        "Worker down", 0.85, treated_by("incidents/service_down", "starts what is down", apply=True)
     ),
-    _cause(
-        "Worker down",
-        queues.workers,
-        0.85,
-        treated_by("incidents/service_down", "starts what is down", apply=True),
-    ),
-    _cause(
-        "Failing jobs",
-        queues.failures,
-        0.3,
-    ),
-    _cause(
-        "Queue paused",
-        replace(queues.pauses, function=_pauses),
-        0.75,
-    ),
+    queues.failures.as_cause("Failing jobs", 0.3),
+    replace(queues.pauses, function=_pauses).as_cause("Queue paused", 0.75),
 )
 """Of BullMQ."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, treated_by
+from opsnb.checks.check import check, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
@@ -80,9 +80,9 @@ def postgres(target: Target) -> Finding:
 def _dependency(target: Target, name: str) -> Finding:
     known = dependencies.dependency(target, name)
     if known is None:
-        return Finding(status=Status.OK, message=f"Target {target.name} names no {_KEYS[name]}.")
+        return ruled_out(f"Target {target.name} names no {_KEYS[name]}.")
     if known.state == "up":
-        return Finding(status=Status.OK, message=known.said)
+        return ruled_out(known.said)
     if known.state == "unknown":
         raise BadAnswer(name, known.said)
     message, remedies = known.said, []
@@ -101,7 +101,7 @@ def _dependency(target: Target, name: str) -> Finding:
 def not_up(target: Target) -> Finding:
     """Processes down"""
     found = processes.up(target)
-    if found.status not in (Status.WARN, Status.CRIT):
+    if not found.is_alarm:
         return Finding(status=found.status, message=found.message, rows=found.rows)
     down = bool(found.value)
     return Finding(
@@ -123,7 +123,7 @@ def not_up(target: Target) -> Finding:
 def silent(target: Target) -> Finding:
     """API not responding, its process up"""
     try:
-        return Finding(status=Status.OK, message=api.health(target).message)
+        return ruled_out(api.health(target).message)
     except (NotConfigured, Misconfigured):
         raise
     except ServiceError as error:
@@ -137,8 +137,7 @@ def silent(target: Target) -> Finding:
         answered = str(error)
     found = processes.up(target)
     if found.value:
-        message = "Processes are down, which is a cause of its own."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out("Processes are down, which is a cause of its own.")
     names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
     return Finding(
         status=Status.CRIT,
@@ -167,7 +166,7 @@ def disk_full(target: Target) -> Finding:
     found = host.disk(target)
     full = [row for row in found.rows if _is_full(row)]
     if not full:
-        return Finding(status=Status.OK, message=found.message, rows=found.rows)
+        return ruled_out(found.message, rows=found.rows)
     return Finding(
         status=Status.CRIT,
         message=f"{found.message} Whatever writes there fails.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check
+from opsnb.checks.check import check, ruled_out
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.handbook.error_causes import FAILED_CHILD, Cause, Places, cause_of
@@ -117,8 +117,7 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
     groups = [group for group in found.groups if _KINDS[causes[id(group)]] == kind]
     if not groups:
         none = words.format("Redis or a database")
-        message = f"Of {found.read} failed jobs of {jobs.queue} none {none}."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(f"Of {found.read} failed jobs of {jobs.queue} none {none}.")
     count, first = sum(len(group.jobs) for group in groups), groups[0]
     if kind == "child":
         before = _children(target, groups)

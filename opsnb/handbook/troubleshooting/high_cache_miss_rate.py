@@ -5,7 +5,7 @@ Handbook, section 5.2. All causes are judged by what the server counts while it 
 
 from __future__ import annotations
 
-from opsnb.checks.check import check
+from opsnb.checks.check import check, ruled_out
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import cache
@@ -120,7 +120,7 @@ def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: 
         message = f"{message} Lookups of BullMQ may be among them: {seen.unsure}."
         return Finding(status=Status.UNKNOWN, message=message)
     if share < _NOTEWORTHY or status is Status.OK:
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(message)
     return Finding(
         status=status,
         message=message,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check
+from opsnb.checks.check import check, ruled_out
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import queues
@@ -54,7 +54,7 @@ def paused(target: Target, queue: str) -> Finding:
     """Queue paused"""
     row, pause = queues.state_of(target, queue, with_workers=False)
     if not pause["paused"]:
-        return Finding(status=Status.OK, message=f"Queue {queue} is not paused.")
+        return ruled_out(f"Queue {queue} is not paused.")
     return Finding(
         status=Status.CRIT if row["waiting"] else Status.WARN,
         message=f"{queue}{since_words(pause)}; {counted(row['waiting'], 'job')} waiting.",
@@ -70,13 +70,11 @@ def no_worker(target: Target, queue: str) -> Finding:
     if row["workers"] is None:
         held = queues.locked(target, queue)
         if held:
-            message = f"Active jobs of {queue} that a worker holds: {held}."
-            return Finding(status=Status.OK, message=message, settled=True)
+            return ruled_out(f"Active jobs of {queue} that a worker holds: {held}.", settled=True)
         message = f"Whether a worker of {queue} is connected is not known."
         return Finding(status=Status.UNKNOWN, message=message)
     if row["workers"]:
-        message = f"Workers of {queue} that are connected to Redis: {row['workers']}."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(f"Workers of {queue} that are connected to Redis: {row['workers']}.")
     return Finding(
         status=Status.CRIT,
         message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
@@ -93,7 +91,7 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     found = [job for job in active if job.is_stuck(longer_than_min)]
     if not found:
         message = f"Active jobs abandoned for {span(longer_than_min * 60)}: 0 of {len(active)}"
-        return Finding(status=Status.OK, message=message + ".")
+        return ruled_out(message + ".")
     return Finding(
         status=Status.WARN,
         message=f"{len(found)} of {len(active)} active jobs are abandoned: {found[0].evidence}.",
@@ -122,8 +120,9 @@ def hung(target: Target, queue: str, longer_than_min: float = 30, process: str =
     hanging = [job for job in found.running if _hangs(job, found, longer_than_min)]
     if not hanging:
         longest = f", the longest for {_short(found.running[0].age_s)}" if found.running else ""
-        message = f"Jobs of {queue} that are worked on: {len(found.running)}{longest}; none hangs."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(
+            f"Jobs of {queue} that are worked on: {len(found.running)}{longest}; none hangs."
+        )
     row = queues.counts_of(target, queue)
     none_is_free = len(hanging) == row["active"] and bool(row["waiting"])
     return Finding(
@@ -174,7 +173,7 @@ def held_back(target: Target, queue: str) -> Finding:
                 "whether that rate limit is reached: its maximum is an option of the workers"
             )
     if not words:
-        return Finding(status=Status.OK, message=f"BullMQ holds {queue} back by no limit.")
+        return ruled_out(f"BullMQ holds {queue} back by no limit.")
     reached = found.concurrency is not None and row["active"] >= found.concurrency
     limited = bool(found.limited_ms) or (found.window is not None and not row["active"])
     binds = bool(row["waiting"]) and (reached or limited)
@@ -194,7 +193,7 @@ def slow_jobs(target: Target, queue: str) -> Finding:
     found = queues.durations(target, queue)
     running_s = _running_s(found)
     if found.recent_s is None and running_s is None:
-        return Finding(status=Status.OK, message=f"No job of {queue} runs or has completed.")
+        return ruled_out(f"No job of {queue} runs or has completed.")
     rows: list[Row] = [
         {"jobs": "older half of the completed, median", "take": _short(found.usual_s)},
         {"jobs": "newest completed, median", "take": _short(found.recent_s)},
@@ -202,8 +201,9 @@ def slow_jobs(target: Target, queue: str) -> Finding:
     ]
     slow_s = _slow_s(found)
     if slow_s is None:
-        message = f"Jobs of {queue} take {_short(found.recent_s or running_s)}; {_before(found)}."
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return ruled_out(
+            f"Jobs of {queue} take {_short(found.recent_s or running_s)}; {_before(found)}.", rows
+        )
     row = queues.counts_of(target, queue)
     return Finding(
         status=Status.WARN,
@@ -265,11 +265,11 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     ]
     if seen.waiting <= limit:
         message = f"{rates}; {seen.waiting} wait."
-        return Finding(status=Status.OK, message=_upper(message), rows=rows)
+        return ruled_out(_upper(message), rows)
     row, found = queues.counts_of(target, queue), queues.durations(target, queue)
     if seen.pause["paused"] or seen.workers == 0 or _is_held(found) or _stalls(seen, found, row):
         message = f"{rates}; nothing leaves, so the cause is another."
-        return Finding(status=Status.OK, message=_upper(message), rows=rows)
+        return ruled_out(_upper(message), rows)
     drains = seen.drains_in_s
     ending = f"the queue is empty in {span(drains)}" if drains else "the queue does not get shorter"
     return Finding(
@@ -315,8 +315,7 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
         )
         return Finding(status=Status.UNKNOWN, message=message, rows=[shown(row)])
     if _is_held(found) or not _stalls(seen, found, row) or _is_limited(target, queue, row):
-        message = f"{seen.left} jobs of {queue} left {watched}; {seen.waiting} wait."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(f"{seen.left} jobs of {queue} left {watched}; {seen.waiting} wait.")
     restart = _restart(process)
     slowed = Remedy(
         runbook="incidents/performance_degradation", why="shows what they wait for, if it is that"
@@ -392,9 +391,7 @@ def _each_s(found: Durations) -> float:
 
 
 def _short(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else span(seconds)
+    return "unknown" if seconds is None else span(seconds)
 
 
 def _upper(sentence: str) -> str:

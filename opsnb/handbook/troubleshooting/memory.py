@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opsnb.checks.check import check
+from opsnb.checks.check import check, ruled_out, treated_by
 from opsnb.checks.reading import Reading
 from opsnb.checks.trend import Trend, trend
 from opsnb.config.target import Target
@@ -115,7 +115,7 @@ def leaking(target: Target, watched: Reading[Seen]) -> Finding:
         message = (
             f"Watched for {span(seen.seconds)}, no process grows by {_a_minute(_LEAK)} or more."
         )
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return ruled_out(message, rows)
     worst, line = max(found, key=lambda each: each[1].slope)
     return Finding(
         status=Status.WARN,
@@ -152,8 +152,7 @@ def creeping(target: Target) -> Finding:
         )
         return Finding(status=Status.SKIPPED, message=message)
     if not found:
-        message = "Over the records since its start no process grows for certain."
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return ruled_out("Over the records since its start no process grows for certain.", rows)
     process, line = max(found, key=lambda each: each[1].slope)
     return Finding(
         status=Status.WARN,
@@ -192,7 +191,7 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     if not full:
         unbounded = all(row["limit_mib"] is None for row in rows)
         told = "none was started with a limit of its own" if unbounded else "none is near its limit"
-        return Finding(status=Status.OK, message=f"Of the V8 heaps {told}.", rows=rows)
+        return ruled_out(f"Of the V8 heaps {told}.", rows)
     percent, worst = max(full, key=lambda each: each[0])
     return Finding(
         status=Status.WARN,
@@ -234,7 +233,7 @@ def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCE
     seen, found = watched.of(target), processes.largest(target)
     other = next((row for row in found.rows if row["program"] not in _OWN_PROGRAMS), None)
     if other is None:
-        return Finding(status=Status.OK, message="No other program takes much.", rows=found.rows)
+        return ruled_out("No other program takes much.", rows=found.rows)
     size = other["memory_bytes"]
     message = f"Of the other programs {other['program']} takes most, {_mib(size):,.0f} MiB"
     judged = _of_all(seen, size, percent, message, "Ask whose it is before it is ended.")
@@ -257,14 +256,12 @@ def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PER
     return judged.model_copy(update={"remedies": [remedy]})
 
 
-@check(needs=(*_SYSTEMS, cache.SYSTEM), is_cause=True, condition="cache.memory")
-def redis(target: Target) -> Finding:
-    """Memory used by Redis"""
-    found = cache.memory(target)
-    if found.status not in (Status.WARN, Status.CRIT):
-        return found
-    remedy = Remedy(runbook="cache/key_patterns", why="shows which keys take it")
-    return found.model_copy(update={"share": 0.6, "remedies": [remedy]})
+redis = cache.memory.as_cause(
+    "Memory used by Redis",
+    0.6,
+    treated_by("cache/key_patterns", "shows which keys take it"),
+    name="memory.redis",
+)
 
 
 def _of_all(seen: Seen, used: float, percent: float, message: str, advice: str) -> Finding:
@@ -273,7 +270,7 @@ def _of_all(seen: Seen, used: float, percent: float, message: str, advice: str) 
     message += f", {100 * share:.1f} % of the machine's memory"
     if not seen.is_short or 100 * share < percent:
         told = message if seen.is_short else f"{message}; there is enough of it"
-        return Finding(status=Status.OK, message=f"{told}.")
+        return ruled_out(f"{told}.")
     return Finding(
         status=Status.WARN,
         message=f"{message}. {advice}",

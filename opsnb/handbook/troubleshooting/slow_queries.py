@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from opsnb.checks.check import check
+from opsnb.checks.check import check, explains, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction import outside
@@ -20,8 +20,8 @@ RECORDED_AS = "slowness"
 _SYSTEMS = (database.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
 _RUNBOOK = "troubleshooting/slow_queries"
-_LOOK_AGAIN_S = 0.3
-_OFTEN = 2  # calls while it was watched; what ran once may have been a person
+_CHECK_AGAIN_S = 0.3
+_OFTEN = 2  # calls in that time; a single one may have been a person's
 _MOST_EXPLAINED = 5
 _QUOTED = 80
 _MOST_ROWS = 10
@@ -52,12 +52,10 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
     limit = target.threshold("database_statement_ms")
     slow = [each for each in _repeated(found) if limit.judge(each.mean_ms) is not Status.OK]
     if not slow:
-        message = "No statement that ran again and again was slow."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out("No statement that ran repeatedly was slow.")
     advice = database.missing_for(target, slow[:_MOST_EXPLAINED])
     if not advice:
-        message = f"The plans of {len(slow)} slow statements show no index that is missing."
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(f"The plans of {len(slow)} slow statements show no index that is missing.")
     first = advice[0]
     return Finding(
         status=Status.WARN,
@@ -76,75 +74,58 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
 def blocked(target: Target, seconds: float = 3) -> Finding:
     """Blocking session
 
-    Who waits may give up soon and come again, so it looks again until somebody is seen to wait.
+    A blocked statement may give up and be sent again, so it is checked again for `seconds`.
     """
     ends = time.monotonic() + seconds
-    while (found := database.blocking(target)).status is Status.OK:
+    while (finding := database.blocking(target)).status is Status.OK:
         if time.monotonic() > ends:
-            return found
-        time.sleep(_LOOK_AGAIN_S)
-    if found.status is Status.UNKNOWN:
-        return found
-    blocker = int(found.rows[0]["session"])
-    return found.model_copy(
-        update={
-            "share": 1.0,
-            "remedies": [
-                Remedy(
-                    runbook=_RUNBOOK,
-                    parameters={"end_pid": blocker},
-                    why="shows the session that blocks; with --apply it is ended",
-                )
-            ],
-        }
+            return finding
+        time.sleep(_CHECK_AGAIN_S)
+    if not finding.is_alarm:
+        return finding
+    remedy = Remedy(
+        runbook=_RUNBOOK,
+        parameters={"end_pid": int(finding.rows[0]["session"])},
+        why="shows the session that blocks; with --apply ends it",
     )
+    return explains(finding, 1.0, remedy)
 
 
 @check(needs=_SYSTEMS, is_cause=True, condition="database.connections")
 def flooded(target: Target) -> Finding:
     """Connections exhausted"""
-    found = database.connections(target)
-    if found.status in (Status.OK, Status.UNKNOWN):
-        return found
-    shown = Remedy(runbook="database/connections", why="shows all clients")
-    most = max(found.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
-    share = min(1.0, (found.value or 0.0) / 100)
+    finding = database.connections(target)
+    if not finding.is_alarm:
+        return finding
+    share = min(1.0, (finding.value or 0.0) / 100)
+    clients = Remedy(runbook="database/connections", why="shows all clients")
+    most = max(finding.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
     if not most["idle"] + most["idle_in_transaction"]:
-        return found.model_copy(update={"share": share, "remedies": [shown]})
-    return found.model_copy(
-        update={
-            "message": f"{found.message} Most are idle ones of {most['application']}.",
-            "share": share,
-            "remedies": [
-                Remedy(
-                    runbook=_RUNBOOK,
-                    parameters={"end_idle_of": most["application"], "idle_longer_than": "5s"},
-                    why="shows its idle sessions; with --apply they are ended",
-                ),
-                shown,
-            ],
-        }
+        return explains(finding, share, clients)
+    application = most["application"]
+    message = f"{finding.message} Most are idle ones of {application}."
+    end_idle = Remedy(
+        runbook=_RUNBOOK,
+        parameters={"end_idle_of": application, "idle_longer_than": "5s"},
+        why="shows its idle sessions; with --apply ends them",
     )
+    finding = finding.model_copy(update={"message": message})
+    return explains(finding, share, end_idle, clients)
 
 
-@check(needs=_SYSTEMS, is_cause=True, condition="database.long_queries")
-def running_long(target: Target) -> Finding:
-    """Long-running queries"""
-    found = database.long_queries(target)
-    if found.status in (Status.OK, Status.UNKNOWN):
-        return found
-    remedy = Remedy(runbook="database/connections", why="shows them; with --apply it ends them")
-    return found.model_copy(update={"share": 0.7, "remedies": [remedy]})
+running_long = database.long_queries.given().as_cause(
+    "Long-running queries",
+    0.7,
+    treated_by("database/connections", "shows them; with --apply it ends them"),
+    name=f"{RECORDED_AS}.running_long",
+)
 
-
-@check(needs=_SYSTEMS, is_cause=True, condition="database.vacuum_state")
-def unvacuumed(target: Target) -> Finding:
-    """Tables in need of VACUUM"""
-    found = database.vacuum_state(target)
-    if found.status in (Status.OK, Status.UNKNOWN):
-        return found
-    remedy = Remedy(runbook="database/analyze", why="shows what VACUUM ANALYZE would do")
-    return found.model_copy(update={"share": 0.3, "remedies": [remedy]})
+unvacuumed = database.vacuum_state.given().as_cause(
+    "Tables in need of VACUUM",
+    0.3,
+    treated_by("database/analyze", "shows what VACUUM ANALYZE would do"),
+    name=f"{RECORDED_AS}.unvacuumed",
+)
 
 
 def _repeated(statements: list[Statement]) -> list[Statement]:

@@ -1,4 +1,4 @@
-"""Create an index while the service goes on."""
+"""Creating an index while the service keeps running."""
 
 from __future__ import annotations
 
@@ -14,19 +14,14 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, UsageError, did_you_mean
 from opsnb.model import ActionRecord, Finding, Status
-from opsnb.systems.database import relations
-from opsnb.systems.database.access import (
-    LOCK_WAIT_S,
-    SYSTEM,
-    Connection,
-    connection,
-    demand_primary,
-    demand_session,
-    identity,
-    session,
-)
+from opsnb.systems.database import queries, relations
 from opsnb.systems.database.commands import run
+from opsnb.systems.database.connecting import LOCK_WAIT_S, connection, session
+from opsnb.systems.database.cursor import Connection
+from opsnb.systems.database.failures import SYSTEM
+from opsnb.systems.database.pooler import demand_session
 from opsnb.systems.database.relations import Relation
+from opsnb.systems.database.server import demand_primary, identity
 from opsnb.systems.database.sight import login
 from opsnb.systems.database.words import quoted
 
@@ -37,7 +32,7 @@ _MOST_NAMES = 100
 
 @dataclass(frozen=True)
 class _Wanted:
-    """An index that is to be there."""
+    """The index to create."""
 
     table: Relation
     columns: tuple[str, ...]
@@ -66,18 +61,18 @@ def create_index(
 ) -> Plan:
     """Create an index.
 
-    Concurrently: everybody reads and writes on. `columns` are names with commas between them;
-    without a table there is nothing to do. What a failed attempt left is dropped. Raises
-    UsageError when there is no such table or column.
+    Concurrently, so that nobody has to wait to read or write. `columns` are names with commas
+    between them; without a table there is nothing to do. An invalid index that a failed attempt
+    left is dropped first. Raises UsageError if there is no such table or column.
     """
     if not table:
-        return _nothing()
+        return Plan.nothing("No table is named.", "indexes")
     with connection(target) as database:
-        demand_primary(target, database)
+        demand_primary(database)
         wanted = _wanted(database, table, columns)
         _demand_possible(database, wanted.table)
         state, server = _state(database, wanted), identity(database)
-        size = _table_bytes(database, wanted.table)
+        (size,) = database.execute("SELECT pg_table_size(%s::oid) AS bytes", [wanted.table.oid])
     if state != "valid":
         demand_session(target, "CREATE INDEX CONCURRENTLY")
 
@@ -90,7 +85,7 @@ def create_index(
                 for _ in run(target, writing, wanted.statement):
                     yield 0
             except psycopg.errors.DuplicateTable:
-                raise  # made by somebody else since the plan: it is not ours to drop
+                raise  # somebody else created it since the plan, so it stays
             except BaseException:
                 with suppress(ServiceError, psycopg.Error), session(target, permit) as again:
                     if _state(again, wanted) == "invalid":
@@ -108,41 +103,32 @@ def create_index(
     return Plan(
         summary=f"Create an index on {wanted.words}, concurrently."
         if planned
-        else f"There is an index on {wanted.words} already.",
+        else f"{wanted.words} already has an index.",
         planned=planned,
         unit="indexes",
         command=f"{wanted.statement.as_string()};",
         undo=f"DROP INDEX CONCURRENTLY {wanted.identifier.as_string()};",
         work=work,
         verify=verify,
-        bytes=size if planned else None,
+        bytes=size["bytes"] if planned else None,
         basis=(server, wanted, state),
-        warning="It reads the whole table, waits for the transactions that are open now, and every "
-        "write to the table has one more index to keep."
+        warning="It reads the whole table and waits for all open transactions. From then on, every "
+        "write to the table maintains one more index."
         if planned
         else "",
     )
 
 
-def _nothing() -> Plan:
-    return Plan.nothing("No table is named.", "indexes")
-
-
 def _wanted(database: Connection, table: str, columns: str) -> _Wanted:
     found = relations.table(database, table)
-    rows = database.execute(
-        "SELECT attname::text AS name FROM pg_attribute"
-        " WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped",
-        [found.oid],
-    ).fetchall()
-    known = [row["name"] for row in rows]
+    known = [row["name"] for row in queries.rows(database, "columns", table=found.oid)]
     names = tuple(
         name if name in known else _bare(name)
         for name in map(str.strip, _COLUMN.findall(columns))
         if name
     )
     if not names:
-        raise UsageError("Say which columns the index is to have, with commas between them.")
+        raise UsageError("Name the columns of the index, with commas between them.")
     for name in names:
         if name not in known:
             raise UsageError(f"{found.label} has no column '{name}'." + did_you_mean(name, known))
@@ -150,66 +136,49 @@ def _wanted(database: Connection, table: str, columns: str) -> _Wanted:
 
 
 def _free_name(database: Connection, table: Relation, columns: tuple[str, ...]) -> str:
-    """Return a name that nothing has, but what a failed attempt left of this very index."""
+    """Return a name that is free, or that only a failed attempt at this index has."""
     stem = f"idx_{table.name}_{'_'.join(columns)}"
     for number in range(1, _MOST_NAMES):
         tail = "" if number == 1 else f"_{number}"
         name = stem.encode()[: _LONGEST_NAME - len(tail)].decode(errors="ignore") + tail
-        there = database.execute(
-            "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname = %s",
-            [table.schema, name],
-        ).fetchone()
+        taken = queries.row(database, "relation_exists", schema=table.schema, name=name)["yes"]
         wanted = _Wanted(table, columns, name)
-        if there is None or _state(database, wanted) != "missing":
+        if not taken or _state(database, wanted) != "missing":
             return name
-    raise UsageError(f"{table.schema} has {_MOST_NAMES - 1} indexes named {stem}... already.")
+    raise UsageError(f"{table.schema} already has {_MOST_NAMES - 1} indexes named {stem}...")
 
 
 def _bare(name: str) -> str:
-    """Return a name that may be quoted as the catalogue has it."""
+    """Return a name, quoted or not, as it is in the catalogue."""
     quotes = len(name) > 1 and name.startswith('"') and name.endswith('"')
     return name[1:-1].replace('""', '"') if quotes else name
 
 
 def _demand_possible(database: Connection, table: Relation) -> None:
-    """Raise UsageError or BadAnswer when no index can be made on this table so."""
+    """Raise UsageError or BadAnswer if no index can be created concurrently on this table."""
     if table.kind == "p":
         raise UsageError(
-            f"{table.label} is partitioned, and PostgreSQL creates no index on it concurrently: "
-            "give one of its partitions, one after another."
+            f"{table.label} is partitioned, and PostgreSQL cannot create an index on it "
+            "concurrently: name its partitions, one after another."
         )
-    row = database.execute(
-        "SELECT pg_has_role(relowner, 'USAGE') AS yes, relowner::regrole::text AS owner"
-        " FROM pg_class WHERE oid = %s",
-        [table.oid],
-    ).fetchone()
-    if row and not row["yes"]:
+    row = queries.row(database, "table_owner", table=table.oid)
+    if not row["owns"]:
         raise BadAnswer(
             SYSTEM,
-            f"Login {login(database)} may create no index on {table.label}; use the login of its "
-            f"owner, {row['owner']}, in database_url.",
+            f"Login {login(database)} may not create an index on {table.label}; use the login of "
+            f"its owner, {row['owner']}, in database_url.",
         )
 
 
 def _state(database: Connection, wanted: _Wanted) -> str:
     """Return whether an index on these columns is valid, invalid or missing."""
-    rows = database.execute(
-        "SELECT i.indisvalid AS valid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        " JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree'"
-        " WHERE i.indrelid = %(table)s AND (i.indisvalid OR c.relname = %(name)s)"
-        " AND i.indpred IS NULL AND i.indnkeyatts = cardinality(%(columns)s::text[])"
-        " AND %(columns)s::text[] = ARRAY("
-        " SELECT a.attname::text FROM unnest(i.indkey::int[]) WITH ORDINALITY AS k(number, place)"
-        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
-        " WHERE k.place <= i.indnkeyatts ORDER BY k.place)",
-        {"table": wanted.table.oid, "name": wanted.name, "columns": list(wanted.columns)},
-    ).fetchall()
+    rows = queries.rows(
+        database,
+        "btree_indexes",
+        table=wanted.table.oid,
+        name=wanted.name,
+        columns=list(wanted.columns),
+    )
     if any(row["valid"] for row in rows):
         return "valid"
     return "invalid" if rows else "missing"
-
-
-def _table_bytes(database: Connection, table: Relation) -> int:
-    row = database.execute("SELECT pg_table_size(%s::oid) AS bytes", [table.oid]).fetchone()
-    return int(row["bytes"]) if row else 0

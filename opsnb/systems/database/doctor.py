@@ -20,7 +20,7 @@ PROBES = (
     ),
     Probe(
         database.pg_dump,
-        tried=lambda target: f"{database.program(target, 'pg_dump')} --version",
+        tried=lambda target: f"{database.Program(target, 'pg_dump').path} --version",
         down=_DOWN,
         found="Install the server's version of the client programs, or set pg_bin to their folder.",
         key="database_url",

@@ -1,4 +1,4 @@
-"""End sessions that hold locks or connections and do nothing."""
+"""Ending sessions that hold locks or connections and do nothing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
 from opsnb.model import ActionRecord, Finding, Row, Status
-from opsnb.systems.database.access import (
-    APPLICATION,
-    SYSTEM,
-    Connection,
-    connection,
-    identity,
-    writing,
-)
-from opsnb.systems.database.sight import HIDDEN, login, statement
+from opsnb.systems.database import queries
+from opsnb.systems.database.connecting import connection, writing
+from opsnb.systems.database.cursor import Connection
+from opsnb.systems.database.driver import APPLICATION
+from opsnb.systems.database.failures import SYSTEM
+from opsnb.systems.database.server import identity
+from opsnb.systems.database.sight import login, statement
 from opsnb.view.formats import counted
 
 _END_S = 5.0
@@ -40,9 +38,9 @@ def end_sessions(
 ) -> Plan:
     """End sessions.
 
-    The one with this pid, whatever it does; or all those of `application` in this database that
-    have been idle, in a transaction or not, for more than `idle_s` seconds. Without either there
-    is nothing to do. Raises UsageError when no such session is there.
+    The one with this pid, whatever it does; or all sessions of `application` in this database that
+    have been idle, in a transaction or not, for more than `idle_s` seconds. Without either, there
+    is nothing to do. Raises UsageError if there is no such session.
     """
     with connection(target) as database:
         found = _chosen(database, pid, application, idle_s)
@@ -52,17 +50,14 @@ def end_sessions(
     if former:
         found = [row for row in found if _key(row) in former.terms["sessions"]]
     elif pid and not found:
-        raise UsageError(f"There is no client's session with pid {pid}: it has ended by itself.")
+        raise UsageError(f"There is no client's session with pid {pid}: it has already ended.")
     terms = former.terms if former else {"sessions": [_key(row) for row in found]}
 
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as server:
             for done, row in enumerate(found, 1):
-                server.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE pid = %(pid)s AND backend_start = %(backend_start)s",
-                    row,
-                )
+                planned = {"pid": row["pid"], "backend_start": row["backend_start"]}
+                queries.rows(server, "end_session", **planned)
                 yield done
 
     def verify() -> list[Finding]:
@@ -79,8 +74,8 @@ def end_sessions(
         verify=verify,
         sample=[_shown(row) for row in found[:_SAMPLE]],
         basis=basis,
-        warning=f"{counted(open_transactions, 'open transaction')} are rolled back: what they had "
-        "written is lost."
+        warning=f"This rolls back {counted(open_transactions, 'open transaction')}: their changes "
+        "are lost."
         if open_transactions
         else "",
         terms=terms,
@@ -92,48 +87,29 @@ def _chosen(
 ) -> list[dict[str, Any]]:
     if not (pid or application):
         return []
-    return database.execute(
-        "SELECT pid, backend_start, datname AS database, usename AS user,"
-        " application_name AS application,"
-        " client_addr::text AS client, state,"
-        " round(extract(epoch FROM clock_timestamp() - state_change))::int AS for_s,"
-        " round(extract(epoch FROM clock_timestamp() - xact_start))::int AS transaction_s,"
-        # The text of another database may be in an encoding that breaks this one's functions.
-        " CASE WHEN datname = current_database() THEN left(query, 8192) ELSE '' END AS query"
-        " FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        " AND application_name <> %(ours)s AND (pid = %(pid)s OR (%(pid)s = 0"
-        # A driver's default name is also that of the services of other databases.
-        " AND datname = current_database()"
-        " AND application_name = %(application)s AND state LIKE 'idle%%'"
-        " AND clock_timestamp() - state_change > %(idle_s)s * interval '1 second'))"
-        " ORDER BY state_change LIMIT %(most)s",
-        {
-            "ours": APPLICATION,
-            "pid": pid,
-            "application": application,
-            "idle_s": idle_s,
-            "most": _MOST,
-        },
-    ).fetchall()
+    return queries.rows(
+        database,
+        "sessions_to_end",
+        pid=pid,
+        application=application,
+        idle_s=idle_s,
+        ours=APPLICATION,
+        most=_MOST,
+    )
 
 
 def _demand_sight(
     database: Connection, pid: int, application: str, found: list[dict[str, Any]]
 ) -> None:
-    """Raise BadAnswer when the session that is meant is one that this login may not see."""
-    row = database.execute(
-        f"SELECT count(*)::int AS n FROM pg_stat_activity WHERE {HIDDEN} AND (pid = %(pid)s"
-        " OR (%(pid)s = 0 AND application_name = %(application)s"
-        " AND datname = current_database()))",
-        {"pid": pid, "application": application},
-    ).fetchone()
-    hidden = int(row["n"]) if row else 0
+    """Raise BadAnswer if this login may not see any session to end; note it if it misses some."""
+    row = queries.row(database, "hidden_sessions_to_end", pid=pid, application=application)
+    hidden = row["n"]
     if not hidden or not (pid or application):
         return
     who = login(database)
     lacks = (
-        f"login {who} may not see what {counted(hidden, 'session')} of {application or pid} of "
-        f"another role do; as superuser: GRANT pg_monitor, pg_signal_backend TO {who};"
+        f"login {who} may not see {counted(hidden, 'session')} of {application or pid} that belong "
+        f"to another role; as superuser: GRANT pg_monitor, pg_signal_backend TO {who};"
     )
     if not found:
         raise BadAnswer(SYSTEM, f"Nothing can be ended: {lacks}")
@@ -142,9 +118,9 @@ def _demand_sight(
 
 def _summary(found: list[dict[str, Any]], pid: int, application: str, idle_s: float) -> str:
     if not (pid or application):
-        return "No session is named: none is ended."
+        return "No session is named, so none is ended."
     if not found:
-        return f"No session of {application or pid} is to be ended."
+        return f"{application or pid} has no session to end."
     if pid:
         row = found[0]
         return f"End the session {pid} of {row['application'] or row['user']}, {row['state']}."
@@ -152,7 +128,7 @@ def _summary(found: list[dict[str, Any]], pid: int, application: str, idle_s: fl
 
 
 def _key(row: dict[str, Any]) -> list[Any]:
-    """Return what tells this session from any other: pids are used again."""
+    """Return what distinguishes this session from any other: pids are reused."""
     return [row["pid"], row["backend_start"].astimezone(UTC).isoformat()]
 
 
@@ -162,12 +138,12 @@ def _shown(row: dict[str, Any]) -> Row:
 
 
 def _effect(target: Target, meant: list[list[Any]]) -> Finding:
-    """Wait until the sessions have ended, but not for long."""
+    """Wait a moment for the sessions to end."""
     ends = time.monotonic() + _END_S
     while left := _left(target, meant):
         if time.monotonic() > ends:
             pids = ", ".join(str(pid) for pid in left[:10])
-            return Finding(status=Status.CRIT, message=f"Still there: pid {pids}.")
+            return Finding(status=Status.CRIT, message=f"Still connected: pid {pids}.")
         time.sleep(_POLL_S)
     return Finding(status=Status.OK, message=f"{counted(len(meant), 'session')} ended.")
 

@@ -1,4 +1,4 @@
-"""What the database works on now, and the indexes that it would be quicker with."""
+"""The statements that take the database's time now, and the indexes that they lack."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Row
 from opsnb.redaction import outside
-from opsnb.systems.database.access import MARKED, SYSTEM, Connection, connection, reason
+from opsnb.systems.database import queries
+from opsnb.systems.database.connecting import connection
+from opsnb.systems.database.cursor import MARKED, Connection
+from opsnb.systems.database.failures import SYSTEM, reason
 from opsnb.systems.database.sight import login, note_hidden_statements
 from opsnb.systems.database.statement_stats import statistics
 from opsnb.systems.database.words import quoted
 
-_BIG_ROWS = 10_000  # a table that is smaller is read whole anyway
+_BIG_ROWS = 10_000  # PostgreSQL reads a smaller table completely anyway
 _MOST_COLUMNS = 3
-GENERIC_PLANS = 160000  # the server's version that explains a statement without its values
-_JUDGED = r"^[\s(]*(select|insert|update|delete|merge|with)"
+GENERIC_PLANS = 160000  # the first version that explains a statement without its values
 _NAME = r'(?:[a-z_]\w*|"(?:[^"]|"")+")'  # a plan quotes names that are not in lower case
 _COMPARED = re.compile(
     rf"\((?:\((?:{_NAME}\.)*)?(?:{_NAME}\.)*(?P<column>{_NAME})\)?(?:::[\w ]+)?"
@@ -34,17 +36,17 @@ _COMPARED = re.compile(
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement that ended while the database was watched."""
+    """A statement that ended while it was being sampled."""
 
     text: str
     """With `$1` in place of values."""
     calls: int
     mean_ms: float
     percent: float
-    """Of all the time that statements took."""
+    """Share of the time of all statements."""
 
     def row(self) -> Row:
-        """Return what is shown of it."""
+        """Return a row for people to read."""
         return {
             "statement": outside.one_line(self.text, 160, ""),
             "calls": self.calls,
@@ -61,23 +63,27 @@ class Advice:
     """With its schema, as SQL writes it."""
     columns: tuple[str, ...]
     rows: int
-    """How many the table has, as the planner believes."""
+    """The table's rows, as the planner estimates them."""
     statement: Statement
 
     @property
     def command(self) -> str:
-        """The statement that makes it."""
+        """The statement that creates it."""
         return f"CREATE INDEX CONCURRENTLY ON {self.table} ({', '.join(map(quoted, self.columns))})"
 
 
 def busiest(target: Target, seconds: float) -> list[Statement]:
-    """Return the statements that ended within so many seconds, the slowest first.
+    """Return the statements that ended within the next `seconds`, the slowest first.
 
-    Raises BadAnswer when the server keeps no statistics of statements.
+    Raises BadAnswer if the server keeps no statistics of statements.
     """
-    before = _counted(target)
+    with connection(target) as database:
+        before = _counted(database)
     time.sleep(seconds)
-    after = _counted(target, before)
+    with connection(target) as database:
+        after = _counted(database)
+        if after.hidden_calls > before.hidden_calls:
+            note_hidden_statements(database, after.hidden)
     grown = [
         (
             text,
@@ -94,49 +100,35 @@ def busiest(target: Target, seconds: float) -> list[Statement]:
 
 @dataclass(frozen=True)
 class _Counted:
-    """What the statements of the target's database have taken so far."""
+    """Calls and time of the database's statements since the statistics were reset."""
 
     seen: dict[int, tuple[str, int, float]]
-    """Text, calls and ms by the statement's number."""
+    """Text, calls and ms by the statement's query id."""
+    hidden: int
+    """Statements whose text this login may not see."""
     hidden_calls: int
-    """Of statements whose text this login may not see."""
 
 
-def _counted(target: Target, before: _Counted | None = None) -> _Counted:
-    with connection(target) as database:
-        known = statistics(database)
-        here = "dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        rows = database.execute(
-            sql.SQL(
-                "SELECT queryid, min(query) AS text, sum(calls)::bigint AS calls,"
-                " sum({})::float AS ms FROM {} WHERE query ~* %s AND query NOT LIKE %s"
-                f" AND queryid IS NOT NULL AND {here} GROUP BY 1"
-            ).format(known.total, known.view),
-            [_JUDGED, MARKED],
-        ).fetchall()
-        hidden = database.execute(
-            sql.SQL(
-                "SELECT count(*)::int AS n, coalesce(sum(calls), 0)::bigint AS calls"
-                f" FROM {{}} WHERE queryid IS NULL AND {here}"
-            ).format(known.view)
-        ).fetchone()
-        assert hidden is not None  # an aggregate returns one row
-        if before and hidden["calls"] > before.hidden_calls:
-            note_hidden_statements(database, hidden["n"])
+def _counted(database: Connection) -> _Counted:
+    known = statistics(database)
+    rows = queries.rows(
+        database, "statement_times", schema=known.schema, total=known.total, ours=MARKED
+    )
+    hidden = queries.row(database, "hidden_statements", schema=known.schema)
     seen = {row["queryid"]: (row["text"], row["calls"], row["ms"]) for row in rows}
-    return _Counted(seen, hidden["calls"])
+    return _Counted(seen, hidden["n"], hidden["calls"])
 
 
 def missing_for(target: Target, statements: list[Statement]) -> list[Advice]:
-    """Return the indexes that would spare `statements` the reading of whole tables.
+    """Return the indexes with which `statements` would not have to read whole tables.
 
-    By their plans, which are made without running them. Raises BadAnswer before PostgreSQL 16.
+    By their plans; the statements are not run. Raises BadAnswer before PostgreSQL 16.
     """
     with connection(target) as database:
         if database.info.server_version < GENERIC_PLANS:
             raise BadAnswer(
                 SYSTEM,
-                "Before version 16, PostgreSQL explains no statement without its values: take it "
+                "Before version 16, PostgreSQL explains no statement without its values: copy it "
                 "from the log, and EXPLAIN it by hand.",
             )
         return [
@@ -148,7 +140,7 @@ def missing_for(target: Target, statements: list[Statement]) -> list[Advice]:
 
 
 def _scans(database: Connection, statement: Statement) -> Iterator[dict[str, Any]]:
-    """Yield the plan's nodes that read a whole table and keep a part of it."""
+    """Yield the plan's nodes that read a whole table and keep only some rows."""
     text = sql.SQL(statement.text)
     try:
         with database.transaction():
@@ -159,8 +151,8 @@ def _scans(database: Connection, statement: Statement) -> Iterator[dict[str, Any
         if error.sqlstate is None:
             raise
         evidence.partial(
-            f"the plan of a slow statement, which login {login(database)} could not have "
-            f"explained: {reason(error)}"
+            f"the plan of a slow statement, which login {login(database)} could not get: "
+            f"{reason(error)}"
         )
         return
     nodes = [row["QUERY PLAN"][0]["Plan"]] if row else []
@@ -172,30 +164,23 @@ def _scans(database: Connection, statement: Statement) -> Iterator[dict[str, Any
 
 
 def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) -> Advice | None:
-    """Return the index that would serve this scan; None when there is none to make."""
+    """Return the index that this scan lacks; None if there is nothing to create."""
     compared = [(_bare(m["column"]), m["how"]) for m in _COMPARED.finditer(scan["Filter"])]
     exact = [name for name, how in compared if how == "="]
     ranges = [name for name, how in compared if how != "="]
     wanted = list(dict.fromkeys([*exact, *ranges[:1]]))[:_MOST_COLUMNS]
-    row = database.execute(
-        "SELECT c.reltuples::bigint AS rows,"
-        " ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0"
-        " AND NOT attisdropped) AS columns,"
-        " ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a"
-        " ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
-        " WHERE i.indrelid = c.oid AND i.indisvalid) AS leading"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s",
-        [scan["Schema"], scan["Relation Name"]],
-    ).fetchone()
-    if row is None or row["rows"] < _BIG_ROWS:
+    found = queries.rows(
+        database, "scanned_table", schema=scan["Schema"], table=scan["Relation Name"]
+    )
+    if not found or found[0]["rows"] < _BIG_ROWS:
         return None
+    row = found[0]
     columns = tuple(name for name in wanted if name in row["columns"])
     if not columns or columns[0] in row["leading"]:
-        return None  # the planner has one, and chose not to take it
+        return None  # there is one, and the planner chose not to use it
     return Advice(quoted(scan["Schema"], scan["Relation Name"]), columns, row["rows"], statement)
 
 
 def _bare(name: str) -> str:
-    """Return a name of a plan as the catalogue has it."""
+    """Return a name in a plan as it is in the catalogue."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name

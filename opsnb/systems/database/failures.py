@@ -1,7 +1,7 @@
-"""What goes wrong with PostgreSQL, in one sentence each: the one place that knows psycopg's errors.
+"""PostgreSQL's failures, in one sentence each: the one place that knows psycopg's errors.
 
-An error of a statement is known by its SQLSTATE, never by its words, which may be in any language.
-One of connecting has none; there the words decide, and what they do not is asked with a ping.
+The error of a statement is recognised by its SQLSTATE, never by its words, which may be in any
+language. A failed connection has none: there the words decide or, where they cannot, a ping.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _BEHIND = re.compile(
     r"|cannot connect to server|server conn crashed|is not currently accepting connections"
     r"|session is (?:not )?read-only|server is (?:not )?in (?:hot standby|recovery)"
 )
-"""The server's state, or that of the one behind a pooler: no login would do better."""
+"""The state of the server, or of the one behind a pooler; no other login would get in."""
 _STATEMENT_MODE = "not allowed in statement pooling mode"
-"""What pgbouncer says, under the SQLSTATE that it has for everything."""
+"""pgbouncer's message; it has the same SQLSTATE for every error."""
 _OF_THE_URL = re.compile(
     r"certificate|not support SSL|private key|password supplied|channel binding|peer authentication"
     r"|authentication method requirement"
@@ -42,92 +42,92 @@ _OF_THE_URL = re.compile(
 
 
 def mapped(target: Target, error: psycopg.Error, *, bounded: bool) -> ServiceError:
-    """Return what `error` means.
+    """Return the ServiceError that `error` means.
 
     `bounded` says whether a cancelled statement was cancelled by the target's time limit.
     """
     if error.sqlstate is None:
         return _of_connecting(target, error)
     where = f"PostgreSQL at {place(target)}"
-    said: ServiceError
+    failure: ServiceError
     match error:
         case psycopg.errors.QueryCanceled() if not bounded:
-            said = BadAnswer(SYSTEM, f"{where} ended the statement: {reason(error)}.")
+            failure = BadAnswer(SYSTEM, f"{where} ended the statement: {reason(error)}.")
         case psycopg.errors.QueryCanceled():
-            said = TimedOut(SYSTEM, f"{where} did not answer within {target.time_limit_s:g} s.")
+            failure = TimedOut(SYSTEM, f"{where} did not respond within {target.time_limit_s:g} s.")
         case psycopg.errors.LockNotAvailable():
-            said = TimedOut(
+            failure = TimedOut(
                 SYSTEM,
                 f"{where} gave no lock in time, because another session holds it; find it with: "
                 + commands.run("database/connections", target),
             )
         case psycopg.errors.InsufficientPrivilege():
-            said = BadAnswer(
+            failure = BadAnswer(
                 SYSTEM,
-                f"{where} does not allow it: {reason(error)}; use a login that may, in the "
+                f"{where} denies this login the right: {reason(error)}; use another login in the "
                 f"database_url of target {target.name}.",
             )
         case psycopg.errors.ReadOnlySqlTransaction():
-            said = BadAnswer(SYSTEM, f"{where} refuses to write: {reason(error)}.")
+            failure = BadAnswer(SYSTEM, f"{where} refuses to write: {reason(error)}.")
         case psycopg.errors.DiskFull():
-            said = BadAnswer(SYSTEM, f"{where} has no disk space left: {reason(error)}.")
+            failure = BadAnswer(SYSTEM, f"{where} has no disk space left: {reason(error)}.")
         case psycopg.errors.ObjectInUse():
-            said = BadAnswer(SYSTEM, f"{where} does not let go: {reason(error)}.")
+            failure = BadAnswer(SYSTEM, f"{where} cannot release it: {reason(error)}.")
         case (
             psycopg.errors.AdminShutdown()
             | psycopg.errors.CrashShutdown()
             | psycopg.errors.CannotConnectNow()
         ):
-            said = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
+            failure = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
         case psycopg.OperationalError() if _STATEMENT_MODE in reason(error):
-            said = Misconfigured(
+            failure = Misconfigured(
                 SYSTEM,
                 f"{where} is reached through a pooler in statement mode, which allows no "
-                "transaction: give the server's own address, or a pool in transaction mode, in "
+                "transaction: set the server's own address, or a pool in transaction mode, in "
                 f"the database_url of target {target.name}.",
             )
         case psycopg.OperationalError() if error.sqlstate[:2] == "08":
-            said = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
+            failure = Unreachable(SYSTEM, f"{where} ended the connection: {reason(error)}.")
         case _:
-            said = BadAnswer(SYSTEM, f"{where} answered with an error: {reason(error)}.")
-    return said
+            failure = BadAnswer(SYSTEM, f"{where} reported an error: {reason(error)}.")
+    return failure
 
 
 def _of_connecting(target: Target, error: psycopg.Error) -> ServiceError:
-    """Return what an error without an SQLSTATE means: libpq's own, or one of connecting."""
+    """Return what an error without an SQLSTATE means: libpq's own, or a failed connection."""
     where, why, text = f"PostgreSQL at {place(target)}", reason(error), str(error)
     fix = f"correct it in the database_url of target {target.name}"
-    said: ServiceError
+    failure: ServiceError
     if isinstance(error, psycopg.errors.ConnectionTimeout):
-        said = TimedOut(SYSTEM, f"{where} did not answer within {target.time_limit_s:g} s.")
+        failure = TimedOut(SYSTEM, f"{where} did not respond within {target.time_limit_s:g} s.")
     elif not isinstance(error, psycopg.OperationalError | psycopg.ProgrammingError):
-        said = BadAnswer(SYSTEM, f"{where} answered with an error: {why}.")
+        failure = BadAnswer(SYSTEM, f"{where} reported an error: {why}.")
     elif _FULL.search(text):
-        said = Unreachable(
+        failure = Unreachable(
             SYSTEM,
             f"{where} has no connection left: {why}. Restart the process that "
             "holds most of them: "
             + commands.run("incidents/service_down", target, apply=True, process="NAME"),
         )
     elif _BEHIND.search(text) or ("FATAL:" in text and _rejects(target)):
-        said = Unreachable(SYSTEM, f"{where} takes no connections: {why}.")
-    elif "FATAL:" in text:  # it was reached, and said no
-        said = Misconfigured(SYSTEM, f"{where} refuses the login: {why}; {fix}.")
+        failure = Unreachable(SYSTEM, f"{where} accepts no connections: {why}.")
+    elif "FATAL:" in text:  # it was reached, and refused
+        failure = Misconfigured(SYSTEM, f"{where} refuses the login: {why}; {fix}.")
     elif _is_about_the_url(error, text):
-        said = Misconfigured(SYSTEM, f"{where} cannot be asked: {why}; {fix}.")
+        failure = Misconfigured(SYSTEM, f"{where} cannot be used: {why}; {fix}.")
     else:
-        said = Unreachable(SYSTEM, f"{where} cannot be reached: {why}.")
-    return said
+        failure = Unreachable(SYSTEM, f"{where} cannot be reached: {why}.")
+    return failure
 
 
 def _is_about_the_url(error: psycopg.Error, text: str) -> bool:
-    """Return whether libpq itself refuses the URL, or what it says of TLS and the password."""
-    unasked = "connection is bad:" in text and "connection to server" not in text
-    return isinstance(error, psycopg.ProgrammingError) or unasked or bool(_OF_THE_URL.search(text))
+    """Return whether libpq itself refuses the URL, or its TLS settings or password."""
+    unused = "connection is bad:" in text and "connection to server" not in text
+    return isinstance(error, psycopg.ProgrammingError) or unused or bool(_OF_THE_URL.search(text))
 
 
 def _rejects(target: Target) -> bool:
-    """Return whether the server takes nobody's connection now, whatever the login."""
+    """Return whether the server accepts no connection at all now."""
     limit = {"connect_timeout": str(max(2, round(target.time_limit_s)))}
     try:
         conninfo = make_conninfo(Database.of(target).conninfo, **limit)
@@ -137,9 +137,9 @@ def _rejects(target: Target) -> bool:
 
 
 def of_result(failure: psycopg.Error) -> psycopg.Error:
-    """Return what to raise for a result that is an error.
+    """Return the exception for a result that is an error.
 
-    One without a code is not the server's word, but libpq's on the loss of the connection.
+    An error without a code does not come from the server: libpq lost the connection.
     """
     if failure.sqlstate is None:
         return psycopg.OperationalError(str(failure))
@@ -159,7 +159,7 @@ def place(target: Target) -> str:
 
 
 def reason(error: psycopg.Error) -> str:
-    """Return what the server or the system said, in one line, without the address."""
+    """Return the server's or the system's message, in one line, without the address."""
     text = outside.text(error.diag.message_primary or str(error)).strip()
     text = _NAMED.sub(lambda name: f'"{outside.ended(name[1])}"', text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]

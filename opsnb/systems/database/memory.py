@@ -1,17 +1,17 @@
-"""The memory that PostgreSQL was told it may take."""
+"""The memory that PostgreSQL may use by its settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from opsnb.config.target import Target
-from opsnb.systems.database.access import connection
-from opsnb.systems.database.sight import CLIENTS
+from opsnb.systems.database import queries
+from opsnb.systems.database.connecting import connection
 
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Sizes in bytes; `each` session may take it for each sort or hash of its statement."""
+    """Sizes in bytes; each session may use `each` for every sort or hash of its statement."""
 
     shared: int
     each: int
@@ -19,18 +19,11 @@ class MemoryUse:
 
     @property
     def most(self) -> int:
-        """What they take when every session sorts once, at the same time."""
+        """The use if every session sorts once, at the same time."""
         return self.shared + self.sessions * self.each
 
 
 def memory_use(target: Target) -> MemoryUse:
-    """Return what is shared, and what the present sessions may take. Raises ServiceError."""
+    """Return the shared memory, and what the current sessions may use. Raises ServiceError."""
     with connection(target) as database:
-        row = database.execute(
-            "SELECT pg_size_bytes(current_setting('shared_buffers')) AS shared,"
-            " pg_size_bytes(current_setting('work_mem')) AS each,"
-            f" (SELECT count(*) FROM pg_stat_activity WHERE {CLIENTS})"
-            " AS sessions"
-        ).fetchone()
-    assert row is not None  # a select without a table
-    return MemoryUse(**row)
+        return MemoryUse(**queries.row(database, "memory"))

@@ -1,4 +1,4 @@
-"""How PostgreSQL executes a statement: its plan, and which step takes most.
+"""How PostgreSQL executes a statement: its plan, and which step takes most of the time.
 
 Handbook, section 5.3.
 """
@@ -16,11 +16,13 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, TimedOut
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
-from opsnb.systems.database.access import SYSTEM, Connection, connection, reason, single
+from opsnb.systems.database.connecting import connection
+from opsnb.systems.database.cursor import Connection, single
 from opsnb.systems.database.explaining import GENERIC_PLANS, busiest
+from opsnb.systems.database.failures import SYSTEM, reason
 from opsnb.systems.database.words import quoted
 
-_LIMIT_S = 150.0  # a watch and a measurement, a minute each at most
+_LIMIT_S = 150.0  # a sample and a measurement, a minute each at most
 _PLACEHOLDER = re.compile(r"\$\d")
 _SHOWN = 100
 _CONDITIONS = ("Index Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter")
@@ -40,34 +42,40 @@ def plan(
 ) -> Finding:
     """Plan of a statement
 
-    Of `statement`, or of the slowest that ends within the next `seconds`. It is not run, unless it
-    is to be `measured`: only a SELECT, for `limit_s` seconds at most, in a read-only transaction
-    that is rolled back.
+    Of `statement`, or of the slowest one that ends within the next `seconds`. It is only run if
+    `measured`: then it must be a SELECT, runs for `limit_s` seconds at most, and in a read-only
+    transaction that is rolled back.
     """
     text = (statement or _slowest(target, seconds)).strip().rstrip("; \n")
     if not text:
-        return Finding(status=Status.OK, message="No statement ended while it was watched.")
+        return Finding(status=Status.OK, message=f"No statement ended within {seconds:g} s.")
     if measured and _PLACEHOLDER.search(text):
-        raise BadAnswer(SYSTEM, f"What is to be measured has to be run as it is: {_GIVE}.")
-    if _PLACEHOLDER.search(text) and ";" in text:  # what takes one statement alone takes no `$1`
-        raise BadAnswer(SYSTEM, "It was not explained: it has to be one statement.")
+        raise BadAnswer(SYSTEM, f"A statement that is measured has to be run: {_GIVE}.")
+    if (
+        _PLACEHOLDER.search(text) and ";" in text
+    ):  # the protocol for one statement only takes no `$1`
+        raise BadAnswer(SYSTEM, "The statement was not explained: it has to be one statement.")
     with connection(target, limit_s=limit_s) as database:
         if _PLACEHOLDER.search(text) and database.info.server_version < GENERIC_PLANS:
-            message = f"Before version 16, PostgreSQL explains none without its values: {_GIVE}."
+            message = (
+                f"Before version 16, PostgreSQL explains no statement without its values: {_GIVE}."
+            )
             return Finding(status=Status.UNKNOWN if statement else Status.OK, message=message)
-        told = _explained(database, text, measured=measured)
-    root, shown = told["Plan"], outside.one_line(text, _SHOWN, "")
+        explained = _explained(database, text, measured=measured)
+    root, shown = explained["Plan"], outside.one_line(text, _SHOWN, "")
     rows = list(_rows(root, _weight(root, measured=measured), measured=measured))
     most = max(rows, key=lambda row: row["share_percent"])
     words = f"{most['step'].strip()} ({most['share_percent']} %): {shown}"
     if not measured:
         return Finding(
-            status=Status.OK, message=f"Not run; by its plan most goes into {words}", rows=rows
+            status=Status.OK,
+            message=f"Not run; by its plan, the most expensive step is {words}",
+            rows=rows,
         )
     return Finding.measured(
-        round(told["Execution Time"], 1),
+        round(explained["Execution Time"], 1),
         target.threshold("database_statement_ms"),
-        f"Run and rolled back; most went into {words}",
+        f"Run and rolled back; the slowest step is {words}",
         rows=rows,
     )
 
@@ -77,12 +85,12 @@ def _slowest(target: Target, seconds: float) -> str:
 
 
 def _explained(database: Connection, text: str, *, measured: bool) -> dict[str, Any]:
-    """Return what EXPLAIN says of one statement. Raises BadAnswer, TimedOut."""
+    """Return the result of EXPLAIN for one statement. Raises BadAnswer, TimedOut."""
     is_generic = bool(_PLACEHOLDER.search(text))
     how = "ANALYZE, BUFFERS" if measured else "GENERIC_PLAN" if is_generic else "COSTS"
     try:
         if measured:
-            # PostgreSQL itself says whether it is a query that changes nothing, without running it.
+            # Without running it, PostgreSQL refuses a cursor for anything but a query that reads.
             single(database, f"DECLARE opsnb_plan NO SCROLL CURSOR FOR {text}")
         explain = f"EXPLAIN ({how}, VERBOSE, FORMAT JSON) {text}"
         asked = database.execute(explain.encode()) if is_generic else single(database, explain)
@@ -97,14 +105,14 @@ def _explained(database: Connection, text: str, *, measured: bool) -> dict[str, 
             raise
         must = "one SELECT that only reads" if measured else "one statement"
         raise BadAnswer(
-            SYSTEM, f"It was not explained ({reason(error)}): it has to be {must}."
+            SYSTEM, f"The statement was not explained ({reason(error)}): it has to be {must}."
         ) from error
-    told: dict[str, Any] = row["QUERY PLAN"][0] if row else {}
-    return told
+    explained: dict[str, Any] = row["QUERY PLAN"][0] if row else {}
+    return explained
 
 
 def _rows(node: Node, total: float, *, measured: bool, depth: int = 0) -> Iterator[Row]:
-    """Yield a row for each step, the outermost first, those that feed it below and indented."""
+    """Yield a row for each step, the outermost first, its inputs below it and indented."""
     own = _weight(node, measured=measured) - sum(
         _weight(each, measured=measured) for each in node.get("Plans", [])
     )
@@ -123,7 +131,7 @@ def _rows(node: Node, total: float, *, measured: bool, depth: int = 0) -> Iterat
 
 
 def _weight(node: Node, *, measured: bool) -> float:
-    """Return what a step costs with all that feeds it: in ms, or in the planner's own unit."""
+    """Return the cost of a step with all its inputs: in ms, or in the planner's own unit."""
     if measured:
         return float(node["Actual Total Time"] * node["Actual Loops"])
     return float(node["Total Cost"])

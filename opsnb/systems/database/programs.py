@@ -1,131 +1,157 @@
-"""Running pg_dump, pg_restore and psql: bounded, and ended when the caller gives up."""
+"""PostgreSQL's client programs, pg_dump and pg_restore: found, run, and ended with their caller."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from psycopg.pq import Conninfo
 
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, ServiceError, TimedOut, Unreachable
 from opsnb.redaction import outside
-from opsnb.systems.database.access import (
-    SYSTEM,
-    connection,
-    environment,
-    place,
-    program,
-    program_version,
-)
+from opsnb.systems.database.driver import APPLICATION
+from opsnb.systems.database.failures import SYSTEM, place
+from opsnb.systems.database.settings import Database
 from opsnb.view import commands
 
 _POLL_S = 0.2
 _END_S = 10.0
 _CHUNK = 2**20
-_MEND = "install PostgreSQL's client programs, or name their folder as pg_bin in opsnb.toml"
+_FIX = "install PostgreSQL's client programs, or name their folder as pg_bin in opsnb.toml"
 
 
-def demand_program(target: Target, name: str, *, of_server: bool = True) -> None:
-    """Raise Refused when a client program is missing or, `of_server`, older than the server."""
-    try:
-        major = program_version(target, name)
-    except OSError as error:
-        raise Refused(f"{error}; {_MEND}.") from error
-    if not of_server:
-        return
-    with connection(target) as database:
-        server = database.info.server_version // 10_000
-    if major < server:
-        raise Refused(
-            f"{name} {major} is older than the server ({server}) and cannot serve it: install "
-            f"version {server} or newer, and name its folder as pg_bin of target {target.name}."
-        )
+@dataclass(frozen=True)
+class Program:
+    """A client program, for one target."""
 
+    target: Target
+    name: str
 
-def run(
-    target: Target,
-    name: str,
-    arguments: Iterable[str | Path],
-    *,
-    feed: Iterable[bytes] = (),
-) -> Iterator[None]:
-    """Run a client program on the target, yielding again and again until it has ended.
+    @property
+    def path(self) -> str:
+        """The program's path, or its bare name for the PATH."""
+        folder = Database.of(self.target).programs
+        return str(Path(folder, self.name)) if folder else self.name
 
-    `feed` goes to its standard input. When the caller gives up, it is told to end, which cancels
-    what it has under way on the server. Raises ServiceError with its complaint.
-    """
-    with _started(target, name, arguments, stdin=subprocess.PIPE) as (process, said):
-        assert process.stdin is not None
+    def version(self) -> int:
+        """Return the program's major version.
+
+        Raises OSError with a sentence if it cannot be run, BadAnswer if it reports no version.
+        """
         try:
-            for chunk in feed:
-                process.stdin.write(chunk)
-                yield
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended early; its complaint says why
-        while process.poll() is None:
-            try:
-                process.wait(_POLL_S)
-            except subprocess.TimeoutExpired:
-                yield
-        _demand_success(target, name, process.returncode, said)
+            printed = subprocess.run(
+                [self.path, "--version"], capture_output=True, text=True, timeout=5, check=True
+            ).stdout
+        except (OSError, subprocess.SubprocessError) as error:
+            raise OSError(f"{self.path} cannot be run on this machine: {error}") from error
+        version = re.search(r"\d+", printed)
+        if version is None:
+            raise BadAnswer(SYSTEM, f"{self.path} --version reports no version.")
+        return int(version[0])
 
-
-def chunks(target: Target, name: str, arguments: Iterable[str | Path]) -> Iterator[bytes]:
-    """Yield what a client program prints, in pieces. Raises ServiceError with its complaint."""
-    with _started(target, name, arguments, stdout=subprocess.PIPE) as (process, said):
-        assert process.stdout is not None
-        while chunk := process.stdout.read(_CHUNK):
-            yield chunk
-        _demand_success(target, name, process.wait(_END_S), said)
-
-
-def lines(target: Target, name: str, arguments: Iterable[str | Path]) -> Iterator[bytes]:
-    """Yield what a client program prints, line by line. Raises ServiceError with its complaint."""
-    with _started(target, name, arguments, stdout=subprocess.PIPE) as (process, said):
-        assert process.stdout is not None
-        yield from process.stdout
-        _demand_success(target, name, process.wait(_END_S), said)
-
-
-@contextmanager
-def _started(
-    target: Target,
-    name: str,
-    arguments: Iterable[str | Path],
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.DEVNULL,
-) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    # A file, because a pipe that nobody reads would stop a program that complains a lot.
-    with tempfile.TemporaryFile() as said:
+    def demand(self, server: int = 0) -> None:
+        """Raise Refused if the program is missing, or older than `server`, a major version."""
         try:
-            process = subprocess.Popen(
-                [program(target, name), *map(str, arguments)],
-                env=environment(target),
-                stdin=stdin,
-                stdout=stdout,
-                stderr=said,
-            )
+            version = self.version()
         except OSError as error:
-            message = f"{name} cannot be started here: {error.strerror}; {_MEND}."
-            raise BadAnswer(SYSTEM, message) from error
-        try:
-            yield process, said
-        finally:
-            _end(process)
+            raise Refused(f"{error}; {_FIX}.") from error
+        if version < server:
+            raise Refused(
+                f"{self.name} {version} is older than the server ({server}) and cannot dump it: "
+                f"install version {server} or newer, and name its folder as pg_bin of target "
+                f"{self.target.name}."
+            )
+
+    def run(self, arguments: Iterable[str | Path]) -> Iterator[None]:
+        """Run the program, yielding again and again until it has ended.
+
+        If the caller gives up, the program is told to end, which cancels its statement on the
+        server. Raises ServiceError with the program's complaint.
+        """
+        with self._started(arguments, subprocess.DEVNULL) as (process, complaints):
+            while process.poll() is None:
+                try:
+                    process.wait(_POLL_S)
+                except subprocess.TimeoutExpired:
+                    yield
+            self._demand_success(process.returncode, complaints)
+
+    def chunks(self, arguments: Iterable[str | Path]) -> Iterator[bytes]:
+        """Yield the program's output in pieces. Raises ServiceError with its complaint."""
+        with self._started(arguments, subprocess.PIPE) as (process, complaints):
+            assert process.stdout is not None
+            while chunk := process.stdout.read(_CHUNK):
+                yield chunk
+            self._demand_success(process.wait(_END_S), complaints)
+
+    def lines(self, arguments: Iterable[str | Path]) -> Iterator[bytes]:
+        """Yield the program's output line by line. Raises ServiceError with its complaint."""
+        with self._started(arguments, subprocess.PIPE) as (process, complaints):
+            assert process.stdout is not None
+            yield from process.stdout
+            self._demand_success(process.wait(_END_S), complaints)
+
+    @contextmanager
+    def _started(
+        self, arguments: Iterable[str | Path], stdout: int
+    ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+        # A file, because an unread pipe would stop a program that complains a lot.
+        with tempfile.TemporaryFile() as complaints:
+            try:
+                process = subprocess.Popen(
+                    [self.path, *map(str, arguments)],
+                    env=environment(self.target),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=complaints,
+                )
+            except OSError as error:
+                message = f"{self.name} cannot be started here: {error.strerror}; {_FIX}."
+                raise BadAnswer(SYSTEM, message) from error
+            try:
+                yield process, complaints
+            finally:
+                _end(process)
+
+    def _demand_success(self, code: int, complaints: IO[bytes]) -> None:
+        if code == 0:
+            return
+        complaints.seek(0)
+        text = complaints.read().decode(errors="replace")
+        raise self._mapped(complaint_in(text) or f"exit code {code}")
+
+    def _mapped(self, complaint: str) -> ServiceError:
+        if "row-level security policy" in complaint:
+            return BadAnswer(
+                SYSTEM,
+                f"{self.name} may not read all rows ({complaint}): use a superuser or a login with "
+                f"BYPASSRLS in the database url of target {self.target.name}; a part is no backup.",
+            )
+        if "No space left" in complaint:
+            return BadAnswer(SYSTEM, f"{self.name} found no space left on the disk: free some.")
+        if re.search(r"(statement|lock) timeout", complaint):
+            return TimedOut(
+                SYSTEM,
+                f"{self.name} got no lock in time, because another session holds it; find it with: "
+                + commands.run("database/connections", self.target),
+            )
+        if re.search(r"connection to server .* failed|closed the connection", complaint):
+            where = f"PostgreSQL at {place(self.target)}"
+            return Unreachable(SYSTEM, f"The connection to {where} was lost: {complaint}.")
+        return BadAnswer(SYSTEM, f"{self.name} failed: {complaint}.")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream and not stream.closed:
-            try:
-                stream.close()
-            except BrokenPipeError:
-                continue
+    if process.stdout and not process.stdout.closed:
+        process.stdout.close()
     if process.poll() is None:
         process.terminate()
         try:
@@ -135,40 +161,31 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _demand_success(target: Target, name: str, code: int, said: IO[bytes]) -> None:
-    if code == 0:
-        return
-    said.seek(0)
-    complaint = complaint_in(said.read().decode(errors="replace")) or f"exit code {code}"
-    raise _mapped(target, name, complaint)
+def environment(target: Target) -> dict[str, str]:
+    """Return the environment with which PostgreSQL's programs reach the target.
 
-
-def _mapped(target: Target, name: str, complaint: str) -> ServiceError:
-    where = f"PostgreSQL at {place(target)}"
-    if "row-level security policy" in complaint:
-        return BadAnswer(
-            SYSTEM,
-            f"{name} may not read all rows ({complaint}): use a superuser or a login with "
-            f"BYPASSRLS in the database url of target {target.name}; a part is no backup.",
-        )
-    if "No space left" in complaint:
-        return BadAnswer(SYSTEM, f"{name} found no space left on the disk: make room.")
-    if re.search(r"(statement|lock) timeout", complaint):
-        return TimedOut(
-            SYSTEM,
-            f"{name} got no lock in time, because another session holds it; find it with: "
-            + commands.run("database/connections", target),
-        )
-    if re.search(r"connection to server .* failed|closed the connection", complaint):
-        return Unreachable(SYSTEM, f"{where} was lost: {complaint}.")
-    return BadAnswer(SYSTEM, f"{name} failed: {complaint}.")
+    By `direct_url` where there is one, because they change their session's settings. Host, login
+    and password go this way only: any user of the machine can read an argument list.
+    """
+    ours = {
+        option.envvar.decode(): option.val.decode()
+        for option in Conninfo.parse(Database.of(target).direct_conninfo.encode())
+        if option.envvar and option.val
+    }
+    ours |= {
+        "PGAPPNAME": APPLICATION,
+        "PGCONNECT_TIMEOUT": str(max(2, round(target.time_limit_s))),
+    }
+    inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    # In English, because a program's complaint is searched for known words.
+    return {**inherited, **ours, "LC_ALL": "C"}
 
 
 def complaint_in(text: str) -> str:
-    """Return the first line of `text` that tells of an error, else the last line."""
+    """Return the first line of `text` that reports an error, else the last line."""
     clean = outside.text(text)
-    said = [line.strip() for line in clean.splitlines() if line.strip()]
-    found = [line for line in said if re.search(r"error:|ERROR:|FATAL:", line)] or said[-1:]
+    lines = [line.strip() for line in clean.splitlines() if line.strip()]
+    found = [line for line in lines if re.search(r"error:|ERROR:|FATAL:", line)] or lines[-1:]
     if not found:
         return ""
     return re.sub(r"^.*?(error|ERROR|FATAL):\s+", "", found[0]).rstrip(".")

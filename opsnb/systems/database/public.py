@@ -1,12 +1,14 @@
 """What the other parts of opsnb and notebooks call: see the package."""
 
-from opsnb.systems.database.access import SYSTEM, connection, errors, program
+from opsnb.systems.database.analyzing import analyze
 from opsnb.systems.database.commands import progress
+from opsnb.systems.database.connecting import connection
 from opsnb.systems.database.creating import create_index
-from opsnb.systems.database.dumping import backup, backups
 from opsnb.systems.database.ending import end_sessions
 from opsnb.systems.database.explaining import Advice, Statement, busiest, missing_for
-from opsnb.systems.database.indexes import invalid_indexes, reindex
+from opsnb.systems.database.failures import SYSTEM
+from opsnb.systems.database.index_validity import invalid_indexes
+from opsnb.systems.database.long_running import end_long_queries, long_queries
 from opsnb.systems.database.memory import memory_use
 from opsnb.systems.database.performance import (
     bloat,
@@ -18,16 +20,19 @@ from opsnb.systems.database.performance import (
     vacuum_state,
 )
 from opsnb.systems.database.plans import plan
-from opsnb.systems.database.proving import prove
+from opsnb.systems.database.programs import Program
 from opsnb.systems.database.readiness import pg_dump, ping, statements
-from opsnb.systems.database.restoring import restore
+from opsnb.systems.database.recovery.dumping import backup, backups
+from opsnb.systems.database.recovery.proving import prove
+from opsnb.systems.database.recovery.restoring import restore
+from opsnb.systems.database.reindexing import reindex
 from opsnb.systems.database.room import size
-from opsnb.systems.database.sessions import blocking, connections, end_long_queries, long_queries
-from opsnb.systems.database.upkeep import analyze
+from opsnb.systems.database.sessions import blocking, connections
 
 __all__ = [
     "SYSTEM",
     "Advice",
+    "Program",
     "Statement",
     "analyze",
     "backup",
@@ -41,7 +46,6 @@ __all__ = [
     "create_index",
     "end_long_queries",
     "end_sessions",
-    "errors",
     "invalid_indexes",
     "long_queries",
     "memory_use",
@@ -50,7 +54,6 @@ __all__ = [
     "pg_dump",
     "ping",
     "plan",
-    "program",
     "progress",
     "prove",
     "reindex",

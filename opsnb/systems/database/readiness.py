@@ -1,4 +1,4 @@
-"""Whether PostgreSQL answers, and has what its runbooks need."""
+"""Whether PostgreSQL responds, and has what its runbooks need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Status
-from opsnb.systems.database.access import SYSTEM, connection, program_version
+from opsnb.systems.database import queries
+from opsnb.systems.database.connecting import connection
+from opsnb.systems.database.failures import SYSTEM
+from opsnb.systems.database.programs import Program
+from opsnb.systems.database.server import major_version
 from opsnb.systems.database.settings import Database
 from opsnb.systems.database.statement_stats import statistics
 
@@ -23,21 +27,15 @@ def ping(target: Target) -> Finding:
         clock = time.perf_counter()
         database.execute("SELECT 1").fetchone()
         took_ms = (time.perf_counter() - clock) * 1000
-        facts = database.execute(
-            "SELECT current_database() AS database, current_user AS user,"
-            " current_setting('server_version') AS version,"
-            " date_trunc('second', now() - pg_postmaster_start_time())::text AS uptime,"
-            " pg_is_in_recovery() AS replica, pg_backend_pid() AS server_process"
-        ).fetchone()
-        pooled = facts is not None and facts["server_process"] != database.pgconn.backend_pid
-    assert facts is not None  # a SELECT without FROM returns one row
+        facts = queries.row(database, "server_facts")
+        pooled = facts["server_process"] != database.pgconn.backend_pid
     message = f"PostgreSQL {facts['version']} answered SELECT 1 in {took_ms:.1f} ms"
     if pooled:
         message += ", through a pooler"
     message += "."
     if Database.of(target).left_out:
         message += (
-            " Left out of database_url, as only an ORM or a driver knows it: "
+            " Ignored in database_url, because only an ORM or a driver knows it: "
             f"{', '.join(Database.of(target).left_out)}."
         )
     return Finding(
@@ -61,16 +59,16 @@ def statements(target: Target) -> Finding:
     return Finding(status=Status.OK, message=message)
 
 
-@check(needs=(SYSTEM,), treated_by="install the pg_dump of the version that the server has")
+@check(needs=(SYSTEM,), treated_by="install a pg_dump of the server's version")
 def pg_dump(target: Target) -> Finding:
     """pg_dump, for backups"""
     try:
-        major = program_version(target, "pg_dump")
+        major = Program(target, "pg_dump").version()
     except OSError as error:
-        message = f"There can be no backup: {error}."
+        message = f"Backups are impossible: {error}."
         return Finding(status=Status.WARN, message=message)
     with connection(target) as database:
-        server = database.info.server_version // 10_000
+        server = major_version(database)
     if major < server:
         message = f"pg_dump {major} is older than the server ({server}) and refuses to dump it."
         return Finding(status=Status.WARN, message=message)

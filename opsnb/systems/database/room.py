@@ -1,4 +1,4 @@
-"""The database's size, and the disk space where PostgreSQL keeps it, as far as it can be seen."""
+"""The database's size, and the free space on the server's disk if it can be read from here."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import shutil
 from pathlib import Path
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row
-from opsnb.systems.database.access import SYSTEM, Connection, connection
-from opsnb.systems.database.settings import Database
+from opsnb.systems.database import queries
+from opsnb.systems.database.connecting import connection
+from opsnb.systems.database.cursor import Connection
+from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.host.settings import LOCAL, HostSettings
 
 _MIB = 2**20
@@ -25,11 +26,8 @@ _HERE = ("", "localhost", "127.0.0.1", "::1")
 def size(target: Target) -> Finding:
     """Size of the database"""
     with connection(target) as database:
-        row = database.execute(
-            "SELECT current_database() AS name, pg_database_size(current_database()) AS bytes"
-        ).fetchone()
-        assert row is not None  # a SELECT without FROM returns one row
-        free = free_bytes(target, database)
+        row = queries.row(database, "database_size")
+        free = free_bytes(database, HostSettings.of(target).address)
     mib = row["bytes"] / _MIB
     message = f"Database {row['name']} takes {mib:,.1f} MiB"
     if free is not None:
@@ -39,13 +37,14 @@ def size(target: Target) -> Finding:
     return Finding.measured(round(mib, 1), limits, f"{message}.", rows=rows)
 
 
-def free_bytes(target: Target, database: Connection) -> int | None:
-    """Return the free space below the data directory, or None when it cannot be seen.
+def free_bytes(database: Connection, host: str) -> int | None:
+    """Return the free space on the disk of the data directory, or None if it cannot be read.
 
-    It can be seen when server and directory are on this machine, and this login may know where.
+    It can be read if `host`, where the target's files are, and the server are this machine, and
+    this login may know the directory.
     """
-    host = str(conninfo_to_dict(Database.of(target).url).get("host") or "")
-    if HostSettings.of(target).address != LOCAL or not (host in _HERE or host.startswith("/")):
+    server = database.info.host
+    if host != LOCAL or not (server in _HERE or server.startswith("/")):
         return None
     try:
         with database.transaction():
@@ -53,17 +52,17 @@ def free_bytes(target: Target, database: Connection) -> int | None:
     except psycopg.errors.InsufficientPrivilege:
         return None
     try:
-        # A forwarded port leads to a server elsewhere, whose directory is not here.
+        # A forwarded port leads to a server elsewhere, whose directory does not exist here.
         return shutil.disk_usage(Path(row["path"], "base")).free if row else None
     except OSError:
         return None
 
 
 def demand_room(free: int | None, needed: int, purpose: str) -> None:
-    """Raise BadAnswer when there is less space free than another copy of the database takes."""
+    """Raise BadAnswer if less space is free than another copy of the database takes."""
     if free is not None and free < needed:
         raise BadAnswer(
             SYSTEM,
             f"To {purpose} takes about {needed / _MIB:,.0f} MiB, and the database's disk has "
-            f"{free / _MIB:,.0f} MiB free: make room, or do it on another server.",
+            f"{free / _MIB:,.0f} MiB free: make room, or use another server.",
         )

@@ -1,92 +1,66 @@
-"""What a login may see of others' work, and how it comes to see the rest.
+"""What a login may see of other roles' work, and the right that shows it the rest.
 
-Without pg_read_all_stats PostgreSQL shows that others' sessions and statements are there, and hides
-what they do: that is not "nothing".
+Without pg_read_all_stats, PostgreSQL shows that other roles' sessions and statements exist, but not
+what they do. That does not mean "nothing".
 """
 
 from __future__ import annotations
 
-from typing import LiteralString
-
 from opsnb.checks import evidence
 from opsnb.errors import BadAnswer
 from opsnb.redaction import outside
-from opsnb.systems.database.access import Connection
+from opsnb.systems.database import queries
+from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.words import quoted
 from opsnb.view.formats import counted
 
-HIDDEN: LiteralString = (
-    "(backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL"
-    " AND pid NOT IN (SELECT pid FROM pg_stat_replication WHERE pid IS NOT NULL))"
-)
-"""The condition on pg_stat_activity for clients' sessions of which no more is seen."""
-
-CLIENTS: LiteralString = f"(backend_type = 'client backend' OR {HIDDEN})"
-"""The condition for all clients' sessions."""
-
-LOCKED: LiteralString = (
-    "locked AS MATERIALIZED (SELECT relation FROM pg_locks"
-    " WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
-)
-"""A table that somebody holds exclusively, or waits for, would make us wait in its queue."""
-
-HERE: LiteralString = "datname = current_database()"
-
-QUERY: LiteralString = "left(query, 8192) AS query"
-"""The statement of a session in pg_stat_activity, of which `statement` returns what is shown."""
-
 
 def statement(query: str, most: int) -> str:
-    """Return the beginning of a session's statement, which the server itself may have cut."""
+    """Return the first `most` characters of a statement, which the server may have cut."""
     return outside.head(outside.opened(query), most)
 
 
-def note_hidden_sessions(database: Connection, where: LiteralString = "true") -> int:
-    """Say how many sessions of clients `where` cannot be judged; return their number."""
-    row = database.execute(
-        "SELECT count(*)::int AS n, current_setting('track_activities') = 'off' AS untold"
-        f" FROM pg_stat_activity WHERE {HIDDEN} AND ({where})"
-    ).fetchone()
-    hidden = int(row["n"]) if row else 0
-    if row and row["untold"]:
+def note_hidden_sessions(database: Connection) -> None:
+    """Report how many clients' sessions of this database this login may not see."""
+    row = queries.row(database, "hidden_sessions")
+    hidden = row["n"]
+    if row["unreported"]:
         evidence.partial(
-            "track_activities is off, so no session says what it does; as superuser: ALTER SYSTEM "
-            "SET track_activities = on; SELECT pg_reload_conf();"
+            "track_activities is off, so no session reports what it does; as superuser: ALTER "
+            "SYSTEM SET track_activities = on; SELECT pg_reload_conf();"
         )
     if hidden:
         evidence.partial(
             f"login {login(database)} may not see the sessions of other roles "
             f"({counted(hidden, 'session')}); {granted(database)}"
         )
-    return hidden
 
 
 COUNT_AGAIN = "as superuser: ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();"
-"""How the server comes to count rows, blocks and scans again."""
+"""The command that makes the server count rows, blocks and scans again."""
 
 
 def counts(database: Connection) -> bool:
-    """Return whether the server counts what is read and written; where not, its numbers are old."""
-    row = database.execute("SELECT current_setting('track_counts') = 'on' AS counts").fetchone()
-    return bool(row and row["counts"])
+    """Return whether the server counts reads and writes; if not, its numbers are old."""
+    (row,) = database.execute("SELECT current_setting('track_counts') = 'on' AS counts")
+    return bool(row["counts"])
 
 
 def demand_counts(database: Connection) -> None:
-    """Raise BadAnswer where the server does not count what is read and written."""
+    """Raise BadAnswer if the server does not count reads and writes."""
     if not counts(database):
         raise BadAnswer(SYSTEM, f"track_counts is off, so nothing is counted; {COUNT_AGAIN}")
 
 
 def note_uncounted(database: Connection) -> None:
-    """Say that rows and scans are not counted, where it is so."""
+    """Report it if the server does not count rows and scans."""
     if not counts(database):
         evidence.partial(f"track_counts is off, so rows and scans are not counted; {COUNT_AGAIN}")
 
 
 def note_hidden_statements(database: Connection, count: int) -> None:
-    """Say that the statistics of other roles' statements have no text."""
+    """Report how many statements of other roles this login may not see."""
     if count:
         evidence.partial(
             f"login {login(database)} may not see the statements of other roles "
@@ -95,11 +69,11 @@ def note_hidden_statements(database: Connection, count: int) -> None:
 
 
 def granted(database: Connection) -> str:
-    """Return what a superuser types to let this login see the rest."""
+    """Return the command with which a superuser lets this login see the rest."""
     return f"as superuser: GRANT pg_monitor TO {login(database)};"
 
 
 def login(database: Connection) -> str:
     """Return the login's role, as SQL writes it."""
-    row = database.execute("SELECT current_user::text AS name").fetchone()
-    return quoted(str(row["name"])) if row else ""
+    (row,) = database.execute("SELECT current_user::text AS name")
+    return quoted(row["name"])

@@ -1,4 +1,4 @@
-"""Numbers and names in sentences and commands."""
+"""Names in sentences and commands."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _RESERVED = frozenset(
         """,
     )
 )
-"""What PostgreSQL quotes as well, up to version 18: every keyword that is not unreserved."""
+"""Keywords that PostgreSQL quotes too, up to version 18: all that are not unreserved."""
 
 
 def quoted(*names: str) -> str:
-    """Return a name, or `schema` and `name`, as it is written in SQL: quoted where it has to be."""
+    """Return a name, or `schema` and `name`, as it is written in SQL: quoted only where needed."""
     return ".".join(_quoted(name) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The jobs that are active, and whether somebody works on them."""
+"""The active jobs, and whether a worker is running them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.model import Row
 from opsnb.systems.queues import connection
-from opsnb.systems.queues.connection import Session, reading
+from opsnb.systems.queues.connection import Queue, reading
 from opsnb.systems.queues.worker_clients import clients
 from opsnb.view.formats import span, utc
 
 _MOST_ACTIVE = 20_000
 _PAGE = 500
-_MARKER = "0:"  # begins what BullMQ 4 moves there in place of a job
+_MARKER = "0:"  # BullMQ 4 moves such markers there in place of jobs
 _SLACK_S = 1  # a connection's age is in whole seconds
 _FIELDS = ("name", "processedOn", "ats", "attemptsMade", "stc", "stalledCounter", "parentKey")
 
 
 @dataclass(frozen=True)
 class Active:
-    """An active job, and the evidence of whether somebody works on it."""
+    """An active job, and the evidence of whether a worker is running it."""
 
     id: str
     name: str
@@ -32,30 +32,28 @@ class Active:
     token: str
     """Of its lock; empty when the lock has expired."""
     lock_ms: int
-    """How long the lock still holds; a worker at work renews it."""
+    """How long the lock is still valid; its worker renews it."""
     attempts: int
     stalled: int
     """How often BullMQ found it stalled."""
     parent: str
     """The key of the parent that waits for it; empty for none."""
-
     has_data: bool
-    """Whether its data are there: a job without them is only an entry in a list."""
-
+    """Whether its data exist: a job without them is only an entry in a list."""
     may_run: bool = False
-    """Whether a worker may be at it without a lock: one was connected when it was taken, still is,
-    and BullMQ has not given the job back. Workers may be told not to renew locks."""
+    """Whether a worker may be running it without a lock: one was connected when the job was taken
+    and still is, and BullMQ has not returned the job. A worker can be set not to renew locks."""
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody works on it: whoever does holds its lock, and renews it."""
+        """Whether it has no lock; a worker that runs it holds the lock and renews it."""
         return not self.token
 
     def is_stuck(self, longer_than_min: float) -> bool:
         """Whether it is abandoned and was taken longer ago than so many minutes.
 
-        A worker of BullMQ 4 moves a job first, then locks it and notes when: a job without that
-        time may just be taken.
+        A worker of BullMQ 4 moves a job first, then locks it and writes the time: it may have just
+        taken a job without that time.
         """
         taken = self.since_ms is not None and self.age_s > longer_than_min * 60
         return self.is_abandoned and (taken or not self.has_data)
@@ -64,13 +62,13 @@ class Active:
     def evidence(self) -> str:
         """Why it counts as stuck, or as running."""
         if not self.has_data:
-            return "its data are gone, and no lock is held"
+            return "its data are gone, and it has no lock"
         if not self.token:
-            unknown = "" if self.since_ms else ", when it was taken is not noted"
-            still = ", but a worker that was connected by then still is" if self.may_run else ""
+            unknown = "" if self.since_ms else ", and its start time is missing"
+            still = ", but a worker that saw its start is connected" if self.may_run else ""
             return f"its lock has expired{unknown}{still}"
         if self.lock_ms >= 0:
-            return f"its lock holds for another {self.lock_ms / 1000:.0f} s"
+            return f"its lock is valid for another {span(self.lock_ms / 1000)}"
         return "its lock never expires"
 
     def row(self) -> Row:
@@ -90,37 +88,35 @@ class Active:
 def active_jobs(target: Target, queue: str) -> list[Active]:
     """Return the active jobs of `queue`, the one taken first at the head. Raises UsageError."""
     with reading(target) as session:
-        return session.run(read_active(session, queue))
+        return session.run(read_active(session.run(connection.known(session, queue))))
 
 
-async def read_active(session: Session, queue: str) -> list[Active]:
-    """Return the active jobs of `queue`, the one taken first at the head. Raises UsageError."""
-    await connection.require(session, queue)
-    at = session.queue(queue)
-    ids = await session.client.lrange(at.keys["active"], -_MOST_ACTIVE, -1)
-    there = await session.client.llen(at.keys["active"])
+async def read_active(queue: Queue) -> list[Active]:
+    """Return the active jobs of `queue`, the one taken first at the head."""
+    ids = await queue.client.lrange(queue["active"], -_MOST_ACTIVE, -1)
+    there = await queue.client.llen(queue["active"])
     if there > len(ids) >= _MOST_ACTIVE:
         evidence.partial(
-            f"{there - len(ids):,} of {there:,} active jobs of {queue}: too many to read"
+            f"{there - len(ids):,} of {there:,} active jobs of {queue.name}: too many to read"
         )
-    now = await connection.server_ms(session)
+    now = await connection.server_ms(queue.session)
     found: list[Active] = []
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]
-        async with session.client.pipeline(transaction=False) as pipe:
+        async with queue.client.pipeline(transaction=False) as pipe:
             for job in page:
-                key = at.toKey(job)
+                key = queue[job]
                 pipe.hmget(key, _FIELDS)
                 pipe.get(f"{key}:lock")
                 pipe.pttl(f"{key}:lock")
-            told = iter(await pipe.execute())
+            replies = iter(await pipe.execute())
         found += [
             _read(job, fields, (token or "", int(lock_ms)), now)
-            for job, fields, token, lock_ms in zip(page, told, told, told, strict=True)
+            for job, fields, token, lock_ms in zip(page, replies, replies, replies, strict=True)
             if not job.startswith(_MARKER)
         ]
     if any(job.is_abandoned and job.since_ms for job in found):
-        longest_s = (await clients(session)).longest_s(at)
+        longest_s = (await clients(queue.session)).longest_s(queue)
         if longest_s is not None:
             found = [replace(job, may_run=_may_run(job, longest_s)) for job in found]
     return sorted(found, key=lambda job: -job.age_s)

@@ -12,11 +12,11 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Row
 from opsnb.systems.queues import connection
-from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
+from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
 from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.settings import Queues
 from opsnb.systems.queues.worker_clients import clients, held_locks, number, why_unknown
-from opsnb.view.formats import and_list
+from opsnb.view.formats import and_list, counted
 
 STATES = (
     "waiting",
@@ -57,8 +57,8 @@ def queues_of(target: Target) -> list[str]:
 def counts(target: Target) -> list[Row]:
     """Return one row a queue: jobs by state, total, whether it is paused, and its workers.
 
-    `waiting` is what a worker could take once the queue runs: prioritized jobs and those of a
-    paused queue are in it.
+    `waiting` counts what a worker could take once the queue runs: it includes prioritized jobs and
+    those of a paused queue.
     """
     with reading(target) as session:
         return session.run(read_counts(session))
@@ -72,22 +72,23 @@ def counts_of(target: Target, queue: str, *, with_workers: bool = True) -> Row:
 def state_of(target: Target, queue: str, *, with_workers: bool = True) -> tuple[Row, Row]:
     """Return the counts of one queue, and whether it is paused. Raises UsageError.
 
-    Without workers, those are not asked for, and unknown.
+    Without `with_workers` the number of workers is unknown.
     """
     with reading(target) as session:
-        return session.run(read_state(session, queue, with_workers=with_workers))
+        found = session.run(connection.known(session, queue))
+        return session.run(read_state(found, with_workers=with_workers))
 
 
 def locked(target: Target, queue: str) -> int:
-    """Return how many active jobs of `queue` a worker holds the lock of, of the newest."""
+    """Return how many of the newest active jobs of `queue` are locked by a worker."""
     with reading(target) as session:
-        return session.run(held_locks(session, session.at(queue)))
+        return session.run(held_locks(session.queue(queue)))
 
 
 async def read_counts(session: Session, *, with_workers: bool = True) -> list[Row]:
-    """Return one row a queue. What cannot be read of one is said; the others are counted.
+    """Return one row a queue. The evidence names queues that could not be read.
 
-    Without workers, those are not asked for, and unknown.
+    Without `with_workers` the number of workers is unknown.
     """
     names = await connection.names(session)
     levels: dict[str, Levels] = {}
@@ -108,9 +109,7 @@ async def read_counts(session: Session, *, with_workers: bool = True) -> list[Ro
     if not with_workers:
         return [_row(name, levels[name], None) for name in there]
     known = await clients(session)
-    rows = [
-        _row(name, levels[name], await number(session, session.at(name), known)) for name in there
-    ]
+    rows = [_row(name, levels[name], await number(session.queue(name), known)) for name in there]
     if nameless := [str(row["queue"]) for row in rows if row["workers"] is None]:
         evidence.without(why_unknown(known, nameless))
     return rows
@@ -123,11 +122,11 @@ Levels = dict[str, int]
 async def _levels(session: Session, names: Sequence[str]) -> dict[str, Levels | Exception]:
     """Return the numbers of each queue, or why they cannot be read. Nothing is written.
 
-    BullMQ's own count drops a marker from the list of waiting jobs, and is a script.
+    BullMQ's own count is a script that removes a marker from the list of waiting jobs.
     """
     async with session.client.pipeline(transaction=False) as pipe:
         for name in names:
-            keys = session.at(name)
+            keys = session.queue(name)
             for part in ("wait", "paused", "active"):
                 pipe.llen(keys[part])
             for part in ("wait", "paused"):
@@ -139,31 +138,31 @@ async def _levels(session: Session, names: Sequence[str]) -> dict[str, Levels | 
             pipe.exists(*(keys[part] for part in _GROUPS))
             pipe.get(keys["id"])
             pipe.exists(keys["meta"], keys["id"], keys["events"])
-        told = iter(await pipe.execute(raise_on_error=False))
+        replies = iter(await pipe.execute(raise_on_error=False))
     found: dict[str, Levels | Exception] = {}
     for name in names:
-        answers = [next(told) for _ in range(_ANSWERS)]
+        answers = [next(replies) for _ in range(_ANSWERS)]
         broken = next((answer for answer in answers if isinstance(answer, Exception)), None)
         found[name] = broken or _sorted_out(answers)
     await _find_overdue(session, found)
     grouped = [name for name, one in found.items() if isinstance(one, dict) and one["has_groups"]]
     if grouped:
         evidence.partial(
-            f"jobs of {named(grouped)} that wait in groups: BullMQ Pro keeps them apart, and its "
-            "own dashboard counts them"
+            f"jobs of {named(grouped)} that wait in groups: BullMQ Pro keeps them elsewhere; see "
+            "its own dashboard"
         )
     return found
 
 
 async def _find_overdue(session: Session, found: dict[str, Levels | Exception]) -> None:
-    """Add how many delayed jobs should have been let go a while ago: only a worker does that."""
+    """Add how many delayed jobs are overdue: a worker should have moved them."""
     delayed = {name: one for name, one in found.items() if isinstance(one, dict) and one["delayed"]}
     if not delayed:
         return
     until = (await connection.server_ms(session) - _DUE_MS) * _SCORE_MS
     async with session.client.pipeline(transaction=False) as pipe:
         for name in delayed:
-            pipe.zcount(session.at(name)["delayed"], "-inf", until)
+            pipe.zcount(session.queue(name)["delayed"], "-inf", until)
         counted = await pipe.execute()
     for one, overdue in zip(delayed.values(), counted, strict=True):
         one["overdue"] = int(overdue)
@@ -179,7 +178,7 @@ _SETS = (
 )
 _GROUPS = ("groups", "groups:limit", "groups:max", "groups:paused")
 _ANSWERS = 5 + len(_SETS) + 5
-_DUE_MS = 60_000  # a worker takes note of a delayed job within seconds of its time
+_DUE_MS = 60_000  # a worker moves a delayed job within seconds of its time
 _SCORE_MS = 0x1000  # BullMQ's score of a delayed job for one ms
 
 
@@ -207,12 +206,12 @@ def _sorted_out(answers: list[Any]) -> Levels:
 
 
 def _existing(session: Session, levels: dict[str, Levels]) -> list[str]:
-    """Return the queues that are in Redis; of opsnb.toml's names the others are said."""
+    """Return the queues that are in Redis; the evidence names those of opsnb.toml that are not."""
     there = [name for name, found in levels.items() if found["exists"] or _total(found)]
     missing = [name for name in levels if name not in there]
     if not missing:
         return there
-    prefix, target = Queues.of(session.target).prefix, session.target.name
+    prefix, target = session.settings.prefix, session.target_name
     words = (
         f"{named(missing)} of opsnb.toml: not in Redis under the prefix '{prefix}'; "
         f"correct queues or queue_prefix of target {target}"
@@ -230,9 +229,9 @@ def _total(found: Levels) -> int:
 def _why(session: Session, name: str, error: Exception) -> str:
     """Return why a queue's keys cannot be read."""
     if isinstance(error, redis.exceptions.MovedError):
-        return "Cluster keeps it on another node, which was not asked"
+        return "Cluster keeps it on another node, which opsnb did not read"
     if isinstance(error, redis.exceptions.NoPermissionError) and "command" not in str(error):
-        keys = session.at(name)[""]
+        keys = session.queue(name)[""]
         return (
             f"does not let user '{session.login}' read its keys; "
             f"let it: ACL SETUSER {session.login} ~{keys}*"
@@ -241,7 +240,7 @@ def _why(session: Session, name: str, error: Exception) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """Return the names, or the first of them and how many more there are."""
+    """Return the names, or the first of them and how many more."""
     if len(names) <= MOST_NAMED:
         return and_list(names)
     return f"{', '.join(names[: MOST_NAMED - 1])} and {len(names) - MOST_NAMED + 1} more"
@@ -268,7 +267,7 @@ def _row(name: str, found: Levels, workers: int | None) -> Row:
 
 
 def due(row: Row) -> int:
-    """Return how many jobs of a row of counts a worker should take: those delayed too long too."""
+    """Return how many jobs of a row of counts a worker should take, overdue ones included."""
     return int(row["waiting"]) + int(row["overdue"])
 
 
@@ -283,39 +282,36 @@ def due_words(row: Row) -> str:
 
 
 def _jobs(count: int, state: str) -> str:
-    return f"{count} {state} {'job' if count == 1 else 'jobs'}"
+    return counted(count, f"{state} job")
 
 
-async def count(session: Session, name: str, *, with_workers: bool = True) -> Row:
+async def count(queue: Queue, *, with_workers: bool = True) -> Row:
     """Return the row of one queue, as `counts` has it."""
+    session, name = queue.session, queue.name
     (found,) = (await _levels(session, [name])).values()
     if isinstance(found, Exception):
         raise found
     if not with_workers:
         return _row(name, found, None)
     known = await clients(session)
-    row = _row(name, found, await number(session, session.at(name), known))
+    row = _row(name, found, await number(queue, known))
     if row["workers"] is None:
         evidence.without(why_unknown(known, [name]))
     return row
 
 
-async def read_state(session: Session, name: str, *, with_workers: bool = True) -> tuple[Row, Row]:
-    """Return the counts of one queue, and whether it is paused. Raises UsageError."""
-    await connection.require(session, name)
-    row = await count(session, name, with_workers=with_workers)
-    return row, await pause_of(session, session.at(name))
+async def read_state(queue: Queue, *, with_workers: bool = True) -> tuple[Row, Row]:
+    """Return the counts of one queue, and whether it is paused."""
+    return await count(queue, with_workers=with_workers), await pause_of(queue)
 
 
-async def each_queue(
-    session: Session, look: Callable[[Session, Keys], Awaitable[Row]]
-) -> list[Row]:
-    """Return what is found of each queue; of those that cannot be read it is said."""
+async def each_queue(session: Session, read: Callable[[Queue], Awaitable[Row]]) -> list[Row]:
+    """Return a row for each queue. The evidence names queues that could not be read."""
     rows: list[Row] = []
     refused: list[Exception] = []
     for name in await connection.names(session):
         try:
-            rows.append(await look(session, session.at(name)))
+            rows.append(await read(session.queue(name)))
         except redis.exceptions.ResponseError as error:
             refused.append(error)
             if len(refused) <= MOST_NAMED:

@@ -1,8 +1,6 @@
-"""What the queues' checks report: length, failures, the oldest job, workers, pauses."""
+"""Checks of the queues: length, failures, the oldest job, workers, pauses."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from opsnb.checks import evidence
 from opsnb.checks.check import check, treated_by, treated_rows
@@ -21,14 +19,14 @@ from opsnb.systems.queues.backlog import (
     read_counts,
     state_of,
 )
-from opsnb.systems.queues.connection import SYSTEM, Session, reading
+from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.findings import MOST_ROWS
 from opsnb.view.formats import counted, span, utc
 
-_HEAD = 100  # jobs next in line that are looked at
+_HEAD = 100  # jobs next in line that are read
 _NAME_BYTES = 200
 
 
@@ -42,7 +40,7 @@ _treat_long = treated_rows(
 
 
 def _treat_depth(target: Target, finding: Finding) -> list[Remedy]:
-    """Resume what is paused, which is why it is long; else see why."""
+    """Resume a queue that is long because it is paused; else show why it is long."""
     paused = {str(row["queue"]) for row in finding.rows if row["paused"]}
     return [
         _resumes(remedy.parameters["queue"]) if remedy.parameters["queue"] in paused else remedy
@@ -87,13 +85,14 @@ def depth(target: Target) -> Finding:
 def failures(target: Target) -> Finding:
     """Failed jobs"""
 
-    async def look(session: Session) -> list[rates.Rate]:
+    async def read(session: Session) -> list[rates.Rate]:
         return [
-            await rates.read(session, row) for row in await read_counts(session, with_workers=False)
+            await rates.read(session.queue(row["queue"]), row)
+            for row in await read_counts(session, with_workers=False)
         ]
 
     with reading(target) as session:
-        found = session.run(look(session))
+        found = session.run(read(session))
     rows = _worst_first([rate.row() for rate in found], "failed_percent")
     threshold = target.threshold("queue_failed_percent")
     unknown = [rate for rate in found if rate.percent is None]
@@ -210,17 +209,14 @@ def _worst_first(rows: list[Row], column: str) -> list[Row]:
     return sorted(rows, key=lambda row: -float(row[column] or 0))
 
 
-async def _next_in_line(session: Session, queue: Any) -> Row:
-    """Return the job that was added longest ago among those next in line."""
-    keys = queue.keys
-    async with session.client.pipeline(transaction=False) as pipe:
-        pipe.lrange(keys["wait"], -_HEAD, -1)
-        pipe.lrange(keys["paused"], -_HEAD, -1)
-        pipe.zrange(keys["prioritized"], 0, _HEAD - 1)
+async def _next_in_line(queue: Queue) -> Row:
+    """Return the oldest of the jobs next in line."""
+    async with queue.client.pipeline(transaction=False) as pipe:
+        pipe.lrange(queue["wait"], -_HEAD, -1)
+        pipe.lrange(queue["paused"], -_HEAD, -1)
+        pipe.zrange(queue["prioritized"], 0, _HEAD - 1)
         jobs = [job for part in await pipe.execute() for job in part]
-    stamps = await read_fields(
-        session, [queue.toKey(job) for job in jobs], ["timestamp", "name"], most=_NAME_BYTES
-    )
+    stamps = await read_fields(queue, jobs, ["timestamp", "name"], most=_NAME_BYTES)
     known = [
         (whole(added), job, first_line(name or ""))
         for job, (added, name) in zip(jobs, stamps, strict=True)
@@ -229,7 +225,7 @@ async def _next_in_line(session: Session, queue: Any) -> Row:
     if not known:
         return {"queue": queue.name, "job": None, "name": None, "age_s": None, "added": None}
     added, job, name = min(known)
-    age_s = max(0.0, (await connection.server_ms(session) - added) / 1000)
+    age_s = max(0.0, (await connection.server_ms(queue.session) - added) / 1000)
     return {
         "queue": queue.name,
         "job": job,

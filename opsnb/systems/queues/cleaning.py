@@ -1,16 +1,16 @@
-"""Clean jobs that have run."""
+"""Clean finished jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, jobs, layout, route, scripts
-from opsnb.systems.queues.connection import SYSTEM, Pace, Session, reading, writing
+from opsnb.systems.queues.connection import SYSTEM, Pace, Queue, reading, writing
 from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.systems.queues.route import Route, Via
@@ -36,34 +36,34 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     """Clean finished jobs.
 
     Removes the failed or completed jobs that ended more than `older_than` hours ago; only those
-    named `name` and with `reason` in their failed reason, where these are given. Those that are
-    being worked on stay, and children that a parent still waits for: BullMQ would remove or start
-    the parent with the last of them. It is refused where the version of BullMQ is not known. Raises
-    UsageError for an unknown queue.
+    named `name` and with `reason` in their failed reason, if given. Jobs that are running stay, and
+    so do children that a parent still waits for: with the last of them BullMQ would remove or start
+    the parent. Refused where the version of BullMQ is not known. Raises UsageError for an unknown
+    queue.
     """
     asked = jobs.Asked(state, name, reason, older_than)
     with reading(target) as session:
-        server, selection = session.run(jobs.select(session, queue, asked, former))
-        found = session.queue(queue)
-        chosen = jobs.scan(session, found, selection)
+        found = session.run(connection.known(session, queue))
+        server, selection = session.run(jobs.select(found, asked, former))
+        chosen = jobs.scan(found, selection)
         planned = chosen.count - chosen.held
-        sample = session.run(jobs.rows(session, found, chosen.first))
-        size = session.run(jobs.weight(session, found, chosen.first, planned))
+        sample = session.run(jobs.rows(found, chosen.first))
+        size = session.run(jobs.weight(found, chosen.first, planned))
         taken = route.choose(target, queue, via, unless=_beyond_api(selection, chosen))
-        refusal = "" if taken.by_api else session.run(layout.refusal(session, found))
+        refusal = "" if taken.by_api else session.run(layout.refusal(found))
     each = EachChosen(target, queue, selection, chosen, retries=False)
     at_once = selection.is_by_time and not (chosen.held or chosen.running)
 
     def verify() -> list[Finding]:
         with reading(target) as session:
-            left = jobs.scan(session, session.queue(queue), selection)
+            left = jobs.scan(session.queue(queue), selection)
         remaining = left.count - left.held
         message = (
             f"{remaining or 'None'} of the {selection.of(queue)} from before the limit "
-            f"{'are' if remaining else 'is'} left.{taken.told}{each.words}"
+            f"{'are' if remaining else 'is'} left.{taken.failure}{each.words}"
         )
         if left.running:
-            message += f" {left.running} are being worked on."
+            message += f" {left.running} of them are running."
         return [Finding(status=Status.CRIT if remaining else Status.OK, message=message)]
 
     return Plan(
@@ -91,7 +91,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
 class _AtOnce:
     """Cleans by BullMQ's own `clean`, in batches, up to the fixed time.
 
-    When a job turns up that must stay, the rest is done one by one.
+    If it meets a job that must stay, it removes the rest one by one.
     """
 
     each: EachChosen
@@ -102,17 +102,16 @@ class _AtOnce:
         with writing(self.each.target, permit) as session:
             queue, done, pace = session.queue(self.each.queue), 0, Pace(_BATCH)
             if self.taken.by_api:
-                done = self._by_api(session, queue, permit)
+                done = self._by_api(queue, permit)
                 yield done
-            keys = [queue.keys["meta"], queue.toKey(selection.state)]
-            keys += [queue.keys["events"], queue.keys["repeat"]]
+            keys = ("meta", selection.state, "events", "repeat")
             while True:
                 size = pace.start()
-                arguments = [queue.toKey(""), selection.until_ms, size, selection.state]
-                there, removed = session.run(layout.run(session, scripts.CLEAN, keys, arguments))
+                arguments = [queue[""], selection.until_ms, size, selection.state]
+                there, removed = session.run(layout.run(queue, scripts.CLEAN, keys, arguments))
                 pace.end()
                 if removed < there:
-                    yield from self.each.rest(session, done + removed)
+                    yield from self.each.rest(queue, done + removed)
                     return
                 if removed:
                     done += removed
@@ -120,34 +119,34 @@ class _AtOnce:
                 if there < size:
                     return
 
-    def _by_api(self, session: Session, queue: Any, permit: Permit) -> int:
-        """Let the API clean; return how many are gone."""
+    def _by_api(self, queue: Queue, permit: Permit) -> int:
+        """Let the API clean; return how many jobs are gone."""
         selection = self.each.selection
-        before = session.run(jobs.count(session, queue, selection))
-        now = session.run(connection.server_ms(session))
+        before = queue.run(jobs.count(queue, selection))
+        now = queue.run(connection.server_ms(queue.session))
         grace = now - selection.until_ms + _API_SLACK_MS
-        self.taken.post(self.each.queue, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
-        return before - session.run(jobs.count(session, queue, selection))
+        self.taken.post(queue.name, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
+        return before - queue.run(jobs.count(queue, selection))
 
 
 def _beyond_api(selection: Selection, chosen: Chosen) -> str:
-    """Return what of this the API cannot do, or nothing."""
+    """Return what the API cannot do of this, or nothing."""
     if selection.state != "failed":
         return "cleans failed jobs only"
     if not selection.is_by_time:
         return "cannot choose by name or reason"
     if chosen.running:
-        return "would remove jobs that are being worked on"
-    return "would take the waiting parents along" if chosen.held else ""
+        return "would remove jobs that are running"
+    return "would remove the waiting parents too" if chosen.held else ""
 
 
 def _held_words(chosen: Chosen) -> str:
     words = ""
     if awaited := chosen.held - chosen.scheduled:
         words = (
-            f"{awaited} more are left alone: they are children that a parent still waits for. "
+            f"{awaited} more stay: they are children that a parent still waits for. "
             "Retry them instead (queues/retry_failed)."
         )
     if chosen.scheduled:
-        words += f" {chosen.scheduled} more are left alone: a job scheduler continues from them."
+        words += f" {chosen.scheduled} more stay: a job scheduler continues from them."
     return words.strip()

@@ -23,6 +23,7 @@ from opsnb.errors import BadAnswer, UsageError, did_you_mean
 from opsnb.systems import cache
 from opsnb.systems.queues import discovery
 from opsnb.systems.queues.settings import Queues
+from opsnb.view.formats import span
 
 T = TypeVar("T")
 
@@ -30,41 +31,48 @@ SYSTEM = "queues"
 
 
 @dataclass(frozen=True)
-class Keys:
-    """A queue's name, and those of its keys."""
+class Queue:
+    """A queue on an open session. Helpers get it instead of the target and a name."""
 
+    session: Session
     name: str
-    prefix: str
 
     def __getitem__(self, part: str) -> str:
         """Return the key of a part: a state, `meta`, or a job by its id."""
-        return f"{self.prefix}:{self.name}:{part}"
-
-    def toKey(self, part: str) -> str:  # noqa: N802 - as BullMQ's own queue has it
-        """Return the key of a part."""
-        return self[part]
+        return f"{self.session.settings.prefix}:{self.name}:{part}"
 
     @property
-    def keys(self) -> Keys:
-        """The keys by their parts, as BullMQ's own queue has them."""
-        return self
+    def client(self) -> Any:
+        """The asynchronous client of the session."""
+        return self.session.client
+
+    @property
+    def bullmq(self) -> Any:
+        """BullMQ's own object for this queue."""
+        options = {"connection": self.client, "prefix": self.session.settings.prefix}
+        return bullmq.Queue(self.name, options)
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        """Return what `step` returns, as `Session.run` does."""
+        return self.session.run(step)
 
 
 class Session:
-    """One connection for the whole life of a check or an action.
+    """One connection for a check, or for one phase of an action.
 
-    BullMQ's client is asynchronous, its callers are not, and the calling thread may hold
-    Jupyter's own event loop: so there is a thread with a loop for it, stepped call by call.
+    BullMQ's client is asynchronous and its callers are not. The calling thread may run Jupyter's
+    event loop, so the session has a thread with a loop of its own, and runs it call by call.
     """
 
     def __init__(self, target: Target, server: cache.Server) -> None:
-        self.target = target
+        self.target_name = target.name
+        self.settings = Queues.of(target)
         self.login = server.login
         self.client = cache.asynchronous(server)
         self.script_commands: tuple[str, ...] = ("EVAL_RO", "EVAL")
-        """Those by which a script that only reads may still be run."""
+        """The commands that may still run a script that only reads."""
         self.replication: dict[str, Any] | None = None
-        """What INFO says of it, once it was asked."""
+        """The section of INFO, once it is read."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queues")
         self._runner = asyncio.Runner()
         self._interrupted = False
@@ -72,13 +80,13 @@ class Session:
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         """Return what `step` returns.
 
-        Ctrl-C waits for the step under way, so that what it did is counted, and is raised by the
-        next one; a second Ctrl-C does not wait.
+        Ctrl-C waits for the step under way, so that its work is counted; the next step raises it.
+        A second Ctrl-C does not wait.
         """
         if self._interrupted:
             step.close()
             raise KeyboardInterrupt
-        # In the caller's context, so that what a step cannot see is told to the check that asks.
+        # In the caller's context, so that gaps in the evidence reach the check that asks.
         under_way = self._thread.submit(self._runner.run, step, context=copy_context())
         try:
             return under_way.result()
@@ -86,21 +94,16 @@ class Session:
             self._interrupted = True
             return under_way.result()
 
-    def queue(self, name: str) -> Any:
-        """Return BullMQ's own queue object on this connection."""
-        options = {"connection": self.client, "prefix": Queues.of(self.target).prefix}
-        return bullmq.Queue(name, options)
-
-    def at(self, name: str) -> Keys:
-        """Return the names of a queue's keys, for those who only read."""
-        return Keys(name, Queues.of(self.target).prefix)
+    def queue(self, name: str) -> Queue:
+        """Return the queue of that name, whether it exists or not."""
+        return Queue(self, name)
 
     def refusal(self, error: Exception) -> str:
-        """Return what the server refused by `error`, and how to fix it."""
+        """Return what the server refused, and how to fix it."""
         return cache.refusal(self.login, error)
 
     def close(self) -> None:
-        """End the connection and its thread; raises a KeyboardInterrupt that is still to come."""
+        """End the connection and its thread. Raises a KeyboardInterrupt that is still pending."""
         try:
             self._thread.submit(self._runner.run, self.client.aclose()).result()
         finally:
@@ -112,7 +115,7 @@ class Session:
 
 @contextmanager
 def reading(target: Target) -> Iterator[Session]:
-    """Yield a session that is used for looking only; errors come out as ServiceErrors."""
+    """Yield a session for reading; the driver's errors come out as ServiceErrors."""
     with cache.reaching(target, SYSTEM) as server:
         session = Session(target, server)
         try:
@@ -130,10 +133,10 @@ def writing(target: Target, permit: Permit) -> Iterator[Session]:
 
 
 class Pace:
-    """How much to ask of the server at a time, so that nothing else waits long for it.
+    """How much to ask of the server at once, so that other clients do not wait.
 
-    The quickest of the last few batches tells what the server needs for one: the others waited
-    for something else, at its end or at ours. A server that is slow all the same gets a rest.
+    The quickest of the last few batches shows what the server needs for one job: the others waited
+    for something else. A server that is slow even then gets a rest.
     """
 
     GOAL_S = 0.005
@@ -151,7 +154,7 @@ class Pace:
         return self.size
 
     def end(self) -> None:
-        """Learn from the batch that ends now."""
+        """Adapt to the batch that ends now."""
         self._each.append((time.perf_counter() - self._clock) / self.size)
         needs = min(self._each)
         if needs * self._least > self.GOAL_S:
@@ -160,7 +163,7 @@ class Pace:
 
 
 async def identity(session: Session) -> str:
-    """Return what tells this server's run from another's; nothing where INFO is refused."""
+    """Return the id of the server's run; nothing where INFO is refused."""
     try:
         return str((await session.client.info("server"))["run_id"])
     except (redis.exceptions.ResponseError, KeyError):
@@ -168,7 +171,7 @@ async def identity(session: Session) -> str:
 
 
 async def is_replica(session: Session) -> bool:
-    """Return whether this server follows another one; False where INFO is refused."""
+    """Return whether this server is a replica; False where INFO is refused."""
     return (await _replication(session)).get("role") == "slave"
 
 
@@ -182,21 +185,21 @@ async def _replication(session: Session) -> dict[str, Any]:
 
 
 async def _note_lag(session: Session) -> None:
-    """Say that what a replica shows is of the past when it has lost its primary."""
+    """Report that a replica that lost its primary shows the past."""
     found = await _replication(session)
     if found.get("master_link_status") != "down":
         return
     seconds = int(found.get("master_link_down_since_seconds", -1))
-    since = f"for {seconds} s" if seconds >= 0 else "since it was started"
+    since = f"{span(seconds)} ago" if seconds >= 0 else "before it started"
     primary = f"{found.get('master_host')}:{found.get('master_port')}"
     evidence.partial(
-        f"what the queues are now: this Redis is a replica that has lost its primary, {primary}, "
-        f"{since}; name the primary as queues.url of target {session.target.name} in opsnb.toml"
+        f"what the queues are now: this Redis is a replica that lost its primary, {primary}, "
+        f"{since}; name the primary as queues.url of target {session.target_name} in opsnb.toml"
     )
 
 
 async def server_ms(session: Session) -> int:
-    """Return the server's clock, in ms: the one that all clients share."""
+    """Return the server's clock in ms, which all clients share."""
     try:
         seconds, micros = await session.client.time()
     except redis.exceptions.ResponseError as error:
@@ -206,21 +209,21 @@ async def server_ms(session: Session) -> int:
 
 
 async def names(session: Session) -> list[str]:
-    """Return the target's queues: those of opsnb.toml, else those that are found."""
+    """Return the target's queues: those of opsnb.toml, else those in Redis."""
     await _note_lag(session)
-    return list(Queues.of(session.target).names) or await discovery.find(session)
+    return list(session.settings.names) or await discovery.find(session)
 
 
-async def require(session: Session, queue: str) -> None:
-    """Raise UsageError, with the nearest name, unless the target has `queue`."""
-    target, keys = session.target, session.at(queue)
+async def known(session: Session, name: str) -> Queue:
+    """Return the queue `name`. Raises UsageError, with the nearest name, if there is none."""
+    queue = session.queue(name)
     await _note_lag(session)
-    if queue in Queues.of(target).names or await session.client.exists(keys["meta"], keys["id"]):
-        return
+    if name in session.settings.names or await queue.client.exists(queue["meta"], queue["id"]):
+        return queue
     try:
-        known = await names(session)
+        there = await names(session)
     except BadAnswer as none:
-        raise UsageError(f"There is no queue '{queue}'. {none}") from none
+        raise UsageError(f"There is no queue '{name}'. {none}") from none
     raise UsageError(
-        f"There is no queue '{queue}' on target {target.name}." + did_you_mean(queue, known)
+        f"There is no queue '{name}' on target {session.target_name}." + did_you_mean(name, there)
     )

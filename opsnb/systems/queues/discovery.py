@@ -1,7 +1,7 @@
 """Which queues Redis has, where opsnb.toml does not name them.
 
-A queue is told by its hash `PREFIX:NAME:meta`. Its name may hold colons, blanks or stars, and a job
-whose custom id ends in `:meta` has a hash of such a name too: what is in the hash decides.
+The hash `PREFIX:NAME:meta` shows a queue. Its name may hold colons, blanks or stars. A job whose
+custom id ends in `:meta` has a hash of such a name too, so the fields of the hash decide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import redis.exceptions
 
 from opsnb.checks import evidence
 from opsnb.errors import BadAnswer
-from opsnb.systems.queues.settings import Queues
 
 if TYPE_CHECKING:
     from opsnb.systems.queues.connection import Session
@@ -31,7 +30,7 @@ _MARKS = ("version", "opts.maxLenEvents", "data", "timestamp")
 _PARTS = ("wait", "active", "completed", "failed", "delayed", "events")
 
 Found = tuple[list[str], list[str]]
-"""The names, and what could not be seen."""
+"""The names, and the gaps in the search."""
 
 _lock = threading.Lock()
 _under_way: dict[tuple[str, str], Future[Found]] = {}
@@ -40,10 +39,9 @@ _under_way: dict[tuple[str, str], Future[Found]] = {}
 async def find(session: Session) -> list[str]:
     """Return the queues under the target's prefix, by a bounded search; at least one.
 
-    Checks that ask at the same time share one search: it passes over all keys.
+    Checks that run at the same time share one search, because it passes over all keys.
     """
-    target = session.target
-    place = (Queues.of(target).url, Queues.of(target).prefix)
+    place = (session.settings.url, session.settings.prefix)
     with _lock:
         shared = _under_way.get(place)
         if shared is None:
@@ -57,8 +55,8 @@ async def find(session: Session) -> list[str]:
     if not queues:
         raise BadAnswer(
             _SYSTEM,
-            f"There is no BullMQ queue under the prefix '{Queues.of(target).prefix}'; "
-            f"set queues or queue_prefix of target {target.name} in opsnb.toml.",
+            f"There is no BullMQ queue under the prefix '{session.settings.prefix}'; "
+            f"set queues or queue_prefix of target {session.target_name} in opsnb.toml.",
         )
     return queues
 
@@ -67,7 +65,7 @@ async def _searched(session: Session, place: tuple[str, str], result: Future[Fou
     try:
         found = await _search(session)
     except BaseException as error:
-        # One that was interrupted tells the others nothing.
+        # An interrupted search settles nothing for the others.
         known = isinstance(error, Exception)
         result.set_exception(error if known else BadAnswer(_SYSTEM, "The search was interrupted."))
         raise
@@ -82,20 +80,20 @@ async def _searched(session: Session, place: tuple[str, str], result: Future[Fou
 async def _search(session: Session) -> Found:
     metas, gaps = await _scan(session, ":meta", "hash")
     queues = await _confirmed(session, metas)
-    if not queues:  # BullMQ of long ago wrote no meta
+    if not queues:  # an early BullMQ wrote no meta
         counters, _ = await _scan(session, ":id", "string")
         queues = await _alive(session, counters)
     if len(queues) > _MOST_QUEUES:
         gaps.append(f"{len(queues) - _MOST_QUEUES} more queues; {_name_them(session)}")
         queues = queues[:_MOST_QUEUES]
     if await _is_cluster_node(session):
-        gaps.append("queues on other nodes of the Redis Cluster: one node was asked")
+        gaps.append("queues on other nodes of the Redis Cluster: opsnb read one node")
     return queues, gaps
 
 
 async def _scan(session: Session, tail: str, kind: str) -> tuple[list[str], list[str]]:
-    """Return what stands between the prefix and `tail` in names of keys, and what was not seen."""
-    prefix = Queues.of(session.target).prefix
+    """Return what keys have between the prefix and `tail`, and the gaps in the search."""
+    prefix = session.settings.prefix
     head, options = f"{prefix}:", {"_type": kind}
     found: set[str] = set()
     cursor, ends = 0, time.monotonic() + _MOST_S
@@ -107,12 +105,12 @@ async def _scan(session: Session, tail: str, kind: str) -> tuple[list[str], list
             )
         except redis.exceptions.ResponseError as error:
             if options and "syntax" in str(error).lower():
-                options = {}  # Redis 5 does not choose by type
+                options = {}  # Redis 5 cannot filter by type
                 continue
             raise BadAnswer(
                 _SYSTEM,
-                f"The queues cannot be found: Redis {session.refusal(error).rstrip('.')}. Or name "
-                f'them: queues = ["emails"] of target {session.target.name} in opsnb.toml.',
+                f"opsnb cannot find the queues: Redis {session.refusal(error).rstrip('.')}. Or "
+                f'name them: queues = ["emails"] of target {session.target_name} in opsnb.toml.',
             ) from error
         scans += 1
         found.update(key[len(head) : -len(tail)] for key in keys)
@@ -124,21 +122,21 @@ async def _scan(session: Session, tail: str, kind: str) -> tuple[list[str], list
 
 
 def _name_them(session: Session) -> str:
-    return f"name those that matter in opsnb.toml: queues of target {session.target.name}"
+    return f"name those that matter in opsnb.toml: queues of target {session.target_name}"
 
 
 async def _confirmed(session: Session, names: list[str]) -> list[str]:
-    """Return those of `names` whose meta is that of a queue, not a job's hash."""
+    """Return those of `names` whose `meta` is a queue's, not a job's hash."""
     queues, doubtful = [], []
     for start in range(0, len(names), _PAGE):
         page = names[start : start + _PAGE]
         async with session.client.pipeline(transaction=False) as pipe:
             for name in page:
-                pipe.hmget(session.at(name)["meta"], _MARKS)
-            told = await pipe.execute(raise_on_error=False)
-        for name, marks in zip(page, told, strict=True):
+                pipe.hmget(session.queue(name)["meta"], _MARKS)
+            replies = await pipe.execute(raise_on_error=False)
+        for name, marks in zip(page, replies, strict=True):
             if isinstance(marks, Exception):
-                queues.append(name)  # to be told where its counts are refused
+                queues.append(name)  # reading its counts reports the refusal
                 continue
             version, events, data, added = marks
             if (version or "").startswith("bullmq") or events is not None:
@@ -156,12 +154,12 @@ async def _alive(session: Session, names: list[str]) -> list[str]:
         async with session.client.pipeline(transaction=False) as pipe:
             for name in page:
                 for part in _PARTS:
-                    pipe.exists(session.at(name)[part])
-            told: list[Any] = await pipe.execute(raise_on_error=False)
+                    pipe.exists(session.queue(name)[part])
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
         each = len(_PARTS)
         for place, name in enumerate(page):
-            answers = told[place * each : (place + 1) * each]
-            if any(not isinstance(answer, Exception) and answer for answer in answers):
+            some = answers[place * each : (place + 1) * each]
+            if any(not isinstance(answer, Exception) and answer for answer in some):
                 alive.append(name)
     return alive
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis.exceptions
 
-from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.connection import Queue
 from opsnb.systems.queues.scripts import lua
 from opsnb.systems.queues.values import NoScripts, script
 
@@ -12,21 +14,24 @@ _EVENTS = lua("events")
 _MOST_EVENT_BYTES = 16 * 1024 * 1024
 
 
-async def last_event_ms(session: Session, events: str, kind: str, newest: int) -> int | None:
-    """Return when BullMQ last told of an event of this kind, in ms, as far back as is looked."""
+async def last_event_ms(queue: Queue, kind: str, newest: int) -> int | None:
+    """Return when the newest event of this kind came, in ms, if it is among the `newest` events."""
     try:
-        _, _, _, found = await script(session, _EVENTS, [events], newest, _MOST_EVENT_BYTES, kind)
+        _, _, _, found = await _read(queue, newest, kind)
     except NoScripts:
         return None
     return int(found.partition("-")[0]) if found else None
 
 
-async def ended_by_events(session: Session, events: str, newest: int) -> tuple[int, int] | None:
+async def ended_by_events(queue: Queue, newest: int) -> tuple[int, int] | None:
     """Return how many jobs completed and failed by the newest events; None where there are none."""
     try:
-        completed, failed, seen, _ = await script(
-            session, _EVENTS, [events], newest, _MOST_EVENT_BYTES, ""
-        )
+        completed, failed, seen, _ = await _read(queue, newest, "")
     except redis.exceptions.ResponseError:
         return None
     return (int(completed), int(failed)) if seen else None
+
+
+async def _read(queue: Queue, newest: int, kind: str) -> Any:
+    arguments = (newest, _MOST_EVENT_BYTES, kind)
+    return await script(queue.session, _EVENTS, [queue["events"]], *arguments)

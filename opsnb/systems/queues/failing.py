@@ -1,4 +1,4 @@
-"""The failed jobs of a queue, grouped by why and where they failed."""
+"""The failed jobs of a queue, grouped by reason and by line of code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opsnb.redaction import MASK
 from opsnb.redaction.outside import first_line, pattern
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.backlog import count
-from opsnb.systems.queues.connection import Keys, Session, reading
+from opsnb.systems.queues.connection import Queue, Session, reading
 from opsnb.systems.queues.rates import Rate
 from opsnb.systems.queues.values import read_fields, whole
 
@@ -25,12 +25,12 @@ _POSITION = re.compile(r":\d+(?::\d+)?\)?$")
 
 @dataclass
 class Failure:
-    """Failed jobs with the same reason, but for numbers and ids, from the same line of code."""
+    """Failed jobs with the same reason, apart from numbers and ids, from the same line of code."""
 
     reason: str
     """What their reasons have in common."""
     frame: str
-    """The top frame of the stack that is the service's own, without line; empty when untold."""
+    """The top frame of the service's own code, without the line; empty when unknown."""
     example: str
     """The reason of the newest of them, its first line."""
     first_ms: int
@@ -43,13 +43,13 @@ class Failure:
     """Their ids, the newest first."""
     names: set[str] = field(default_factory=set)
     attempts: int = 0
-    """The most that one of them made."""
+    """The highest number of attempts of one of them."""
 
     @property
     def common(self) -> str:
-        """The longest part of the example that all of them have: what to choose them by.
+        """The longest part of the example that all of them share, to choose them by.
 
-        Nothing that is masked: no reason has that.
+        Without masked parts, which are in no reason.
         """
         parts = [part.strip() for part in _GAP.split(self.reason.removesuffix("..."))]
         return max((part for part in parts if part in self.example), key=len, default="")
@@ -70,9 +70,9 @@ def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
     """Group the newest failed jobs of `queue`. Raises UsageError for an unknown queue."""
 
     async def look(session: Session) -> Failures:
-        await connection.require(session, queue)
-        rate = await rates.read(session, await count(session, queue, with_workers=False))
-        jobs = await _read(session, session.at(queue), newest)
+        found = await connection.known(session, queue)
+        rate = await rates.read(found, await count(found, with_workers=False))
+        jobs = await _read(found, newest)
         return Failures(
             sorted(_grouped(jobs), key=lambda group: -len(group.jobs)),
             len(jobs),
@@ -84,12 +84,12 @@ def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
         return session.run(look(session))
 
 
-async def _read(session: Session, queue: Keys, newest: int) -> list[tuple[str, list[str | None]]]:
-    """Return the newest failed jobs with their fields, none longer than some kilobytes."""
+async def _read(queue: Queue, newest: int) -> list[tuple[str, list[str | None]]]:
+    """Return the newest failed jobs with their fields, each of a few kilobytes at most."""
     fields = ["failedReason", "stacktrace", "name", "finishedOn", "atm", "attemptsMade"]
-    ids = await session.client.zrevrange(queue["failed"], 0, newest - 1)
-    # The newest attempt's stack is the last of a list, and its frames stand at the end of it.
-    found = await read_fields(session, [queue[job] for job in ids], fields, tail="stacktrace")
+    ids = await queue.client.zrevrange(queue["failed"], 0, newest - 1)
+    # The stack of the newest attempt is the last of a list, and its frames are at the end.
+    found = await read_fields(queue, ids, fields, tail="stacktrace")
     return list(zip(ids, found, strict=True))
 
 
@@ -111,9 +111,9 @@ def _grouped(jobs: Sequence[tuple[str, list[str | None]]]) -> list[Failure]:
 
 
 def last_stack(stacktrace: str) -> str:
-    """Return the stack of the last attempt, of BullMQ's list of stacks as JSON; empty for none.
+    """Return the stack of the last attempt from BullMQ's list of stacks, in JSON; empty for none.
 
-    Of a long list only the end is there.
+    The beginning of a long list is missing.
     """
     try:
         stacks = json.loads(stacktrace or "[]")
@@ -123,7 +123,7 @@ def last_stack(stacktrace: str) -> str:
 
 
 def _end_of_stack(text: str) -> str:
-    """Return the frames of the last stack, of a JSON list whose beginning is missing."""
+    """Return the frames of the last stack from a JSON list whose beginning is missing."""
     last = re.split(r'(?<!\\)",\s*"', text)[-1].removesuffix("]").rstrip().removesuffix('"')
     _, newline, frames = last.partition("\\n")
     try:
@@ -133,9 +133,9 @@ def _end_of_stack(text: str) -> str:
 
 
 def top_frame(stack: str) -> str:
-    """Return where in the service's own code it failed, without line and column.
+    """Return where the service's own code failed, without line and column.
 
-    Empty when no frame is told.
+    Empty when the stack has no frame.
     """
     places = [match["place"].strip() for match in _FRAME.finditer(stack)]
     own = [place for place in places if not any(sign in place for sign in _FOREIGN)]

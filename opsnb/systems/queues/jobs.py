@@ -1,4 +1,4 @@
-"""Finished jobs: which of them are meant, what they look like, and how they are paged through."""
+"""Finished jobs: choosing them, paging through them, and showing them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import redis.exceptions
 
@@ -15,7 +14,7 @@ from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, scripts
-from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.connection import Queue, Session
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.view.formats import utc
 
@@ -28,7 +27,7 @@ _SHOWN_BYTES = 1000
 
 @dataclass(frozen=True)
 class Asked:
-    """Which finished jobs an engineer asks for: times in hours, what is empty or 0 any."""
+    """The finished jobs that an engineer asks for: times in hours; empty or 0 means any."""
 
     state: str
     name: str = ""
@@ -37,62 +36,62 @@ class Asked:
     within: float = 0
 
     def __post_init__(self) -> None:
-        """Raise ParameterError when the two times leave nothing between them."""
+        """Raise ParameterError when the two times exclude each other."""
         if self.within and self.within <= self.older_than:
             raise ParameterError(
                 f"No job ended within the last {self.within:g} h and before the last "
-                f"{self.older_than:g} h; make within the greater, or 0."
+                f"{self.older_than:g} h; set within to more than that, or to 0."
             )
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which finished jobs are meant: those that ended by `until_ms`, and match what is given."""
+    """The chosen finished jobs: they ended by `until_ms` and match the other fields."""
 
     state: str
     until_ms: int
     since_ms: int = 0
     name: str = ""
-    """The job's name, the whole of it."""
+    """The job's full name."""
     reason: str = ""
     """A part of the failed reason."""
 
     @property
     def terms(self) -> dict[str, int]:
-        """What of it is fixed by the moment of the plan."""
+        """The part that the time of the plan fixes."""
         return {"until_ms": self.until_ms, "since_ms": self.since_ms}
 
     @property
     def is_by_time(self) -> bool:
-        """Whether nothing but the time of its end decides on a job."""
+        """Whether only the time of its end decides on a job."""
         return not (self.name or self.reason or self.since_ms)
 
     def of(self, queue: str) -> str:
-        """Return in words what it chooses of `queue`, without the time."""
+        """Return the choice of jobs of `queue` in words, without the time."""
         parts = [f"{self.state} jobs of {queue}"]
         if self.name:
             parts.append(f"named '{self.name}'")
         if self.reason:
-            parts.append(f"whose reason has '{self.reason}' in it")
+            parts.append(f"whose reason contains '{self.reason}'")
         return " ".join(parts)
 
 
 @dataclass
 class Chosen:
-    """What a pass over a state's jobs found."""
+    """The jobs that match, from one pass over the jobs of a state."""
 
     read: int = 0
-    """How many jobs were looked at, each once."""
+    """How many jobs were read, each once."""
     count: int = 0
     pages: list[str] = field(default_factory=list)
     """The ids, each page as JSON: a million of them takes 10 MB so."""
     held: int = 0
-    """How many of them must not be removed: a parent or a scheduler needs them."""
+    """How many of them must stay: a parent or a scheduler needs them."""
     held_pages: list[str] = field(default_factory=list)
     scheduled: int = 0
     """How many of those a scheduler needs."""
     running: int = 0
-    """How many more match, and are being worked on: their lock is held."""
+    """How many more match and are running: a worker holds their lock."""
 
     def ids(self, *, with_held: bool) -> Iterator[str]:
         """Yield the chosen ids, the oldest first."""
@@ -106,33 +105,30 @@ class Chosen:
         return list(islice(self.ids(with_held=True), _SAMPLE))
 
 
-async def select(
-    session: Session, queue: str, asked: Asked, former: ActionRecord | None
-) -> tuple[str, Selection]:
+async def select(queue: Queue, asked: Asked, former: ActionRecord | None) -> tuple[str, Selection]:
     """Return the server's identity and the selection, its times fixed by the server's clock.
 
-    They are those of `former` where there is one. Raises UsageError for an unknown queue.
+    If there is a `former` record, its times hold.
     """
-    await connection.require(session, queue)
-    now = await connection.server_ms(session)
+    now = await connection.server_ms(queue.session)
     until = round(now - asked.older_than * _HOUR_MS)
     since = round(now - asked.within * _HOUR_MS) if asked.within else 0
     times = former.terms if former else {"until_ms": until, "since_ms": since}
     selection = Selection(asked.state, name=asked.name, reason=asked.reason, **times)
-    return await connection.identity(session), selection
+    return await connection.identity(queue.session), selection
 
 
-def scan(session: Session, queue: Any, selection: Selection) -> Chosen:
-    """Return the jobs that `selection` means. Each is read once, a page at a time, in Redis."""
+def scan(queue: Queue, selection: Selection) -> Chosen:
+    """Return the jobs that `selection` chooses. Redis reads each once, a page at a time."""
     chosen, pace = Chosen(), connection.Pace(_PAGE)
-    keys = [queue.toKey(selection.state), queue.keys["repeat"]]
+    keys = [queue[selection.state], queue["repeat"]]
     first, offset = str(selection.since_ms), 0
     while True:
         size = pace.start()
-        arguments = [queue.toKey(""), first, selection.until_ms, offset, size]
+        arguments = [queue[""], first, selection.until_ms, offset, size]
         arguments += [selection.name, selection.reason]
-        read, last, ties, count, ids, held, held_ids, scheduled, running = session.run(
-            scripts.call(session.client, scripts.PAGE, keys, arguments)
+        read, last, ties, count, ids, held, held_ids, scheduled, running = queue.run(
+            scripts.call(queue.client, scripts.PAGE, keys, arguments)
         )
         pace.end()
         chosen.read += read
@@ -145,22 +141,22 @@ def scan(session: Session, queue: Any, selection: Selection) -> Chosen:
             chosen.held_pages.append(held_ids if held else "[]")
         if read < size:
             return chosen
-        # Jobs that ended in the same millisecond may stand on both sides of the page's edge.
+        # Jobs that ended in the same millisecond may be on both sides of the page's edge.
         offset = ties + (offset if last == first else 0)
         first = last
 
 
-async def count(session: Session, queue: Any, selection: Selection) -> int:
+async def count(queue: Queue, selection: Selection) -> int:
     """Return how many jobs ended in the selection's time, whatever else it asks for."""
-    key = queue.toKey(selection.state)
-    return int(await session.client.zcount(key, selection.since_ms, selection.until_ms))
+    key = queue[selection.state]
+    return int(await queue.client.zcount(key, selection.since_ms, selection.until_ms))
 
 
-async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
-    """Return one row for each of `ids`: what an engineer asks about a finished job."""
-    # The 4th is BullMQ 4's.
+async def rows(queue: Queue, ids: list[str]) -> list[Row]:
+    """Return one row for each of `ids`: the facts that an engineer asks for."""
+    # The 4th is that of BullMQ 4.
     fields = ["name", "finishedOn", "atm", "attemptsMade", "failedReason"]
-    found = await read_fields(session, [queue.toKey(job) for job in ids], fields, most=_SHOWN_BYTES)
+    found = await read_fields(queue, ids, fields, most=_SHOWN_BYTES)
     return [
         {
             "job": job,
@@ -173,13 +169,13 @@ async def rows(session: Session, queue: Any, ids: list[str]) -> list[Row]:
     ]
 
 
-async def weight(session: Session, queue: Any, ids: list[str], jobs: int) -> int | None:
-    """Return the memory in bytes of `jobs` jobs, by a few of them; None where it is not told."""
+async def weight(queue: Queue, ids: list[str], jobs: int) -> int | None:
+    """Return the memory of `jobs` jobs in bytes, extrapolated from a few; None if unknown."""
     if not ids:
         return None
-    async with session.client.pipeline(transaction=False) as pipe:
+    async with queue.client.pipeline(transaction=False) as pipe:
         for job in ids[:_WEIGHED]:
-            pipe.memory_usage(queue.toKey(job))
+            pipe.memory_usage(queue[job])
         try:
             found = [size for size in await pipe.execute() if size]
         except redis.exceptions.ResponseError:
@@ -191,10 +187,9 @@ def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
     """The newest failed jobs"""
 
     async def newest(session: Session) -> list[Row]:
-        await connection.require(session, queue)
-        found = session.at(queue)
+        found = await connection.known(session, queue)
         ids = await session.client.zrevrange(found["failed"], 0, limit - 1)
-        return await rows(session, found, list(ids))
+        return await rows(found, list(ids))
 
     with connection.reading(target) as session:
         return session.run(newest(session))

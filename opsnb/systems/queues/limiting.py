@@ -1,4 +1,4 @@
-"""Limit how many jobs of a queue may be active at once, over all its workers."""
+"""Limit how many jobs of a queue its workers may run at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout
-from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
-from opsnb.systems.queues.pace import brakes
+from opsnb.systems.queues.connection import SYSTEM, Queue, reading, writing
+from opsnb.systems.queues.pace import read_brakes
 from opsnb.view import commands
 
 
@@ -17,11 +17,14 @@ from opsnb.view import commands
 def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) -> Plan:
     """Limit a queue's concurrency.
 
-    At most `concurrency` jobs are active at once, however many workers there are; 0 takes the limit
-    away. It is refused where its BullMQ has no such limit. Raises UsageError for an unknown queue.
+    At most `concurrency` jobs are active at once, however many workers there are; 0 removes the
+    limit. Refused where its BullMQ has no such limit. Raises UsageError for an unknown queue.
     """
-    before = brakes(target, queue).concurrency
-    server, refusal = _look(target, queue)
+    with reading(target) as session:
+        known = session.run(connection.known(session, queue))
+        before = session.run(read_brakes(known)).concurrency
+        refusal = session.run(_refusal(known))
+        server = session.run(connection.identity(session))
     wanted = concurrency or None
     if wanted == before:
         summary = f"{queue}: {_words(before)} already."
@@ -30,7 +33,7 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
 
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as session:
-            at = session.queue(queue)
+            at = session.queue(queue).bullmq
             if wanted:
                 session.run(at.setGlobalConcurrency(wanted))
             else:
@@ -38,7 +41,8 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
             yield 1
 
     def verify() -> list[Finding]:
-        now = brakes(target, queue).concurrency
+        with reading(target) as session:
+            now = session.run(read_brakes(session.queue(queue))).concurrency
         status = Status.OK if now == wanted else Status.CRIT
         return [Finding(status=status, message=f"{queue}: {_words(now)}.")]
 
@@ -60,28 +64,21 @@ def limit(target: Target, _: ActionRecord | None, queue: str, concurrency: int) 
         verify=verify,
         basis=(server, before),
         refusal=refusal,
-        warning="A limit that is lower than what runs now slows the queue down."
+        warning="A limit below the number of jobs that run now slows the queue down."
         if wanted and before is None
         else "",
     )
 
 
-def _look(target: Target, queue: str) -> tuple[str, str]:
-    """Return the server's identity, and why `queue` cannot be limited."""
-
-    async def look(session: Session) -> tuple[str, str]:
-        at = session.queue(queue)
-        server, why = await connection.identity(session), await layout.refusal(session, at)
-        found = await layout.read(session, at)
-        if found.major and not found.has_limit:
-            why = (
-                f"{queue} is kept by {found.version}, and BullMQ before 5.9 has no limit for a "
-                "whole queue: one would be ignored. Set `concurrency` of its workers instead."
-            )
-        return server, why
-
-    with reading(target) as session:
-        return session.run(look(session))
+async def _refusal(queue: Queue) -> str:
+    """Return why `queue` cannot be limited; empty if it can."""
+    found = await layout.read(queue)
+    if found.major and not found.has_limit:
+        return (
+            f"{found.version} keeps {queue.name}, and BullMQ before 5.9 has no limit for a whole "
+            "queue and would ignore it. Set `concurrency` of its workers instead."
+        )
+    return await layout.refusal(queue)
 
 
 def _words(concurrency: int | None) -> str:

@@ -1,4 +1,4 @@
-"""How fast a queue works, and what fails in it, by the stamps that its jobs carry."""
+"""How fast a queue works, and why its jobs fail, by the times in its jobs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from opsnb.redaction.outside import first_line, pattern
 from opsnb.systems.api import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.backlog import counts_of, each_queue
-from opsnb.systems.queues.connection import SYSTEM, Keys, Session, reading
+from opsnb.systems.queues.connection import SYSTEM, Queue, reading
 from opsnb.systems.queues.values import read_fields, whole
-from opsnb.view.formats import span
+from opsnb.view.formats import counted, span
 
 _REASON_BYTES = 1000
 _BARS = 12  # of the chart of throughput
@@ -27,7 +27,7 @@ _STEPS_S = (1, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 86400)
 
 @dataclass(frozen=True)
 class Ended:
-    """The stamps of a job that has run, in ms."""
+    """The times of a job that has run, in ms."""
 
     added: int
     taken: int
@@ -38,40 +38,39 @@ class Ended:
 
     @property
     def waited_ms(self) -> int | None:
-        """From when it could be taken until it was; None when it ran before, so nobody knows."""
+        """The wait of a job that was ready; None, unknown, if it ran before."""
         if self.attempts > 1:
             return None
         return max(0, self.taken - self.added - self.delay)
 
     @property
     def worked_ms(self) -> int:
-        """From when it was taken until it ended."""
+        """From its start to its end."""
         return max(0, self.ended - self.taken)
 
 
 @check(needs=(SYSTEM,))
 def states(target: Target, queue: str) -> Finding:
     """Jobs by state"""
-
-    counted = counts_of(target, queue, with_workers=False)
-    waiting = counted["waiting"] - counted["prioritized"]
+    row = counts_of(target, queue, with_workers=False)
+    waiting = row["waiting"] - row["prioritized"]
     rows: list[Row] = [
         {"state": name, "jobs": jobs}
         for name, jobs in (
             ("waiting", waiting),
-            ("prioritized", counted["prioritized"]),
-            ("active", counted["active"]),
-            ("delayed", counted["delayed"]),
-            ("waiting for children", counted["waiting_children"]),
-            ("completed", counted["completed"]),
-            ("failed", counted["failed"]),
+            ("prioritized", row["prioritized"]),
+            ("active", row["active"]),
+            ("delayed", row["delayed"]),
+            ("waiting for children", row["waiting_children"]),
+            ("completed", row["completed"]),
+            ("failed", row["failed"]),
         )
     ]
-    total = counted["total"]
+    total = row["total"]
     message = (
-        f"{queue}: {counted['waiting']} waiting, {counted['active']} active, "
-        f"{counted['completed']} completed, {counted['failed']} failed, "
-        f"{counted['delayed']} delayed, {total} in total."
+        f"{queue}: {row['waiting']} waiting, {row['active']} active, "
+        f"{row['completed']} completed, {row['failed']} failed, "
+        f"{row['delayed']} delayed, {total} in total."
     )
     return Finding(status=Status.OK, message=message, value=total, unit="jobs", rows=rows)
 
@@ -80,12 +79,12 @@ def states(target: Target, queue: str) -> Finding:
 def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
     """Throughput.
 
-    Of the `newest` completed and the `newest` failed jobs that Redis still has, those that ended
-    in the time that both reach back to.
+    Of the `newest` completed and the `newest` failed jobs in Redis, those that ended in the time
+    that both cover.
     """
     completed, failed, now_s = newest_ended(target, queue, newest)
     if not completed and not failed:
-        message = f"Redis has no finished job of {queue}, so its throughput is not known."
+        message = f"Throughput of {queue} unknown: Redis has no finished job of it."
         return Finding(status=Status.OK, message=message)
     full = [jobs[-1].ended / 1000 for jobs in (completed, failed) if len(jobs) == newest]
     oldest = min(jobs[-1].ended / 1000 for jobs in (completed, failed) if jobs)
@@ -117,13 +116,12 @@ def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
 def times(target: Target, queue: str, newest: int = 1000) -> Finding:
     """Wait and processing times.
 
-    Of the `newest` completed jobs. A job that ran more than once counts with its last run, and
-    not for the wait: nothing tells when it could have been taken. A delay that was asked for is
-    no wait.
+    Of the `newest` completed jobs. A job that ran more than once counts with its last run, and not
+    for the wait, because the time at which it was ready is unknown. A delay on purpose is no wait.
     """
     completed, _, _ = newest_ended(target, queue, newest)
     if not completed:
-        message = f"Redis has no completed job of {queue}, so its times are not known."
+        message = f"Times of {queue} unknown: Redis has no completed job of it."
         return Finding(status=Status.OK, message=message)
     waits = [float(job.waited_ms) for job in completed if job.waited_ms is not None]
     worked = [float(job.worked_ms) for job in completed]
@@ -155,8 +153,8 @@ def processing(target: Target, newest: int = 200) -> Finding:
     Of the `newest` completed jobs of each.
     """
 
-    async def look(session: Session, queue: Keys) -> Row:
-        completed = await _newest(session, queue, "completed", newest)
+    async def read(queue: Queue) -> Row:
+        completed = await _newest(queue, "completed", newest)
         worked = [float(job.worked_ms) for job in completed]
         shares = {
             f"p{percent}_ms": round(percentile(worked, percent), 1)
@@ -166,9 +164,9 @@ def processing(target: Target, newest: int = 200) -> Finding:
         return {"queue": queue.name, "jobs": len(worked), **shares}
 
     with reading(target) as session:
-        rows = [row for row in session.run(each_queue(session, look)) if row["jobs"]]
+        rows = [row for row in session.run(each_queue(session, read)) if row["jobs"]]
     if not rows:
-        message = "Redis has no completed job of any queue, so their times are not known."
+        message = "Processing times unknown: Redis has no completed job of any queue."
         return Finding(status=Status.OK, message=message)
     slowest = max(rows, key=lambda row: float(row["p95_ms"]))
     return Finding(
@@ -185,16 +183,16 @@ def processing(target: Target, newest: int = 200) -> Finding:
 def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
     """Failures by reason.
 
-    Of the `newest` failed jobs; what differs from job to job (numbers, ids, quotes) is set aside.
+    Of the `newest` failed jobs, without what differs from job to job (numbers, ids, quotes).
     """
     _, failed, now_s = newest_ended(target, queue, newest)
     if not failed:
-        return Finding(status=Status.OK, message=f"No job of {queue} is failed.")
-    counted = Counter(_alike(job) for job in failed)
+        return Finding(status=Status.OK, message=f"{queue} has no failed job.")
+    groups = Counter(_alike(job) for job in failed)
     latest: dict[str, Ended] = {}
     for job in failed:
         latest.setdefault(_alike(job), job)
-    common = counted.most_common(_MOST_REASONS)
+    common = groups.most_common(_MOST_REASONS)
     labels = _labels([reason for reason, _ in common])
     rows: list[Row] = [
         {
@@ -207,10 +205,10 @@ def reasons(target: Target, queue: str, newest: int = 1000) -> Finding:
     ]
     first, number = common[0]
     message = f"{number} of the newest {len(failed)} failed jobs of {queue}: {first.rstrip('.')}"
-    if len(counted) > 1:
-        message += f"; {len(counted) - 1} other reasons"
+    if len(groups) > 1:
+        message += f"; {counted(len(groups) - 1, 'other reason')}"
     return Finding(
-        status=Status.OK, message=message + ".", value=len(counted), unit="reasons", rows=rows
+        status=Status.OK, message=message + ".", value=len(groups), unit="reasons", rows=rows
     )
 
 
@@ -219,7 +217,7 @@ def _alike(job: Ended) -> str:
 
 
 def _labels(reasons: list[str]) -> list[str]:
-    """Return the reasons cut to fit beside a bar, each of them still unlike the others."""
+    """Return the reasons cut to fit beside a bar, each different from the others."""
     cut = [first_line(reason, _LABEL) for reason in reasons]
     return [
         label if cut.index(label) == place else f"{label} ({place + 1})"
@@ -229,35 +227,33 @@ def _labels(reasons: list[str]) -> list[str]:
 
 def newest_ended(target: Target, queue: str, newest: int) -> tuple[list[Ended], list[Ended], float]:
     """Return the newest completed and failed jobs, newest first, and the server's time in s."""
-
-    async def look(session: Session) -> tuple[list[Ended], list[Ended], float]:
-        await connection.require(session, queue)
-        at = session.at(queue)
-        completed = await _newest(session, at, "completed", newest)
-        failed = await _newest(session, at, "failed", newest)
-        return completed, failed, await connection.server_ms(session) / 1000
-
     with reading(target) as session:
-        return session.run(look(session))
+        return session.run(read_ended(session.run(connection.known(session, queue)), newest))
 
 
-async def _newest(session: Session, queue: Keys, state: str, newest: int) -> list[Ended]:
+async def read_ended(queue: Queue, newest: int) -> tuple[list[Ended], list[Ended], float]:
+    """Return the newest completed and failed jobs, newest first, and the server's time in s."""
+    completed = await _newest(queue, "completed", newest)
+    failed = await _newest(queue, "failed", newest)
+    return completed, failed, await connection.server_ms(queue.session) / 1000
+
+
+async def _newest(queue: Queue, state: str, newest: int) -> list[Ended]:
     fields = ["timestamp", "processedOn", "finishedOn", "delay", "ats", "attemptsMade"]
     if state == "failed":
         fields.append("failedReason")
-    ids = await session.client.zrevrange(queue[state], 0, newest - 1)
-    told = await read_fields(session, [queue[job] for job in ids], fields, most=_REASON_BYTES)
-    found = []
-    for stamps in told:
+    ids = await queue.client.zrevrange(queue[state], 0, newest - 1)
+    jobs = []
+    for stamps in await read_fields(queue, ids, fields, most=_REASON_BYTES):
         added, taken, ended, delay, started, made = map(whole, stamps[:6])
         if added and taken and ended:
             reason = (stamps[6] or "") if state == "failed" else ""
-            found.append(Ended(added, taken, ended, delay, started or made, reason))
-    return found
+            jobs.append(Ended(added, taken, ended, delay, started or made, reason))
+    return jobs
 
 
 def _moment(at_s: float, step_s: float) -> str:
-    """Return the time of day in UTC, as finely as `step_s` asks for, so that each is its own."""
+    """Return the time of day in UTC, as precise as steps of `step_s` need."""
     if step_s < 60:
         return f"{datetime.fromtimestamp(at_s, UTC):%T}"
     if step_s < 3600:

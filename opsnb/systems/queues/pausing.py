@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
@@ -12,7 +12,7 @@ from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, layout, route
 from opsnb.systems.queues.backlog import read_state
-from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
+from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading, writing
 from opsnb.systems.queues.layout import Layout
 from opsnb.systems.queues.pause_state import MARK, paused_words
 from opsnb.systems.queues.route import Via
@@ -24,17 +24,19 @@ from opsnb.view.formats import counted
 def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Pause a queue.
 
-    Workers end what they have begun and take nothing new. It is refused where the version of BullMQ
-    is not known. Raises UsageError for an unknown queue.
+    Workers finish their jobs and take no new ones. Refused where the version of BullMQ is not
+    known. Raises UsageError for an unknown queue.
     """
-    seen = _look(target, queue)
-    taken, refusal = _route(target, queue, via)
+    with reading(target) as session:
+        known = session.run(connection.known(session, queue))
+        seen = session.run(_read(known))
+        taken, refusal = _route(target, known, via, seen.layout)
     if seen.now["paused"]:
         summary = f"{queue} is {paused_words(seen.now)} already."
     else:
         summary = (
-            f"Pause {queue}. Its waiting jobs ({seen.row['waiting']}) wait until it is resumed; "
-            f"its active ones ({seen.row['active']}) run to their end."
+            f"Pause {queue}. Its waiting jobs ({seen.row['waiting']}) wait until you resume it; "
+            f"its active jobs ({seen.row['active']}) run to their end."
         )
     return Plan(
         summary=summary + taken.words,
@@ -55,18 +57,20 @@ def pause(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis"
 def resume(target: Target, _: ActionRecord | None, queue: str, via: Via = "redis") -> Plan:
     """Resume a queue.
 
-    It is refused where the version of BullMQ is not known. Raises UsageError for an unknown queue.
+    Refused where the version of BullMQ is not known. Raises UsageError for an unknown queue.
     """
-    seen = _look(target, queue)
-    taken, refusal = _route(target, queue, via)
+    with reading(target) as session:
+        known = session.run(connection.known(session, queue))
+        seen = session.run(_read(known))
+        taken, refusal = _route(target, known, via, seen.layout)
     workers = seen.row["workers"]
     if seen.now["paused"]:
         jobs = counted(seen.row["waiting"], "waiting job")
         summary = f"Resume {queue}, {paused_words(seen.now)}: {_who(workers)} its {jobs}."
     elif seen.layout.stranded:
         summary = (
-            f"Give {queue} back {counted(seen.layout.stranded, 'job')} that a resume which was "
-            "interrupted left apart."
+            f"Return {counted(seen.layout.stranded, 'job')} to {queue} that an interrupted resume "
+            "left apart."
         )
     else:
         summary = f"{queue} is not paused."
@@ -106,24 +110,16 @@ class _Seen:
     layout: Layout
 
 
-def _look(target: Target, queue: str) -> _Seen:
-    async def look(session: Session) -> _Seen:
-        row, now = await read_state(session, queue)
-        found = await layout.read(session, session.queue(queue))
-        return _Seen(await connection.identity(session), row, now, found)
-
-    with reading(target) as session:
-        return session.run(look(session))
+async def _read(queue: Queue) -> _Seen:
+    row, now = await read_state(queue)
+    found = await layout.read(queue)
+    return _Seen(await connection.identity(queue.session), row, now, found)
 
 
-def _route(target: Target, queue: str, via: Via) -> tuple[route.Route, str]:
-    """Return the way to switch `queue`, and why it must not be gone."""
-    with reading(target) as session:
-        found = session.run(layout.read(session, session.queue(queue)))
-        taken = route.choose(target, queue, via, unless=found.loses_by_service)
-        if taken.by_api:
-            return taken, ""
-        return taken, session.run(layout.refusal(session, session.queue(queue)))
+def _route(target: Target, queue: Queue, via: Via, found: Layout) -> tuple[route.Route, str]:
+    """Return the way to switch `queue`, and why opsnb must refuse it; empty if it may."""
+    taken = route.choose(target, queue.name, via, unless=found.loses_by_service)
+    return taken, "" if taken.by_api else queue.run(layout.refusal(queue))
 
 
 def _switch(
@@ -134,18 +130,18 @@ def _switch(
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as session:
             at = session.queue(queue)
-            if not (taken.post(queue, verb, permit) and session.run(_is_done(session, at, verb))):
-                session.run(steps[verb](session, at))
+            if not (taken.post(queue, verb, permit) and session.run(_is_done(at, verb))):
+                session.run(steps[verb](at))
             elif verb == "pause":
-                session.run(_note(session, at))
+                session.run(_note(at))
             yield 1
 
     return work
 
 
-async def _is_done(session: Session, queue: Any, verb: Literal["pause", "resume"]) -> bool:
-    """Return whether the API has done what it says."""
-    found = await layout.read(session, queue)
+async def _is_done(queue: Queue, verb: Literal["pause", "resume"]) -> bool:
+    """Return whether the API did what it reported."""
+    found = await layout.read(queue)
     return found.paused if verb == "pause" else not (found.paused or found.stranded)
 
 
@@ -153,27 +149,28 @@ async def _text(session: Session, reason: str) -> str:
     return f"{await connection.server_ms(session)} {operator()} {reason}".rstrip()
 
 
-async def _note(session: Session, queue: Any) -> None:
-    """Note who had it paused."""
-    await session.client.hset(queue.keys["meta"], MARK, await _text(session, ""))
+async def _note(queue: Queue) -> None:
+    """Write down who paused it."""
+    await queue.client.hset(queue["meta"], MARK, await _text(queue.session, ""))
 
 
-async def paused(session: Session, queue: Any, reason: str = "") -> None:
-    """Pause, and note in the same step who did it and why; nothing changes when it is paused."""
-    await layout.pause(session, queue, MARK, await _text(session, reason))
+async def paused(queue: Queue, reason: str = "") -> None:
+    """Pause, and note who did it and why in the same step; a paused queue does not change."""
+    await layout.pause(queue, MARK, await _text(queue.session, reason))
 
 
-async def resumed(session: Session, queue: Any) -> None:
-    """Resume, with all its jobs, whichever version of BullMQ has paused it."""
-    await layout.resume(session, queue, MARK)
+async def resumed(queue: Queue) -> None:
+    """Resume, with all its jobs, whichever version of BullMQ paused it."""
+    await layout.resume(queue, MARK)
 
 
 def _judge(
     target: Target, queue: str, wanted: Literal["paused", "running"], taken: route.Route
 ) -> Finding:
-    seen = _look(target, queue)
+    with reading(target) as session:
+        seen = session.run(_read(session.queue(queue)))
     status, message = _effect(queue, wanted, seen)
-    return Finding(status=status, message=message + taken.told, rows=[seen.row])
+    return Finding(status=status, message=message + taken.failure, rows=[seen.row])
 
 
 def _still(active: int) -> str:
@@ -185,7 +182,7 @@ def _still(active: int) -> str:
 def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
     found, row = seen.layout, seen.row
     if found.paused != (wanted == "paused"):
-        return Status.CRIT, f"{queue} is {'paused' if found.paused else 'not paused'} all the same."
+        return Status.CRIT, f"{queue} is still {'paused' if found.paused else 'not paused'}."
     if found.stranded:
         return Status.CRIT, (
             f"{queue} runs, but {found.stranded} of its jobs are still set apart; resume it again."
@@ -197,8 +194,8 @@ def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
     if found.loses_by_service or (found.major in {4, 5} and found.in_wait):
         return Status.WARN, (
             f"{message} {found.in_wait} of its jobs are in `wait`, where a service with another "
-            f"version of BullMQ adds them: a worker of BullMQ 4 takes them all the same, and a "
-            f"resume by the service may lose them. Resume with: "
+            f"version of BullMQ puts them: a worker of BullMQ 4 takes them even now, and a resume "
+            f"by the service may lose them. Resume with: "
             f"opsnb run queues/resume -p queue={queue} --apply"
         )
     return Status.OK, message

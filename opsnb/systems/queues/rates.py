@@ -1,8 +1,8 @@
-"""Which share of a queue's jobs has failed, also where jobs are removed once they have ended.
+"""The share of a queue's jobs that failed, also where the service removes jobs that ended.
 
-Where nothing was removed, that is the failed of all jobs that are there. Else BullMQ's counter of
-jobs that were ever added tells how many there were, and its newest events how those end lately;
-the worse of the two counts. Where neither tells, the rate is unknown.
+Where nothing was removed, it is the failed jobs of all jobs in Redis. Otherwise BullMQ's counter
+says how many jobs were ever added, and its newest events say how the latest ended; the worse of the
+two counts. Where there is neither, the rate is unknown.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from opsnb.model import Row
 from opsnb.systems.queues import events
-from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.connection import Queue
+from opsnb.view.formats import counted
 
 _SLACK = 0.02  # of the jobs that were added: duplicates count too, and jobs come and go meanwhile
 _LEAST_SLACK = 5
 _EVENTS = 2000
-_LEAST_ENDED = 20  # jobs by whose ends a rate is told
+_LEAST_ENDED = 20  # fewer jobs make no rate
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Rate:
 
     queue: str
     failed: int
-    """Those that Redis has, or that its events tell of."""
+    """Those in Redis, or in its events."""
     of: int | None
     """None where that is not known."""
     note: str = ""
-    """By what it is told, where not by the jobs that are there."""
+    """The source, if it is not the jobs in Redis."""
     why: str = ""
     """Why it is not known."""
 
@@ -42,9 +43,9 @@ class Rate:
 
     @property
     def words(self) -> str:
-        """What a sentence says of it, without its full stop."""
+        """The rate as a sentence without its full stop."""
         if self.of is None:
-            return f"{self.queue}: {self.failed} failed jobs, of how many is not known"
+            return f"{self.queue}: {counted(self.failed, 'failed job')}, of an unknown total"
         return f"{self.queue}: {self.failed} of {self.of} jobs have failed{self.note}"
 
     def row(self) -> Row:
@@ -57,26 +58,26 @@ class Rate:
         }
 
 
-async def read(session: Session, row: Row) -> Rate:
-    """Return the rate of a queue by its row of counts."""
-    queue, failed, there, added = row["queue"], row["failed"], row["total"], row["added"]
+async def read(queue: Queue, row: Row) -> Rate:
+    """Return the rate of a queue from its row of counts."""
+    name, failed, there, added = queue.name, row["failed"], row["total"], row["added"]
     slack = max(_LEAST_SLACK, _SLACK * added)
     if added and added <= there + slack:
-        return Rate(queue, failed, there)
+        return Rate(name, failed, there)
     if not added and (row["completed"] or not failed):
-        return Rate(queue, failed, there)
-    ended = await events.ended_by_events(session, session.at(queue)["events"], _EVENTS)
+        return Rate(name, failed, there)
+    ended = await events.ended_by_events(queue, _EVENTS)
     completed, lost = ended or (0, 0)
-    lately = Rate(queue, lost, completed + lost, " lately, by BullMQ's events")
-    is_told = completed + lost >= _LEAST_ENDED
+    lately = Rate(name, lost, completed + lost, " lately, by BullMQ's events")
+    is_known = completed + lost >= _LEAST_ENDED
     if added and (ended is not None or failed):
-        ever = Rate(queue, failed, added, " since it was made; jobs that ended are removed")
-        return max(ever, lately, key=lambda rate: rate.percent or 0.0) if is_told else ever
-    if is_told:
+        ever = Rate(name, failed, added, " since it was made; jobs that ended are removed")
+        return max(ever, lately, key=lambda rate: rate.percent or 0.0) if is_known else ever
+    if is_known:
         return lately
     return Rate(
-        queue,
+        name,
         failed,
         None,
-        why=f"the failure rate of {queue}: jobs that ended are removed, and nothing tells how many",
+        why=f"the failure rate of {name}: jobs that ended are removed, and nothing counts them",
     )

@@ -1,4 +1,4 @@
-"""Remove jobs that are stuck: active, and nobody works on them."""
+"""Stuck jobs: active, without a worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opsnb.errors import Refused, UsageError
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout, scripts
 from opsnb.systems.queues.active import Active, active_jobs, read_active
-from opsnb.systems.queues.connection import SYSTEM, Session, reading, writing
+from opsnb.systems.queues.connection import SYSTEM, Queue, reading, writing
 from opsnb.view.formats import and_list, counted, span
 
 _SAMPLE = 20
@@ -33,10 +33,10 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
     limit = span(longer_than_min * 60)
     long = sum(job.age_s > longer_than_min * 60 for job in active)
     if found:
-        message = f"Of {len(active)} active jobs of {queue}, stuck for over {limit}: {len(found)}."
+        message = f"Stuck for over {limit}: {len(found)} of {len(active)} active jobs of {queue}."
     else:
         message = f"No job of {queue} is stuck ({len(active)} active)"
-        message += f"; {long} run for over {limit} and are still being worked on." if long else "."
+        message += f"; {long} have run for over {limit} and still have a worker." if long else "."
     return Finding(
         status=Status.WARN if found else Status.OK,
         message=message,
@@ -56,21 +56,22 @@ def remove_stuck(
 ) -> Plan:
     """Remove stuck jobs.
 
-    Those that are active for more than `longer_than_min` minutes and that nobody works on: their
-    lock has expired. Only `job` (an id) where one is given. Their children stay. It is refused
-    where the version of BullMQ is not known. Raises UsageError for an unknown queue, a job that is
-    not there or not active, and Refused for one that is being worked on.
+    Those that have been active for more than `longer_than_min` minutes without a worker: their lock
+    has expired. Only `job` (an id) if given. Their children stay. Refused where the version of
+    BullMQ is not known. Raises UsageError for an unknown queue and for a job that does not exist or
+    is not active, Refused for one that has a worker.
     """
     with reading(target) as session:
-        active = session.run(read_active(session, queue))
-        refusal = session.run(layout.refusal(session, session.queue(queue)))
+        known = session.run(connection.known(session, queue))
+        active = session.run(read_active(known))
+        refusal = session.run(layout.refusal(known))
         server = session.run(connection.identity(session))
         if former:
-            meant = set(former.terms["jobs"])
-            active = [one for one in active if one.id in meant]
+            planned = set(former.terms["jobs"])
+            active = [one for one in active if one.id in planned]
         elif job:
             active = [one for one in active if one.id == job]
-            _demand_stuck(session, queue, job, active, longer_than_min)
+            _demand_stuck(known, job, active, longer_than_min)
     stuck_now = [one for one in active if one.is_stuck(longer_than_min)]
     found = [one for one in stuck_now if job or not one.may_run]
     unsure = [one for one in stuck_now if one.may_run]
@@ -79,11 +80,10 @@ def remove_stuck(
 
     def work(permit: Permit) -> Iterator[int]:
         with writing(target, permit) as session:
-            at, done = session.queue(queue), 0
-            keys = [at.keys["meta"], at.keys["active"], at.keys["repeat"]]
+            at, done, keys = session.queue(queue), 0, ("meta", "active", "repeat")
             for one in found:
-                arguments = [at.keys[""], one.id, one.since_ms or ""]
-                answer = session.run(layout.run(session, scripts.REMOVE_STUCK, keys, arguments))
+                arguments = [at[""], one.id, one.since_ms or ""]
+                answer = session.run(layout.run(at, scripts.REMOVE_STUCK, keys, arguments))
                 if answer == scripts.DONE:
                     done += 1
                 else:
@@ -92,7 +92,7 @@ def remove_stuck(
 
     def verify() -> list[Finding]:
         with reading(target) as session:
-            now = session.run(read_active(session, queue))
+            now = session.run(read_active(session.queue(queue)))
         stuck_now = [
             one.id
             for one in now
@@ -102,21 +102,21 @@ def remove_stuck(
         status, words = Status.OK, f"No job of {queue} is stuck ({len(now)} active)."
         if left:
             status = Status.CRIT
-            words = f"{len(left)} are still stuck: {and_list(left[:5])}."
-        elif stuck_now:  # what was planned is done; the check on stuck jobs judges these
-            words = f"None of these is active any more; {len(stuck_now)} more are stuck since: "
+            words = f"{len(left)} still stuck: {and_list(left[:5])}."
+        elif stuck_now:  # the plan is done; the check of stuck jobs judges these
+            words = f"None of these is active any more; {len(stuck_now)} more have become stuck: "
             words += f"{and_list(stuck_now[:5])}."
         elif job:
-            words = f"Job {job} of {queue} is not stuck any more."
+            words = f"Job {job} of {queue} is no longer stuck."
         elif open_now := sum(one.is_stuck(longer_than_min) and one.may_run for one in now):
-            words += f" Without a lock, and maybe run by a worker: {open_now}."
+            words += f" {open_now} without a lock, which a worker may be running."
         if skipped:
-            words += f" {len(skipped)} had a worker or had left meanwhile, and were left alone."
+            words += f" Skipped, with a worker or no longer active: {counted(len(skipped), 'job')}."
         return [Finding(status=status, message=words)]
 
     return Plan(
-        summary=f"Remove {counted(len(found), 'active job')} of {queue}: active for over {limit}, "
-        "and no worker works on them."
+        summary=f"Remove {counted(len(found), 'job')} of {queue}, active for over {limit} without "
+        "a worker."
         if found
         else f"no active job of {queue} is stuck (active for over {limit}, without a worker).",
         planned=len(found),
@@ -133,53 +133,53 @@ def remove_stuck(
     )
 
 
-def _demand_stuck(
-    session: Session, queue: str, job: str, active: list[Active], longer_than_min: float
-) -> None:
-    """Raise UsageError or Refused unless the one job that was named is stuck."""
+def _demand_stuck(queue: Queue, job: str, active: list[Active], longer_than_min: float) -> None:
+    """Raise UsageError or Refused unless the named job is stuck."""
     if not active:
-        state = session.run(session.queue(queue).getJobState(job))
+        state = queue.run(queue.bullmq.getJobState(job))
         if state == "unknown":
-            raise UsageError(f"There is no job '{job}' in {queue}; look with queues/monitor.")
-        raise UsageError(f"Job {job} of {queue} is {state}, not active: it is not stuck.")
+            raise UsageError(
+                f"There is no job '{job}' in {queue.name}; list them with queues/monitor."
+            )
+        raise UsageError(f"Job {job} of {queue.name} is {state}, not active: it is not stuck.")
     one = active[0]
     if not one.is_abandoned:
         raise Refused(
-            f"Job {job} of {queue} is being worked on ({one.evidence}): nothing was changed. "
-            "Wait until it ends, or end its worker first."
+            f"Refused, nothing changed: a worker is running job {job} of {queue.name} "
+            f"({one.evidence}). Wait until it ends, or stop its worker first."
         )
     if not one.is_stuck(longer_than_min):
-        since = f"is active for {span(one.age_s)} only" if one.since_ms else "may just be taken"
+        since = f"has been active for only {span(one.age_s)}" if one.since_ms else "may be new"
         raise Refused(
-            f"Job {job} of {queue} {since}: nothing was changed. "
-            "BullMQ gives such a job to another worker by itself; wait, or lower longer_than."
+            f"Refused, nothing changed: job {job} of {queue.name} {since}. BullMQ gives such a job "
+            "to another worker itself. Wait, or lower longer_than."
         )
 
 
 def _unsure(unsure: list[Active], job: str) -> str:
-    """Return what must be known of jobs that a worker may be at without a lock."""
+    """Return a warning about jobs that a worker may be running without a lock."""
     if not unsure:
         return ""
     why = (
-        "a worker that was connected when they were taken still is, and BullMQ has not given them "
-        "back, so it may run them without renewing their locks (skipLockRenewal)"
+        "a worker has been connected since before they started, and BullMQ has not returned them, "
+        "so it may be running them without renewing their locks (skipLockRenewal)"
     )
     if job:
-        return f"Make sure first that no worker runs it: {why}."
+        return f"First make sure that no worker is running it: {why}."
     return (
-        f"{len(unsure)} more are left alone ({and_list(one.id for one in unsure[:3])}): {why}. "
-        f"Make sure, then name one: -p job={unsure[0].id}"
+        f"{len(unsure)} more stay ({and_list(one.id for one in unsure[:3])}): {why}. "
+        f"Make sure that none is, then name a job: -p job={unsure[0].id}"
     )
 
 
 def _warning(found: list[Active]) -> str:
     if not found:
         return ""
-    words = "What they had begun is lost; what they had done already stays done."
+    words = "Their unfinished work is lost; what they have done stays done."
     parents = sorted({one.parent for one in found if one.parent})
     if parents:
         words += (
-            f" {len(parents)} parents wait for them ({and_list(parents[:3])}) and start without "
-            "them, when nothing else holds them."
+            f" {counted(len(parents), 'parent')} waiting for them ({and_list(parents[:3])}) will "
+            "start without them, if nothing else holds them."
         )
     return words

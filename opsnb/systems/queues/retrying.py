@@ -7,7 +7,7 @@ from dataclasses import replace
 from opsnb.actions.action import Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Row, Status
-from opsnb.systems.queues import jobs, layout
+from opsnb.systems.queues import connection, jobs, layout
 from opsnb.systems.queues.backlog import read_state
 from opsnb.systems.queues.connection import SYSTEM, reading
 from opsnb.systems.queues.each import EachChosen, running_words
@@ -28,22 +28,21 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     """Retry failed jobs.
 
     All that have failed by now; only those named `name`, with `reason` in their failed reason,
-    that failed more than `older_than` or less than `within` hours ago, where these are given.
-    A job with a priority keeps it; one that is being worked on stays. It is refused where the
-    version of BullMQ is not known. Raises UsageError for an unknown queue, ParameterError for times
-    that exclude each other.
+    that failed more than `older_than` or less than `within` hours ago, if given. A job with a
+    priority keeps it; a job that is running stays. Refused where the version of BullMQ is not
+    known. Raises UsageError for an unknown queue, ParameterError for times that exclude each other.
     """
     asked = jobs.Asked("failed", name, reason, older_than, within)
     with reading(target) as session:
-        server, selection = session.run(jobs.select(session, queue, asked, former))
-        found = session.queue(queue)
-        refusal = session.run(layout.refusal(session, found))
-        chosen = jobs.scan(session, found, selection)
-        sample = session.run(jobs.rows(session, found, chosen.first))
-        row, pause = session.run(read_state(session, queue))
+        found = session.run(connection.known(session, queue))
+        server, selection = session.run(jobs.select(found, asked, former))
+        refusal = session.run(layout.refusal(found))
+        chosen = jobs.scan(found, selection)
+        sample = session.run(jobs.rows(found, chosen.first))
+        row, pause = session.run(read_state(found))
     each = EachChosen(target, queue, selection, chosen, retries=True)
     warnings = (
-        f"{queue} is paused: they wait until it is resumed." if pause["paused"] else "",
+        f"{queue} is paused: the jobs wait until you resume it." if pause["paused"] else "",
         "No worker is connected to take them." if chosen.count and row["workers"] == 0 else "",
         running_words(chosen),
     )
@@ -67,14 +66,14 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
 
 
 def _judge(each: EachChosen) -> Finding:
-    """Measure how many of the chosen are still failed, and where the others are."""
+    """Measure how many of the chosen jobs are still failed, and where the others are."""
     selection = each.selection
-    anew = replace(selection, since_ms=selection.until_ms + 1, until_ms=2**53)
+    later = replace(selection, since_ms=selection.until_ms + 1, until_ms=2**53)
     with reading(each.target) as session:
         queue = session.queue(each.queue)
-        found = jobs.scan(session, queue, selection)
-        again = session.run(jobs.count(session, queue, anew))
-        row, _ = session.run(read_state(session, each.queue))
+        found = jobs.scan(queue, selection)
+        again = session.run(jobs.count(queue, later))
+        row, _ = session.run(read_state(queue))
     left = found.count
     rows: list[Row] = [
         {"jobs": "still failed", "count": left},

@@ -1,4 +1,4 @@
-"""By which way a change goes: the service's API, or straight to Redis."""
+"""How a change is made: through the service's API, or in Redis."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from opsnb.systems import api
 from opsnb.systems.api.settings import Api
 
 Via = Literal["redis", "api"]
-"""`api` asks the service; when that does not answer, Redis is changed directly."""
+"""`api` asks the service; if that fails, opsnb changes Redis."""
 
 
 @dataclass
 class Route:
-    """The way that was chosen, and what came of it."""
+    """The chosen way, and its outcome."""
 
     target: Target
     by_api: bool
@@ -28,18 +28,20 @@ class Route:
 
     @property
     def words(self) -> str:
-        """What the plan's summary says of it."""
+        """The way, to add to the plan's summary."""
         return " By the API." if self.by_api else ""
 
     @property
-    def told(self) -> str:
-        """What the measured effect must add: that the API failed when it came to it."""
-        return f" The API failed ({self._failed[-1]}), so Redis was used." if self._failed else ""
+    def failure(self) -> str:
+        """That the API failed during the work, to add to the measured effect."""
+        return (
+            f" The API failed ({self._failed[-1]}), so opsnb changed Redis." if self._failed else ""
+        )
 
     def post(
         self, queue: str, verb: str, permit: Permit, *, limit_s: float = 0, **body: Any
     ) -> bool:
-        """Ask the API to do `verb`, when it is by the API; return whether it said that it did."""
+        """Ask the API to do `verb` if that is the way; return whether it reported success."""
         if not self.by_api:
             return False
         try:
@@ -61,9 +63,9 @@ def by_hand(target: Target, queue: str, verb: str) -> str:
 
 
 def choose(target: Target, queue: str, via: Via, *, unless: str = "") -> Route:
-    """Return the way to change `queue`: that asked for, or Redis when the API cannot do it.
+    """Return the way to change `queue`: the one asked for, or Redis if the API cannot do it.
 
-    `unless` says what the API cannot do of that which is asked.
+    `unless` says what the API cannot do.
     """
     if via == "redis":
         return Route(target, by_api=False)
@@ -79,4 +81,4 @@ def choose(target: Target, queue: str, via: Via, *, unless: str = "") -> Route:
 
 
 def _fallback(target: Target, why: str) -> Route:
-    return Route(target, by_api=False, warning=f"{why.rstrip('.')}; Redis is used instead.")
+    return Route(target, by_api=False, warning=f"{why.rstrip('.')}; opsnb changes Redis instead.")

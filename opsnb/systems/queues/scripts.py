@@ -1,6 +1,11 @@
-"""What runs inside Redis: the `.lua` files beside this one, and in them BullMQ's own scripts.
+r"""The scripts that run inside Redis: the `.lua` files of this folder, and BullMQ's own in them.
 
-Each reads, judges and changes in one step, so that nobody comes in between.
+Each reads, judges and changes in one step, so that nothing changes in between. To run one by hand,
+put its files together in the order below, such as::
+
+    redis-cli --eval <(cat kept.lua page.lua) bull:mail:failed bull:mail:repeat , \
+        bull:mail: 0 +inf 0 9 '' ''
+
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ def lua(*names: str) -> str:
 
 
 def _bullmqs(name: str, file: str) -> str:
-    """Return a function of that name: a script of BullMQ's, given its keys and its arguments."""
+    """Return a script of BullMQ as a Lua function that takes its keys and arguments."""
     return f"\nlocal function {name}(KEYS, ARGV)\n{loadScript(file)}\nend\n"
 
 
@@ -46,10 +51,10 @@ def _digest(script: str) -> str:
 
 
 async def call(client: Any, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-    """Return what `script` answers.
+    """Return the answer of `script`.
 
-    By EVALSHA and EVAL alone, as BullMQ does: SCRIPT LOAD is another right, and a full server
-    refuses it while it still runs what removes jobs.
+    It uses EVALSHA and EVAL alone, like BullMQ: SCRIPT LOAD needs another right, and a full server
+    refuses it while it still runs scripts that remove jobs.
     """
     try:
         return await client.evalsha(_digest(script), len(keys), *keys, *arguments)
@@ -58,4 +63,4 @@ async def call(client: Any, script: str, keys: Sequence[str], arguments: Sequenc
 
 
 DONE, RUNNING, GONE = 1, 0, -1
-"""What they answer for a job: it is done, it is being worked on, or its data are gone."""
+"""The answers for a job: done, a worker is running it, or its data are gone."""

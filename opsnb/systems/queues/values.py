@@ -1,4 +1,4 @@
-"""Fields of jobs, each cut in Redis: a reason, a stack or a name may have any length."""
+"""Fields of jobs, cut inside Redis: a reason, a stack or a name may have any length."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import redis.exceptions
 
 from opsnb.checks import evidence
 from opsnb.redaction import outside
-from opsnb.systems.queues.connection import Session
+from opsnb.systems.queues.connection import Queue, Session
 from opsnb.systems.queues.scripts import lua
 
 MOST_BYTES = 4096
-"""How much is read of one value."""
+"""How much of one value is read."""
 
 _PAGE = 100
 _READ_WHOLE = 65_536  # bytes of a value that is read as it is where no script may cut it
 
-
-# Nothing is written, so a replica and a login that may only read run it too.
 _CUT = lua("cut")
 
 
@@ -28,7 +26,7 @@ _NUMBER = re.compile(r"(\d{1,14})(?:\.\d+)?")
 
 
 def whole(text: str | None) -> int:
-    """Return a whole number, such as a time in ms, as a job's hash has it; 0 for anything else."""
+    """Return a whole number from a job's hash, such as a time in ms; 0 for anything else."""
     match = _NUMBER.fullmatch(text or "")
     return int(match[1]) if match else 0
 
@@ -38,7 +36,7 @@ class NoScripts(redis.exceptions.ResponseError):
 
 
 async def script(session: Session, lua: str, keys: Sequence[str], *arguments: Any) -> Any:
-    """Return what a script that only reads answers. Raises NoScripts where none may run."""
+    """Return the answer of a script that only reads. Raises NoScripts where none may run."""
     for command in session.script_commands:
         try:
             answer = await session.client.execute_command(
@@ -54,7 +52,7 @@ async def script(session: Session, lua: str, keys: Sequence[str], *arguments: An
 
 
 def _is_refusal(command: str, error: redis.exceptions.ResponseError) -> bool:
-    """Whether `command` itself is what the server does not know or the login may not run."""
+    """Whether the server does not know `command` itself, or the login may not run it."""
     text = str(error).lower()
     if isinstance(error, redis.exceptions.NoPermissionError):
         return f"'{command.lower()}' command" in text
@@ -62,33 +60,33 @@ def _is_refusal(command: str, error: redis.exceptions.ResponseError) -> bool:
 
 
 async def read_fields(
-    session: Session,
-    keys: Sequence[str],
+    queue: Queue,
+    jobs: Sequence[str],
     fields: Sequence[str],
     *,
     most: int = MOST_BYTES,
     tail: str = "",
 ) -> list[list[str | None]]:
-    """Return `fields` of each hash, no value longer than `most` bytes, free of secrets.
+    """Return `fields` of each job, no value longer than `most` bytes, free of secrets.
 
-    Of `tail` the end is kept instead of the beginning. Where no script may cut a value, one that is
-    long is left out, and said to be.
+    Of the field `tail` the end stays instead of the beginning. Where no script may cut values, long
+    ones are missing, and the evidence says so.
     """
     rows: list[list[str | None]] = []
-    for start in range(0, len(keys), _PAGE):
-        page = keys[start : start + _PAGE]
+    for start in range(0, len(jobs), _PAGE):
+        page = [queue[job] for job in jobs[start : start + _PAGE]]
         try:
-            told = await script(session, _CUT, page, most, tail, *fields)
+            found = await script(queue.session, _CUT, page, most, tail, *fields)
         except NoScripts:
-            told = await _whole(session, page, fields)
-        for row in told:
+            found = await _whole(queue.session, page, fields)
+        for row in found:
             both = zip(fields, row, strict=True)
             rows.append([_clean(value, most, is_tail=field == tail) for field, value in both])
     return rows
 
 
 def _clean(value: str | None, most: int, *, is_tail: bool) -> str | None:
-    """Return a value as it may be shown; a number as it is, for no time or count is a secret."""
+    """Return a value to show; a number stays as it is, because no time or count is a secret."""
     if value is None or _NUMBER.fullmatch(value):
         return value
     if len(value.encode(errors="surrogatepass")) < most:
@@ -100,7 +98,7 @@ def _clean(value: str | None, most: int, *, is_tail: bool) -> str | None:
 async def _whole(
     session: Session, keys: Sequence[str], fields: Sequence[str]
 ) -> list[list[str | None]]:
-    """Read the values that are not too long as they are."""
+    """Return the values that are short enough, uncut."""
     async with session.client.pipeline(transaction=False) as pipe:
         for key in keys:
             for field in fields:
@@ -108,15 +106,15 @@ async def _whole(
         sizes = iter(await pipe.execute())
         asked = [[field for field in fields if next(sizes) <= _READ_WHOLE] for _ in keys]
         for key, some in zip(keys, asked, strict=True):
-            pipe.hmget(key, some or ["-"])  # a name is needed: no job has this one
-        told = await pipe.execute()
+            pipe.hmget(key, some or ["-"])  # HMGET needs a name; no job has this one
+        answers = await pipe.execute()
     if any(len(some) < len(fields) for some in asked):
         evidence.partial(
-            "values of jobs longer than 64 kB, which the login may not cut on the server; "
+            "values of jobs longer than 64 kB, which this login may not cut on the server; "
             f"let it: ACL SETUSER {session.login} +eval +eval_ro"
         )
     found: list[list[str | None]] = []
-    for some, values in zip(asked, told, strict=True):
+    for some, values in zip(asked, answers, strict=True):
         known = dict(zip(some, values, strict=False))
         found.append([known.get(field) for field in fields])
     return found

@@ -221,7 +221,8 @@ def test_a_repair_cannot_leave_its_transaction(demo: Target, statement: str) -> 
 
 def test_rows_are_shown_in_bounds_with_their_number(demo: Target) -> None:
     check = Integrity(name="all", sql="SELECT id, script FROM scenes -- every one\n;")
-    found = integrity.violations(demo, check)
+    with integrity.checking(demo) as connected:
+        found = integrity.violations(connected, check)
     assert (found.count, len(found.sample)) == (3000, 10)
 
 
@@ -260,7 +261,7 @@ def test_a_killed_run_has_its_queues_put_back_by_the_next(
     with queue_jobs.connected(demo) as client:
         client.delete(queue_jobs.key(demo, "drill", "active"))
     record, found = acted(target)
-    assert "left paused by a repair that was cut off" in record.summary
+    assert "left paused by an interrupted repair" in record.summary
     assert (record.verified, found.status) == (True, Status.OK)
     assert wrong(demo) == 0
     assert not is_paused(demo, "drill")

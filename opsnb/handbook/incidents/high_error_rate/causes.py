@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, treated_by
+from opsnb.checks.check import check, explains, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
 from opsnb.handbook.deployment.deployments import Deployment
@@ -85,18 +85,20 @@ def deployed(target: Target, window: Window) -> Finding:
         for each in seen.deployed
     ]
     if few := _few(target, seen):
-        return Finding(status=Status.OK, message=few, rows=rows)
+        return ruled_out(few, rows)
     preceded = [(each, last) for each in seen.going_on if (last := _deployment(seen, each))]
     if not preceded:
-        message = f"No deployment of {target.name} is recorded just before they began."
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return ruled_out(
+            f"No deployment of {target.name} is recorded just before they began.", rows
+        )
     there = [(each, last) for each, last in preceded if not _rollback(seen, last)]
     if not there:
         _, last = preceded[0]
         back = _rollback(seen, last)
         assert back is not None  # each of them was rolled back
-        message = f"{last.run_id} preceded them, and was rolled back by {back.run_id}."
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return ruled_out(
+            f"{last.run_id} preceded them, and was rolled back by {back.run_id}.", rows
+        )
     first, last = there[0]
     ours = [each for each, other in there if other is last]
     return Finding(
@@ -120,11 +122,12 @@ def started(target: Target, window: Window) -> Finding:
         {"process": name, "started": logs.iso(at)} for name, at in sorted(seen.started.items())
     ]
     if few := _few(target, seen):
-        return Finding(status=Status.OK, message=few, rows=rows)
+        return ruled_out(few, rows)
     ours = [each for each in seen.going_on if _starts_before(seen, each)]
     if not ours:
-        message = f"No process was started within {span(_PRECEDES_S)} before they began."
-        return Finding(status=Status.OK, message=message, rows=rows)
+        return ruled_out(
+            f"No process was started within {span(_PRECEDES_S)} before they began.", rows
+        )
     before = _starts_before(seen, ours[0])
     after, begun = max(0.0, min(before.values())), errors_of(ours)
     own = sum(seen.cause(entry) in _OWN for _, entry in begun)
@@ -165,7 +168,7 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
         for at, line in lost[-_MOST_ROWS:]
     ]
     if known is None:
-        return Finding(status=Status.OK, message=f"The target names no {name}.")
+        return ruled_out(f"The target names no {name}.")
     if known.state != "up":
         return Finding(
             status=Status.CRIT,
@@ -180,7 +183,7 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
     few = _few(target, seen)
     if few or not ours:
         message = few or f"{seen.counted(ours)} speak of it."
-        return Finding(status=Status.OK, message=f"{known.said} {message}", rows=rows)
+        return ruled_out(f"{known.said} {message}", rows)
     share = _MOST_SHARE * len(ours) / len(seen.current)
     full = [each for each in ours if name == "redis" and REDIS_IS_FULL.search(each[1].message)]
     if full:
@@ -287,13 +290,13 @@ def failed_requests(target: Target, window: Window) -> Finding:
     """Failing requests"""
     try:
         found = logs.error_rate(target, min(60 * window.hours, _REQUESTS_MIN))
-        if found.status not in (Status.WARN, Status.CRIT):
+        if not found.is_alarm:
             return found
         # Those of a fault that was fixed stay in the log: only a failure of now counts.
         is_over = not logs.error_rate(target, _NO_FAILED_MIN).value
     except NotConfigured as error:
         # Many targets have none, and the errors can be explained without.
-        return Finding(status=Status.OK, message=str(error))
+        return ruled_out(str(error))
     if is_over:
         message = f"{found.message} None of them did in the last {span(60 * _NO_FAILED_MIN)}."
         return found.model_copy(update={"status": Status.OK, "message": message})
@@ -301,9 +304,7 @@ def failed_requests(target: Target, window: Window) -> Finding:
         runbook="incidents/performance_degradation",
         why="checks what the requests depend on, when the log has no error",
     )
-    return found.model_copy(
-        update={"status": Status.WARN, "share": _ALSO, "remedies": [remedy]},
-    )
+    return explains(found.model_copy(update={"status": Status.WARN}), _ALSO, remedy)
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S)
@@ -387,11 +388,11 @@ def _worded(target: Target, window: Window, words: str, causes: tuple[Cause, ...
     """Judge the errors that speak of another's service, or of nothing known."""
     seen = window.of(target)
     if few := _few(target, seen):
-        return Finding(status=Status.OK, message=few)
+        return ruled_out(few)
     ours = seen.about(*causes)
     message = f"{seen.counted(ours)} {words}."
     if not ours:
-        return Finding(status=Status.OK, message=message)
+        return ruled_out(message)
     rows = sorted(logs.groups(ours), key=lambda row: -int(row["count"]))
     return Finding(
         status=Status.WARN,

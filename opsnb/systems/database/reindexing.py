@@ -1,0 +1,340 @@
+"""Rebuilding indexes, without a lock on the table, and dropping what failed rebuilds left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from opsnb.actions.action import Permit, Plan, action
+from opsnb.config.target import Target
+from opsnb.errors import BadAnswer, Refused, ServiceError, UsageError
+from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.systems.database import queries, relations
+from opsnb.systems.database.commands import run
+from opsnb.systems.database.connecting import LOCK_WAIT_S, connection, session
+from opsnb.systems.database.cursor import Connection
+from opsnb.systems.database.failures import SYSTEM, reason
+from opsnb.systems.database.index_validity import drop_commands
+from opsnb.systems.database.indexes import (
+    PLAN_S,
+    Index,
+    being_built,
+    duplicates_query,
+    read_indexes,
+)
+from opsnb.systems.database.pooler import demand_session
+from opsnb.systems.database.relations import nearest
+from opsnb.systems.database.room import free_bytes
+from opsnb.systems.database.server import demand_primary, identity, name_of
+from opsnb.systems.database.sight import login
+from opsnb.systems.database.words import quoted
+from opsnb.systems.host.settings import HostSettings
+from opsnb.view.formats import counted
+
+Kind = Literal["index", "table", "database"]
+
+_MIB = 2**20
+_MOST_SAMPLES = 20
+_MOST_NAMED = 5
+
+
+@action(needs=(SYSTEM,))
+def reindex(  # noqa: PLR0913 - the parameters of its runbook
+    target: Target,
+    former: ActionRecord | None,
+    name: str = "",
+    *,
+    kind: Kind = "index",
+    concurrently: bool = True,
+    lock_wait_s: float = LOCK_WAIT_S,
+) -> Plan:
+    """Rebuild indexes.
+
+    One index, those of a table, or all of the users' own in the database, one after another;
+    without a name, the invalid ones. What failed attempts left on the same tables is dropped.
+    Raises UsageError if there is no index of that name, Refused if the disk has no room or a pooler
+    is in between, BadAnswer if another session is building there, or the table has another owner.
+    """
+    with connection(target, limit_s=PLAN_S) as database:
+        demand_primary(database)
+        home = name_of(database)
+        chosen, written = _chosen(database, kind, name)
+        chosen, others = _allowed(database, chosen, named=bool(name) and kind != "database")
+        if former:
+            files = former.terms["files"]
+            chosen = [each for each in chosen if each.leftover or each.label in files]
+        tables = {each.table_oid for each in chosen}
+        leftovers = [each for each in read_indexes(database, "tables", tables) if each.leftover]
+        droppable = [each for each in leftovers if each.reachable]
+        rebuilt = [each for each in chosen if not each.leftover]
+        excluded = len(rebuilt)
+        if concurrently:
+            rebuilt = _without_exclusions(rebuilt, named=bool(name) and kind == "index")
+        excluded -= len(rebuilt)
+        intended = rebuilt
+        if former:
+            intended = [replace(each, file=files[each.label]) for each in rebuilt]
+            # An index that still has its former file was not rebuilt yet.
+            rebuilt = [each for each in rebuilt if each in intended or not each.valid]
+        _demand_nobody_builds(database, tables)
+        room = _demand_room(database, HostSettings.of(target).address, rebuilt)
+        basis = (identity(database), [(i.label, i.valid, i.leftover) for i in rebuilt + droppable])
+    if rebuilt or droppable:
+        demand_session(target, "REINDEX CONCURRENTLY" if concurrently else "REINDEX")
+    refused: dict[str, str] = {}
+
+    def work(permit: Permit) -> Iterator[int]:
+        done = 0
+        with session(target, permit, lock_wait_s=lock_wait_s) as server:
+            for statement, each in _statements(droppable, rebuilt, concurrently=concurrently):
+                try:
+                    with _nothing_left(target, server, permit, each, lock_wait_s):
+                        for _ in run(target, server, statement):
+                            yield done
+                    done += 1
+                except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
+                    # This index needs its rows corrected first; the others can be rebuilt.
+                    refused[each.label] = error.diag.message_detail or reason(error)
+                yield done
+
+    def verify() -> list[Finding]:
+        return [_effect(target, intended, leftovers, refused)] if intended or leftovers else []
+
+    left_out = [
+        f"{counted(excluded, 'index', 'indexes')} of exclusion constraints cannot be rebuilt "
+        "concurrently and are skipped."
+        if excluded
+        else "",
+        f"{counted(others, 'index', 'indexes')} of other owners are skipped." if others else "",
+        "Not concurrently: nobody can write to the table until it is done, and reads mostly wait."
+        if not concurrently
+        else "",
+    ]
+    locked = [each for each in leftovers if not each.reachable]
+    if locked:
+        left_out.append(
+            f"Only a superuser may drop the leftovers of TOAST: {drop_commands(locked)}"
+        )
+    return Plan(
+        summary=_summary(rebuilt, droppable, concurrently=concurrently) + room
+        if rebuilt or droppable or name or kind != "index"
+        else "No index is invalid. To rebuild a valid one: -p name=INDEX.",
+        planned=len(rebuilt) + len(droppable),
+        unit="indexes",
+        command=f"REINDEX {kind.upper()} {written or quoted(home)};",
+        undo="nothing to undo: a rebuilt index does the same as the old one",
+        work=work,
+        verify=verify,
+        sample=[each.row for each in (droppable + rebuilt)[:_MOST_SAMPLES]],
+        bytes=sum(each.bytes for each in rebuilt),
+        basis=basis,
+        warning=" ".join(filter(None, left_out)),
+        terms={"files": {each.label: each.file for each in intended}},
+    )
+
+
+def _chosen(database: Connection, kind: Kind, name: str) -> tuple[list[Index], str]:
+    """Return the chosen indexes, and the name as SQL writes it."""
+    if kind == "database":
+        _demand_this_database(database, name)
+        return read_indexes(database, "database"), quoted(name) if name else ""
+    if not name and kind == "index":
+        return read_indexes(database, "invalid"), "..."
+    if not name:
+        raise UsageError(f"Say which {kind}: -p name=...")
+    if kind == "table":
+        found = relations.table(database, name)
+        return read_indexes(database, "tables", _tree(database, found.oid)), found.written
+    found = relations.index(database, name)
+    return read_indexes(database, "indexes", _tree(database, found.oid)), found.written
+
+
+def _allowed(database: Connection, chosen: list[Index], *, named: bool) -> tuple[list[Index], int]:
+    """Return the indexes that this login may rebuild, and how many others there are.
+
+    Raises BadAnswer if an index that was named belongs to another login.
+    """
+    owned = {each.table_oid for each in chosen}
+    tables = {
+        row["oid"] for row in queries.rows(database, "maintainable_tables", tables=list(owned))
+    }
+    allowed = [each for each in chosen if each.table_oid in tables]
+    others = [each for each in chosen if each.table_oid not in tables]
+    if others and named:
+        first = others[0]
+        raise BadAnswer(
+            SYSTEM,
+            f"Login {login(database)} may not rebuild {first.label}: only the owner of "
+            f"{first.on_table} may; use the login {quoted(first.owner)} in database_url.",
+        )
+    return allowed, len(others)
+
+
+def _demand_this_database(database: Connection, name: str) -> None:
+    home = name_of(database)
+    if name in ("", home):
+        return
+    rows = database.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
+    known = [row["datname"] for row in rows]
+    if name not in known:
+        raise UsageError(f"There is no database '{name}'." + nearest(name, known))
+    raise UsageError(
+        f"The target's database is '{home}', not '{name}'; "
+        "describe the other one as a target of its own in opsnb.toml."
+    )
+
+
+def _tree(database: Connection, oid: int) -> set[int]:
+    """Return a relation and, when it is partitioned, all of its partitions."""
+    return {row["oid"] for row in queries.rows(database, "partition_tree", relation=oid)}
+
+
+def _without_exclusions(indexes: list[Index], *, named: bool) -> list[Index]:
+    """Skip the indexes that PostgreSQL cannot build concurrently; refuse if one was named."""
+    if named and any(each.excludes for each in indexes):
+        raise UsageError(
+            f"{indexes[0].label} belongs to an exclusion constraint, which cannot be rebuilt "
+            "concurrently: add -p concurrently=false, in a maintenance window."
+        )
+    return [each for each in indexes if not each.excludes]
+
+
+def _demand_nobody_builds(database: Connection, tables: set[int]) -> None:
+    seen, unseen = being_built(database, tables)
+    if not (seen or unseen):
+        return
+    row = queries.row(database, "index_builder", table=min(seen or unseen))
+    raise BadAnswer(
+        SYSTEM,
+        f"Session {row['pid']} is building an index on {row['name']}; wait until it has finished.",
+    )
+
+
+def _demand_room(database: Connection, host: str, indexes: list[Index]) -> str:
+    """Refuse if the largest new copy does not fit on the disk; return a remark, if any.
+
+    They are built one after another, and each old one is dropped when its new one is complete.
+    """
+    need = max((each.bytes for each in indexes), default=0)
+    free = free_bytes(database, host)
+    if free is None:
+        return " The free space on the database's disk cannot be checked from here."
+    if free < need:
+        raise Refused(
+            f"A copy of the largest index takes {need / _MIB:,.0f} MiB, and the data directory's "
+            f"disk has {free / _MIB:,.0f} MiB free: make room first."
+        )
+    return ""
+
+
+def _statements(
+    leftovers: list[Index], rebuilt: list[Index], *, concurrently: bool
+) -> Iterator[tuple[sql.Composed, Index]]:
+    how = sql.SQL("CONCURRENTLY " if concurrently else "")
+    for each in leftovers:
+        yield sql.SQL("DROP INDEX {}{}").format(how, each.identifier), each
+    for each in rebuilt:
+        yield sql.SQL("REINDEX INDEX {}{}").format(how, each.identifier), each
+
+
+@contextmanager
+def _nothing_left(
+    target: Target, server: Connection, permit: Permit, index: Index, lock_wait_s: float
+) -> Iterator[None]:
+    """Drop the incomplete copy of an index if its rebuild within fails."""
+    before = {
+        each.oid for each in read_indexes(server, "tables", [index.table_oid]) if each.leftover
+    }
+    try:
+        yield
+    except BaseException:
+        # The first error is the one to report. The next attempt finds a leftover that stays.
+        with suppress(ServiceError):
+            _drop_new_leftovers(target, permit, index, before, lock_wait_s)
+        raise
+
+
+def _drop_new_leftovers(
+    target: Target, permit: Permit, index: Index, before: set[int], lock_wait_s: float
+) -> None:
+    with session(target, permit, lock_wait_s=lock_wait_s) as server:
+        _demand_nobody_builds(server, {index.table_oid})
+        for left in read_indexes(server, "tables", [index.table_oid]):
+            if left.leftover and left.reachable and left.oid not in before:
+                drop = sql.SQL("DROP INDEX CONCURRENTLY {}").format(left.identifier)
+                for _ in run(target, server, drop):
+                    pass
+
+
+def _summary(rebuilt: list[Index], leftovers: list[Index], *, concurrently: bool) -> str:
+    how = "without a lock on writers" if concurrently else "with the table locked"
+    names = rebuilt[0].label if len(rebuilt) == 1 else counted(len(rebuilt), "index", "indexes")
+    words = f"Rebuild {names}, {how}." if rebuilt else "There is no index to rebuild."
+    if leftovers:
+        words += f" Drop {counted(len(leftovers), 'index', 'indexes')} left by failed attempts."
+    return words
+
+
+def _effect(
+    target: Target, rebuilt: list[Index], leftovers: list[Index], refused: dict[str, str]
+) -> Finding:
+    """Return whether each index is valid and in a new file, and no leftover remains."""
+    tables = {each.table_oid for each in (*rebuilt, *leftovers)}
+    with connection(target, limit_s=PLAN_S) as database:
+        found = {each.label: each for each in read_indexes(database, "tables", tables)}
+        queries = {
+            each.label: duplicates_query(database, each)
+            for each in found.values()
+            if each.label in refused or (each.is_unique and not each.valid and not each.leftover)
+        }
+    rows: list[Row] = []
+    for old in rebuilt:
+        new = found.get(old.label)
+        rows.append(
+            {
+                "index": old.label,
+                "mib_before": old.bytes / _MIB,
+                "mib_after": new.bytes / _MIB if new else None,
+                "valid": new.valid if new else False,
+                "new": new is not None and new.file != old.file,
+            }
+        )
+    done = sum(row["valid"] and row["new"] for row in rows)
+    wrong = [row["index"] for row in rows if not (row["valid"] and row["new"])]
+    left = [each for each in found.values() if each.leftover]
+    problems = [
+        _why_not(old, refused, queries.get(old.label, "")) for old in rebuilt if old.label in wrong
+    ]
+    problems += [f"{each.label} was left by a failed attempt{_if_locked(each)}" for each in left]
+    if not problems:
+        return Finding(
+            status=Status.OK,
+            message=f"{counted(len(rebuilt), 'index', 'indexes')} valid and in new files; "
+            "no leftovers.",
+            rows=rows,
+        )
+    more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
+    return Finding(
+        status=Status.CRIT,
+        message=f"{done} of {counted(len(rebuilt), 'index', 'indexes')} rebuilt. "
+        f"{'; '.join(problems[:_MOST_NAMED])}{more}.",
+        rows=rows,
+    )
+
+
+def _why_not(index: Index, refused: dict[str, str], duplicates: str) -> str:
+    """Say why an index was not rebuilt, and how to fix it."""
+    if not duplicates:
+        return f"{index.label} was not rebuilt; run it again to finish"
+    why = refused.get(index.label, "")
+    what = f"{index.label} was not rebuilt{': ' if why else ''}{why.rstrip('.')}"
+    return f"{what}; remove the duplicate rows first; this finds them: {duplicates}"
+
+
+def _if_locked(index: Index) -> str:
+    return "" if index.reachable else f"; as superuser: DROP INDEX {index.label};"

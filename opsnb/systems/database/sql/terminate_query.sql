@@ -1,0 +1,10 @@
+-- Ends the session of this query, if the query still runs. Its transaction is rolled back.
+\set pid 0
+\set backend_start '2026-01-01'
+\set query_start '2026-01-01'
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE pid = :'pid'
+    AND backend_start = :'backend_start'
+    AND query_start = :'query_start'
+    AND state = 'active';
