@@ -46,6 +46,8 @@ INSTEAD = {
     r"which is not many|since a while ago|say it again|merely": "a plain sentence",
 }
 WORDS = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in INSTEAD), re.IGNORECASE)
+RECORDED = "data_inconsistency.mend"
+"""An action whose name records know."""
 SHOWN = {"action", "callback", "check", "command"}
 """What decorates a function whose docstring users read."""
 FINITE = re.compile(
@@ -90,7 +92,8 @@ def test_the_newest_changes_use_plain_words() -> None:
 @pytest.mark.parametrize("info", catalog.runbooks(), ids=lambda info: info.id)
 def test_the_runbooks_use_plain_words(info: catalog.RunbookInfo) -> None:
     cells = json.loads(info.path.read_text(encoding="utf-8"))["cells"]
-    assert [word for cell in cells for word in private("".join(cell["source"]))] == []
+    sources = ("".join(cell["source"]).replace(RECORDED, "") for cell in cells)
+    assert [word for source in sources for word in private(source)] == []
 
 
 def test_the_command_line_uses_plain_words() -> None:

@@ -65,7 +65,7 @@ class _Down:
         name = _title(system)
         name = name[:1].upper() + name[1:]
         if isinstance(self.error, BadAnswer):
-            return f"{name} does not answer as it should, see {self.finding}."
+            return f"{name} does not respond as it should, see {self.finding}."
         return f"{name} does not respond, see {self.finding}."
 
 

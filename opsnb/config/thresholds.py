@@ -139,7 +139,7 @@ HANDBOOK: dict[str, Threshold] = {
             unit="MiB",
             warn=1024,
             source="opsnb",
-            action="Drop them, after a look at the replicas",
+            action="Check the replicas, then drop them",
             runbook="database/performance",
         ),
         Threshold(

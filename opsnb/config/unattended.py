@@ -81,9 +81,11 @@ class Notify(Table):
         "JSON on stdin and as environment variables `OPSNB_*`.",
     )
     status: tuple[Outcome, ...] = Field(
-        OUTCOMES, min_length=1, description="Which findings it is told of."
+        OUTCOMES, min_length=1, description="The statuses that it gets messages about."
     )
-    recovery: StrictBool = Field(True, description="Whether it is told when all is ok again.")
+    recovery: StrictBool = Field(
+        True, description="Whether it gets a message when everything is ok again."
+    )
     targets: tuple[str, ...] = Field(
         ("all",), description="Only of these targets: names, globs, or `all`."
     )

@@ -218,7 +218,7 @@ ReindexKind = Annotated[
     Literal["index", "table", "database"],
     Field(title="index, table or database", description="index, table or database"),
 ]
-"""How much is built anew."""
+"""How much to rebuild."""
 
 BackupWhat = Annotated[
     Literal["full", "schema"],

@@ -75,7 +75,7 @@ def garbled(target: Target) -> Finding:
 @check()
 def slow_system(target: Target) -> Finding:
     """Too slow to tell"""
-    raise TimedOut("database", "PostgreSQL did not answer within 3 s.")
+    raise TimedOut("database", "PostgreSQL did not respond within 3 s.")
 
 
 @check(needs=("database",))

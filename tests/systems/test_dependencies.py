@@ -85,7 +85,7 @@ def test_what_refuses_connections_is_started_and_the_plan_says_why(
         system, {"database_url": f"{LOGIN}:{port}/shop"}
     )
     summary, _, statuses = applied(target(marker, **keys))
-    assert " (down); what answers is not touched. " in summary
+    assert " (down); what responds is not touched. " in summary
     assert "refused" in summary
     assert marker.exists()
     assert statuses == [Status.CRIT]

@@ -187,7 +187,7 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(head: bytes, newline: byt
         (b"SELECT 'never closed;\n", "no end"),
         (b"SELECT $x$ never closed $y$;\n", "no end"),
         (b"/* never closed\n", "no end"),
-        (b"COPY t FROM stdin;\n1\n2\n", "cut off"),
+        (b"COPY t FROM stdin;\n1\n2\n", "truncated"),
         (b"COPY t FROM stdin; 1\n\\.\n", "next line"),
     ],
 )

@@ -101,9 +101,9 @@ def test_a_known_hole_is_listed_with_what_mends_it(tmp_path: Path) -> None:
         {
             "package": "lodash",
             "severity": "high",
-            "hole": "Command Injection in lodash",
+            "vulnerability": "Command Injection in lodash",
             "direct": True,
-            "mend": "npm audit fix",
+            "fix": "npm audit fix",
         }
     ]
 
@@ -166,7 +166,7 @@ def test_the_worst_comes_first_and_what_only_passes_a_hole_on_says_whose() -> No
             }
         }
     )
-    assert [(row["package"], row["hole"], row["mend"]) for row in rows] == [
+    assert [(row["package"], row["vulnerability"], row["fix"]) for row in rows] == [
         ("b", "Hole", "c 2.0.0 (breaking)"),
         ("a", "by b", "none yet"),
     ]

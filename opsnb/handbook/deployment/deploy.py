@@ -129,7 +129,7 @@ def go_back(
         f"Go back from {before} to {goal}.",
         commands.run(DEPLOY, target, apply=True),
         {"before": before, "to": goal},
-        [Remedy(runbook="incidents/service_down", why="tells what is not up")],
+        [Remedy(runbook="incidents/service_down", why="shows what is down")],
     )
 
 

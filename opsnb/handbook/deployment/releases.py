@@ -106,8 +106,8 @@ def unfinished(target: Target) -> Finding:
     why = f" ({left.why})" if left.why else ""
     return Finding(
         status=Status.WARN,
-        message=f"{left.run_id} stopped{place}{why}: what is there may not be what runs. "
-        f"Continue it: {commands.line('run', '--resume', left.run_id)}, or go back.",
+        message=f"{left.run_id} stopped{place}{why}: the code on disk may differ from what runs. "
+        f"Continue it: {commands.line('run', '--resume', left.run_id)}, or roll back.",
         rows=[{"run": left.run_id, "runbook": left.runbook, "before": left.before}],
         remedies=[
             Remedy(

@@ -65,11 +65,11 @@ def client(target: Target) -> Iterator[httpx.Client]:
         ) as http:
             yield http
     except httpx.TimeoutException as error:
-        message = f"{where} did not answer within {target.time_limit_s:g} s."
+        message = f"{where} did not respond within {target.time_limit_s:g} s."
         raise TimedOut(SYSTEM, message) from error
     except httpx.RemoteProtocolError as error:
         _demand_scheme(target, error)
-        message = f"{where} did not answer properly: {str(error).rstrip('.')}."
+        message = f"{where} sent an invalid response: {str(error).rstrip('.')}."
         if "without sending a response" in message:
             raise Unreachable(SYSTEM, message) from error
         raise BadAnswer(SYSTEM, message) from error
@@ -78,7 +78,7 @@ def client(target: Target) -> Iterator[httpx.Client]:
         _demand_trust(target, error)
         raise Unreachable(SYSTEM, f"{where} cannot be reached: {_reason(error)}.") from error
     except httpx.HTTPError as error:
-        raise BadAnswer(SYSTEM, f"{where} did not answer properly: {error}.") from error
+        raise BadAnswer(SYSTEM, f"{where} sent an invalid response: {error}.") from error
 
 
 def _trust(target: Target) -> ssl.SSLContext | bool:

@@ -172,7 +172,9 @@ def _rows(moments: list[tuple[float, dict[str, Any]]]) -> list[Row]:
 
 
 def _no_monitor(client: Connection) -> str:
-    return f"MONITOR, which tells them apart, is not permitted; ACL SETUSER {client.login} +monitor"
+    return (
+        f"MONITOR, which distinguishes them, is not permitted; ACL SETUSER {client.login} +monitor"
+    )
 
 
 def _may_hold_queues(target: Target, client: Connection) -> bool:

@@ -66,7 +66,7 @@ def _late(server: Server, error: Exception) -> ServiceError:
     if "handshake" in str(error.__context__) and listener.speaks_plainly(server):
         message = f"{server.where} does not speak TLS; write redis:// in {server.setting}."
         return Misconfigured(server.system, message)
-    message = f"{server.where} did not answer within {server.time_limit_s:g} s."
+    message = f"{server.where} did not respond within {server.time_limit_s:g} s."
     return TimedOut(server.system, message)
 
 
@@ -97,7 +97,7 @@ def refusal(user: str, error: Exception) -> str:
         return "is full and refuses to write; clear what is not needed or raise maxmemory."
     if text.startswith("MISCONF"):
         return (
-            "refuses to write because it cannot save its data; look at its log and disk, "
+            "refuses to write because it cannot save its data; check its log and disk, "
             "then run: redis-cli BGSAVE."
         )
     return f"answered with an error: {text}."

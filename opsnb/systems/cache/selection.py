@@ -42,7 +42,7 @@ class Selection:
         if not found.complete:
             raise Refused(
                 f"Refused, nothing changed: the search for queues ended after {_FINDING_S:g} s, at "
-                f"{found.looked_at:,} of {client.dbsize():,} keys, so opsnb cannot tell keys of "
+                f"{found.looked_at:,} of {client.dbsize():,} keys, so opsnb cannot distinguish "
                 "queues from the cache. Run it again when Redis is less busy, or clear families "
                 "one by one with redis-cli --scan."
             )

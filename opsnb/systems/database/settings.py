@@ -35,7 +35,7 @@ class Integrity(Table):
     name: Identifier = Field(description="What it is called.")
     sql: Statement = Field(
         min_length=1,
-        description="One statement that returns the rows that violate it; none when all is well. "
+        description="One statement that returns the rows that violate it; none in healthy data. "
         "It runs in a read-only transaction.",
     )
     repair: Statement = Field(

@@ -23,9 +23,9 @@ _POLL_S = 0.5
 
 @action(needs=(HOST,))
 def start(target: Target, former: ActionRecord | None) -> Plan:
-    """Start Redis and PostgreSQL where they do not answer.
+    """Start Redis and PostgreSQL where they are down.
 
-    By the commands of `[targets.NAME.restart]`; what answers is not touched.
+    By the commands of `[targets.NAME.restart]`; what responds is not touched.
     """
     found = dependencies(target)
     away = [
@@ -61,7 +61,7 @@ def _summary(target: Target, found: Sequence[Dependency], startable: Sequence[De
     if startable:
         named = and_list([f"{known.title} ({known.state})" for known in startable])
         why = " ".join(known.said for known in startable)
-        return f"Start {named}; what answers is not touched. {why}"
+        return f"Start {named}; what responds is not touched. {why}"
     if not found:
         return f"Target {target.name} names none of what opsnb can start: {', '.join(titles())}."
     if all(known.state == "up" for known in found):

@@ -32,7 +32,9 @@ class Deploy(Settings):
         ("git", "status", "--porcelain", "--untracked-files=no"),
         description="Prints what was changed by hand in the folder, nothing when it is clean.",
     )
-    tests: tuple[str, ...] = Field((), description="Runs the tests; the exit code tells.")
+    tests: tuple[str, ...] = Field(
+        (), description="Runs the tests; exit code 0 means that they pass."
+    )
     pending: tuple[str, ...] = Field(
         (), description="Prints the migrations that are pending, a line each."
     )
@@ -54,7 +56,8 @@ class Deploy(Settings):
         description="Restarts it. Where it is not set: the service's processes, by their manager.",
     )
     smoke: tuple[str, ...] = Field(
-        ("npm", "run", "test:smoke"), description="Asks the running service; the exit code tells."
+        ("npm", "run", "test:smoke"),
+        description="Tests the running service; exit code 0 means that it works.",
     )
     go_back: tuple[str, ...] = Field(
         ("git", "checkout", "--quiet", "--detach", "{release}"),

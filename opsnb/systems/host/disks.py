@@ -311,7 +311,7 @@ def _disk_finding(volumes: list[Volume], silent: list[str], limits: Threshold) -
     for volume in scarce:
         message += f" {volume.mount} has {volume.inodes_percent:.0f}% of its inodes used."
     if silent:
-        message += f" {', '.join(silent)} did not answer within {_CALL_S:g} s."
+        message += f" {', '.join(silent)} did not respond within {_CALL_S:g} s."
     rows: list[Row] = [
         {
             "mount": volume.mount,

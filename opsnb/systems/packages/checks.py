@@ -50,7 +50,7 @@ def npm(target: Target) -> Finding:
 def debian(target: Target) -> Finding:
     """Outdated packages of the machine
 
-    By the lists that apt has; they are not fetched anew.
+    By the lists that apt has; opsnb does not update them.
     """
     rows = parse_apt(_apt(host_of(target, SYSTEM, _LIMIT_S)))
     urgent = sum(bool(row["security"]) for row in rows)
@@ -83,8 +83,8 @@ def npm_security(target: Target) -> Finding:
 def debian_security(target: Target) -> Finding:
     """Security updates of the machine
 
-    By the lists that apt has; they are not fetched anew, and when they are old, what they do not
-    tell of is not known.
+    By the lists that apt has; opsnb does not update them. When they are old, newer updates are not
+    known.
     """
     host = host_of(target, SYSTEM, _LIMIT_S)
     rows = [row for row in parse_apt(_apt(host)) if row.pop("security")]
@@ -99,8 +99,8 @@ def debian_security(target: Target) -> Finding:
     if age_s > _STALE_S:
         raise BadAnswer(
             SYSTEM,
-            f"apt's lists on {host.name} are {age_s / 86_400:.0f} days old, so what they do not "
-            "tell of is not known: sudo apt update, then look again.",
+            f"apt's lists on {host.name} are {age_s / 86_400:.0f} days old, so newer updates are "
+            "not known: sudo apt update, then check again.",
         )
     return _told(0, "packages of the machine have security updates", rows)
 
@@ -112,15 +112,15 @@ def parse_audit(found: dict[str, Any]) -> list[Row]:
     """
     vulnerabilities = found.get("vulnerabilities")
     if not isinstance(vulnerabilities, dict):
-        raise BadAnswer(SYSTEM, "`npm audit` did not tell of vulnerabilities: npm 7 is needed.")
+        raise BadAnswer(SYSTEM, "`npm audit` did not list vulnerabilities: npm 7 is needed.")
     rows: list[Row] = [
         {
             "package": name,
             "severity": each["severity"],
             "versions": each.get("range"),
-            "hole": _hole(each),
+            "vulnerability": _vulnerability(each),
             "direct": bool(each.get("isDirect")),
-            "mend": _mend(each.get("fixAvailable")),
+            "fix": _fix(each.get("fixAvailable")),
         }
         for name, each in vulnerabilities.items()
     ]
@@ -131,14 +131,14 @@ def _rank(severity: str) -> int:
     return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
 
 
-def _hole(each: dict[str, Any]) -> str:
-    """Return what the hole is; for one that only comes from others, their names."""
+def _vulnerability(each: dict[str, Any]) -> str:
+    """Return what the vulnerability is; for one that only comes from others, their names."""
     told = [via["title"] if isinstance(via, dict) else f"by {via}" for via in each.get("via", [])]
     return "; ".join(dict.fromkeys(told))
 
 
-def _mend(fix: Any) -> str:
-    """Return which version mends it, as `fixAvailable` says: true, false or a package."""
+def _fix(fix: Any) -> str:
+    """Return which version fixes it, as `fixAvailable` says: true, false or a package."""
     if isinstance(fix, dict):
         major = " (breaking)" if fix.get("isSemVerMajor") else ""
         return f"{fix.get('name')} {fix.get('version')}{major}"
@@ -166,7 +166,7 @@ def parse_apt(text: str) -> list[Row]:
 def _npm(target: Target, word: str) -> dict[str, Any]:
     """Return what npm says in JSON; it exits with 1 when it has something to tell.
 
-    Raises BadAnswer with the mend when it failed: then it says so in JSON as well.
+    Raises BadAnswer with the fix when it failed: then it says so in JSON as well.
     """
     folder = Deploy.of(target).folder
     if not folder:
@@ -187,14 +187,14 @@ def _npm(target: Target, word: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} did not answer in JSON.")
+        raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} printed no JSON.")
     if "error" in found:
         raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} failed: {_complaint(found)}")
     return found
 
 
 def _complaint(said: dict[str, Any]) -> str:
-    """Return why npm failed, in its own words, and what mends it."""
+    """Return why npm failed, in its own words, and what fixes it."""
     told = said["error"]
     error: dict[str, Any] = told if isinstance(told, dict) else {"summary": told}
     if error.get("code") == "ENOLOCK":

@@ -1,7 +1,7 @@
 // What opsnb adds to the pages of JupyterLab: the target above each runbook, fresh copies behind
 // links, and notifications. This is a prebuilt extension, written by hand: JupyterLab loads it as a
 // container of modules under the package's name, and shares its own modules with it.
-const LONGEST = 140; // JupyterLab cuts off what is longer
+const LONGEST = 140; // JupyterLab truncates longer messages
 const READ = "opsnb:read";
 const TAGS = ["parameters", "injected-parameters"];
 const APPLY = /^(apply\b[^=\n]*=[ \t]*)(True|False)/m;
@@ -46,7 +46,7 @@ const element = (tag, name, text, more = {}) =>
 /**
  * Have the saves of a notebook wait for each other. JupyterLab saves at Ctrl-S while it autosaves, and
  * then asks about a file that has changed on the disk: by its own other save. One save that waits is
- * enough, as it takes what is there once it begins.
+ * enough, as it takes the current content once it begins.
  */
 const saveInTurn = (context) => {
   const save = context.save.bind(context);

@@ -206,7 +206,7 @@ class Script:
         copies = _starts_copy(text, self._has_standard_strings)
         if copies:
             if kind == "":
-                raise NotSql(line, "the rows of this COPY are missing: it is cut off")
+                raise NotSql(line, "the rows of this COPY are missing: the dump is truncated")
             self._skip_line_end(line)
         return Statement(text, line, copies, has_standard_strings=self._has_standard_strings)
 
@@ -238,7 +238,9 @@ class Script:
             if is_whole or (self._is_at_end and end >= 0):
                 return position, end, "space" if kind == "block" else kind
             if self._is_at_end:
-                raise NotSql(self._line_of(position), "what begins here has no end: it is cut off")
+                raise NotSql(
+                    self._line_of(position), "what begins here has no end: the dump is truncated"
+                )
             kept = position - self._at
             self._more()
             position = self._at + kept
@@ -250,7 +252,9 @@ class Script:
             if last > self._at:
                 yield self._taken(last)
             if self._is_at_end:
-                raise NotSql(statement.line, "the rows of this COPY have no end: it is cut off")
+                raise NotSql(
+                    statement.line, "the rows of this COPY have no end: the dump is truncated"
+                )
             self._more()
         if end > self._at:
             yield self._taken(end)
