@@ -98,7 +98,7 @@ def _good(names: Names, contents: Contents, former: str, rows: list[Row], *, swa
     """Return the finding for a restored database that holds all of the backup."""
     if swap:
         old = (
-            f"the old one is kept as {former}. Once you have checked it: DROP DATABASE {quoted(former)};"
+            f"the old one is kept as {former}. After checking it: DROP DATABASE {quoted(former)};"
             if former
             else "the old one is gone."
         )
