@@ -18,7 +18,6 @@ from typing import Any
 import certifi
 import httpx
 
-from opsnb import certificates
 from opsnb.actions.action import Permit, require
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
@@ -32,6 +31,7 @@ from opsnb.errors import (
 )
 from opsnb.model import Finding, Remedy, Row, Status, worst
 from opsnb.redaction import outside, safe_url
+from opsnb.systems import certificates
 from opsnb.systems.api.settings import Api
 from opsnb.systems.api.verdict import excerpt, judge
 from opsnb.systems.queues.settings import Queues

@@ -6,7 +6,7 @@ import socket
 import ssl
 from urllib.parse import urlsplit
 
-from opsnb import certificates
+from opsnb.systems import certificates
 from opsnb.systems.cache.server import Server
 
 _PORT = 6379
