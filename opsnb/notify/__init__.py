@@ -1,8 +1,8 @@
-"""Tell people what scheduled runs find: once when it changes, once when it is ok again.
+"""Notify people of findings: once when they change, once when they are ok again.
 
-A run is turned into observations (`observations`). Each channel's memory says what of that is new
-to it (`memory`). One message a run and channel says so (`message`), waits in a spool (`spool`) and
-is delivered within a bounded time (`delivery`). Nothing here ever fails a run.
+A run becomes observations (`observations`). The memory of each channel decides what is news to it
+(`known`, `memory`). One message for each run and channel is written (`message`), waits in a spool
+(`spool`) and is delivered within a time limit (`delivery`). Notifications never make a run fail.
 """
 
 from opsnb.notify.dispatch import (

@@ -1,4 +1,4 @@
-"""Whether apprise can send to a channel's URL. Importing apprise takes long, and so does this."""
+"""Check whether apprise can send to a channel's URL. Slow to import, as apprise is."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def check(url: str, where: str) -> None:
     if not native and scheme.lower() not in services:
         near = did_you_mean(scheme, services)
         raise ConfigError(
-            f"{where}: url starts with '{scheme}://', which apprise does not know."
+            f"{where}: url starts with '{scheme}://', which apprise does not support."
             + (near if "Did you mean" in near else " Its documentation lists the services.")
         )
     if "${" not in url and Apprise.instantiate(url, suppress_exceptions=True) is None:
         raise ConfigError(
             f"{where}: apprise cannot use this {scheme}:// URL. "
             + (
-                "Write json:// or jsons:// for a webhook of your own."
+                "Use json:// or jsons:// for your own webhook."
                 if native
                 else "Compare it with apprise's documentation of that service."
             )

@@ -1,7 +1,7 @@
-"""Deliver what waits in the spool, each channel within its time, all of them at once.
+"""Deliver the messages in the spool: all channels in parallel, each within its time limit.
 
-A message is sent by a process of its own, which is ended when its time is over: nothing that a
-service or a command does keeps a run from ending.
+A separate process sends each message and is killed at the time limit, so that no service or command
+can keep a run from ending.
 """
 
 from __future__ import annotations
@@ -34,32 +34,33 @@ from opsnb.notify.message import Message, clean
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.timetable.standing import moment
 
-_LEAST_SHARE = 0.5  # of a channel's time: with less left no sending is begun, to be ended midway
+_LEAST_SHARE = 0.5  # of a channel's time limit; with less time left, no message is started
 _SOON = timedelta(minutes=1)
 _LONGEST_ANSWER = 4096
 _PIECE = 65_536
-_LOOKS_AGAIN_S = 0.05
+_POLL_S = 0.05
 _BLOCKS = 5
-"""So often a message that fails holds back those behind it, which may say that all is well again.
-After that it may be this message that the channel does not take."""
+"""A message holds back later ones, which may be recoveries, until it has failed this often; then it
+is
+probably the message itself that the channel does not accept."""
 _LONGEST_VARIABLE = 32_000  # Linux takes four times as many bytes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a channel's messages."""
+    """The result of delivering a channel's messages."""
 
     channel: str
     delivered: int
     waiting: int
     """How many are left in the spool."""
     words: str
-    """What the channel said last."""
+    """The last response of the channel."""
     first_failure: bool = False
-    """Whether a message failed that had never been tried before."""
+    """Whether a message failed at its first attempt."""
 
     lost: bool = False
-    """Whether a message failed that could not be kept for later."""
+    """Whether a message failed and could not be kept for later."""
 
     @property
     def ok(self) -> bool:
@@ -70,9 +71,9 @@ class Answer:
 def deliver(
     config: Config, channels: Iterable[Notify], unqueued: Sequence[tuple[Notify, Message]] = ()
 ) -> list[Answer]:
-    """Deliver what waits for `channels`, and once the messages `unqueued`, which no spool holds.
+    """Deliver the waiting messages of `channels`, and try the messages `unqueued` once.
 
-    Return an answer for each channel that had something and for each of these messages.
+    Return an answer for each channel with messages and for each of the unqueued ones.
     """
     busy = [channel for channel in channels if spool.count(config, channel.name)]
     orders = [partial(_deliver, config, channel) for channel in busy]
@@ -109,7 +110,7 @@ def _deliver_in_order(config: Config, channel: Notify, ends: float) -> Answer:
             break
         if waiting.is_too_old:
             waiting.delivered()
-            words = f"given up after {spool.KEPT_FOR.days} days: {waiting.answer}"
+            words = f"gave up after {spool.KEPT_FOR.days} days: {waiting.answer}"
             continue
         ok, words = attempt(config, channel, _dated(waiting), left)
         if ok:
@@ -125,7 +126,7 @@ def _deliver_in_order(config: Config, channel: Notify, ends: float) -> Answer:
 
 
 def _dated(waiting: spool.Waiting) -> Message:
-    """Return its message, which says so when it comes late."""
+    """Return its message, marked as delayed if it is late."""
     if not waiting.attempts and datetime.now(UTC) - waiting.queued < _SOON:
         return waiting.message
     stored = waiting.message.as_json()
@@ -134,22 +135,22 @@ def _dated(waiting: spool.Waiting) -> Message:
 
 
 def attempt(config: Config, channel: Notify, message: Message, limit_s: float) -> tuple[bool, str]:
-    """Send `message` once, within `limit_s`; return whether it was taken, and what was said."""
+    """Send `message` once, within `limit_s`; return whether it was accepted, and the response."""
     where = f"[[notify]] {channel.name} in {config.path}"
     message = message.without_mentions()
     url = ""
     try:
         if channel.command:
             command = [str(expand(word, where)) for word in channel.command]
-            ok, said = _run_command(command, config, message, limit_s)
+            ok, response = _run_command(command, config, message, limit_s)
         else:
             url = str(expand(channel.url, where))
-            ok, said = _send(url, where, message, limit_s)
+            ok, response = _send(url, where, message, limit_s)
     except subprocess.TimeoutExpired:
-        ok, said = False, f"no answer within {limit_s:.0f} s"
+        ok, response = False, f"no response within {limit_s:.0f} s"
     except (OSError, ConfigError, ValueError) as error:
-        ok, said = False, str(error)
-    return ok, clean(said, _redactor(config, url).text)
+        ok, response = False, str(error)
+    return ok, clean(response, _redactor(config, url).text)
 
 
 def _redactor(config: Config, url: str) -> Redactor:
@@ -184,7 +185,7 @@ def _run_command(
 
 
 def _variables(message: Message) -> dict[str, str]:
-    found = {
+    variables = {
         "EVENT": message.event,
         "STATUS": message.status,
         "TITLE": message.title,
@@ -198,7 +199,7 @@ def _variables(message: Message) -> dict[str, str]:
         "RUNBOOK": message.runbook,
         "RUN_ID": message.run_id,
     }
-    return {f"OPSNB_{name}": value[:_LONGEST_VARIABLE] for name, value in found.items()}
+    return {f"OPSNB_{name}": value[:_LONGEST_VARIABLE] for name, value in variables.items()}
 
 
 def _bounded(
@@ -208,10 +209,10 @@ def _bounded(
     folder: Path | None,
     limit_s: float,
 ) -> tuple[int, str]:
-    """Run a program with `given` on its stdin; return its exit code and what it wrote.
+    """Run a program with `given` on its stdin; return its exit code and the start of its output.
 
-    However much it writes, only the beginning is kept. What it leaves running in the background
-    delays nobody. Raises TimeoutExpired, when it and all of its process group have been ended.
+    Processes that it leaves in the background are not waited for. On TimeoutExpired, its process
+    group has been killed.
     """
     ends = time.monotonic() + limit_s
     with _scratch() as stdin, _pipe() as (reader, writer):
@@ -238,21 +239,21 @@ def _bounded(
 
 
 def _read(reader: IO[bytes], process: subprocess.Popen[bytes], ends: float) -> str:
-    """Return the beginning of what `process` writes until it ends or closes its output.
+    """Return the start of the output of `process` until it ends or closes its output.
 
-    All of it is read, so that nobody waits for room. Raises TimeoutExpired.
+    All of it is read, so that the process never blocks. Raises TimeoutExpired.
     """
     kept, ended = b"", False
     os.set_blocking(reader.fileno(), False)
     with selectors.DefaultSelector() as ready:
         ready.register(reader, selectors.EVENT_READ)
         while time.monotonic() < ends:
-            if ready.select(_LOOKS_AGAIN_S * (not ended)):
+            if ready.select(_POLL_S * (not ended)):
                 piece = os.read(reader.fileno(), _PIECE)
                 kept = (kept + piece)[:_LONGEST_ANSWER]
                 if not piece or (ended and len(kept) == _LONGEST_ANSWER):
                     return kept.decode(errors="replace")
-            elif ended:  # what is in the background may hold it open
+            elif ended:  # a background process may keep it open
                 return kept.decode(errors="replace")
             ended = ended or process.poll() is not None
     raise subprocess.TimeoutExpired(process.args, 0)
@@ -266,7 +267,7 @@ def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 def _scratch() -> IO[bytes]:
-    """Return a file, in memory where the system has such: the disk may be what is full."""
+    """Return a file, in memory if possible: the disk may be full."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("opsnb"), "w+b")
     return tempfile.TemporaryFile()
@@ -284,6 +285,6 @@ def test_message(at: datetime) -> Message:
         event="test",
         status="ok",
         title="Test message from opsnb",
-        body=f"This is a test, sent at {moment(at)}. If you read it, this channel works.",
+        body=f"This is a test, sent at {moment(at)}. If you can read it, this channel works.",
         at=at.astimezone(UTC).isoformat(timespec="seconds"),
     )

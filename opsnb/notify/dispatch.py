@@ -1,4 +1,4 @@
-"""What happens after a run: remember, compose, queue, deliver. It never raises."""
+"""Notify after a run: update the memory, write, queue and deliver messages. Never raises."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ _MEMORY = "told.json"
 def after_run(
     result: RunResult, config: Config, store: Store, *, schedule: str, at: datetime
 ) -> list[str]:
-    """Tell the channels what `result` changed, and deliver what waits.
+    """Notify the channels of what `result` changed, and deliver waiting messages.
 
-    `schedule` is empty for a run by hand. Return what somebody should know of failed deliveries.
+    `schedule` is empty for a manual run. Return sentences about new failures.
     """
     if not config.notify:
         return []
     try:
         observed = observations.of_run(result, schedule, store)
-        return _tell(observed, config, at)
-    except Exception as error:  # noqa: BLE001 - a run never fails for its notifications
+        return _notify(observed, config, at)
+    except Exception as error:  # noqa: BLE001 - notifications must not make a run fail
         return [_failed(error)]
 
 
 def after_refusal(schedule: Schedule, config: Config, why: str, at: datetime) -> list[str]:
-    """Tell the channels that a scheduled run could not begin."""
+    """Notify the channels that a scheduled run could not begin."""
     if not config.notify:
         return []
     try:
         observed = observations.of_refusal(
             schedule.name, schedule.runbook, targets_of(schedule, config), why
         )
-        return _tell(observed, config, at)
+        return _notify(observed, config, at)
     except Exception as error:  # noqa: BLE001 - as above
         return [_failed(error)]
 
 
 def _failed(error: Exception) -> str:
     if isinstance(error, Timeout):
-        return "Notifications: another run holds their memory; nothing was sent this time."
+        return "Notifications: another run is using their memory, so nothing was sent."
     words = str(error) if isinstance(error, OpsnbError) else f"{type(error).__name__}: {error}"
     return f"Notifications failed: {words}"
 
 
-def _tell(observed: Observed, config: Config, at: datetime) -> list[str]:
-    """Queue and deliver what is new to each channel; return what failed.
+def _notify(observed: Observed, config: Config, at: datetime) -> list[str]:
+    """Queue and deliver what is news to each channel; return failures.
 
-    A disk that is full may be what there is to say: what cannot be queued is sent at once.
+    What cannot be queued, as on a full disk, is sent at once.
     """
     unqueued, failure = _queue(observed, config, at)
     answers = deliver(config, config.notify, unqueued)
@@ -74,7 +74,7 @@ def _tell(observed: Observed, config: Config, at: datetime) -> list[str]:
 def _queue(
     observed: Observed, config: Config, at: datetime
 ) -> tuple[list[tuple[Notify, Message]], str]:
-    """Put what is new to each channel into its spool, and remember that it was told.
+    """Add what is news to each channel to its spool and its memory.
 
     Return the messages that could not be queued, and what is wrong with the memory.
     """
@@ -86,7 +86,7 @@ def _queue(
         known.forget([channel.name for channel in config.notify])
         checks = Checks(
             [*config.names, DEMO],
-            {each.name: targets_of(each, config) for each in config.schedules},
+            {schedule.name: targets_of(schedule, config) for schedule in config.schedules},
         )
         for channel in config.notify:
             events: list[Event] = []
@@ -95,8 +95,8 @@ def _queue(
             if channel.wants_run(observed.schedule, observed.runbook):
                 events += known.events(channel, observed, at)
             if events:
-                # Queued before the memory is written: a kill between the two tells it twice,
-                # never not at all.
+                # Queued before the memory is written: a kill in between sends it twice
+                # rather than never.
                 message = compose(events, observed, at, link=link, redact=redact)
                 try:
                     spool.add(config, channel.name, message, at)
@@ -106,14 +106,14 @@ def _queue(
 
 
 def targets_of(schedule: Schedule, config: Config) -> list[str]:
-    """Return the targets of `schedule`; what matches none stays as it is written."""
-    found: list[str] = []
+    """Return the targets of `schedule`; a pattern without a match is kept."""
+    names: list[str] = []
     for pattern in schedule.targets:
         try:
-            found += config.matching([pattern])
+            names += config.matching([pattern])
         except UsageError:
-            found.append(pattern)
-    return list(dict.fromkeys(found))
+            names.append(pattern)
+    return list(dict.fromkeys(names))
 
 
 def _link(config: Config, run_id: str) -> str:
@@ -122,13 +122,13 @@ def _link(config: Config, run_id: str) -> str:
 
 
 def _complaints(answers: Iterable[Answer]) -> list[str]:
-    """Return a sentence for each channel that failed with something new."""
+    """Return a sentence for each channel that failed for the first time."""
     return [
         f"Notification to {answer.channel} failed: {_sentence(answer.words)} "
         + (
-            f"{answer.waiting} waiting; the next run tries again, or: opsnb notify flush"
+            f"{answer.waiting} waiting. The next run tries again, or: opsnb notify flush"
             if answer.waiting
-            else "It could not be kept for later either."
+            else "It could not be kept for later."
         )
         for answer in answers
         if not answer.ok and answer.first_failure
@@ -143,12 +143,10 @@ def _sentence(words: str) -> str:
 
 
 def chosen(config: Config, names: Sequence[str]) -> list[Notify]:
-    """Return the channels `names`, all by default. Raises ConfigError on one that is not there."""
+    """Return the channels `names`, by default all. Raises ConfigError on an unknown one."""
     known = {channel.name: channel for channel in config.notify}
     if not known:
-        raise ConfigError(
-            f"{config.path or 'opsnb.toml'} has no channels; write a [[notify]] table."
-        )
+        raise ConfigError(f"{config.path or 'opsnb.toml'} has no channels. Add a [[notify]] table.")
     for name in names:
         if name not in known:
             raise ConfigError(
@@ -160,7 +158,7 @@ def chosen(config: Config, names: Sequence[str]) -> list[Notify]:
 
 def check_addresses(config: Config) -> None:
     """Raise ConfigError on the first channel whose URL apprise cannot use."""
-    # Late: apprise takes longer to import than a listing may take.
+    # Imported here: apprise is slow to import.
     from opsnb.notify import address  # noqa: PLC0415
 
     for channel in config.notify:
@@ -169,7 +167,7 @@ def check_addresses(config: Config) -> None:
 
 
 def check_runbooks(config: Config) -> None:
-    """Raise ConfigError on the first channel that names a runbook that there is not."""
+    """Raise ConfigError on the first channel that names an unknown runbook."""
     if not any(channel.runbooks for channel in config.notify):
         return
     ids = [info.id for info in catalog.runbooks()]
@@ -178,7 +176,7 @@ def check_runbooks(config: Config) -> None:
 
 
 def test(config: Config, names: Sequence[str], at: datetime) -> list[Answer]:
-    """Send a test message to the channels `names`, all by default; return what each answered."""
+    """Send a test message to the channels `names`, by default all; return their responses."""
     answers = []
     channels = chosen(config, names)
     check_addresses(config)
@@ -189,10 +187,10 @@ def test(config: Config, names: Sequence[str], at: datetime) -> list[Answer]:
 
 
 def deliver_waiting(config: Config, names: Sequence[str]) -> list[Answer]:
-    """Deliver what waits for the channels `names`, all by default."""
+    """Deliver the waiting messages of the channels `names`, by default all."""
     return deliver(config, chosen(config, names))
 
 
 def waiting(config: Config) -> dict[str, list[spool.Waiting]]:
-    """Return what waits for each channel that has something, also for those that are gone."""
+    """Return the waiting messages by channel, including channels that were removed."""
     return {name: list(spool.waiting(config, name)) for name in spool.channels(config)}

@@ -1,4 +1,4 @@
-"""What a channel knows of one finding, and when a change of it is news."""
+"""What a channel knows about one finding, and when a change of it is news."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from opsnb.model import Status
 from opsnb.notify.observations import Observation
 
 CHANGES, WINDOW = 4, timedelta(hours=6)
-"""So many changes within this time are flapping."""
+"""This many changes within this time are flapping."""
 STEADY_RUNS, STEADY_FOR = 3, timedelta(minutes=30)
-"""Flapping is over when nothing has changed for so many runs and this long."""
+"""Flapping ends when nothing has changed for this many runs and this long."""
 _PUNCTUAL = 0.95
 
 
 class Kind(StrEnum):
-    """Why a channel is told of something."""
+    """Why a channel is notified."""
 
     PROBLEM = "problem"
-    """It was ok, or is worse or otherwise bad than before."""
+    """It was ok before, or had another bad status."""
     REMINDER = "reminder"
     FLAPPING = "flapping"
-    """It keeps changing: this is the last message until it is steady."""
+    """It keeps changing; this is the last message until it is steady."""
     STEADY = "steady"
     """It has stopped changing."""
     RECOVERY = "recovery"
     CLOSED = "closed"
-    """Nothing checks it any more; whether it is ok again is not known."""
+    """Nothing checks it any more; whether it is ok is unknown."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a channel has not been told."""
+    """Something that is news to a channel."""
 
     kind: Kind
     observation: Observation
     was: Status
-    """What the channel was told last."""
+    """The status that the channel was sent last."""
     since: datetime
-    """When what it was told began."""
+    """When that status began."""
 
 
 class Known(BaseModel):
-    """What a channel knows of one finding."""
+    """What a channel knows about one finding."""
 
     title: str = ""
     runbook: str = ""
-    """What found it; empty in a memory of older versions."""
+    """The runbook that found it; empty in a memory of older versions."""
     told: Status = Status.OK
-    """The status that it was told last."""
+    """The status that it was sent last."""
     current: Status = Status.OK
-    """The status that was observed last."""
+    """The last observed status."""
     since: AwareDatetime
     """When that began."""
     runs: int = 0
-    """In how many runs it has been so."""
+    """The number of runs with that status."""
     changes: list[AwareDatetime] = Field(default_factory=list)
     sent: AwareDatetime | None = None
     flapping: bool = False
     worst: Status = Status.OK
-    """The worst that it was told while flapping."""
+    """The worst status sent while flapping."""
 
 
 def recent(each: Known, at: datetime) -> list[datetime]:
@@ -105,7 +105,7 @@ def _kind(each: Known, changed: bool, channel: Notify, at: datetime) -> Kind | N
 
 
 def _is_due(each: Known, channel: Notify, at: datetime) -> bool:
-    """Tell whether it is time for a reminder; a run a little earlier than the last one is."""
+    """Return whether a reminder is due, with some tolerance for early runs."""
     if not (channel.reminder and each.sent):
         return False
     return (at - each.sent).total_seconds() >= channel.reminder * _PUNCTUAL
@@ -117,7 +117,7 @@ def _while_flapping(each: Known, at: datetime) -> Kind | None:
         return Kind.STEADY
     if _severity(each.current) > _severity(each.worst):
         each.worst = each.current
-        return Kind.PROBLEM  # worse than anything that was told of it
+        return Kind.PROBLEM  # worse than anything that was sent
     return None
 
 

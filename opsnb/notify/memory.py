@@ -1,8 +1,7 @@
-"""What each channel has been told, and so what is new to it.
+"""What each channel was sent, and so what is news to it.
 
-The memory is one file in the state folder, changed under a lock, so that it survives restarts and
-two runners at once never tell the same twice. It knows a status for each channel, schedule, target
-and finding.
+The memory is a file in the state folder, changed under a lock, so it survives restarts and two runs
+never send the same twice. It has a status for each channel, schedule, target and finding.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _TABS = 2  # in a key
 
 @dataclass(frozen=True)
 class Checks:
-    """What `opsnb.toml` has checked."""
+    """The targets and schedules of `opsnb.toml`."""
 
     targets: Collection[str]
     schedules: Mapping[str, Collection[str]]
@@ -37,17 +36,17 @@ class Checks:
 
 
 class Memory:
-    """What every channel knows. Open it with `opened`."""
+    """What all channels know. Open it with `opened`."""
 
     def __init__(self, channels: dict[str, dict[str, Known]]) -> None:
         self.channels = channels
         self.failure = ""
-        """Why it could not be read or written, so that what was sent may be sent again."""
+        """Why it could not be read or written; messages may then be sent again."""
 
     def events(self, channel: Notify, observed: Observed, at: datetime) -> list[Event]:
-        """Return what of `observed` is new to `channel`, which then knows it."""
+        """Return the events of `observed` that are news to `channel`, and remember them."""
         known = self.channels.setdefault(channel.name, {})
-        found = []
+        events = []
         for observation in [*observed.observations, *_gone(known, observed)]:
             if not channel.wants_target(observation.target):
                 continue
@@ -56,13 +55,13 @@ class Memory:
             if key in known:
                 known[key].runbook = observed.runbook
             if event:
-                found.append(event)
-        return found
+                events.append(event)
+        return events
 
     def closed(self, channel: Notify, observed: Observed, checks: Checks) -> list[Event]:
-        """Return what `channel` was told of and nothing checks any more; it is forgotten."""
+        """Return and forget what `channel` knows but nothing checks any more."""
         known = self.channels.setdefault(channel.name, {})
-        found = []
+        events = []
         for key, each in list(known.items()):
             source, target, name = key.split("\t", 2)
             why = _why_closed(source, target, each, observed, checks)
@@ -71,11 +70,11 @@ class Memory:
             del known[key]
             if channel.recovery and each.told is not Status.OK:
                 over = Observation(target, name, each.title, Status.SKIPPED, why, "")
-                found.append(Event(Kind.CLOSED, over, each.told, each.since))
-        return found
+                events.append(Event(Kind.CLOSED, over, each.told, each.since))
+        return events
 
     def forget(self, channels: Collection[str]) -> None:
-        """Forget channels that `opsnb.toml` has no more."""
+        """Forget channels that were removed from `opsnb.toml`."""
         self.channels = {name: each for name, each in self.channels.items() if name in channels}
 
 
@@ -83,8 +82,8 @@ class Memory:
 def opened(path: Path) -> Iterator[Memory]:
     """Yield the memory in the file `path`, locked; it is written at the end.
 
-    Where nothing can be written, `failure` says so afterwards. Raises filelock's Timeout when
-    another process does not release it.
+    If it cannot be written, `failure` says so afterwards. Raises filelock's Timeout when another
+    process keeps the lock.
     """
     with ExitStack() as held:
         memory = Memory({})
@@ -113,12 +112,12 @@ def _unwritable(path: Path, error: OSError) -> str:
 
 
 def _copy_of(path: Path) -> Path:
-    """Return where the memory lies a second time, for a disk may damage one of them."""
+    """Return the path of its second copy, as one may get damaged."""
     return path.with_name(f"{path.name}.copy")
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Known]], str]:
-    """Return the memory, from its copy when it is damaged, and what is wrong when both are."""
+    """Return the memory, if necessary from its copy, and an error if both are damaged."""
     damaged = False
     for place in (path, _copy_of(path)):
         try:
@@ -137,12 +136,12 @@ def _parsed(text: str) -> dict[str, dict[str, Known]]:
         for channel, known in stored.items()
     }
     if any(key.count("\t") < _TABS for known in found.values() for key in known):
-        raise ValueError("a key of it names no finding")
+        raise ValueError("a key does not name a finding")
     return found
 
 
 def _why_closed(source: str, target: str, each: Known, observed: Observed, checks: Checks) -> str:
-    """Return why nothing checks any more what `source` reported; empty when something does."""
+    """Return why nothing checks any more what `source` reported; empty if something does."""
     kind, _, name = source.partition(" ")
     if kind != "schedule":
         return "" if target in checks.targets else "The target is no longer in opsnb.toml."
@@ -165,7 +164,7 @@ def _key(source: str, target: str, name: str) -> str:
 
 
 def _gone(known: dict[str, Known], observed: Observed) -> Iterable[Observation]:
-    """Yield what a channel knows as bad and a run that came to its end does not report any more."""
+    """Yield what a channel knows as bad and a complete run no longer reports."""
     seen = {(each.target, each.name) for each in observed.observations}
     for key, each in known.items():
         source, target, name = key.split("\t", 2)
@@ -184,25 +183,25 @@ def _gone(known: dict[str, Known], observed: Observed) -> Iterable[Observation]:
 def _event(
     known: dict[str, Known], key: str, observation: Observation, channel: Notify, at: datetime
 ) -> Event | None:
-    status = _as_heard(observation.status, channel)
+    status = _as_seen(observation.status, channel)
     if status is None:
         return None
     each = known.get(key)
     if each is None:
         if status is Status.OK:
-            return None  # nothing has ever been wrong
+            return None  # it was never bad
         each = known[key] = Known(since=at)
     each.title = observation.title
     event = advance(each, status, observation, channel, at)
     if each.current is Status.OK and each.told is Status.OK and not recent(each, at):
-        del known[key]  # nothing is left to be remembered
+        del known[key]  # nothing left to remember
     return event
 
 
-def _as_heard(status: Status, channel: Notify) -> Status | None:
-    """Return `status` as `channel` hears it: ok when it is milder than what it is told of.
+def _as_seen(status: Status, channel: Notify) -> Status | None:
+    """Return `status` as `channel` sees it: ok when the channel is not notified of it.
 
-    None says nothing either way: a check that was skipped, or could not be made.
+    None means that nothing is known: the check was skipped, or could not run.
     """
     if status in channel.status:
         return status

@@ -1,4 +1,4 @@
-"""The words of a notification: one message for all that a run changed, the worst first."""
+"""The text of a notification: one message for all changes of a run, the worst first."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from opsnb.view.formats import span
 _LONGEST_SENTENCE = 600
 _MOST_CAUSES = 8
 _MOST_TARGETS = 10
-# What calls people in a chat: `@everyone` anywhere, `@name` but not ops@example.com, and Slack's
-# and Discord's `<!channel>`, `<@id>`, `<#id>`.
+# Mentions in chats: `@everyone` anywhere, `@name` but not ops@example.com, and `<!channel>`,
+# `<@id>` and `<#id>` of Slack and Discord.
 _MENTION = re.compile(
     r"@(?=(?:all|channel|everyone|group|here|room|team)\b)|(?<![\w*])@(?=\w)|<(?=[!@#&])",
     re.IGNORECASE,
 )
 _INVISIBLE = "\u200b"
-"""A space without width: chats take what is broken by it as plain text."""
+"""A zero-width space, which turns a mention into plain text."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that has changed, on every target where it has."""
+    """One change, on all targets where it happened."""
 
     kind: str
     status: str
@@ -38,20 +38,20 @@ class Cause:
     sentence: str
     targets: list[str]
     next: str
-    """The command to type next; empty when all is ok again."""
+    """The next command; empty when it is ok again."""
     note: str = ""
-    """Since when, or what it was before."""
+    """Since when, or its status before."""
 
     @property
     def heading(self) -> str:
-        """What it is and where: `CRIT API health on shop`."""
+        """What changed and where: `CRIT API health on shop`."""
         where = _where(self.targets)
         return f"{_label(self.kind, self.status)} {self.title} on {where}"
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a channel is sent, free of secrets and control characters."""
+    """A message for a channel, without secrets and control characters."""
 
     event: str
     status: str
@@ -68,18 +68,18 @@ class Message:
 
     @property
     def next(self) -> str:
-        """The command to type first; empty when there is none."""
+        """The first command; empty if there is none."""
         return next((cause.next for cause in self.causes if cause.next), "")
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a command gets on stdin, and what the spool holds."""
+        """Return the JSON for commands and for the spool."""
         first = self.causes[0].sentence if self.causes else self.body
         return {**asdict(self), "message": first, "next": self.next}
 
     def without_mentions(self) -> Message:
-        """Return it so that no chat calls people for what is quoted in it.
+        """Return it with mentions in quoted text disabled.
 
-        Paths and commands of their own stay as they are, for they are pasted.
+        Paths and commands stay unchanged, so that they can be pasted.
         """
         causes = [
             replace(cause, title=_unmentioned(cause.title), sentence=_unmentioned(cause.sentence))
@@ -104,10 +104,10 @@ def compose(
     link: str = "",
     redact: Callable[[str], str],
 ) -> Message:
-    """Return the one message that tells of all `events` of a run."""
+    """Return one message for all `events` of a run."""
     causes = _causes(events, at, redact)
     kinds = {cause.kind for cause in causes}
-    worst = max((event.observation.status for event in events), key=lambda each: each.severity)
+    worst = max((event.observation.status for event in events), key=lambda status: status.severity)
     return Message(
         event=Kind.RECOVERY if kinds == {Kind.RECOVERY} else causes[0].kind,
         status=worst,
@@ -125,7 +125,7 @@ def compose(
 
 
 def clean(text: str, redact: Callable[[str], str]) -> str:
-    """Return `text` as one line without secrets and control characters, not too long.
+    """Return `text` as one bounded line without secrets and control characters.
 
     It is redacted before it is cut.
     """
@@ -134,11 +134,11 @@ def clean(text: str, redact: Callable[[str], str]) -> str:
 
 
 def _unmentioned(text: str) -> str:
-    return _MENTION.sub(lambda found: found.group() + _INVISIBLE, text)
+    return _MENTION.sub(lambda mention: mention.group() + _INVISIBLE, text)
 
 
 def _causes(events: Iterable[Event], at: datetime, redact: Callable[[str], str]) -> list[Cause]:
-    """Return the events by cause: the same finding with the same status on many targets is one."""
+    """Group events: the same finding with the same status on many targets is one cause."""
     groups: dict[tuple[str, str, str], list[Event]] = {}
     for event in events:
         key = (event.kind, event.observation.name, event.observation.status)
@@ -168,11 +168,11 @@ def _note(event: Event, at: datetime) -> str:
     if event.kind is Kind.RECOVERY:
         return f"It was {event.was} for {span(at - event.since)}."
     if event.kind is Kind.CLOSED:
-        return f"It was {event.was} when it was last checked, and may still be."
+        return f"It was {event.was} at its last check and may still be."
     if event.kind is Kind.REMINDER:
-        return f"It has been so for {span(at - event.since)}."
+        return f"For {span(at - event.since)} now."
     if event.kind is Kind.FLAPPING:
-        return "It keeps changing, so changes are not reported until it is steady for 30 min."
+        return "It keeps changing. Changes are not reported until it is steady for 30 min."
     if event.kind is Kind.STEADY:
         return f"It has stopped changing; steady for {span(at - event.since)}."
     return f"It was {event.was} before." if event.was is not Status.OK else ""
@@ -180,7 +180,7 @@ def _note(event: Event, at: datetime) -> str:
 
 def _label(kind: str, status: str) -> str:
     if kind == Kind.RECOVERY or (kind == Kind.STEADY and status == Status.OK):
-        # A channel that hears of crits alone hears that there is one no more.
+        # For a channel that is notified of crit only.
         return "Recovered:" if status == Status.OK else f"Now only {status.upper()}:"
     if kind == Kind.CLOSED:
         return "Closed:"
@@ -208,10 +208,10 @@ def _body(
     lines: list[str] = []
     commands: set[str] = set()
     for cause in causes[:_MOST_CAUSES]:
-        lines += [*_told(cause), *_next(cause, commands), ""]
+        lines += [*_described(cause), *_next(cause, commands), ""]
     if len(causes) > _MOST_CAUSES:
-        lines += [f"And {len(causes) - _MOST_CAUSES} more; the record has them.", ""]
-    by = f"schedule {observed.schedule}" if observed.schedule else "by hand"
+        lines += [f"And {len(causes) - _MOST_CAUSES} more in the record.", ""]
+    by = f"schedule {observed.schedule}" if observed.schedule else "manual"
     lines.append(f"Run: {observed.runbook}, {by}, {moment(at)}")
     if observed.record:
         lines.append(f"Record: {clean(observed.record, redact)}")
@@ -220,7 +220,7 @@ def _body(
     return "\n".join(lines)
 
 
-def _told(cause: Cause) -> list[str]:
+def _described(cause: Cause) -> list[str]:
     lines = [cause.heading]
     if len(cause.targets) > 1:
         shown = ", ".join(cause.targets[:_MOST_TARGETS])
@@ -229,9 +229,9 @@ def _told(cause: Cause) -> list[str]:
     return lines + [line for line in (cause.sentence, cause.note) if line]
 
 
-def _next(cause: Cause, said: set[str]) -> list[str]:
-    """Return the line with the command to type, unless one above has it already."""
-    if not cause.next or cause.next in said:
+def _next(cause: Cause, shown: set[str]) -> list[str]:
+    """Return the line with the next command, unless an earlier line has it."""
+    if not cause.next or cause.next in shown:
         return []
-    said.add(cause.next)
+    shown.add(cause.next)
     return [f"Next: {cause.next}"]

@@ -1,4 +1,4 @@
-"""What a run found, as notifications see it: a status for each target and finding."""
+"""The observations of a run: a status for each target and finding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opsnb.view import commands
 from opsnb.view.findings import named
 
 RUN = "run"
-"""In place of a finding's name: whether the run itself came to its end."""
+"""In place of a finding's name: whether the run itself succeeded."""
 _RUN_TITLE = "Run"
 
 
@@ -29,49 +29,49 @@ class Observation:
     status: Status
     message: str
     command: str
-    """What to type next."""
+    """The next command."""
 
     @property
     def is_bad(self) -> bool:
-        """Whether there is something to say of it."""
+        """Whether it is worth a notification."""
         return self.status not in (Status.OK, Status.SKIPPED)
 
 
 @dataclass(frozen=True)
 class Observed:
-    """All that one run, or the runs of several targets, observed."""
+    """All observations of one run, or of runs on several targets."""
 
     schedule: str
-    """Empty for a run by hand."""
+    """Empty for a manual run."""
     runbook: str
     run_id: str
-    """Of the record; empty when there is none."""
+    """Of the record; empty if there is none."""
     record: str
     """Where the record is."""
     observations: list[Observation]
     complete: frozenset[str]
-    """The targets whose runs came to their end: what they did not report is not there."""
+    """The targets whose runs ended normally: what they did not report does not exist."""
     unsettled: frozenset[tuple[str, str]] = frozenset()
-    """Targets and checks that the runs reported, but not as measured alarms of their own."""
+    """Targets and checks that were reported, but not as measured alarms of their own."""
 
     @property
     def source(self) -> str:
-        """What the memory of channels keeps apart."""
+        """The source of the observations, which the memory keeps apart."""
         return f"schedule {self.schedule}" if self.schedule else f"manual {self.runbook}"
 
 
 def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
-    """Return what `result` observed; of a summary, what the runs on its targets did."""
-    found: list[Observation] = []
+    """Return the observations of `result`; of a summary, those of the runs on its targets."""
+    observations: list[Observation] = []
     complete = set()
     unsettled: set[tuple[str, str]] = set()
     for part in _parts(result, store):
         if part.exit_code == ExitCode.INTERRUPTED:
-            continue  # whoever interrupted it knows; what it had not checked is as it was
+            continue  # nobody needs a notification, and what it had not checked is unchanged
         if isinstance(part, Member):
-            found.append(_without_record(part, result))
+            observations.append(_without_record(part, result))
             continue
-        found += _observations(part)
+        observations += _observations(part)
         unsettled |= {(part.target, check) for check in _unsettled(part)}
         if part.ended:
             complete.add(part.target)
@@ -80,19 +80,19 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
         runbook=result.runbook,
         run_id=result.run_id,
         record=_place(store, result),
-        observations=found,
+        observations=observations,
         complete=frozenset(complete),
         unsettled=frozenset(unsettled),
     )
 
 
 def of_refusal(schedule: str, runbook: str, targets: Iterable[str], why: str) -> Observed:
-    """Return what is known of a run that could not begin."""
+    """Return the observations of a run that could not begin."""
     command = commands.line("schedule", "run", schedule)
-    found = [
+    observations = [
         Observation(target, RUN, _RUN_TITLE, Status.UNKNOWN, why, command) for target in targets
     ]
-    return Observed(schedule, runbook, "", "", found, frozenset())
+    return Observed(schedule, runbook, "", "", observations, frozenset())
 
 
 def _parts(result: RunResult, store: Store) -> Iterable[RunResult | Member]:
@@ -103,7 +103,7 @@ def _parts(result: RunResult, store: Store) -> Iterable[RunResult | Member]:
         try:
             yield store.result(member.run_id) if member.run_id else member
         except OpsnbError:
-            yield member  # its record cannot be read, but the summary says how it ended
+            yield member  # its record cannot be read, but the summary has its outcome
 
 
 def _place(store: Store, result: RunResult) -> str:
@@ -120,25 +120,25 @@ def _without_record(member: Member, summary: RunResult) -> Observation:
 
 
 def _observations(result: RunResult) -> list[Observation]:
-    found = [_of(finding, result) for finding in _alarms(result)]
-    status, how = _run_itself(result, any(each.is_bad for each in found))
-    return [*found, Observation(result.target, RUN, _RUN_TITLE, status, how, _show(result))]
+    alarms = [_of(finding, result) for finding in _alarms(result)]
+    status, how = _run_itself(result, any(alarm.is_bad for alarm in alarms))
+    return [*alarms, Observation(result.target, RUN, _RUN_TITLE, status, how, _show(result))]
 
 
 def _run_itself(result: RunResult, reports_bad: bool) -> tuple[Status, str]:
-    """Return whether the run came to its end and measured anything, in one sentence."""
+    """Return the status of the run itself, and a sentence."""
     if result.error:
         return Status.UNKNOWN, result.error
     measured = result.actions or any(finding.is_measured for finding in result.counted)
     if not (measured or reports_bad):
         return Status.UNKNOWN, f"Nothing was measured. {worst_sentence(result)}"
-    return Status.OK, "The run came to its end."
+    return Status.OK, "The run succeeded."
 
 
 def _alarms(result: RunResult) -> Iterable[Finding]:
-    """Return one finding of each key, the worst.
+    """Return the worst finding of each key.
 
-    A cause is one alarm with its symptom, and what the target does not have is none.
+    A cause and its symptom are one alarm; a system that the target does not have is none.
     """
     reported = {finding.name for finding in result.counted}
     found: dict[str, Finding] = {}
@@ -152,10 +152,10 @@ def _alarms(result: RunResult) -> Iterable[Finding]:
 
 
 def _unsettled(result: RunResult) -> Iterable[str]:
-    """Return the checks whose former alarms are not over only because none is reported now.
+    """Return the checks whose earlier alarms may continue although none is reported now.
 
-    Their finding is the cause of another alarm, or of a system that the target does not have, or
-    the check as a whole could not be made, so that nothing is known of its objects.
+    Their finding is the cause of another alarm or about a system that the target does not have, or
+    the whole check could not run, so nothing is known about its objects.
     """
     alarms = {finding.key for finding in _alarms(result)}
     return {

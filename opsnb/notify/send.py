@@ -1,7 +1,7 @@
-"""The process that sends one message through apprise; a channel that hangs is ended with it.
+"""The process that sends one message with apprise; killing it ends a channel that hangs.
 
-It reads `{url, where, title, body, status}` on stdin, so that no URL is ever an argument, and
-writes `{ok, answer}` to stdout.
+It reads `{url, where, title, body, status}` from stdin, so that no URL is an argument, and writes
+`{ok, answer}` to stdout.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TYPES = {
 
 
 def main() -> None:
-    """Send what stdin says and write how it went."""
+    """Send the message on stdin and write the outcome."""
     order = json.load(sys.stdin)
     try:
         address.check(order["url"], order["where"])
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _sent(order: dict[str, Any]) -> dict[str, Any]:
-    # Its name goes to the service; nothing is read from or kept in a home folder.
+    # The name is sent to the service; nothing is read from or written to a home folder.
     sender = Apprise(asset=AppriseAsset(app_id="opsnb", app_desc="opsnb", secure_logging=True))
     if not sender.add(order["url"]):
         return {"ok": False, "answer": "apprise cannot use the URL of this channel."}
@@ -45,10 +45,10 @@ def _sent(order: dict[str, Any]) -> dict[str, Any]:
         notify_type=_TYPES.get(order["status"], NotifyType.INFO),
         body_format=NotifyFormat.TEXT,
     )
-    entries = [entry for each in result.results for attempt in each for entry in attempt]
-    said = [entry.message for entry in entries if entry.level in ("WARNING", "ERROR")]
-    service = ", ".join(each.name for each in result.results) or "apprise"
-    words = " ".join(dict.fromkeys(said)) or ("accepted" if result else "it gave no reason")
+    entries = [entry for sent in result.results for attempt in sent for entry in attempt]
+    errors = [entry.message for entry in entries if entry.level in ("WARNING", "ERROR")]
+    service = ", ".join(sent.name for sent in result.results) or "apprise"
+    words = " ".join(dict.fromkeys(errors)) or ("accepted" if result else "it gave no reason")
     return {"ok": bool(result), "answer": f"{service}: {words}"}
 
 

@@ -1,4 +1,4 @@
-"""Messages that wait for their channel: one file each, 0600 in folders of 0700."""
+"""Messages that wait for their channel: one private file each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opsnb.notify.message import Message
 from opsnb.timetable.traces import owner, private_folder
 
 KEPT_FOR = timedelta(days=3)
-_MOST = 100  # a channel; older ones make room
+_MOST = 100  # per channel; the oldest are dropped
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Waiting:
     queued: datetime
     attempts: int = 0
     answer: str = ""
-    """What the channel said last."""
+    """The last response of the channel."""
 
     def failed(self, answer: str) -> None:
         """Keep it for the next attempt."""
@@ -43,12 +43,12 @@ class Waiting:
 
     @property
     def is_too_old(self) -> bool:
-        """Whether nobody would want it any more."""
+        """Whether it is too old to deliver."""
         return datetime.now(UTC) - self.queued > KEPT_FOR
 
 
 def home(config: Config) -> Path:
-    """Return the folder of this `opsnb.toml`'s notifications; it is not there when it cannot be."""
+    """Return the folder of the notifications of this `opsnb.toml`; it may not exist."""
     name = f"notify/{owner(config)}"
     try:
         return private_folder(name)
@@ -62,7 +62,7 @@ def folder(config: Config, channel: str) -> Path:
 
 
 def add(config: Config, channel: str, message: Message, at: datetime) -> Waiting:
-    """Put `message` into the spool of `channel`. Raises OSError or ConfigError."""
+    """Add `message` to the spool of `channel`. Raises OSError or ConfigError."""
     place = folder(config, channel)
     stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     name = f"{stamp}-{message.run_id or message.schedule or 'message'}.json"
@@ -74,7 +74,7 @@ def add(config: Config, channel: str, message: Message, at: datetime) -> Waiting
 
 
 def waiting(config: Config, channel: str) -> Iterator[Waiting]:
-    """Yield what waits for `channel`, the oldest first; a file that is damaged is removed."""
+    """Yield the messages that wait for `channel`, oldest first; damaged files are removed."""
     for path in _files(folder(config, channel)):
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
@@ -86,14 +86,14 @@ def waiting(config: Config, channel: str) -> Iterator[Waiting]:
                 str(stored["answer"]),
             )
         except FileNotFoundError:
-            continue  # delivered by another process meanwhile
+            continue  # another process delivered it
         except (OSError, ValueError, KeyError, TypeError):
             with suppress(OSError):
                 path.unlink()
 
 
 def channels(config: Config) -> list[str]:
-    """Return the names of the channels that a message waits for, also of those that are gone."""
+    """Return the channels with waiting messages, including channels that were removed."""
     try:
         places = sorted((home(config) / "spool").iterdir())
     except OSError:
@@ -102,7 +102,7 @@ def channels(config: Config) -> list[str]:
 
 
 def drop_gone(config: Config) -> None:
-    """Remove what waits for channels that `opsnb.toml` has no more."""
+    """Remove the messages of channels that were removed from `opsnb.toml`."""
     known = {channel.name for channel in config.notify}
     for name in channels(config):
         if name not in known:

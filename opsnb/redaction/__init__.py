@@ -1,4 +1,4 @@
-"""Take secrets out of text before anybody sees or keeps it.
+"""Remove secrets from text before it is shown or kept.
 
 Two ways together: values that are known to be secret (passwords in URLs and connection strings,
 environment variables whose names say so), in every encoding in which they turn up, and shapes that

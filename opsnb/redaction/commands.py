@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a pattern is read best on one line
-"""Passwords in commands and in statements."""
+"""Passwords in shell commands and SQL statements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _is_redis(value: str) -> bool:
     return is_credential(value, shortest=4) and value.lower() not in PROSE
 
 
-# The command, up to its password.
+# The command up to its password.
 _COMMANDS: tuple[tuple[str, str], ...] = (
     ("-cli", r"\b(?:redis|valkey|keydb|dragonfly)-cli\b[^\n|;&]{0,300}?[ \t](?:-a|--pass)[ \t]+"),
     ("redis-benchmark memtier", r"\b(?:redis-benchmark|memtier_benchmark)\b[^\n|;&]{0,300}?[ \t]-a[ \t]+"),
@@ -66,7 +66,7 @@ def _is_value(value: str) -> bool:
 
 
 def _is_password(value: str) -> bool:
-    """Whether a word behind "password" is one: it has figures, small letters and capitals."""
+    """Whether a word after "password" is one: it has digits, lower and upper case letters."""
     has = (str.isdigit, str.islower, str.isupper)
     return all(any(map(each, value)) for each in has)
 

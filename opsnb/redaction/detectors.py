@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a pattern is read best on one line
-"""Keys and tokens that their own form gives away: those that detect-secrets knows, and more."""
+"""Keys and tokens with a recognisable form: those of detect-secrets, and more."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import cache
 
 from opsnb.redaction.spans import Span
 
-# The detectors of detect-secrets that mask no harmless id: with each what a text must hold to have
-# it, in lower case, and how many of its patterns are taken. Left out are those that look for
-# randomness, for a word before any long value, or take time that grows faster than the text.
+# The detectors of detect-secrets that do not mask harmless ids: for each, what a text must contain
+# in lower case, and how many of its patterns are used. Detectors of randomness or of any long value
+# after a word are left out, and those whose time grows faster than the text.
 _DETECTORS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
     ("artifactory", "ArtifactoryDetector", ("akc",), 1),
     ("aws", "AWSKeyDetector", ("akia", "asia", "abia", "acca", "a3t", "aws"), 2),
@@ -32,7 +32,7 @@ _DETECTORS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
 _WORD = r"[A-Za-z0-9]"
 _START, _END = rf"(?<!{_WORD})", rf"(?!{_WORD})"
 
-# What a key begins with, and what follows.
+# The prefix of a key, and the rest.
 _PREFIXES: dict[str, str] = {
     "AIza": r"[\w-]{35}",
     "ya29.": r"[\w-]{20,2048}",
@@ -85,7 +85,7 @@ _PREFIXES: dict[str, str] = {
     "$apr1$": r"[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}", "$1$": r"[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}",
     "$y$": r"[./A-Za-z0-9]+\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{43}",
 }  # fmt: skip
-# Others, with what a text must hold to have them.
+# Others, with what a text must contain.
 _FORMS: tuple[tuple[str, str], ...] = (
     ("eyJ", rf"{_START}eyJ[\w-]{{8,8192}}+\.eyJ[\w-]{{8,8192}}+(?:\.[\w-]{{0,8192}}+)?"),
     ("eyJ", rf"{_START}eyJ[\w-]{{16,8192}}+\.[\w-]{{0,1024}}+\.[\w-]{{8,8192}}+\.[\w-]{{8,8192}}+\.[\w-]{{8,512}}+"),
@@ -99,7 +99,7 @@ _FORMS: tuple[tuple[str, str], ...] = (
 
 
 def token_spans(text: str, folded: str) -> Iterator[Span]:
-    """Yield where keys and tokens of well-known services stand; `folded` is in lower case."""
+    """Yield the spans of keys and tokens of well-known services; `folded` is in lower case."""
     for prefix, pattern in _patterns():
         if prefix in text:
             for match in pattern.finditer(text):
@@ -121,7 +121,7 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     return prefixed + [(needle, re.compile(pattern)) for needle, pattern in _FORMS]
 
 
-# A long word, without which no detector finds anything: most lines have none.
+# No detector matches without a long word, which most lines do not have.
 _LONG_WORD = re.compile(r"[\w+/-]{20}")
 
 
@@ -137,7 +137,7 @@ _DISCORD = re.compile(r"\.[\w-]{6}\.[\w-]{27}")
 
 @cache
 def _detector(number: int) -> list[re.Pattern[str]]:
-    # Imported when it is needed: it takes longer than most of what this package does.
+    # Imported here: slow to import, and rarely needed.
     from importlib import import_module  # noqa: PLC0415
 
     module, name, _, taken = _DETECTORS[number]
@@ -146,5 +146,5 @@ def _detector(number: int) -> list[re.Pattern[str]]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a match is no part of a longer word, such as a hash in base64."""
+    """Whether a match is not part of a longer word, such as a base64 hash."""
     return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())

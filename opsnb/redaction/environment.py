@@ -1,4 +1,4 @@
-"""Secrets that the environment holds."""
+"""Secrets in the environment."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _ABOUT_A_SECRET = re.compile(
 
 
 def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
-    """Return what is secret in `environ`: by a variable's name, or by what its value holds.
+    """Return the secrets in `environ`: by the name of a variable, or by its value.
 
     A value may be a URL, a connection string of any database, a document in JSON.
     """
-    found: set[str] = set()
+    secrets: set[str] = set()
     for name, value in environ.items():
         if _SECRET_VARIABLE.search(name) and not _ABOUT_A_SECRET.search(name):
-            found |= named_secrets(value)
+            secrets |= named_secrets(value)
         else:
-            found |= value_secrets(value)
-    found.discard("")
-    return found
+            secrets |= value_secrets(value)
+    secrets.discard("")
+    return secrets

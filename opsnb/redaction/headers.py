@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a pattern is read best on one line
-"""Credentials in headers of HTTP and in cookies."""
+"""Credentials in HTTP headers and cookies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _RULES = (
 
 
 def header_spans(text: str, folded: str) -> Iterator[Span]:
-    """Yield where credentials stand in headers and cookies; `folded` is in lower case."""
+    """Yield the spans of credentials in headers and cookies; `folded` is in lower case."""
     yield from rule_spans(_RULES, text, folded)
     if "authorization" in folded:
         yield from _authorizations(text)

@@ -1,4 +1,4 @@
-"""Known secrets, in every encoding in which they turn up."""
+"""Known secrets, in every encoding."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from opsnb.redaction.needles import SHORTEST, Needles
 from opsnb.redaction.readings import Piece, Reading, plain, readings
 from opsnb.redaction.spans import Span
 
-_DEPTH = 2  # a password in Basic credentials, in a file of a registry's, in a Secret
+_DEPTH = 2  # as a password in Basic credentials, in a registry's file, in a Kubernetes Secret
 
 
 class Known:
-    """The secrets that are known.
+    """The known secrets.
 
     Each is looked for as it stands, in base64, and as the text reads when its escapes are decoded;
     in hex where the text has hex. The time grows with the text, not with the number of secrets.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Take the secrets. A shorter one than six characters would blot out ordinary words."""
+        """Take the secrets; those shorter than six characters would mask ordinary words."""
         self._secrets = {secret for secret in map(str.strip, secrets) if len(secret) >= SHORTEST}
         parts = {part for secret in self._secrets for part in (secret, *_long_lines(secret))}
         self._texts = Needles(form for part in parts for form in _texts(part))
@@ -34,51 +34,51 @@ class Known:
         self._folded = any(" " in secret for secret in self._secrets)
 
     def spans(self, text: str, depth: int = _DEPTH) -> list[Span]:
-        """Return where they stand in `text`, in any order.
+        """Return their spans in `text`, in any order.
 
         What is base64 is searched as it decodes, `depth` times: for base64, URLs and JSON in it.
         """
         if not self._secrets or len(text) < SHORTEST:
             return []
-        found = list(self._texts.spans(text))
+        spans = list(self._texts.spans(text))
         for reading in readings(text, folded=self._folded):
-            found += [reading.span(*span) for span in self._texts.spans(reading.text)]
+            spans += [reading.span(*span) for span in self._texts.spans(reading.text)]
         for digits in filter(None, (_hex_digits(text), _listed_bytes(text))):
-            found += [digits.span(*span) for span in self._hex.spans(digits.text)]
+            spans += [digits.span(*span) for span in self._hex.spans(digits.text)]
         if depth:
-            found += [span for span, said in _decoded(text) if self.spans(said, depth - 1)]
-        return found
+            spans += [span for span, decoded in _decoded(text) if self.spans(decoded, depth - 1)]
+        return spans
 
     def is_number(self, number: float) -> bool:
-        """Whether one of them is that number."""
+        """Whether a number is one of them."""
         return repr(number).removesuffix(".0") in self._secrets
 
 
 def _long_lines(secret: str) -> Iterator[str]:
-    """Yield the lines of a secret that are secret on their own, such as those of a private key."""
+    """Yield the lines of a secret that are secrets themselves, as in a private key."""
     if "\n" in secret:
         for line in map(str.strip, secret.splitlines()):
             if len(line) >= _LONG and not line.startswith("-----"):
                 yield line
 
 
-_LONG = 24  # characters; a shorter line may be a word of any text
+_LONG = 24  # characters; a shorter line may be an ordinary word
 
 
 def _texts(secret: str) -> set[str]:
-    """Return `secret` as it stands in texts."""
+    """Return `secret` in the forms in which texts contain it."""
     written = {secret}
     if not (secret.isascii() and secret.isalnum()):
         written |= {encode(secret) for encode in _ENCODINGS}
     if any(len(reading) < SHORTEST for reading in plain(secret)):
-        # Made of escapes, it has hardly a reading: what it is written as is looked for as it is.
+        # A secret made of escapes is searched for as it is written.
         written |= {encode(form) for form in written for encode in _ENCODINGS}
     read = {reading for form in written for reading in plain(form)}
     return read | {form for raw in _raw(secret) for form in _base64(raw)}
 
 
 def _raw(secret: str) -> tuple[bytes, bytes]:
-    """Return the bytes of `secret` in UTF-8 and UTF-16, as PowerShell has it."""
+    """Return the bytes of `secret` in UTF-8 and, as in PowerShell, UTF-16."""
     return (
         secret.encode(errors="surrogateescape"),
         secret.encode("utf-16-le", errors="surrogatepass"),
@@ -114,13 +114,13 @@ _ENCODINGS: tuple[Callable[[str], str], ...] = (
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """Yield what of the base64 of a longer text with `raw` in it depends on `raw` alone."""
+    """Yield the base64 of `raw` inside of a longer text, as far as it depends on `raw` alone."""
     for shift in range(3):
-        # There are three alignments; the first and the last characters depend on the neighbours.
+        # Three alignments; the first and last characters depend on the neighbours.
         coded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         inner = coded[(0, 2, 3)[shift] : -1 if (len(raw) + shift) % 3 else None]
         yield inner
-        yield inner.replace("+", " ")  # as all that is read has it
+        yield inner.replace("+", " ")  # as in every reading
         yield inner.replace("+", "-").replace("/", "_")
 
 
@@ -130,7 +130,7 @@ _DIGITS = re.compile(r"(?:0x|\\x)|[0-9a-fA-F]+")
 
 
 def _hex_digits(text: str) -> Reading | None:
-    """Return the digits of what is long enough in `text` to be hex, whatever separates them."""
+    """Return the digits of long hex sequences in `text`, whatever separates them."""
     parts: list[str] = []
     pieces: list[Piece] = []
     length = 0
@@ -146,12 +146,12 @@ def _hex_digits(text: str) -> Reading | None:
     return Reading("".join(parts), pieces, None) if parts else None
 
 
-# Bytes as Node has a buffer in JSON, and as other programs list them.
+# Bytes as lists of numbers, such as a Node buffer in JSON.
 _LISTED = re.compile(rf"(?<![\d.])\d{{1,3}}(?:,\s{{0,16}}\d{{1,3}}){{{SHORTEST - 1},}}(?![\d.])")
 
 
 def _listed_bytes(text: str) -> Reading | None:
-    """Return the bytes that stand in `text` as lists of decimal numbers, in hex."""
+    """Return, in hex, the bytes of lists of decimal numbers in `text`."""
     parts: list[str] = []
     pieces: list[Piece] = []
     length = 0
@@ -171,15 +171,15 @@ def _listed_bytes(text: str) -> Reading | None:
 
 
 _LARGEST = 255
-# Of a secret of six characters in base64 of base64 there are twelve at least.
+# A secret of six characters has at least twelve in base64 of base64.
 _CODED = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{12,}={0,2}")
 
 
 def _decoded(text: str) -> Iterator[tuple[Span, str]]:
-    """Yield where base64 of a text stands in `text`, and what it says."""
+    """Yield the spans of base64 in `text`, with the decoded text."""
     for coded in _CODED.finditer(text):
         bare = coded[0].rstrip("=").replace("-", "+").replace("_", "/")
         with suppress(binascii.Error, UnicodeDecodeError):
-            said = base64.b64decode(bare[: len(bare) - (len(bare) % 4 == 1)] + "==").decode()
-            if len(said) >= SHORTEST:
-                yield coded.span(), said
+            decoded = base64.b64decode(bare[: len(bare) - (len(bare) % 4 == 1)] + "==").decode()
+            if len(decoded) >= SHORTEST:
+                yield coded.span(), decoded

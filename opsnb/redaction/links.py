@@ -23,7 +23,7 @@ def _is_given(value: str) -> bool:
 
 
 def _is_token(value: str) -> bool:
-    """Whether what stands before a host is no name of a user."""
+    """Whether the text before a host is not a user name."""
     if "." in value or "%40" in value:
         return False
     letters = "".join(character for character in value if character.isalpha())
@@ -54,14 +54,14 @@ _RULES = (
     rule("webhook.office.com outlook.office.com", r"/IncomingWebhook/(?P<value>[\w-]{16,64}(?:/[\w-]{8,64}){0,2})"),
     rule("squadcast", r"squadcast\.com/v\d/incidents/\w+/(?P<value>\w{16,64})"),
     rule("splunk", r"/integrations/generic/\d+/alert/(?P<value>[\w-]{16,64})"),
-    # Names of databases as their drivers have them: the password ends before another sign than a host's.
+    # Database names in driver formats: the password ends before a character that hosts do not have.
     rule("@tcp( @udp( @unix(", r"(?<![\w/:])[\w.-]{1,64}:(?P<value>[^\s@:/'\"]{1,256})@(?:tcp|udp|unix)\("),
     rule("jdbc:oracle", r"jdbc:oracle:\w+:[\w$#.-]{1,64}/(?P<value>[^\s@'\"]{1,128})@"),
 )  # fmt: skip
 
 
 def link_spans(text: str, folded: str) -> Iterator[Span]:
-    """Yield where secrets stand in links; `folded` is in lower case."""
+    """Yield the spans of secrets in links; `folded` is in lower case."""
     yield from rule_spans(_RULES, text, folded)
     if "://" in text and "@" in text:
         for match in URL_PASSWORD.finditer(text):

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a pattern is read best on one line
-"""Values that their names call secret: assignments, options, settings, fields of JSON and YAML."""
+"""Values with secret names: assignments, options, settings, fields of JSON and YAML."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _SHORTEST = {"password": 3, "token": 4, "loose": 8}
 
 
 def named_spans(text: str, folded: str) -> Iterator[Span]:
-    """Yield where values stand in `text` that are named as secret; `folded` is it in lower case."""
+    """Yield the spans of values with secret names in `text`; `folded` is it in lower case."""
     seen = -1
     for hit in _hits(folded):
         if hit < seen:
@@ -80,7 +80,7 @@ def _hits(folded: str) -> list[int]:
 
 
 def _value(text: str, hit: int) -> Span | None:
-    """Return the secret that the name at `hit` names, if it does."""
+    """Return the span of the secret that the name at `hit` names, if any."""
     after = _AFTER.match(text, hit)
     if not after:
         folded = _FOLDED.match(text, hit)
@@ -104,7 +104,7 @@ def _value(text: str, hit: int) -> Span | None:
 
 
 def _end_of_bare(text: str, start: int, end: int, name: str, after: re.Match[str]) -> int:
-    """Return where a value without quotes ends; the sentence around it may go on at once."""
+    """Return the end of a value without quotes, without the punctuation after it."""
     if _is_environment(name, after) and (whole := _ENVIRONMENT.match(text, start)):
         end = whole.end()
     while end > start and text[end - 1] in ".,;:!?)":
@@ -112,14 +112,14 @@ def _end_of_bare(text: str, start: int, end: int, name: str, after: re.Match[str
     return end
 
 
-def _may_be_bare(  # noqa: PLR0913, PLR0917 - what is known of one place
+def _may_be_bare(  # noqa: PLR0913, PLR0917 - the parts of one match
     text: str, hit: int, after: re.Match[str], name: str, kind: str, value: str
 ) -> bool:
-    """Whether a value without quotes is no call of a function and no word of a sentence."""
+    """Whether a value without quotes is not a function call or a word of a sentence."""
     if after["call"] and not _is_environment(name, after):
         return False
     if after["closing"] == ":" and not after["closing"].endswith(" ") and kind != "password":
-        # The key of a cache, such as token:user:42, rather than a setting.
+        # A cache key, such as token:user:42, rather than a setting.
         return (
             ":" not in value
             and len(value) >= _LEAST_TOKEN
@@ -130,7 +130,7 @@ def _may_be_bare(  # noqa: PLR0913, PLR0917 - what is known of one place
         return False
     is_cell = (after["sign"] or " ")[-1] in "│|"
     if is_cell and not (is_mixed(value) and len(value) >= _LEAST_SETTING):
-        return False  # the head of a table
+        return False  # a table header
     is_word = after["sign"] == ":" and value.isalpha()
     return not is_word or _is_setting(text, hit, after, kind, value)
 
@@ -141,7 +141,7 @@ def _name(text: str, hit: int, end: int) -> str:
 
 
 def _takes_argument(text: str, name: str, hit: int, group: str) -> bool:
-    """Whether what follows the name after a space is its value: of an option, in SQL, in a file."""
+    """Whether the word after the name is its value: of an option, in SQL, in a file."""
     plain = name.lower()
     if name.startswith("-"):
         return True
@@ -158,12 +158,12 @@ def _takes_argument(text: str, name: str, hit: int, group: str) -> bool:
 
 
 def _is_environment(name: str, after: re.Match[str]) -> bool:
-    """Whether it is an assignment as a shell has it: all of it up to a space is the value."""
+    """Whether it is a shell assignment, whose value ends at a space."""
     return after["closing"] == "=" and name.isupper()
 
 
 def _is_setting(text: str, hit: int, after: re.Match[str], kind: str, value: str) -> bool:
-    """Whether `name: word` is a line of YAML or a header, and no sentence."""
+    """Whether `name: word` is YAML or a header rather than a sentence."""
     start = text.rfind("\n", 0, hit) + 1
     before = text[start:hit]
     ends = text[after.end() : after.end() + 1] in ("", "\n", "\r")
@@ -193,7 +193,7 @@ def _may_be_secret(value: str, kind: str, name: str, *, quoted: bool) -> bool:
     if kind == "loose":
         return " " not in plain and _is_random(value)
     if kind == "token":
-        # A sign that a parser has met, a short word or a sentence is no token.
+        # Punctuation, a short word or a sentence is not a token.
         return (
             bool(re.search(r"\w", value))
             and value.count(" ") < _FEW
@@ -203,9 +203,9 @@ def _may_be_secret(value: str, kind: str, name: str, *, quoted: bool) -> bool:
 
 
 def _stands_for_a_value(value: str, plain: str, name: str) -> bool:
-    """Whether it is a placeholder, a word about secrets, or a name in the source of a program."""
+    """Whether it is a placeholder, a word about secrets, or a name in source code."""
     named = "".join(word.lower() for word in WORDS.findall(name))
-    is_its_own_name = re.sub(r"[\W_]", "", plain) == named  # password=password, as code has it
+    is_its_own_name = re.sub(r"[\W_]", "", plain) == named  # password=password, as in code
     return (
         is_its_own_name
         or plain in _NOTHING_SECRET
@@ -220,7 +220,7 @@ _FOLDER = re.compile(r"[/~.]|[A-Za-z]:[\\/]")
 
 
 def _is_random(value: str) -> bool:
-    """Whether a word has figures among its letters, or capitals where no name has them."""
+    """Whether a word has digits, or capitals unlike a name."""
     return any(c.isdigit() for c in value) or not (
         value.islower() or value.isupper() or value.istitle()
     )

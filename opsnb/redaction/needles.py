@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from opsnb.redaction.spans import Span
 
 SHORTEST = 6
-"""The least length of a string that is looked for."""
+"""The least length of a string to search for."""
 _GRAM = 4
 _STEP = SHORTEST - _GRAM + 1
-_WINDOWS = 12  # how many places of a string are tried for grams that few others have
+_WINDOWS = 12  # places of a string that are tried for rare grams
 
 
 class Needles:
-    """Strings that are looked for, however many, in a time that grows with the text alone.
+    """Searches for many strings in a time that depends only on the length of the text.
 
     Every third place of the text is looked at: of any string that stands there, one of three
     neighbouring grams of four characters does so at such a place. Few strings share a gram, as
@@ -22,9 +22,9 @@ class Needles:
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
-        """Take the strings. Those of fewer than six characters are left out."""
+        """Take the strings; those of fewer than six characters are ignored."""
         self._by_gram: dict[str, list[tuple[str, int]]] = {}
-        # In order, so that the same secrets always make the same.
+        # Sorted, so that the result is always the same.
         for string in sorted(set(strings)):
             if len(string) >= SHORTEST:
                 self._add(string)
@@ -36,12 +36,12 @@ class Needles:
             self._by_gram.setdefault(string[at : at + _GRAM], []).append((string, at))
 
     def _sharing(self, string: str, window: int) -> int:
-        """Return how many strings are known by the grams of a window of `string`."""
+        """Return how many strings share the grams of a window of `string`."""
         grams = (string[at : at + _GRAM] for at in range(window, window + _STEP))
         return sum(len(self._by_gram.get(gram, ())) for gram in grams)
 
     def spans(self, text: str) -> Iterator[Span]:
-        """Yield where the strings stand in `text`."""
+        """Yield the spans of the strings in `text`."""
         known = self._by_gram
         if not known:
             return

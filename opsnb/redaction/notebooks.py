@@ -1,4 +1,4 @@
-"""Masks notebooks by their structure, which nbformat fixes and which is never masked.
+"""Mask notebooks by their structure, which is never masked itself.
 
 Sources, outputs' texts, tracebacks and the values of metadata are masked; the names of keys and of
 types are not. What opsnb itself puts into outputs is masked by its models.
@@ -24,7 +24,7 @@ _HTML = ("text/html", "image/svg+xml")
 
 
 class Masker(Protocol):
-    """What masks texts and JSON from outside."""
+    """Masks texts and JSON from outside."""
 
     def text(self, text: str) -> str:
         """Return `text` masked."""
@@ -33,10 +33,10 @@ class Masker(Protocol):
         """Return the pieces of one text masked."""
 
     def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
-        """Return `text` masked, but for `markup` and secrets that are part of `own` words."""
+        """Return `text` masked, except `markup` and opsnb's `own` words."""
 
     def known(self, text: str) -> str:
-        """Return `text` without the known secrets, whatever shapes it has."""
+        """Return `text` with only the known secrets masked."""
 
     def json(self, value: Any) -> Any:
         """Return JSON from outside masked."""
@@ -68,7 +68,7 @@ def masked_notebook(notebook: Mapping[str, Any], masker: Masker) -> dict[str, An
 
 
 def _items(part: Mapping[str, Any], masks: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    """Return a part of a notebook: what `masks` names masked by that, the rest as it is."""
+    """Return a part of a notebook with the fields of `masks` masked, the rest unchanged."""
     return {key: masks[key](item) if key in masks else item for key, item in part.items()}
 
 
@@ -100,7 +100,7 @@ def _metadata(metadata: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
 
 
 def _papermill(noted: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
-    """Return what papermill noted masked: parameters and paths; times and states are its own."""
+    """Return papermill's metadata with parameters and paths masked; times and states stay."""
 
     def parameters(values: Any) -> Any:
         if not isinstance(values, dict):
@@ -112,7 +112,7 @@ def _papermill(noted: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
 
 
 def masked_outputs(outputs: Sequence[Any], masker: Masker) -> list[Any]:
-    """Return the outputs of a cell masked; what it has printed is read as a whole.
+    """Return the outputs of a cell masked; its printed text is read as a whole.
 
     A program writes a line in pieces, and to stdout and stderr in turn.
     """
@@ -151,7 +151,7 @@ def masked_bundle(data: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
         if isinstance(fields := data.get(mime), dict):
             safe[mime] = masked_fields(model, fields, masker.json)
             if safe[mime] == fields:
-                # The text and the page beside it were made of what holds no secret.
+                # The text and the HTML were made from data without secrets.
                 own |= own_words(model, fields)
     return {
         mime: safe[mime] if mime in safe else _shown(mime, item, own, masker)
@@ -165,7 +165,7 @@ def _shown(mime: str, item: Any, own: set[str], masker: Masker) -> Any:
     if mime in _HTML:
         return multiline(item, lambda text: masker.shown(text, places(text, own), markup(text)))
     if mime.startswith(("image/", "audio/", "video/", "font/")) or mime == "application/pdf":
-        # The shapes have no meaning there, and would spoil a picture by chance.
+        # Not searched for shapes, which could match in a picture by chance.
         return multiline(item, masker.known)
     if own:
         return multiline(item, lambda text: masker.shown(text, places(text, own)))
@@ -173,7 +173,7 @@ def _shown(mime: str, item: Any, own: set[str], masker: Masker) -> Any:
 
 
 def multiline(value: Any, mask: Callable[[str], str]) -> Any:
-    """Return a text, or the list of lines as which notebooks keep one, masked as a whole."""
+    """Return a text, or a notebook's list of its lines, masked as a whole."""
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, list) and all(isinstance(line, str) for line in value):

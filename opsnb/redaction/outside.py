@@ -1,4 +1,4 @@
-"""The way by which text from outside is cut, grouped and quoted: without the secrets in it.
+"""Clean text from outside before it is cut, grouped or quoted.
 
 A secret is only found while it is whole. Text that comes from outside (a reason, a line of a log,
 a statement, an answer, what a program printed) is therefore cleaned before it is changed in any
@@ -29,23 +29,23 @@ from urllib.parse import quote
 from opsnb.redaction import MASK, Redactor, environment_secrets
 from opsnb.redaction.readings import readings
 
-_SHORTEST = 6  # characters of a secret that tell something of it
+_SHORTEST = 6  # characters of a secret that reveal something
 _MARGIN = 4096
-"""How much is looked at beyond a cut, so that a secret which crosses it is seen whole."""
+"""How much is read beyond a cut, so that a secret across it is seen whole."""
 _LONGEST_PATTERN = 300
 _MOST_PATTERNS = 50_000
 
 _IDS = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:0x)?(?=[a-f]*\d)[0-9a-f]{8,}"
 _NUMBERS = r"\d+(?:[.:]\d+)*"
 _VARYING = re.compile(rf"\b(?:{_IDS})\b|{_NUMBERS}", re.IGNORECASE)
-# What stands alone becomes `#` whole, whether it is a secret or not. So messages that differ in
-# nothing else are cleaned once.
+# A word of digits becomes `#`, secret or not, so that messages that differ only there are cleaned
+# once.
 _ALONE = re.compile(
     rf"(?<![^\s(\[,=:\"'/])(?:{_IDS}|{_NUMBERS})(?![^\s)\],.\"':;/?&])", re.IGNORECASE
 )
 
-# What is no secret yet where a text was cut within it: a password in a URL before its @, a key
-# whose end is missing, what stands behind a telling word.
+# The start of a secret at the end of a cut text: a password in a URL before its @, a key without
+# its end, the value after a secret's name.
 _OPEN = re.compile(
     r"""
     (?: (?<=://) [^\s/@]* : [^\s@/]{0,200}
@@ -62,7 +62,7 @@ _OPEN = re.compile(
 
 
 _LONGEST_ESCAPE = 10
-"""Characters that stand for one of a secret in text with escapes, at most."""
+"""The most characters for one character of a secret in escaped text."""
 _CUT_ESCAPE = re.compile(
     r"(?:\\+(?:\+?[0-9a-fA-F]{0,5}|[xuU][0-9a-fA-F]{0,7})|%[0-9a-fA-F]?|&#?[xX]?\w{0,6})$"
 )
@@ -85,14 +85,14 @@ class _Cleaner:
         self._patterns: dict[str, str] = {}
 
     def opened(self, text: str, *, start: bool, end: bool) -> str:
-        """Return text that was cut at its start or end without what is left of a secret there."""
+        """Return cut text without the rest of a secret at its start or end."""
         text = self.text(text.strip("\ufffd"))
         if end:
             text = _OPEN.sub(MASK, self.shut(text))
         return self._headed(text) if start else text
 
     def shut(self, text: str) -> str:
-        """Return `text` without the beginning of a known secret at its end, however written."""
+        """Return `text` without the start of a known secret at its end, in any encoding."""
         begun = self._begun(text)
         if begun is not None:
             return text[:begun] + MASK
@@ -105,7 +105,7 @@ class _Cleaner:
         return text
 
     def _begun(self, text: str) -> int | None:
-        """Return where the beginning of a known secret stands at the end of `text`."""
+        """Return where the start of a known secret at the end of `text` begins."""
         for at in range(max(0, len(text) - self._longest), len(text) - _SHORTEST + 1):
             rest = text[at:]
             forms = self._begins.get(rest[:_SHORTEST], ())
@@ -134,14 +134,14 @@ class _Cleaner:
         return self.whole(text, most)[:most]
 
     def whole(self, text: str, most: int) -> str:
-        """Return `text` cleaned; of a long one what is needed to show `most` characters of it."""
+        """Return `text` cleaned; of a long one, enough to show its first `most` characters."""
         bound = most + self.margin
         if len(text) <= bound:
             return self.text(text)
         return self.opened(text[:bound], start=False, end=True)
 
     def end(self, text: str, most: int) -> str:
-        """Return `text` cleaned; of a long one what is needed to show its last characters."""
+        """Return `text` cleaned; of a long one, enough to show its last characters."""
         bound = most + self.margin
         if len(text) <= bound:
             return self.text(text)
@@ -149,10 +149,10 @@ class _Cleaner:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return how a secret may be written where a text was cut within it."""
+    """Return the forms of a secret in which a text may be cut."""
     plain = secret.encode()
     shifted = (base64.b64encode(b"\0" * pad + plain).decode().rstrip("=") for pad in range(3))
-    # The first and the last signs of base64 depend on what stands around it.
+    # The first and last characters of base64 depend on the neighbours.
     inner = {text[2 + pad : -1] for pad, text in enumerate(shifted)}
     written = {
         secret,
@@ -173,19 +173,19 @@ _within: ContextVar[_Cleaner | None] = ContextVar("cleaner", default=None)
 
 
 class _Session:
-    """What this process is about, where nothing narrower is."""
+    """The secrets of this process, outside of `about`."""
 
     secrets: frozenset[str] = frozenset()
 
 
 def session(secrets: Iterable[str]) -> None:
-    """Take `secrets` as those of what this process is about from now on."""
+    """Use `secrets` in this process from now on."""
     _Session.secrets = frozenset(secrets)
 
 
 @contextmanager
 def reading(secrets: Iterable[str]) -> Iterator[None]:
-    """Let what is read within be cleaned of `secrets`, and of those in the environment.
+    """Clean text that is read in this block of `secrets` and those of the environment.
 
     Threads that are started within clean alike when they run in a copy of the context.
     """
@@ -206,7 +206,7 @@ def text(raw: str) -> str:
 
 
 def opened(raw: str, *, start: bool = False, end: bool = True) -> str:
-    """Return text that was cut where it was read, at its `start` or its `end`, cleaned.
+    """Return text cleaned that was cut at its `start` or `end` when it was read.
 
     What is left there of a secret, six characters or more, is masked as well.
     """
@@ -214,7 +214,7 @@ def opened(raw: str, *, start: bool = False, end: bool = True) -> str:
 
 
 def shortened(raw: str, most: int, mark: str = "...") -> str:
-    """Return `raw` cleaned, and cut with a `mark` at its end where it is longer than `most`."""
+    """Return `raw` cleaned; if longer than `most`, cut with a `mark` at its end."""
     clean = _now().whole(raw, most)
     return clean if len(clean) <= most else clean[: most - len(mark)] + mark
 
@@ -230,7 +230,7 @@ def tail(raw: str, most: int) -> str:
 
 
 def ended(name: str) -> str:
-    """Return a name that was cut at its end without what is left there of a secret.
+    """Return a name that was cut at its end, without the rest of a secret there.
 
     A secret that is whole stays, so that the name still is what it names.
     """
@@ -238,7 +238,7 @@ def ended(name: str) -> str:
 
 
 def first_line(raw: str, most: int = 160) -> str:
-    """Return the first line of `raw` cleaned, cut where it is longer than `most`."""
+    """Return the first line of `raw` cleaned, cut to `most` characters."""
     return shortened(_now().whole(raw.strip(), most).partition("\n")[0], most)
 
 
@@ -257,7 +257,7 @@ def one_line(raw: str, most: int, mark: str = "...") -> str:
 
 
 def pattern(message: str) -> str:
-    """Return `message` with numbers, ids and addresses as `#`, so that alike ones are equal.
+    """Return `message` with numbers, ids and addresses as `#`, so that similar ones are equal.
 
     A secret in it is masked first, so that none of its letters is left.
     """

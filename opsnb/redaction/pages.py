@@ -1,4 +1,4 @@
-"""What of HTML is markup, and what a reader of the page reads."""
+"""Separate the markup of HTML from the text that a reader sees."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from opsnb.redaction.spans import Span, merged
 _TAG = re.compile(r"<(?:[a-zA-Z/!?](?:[^<>\"']|\"[^\"]*\"|'[^']*')*+)>")
 _VALUE = re.compile(r"(?<!\sstyle)(?<!\sclass)=\s*+(?:\"([^\"]*)\"|'([^']*)')")
 _WORDS = re.compile(rf"(?P<tag>{_TAG.pattern})|{ENTITY}")
-# Within a line; any other tag ends one, or the cell of a table.
+# Inline tags; any other tag ends a line or a cell.
 _INLINE = re.compile(
     r"</?(?:a|abbr|b|bdi|code|em|font|i|ins|kbd|mark|s|samp|small|span|strong|u|wbr)\b"
 )
 
 
 def markup(html: str) -> list[Span]:
-    """Return where tags stand in `html`, but for the values of their attributes."""
+    """Return the spans of tags in `html`, without the values of their attributes."""
     spans = []
     for tag in _TAG.finditer(html):
         at = tag.start()
@@ -30,7 +30,7 @@ def markup(html: str) -> list[Span]:
 
 
 def words_of(html: str) -> Reading | None:
-    """Return `html` as it reads, without tags and entities; None when it has neither."""
+    """Return the text of `html`, without tags and entities; None if it has neither."""
     return read(html, _WORDS, _meaning)
 
 

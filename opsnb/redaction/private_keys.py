@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a pattern is read best on one line
-"""Private keys in PEM and its kin, of which the body is secret."""
+"""Private keys in PEM and similar formats, whose body is secret."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _BEGIN = re.compile(
 _END = re.compile(
     r"(?:-{4,5} ?END (?:[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?) ?-{4,5}|Private-MAC:[^\n]{0,128})"
 )
-# Where the end is missing: lines of base64, and what may stand between them.
+# Without an end: lines of base64, and what may be between them.
 _BODY = re.compile(
     r"(?:\s|\\+[nr]|[\"',>|+]|(?:Proc-Type|DEK-Info|Version|Comment|Hash): [^\n\\]{0,80}|[A-Za-z0-9+/=]{16,}+)*+"
 )
 
 
 def key_spans(text: str) -> Iterator[Span]:
-    """Yield where the bodies of private keys stand in `text`."""
+    """Yield the spans of the bodies of private keys in `text`."""
     at = 0
     while begin := _BEGIN.search(text, at):
         at = begin.end()

@@ -1,4 +1,4 @@
-r"""Ways to read a text, so that a secret is found however it was written.
+r"""Readings of a text, so that a secret is found in any encoding.
 
 A reading is the text with its escapes decoded and without what only interrupts it: colours, line
 breaks, quotes that are doubled. A secret and a text that are read in the same way agree wherever
@@ -26,14 +26,14 @@ _MOST_PASSES = 4  # escapes of escapes: JSON in a URL in HTML
 
 
 Piece = tuple[int, int, int]
-"""A part of a reading: where it begins there, and where it begins and ends in what was read."""
+"""A part of a reading: its start there, and its start and end in the original."""
 
 
 class Reading:
-    """A text as it reads, and where its characters come from."""
+    """A decoded text, and where its characters come from."""
 
     def __init__(self, text: str, pieces: list[Piece], below: Reading | None) -> None:
-        """Take the text, its pieces, and the reading that it is made of, if not the text itself.
+        """Take the text, its pieces, and the reading that it was decoded from, if any.
 
         A piece that is longer or shorter than what it was made of stands for all of that.
         """
@@ -43,7 +43,7 @@ class Reading:
         self._below = below
 
     def span(self, start: int, end: int) -> Span:
-        """Return which part of the original text the characters from `start` to `end` are."""
+        """Return the span in the original text of the characters from `start` to `end`."""
         begins, _ = self._character(start)
         _, ends = self._character(end - 1)
         return self._below.span(begins, ends) if self._below else (begins, ends)
@@ -60,7 +60,7 @@ class Reading:
 def read(
     text: str, tokens: re.Pattern[str], meaning: Meaning, below: Reading | None = None
 ) -> Reading | None:
-    """Return `text` with the meaning of each of its `tokens`; None when it has none."""
+    """Return `text` with each of its `tokens` decoded; None if it has none."""
     parts: list[str] = []
     pieces: list[Piece] = []
     length = last = 0
@@ -84,7 +84,7 @@ def read(
 
 
 def readings(text: str, *, folded: bool = False) -> Iterator[Reading]:
-    """Yield `text` in each way in which it reads otherwise than it stands.
+    """Yield the readings of `text` that differ from it.
 
     With `folded` also with a space for each line break, as YAML folds long values.
     """
@@ -102,7 +102,7 @@ def readings(text: str, *, folded: bool = False) -> Iterator[Reading]:
 
 
 def plain(text: str) -> set[str]:
-    """Return `text` in each way in which it reads."""
+    """Return the readings of `text`."""
     return {text} | {reading.text for reading in readings(text)}
 
 
@@ -119,7 +119,7 @@ def _read(text: str, *, escapes: bool, line_break: str) -> Reading | None:
             break
         reading, here = further, further.text
     if reading:
-        # What a form has for a space; in all that is read it is one.
+        # The + of a form, which is a space in every reading.
         reading.text = reading.text.replace("+", " ")
     elif "+" in text:
         reading = Reading(text.replace("+", " "), [(0, 0, len(text))], None)
@@ -127,23 +127,23 @@ def _read(text: str, *, escapes: bool, line_break: str) -> Reading | None:
 
 
 _HEX = "[0-9a-fA-F]"
-_HIGH = f"[c-fC-F]{_HEX}"  # of a character's bytes in UTF-8 the first
+_HIGH = f"[c-fC-F]{_HEX}"  # the first byte of a character in UTF-8
 _LOW = f"[89abAB]{_HEX}"
 _NAMES = "|".join(sorted([*name2codepoint, "apos"], key=len, reverse=True))
 _PERCENT = "%(?:25){0,3}"
 ENTITY = rf"&(?:amp;){{0,3}}(?:#0{{0,4}}(?:\d{{1,7}}|[xX]{_HEX}{{1,6}})|{_NAMES});"
-"""The pattern of a character of HTML, or of such a one in HTML again."""
+"""The pattern of an HTML entity, or of one that is escaped again."""
 
-# What begins a token, with the patterns of those tokens; each says by the name of its only group
-# what it means. Every pattern takes time linear in the text: what repeats is possessive.
+# The patterns of tokens by how they begin; the name of the only group is the kind of the token.
+# Every pattern takes linear time: repetitions are possessive.
 _COLOUR = (
     r"(?P<nothing>\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)"
     r"|[@-Z\\^_]|)|\x9b[0-?]{0,64}[@-~])"
 )
 _PATTERNS: dict[str, str] = {
     "\x1b": _COLOUR,
-    "^[[": r"(?P<nothing>\^\[\[[0-?]{0,64}[@-~])",  # as a terminal shows it
-    "#033[": r"(?P<nothing>#033\[[0-?]{0,64}[@-~])",  # as rsyslog writes it
+    "^[[": r"(?P<nothing>\^\[\[[0-?]{0,64}[@-~])",  # as shown by a terminal
+    "#033[": r"(?P<nothing>#033\[[0-?]{0,64}[@-~])",  # as written by rsyslog
     "\n": r"(?P<line>(?:(?<![ \t])[ \t]++)?(?:\r?\n[ \t]*+)++)",
     "<br": r"(?P<line><br ?/?>[ \t]*+)",
     "%": rf"(?P<bytes>{_PERCENT}{_HIGH}(?:{_PERCENT}{_LOW}){{1,3}})"
@@ -169,13 +169,13 @@ _ESCAPES = "|".join(
 )
 
 
-# Literals of SQL with characters by their code: U&'d\0061t\+000061'.
+# SQL literals with character codes: U&'d\0061t\+000061'.
 _UNICODE_LITERAL = re.compile(r"[uU]&['\"]")
 _UNICODE = re.compile(
     rf"\\++(?:\+(?P<long>{_HEX}{{6}})|(?P<short>{_HEX}{{4}}))|(?P<quote>'')|\\(?P<backslash>\\)"
 )
-# Text in columns, in quotes of a mail, or before a name that a program writes to each line:
-# `| text |`, `text+` as psql has it, `> text`, `0|api  | text`.
+# Text in columns, quoted mail, or lines with a prefix: `| text |`, `text+` of psql, `> text`,
+# `0|api  | text`.
 _FRAME = re.compile(r"[|│+]\r?\n|\n[ \t]*(?:[|│>#+]|--|[\w.-]{1,40} *\|)")
 _FRAMED = re.compile(
     r"[ \t]*+[|│+]?\r?\n[ \t]*+(?:\d{1,4}\|[\w.-]{1,40} *\||[\w.-]{1,40} +\||[|│>#+]|--)?[ \t]*+"
@@ -192,12 +192,12 @@ def _code_of_sql(token: re.Match[str]) -> str:
 
 
 def _triggers(text: str) -> tuple[str, ...]:
-    """Return which tokens `text` may have at all: most have none."""
-    found = [trigger for trigger in _PATTERNS if trigger not in _OTHERWISE and trigger in text]
-    return (*found, *(trigger for trigger, has in _OTHERWISE.items() if has(text)))
+    """Return which tokens `text` may contain; most texts contain none."""
+    triggers = [trigger for trigger in _PATTERNS if trigger not in _OTHERWISE and trigger in text]
+    return (*triggers, *(trigger for trigger, has in _OTHERWISE.items() if has(text)))
 
 
-# Those that a simple search cannot tell.
+# Those that need more than a simple search.
 _ZERO_WIDTH = re.compile(r"[\0\xad\u200b-\u200d\u2060\ufeff]")
 _OTHERWISE: dict[str, Callable[[str], object]] = {
     "\x1b": lambda text: "\x1b" in text or "\x9b" in text,
@@ -209,7 +209,7 @@ _OTHERWISE: dict[str, Callable[[str], object]] = {
     "+": lambda text: "'\n" in text or '"\n' in text or "' +\n" in text or '" +\n' in text,
     " ": lambda text: len(text) > _WRAPPED and max(map(len, text.split(" "))) >= _WRAPPED,
 }
-_WRAPPED = 60  # columns; base64 is broken at 64 or 76, and the breaks may have become spaces
+_WRAPPED = 60  # columns; base64 lines have 64 or 76, and the breaks may have become spaces
 
 
 @lru_cache(maxsize=256)
@@ -217,13 +217,13 @@ def _tokens(triggers: tuple[str, ...], escapes: bool) -> re.Pattern[str] | None:
     patterns = [_PATTERNS[trigger] for trigger in triggers if trigger in _PATTERNS]
     if " " in triggers:
         patterns.append(rf"(?P<nothing>(?<=[\w+/-]{{{_WRAPPED}}}) (?=[\w+/=-]))")
-    if "+" in triggers:  # a long string in the source of a program, or as Node prints it
+    if "+" in triggers:  # a long string in source code, or printed by Node
         patterns.insert(0, r"(?P<nothing>(?:'[ ]?\+?\r?\n[ \t]*+'|\"[ ]?\+?\r?\n[ \t]*+\"))")
     if "\\" in triggers:
         patterns.append(rf"{_ESCAPES}|(?P<nothing>\\++)" if escapes else r"(?P<nothing>\\++)")
     if not patterns:
         return None
-    # The names of groups must differ; their numbers are left out again by `_kind`.
+    # Group names must differ; `_kind` removes their numbers.
     number = count()
     joined = re.sub(r"\(\?P<(\w+)>", lambda at: f"(?P<{at[1]}{next(number)}>", "|".join(patterns))
     return re.compile(joined)
@@ -235,12 +235,12 @@ def _kind(token: re.Match[str]) -> str:
 
 def _byte(token: re.Match[str]) -> str:
     code = int(token[0][-2:], 16)
-    # As the environment holds what is no UTF-8.
+    # As in the environment for bytes that are not UTF-8.
     return chr(code) if code < _ASCII else chr(0xDC00 + code)
 
 
 def _bytes(token: re.Match[str]) -> str:
-    """Return the character whose bytes in UTF-8 are spelled in hex; what is none stays bytes."""
+    """Return the character of UTF-8 bytes in hex; invalid bytes are kept as such."""
     pairs = re.findall(rf"[%=x](?:25)*({_HEX}{{2}})", token[0])
     return bytes.fromhex("".join(pairs)).decode(errors="surrogateescape")
 
@@ -256,7 +256,7 @@ def _pair(token: re.Match[str]) -> str:
 
 
 def entity(token: re.Match[str]) -> str:
-    """Return the character that a match of `ENTITY` stands for."""
+    """Return the character of a match of `ENTITY`."""
     name = token[0][:-1].rpartition("&")[2].rpartition("amp;")[2]
     if not name.startswith("#"):
         return html.unescape(f"&{name};")

@@ -1,4 +1,4 @@
-"""Masks secrets in text, and in what notebooks and results are made of."""
+"""Mask secrets in text, notebooks and results."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Redactor:
-    """Masks known secrets, in their encoded forms too, and well-known secret shapes.
+    """Masks known secrets, also encoded ones, and well-known shapes of secrets.
 
     opsnb's own words are never masked, whatever the secrets are: the keys, types and enumerations
     of notebooks and results, run ids, times, names of checks and runbooks.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Take the known secrets. One of fewer than six characters is left to the shapes."""
+        """Take the known secrets; those shorter than six characters are found only by shape."""
         self._known = Known(secrets)
-        # A notebook is masked again after each of its cells, and most of it is as it was.
+        # A notebook is masked again after each cell, mostly unchanged.
         self._spans = lru_cache(maxsize=16_384)(self._find)
 
     def text(self, text: str) -> str:
-        """Return `text` with every secret masked, and without what no encoding can write.
+        """Return `text` with every secret masked, and without characters that cannot be encoded.
 
         JSON from outside may hold half of a character (`\\ud800`), which no file and no message
         of a kernel takes.
@@ -50,7 +50,7 @@ class Redactor:
         return _HALVES.sub("\N{REPLACEMENT CHARACTER}", cut(text, self._spans(text)))
 
     def result(self, model: _Model) -> _Model:
-        """Return a finding, an action's journal or a result with what came from outside masked."""
+        """Return a finding, an action's journal or a result with its outside text masked."""
         return masked(model, self.json)
 
     def rows(self, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ class Redactor:
         return masked_bundle(data, self)
 
     def tree(self, value: Any) -> Any:
-        """Return a notebook, a cell's outputs, or any other JSON (then as from outside) masked."""
+        """Return a notebook, a cell's outputs, or other JSON from outside masked."""
         if is_notebook(value):
             return masked_notebook(value, self)
         if is_outputs(value):
@@ -90,20 +90,20 @@ class Redactor:
         return value
 
     def pieces(self, pieces: Sequence[str]) -> list[str]:
-        """Return the pieces of one text masked, each as its own."""
+        """Return the pieces of one text masked, as separate pieces."""
         if not pieces:
             return []
         return cut_pieces(pieces, self._spans("".join(pieces)))
 
     def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
-        """Return `text` masked, but for `markup` and secrets that are part of `own` words."""
+        """Return `text` masked, except `markup` and opsnb's `own` words."""
         spans = list(self._spans(text))
         if markup and (words := words_of(text)):
             spans += [words.span(*span) for span in self._spans(words.text)]
         return cut_around(text, [span for span in merged(spans) if not within(span, own)], markup)
 
     def known(self, text: str) -> str:
-        """Return `text` without the known secrets, whatever shapes it has."""
+        """Return `text` with only the known secrets masked."""
         return cut(text, merged(self._known.spans(text)))
 
     def _find(self, text: str) -> tuple[Span, ...]:

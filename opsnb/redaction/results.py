@@ -1,4 +1,4 @@
-"""Masks results by their model: what came from outside, and none of opsnb's own words.
+"""Mask results by their model: text from outside, but not opsnb's own words.
 
 Statuses, states, times and numbers are opsnb's own by their type, the fields below by what they
 hold. Everything else is taken for text from outside, so that a new field cannot be forgotten.
@@ -64,24 +64,24 @@ Mask = Callable[[Any], Any]
 
 
 def masked(model: _Model, mask: Mask) -> _Model:
-    """Return `model` with what came from outside masked."""
+    """Return `model` with its outside text masked."""
     fields = masked_fields(type(model), model.model_dump(mode="json"), mask)
     return type(model).model_validate(fields)
 
 
 def masked_fields(model: type[BaseModel], fields: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
-    """Return the `fields` of a `model`, in JSON, with what came from outside masked."""
+    """Return the `fields` of a `model`, in JSON, with the outside text masked."""
     safe = {name: _field(model, name, value, mask) for name, value in fields.items()}
     parameters = fields.get("parameters")
     if model is RunResult and isinstance(parameters, dict):
         target = parameters.get("target")
-        if target and target == fields.get("target"):  # its name, a second time
+        if target and target == fields.get("target"):  # its name again
             safe["parameters"]["target"] = target
     return safe
 
 
 def own_words(model: type[BaseModel], fields: Mapping[str, Any]) -> set[str]:
-    """Return opsnb's own words in the `fields` of a `model`, as text and HTML show them."""
+    """Return opsnb's own words in the `fields` of a `model`, as in text and HTML."""
     own = [value for name, value in fields.items() if _is_own(model, name, value)]
     own += [word for value in own if isinstance(value, dict) for word in value.values()]
     words = [word for word in own if isinstance(word, str)]
@@ -107,7 +107,7 @@ def _field(model: type[BaseModel], name: str, value: Any, mask: Mask) -> Any:
 
 
 def _is_own(model: type[BaseModel], name: str, value: Any) -> bool:
-    """Whether the field holds nothing but opsnb's own words, or its own numbers."""
+    """Whether the field has only opsnb's own words or numbers."""
     if name in _OWN[model]:
         return True
     field = model.model_fields.get(name)
@@ -115,16 +115,16 @@ def _is_own(model: type[BaseModel], name: str, value: Any) -> bool:
         return value is None
     kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if kind]
     own = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _OWN_TYPES)]
-    # A damaged record may hold a text where a number belongs.
+    # A damaged record may have text in place of a number.
     return bool(own) and (not isinstance(value, str) or _is_text_of(own, value))
 
 
 def _is_text_of(kinds: list[type], text: str) -> bool:
-    """Whether `text` is what JSON has for a status or a time."""
+    """Whether `text` is a status or a time in JSON."""
     if _TIME.fullmatch(text):
         return any(issubclass(kind, datetime) for kind in kinds)
     enums = [kind for kind in kinds if issubclass(kind, Enum)]
-    return any(text in {each.value for each in enum} for enum in enums)
+    return any(text in {member.value for member in enum} for enum in enums)
 
 
 def _nested(model: type[BaseModel], name: str) -> type[BaseModel] | None:
@@ -134,15 +134,15 @@ def _nested(model: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def masked_rows(rows: list[Any], mask: Mask) -> list[Any]:
-    """Return `rows` of a table with what came from outside masked; columns keep their names."""
+    """Return `rows` of a table with outside text masked; columns keep their names."""
     return [masked_entries(row, mask) if isinstance(row, dict) else mask(row) for row in rows]
 
 
 def masked_entries(entries: dict[str, Any], mask: Mask) -> dict[str, Any]:
-    """Return `entries` with their values masked, and with what is no plain name of theirs."""
+    """Return `entries` with their values masked, and names that are not plain."""
     safe = {}
     for name, value in entries.items():
-        # Masked together, as what `password` names is secret whatever it looks like.
+        # Masked together, as the value of `password` is always secret.
         ((masked_name, masked_value),) = mask({name: value}).items()
         key = name if _PLAIN_NAME.fullmatch(name) else masked_name
         safe[key] = value if _is_own_entry(name, value) else masked_value
@@ -150,7 +150,7 @@ def masked_entries(entries: dict[str, Any], mask: Mask) -> dict[str, Any]:
 
 
 def _is_own_entry(name: str, value: Any) -> bool:
-    """Whether an entry holds a time, a run id, a runbook's id, or a status: opsnb's own forms."""
+    """Whether an entry is a time, a run id, a runbook id or a status."""
     if not isinstance(value, str):
         return False
     if _TIME.fullmatch(value) or _RUN_ID.fullmatch(value):

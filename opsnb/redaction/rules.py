@@ -1,4 +1,4 @@
-"""Patterns of secrets, each with what a text must hold to have it: most texts hold nothing."""
+"""Patterns of secrets, each with words that a text must contain: most texts contain none."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ class Rule:
     """A pattern of a secret."""
 
     needles: tuple[str, ...]
-    """In lower case; a text that holds none of them is not searched."""
+    """In lower case; a text without any of them is not searched."""
     pattern: re.Pattern[str]
-    """Its named group is the secret; several are alternatives."""
+    """Its named group is the secret; several groups are alternatives."""
     accepts: Callable[[str], bool] = lambda _: True
-    """Whether what it found is a secret indeed, and no word of a sentence."""
+    """Whether a match is a secret and not a word of a sentence."""
 
 
 def rule(needles: str, pattern: str, accepts: Callable[[str], bool] = lambda _: True) -> Rule:
-    """Return a rule whose needles are separated by spaces, `_` being a space in one."""
+    """Return a rule; `needles` are separated by spaces, with `_` for a space."""
     words = tuple(needle.replace("_", " ") for needle in needles.split())
     return Rule(words, re.compile(pattern), accepts)
 
 
 def rule_spans(rules: Iterable[Rule], text: str, folded: str) -> Iterator[Span]:
-    """Yield where the secrets of `rules` stand in `text`; `folded` is it in lower case."""
-    for each in rules:
-        if any(needle in folded for needle in each.needles):
-            for match in each.pattern.finditer(text):
+    """Yield the spans of the secrets of `rules` in `text`; `folded` is it in lower case."""
+    for rule in rules:
+        if any(needle in folded for needle in rule.needles):
+            for match in rule.pattern.finditer(text):
                 group = match.lastgroup or ""
-                if each.accepts(match[group]):
+                if rule.accepts(match[group]):
                     yield match.span(group)

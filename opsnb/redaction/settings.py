@@ -1,4 +1,4 @@
-"""Secrets that a setting holds: a connection string, a header, a document, whatever its form."""
+"""Secrets in a setting: a connection string, a header, a document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from opsnb.redaction.urls import url_secrets
 from opsnb.redaction.words import is_credential
 
 _LONGEST = 65_536
-"""Characters of a value that is searched; a longer one is no setting."""
+"""The most characters of a setting; a longer value is not searched."""
 _BASIC = re.compile(r"[A-Za-z0-9+/_-]{8,4096}={0,2}")
 _LIST = re.compile(r"[,;]\s*|\n")
 _LEAST_OF_LIST = 8
@@ -31,40 +31,40 @@ _NOT_SECRET = re.compile(
 
 @lru_cache(maxsize=4096)
 def value_secrets(value: str) -> frozenset[str]:
-    """Return the secrets in a value: in URLs, and whatever else looks like one in it.
+    """Return the secrets in a value: in URLs, and by their shape.
 
-    Once they are known they are found in any encoding, and where nothing calls them secret.
+    Known secrets are then found in any encoding and place.
     """
     if len(value) > _LONGEST:
         return frozenset()
-    found = set(url_secrets(value)) if "://" in value else set()
-    found |= {value[start:end].strip("\"'`{}") for start, end in shape_spans(value)}
+    secrets = set(url_secrets(value)) if "://" in value else set()
+    secrets |= {value[start:end].strip("\"'`{}") for start, end in shape_spans(value)}
     if value.lstrip().startswith(("{", "[")):
-        found.update(_of_document(value))
-    return frozenset(found)
+        secrets.update(_of_document(value))
+    return frozenset(secrets)
 
 
 @lru_cache(maxsize=4096)
 def named_secrets(value: str) -> frozenset[str]:
-    """Return what is secret of a value that its name calls secret: it, and what it is made of.
+    """Return the secrets of a value that its name calls secret: the value, and its parts.
 
     That is the items of a list, the password of `user:password`, and that of one in base64.
     """
-    found = {value, *value_secrets(value)}
+    secrets = {value, *value_secrets(value)}
     items = list(filter(None, _LIST.split(value)))
-    if len(items) > 1 and value[0] not in "{[-":  # a document, a key
-        found |= {item for item in items if is_credential(item, shortest=_LEAST_OF_LIST)}
+    if len(items) > 1 and value[0] not in "{[-":  # a document or a key
+        secrets |= {item for item in items if is_credential(item, shortest=_LEAST_OF_LIST)}
     for text in (value, *_basic(value)):
         user, colon, password = text.partition(":")
-        # `sess:production` is no login.
+        # `sess:production` is not a login.
         is_login = colon and re.fullmatch(r"[\w.@+-]{1,64}", user)
         if is_login and (text != value or is_credential(password, shortest=SHORTEST)):
-            found.add(password)
-    return frozenset(found)
+            secrets.add(password)
+    return frozenset(secrets)
 
 
 def header_secrets(name: str, value: str) -> frozenset[str]:
-    """Return what is secret in a header of HTTP that a target is asked with."""
+    """Return the secrets in an HTTP header for a target."""
     if _NOT_SECRET.fullmatch(name):
         return value_secrets(value)
     if name.lower() == "cookie":
@@ -74,7 +74,7 @@ def header_secrets(name: str, value: str) -> frozenset[str]:
 
 
 def _basic(value: str) -> Iterator[str]:
-    """Yield what `value` says if it is `user:password` in base64."""
+    """Yield the decoded `value` if it is `user:password` in base64."""
     if _BASIC.fullmatch(value):
         bare = value.rstrip("=").replace("-", "+").replace("_", "/")
         with suppress(binascii.Error, UnicodeDecodeError):

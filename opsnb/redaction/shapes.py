@@ -1,4 +1,4 @@
-"""Shapes that are secret wherever they stand, and values that their names call secret."""
+"""Shapes that are always secret, and values whose names call them secret."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from opsnb.redaction.readings import read
 from opsnb.redaction.rules import rule_spans
 from opsnb.redaction.spans import Span
 
-# What hides a shape: colours, as IPython gives to the tokens of a traceback, and quotes that are
-# escaped, as messages that quote messages have them.
+# What hides a shape: colours, as in IPython's tracebacks, and escaped quotes, as in messages that
+# quote messages.
 _NOISE = re.compile(
     r"\x1b\[[\d;]{0,16}m|(?<!\\)\\++(?:(?=[\"'`])|u00(?:(?P<quote>22)|(?P<single>27)|(?P<and>26)"
     r"|(?P<is>3[dD])))|(?P<quote_>&quot;|&#34;|%22)|(?P<single_>&#x27;|&#39;)|(?P<and_>&amp;)"
 )
-# Words of a command in a list, as programs log what they start: ["redis-cli", "-a", "..."].
+# A command as a list of words, as programs log it: ["redis-cli", "-a", "..."].
 _WORDS = re.compile(r"[\"'],[ \t]{0,4}[\"']")
 _ENCODED = re.compile(r"%(?:[2-7][0-9a-fA-F]|0[aAdD])")
 _MEANINGS = {"quote": '"', "single": "'", "and": "&", "is": "="}
 
 
 def shape_spans(text: str) -> Iterator[Span]:
-    """Yield where secrets of a well-known shape stand in `text`."""
+    """Yield the spans of secrets with a well-known shape in `text`."""
     yield from _spans(text)
     if plain := read(
         text, _NOISE, lambda token: _MEANINGS.get((token.lastgroup or "").rstrip("_"), "")
@@ -43,7 +43,7 @@ def shape_spans(text: str) -> Iterator[Span]:
             yield decoded.span(*span)
 
 
-# What is encoded in a URL has its signs by their codes.
+# URL-encoded text has codes for special characters.
 _TELLING = re.compile(r"%(?:3[aAdD]|22|20PRIVATE)")
 
 
@@ -53,7 +53,7 @@ def _character(code: re.Match[str]) -> str:
 
 def _spans(text: str) -> Iterator[Span]:
     folded = text.lower()
-    if len(folded) != len(text):  # a few capitals have two characters as small letters
+    if len(folded) != len(text):  # a few capitals have two characters in lower case
         folded = text.translate(_SMALL)
     yield from link_spans(text, folded)
     yield from token_spans(text, folded)

@@ -1,4 +1,4 @@
-"""Which parts of a text are secret, and the text without them."""
+"""Spans of secrets in a text, and the text without them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Span = tuple[int, int]
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """Return `spans` in order, those that overlap or touch as one."""
+    """Return `spans` in order, merged where they overlap or touch."""
     whole: list[Span] = []
     for start, end in sorted(spans):
         if whole and start <= whole[-1][1]:
@@ -23,7 +23,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def apart(spans: Iterable[Span], kept: Sequence[Span]) -> Iterator[list[Span]]:
-    """Yield for each of `spans` the parts of it outside of `kept`, unless it is wholly inside.
+    """Yield the parts of `spans` outside of `kept`; spans inside are left out.
 
     `kept` are in order.
     """
@@ -50,12 +50,12 @@ def within(span: Span, others: Sequence[Span]) -> bool:
 
 
 def cut(text: str, spans: Iterable[Span]) -> str:
-    """Return `text` with the mask in place of each of the `spans`, which are in order."""
+    """Return `text` with `spans`, which are in order, masked."""
     return cut_pieces([text], spans)[0]
 
 
 def cut_around(text: str, spans: Iterable[Span], kept: Sequence[Span]) -> str:
-    """Return `text` with the mask in place of `spans`, but for what of them lies in `kept`."""
+    """Return `text` with `spans` masked, except inside of `kept`."""
     parts, at = [], 0
     for fragments in apart(spans, kept):
         for number, (start, end) in enumerate(fragments):
@@ -65,7 +65,7 @@ def cut_around(text: str, spans: Iterable[Span], kept: Sequence[Span]) -> str:
 
 
 def cut_pieces(pieces: Sequence[str], spans: Iterable[Span]) -> list[str]:
-    """Return `pieces` of a text without the `spans` of the whole, which are in order.
+    """Return the `pieces` of a text without the `spans` of the whole, which are in order.
 
     The mask stands in the piece in which a secret begins.
     """
@@ -89,7 +89,7 @@ def cut_pieces(pieces: Sequence[str], spans: Iterable[Span]) -> list[str]:
 
 
 def places(text: str, words: Iterable[str]) -> list[Span]:
-    """Return where `words` stand in `text`."""
+    """Return the spans of `words` in `text`."""
     spans = []
     for word in filter(None, words):
         at = text.find(word)

@@ -1,4 +1,4 @@
-"""Tells credentials from the words of a sentence."""
+"""Distinguish credentials from the words of a sentence."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PROSE = frozenset({
     "check", "checks", "service", "server", "request", "requests", "code", "must", "should",
     "will", "cannot", "based", "policy", "rules", "level", "type", "name", "value", "string",
 })  # fmt: skip
-"""What follows `Authorization:` and its like in messages about them."""
-_FEWEST_WORD = 12  # letters, from which on capitals within tell of no name
+"""Words after `Authorization:` and similar names in messages about them."""
+_FEWEST_WORD = 12  # letters; in a longer word, capitals inside mean that it is not a name
 
 
 def is_word(value: str) -> bool:
-    """Whether it is a word of a sentence, or stands for a value."""
+    """Whether it is a word of a sentence, or a placeholder."""
     return (
         len(value) < _FEWEST
         or value.lower() in PROSE
@@ -25,7 +25,7 @@ def is_word(value: str) -> bool:
 
 
 def is_credential(value: str, *, shortest: int = 8) -> bool:
-    """Whether a word has figures or capitals as no word of a sentence has them."""
+    """Whether a word has digits or capitals unlike a word of a sentence."""
     bare = value.rstrip(".=")
     if len(bare) < shortest or bare.lower() in PROSE:
         return False
@@ -35,7 +35,7 @@ def is_credential(value: str, *, shortest: int = 8) -> bool:
 
 
 def is_mixed(value: str) -> bool:
-    """Whether there are figures in it, or capitals where no word has them."""
+    """Whether it has digits, or capitals inside of a word."""
     letters = [character for character in value if character.isalpha()]
     has_digits = any(character.isdigit() for character in value)
     word = "".join(letters)

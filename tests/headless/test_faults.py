@@ -65,7 +65,7 @@ def assert_brought_home(told: RunResult) -> None:
     assert reap(store) == []
     kept = store.result(told.run_id)
     assert (kept.exit_code, kept.error, kept.findings) == (0, None, told.findings)
-    assert "could not be written as the run ended" in kept.kept_late
+    assert "could not be written when the run ended" in kept.kept_late
     assert rebuild(store.notebook(told.run_id)) == kept
     assert not list((state_home() / "spool").glob("*/"))
 

@@ -333,7 +333,7 @@ def test_a_single_run_has_none_that_failed(demo: Target) -> None:
     assert kept.fleet is None
     refused = opsnb("run", "queues/monitor", "--failed-of", kept.run_id)
     assert refused.returncode == 64
-    assert "not of several" in refused.stderr
+    assert "not on several" in refused.stderr
 
 
 @pytest.mark.parametrize(

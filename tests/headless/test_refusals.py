@@ -160,7 +160,7 @@ def test_the_command_says_one_line_and_leaves_nothing(options: list[str]) -> Non
 )
 def test_an_option_and_its_parameter_do_not_contradict(option: list[str], parameter: str) -> None:
     told = refuse("queues/pause", *option, "-p", parameter)
-    assert f"give it by {option[0]} alone" in told
+    assert f"Set it with {option[0]} alone" in told
 
 
 def test_every_kind_of_parameter_refuses_what_is_none(tmp_path: Path) -> None:

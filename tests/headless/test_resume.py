@@ -141,7 +141,7 @@ def unfinished(path: Path, **changes: object) -> RunResult:
         ({"runbook_sha256": "0" * 64}, "drill/move has changed since .* add --allow-changed"),
         ({"parameters": {"note": f"x{MASK}"}}, "parameter note was kept without the secret in it"),
         ({"parameters": {"nota": ""}}, "has no parameter 'nota'. Did you mean 'note'?"),
-        ({"parent": "20260101T000000Z-x-y-0000"}, "of which there is no record any more"),
+        ({"parent": "20260101T000000Z-x-y-0000"}, "whose record is gone"),
     ],
 )
 def test_what_cannot_be_continued_is_refused_in_one_sentence(
@@ -180,7 +180,7 @@ def test_only_the_last_run_of_a_story_is_continued(runbook: Path) -> None:
     second = unfinished(runbook, parent=first.run_id)
     config = load_config()
     with pytest.raises(
-        UsageError, match=f"; continue that one: opsnb run --resume {second.run_id}"
+        UsageError, match=rf"\. Continue that one: opsnb run --resume {second.run_id}"
     ):
         resume.order(first.run_id, config)
     assert resume.order(second.run_id, config).resumes is not None

@@ -61,7 +61,7 @@ def test_others_read_since_when_nothing_is_at_work(tmp_path: Path) -> None:
     refused = str(caught.value)
     assert "has queues/pause open in JupyterLab with apply = True" in refused
     assert "idle since 2026-11-28 14:20 UTC" in refused
-    assert "shut its kernel down" in refused
+    assert "shut down its kernel" in refused
     locks.hold(wanted, {"a": None})
     with pytest.raises(Locked) as caught:
         demand_free(store, RUNBOOK, {"target": "a"}, None)

@@ -136,7 +136,7 @@ def test_what_hangs_is_ended(hook: Receiver, way: str) -> None:
     began = time.monotonic()
     (answer,) = deliver(found, found.notify)
     assert time.monotonic() - began < 60  # not 600, nor three times what apprise waits by itself
-    assert (answer.ok, answer.waiting, answer.words) == (False, 3, "no answer within 2 s")
+    assert (answer.ok, answer.waiting, answer.words) == (False, 3, "no response within 2 s")
 
 
 def test_what_a_command_leaves_running_delays_nobody() -> None:
@@ -161,7 +161,7 @@ def test_a_command_that_writes_without_end_or_closes_its_output(script: str) -> 
     (answer,) = notify.test(found, [], NOW)
     ends = "exit 0" in script
     assert answer.ok is ends
-    assert answer.words.startswith("exit code 0: y" if ends else "no answer within 2 s")
+    assert answer.words.startswith("exit code 0: y" if ends else "no response within 2 s")
 
 
 def test_one_channel_that_fails_keeps_no_other_from_its_message(hook: Receiver) -> None:

@@ -89,7 +89,7 @@ def test_secrets_and_control_characters_stay_out_even_at_the_cut() -> None:
 def test_many_causes_are_counted() -> None:
     message = written(*(event(title=f"Check {number}") for number in range(20)))
     assert message.title.endswith("and 19 more")
-    assert "And 12 more; the record has them." in message.body
+    assert "And 12 more in the record." in message.body
 
 
 @pytest.mark.parametrize(
@@ -130,4 +130,4 @@ def test_a_closed_alarm_does_not_claim_to_be_over() -> None:
     )
     assert (message.event, message.status) == ("closed", "skipped")
     assert message.title == "Closed: API health on shop"
-    assert "It was crit when it was last checked, and may still be." in message.body
+    assert "It was crit at its last check and may still be." in message.body

@@ -225,7 +225,7 @@ def test_without_room_anywhere_the_sentence_says_so(
     assert recovery.notebook(told)
     monkeypatch.setattr(spool, "_elsewhere", lambda: iter([str(small_disk)]))
     told = spool.keep(store, stage, result, make_notebook(result), Redactor())
-    assert "this output is all that is left of the run: keep it." in str(told.error)
+    assert "This output is all that is left of the run: keep it." in str(told.error)
     assert (told.location, told.findings) == ("", result.findings)
     stage.close()
 

@@ -127,7 +127,7 @@ def test_channels_that_fail_and_hang_change_nothing(hook: Receiver, service: Rec
     configure(hook, service, channel=f"timeout = 2\n{hang}{broken}")
     ended = as_cron()
     assert ended.returncode == 2
-    assert "Notification to slow failed: no answer within 2 s" in ended.stderr
+    assert "Notification to slow failed: no response within 2 s" in ended.stderr
     assert "Notification to broken failed: exit code 1" in ended.stderr
     assert "Ping start failed: timed out\nPing fail failed: timed out\n" in ended.stderr
     assert UUID not in ended.stderr
@@ -255,7 +255,7 @@ def test_a_run_by_hand_tells_nobody_unless_asked(hook: Receiver, service: Receiv
     configure(hook, service, channel="manual = true\n")
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
     (message,) = hook.messages()
-    assert "\nRun: health/daily, by hand, " in message["message"]
+    assert "\nRun: health/daily, manual, " in message["message"]
 
 
 def test_status_and_check_of_what_cron_ran(hook: Receiver, service: Receiver) -> None:

@@ -94,7 +94,7 @@ def test_the_time_that_a_run_was_due_at(now: str, due: str) -> None:
     "cron", ["", "daily", "61 * * * *", "0 0 * *", "0 0 0 * * *", "0 0 L * *", "0 0 * * 5l"]
 )
 def test_what_cron_would_not_take_is_refused(cron: str) -> None:
-    with pytest.raises(ConfigError, match="is no cron expression"):
+    with pytest.raises(ConfigError, match="is not a cron expression"):
         times.next_times(schedule(cron), datetime.now(BERLIN), 1)
 
 

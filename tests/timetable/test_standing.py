@@ -107,8 +107,8 @@ def test_a_clock_that_was_set_back_hides_nothing() -> None:
     now = standing(found, "2026-11-24T12:00")
     assert now.is_late
     assert now.sentence.endswith(
-        "last run Mon 23 Nov 07:15. A run is dated 2027-11-23 07:15, so this machine's clock was "
-        "set back."
+        "last run Mon 23 Nov 07:15. A run is dated 2027-11-23 07:15, so the clock of this "
+        "machine was set back."
     )
     ran(found, "2026-11-24T12:01:00")
     now = standing(found, "2026-11-24T12:02")
