@@ -23,7 +23,9 @@ from tests.runs import ROOT
 PACKAGE = Path(opsnb.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PAGES = sorted([*catalog.share("docs").rglob("*.md"), ROOT / "README.md", ROOT / "mkdocs.yml"])
-SCRIPTS = sorted([*PACKAGE.glob("jupyter/**/*.js"), *PACKAGE.glob("site/**/*.html")])
+SCRIPTS = sorted(
+    [*PACKAGE.glob("jupyter/**/*.js"), *PACKAGE.rglob("*.j2"), *PACKAGE.rglob("*.html")]
+)
 
 INSTEAD = {
     r"mend(s|ed|ing)?": "fix, how to fix it",

@@ -58,7 +58,7 @@ TargetName = Annotated[
     str,
     Field(title="target", description="a target of opsnb.toml"),
 ]
-"""Which system, by its name in `opsnb.toml`; empty for the only one."""
+"""A target in `opsnb.toml`; empty if there is only one."""
 
 QueueName = Annotated[
     str,
