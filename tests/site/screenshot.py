@@ -1,4 +1,4 @@
-"""Write the README's picture: python -m tests.site.screenshot SITE docs/assets/home.png
+"""Write the picture of the home page: python -m tests.site.screenshot SITE docs/assets/home.png
 
 SITE is a built site. Chromium has to be on the PATH.
 """
