@@ -14,8 +14,8 @@ from rich.text import Text
 from opsnb.headless.progress import Progress, Reported, Spectator
 from opsnb.model import Status
 from opsnb.view import terminal
-from opsnb.view.findings import TERMINAL_STYLES
 from opsnb.view.formats import duration
+from opsnb.view.styles import TERMINAL_STYLES
 
 _EVERY_S = 0.25
 

@@ -38,6 +38,7 @@ from opsnb.records.written import notebook
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.view import findings as view
 from opsnb.view.formats import span
+from opsnb.view.tables import rows_html, rows_text
 
 LIMIT_S = 3600.0
 """The time limit of a drill, in seconds."""
@@ -336,6 +337,6 @@ class _Drill:
         """Return the runs between the symptom and the end, as an output of the notebook."""
         title = f"{outcome.started:%H:%M:%S} UTC: {self.drill.symptom}"
         return {
-            "text/html": view.titled_html(title, view.rows_html(outcome.rows)),
-            "text/plain": f"{title}\n{view.rows_text(outcome.rows)}",
+            "text/html": view.titled_html(title, rows_html(outcome.rows)),
+            "text/plain": f"{title}\n{rows_text(outcome.rows)}",
         }

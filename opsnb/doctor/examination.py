@@ -27,9 +27,10 @@ from opsnb.redaction import Redactor, environment_secrets, safe_url
 from opsnb.timetable.standing import covering, standings
 from opsnb.timetable.times import local_now
 from opsnb.view.commands import line
-from opsnb.view.findings import TERMINAL_STYLES, summary
+from opsnb.view.findings import summary
 from opsnb.view.formats import counted
 from opsnb.view.lines import Labelled
+from opsnb.view.styles import TERMINAL_STYLES
 
 _BESIDE = 9  # columns of a status
 

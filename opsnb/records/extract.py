@@ -25,7 +25,7 @@ from opsnb.model import (
     Table,
     superseded,
 )
-from opsnb.view import findings as view
+from opsnb.view.plans import action_html, action_text
 
 METADATA_KEY = "opsnb"
 _FROM_OUTPUTS = {"findings", "actions"}
@@ -121,8 +121,8 @@ def _noted(part: dict[str, Any]) -> dict[str, Any]:
 def _output(record: ActionRecord) -> dict[str, Any]:
     data = {
         ACTION_MIME: record.model_dump(mode="json"),
-        "text/html": view.action_html(record),
-        "text/plain": view.action_text(record),
+        "text/html": action_html(record),
+        "text/plain": action_text(record),
     }
     return {"output_type": "display_data", "metadata": {}, "data": data}
 

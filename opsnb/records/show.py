@@ -23,21 +23,12 @@ from opsnb.records.ending import endings, word, word_in_lists
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.verdict import done, worst_sentence
-from opsnb.view.findings import (
-    STANDS_FOR,
-    TERMINAL_STYLES,
-    action_facts,
-    is_set_aside,
-    named,
-    no_next,
-    set_aside,
-    share,
-    summary,
-    worst_first,
-)
+from opsnb.view.findings import is_set_aside, named, no_next, set_aside, share, summary, worst_first
 from opsnb.view.formats import ago, counted
 from opsnb.view.lines import Labelled, command_line, place
+from opsnb.view.plans import STANDS_FOR, action_facts
 from opsnb.view.rows import Rows
+from opsnb.view.styles import TERMINAL_STYLES
 
 _BESIDE = 9  # columns of a status
 _LABEL = 11

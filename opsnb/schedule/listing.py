@@ -12,9 +12,9 @@ from opsnb.model import Status
 from opsnb.records.ending import HOW
 from opsnb.timetable.last_run import LastRun
 from opsnb.timetable.standing import Standing, moment
-from opsnb.view.findings import TERMINAL_STYLES
 from opsnb.view.formats import span
 from opsnb.view.lines import command_line
+from opsnb.view.styles import TERMINAL_STYLES
 
 _NONE = "There are no schedules. Add a [[schedules]] table to opsnb.toml."
 _FAILED = "failed"

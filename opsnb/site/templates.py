@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from opsnb.records.stored import RUN_ID
 from opsnb.view.formats import duration
+from opsnb.view.html import environment
 
 FOLDER = Path(__file__).with_name("templates")
 
@@ -29,21 +30,15 @@ def notice(title: str, words: str, kind: str = "failure") -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    site = environment(FOLDER)
+    site.filters |= {
         "count_of": "{:,}".format,
         "duration": duration,
         "json": json.dumps,
         "utc": _utc,
     }
-    environment.tests["id_of_run"] = _is_run_id
-    return environment
+    site.tests["id_of_run"] = _is_run_id
+    return site
 
 
 def _utc(at: datetime, form: str) -> str:

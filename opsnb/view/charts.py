@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.redaction import outside
-from opsnb.view.findings import COLOURS, MOST_ROWS, rows_text
 from opsnb.view.formats import number
+from opsnb.view.styles import COLOURS
+from opsnb.view.tables import MOST_ROWS, rows_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

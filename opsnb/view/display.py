@@ -22,6 +22,8 @@ from opsnb.model import (
 from opsnb.redaction import Redactor
 from opsnb.view import charts
 from opsnb.view import findings as view
+from opsnb.view.plans import action_html, action_text
+from opsnb.view.tables import MOST_ROWS, rows_html, rows_text
 from opsnb.view.terminal import visible
 
 
@@ -75,12 +77,12 @@ class Display:
 
     def rows(self, title: str, rows: list[Row]) -> None:
         """Show rows under a title."""
-        table = Table(title=title, rows=rows[: view.MOST_ROWS], total=len(rows))
+        table = Table(title=title, rows=rows[:MOST_ROWS], total=len(rows))
         self.show(
             {
                 TABLE_MIME: table.model_dump(mode="json"),
-                "text/html": view.titled_html(title, view.rows_html(rows)),
-                "text/plain": f"{title}\n{view.rows_text(rows)}",
+                "text/html": view.titled_html(title, rows_html(rows)),
+                "text/plain": f"{title}\n{rows_text(rows)}",
             }
         )
 
@@ -89,8 +91,8 @@ class Display:
         self.show(
             {
                 ACTION_MIME: record.model_dump(mode="json"),
-                "text/html": view.action_html(record),
-                "text/plain": view.action_text(record),
+                "text/html": action_html(record),
+                "text/plain": action_text(record),
             },
             transient={"display_id": record.id},
             update=record.id in self._actions,

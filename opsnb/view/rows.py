@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from opsnb.model import Row
-from opsnb.view.findings import columns, heading, is_number, plain
+from opsnb.view.tables import columns, heading, is_number, plain
 from opsnb.view.terminal import one_line
 
 _BETWEEN = 2  # columns

@@ -35,6 +35,7 @@ from opsnb.redaction import (
     url_secrets,
 )
 from opsnb.view import findings as view
+from opsnb.view.plans import action_html, action_text
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
@@ -342,8 +343,8 @@ def own_notebook(result: RunResult) -> dict[str, Any]:
         view.finding_data(result.findings[0]),
         {
             ACTION_MIME: result.actions[0].model_dump(mode="json"),
-            "text/html": view.action_html(result.actions[0]),
-            "text/plain": view.action_text(result.actions[0]),
+            "text/html": action_html(result.actions[0]),
+            "text/plain": action_text(result.actions[0]),
         },
     ]
     made = notebook("Drill", "Remark", shown)

@@ -9,6 +9,8 @@ import pytest
 
 from opsnb.model import ActionRecord, ActionState, Finding, Status, Threshold
 from opsnb.view import findings as view
+from opsnb.view.plans import action_html, action_text
+from opsnb.view.tables import rows_html, rows_text
 
 DISK = Threshold(metric="d", label="Disk", unit="%", warn=80, crit=90)
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -70,7 +72,7 @@ def test_what_systems_say_is_text_never_markup() -> None:
     )
     for html in (
         view.finding_html(finding),
-        view.action_html(record),
+        action_html(record),
         view.findings_table_html([finding]),
         view.headline_html(Status.CRIT, HOSTILE),
         view.titled_html(HOSTILE, ""),
@@ -82,8 +84,8 @@ def test_what_systems_say_is_text_never_markup() -> None:
 
 def test_long_evidence_is_cut_and_says_so() -> None:
     rows = [{"n": number} for number in range(50)]
-    assert "and 30 more" in view.rows_html(rows)
-    assert "and 30 more" in view.rows_text(rows)
+    assert "and 30 more" in rows_html(rows)
+    assert "and 30 more" in rows_text(rows)
 
 
 def test_the_worst_stands_first_and_is_counted_first() -> None:
@@ -110,7 +112,7 @@ def test_a_journal_says_how_far_it_came_and_what_undoes_it() -> None:
         error="Interrupted. 4 of 9 jobs done; run it again to finish the rest.",
         bytes=2048,
     )
-    for form in (view.action_html(record), view.action_text(record)):
+    for form in (action_html(record), action_text(record)):
         assert "4 of 9 jobs" in form
         assert "none" in form
-    assert "2.0 KiB" in view.action_html(record)
+    assert "2.0 KiB" in action_html(record)

@@ -23,8 +23,8 @@ from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.systems.queues.worker_clients import in_words, shown
-from opsnb.view.findings import MOST_ROWS
 from opsnb.view.formats import counted, span, utc
+from opsnb.view.tables import MOST_ROWS
 
 _HEAD = 100  # jobs next in line that are read
 _NAME_BYTES = 200
