@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec
@@ -173,10 +174,12 @@ def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any
     """
 
     def remedies(_: Target, finding: Finding) -> list[Remedy]:
-        given = {
-            name: value.format(**finding.arguments) if isinstance(value, str) else value
-            for name, value in parameters.items()
-        }
+        given = {}
+        for name, value in parameters.items():
+            # What was left to the target's own limit is left to it there, too.
+            with suppress(KeyError):
+                is_text = isinstance(value, str)
+                given[name] = value.format(**finding.arguments) if is_text else value
         return [Remedy(runbook=runbook, why=why, apply=apply, parameters=given)]
 
     return remedies

@@ -5,6 +5,7 @@ It holds no list of systems: each has a table of its own, which it defines itsel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -193,6 +194,11 @@ class Target(Table):
             return thresholds()[metric]
         own = limits.model_dump(exclude_unset=True)
         return replace(thresholds()[metric], **own, source=CONFIG_NAME)
+
+    def limit(self, metric: str, given: float | None = None) -> float:
+        """Return where `metric` turns bad: at `given` where it is, else at the first own limit."""
+        own = self.threshold(metric).limits.values()
+        return next(iter(own), math.inf) if given is None else given
 
     @property
     def secrets(self) -> set[str]:

@@ -212,7 +212,12 @@ def _field(annotation: Any) -> FieldInfo | None:
 
 def _type_name(annotation: Any, written: str) -> str:
     field = _field(annotation)
-    return field.title if field and field.title else written
+    if field and field.title:
+        return field.title
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    if get_origin(annotation) in (Union, UnionType) and len(kinds) == 1:
+        return f"{_type_name(kinds[0], written.removesuffix(' | None'))} or none"
+    return written
 
 
 def _expects(annotation: Any, written: str) -> str:

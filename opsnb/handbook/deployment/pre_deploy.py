@@ -24,7 +24,6 @@ RECORDED_AS = "readiness"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
 CHECKLIST = "deployment/pre_deploy"
-_BACKUP_HOURS = 24.0
 _TESTS_LIMIT_S = 900.0
 _BLOCKS = (Status.CRIT, Status.UNKNOWN)
 
@@ -64,10 +63,11 @@ def migrations(target: Target, by: str) -> Finding:
 
 
 @check(needs=(database.SYSTEM,))
-def backup(target: Target, folder: str, hours: float = _BACKUP_HOURS) -> Finding:
+def backup(target: Target, folder: str, hours: float | None = None) -> Finding:
     """Age of the newest backup"""
     if not Database.of(target).url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
+    hours = target.limit("backup_age_hours", hours)
     remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
     whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
     if not whole:

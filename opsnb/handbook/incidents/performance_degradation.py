@@ -23,8 +23,6 @@ from opsnb.view.formats import counted
 RECORDED_AS = "degradation"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
-_BUSY = 3.0  # processes that want to run, for each core
-_QUICK_MS = 50.0
 _PINGS = 5
 _WATCHED_S = 2.0
 
@@ -44,7 +42,7 @@ def load(target: Target) -> Finding:
         f"{each:.1f} processes want to run for each of {row['cores']} cores, over the last 15 "
         f"minutes it was {before:.1f}."
     )
-    status = Status.WARN if each > _BUSY else Status.OK
+    status = target.threshold("load_per_core").judge(each)
     return Finding(status=status, message=message, value=round(each, 2), rows=[row])
 
 
@@ -59,7 +57,8 @@ def api_itself(target: Target) -> Finding:
         f"{name} {'is down' if ms == math.inf else f'{ms:.1f} ms'}" for name, ms in known.items()
     )
     message = f"{found.message} Its dependencies: {said}." if said else found.message
-    if found.status is Status.OK or any(ms > _QUICK_MS for ms in known.values()):
+    quick_ms = target.limit("redis_ping_ms")
+    if found.status is Status.OK or any(ms > quick_ms for ms in known.values()):
         return ruled_out(message)
     names = _process_names(target)
     return Finding(

@@ -85,8 +85,9 @@ def no_worker(target: Target, queue: str) -> Finding:
 
 
 @check(needs=_SYSTEMS, is_cause=True)
-def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
+def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> Finding:
     """Stuck jobs"""
+    longer_than_min = target.limit("queue_stuck_minutes", longer_than_min)
     active = queues.active_jobs(target, queue)
     found = [job for job in active if job.is_stuck(longer_than_min)]
     if not found:
@@ -110,12 +111,15 @@ def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
 
 
 @check(needs=_SYSTEMS, is_cause=True)
-def hung(target: Target, queue: str, longer_than_min: float = 30, process: str = "") -> Finding:
+def hung(
+    target: Target, queue: str, longer_than_min: float | None = None, process: str = ""
+) -> Finding:
     """Hung jobs
 
     A worker is at work on them, yet they run far longer than any other job did; `process` is what
     the workers' manager calls them.
     """
+    longer_than_min = target.limit("queue_stuck_minutes", longer_than_min)
     found = queues.durations(target, queue)
     hanging = [job for job in found.running if _hangs(job, found, longer_than_min)]
     if not hanging:

@@ -32,8 +32,6 @@ _RECORDS_S = 7 * 86_400.0
 _LEAST_SPAN_S = 3600.0
 _CREEP_SHARE = 0.2
 """Of its size, that a process is to have grown by since its start to count as leaking slowly."""
-_HEAP_PERCENT = 80.0
-_LARGE_PERCENT = 25.0
 _OWN_PROGRAMS = ("node", "nodejs")
 
 
@@ -170,6 +168,7 @@ def creeping(target: Target) -> Finding:
 def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     """V8 heap full"""
     rows, full = [], []
+    heap = target.threshold("process_heap_percent")
     for each in _watched(watched.of(target)):
         used, limit = each.process.heap_bytes, each.process.heap_limit_bytes
         if used is None:
@@ -183,7 +182,7 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
                 "percent": percent,
             }
         )
-        if percent is not None and percent > _HEAP_PERCENT:
+        if percent is not None and heap.judge(percent) is not Status.OK:
             full.append((percent, each))
     if not rows:
         message = "No process reports a V8 heap to its manager."
@@ -211,7 +210,7 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     is_cause=True,
     treated_by="run fewer processes, or give the machine more memory",
 )
-def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
+def large(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
     """Service uses much memory, without a leak"""
     seen = watched.of(target)
     growths = _watched(seen)
@@ -219,7 +218,9 @@ def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCEN
     message = f"The service's {len(growths)} processes take {_mib(used):,.0f} MiB"
     advice = "Run fewer of them, or give the machine more."
     rows = [_growth_row(each) for each in growths]
-    return _of_all(seen, used, percent, message, advice).model_copy(update={"rows": rows})
+    return _of_all(seen, used, _share(target, percent), message, advice).model_copy(
+        update={"rows": rows}
+    )
 
 
 @check(
@@ -228,7 +229,7 @@ def large(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCEN
     is_cause=True,
     treated_by="ask whose program it is before you end it",
 )
-def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
+def others(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
     """Another program using the memory"""
     seen, found = watched.of(target), processes.largest(target)
     other = next((row for row in found.rows if row["program"] not in _OWN_PROGRAMS), None)
@@ -236,12 +237,14 @@ def others(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCE
         return ruled_out("No other program takes much.", rows=found.rows)
     size = other["memory_bytes"]
     message = f"Of the other programs {other['program']} takes most, {_mib(size):,.0f} MiB"
-    judged = _of_all(seen, size, percent, message, "Ask whose it is before it is ended.")
+    judged = _of_all(
+        seen, size, _share(target, percent), message, "Ask whose it is before it is ended."
+    )
     return judged.model_copy(update={"rows": found.rows})
 
 
 @check(needs=(*_SYSTEMS, database.SYSTEM), limit_s=_WATCHING_LIMIT_S, is_cause=True)
-def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PERCENT) -> Finding:
+def postgres(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
     """Memory used by PostgreSQL's sessions"""
     use = database.memory_use(target)
     message = (
@@ -249,7 +252,7 @@ def postgres(target: Target, watched: Reading[Seen], percent: float = _LARGE_PER
         f"{_mib(use.each):g} for each sort of {use.sessions} sessions)"
     )
     advice = "That counts if it runs on this machine."
-    judged = _of_all(watched.of(target), use.most, percent, message, advice)
+    judged = _of_all(watched.of(target), use.most, _share(target, percent), message, advice)
     if judged.status is Status.OK:
         return judged
     remedy = Remedy(runbook="database/connections", why="shows who holds them")
@@ -262,6 +265,10 @@ redis = cache.memory.as_cause(
     treated_by("cache/key_patterns", "shows which keys take it"),
     name="memory.redis",
 )
+
+
+def _share(target: Target, percent: float | None) -> float:
+    return target.limit("memory_share_percent", percent)
 
 
 def _of_all(seen: Seen, used: float, percent: float, message: str, advice: str) -> Finding:

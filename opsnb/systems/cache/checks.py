@@ -30,8 +30,6 @@ from opsnb.view.formats import counted, span
 
 _MIB = 1024 * 1024
 _MUCH_WASTE = 100 * _MIB  # less is not worth waking anyone
-_WASTEFUL = 1.5
-_FULL = 0.8
 _SEARCH_S = 1.0
 _CLOCK_S = 2  # Redis counts its uptime in whole seconds
 
@@ -136,8 +134,9 @@ def fragmentation(target: Target) -> Finding:
     ratio = resident / max(1, used)
     status = Status.OK
     message = f"Redis memory: {resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used."
-    if resident - used > _MUCH_WASTE and ratio > _WASTEFUL:
-        status = Status.WARN
+    judged = target.threshold("redis_fragmentation_ratio").judge(ratio)
+    if resident - used > _MUCH_WASTE and judged is not Status.OK:
+        status = judged
         message += " The rest is fragmented: redis-cli CONFIG SET activedefrag yes."
     elif used - resident > _MUCH_WASTE:
         status = Status.WARN
@@ -169,8 +168,8 @@ def clients(target: Target) -> Finding:
     status, message = Status.OK, f"Redis has {count:,} clients"
     if most:
         message += f" of at most {int(most):,}"
-        if count > _FULL * int(most):
-            status = Status.WARN
+        status = target.threshold("redis_clients_percent").judge(100 * count / int(most))
+        if status is not Status.OK:
             message += "; find the one that leaks connections, or raise maxclients"
     else:
         limit = "how many may connect: INFO does not report maxclients, CONFIG GET is not permitted"

@@ -16,7 +16,6 @@ from opsnb.systems.cache.server import SYSTEM
 
 _PINGS = 200
 _PINGING_S = 3.0
-_SLOW_PING_MS = 50.0
 
 
 @check(
@@ -83,8 +82,7 @@ def latency(target: Target) -> Finding:
     p95 = percentile(times_ms, 95)
     times = ", ".join(f"{row['percentile']} {row['ms']} ms" for row in rows)
     message = f"Redis latency: {times} ({len(times_ms)} PINGs)"
-    status = Status.OK
-    if p95 > _SLOW_PING_MS:
-        status = Status.WARN
+    status = target.threshold("redis_ping_ms").judge(p95)
+    if status is not Status.OK:
         message += "; check the slow log, the host's load and the network"
     return Finding(status=status, message=message + ".", value=p95, unit="ms", rows=rows)

@@ -21,7 +21,6 @@ from opsnb.systems.cache.monitor import monitor
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.view.formats import span
 
-_BLOCKED_MS = 100.0
 _RECENT_S = 600
 _SHOWN = 12
 
@@ -57,11 +56,10 @@ def slow_log(target: Target, limit: int = 50) -> Finding:
     rows.sort(key=lambda row: -float(row["ms"]))
     worst_ms = max(recent_ms)
     message = f"Redis logged {len(recent_ms) - 1} slow commands in the last 10 minutes"
-    status = Status.OK
     if len(recent_ms) > 1:
         message += f", the slowest took {worst_ms:.0f} ms"
-    if worst_ms > _BLOCKED_MS:
-        status = Status.WARN
+    status = target.threshold("redis_command_ms").judge(worst_ms)
+    if status is not Status.OK:
         message += "; every client waited for it: find the one that sends it"
     return Finding(
         status=status, message=message + ".", value=round(worst_ms, 1), unit="ms", rows=rows

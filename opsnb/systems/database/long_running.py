@@ -20,7 +20,6 @@ from opsnb.systems.database.server import identity
 from opsnb.systems.database.sight import note_hidden_sessions, statement
 from opsnb.view.formats import counted
 
-LONG_MINUTES = 5.0
 """The handbook's limit for a query."""
 
 _CANCEL_S = 5.0
@@ -33,8 +32,9 @@ _SHOWN = 200  # characters of a statement
     needs=(SYSTEM,),
     treated_by=treated_by("database/connections", "shows them; with --apply ends them"),
 )
-def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
+def long_queries(target: Target, minutes: float | None = None) -> Finding:
     """Long-running queries"""
+    minutes = target.limit("database_query_minutes", minutes)
     with connection(target) as database:
         rows = [_shown(row) for row in _long(database, minutes)]
         note_hidden_sessions(database)
@@ -49,16 +49,17 @@ def long_queries(target: Target, minutes: float = LONG_MINUTES) -> Finding:
 def end_long_queries(
     target: Target,
     former: ActionRecord | None,
-    minutes: float = LONG_MINUTES,
+    minutes: float | None = None,
     *,
     terminate: bool = False,
 ) -> Plan:
     """End queries that run too long.
 
-    Cancels the queries of the target's database that have run longer than `minutes` when the plan
-    is made. With `terminate`, it also ends the session of a query that does not stop within five
-    seconds. It touches no other query.
+    Cancels the queries of the target's database that have run longer than `minutes`, by default
+    the target's limit, when the plan is made. With `terminate`, it also ends the session of a query
+    that does not stop within five seconds. It touches no other query.
     """
+    minutes = target.limit("database_query_minutes", minutes)
     with connection(target) as database:
         found = _long(database, minutes)
         note_hidden_sessions(database)

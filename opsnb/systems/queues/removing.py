@@ -26,8 +26,9 @@ _SAMPLE = 20
         longer_than="{longer_than_min:g}m",
     ),
 )
-def stuck(target: Target, queue: str, longer_than_min: float = 30) -> Finding:
+def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> Finding:
     """Stuck jobs"""
+    longer_than_min = target.limit("queue_stuck_minutes", longer_than_min)
     active = active_jobs(target, queue)
     found = [job for job in active if job.is_stuck(longer_than_min)]
     limit = span(longer_than_min * 60)
@@ -51,7 +52,7 @@ def remove_stuck(
     target: Target,
     former: ActionRecord | None,
     queue: str,
-    longer_than_min: float = 30,
+    longer_than_min: float | None = None,
     job: str = "",
 ) -> Plan:
     """Remove stuck jobs.
@@ -61,6 +62,7 @@ def remove_stuck(
     BullMQ is not known. Raises UsageError for an unknown queue and for a job that does not exist or
     is not active, Refused for one that has a worker.
     """
+    longer_than_min = target.limit("queue_stuck_minutes", longer_than_min)
     with reading(target) as session:
         known = session.run(connection.known(session, queue))
         active = session.run(read_active(known))

@@ -14,28 +14,27 @@ from opsnb.model import Finding, Row, Status, now
 RECORDED_AS = "handbook"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
-CYCLE_DAYS = 31
-"""The handbook's review cycle."""
-
 
 @check(treated_by="people review pages")
-def due(target: Target, days: int = CYCLE_DAYS) -> Finding:  # noqa: ARG001 - the pages of all targets
+def due(target: Target, days: float | None = None) -> Finding:
     """Pages that are due for review
 
-    Those that nobody has reviewed for more than `days` days, the oldest first.
+    Those that nobody has reviewed for more than `days` days, by default the target's limit, the
+    oldest first.
     """
+    days = target.limit("review_age_days", days)
     pages = runbooks()
     rows = [row for row in map(_row, pages) if row["days_ago"] is None or row["days_ago"] > days]
     rows.sort(key=lambda row: (row["days_ago"] is not None, -(row["days_ago"] or 0)))
     if not rows:
-        message = f"All {len(pages)} runbooks were reviewed in the last {days} days."
+        message = f"All {len(pages)} runbooks were reviewed in the last {days:g} days."
         return Finding(status=Status.OK, message=message, value=0, unit="pages")
     first = rows[0]["runbook"]
     return Finding(
         status=Status.WARN,
-        message=f"{len(rows)} of {len(pages)} runbooks were not reviewed in the last {days} days, "
-        f"{first} first. Read each through, correct it, and set opsnb.reviewed in its notebook's "
-        f'metadata to the day: "reviewed": "{now():%F}".',
+        message=f"{len(rows)} of {len(pages)} runbooks were not reviewed in the last {days:g} "
+        f"days, {first} first. Read each through, correct it, and set opsnb.reviewed in its "
+        f'notebook\'s metadata to the day: "reviewed": "{now():%F}".',
         value=len(rows),
         unit="pages",
         rows=rows,
