@@ -57,7 +57,8 @@ def paused(target: Target, queue: str) -> Finding:
         return ruled_out(f"Queue {queue} is not paused.")
     return Finding(
         status=Status.CRIT if row["waiting"] else Status.WARN,
-        message=f"{queue}{since_words(pause)}; {counted(row['waiting'], 'job')} waiting.",
+        message=f"Queue {queue} is paused{since_words(pause)}; "
+        f"{counted(row['waiting'], 'job')} waiting.",
         share=1.0,
         remedies=[Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)],
     )
@@ -70,11 +71,13 @@ def no_worker(target: Target, queue: str) -> Finding:
     if row["workers"] is None:
         held = queues.locked(target, queue)
         if held:
-            return ruled_out(f"Active jobs of {queue} that a worker holds: {held}.", settled=True)
-        message = f"Whether a worker of {queue} is connected is not known."
+            return ruled_out(
+                f"Workers hold {counted(held, 'active job')} of {queue}.", settled=True
+            )
+        message = f"opsnb cannot see whether {queue} has a worker."
         return Finding(status=Status.UNKNOWN, message=message)
     if row["workers"]:
-        return ruled_out(f"Workers of {queue} that are connected to Redis: {row['workers']}.")
+        return ruled_out(f"Queue {queue} has {counted(row['workers'], 'worker')}.")
     return Finding(
         status=Status.CRIT,
         message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
@@ -125,7 +128,7 @@ def hung(
     if not hanging:
         longest = f", the longest for {_short(found.running[0].age_s)}" if found.running else ""
         return ruled_out(
-            f"Jobs of {queue} that are worked on: {len(found.running)}{longest}; none hangs."
+            f"{counted(len(found.running), 'job')} of {queue} running{longest}; none hangs."
         )
     row = queues.counts_of(target, queue)
     none_is_free = len(hanging) == row["active"] and bool(row["waiting"])
@@ -177,7 +180,7 @@ def held_back(target: Target, queue: str) -> Finding:
                 "whether that rate limit is reached: its maximum is an option of the workers"
             )
     if not words:
-        return ruled_out(f"BullMQ holds {queue} back by no limit.")
+        return ruled_out(f"Queue {queue} has no limit.")
     reached = found.concurrency is not None and row["active"] >= found.concurrency
     limited = bool(found.limited_ms) or (found.window is not None and not row["active"])
     binds = bool(row["waiting"]) and (reached or limited)
@@ -260,7 +263,7 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
     seen = queues.flow(target, queue, seconds)
     rates = (
         f"{seen.arriving:.2g} jobs a second arrive, {seen.leaving:.2g} leave "
-        f"(watched for {span(seen.seconds)})"
+        f"(sampled for {span(seen.seconds)})"
     )
     limit = target.threshold("queue_waiting").warn or 0
     rows: list[Row] = [
@@ -310,16 +313,18 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
     """
     seen = queues.flow(target, queue, seconds)
     row, found = queues.counts_of(target, queue), queues.durations(target, queue)
-    watched = f"while it was watched for {span(seen.seconds)}"
+    watched = f"in {span(seen.seconds)}"
     is_idle = seen.waiting and not seen.left and not found.running and not seen.pause["paused"]
     if seen.workers is None and is_idle:
         message = (
-            f"No job of {queue} left {watched}, {seen.waiting} wait, and whether a worker is "
-            "connected is not known."
+            f"No job left {queue} {watched}, {seen.waiting} wait, and opsnb cannot see whether it "
+            "has a worker."
         )
         return Finding(status=Status.UNKNOWN, message=message, rows=[shown(row)])
     if _is_held(found) or not _stalls(seen, found, row) or _is_limited(target, queue, row):
-        return ruled_out(f"{seen.left} jobs of {queue} left {watched}; {seen.waiting} wait.")
+        return ruled_out(
+            f"{counted(seen.left, 'job')} left {queue} {watched}; {seen.waiting} wait."
+        )
     restart = _restart(process)
     slowed = Remedy(
         runbook="incidents/performance_degradation", why="shows what they wait for, if it is that"
@@ -335,8 +340,8 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
         )
     return Finding(
         status=Status.CRIT,
-        message=f"{queue} has {in_words(row)}; yet none took one of the {seen.waiting} jobs that "
-        f"wait, {watched}.",
+        message=f"Queue {queue} has {in_words(row)}, but none took one of the {seen.waiting} "
+        f"waiting jobs {watched}.",
         rows=[shown(row)],
         share=0.95,
         remedies=[restart, slowed],
