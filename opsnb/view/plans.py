@@ -11,7 +11,7 @@ from opsnb.view.html import render
 from opsnb.view.styles import ACTION_COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_html, rows_text
 
-STANDS_FOR = "stands for"
+STANDS_FOR = "same as"
 """The label of the handbook's own command for an action."""
 
 
