@@ -492,7 +492,7 @@ def test_a_full_server_says_that_it_is_full_and_quotes_no_value(
     assert "Redis is full and refuses every write" in memory.message
     assert evicting.status is Status.WARN  # it makes room
     assert record.state is ActionState.FAILED
-    assert "is full and refuses to write; clear what is not needed" in failure.message
+    assert "is full and refuses to write; delete keys" in failure.message
     assert "Project" not in failure.message
     assert effect.message == "0 of 10 projects are cached."
 
@@ -507,7 +507,7 @@ def test_a_replica_is_not_written_to(shared: Server, tmp_path: Path) -> None:
         assert record.state is ActionState.FAILED
         assert f"read-only replica of 127.0.0.1:{shared.port}" in finding.message
         with (
-            pytest.raises(BadAnswer, match="is a read-only replica; act on its primary"),
+            pytest.raises(BadAnswer, match="is a read-only replica; use its primary"),
             cache.connection(replica.target()) as client,
         ):
             client.set("a", "b")
@@ -713,7 +713,7 @@ def test_a_snapshot_that_cannot_be_written_is_critical_and_writes_are_explained(
         assert found.status is Status.CRIT
         assert "Redis failed to write its last RDB snapshot" in found.message
         with (
-            pytest.raises(BadAnswer, match="cannot save its data; look at its log and disk"),
+            pytest.raises(BadAnswer, match="cannot save its data; check its log and disk"),
             cache.connection(server.target()) as reader,
         ):
             reader.set("c", "d")
@@ -735,7 +735,7 @@ def test_a_server_that_still_loads_is_waited_for_by_people_not_by_us() -> None:
         record, (finding,) = act(target, cache.clear)
         loading.shutdown()
     assert record.state is ActionState.FAILED
-    assert finding.message.endswith("is still loading its data; wait until it has.")
+    assert finding.message.endswith("is still loading its data; wait until it is done.")
 
 
 # Looking

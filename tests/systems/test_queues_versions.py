@@ -533,7 +533,7 @@ def test_a_job_that_a_connected_worker_may_run_without_a_lock_is_not_removed_una
         assert queues.active_jobs(target, MAIL)[0].may_run
         plan = queues.remove_stuck(target, MAIL, longer_than_min=0, job=job)
         assert plan.planned == 1
-        assert plan.warning.startswith("What they had begun is lost")
+        assert plan.warning.startswith("Their unfinished work is lost")
         assert "First make sure that no worker is running it" in plan.warning
 
 

@@ -26,5 +26,5 @@ def watch(client: redis.Redis, seconds: float) -> Iterator[tuple[float, dict[str
 
 
 def grown(name: str, after: dict[str, Any], before: dict[str, Any]) -> int:
-    """Return by how much a counter has grown, 0 if someone reset it meanwhile."""
+    """Return by how much a counter has grown, 0 if someone reset it."""
     return max(0, figure(after, name) - (figure(before, name) if before else 0))

@@ -41,7 +41,7 @@ def filled_databases(info: dict[str, Any]) -> list[int]:
 
 
 def read_info(client: redis.Redis, *sections: str) -> dict[str, Any]:
-    """Return INFO. Raises BadAnswer on a node of a cluster: its figures are not the cluster's."""
+    """Return INFO. Raises BadAnswer on a node of a cluster, which reports only itself."""
     found: dict[str, Any] = client.info(*sections)
     if not sections and found.get("cluster_enabled"):
         raise BadAnswer(
@@ -79,9 +79,7 @@ def server_time_s(client: redis.Redis) -> int:
 
 
 def demand_writable(info: dict[str, Any]) -> None:
-    """Raise BadAnswer when the server is a replica that takes no writes."""
+    """Raise BadAnswer when the server is a read-only replica."""
     if info.get("role") == "slave" and info.get("slave_read_only", 1):
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
-        raise BadAnswer(
-            SYSTEM, f"This Redis is a read-only replica of {primary}; act on its primary."
-        )
+        raise BadAnswer(SYSTEM, f"This Redis is a read-only replica of {primary}; use its primary.")

@@ -19,7 +19,7 @@ from opsnb.systems.queues.settings import Queues
 from opsnb.view.formats import span
 
 SCAN_COUNT = 1000
-"""How many keys one SCAN looks at: about half a millisecond of the server's time."""
+"""How many keys one SCAN reads: about half a millisecond of the server's time."""
 
 _DESCRIBED_AT_ONCE = 200
 

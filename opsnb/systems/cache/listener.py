@@ -1,4 +1,4 @@
-"""What listens where a URL of Redis points: it tells a wrong scheme from a server that is down."""
+"""What listens at a Redis URL: it tells a wrong scheme from a server that is down."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _EOF = "UNEXPECTED_EOF_WHILE_READING"
 
 
 def own_fault(cause: BaseException, server: Server) -> str:
-    """Return what in the URL keeps Redis from being asked, and the fix; empty where nothing does.
+    """Return what is wrong with our URL, and the fix; empty for nothing.
 
-    The service may well have another URL, so this is no outage.
+    The service may have another URL, so this is no outage.
     """
     setting = server.setting
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -84,7 +84,7 @@ def speaks_tls(server: Server) -> bool:
         return False
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent: only the handshake counts
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent after the handshake
     try:
         with (
             socket.create_connection(place, _LIMIT_S) as client,
@@ -96,7 +96,7 @@ def speaks_tls(server: Server) -> bool:
 
 
 def _place(server: Server, scheme: str) -> tuple[str, int] | None:
-    """Return host and port of a URL of this scheme; of Sentinel's, the server is not known here."""
+    """Return host and port of a URL of this scheme; None for Sentinel, which hides the server."""
     parts = urlsplit(server.url)
     if parts.scheme != scheme:
         return None

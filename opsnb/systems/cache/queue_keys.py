@@ -1,7 +1,7 @@
-"""Keys that are no cache: those of queues, whatever library keeps them and whoever owns them.
+"""Keys of queues, which are not cache, of any library and any owner.
 
-A queue is told by its bookkeeping: for BullMQ the hash `PREFIX:NAME:meta`, for other libraries the
-keys that they all have. The whole key space is looked through, as a prefix may be anything.
+Its bookkeeping shows a queue: for BullMQ the hash `PREFIX:NAME:meta`, for other libraries keys that
+all their queues have. The search reads all keys, because a prefix may be anything.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from opsnb.systems.cache.keyspace import SCAN_COUNT, scan
 from opsnb.systems.cache.queue_libraries import BINDING, MARKS, PARTS, SURE
 
 _AT_ONCE = 500
-_MOST_QUEUES = 2000  # more are spared by their prefixes alone
+_MOST_QUEUES = 2000  # beyond that all keys of their prefixes stay
 _LONGEST_VERSION = 200
 
 
-_FORBIDDEN = b"forbidden"  # the type of a key that this login may not see
+_FORBIDDEN = b"forbidden"  # the type of a key that this login may not read
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class FoundQueues:
     exact: frozenset[bytes] = frozenset()
     """Keys of queues, whole."""
     complete: bool = True
-    """False when the time ended before the keys did."""
+    """False when the search stopped early."""
     looked_at: int = 0
 
     def owner(self, key: bytes) -> bytes | None:
-        """Return by what a key is known to belong to a queue; None when it belongs to none."""
+        """Return what marks a key as a queue's; None when it belongs to no queue."""
         if key in self.exact:
             return key
         for head in self.heads:
@@ -54,14 +54,14 @@ class FoundQueues:
         return None
 
     def without(self, prefixes: Iterable[str]) -> FoundQueues:
-        """Return these without the queues of some prefixes."""
+        """Return these without the queues under some prefixes."""
         gone = tuple(f"{prefix.rstrip(':')}:".encode() for prefix in prefixes)
         kept = [name for name in self.names if not name.startswith(gone)]
         heads = [head for head in self.heads if not head.startswith(gone)]
         return replace(self, names=frozenset(kept), heads=tuple(heads)) if gone else self
 
     def arguments(self) -> list[bytes | int]:
-        """Return these for a script: each kind, with its number before it."""
+        """Return these as arguments of unlink.lua: three lists, each with its length first."""
         found: list[bytes | int] = []
         for kind in (sorted(self.names), self.heads, sorted(self.exact)):
             found += [len(kind), *kind]
@@ -69,13 +69,13 @@ class FoundQueues:
 
 
 def prefix_of(owner: bytes) -> str:
-    """Return what a queue's owner is called by: the prefix of a BullMQ queue, without its name."""
+    """Return the name to show for an owner: the prefix of a BullMQ queue, without its name."""
     whole = owner.rstrip(b":")
     return (whole.rpartition(b":")[0] or whole).decode(errors="replace")
 
 
 def find_queues(client: redis.Redis, ends: float) -> FoundQueues:
-    """Look through all keys for the bookkeeping of queues, until the monotonic time `ends`."""
+    """Search all keys for the bookkeeping of queues, until the monotonic time `ends`."""
     parts: dict[bytes, set[bytes]] = {}
     marks: set[bytes] = set()
     complete, looked_at = True, 0
@@ -102,7 +102,7 @@ _CANDIDATES = Path(__file__).with_name("candidates.lua").read_text("utf-8")
 
 
 def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
-    """Yield the keys that may tell of a queue, for each `SCAN_COUNT` that are looked at."""
+    """Yield the keys that may mark a queue, for each `SCAN_COUNT` keys read."""
     cursor = b"0"
     while True:
         try:
@@ -119,7 +119,7 @@ def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
 
 
 def _read_in_groups(client: redis.Redis) -> Iterator[bytes]:
-    """Yield the streams that groups of consumers read: they are queues, whatever their names."""
+    """Yield the streams that consumer groups read: they are queues, whatever their names."""
     asking: Any = client
     streams: list[bytes] = []
     cursor: Any = 0
@@ -137,7 +137,7 @@ def _read_in_groups(client: redis.Redis) -> Iterator[bytes]:
         for key in some:
             pipeline.xinfo_groups(key)
         replies = pipeline.execute(raise_on_error=False)
-        # What could not be asked is left alone as well.
+        # A stream that cannot be read stays too.
         yield from (key for key, groups in zip(some, replies, strict=True) if groups)
 
 
@@ -210,9 +210,9 @@ def _types(client: redis.Redis, keys: Sequence[bytes]) -> list[bytes]:
 
 
 def _permitted(pipeline: Any) -> list[Any]:
-    """Return the replies of a pipeline; what this login may not see of a key is `_FORBIDDEN`.
+    """Return the replies of a pipeline; `_FORBIDDEN` for a key that this login may not read.
 
-    Raises when it may not run the command at all.
+    Raises when the login may not run the command at all.
     """
     replies = pipeline.execute(raise_on_error=False)
     for at, reply in enumerate(replies):

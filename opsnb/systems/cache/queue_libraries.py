@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# A queue's bookkeeping: the last part of the key, and the types that it may have.
+# Bookkeeping of queues: the last part of the key, and the types that it may have.
 SURE = {
     b"completed": (b"zset", b"set"),
     b"delayed": (b"zset",),
@@ -37,17 +37,17 @@ PARTS = {**SURE, **_USUAL}
 
 @dataclass(frozen=True)
 class Mark:
-    """A key by which a library's queues are known, and what belongs to them."""
+    """A key that marks queues of a library, and the other keys of these queues."""
 
     pattern: re.Pattern[bytes]
     """Its first group is the namespace."""
     kind: bytes
     heads: tuple[bytes, ...]
-    """What begins the keys of queues, after the namespace."""
+    """The beginnings of keys of queues, after the namespace."""
     exact: tuple[bytes, ...] = ()
     """Whole keys, after the namespace."""
     beside: tuple[bytes, ...] = ()
-    """Of these at least one must be there too."""
+    """At least one of these must exist too."""
 
 
 MARKS = (
@@ -69,7 +69,7 @@ MARKS = (
     Mark(re.compile(rb"()asynq:queues\Z"), b"set", (b"asynq:",)),
     Mark(re.compile(rb"()arq:queue"), b"zset", (b"arq:",)),
     Mark(re.compile(rb"()dramatiq:"), b"list", (b"dramatiq:",)),
-    # Laravel: what waits, and what waits for its time or is at work, each of which may be alone.
+    # Laravel: waiting jobs, and delayed or reserved ones; either may be alone.
     Mark(re.compile(rb"(.*?)queues:[^:]+\Z"), b"list", (b"queues:",)),
     Mark(re.compile(rb"(.*?)queues:[^:]+:(?:delayed|reserved)\Z"), b"zset", (b"queues:",)),
     Mark(

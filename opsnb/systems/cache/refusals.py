@@ -44,7 +44,7 @@ def reaching(target: Target, system: str = SYSTEM) -> Iterator[Server]:
         message = f"{server.where} refuses the login: {str(error).rstrip('.')}. Correct {setting}."
         raise Misconfigured(system, message) from error
     except redis.BusyLoadingError as error:
-        message = f"{server.where} is still loading its data; wait until it has."
+        message = f"{server.where} is still loading its data; wait until it is done."
         raise Unreachable(system, message) from error
     except (redis.ConnectionError, OSError) as error:
         head = f"{server.where} cannot be reached"
@@ -62,7 +62,7 @@ def reaching(target: Target, system: str = SYSTEM) -> Iterator[Server]:
 
 
 def _late(server: Server, error: Exception) -> ServiceError:
-    """Return what an answer that did not come means."""
+    """Return the error for an answer that did not come in time."""
     if "handshake" in str(error.__context__) and listener.speaks_plainly(server):
         message = f"{server.where} does not speak TLS; write redis:// in {server.setting}."
         return Misconfigured(server.system, message)
@@ -71,7 +71,7 @@ def _late(server: Server, error: Exception) -> ServiceError:
 
 
 def _refused(server: Server, error: Exception) -> ServiceError:
-    """Return what an answer that is an error means."""
+    """Return the error for an answer that is an error."""
     if str(error).startswith(DENIED):
         return Misconfigured(
             server.system,
@@ -88,13 +88,13 @@ def refusal(user: str, error: Exception) -> str:
         return _permission(user, text)
     if "ACL failure in script" in text or "user executing the script" in text:
         return (
-            f"does not let user '{user}' run what the clear consists of; "
+            f"does not let user '{user}' run the commands of the clear; "
             f"let it: ACL SETUSER {user} +scan +unlink."
         )
     if isinstance(error, redis.exceptions.ReadOnlyError):
-        return "is a read-only replica; act on its primary."
+        return "is a read-only replica; use its primary."
     if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return "is full and refuses to write; clear what is not needed or raise maxmemory."
+        return "is full and refuses to write; delete keys or raise maxmemory."
     if text.startswith("MISCONF"):
         return (
             "refuses to write because it cannot save its data; check its log and disk, "
@@ -114,8 +114,8 @@ def _permission(user: str, text: str) -> str:
 
 
 def _cause(error: Exception) -> BaseException:
-    # What was being handled when it was raised is its reason only where it is redis-py that
-    # wraps the operating system's error; it may be a failure of anything else.
+    # The error under way is the reason only where redis-py wraps an error of the operating
+    # system; it may be a failure of anything else.
     context = error.__context__ if isinstance(error.__context__, OSError) else None
     return error.__cause__ or context or error
 

@@ -24,11 +24,11 @@ QUEUES = "queues"
 """The queues' server as a system; it may be the cache's."""
 
 _SENTINEL_PORT = 26379
-_SENTINEL_S = 1.0  # one that is down must not use up the time of the next
+_SENTINEL_S = 1.0  # one that is down must leave time for the next
 _SERVICE = "mymaster"
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _LOGIN = ("username", "password")
-_OURS = ("client_name", "max_connections")  # not what a URL says that the service uses as well
+_OURS = ("client_name", "max_connections")  # our own, whatever the service's URL says
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Server:
     """The key of `opsnb.toml` that names it."""
     title: str
     system: str
-    """By which the session knows that several failures have one cause."""
+    """Its name in findings: failures of one system have one cause."""
     time_limit_s: float
     _masters: list[str] = field(default_factory=list, repr=False, compare=False)
     """The addresses that Sentinel has named."""
 
     @property
     def where(self) -> str:
-        """How a message names it, without its password, and by the address that Sentinel named."""
+        """How a message names it: without its password, with the address that Sentinel named."""
         place = f"{self.title} at {safe_url(self.url)}"
         return f"{place}, at {self._masters[-1]} as Sentinel says," if self._masters else place
 
@@ -58,9 +58,9 @@ class Server:
         return unquote(_split(self.url).username or "") or "default"
 
     def options(self) -> dict[str, Any]:
-        """Return what redis-py needs to connect, of its own client or of the asynchronous one.
+        """Return what redis-py needs to connect, with its own client or the asynchronous one.
 
-        Of Sentinel, the master is asked for here. Raises Unreachable, Misconfigured and
+        A Sentinel is asked for the master here. Raises Unreachable, Misconfigured and
         NotConfigured.
         """
         if not self.url:
@@ -85,7 +85,7 @@ class Server:
         }
 
     def _demand_files(self, options: dict[str, Any]) -> None:
-        """Raise Misconfigured when a file that the URL names is not there."""
+        """Raise Misconfigured when the URL names a file that does not exist or cannot be used."""
         for key in _FILES:
             path = options.get(key)
             if path and not Path(path).exists():
@@ -96,7 +96,7 @@ class Server:
                 )
         try:
             _load(options)
-        except (OSError, ValueError) as error:  # ssl's errors are the system's
+        except (OSError, ValueError) as error:  # errors of ssl are OSErrors
             reason = getattr(error, "reason", None) or str(error)
             named = " and ".join(key for key in _FILES if options.get(key))
             raise Misconfigured(
@@ -131,7 +131,7 @@ class Server:
         login: dict[str, Any],
     ) -> tuple[str, int]:
         """Return the address of the master of `service`, from the first Sentinel that responds."""
-        # Some protect Sentinel with the login of Redis, some with one of its own, some with none.
+        # Sentinel may take the login of Redis, one of its own, or none.
         same: dict[str, Any] = {key: login[key] for key in _LOGIN if key in login}
         failures, refused = [], False
         unknowing: Misconfigured | None = None
@@ -142,7 +142,7 @@ class Server:
                 try:
                     return self._asked({**options, **tried}, service)
                 except Misconfigured as error:
-                    # One that was just added or reset knows nothing yet; the next may.
+                    # A Sentinel that was just added or reset knows nothing yet; the next may.
                     unknowing = unknowing or error
                     failure = str(error)
                     break
@@ -201,7 +201,7 @@ class Server:
 
 
 def _load(options: dict[str, Any]) -> None:
-    """Read the files of certificates and keys as a connection does. Raises OSError, ValueError."""
+    """Load the certificates and keys as a connection does. Raises OSError, ValueError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authorities, folder = options.get("ssl_ca_certs"), options.get("ssl_ca_path")
     if authorities or folder:
@@ -240,7 +240,7 @@ def _places(netloc: str) -> Iterable[tuple[str, int]]:
 
 
 def _queries(parts: SplitResult) -> tuple[str, dict[str, Any]]:
-    """Return the query for Redis itself, and the options that are meant for Sentinel alone."""
+    """Return the query for Redis itself, and the options for Sentinel alone."""
     head = "sentinel_"
     ours = [part for part in parts.query.split("&") if part and not part.startswith(head)]
     pairs = parse_qsl(parts.query)

@@ -1,7 +1,7 @@
-"""Reading a server's answers: Redis' protocol and nothing else, and no more than fits.
+"""Reading a server's answers: only Redis' protocol, and only up to a limit.
 
-A server gone wrong, or something else behind a wrong address, may announce a gigabyte, and
-redis-py reads whatever is announced. Here an answer is refused as soon as it announces too much.
+A broken server, or something else at a wrong address, may announce a gigabyte, and redis-py reads
+all of it. Here an answer is refused as soon as it announces too much.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _KNOWN = (*_NUMBERED, b"+", b"-", b"_", b",", b"#")
 
 
 class TooLarge(redis.RedisError):
-    """The answer is larger than what is read."""
+    """The answer is larger than the limit."""
 
 
 class NotRedis(redis.RedisError):
-    """Something answers, but not as Redis does."""
+    """Something answers, but it is not Redis."""
 
 
 class _Bounds:
@@ -41,7 +41,7 @@ class _Bounds:
         self._bytes, self._parts = MOST_BYTES, _MOST_PARTS
 
     def enter(self) -> None:
-        """Begin a part of an answer, or the answer. Raises TooLarge when it is nested too deep."""
+        """Begin an answer or a part of it. Raises TooLarge when it is nested too deep."""
         if not self._depth:
             self._bytes, self._parts = MOST_BYTES, _MOST_PARTS
         self._depth += 1
@@ -49,7 +49,7 @@ class _Bounds:
             raise TooLarge(f"an answer nested more than {_DEEPEST} levels deep")
 
     def leave(self) -> None:
-        """End what was begun."""
+        """End the part."""
         self._depth -= 1
 
     def take(self, size: int) -> None:
@@ -59,7 +59,7 @@ class _Bounds:
             raise TooLarge(f"an answer of more than {MOST_BYTES // 1024**2} MiB")
 
     def line(self, line: bytes) -> None:
-        """Judge the line that a part begins with. Raises TooLarge, NotRedis."""
+        """Check the first line of a part. Raises TooLarge, NotRedis."""
         kind = line[:1]
         if kind not in _KNOWN:
             raise NotRedis("something that is not Redis' protocol")
@@ -99,7 +99,7 @@ class _Buffer(SocketBuffer):
 
 
 class _Bounded:
-    """What a parser of redis-py needs to read no more than fits."""
+    """The limits for a parser of redis-py."""
 
     _buffer: Any
 
@@ -119,7 +119,7 @@ class _Bounded:
 
 
 class _AsyncBounded:
-    """The same for the parsers of redis-py's asynchronous client."""
+    """The limits for a parser of redis-py's asynchronous client."""
 
     def on_connect(self, connection: Any) -> None:
         parser: Any = super()
@@ -144,7 +144,7 @@ class _AsyncBounded:
         parser: Any = super()
         try:
             line: bytes = await parser._readline()
-        except ValueError:  # of the stream, which bounds a line by itself
+        except ValueError:  # from the stream, which limits a line itself
             raise TooLarge("a line that is too long") from None
         self._bounds.line(line)
         return line
@@ -168,11 +168,11 @@ class _AsyncParser3(_AsyncBounded, _AsyncRESP3Parser):
 
 PARSERS: dict[int, type[Any]] = {2: _Parser2, 3: _Parser3}
 ASYNC_PARSERS: dict[int, type[Any]] = {2: _AsyncParser2, 3: _AsyncParser3}
-"""By the version of the protocol."""
+"""Parsers by version of the protocol."""
 
 
 class Client(redis.Redis):
-    """redis-py's client, which says so when an answer has not the form that the command has."""
+    """redis-py's client; it reports an answer that does not fit its command."""
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         """Return the answer to a command. Raises NotRedis when it cannot be one."""
@@ -184,11 +184,11 @@ class Client(redis.Redis):
 
 
 class Stranger(redis.RedisError):
-    """What answers at the address is no Redis, or one that has gone wrong."""
+    """The address does not lead to a working Redis."""
 
 
 def introduce(connection: Any) -> None:
-    """Log in, make sure that this is Redis, and tell it our name. Raises Stranger."""
+    """Log in, check that this is Redis, and set the client's name. Raises Stranger."""
     with _greeting():
         connection.on_connect()
         connection.send_command("PING", check_health=False)
@@ -223,9 +223,9 @@ def _greeting() -> Iterator[None]:
 
 @contextmanager
 def _refusal() -> Iterator[None]:
-    """Take a refusal of PING for an answer: only Redis refuses so.
+    """Accept a refusal of PING as an answer: only Redis refuses like that.
 
-    But for that of the protected mode, after which it closes the connection.
+    Except in protected mode, in which Redis closes the connection.
     """
     try:
         yield
@@ -235,7 +235,7 @@ def _refusal() -> Iterator[None]:
 
 
 DENIED = "DENIED"
-"""What Redis' protected mode answers to whoever connects from elsewhere."""
+"""The answer of Redis' protected mode to other machines."""
 
 _OUR_NAME = ("CLIENT", "SETNAME", "opsnb")
 

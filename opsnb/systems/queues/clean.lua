@@ -1,9 +1,9 @@
--- Removes the oldest jobs of a state by BullMQ's own `clean`, all of them or none. After layout.lua,
--- kept.lua.
+-- Removes the oldest jobs of a state with BullMQ's own `clean`: all of them, or none.
+-- Files: layout.lua, BullMQ's cleanJobsInSet as `clean`, kept.lua, clean.lua
 -- KEYS: meta, the state's set, events, the job schedulers. ARGV: prefix of job keys, latest score,
 -- count, state
--- Returns how many there are, and how many of them are gone: none when one of them is being worked
--- on or must not be removed.
+-- Returns how many jobs there are, and how many of them it removed: 0 when one of them is running or
+-- must stay.
 -- Cost: 1 ms for some 100 jobs.
 local jobs = server.call('ZRANGEBYSCORE', KEYS[2], 0, ARGV[2], 'LIMIT', 0, ARGV[3])
 for _, id in ipairs(jobs) do

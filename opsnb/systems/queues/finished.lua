@@ -1,9 +1,10 @@
--- Does `one`, a function of BullMQ's, to finished jobs, each only if it still is as it was chosen:
--- a job that has left the set since, or has come back, is somebody else's, and one whose lock is
--- held is being worked on. After layout.lua.
--- KEYS: meta, the state's set, those of `one` but for the job's. ARGV: prefix of job keys, latest
--- score, ids
--- Returns for each id: 1 done, 0 being worked on, less than 0 left alone.
+-- Applies `one`, a function of the file that follows, to each finished job that has not changed since
+-- it was chosen: not to one that left the set, came back, or is locked because a worker is running it.
+-- Files: layout.lua, finished.lua, then retry.lua or kept.lua and remove.lua
+-- KEYS: meta, the state's set, and the keys of `one` without the job's. ARGV: prefix of job keys,
+-- latest score, ids
+-- Returns for each id: 1 done, 0 running, less than 0 skipped.
+-- Cost: that of `one` for each id.
 local function each_finished(one)
   local answers = {}
   for i = 3, #ARGV do

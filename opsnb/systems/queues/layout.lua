@@ -1,9 +1,9 @@
--- Lets BullMQ's scripts of version 6, which are all that its Python client has, act in the layout
--- of the version that keeps a queue. That version stands in the queue's `meta`, as bullmq:5.81.5:
+-- Makes BullMQ's scripts of version 6, the only ones in its Python client, act in the layout of the
+-- version that keeps the queue. The queue's `meta` names that version, such as bullmq:5.81.5:
 --   4, 5  While a queue is paused, its waiting jobs are in the list `paused`; from 6 in `wait`.
 --   4     There is no key `marker`. Workers wait on `wait`; an entry 0:0 there tells them that
 --         there are prioritized jobs.
--- KEYS[1] of every script is the queue's `meta`. A version that is not known changes nothing.
+-- KEYS[1] of every script is the queue's `meta`. With an unknown version nothing changes.
 -- Cost: one HMGET for each job that is put into a list.
 local server = redis
 
@@ -15,7 +15,7 @@ end
 local own = major(server.call('HGET', KEYS[1], 'version'))
 if not own then return server.error_reply('LAYOUT unknown') end
 
--- Another queue, of a parent, may be of another version; one that does not say is of the same.
+-- A parent's queue may have another version; if it names none, it has the same one.
 local function read(queue)
   local meta = server.call('HMGET', queue .. ':meta', 'version', 'paused')
   return major(meta[1]) or own, meta[2]

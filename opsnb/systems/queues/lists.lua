@@ -1,5 +1,5 @@
 -- Moves up to `most` entries of one list to another, in their order. Markers of BullMQ 4 (0:...)
--- are dropped: they are no jobs, and only mean something in a list without any.
+-- are dropped: they are not jobs, and matter only in a list without jobs.
 -- Cost: 1 ms for some 5,000 entries.
 local function jobs_only(entries)
   local jobs = {}
@@ -9,14 +9,14 @@ local function jobs_only(entries)
   return jobs
 end
 
--- What stood first to be taken from `from` is taken before all of `to`.
+-- Workers take the moved entries before those of `to`.
 local function move_ahead(from, to, most)
   local jobs = jobs_only(server.call('LRANGE', from, 0, most - 1))
   if #jobs > 0 then server.call('RPUSH', to, unpack(jobs)) end
   server.call('LTRIM', from, most, -1)
 end
 
--- What is in `from` is taken after all of `to`.
+-- Workers take the moved entries after those of `to`.
 local function move_behind(from, to, most)
   local jobs = jobs_only(server.call('LRANGE', from, -most, -1))
   local turned = {}

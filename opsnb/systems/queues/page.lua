@@ -1,10 +1,11 @@
--- One page of finished jobs, the oldest first, none of them changed: those that match, without those
--- that are being worked on (their lock is held). After kept.lua.
+-- Reads a page of finished jobs, the oldest first, and changes nothing. It leaves out jobs that do not
+-- match, and those that are running: a worker holds their lock.
+-- Files: kept.lua, page.lua
 -- KEYS: the state's set, the job schedulers. ARGV: prefix of job keys, first and last score, offset,
 -- count, name, reason
--- Returns how many were read, the last score and how many at the end have it; how many match and
--- their ids; how many of these must not be removed, their ids, and how many of these are a
--- scheduler's; how many more match but are being worked on.
+-- Returns how many jobs were read, the last score, and how many at the end have it; how many match,
+-- and their ids; how many of these must stay, their ids, and how many of these belong to a
+-- scheduler; how many more match but are running.
 -- Cost: 1 ms for some 300 jobs.
 local page = redis.call(
   'ZRANGEBYSCORE', KEYS[1], ARGV[2], ARGV[3], 'WITHSCORES', 'LIMIT', ARGV[4], ARGV[5])

@@ -102,7 +102,7 @@ def _who(workers: int | None) -> str:
 @dataclass(frozen=True)
 class _Seen:
     server: str
-    """The identity of the server's run."""
+    """The id of the server's run."""
     row: Row
     """The counts of the queue."""
     now: Row

@@ -14,7 +14,7 @@ from opsnb.systems.queues import events
 from opsnb.systems.queues.connection import Queue
 from opsnb.view.formats import counted
 
-_SLACK = 0.02  # of the jobs that were added: duplicates count too, and jobs come and go meanwhile
+_SLACK = 0.02  # of the jobs that were added: duplicates count too, and jobs come and go
 _LEAST_SLACK = 5
 _EVENTS = 2000
 _LEAST_ENDED = 20  # fewer jobs make no rate

@@ -1,5 +1,6 @@
--- Removes finished jobs, without their children, by BullMQ's own `remove`. After finished.lua, kept.lua.
--- KEYS[3]: the job schedulers
+-- Removes finished jobs, without their children, with BullMQ's own `remove`.
+-- Files: layout.lua, BullMQ's removeJob as `remove`, finished.lua, kept.lua, remove.lua
+-- KEYS[3]: the job schedulers. The others and ARGV: finished.lua
 -- Cost: 1 ms for some 60 jobs.
 return each_finished(function(id, key)
   local job = server.call('HMGET', key, 'parentKey', 'rjk')

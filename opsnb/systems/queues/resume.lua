@@ -1,7 +1,9 @@
--- Resumes a queue, whichever of the two lists its waiting jobs are in. After layout.lua, lists.lua.
+-- Resumes a queue, whichever of the two lists its waiting jobs are in.
+-- Files: layout.lua, lists.lua, resume.lua
 -- KEYS: meta, wait, paused, marker, events, prioritized, delayed. ARGV: most entries to move,
 -- field of the note
--- Returns how many entries must be moved before it can be resumed (call again), 0 when it runs.
+-- Returns 0 when the queue runs, or how many entries must still move first: call it again.
+-- Cost: as lists.lua, for the entries that it moves; otherwise less than 1 ms.
 local meta, wait, paused, marker, events, prioritized, delayed = unpack(KEYS)
 local most = tonumber(ARGV[1])
 local is_paused = server.call('HEXISTS', meta, 'paused') == 1
@@ -12,8 +14,8 @@ end
 if server.call('EXISTS', wait) == 0 then
   if server.call('EXISTS', paused) == 1 then server.call('RENAME', paused, wait) end
 elseif server.call('EXISTS', paused) == 1 then
-  -- Both have jobs. A BullMQ 4 or 5 that resumes meanwhile renames `paused` over `wait`, so as
-  -- long as it is paused the list that would be lost is the one that shrinks.
+  -- Both have jobs. A BullMQ 4 or 5 that resumes at the same time renames `paused` over `wait`. So
+  -- while it is paused, the list that could be lost is the one that shrinks.
   local from = paused
   if is_paused and own < 6 then
     from = wait

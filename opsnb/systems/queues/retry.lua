@@ -1,5 +1,7 @@
--- Retries failed jobs by BullMQ's own `reprocess`, which keeps their priority. After finished.lua.
--- KEYS from the third: events, wait, active, marker, prioritized, priority counter
+-- Retries failed jobs with BullMQ's own `reprocess`, which keeps their priority.
+-- Files: layout.lua, BullMQ's reprocessJob as `reprocess`, finished.lua, retry.lua
+-- KEYS from the third: events, wait, active, marker, prioritized, priority counter. The others and
+-- ARGV: finished.lua
 -- Cost: 1 ms for some 60 jobs.
 return each_finished(function(id, key)
   local options = server.call('HGET', key, 'opts') or ''
