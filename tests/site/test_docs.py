@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,64 +13,20 @@ import typer
 from opsnb import catalog
 from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued
-from opsnb.checks.check import Check
 from opsnb.cli import app
 from opsnb.config.file import load_config
 from opsnb.config.settings import Settings, Table
 from opsnb.config.target import Target
-from opsnb.model import ActionRecord, ActionState, Status, now
-from opsnb.runbook import Runbook
+from opsnb.model import ActionRecord, ActionState, now
 from opsnb.site.reference import tables
-from opsnb.systems import cache, logs
-from opsnb.systems.cache import checks, clearing, public
+from opsnb.systems import cache
+from opsnb.systems.cache import checks, clearing
 
 DOCS = catalog.share("docs")
 
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-
-
-class Client:
-    def info(self, section: str) -> dict[str, int]:
-        return {"stats": {"evicted_keys": 7}}[section]
-
-
-@contextmanager
-def connection(_: Target) -> Iterator[Client]:
-    yield Client()
-
-
-def test_the_check_of_the_guide_works_in_its_module() -> None:
-    source, _, quoting, cell, together, given = blocks(DOCS / "guide/add-a-check.md", "python")
-    names: dict[str, Any] = {**vars(checks), "connection": connection}
-    exec(source, names)
-    evictions = names["evictions"]
-    assert isinstance(evictions, Check)
-    assert (evictions.name, evictions.title) == ("cache.evictions", "Keys evicted from Redis")
-    finding = evictions(Target(name="demo"))
-    assert finding.status is Status.WARN
-    assert finding.message == "7 keys were evicted since Redis started."
-
-    quoted: dict[str, Any] = {"Counter": Counter, "reason": "boom 1", "reasons": ["a 1", "a 2"]}
-    exec(quoting, quoted)
-    assert quoted["message"] == "The last failure: boom 1."
-    assert quoted["kinds"] == {"a #": 2}
-
-    asked: list[str] = []
-    rb = SimpleNamespace(
-        check=lambda check, *args: asked.append(check.given(*args).name),
-        check_all=lambda *checks: asked.extend(check.name for check in checks),
-    )
-    assert all(callable(getattr(Runbook, name)) for name in vars(rb))
-    for line in (cell, together, given):
-        ours = SimpleNamespace(**{**vars(public), "evictions": evictions})
-        exec(line, {"rb": rb, "cache": ours, "logs": logs})
-    assert asked == [
-        "cache.evictions",
-        *("cache.memory", "cache.evictions"),
-        *("logs.errors", "logs.errors", "cache.memory"),
-    ]
 
 
 @pytest.fixture
@@ -111,14 +63,6 @@ def test_the_resumable_action_of_the_guide_finishes_what_was_cut_off(
         ours.act(actions["forget_all"], "drill:forget:*")
         assert (told[-1].planned, told[-1].verified) == (2, True)
         assert client.unlink("drill:forget:later") == 1
-
-
-def test_the_limit_of_the_guide_is_one_that_there_is() -> None:
-    fragment = blocks(DOCS / "guide/add-a-check.md", "python")[1]
-    body = "".join(f"    {line}\n" for line in fragment.splitlines())
-    names = dict(vars(checks))
-    exec(f"def measured(target, percent):\n{body}", names)
-    assert names["measured"](Target(name="demo"), 91.0).status is Status.WARN
 
 
 @pytest.mark.parametrize(
