@@ -20,7 +20,6 @@ from opsnb.config.target import Target
 from opsnb.model import ActionRecord, ActionState, now
 from opsnb.site.reference import tables
 from opsnb.systems import cache
-from opsnb.systems.cache import checks, clearing
 
 DOCS = catalog.share("docs")
 
@@ -29,38 +28,19 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.fixture
-def actions() -> dict[str, Any]:
-    """The names of a module of the cache, with the guide's actions in it."""
-    names: dict[str, Any] = {**vars(checks), **vars(clearing), "writing": cache.writing}
-    for source in blocks(DOCS / "guide/act.md", "python"):
-        exec(source, names)
-    return names
-
-
-def test_the_action_of_the_guide_works_on_a_real_cache(
-    demo: Target, actions: dict[str, Any]
-) -> None:
-    with actions["connection"](demo) as client:
-        assert client.set("drill:forget", 1)
+def test_the_action_of_the_guide_finishes_what_was_interrupted(demo: Target) -> None:
+    names: dict[str, Any] = {"__name__": "cache"}
+    exec(blocks(DOCS / "extend/action.md", "python")[0], names)
     told: list[ActionRecord] = []
-    Guard(demo, True, "", told.append).act(actions["forget"], "drill:forget")
-    assert (told[-1].planned, told[-1].applied, told[-1].verified) == (1, 1, True)
-
-
-def test_the_resumable_action_of_the_guide_finishes_what_was_cut_off(
-    demo: Target, actions: dict[str, Any]
-) -> None:
-    told: list[ActionRecord] = []
-    with actions["connection"](demo) as client:
+    with cache.connection(demo) as client:
         client.mset({f"drill:forget:{number}": 1 for number in range(3)})
-        Guard(demo, False, "", told.append).act(actions["forget_all"], "drill:forget:*")
+        Guard(demo, False, "", told.append).act(names["forget_all"], "drill:forget:*")
         client.unlink("drill:forget:0")
         client.set("drill:forget:later", 1)
         former = told[-1].model_copy(update={"state": ActionState.APPLYING, "started": now()})
         continued = Continued(run_id="r", command="", actions=[former])
         ours = Guard(demo, True, "", told.append, continued=continued)
-        ours.act(actions["forget_all"], "drill:forget:*")
+        ours.act(names["forget_all"], "drill:forget:*")
         assert (told[-1].planned, told[-1].verified) == (2, True)
         assert client.unlink("drill:forget:later") == 1
 

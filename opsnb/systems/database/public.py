@@ -2,7 +2,7 @@
 
 from opsnb.systems.database.analyzing import analyze
 from opsnb.systems.database.commands import progress
-from opsnb.systems.database.connecting import connection
+from opsnb.systems.database.connecting import connection, writing
 from opsnb.systems.database.creating import create_index
 from opsnb.systems.database.ending import end_sessions
 from opsnb.systems.database.explaining import Advice, Statement, busiest, missing_for
@@ -64,4 +64,5 @@ __all__ = [
     "table_sizes",
     "unused_indexes",
     "vacuum_state",
+    "writing",
 ]
