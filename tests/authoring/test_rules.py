@@ -70,7 +70,7 @@ def test_what_new_writes_keeps_every_rule(tmp_path: Path, acts: bool) -> None:
         (tagged_twice, "2 cells are tagged `parameters`"),
         (replaced(2, 'TargetName = ""', "TargetName = 7"), "cell 2: The parameters cell cannot"),
         (replaced(2, "target: Target", "system: Target"), "cell 2: the first parameter must be"),
-        (replaced(2, "  # which system of", "\n# which"), "cell 2: say what `target` is for"),
+        (replaced(2, "  # a target in", "\n# a"), "cell 2: say what `target` is for"),
         (replaced(2, "Apply = False", "Apply = True"), "cell 2: `apply` must be False"),
         (replaced(2, 'Confirm = ""', 'Confirm = "prod"'), "cell 2: `confirm` must be empty"),
         (replaced(1, "# Stuck\n", ""), "cell 1: "),
