@@ -15,11 +15,12 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Finding, Row
+from opsnb.params import ClearScope
 from opsnb.systems.cache.connecting import Connection, connection, writing
 from opsnb.systems.cache.info import demand_writable, known_info
 from opsnb.systems.cache.keyspace import describe
 from opsnb.systems.cache.remaining import COUNTING_S, course_of, effect
-from opsnb.systems.cache.selection import Scope, Selection, databases
+from opsnb.systems.cache.selection import Selection, databases
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.cache.tallies import Tally, tally
@@ -48,7 +49,7 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
     former: ActionRecord | None,
     pattern: str = "",
     *,
-    scope: Scope = "pattern",
+    scope: ClearScope = "pattern",
     db: str = "",
     queue_keys: bool = False,
     other_queues: str = "",
@@ -158,7 +159,7 @@ def _prefixes(spared: Counter[str]) -> str:
     return f"prefix{'es' if len(spared) > 1 else ''} {', '.join(shown)}{more}"
 
 
-def _command(scope: Scope, selection: Selection) -> str:
+def _command(scope: ClearScope, selection: Selection) -> str:
     if scope == "all":
         return "redis-cli FLUSHALL"
     if scope == "database":

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import redis
 
 from opsnb.errors import ParameterError, Refused
+from opsnb.params import ClearScope
 from opsnb.systems.cache.connecting import Connection
 from opsnb.systems.cache.info import chosen_database, filled_databases, read_info
 from opsnb.systems.cache.queue_keys import FoundQueues, find_queues
-
-Scope = Literal["pattern", "database", "all"]
 
 _FINDING_S = 60.0  # after a search for queues that takes longer, nothing is cleared
 
@@ -65,7 +63,7 @@ def _literal_head(pattern: bytes) -> bytes:
     return re.split(rb"[*?\[\\]", pattern, maxsplit=1)[0]
 
 
-def databases(client: Connection, scope: Scope, db: str) -> tuple[int, ...]:
+def databases(client: Connection, scope: ClearScope, db: str) -> tuple[int, ...]:
     """Return the numbers of the databases to clear. Raises ParameterError."""
     if scope == "all":
         if db:

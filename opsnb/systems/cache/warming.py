@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import httpx
 
@@ -14,6 +13,7 @@ from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
 from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.params import WarmVia
 from opsnb.systems import api
 from opsnb.systems.api.settings import Api
 from opsnb.systems.cache.connecting import Connection, connection
@@ -26,9 +26,6 @@ from opsnb.systems.cache.tallies import scan_all
 from opsnb.systems.host import host_of
 from opsnb.view import commands
 from opsnb.view.formats import span
-
-Via = Literal["api", "direct"]
-
 
 _WARMING_S = 60.0  # the service answers when it has written everything
 _GOING_ON_S = 30.0  # after 202, which says that it has only begun
@@ -43,7 +40,7 @@ def is_warmed_directly(target: Target) -> bool:
 
 @action(needs=(SYSTEM,))
 def warm_up(
-    target: Target, former: ActionRecord | None, projects: int = 100, *, via: Via = "api"
+    target: Target, former: ActionRecord | None, projects: int = 100, *, via: WarmVia = "api"
 ) -> Plan:
     """Warm the cache up.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Literal
 
 import psycopg
 from psycopg import sql
@@ -14,6 +13,7 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, ServiceError, UsageError
 from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.params import ReindexKind
 from opsnb.systems.database import queries, relations
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.connecting import LOCK_WAIT_S, connection, session
@@ -36,8 +36,6 @@ from opsnb.systems.database.words import quoted
 from opsnb.systems.host.settings import HostSettings
 from opsnb.view.formats import counted
 
-Kind = Literal["index", "table", "database"]
-
 _MIB = 2**20
 _MOST_SAMPLES = 20
 _MOST_NAMED = 5
@@ -49,7 +47,7 @@ def reindex(  # noqa: PLR0913 - the parameters of its runbook
     former: ActionRecord | None,
     name: str = "",
     *,
-    kind: Kind = "index",
+    kind: ReindexKind = "index",
     concurrently: bool = True,
     lock_wait_s: float = LOCK_WAIT_S,
 ) -> Plan:
@@ -138,7 +136,7 @@ def reindex(  # noqa: PLR0913 - the parameters of its runbook
     )
 
 
-def _chosen(database: Connection, kind: Kind, name: str) -> tuple[list[Index], str]:
+def _chosen(database: Connection, kind: ReindexKind, name: str) -> tuple[list[Index], str]:
     """Return the chosen indexes, and the name as SQL writes it."""
     if kind == "database":
         _demand_this_database(database, name)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
+from opsnb.params import FinishedState, Via
 from opsnb.systems.queues import connection, jobs, layout, route, scripts
 from opsnb.systems.queues.connection import SYSTEM, Pace, Queue, reading, writing
 from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.systems.queues.jobs import Chosen, Selection
-from opsnb.systems.queues.route import Route, Via
+from opsnb.systems.queues.route import Route
 from opsnb.view.formats import utc
 
 _BATCH = 250  # jobs that BullMQ removes by one call
@@ -28,7 +28,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
     queue: str,
     *,
     older_than: float = 24,
-    state: Literal["failed", "completed"] = "failed",
+    state: FinishedState = "failed",
     name: str = "",
     reason: str = "",
     via: Via = "redis",

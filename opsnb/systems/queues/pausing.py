@@ -10,12 +10,12 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.machine.holder import operator
 from opsnb.model import ActionRecord, Finding, Row, Status
+from opsnb.params import Via
 from opsnb.systems.queues import connection, layout, route
 from opsnb.systems.queues.backlog import read_state
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading, writing
 from opsnb.systems.queues.layout import Layout
 from opsnb.systems.queues.pause_state import MARK, paused_words
-from opsnb.systems.queues.route import Via
 from opsnb.view import commands
 from opsnb.view.formats import counted
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
+from opsnb.params import Via
 from opsnb.systems import api
 from opsnb.systems.api.settings import Api
-
-Via = Literal["redis", "api"]
-"""`api` asks the service; if that fails, opsnb changes Redis."""
 
 
 @dataclass

@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from opsnb.config.places import find_config
 from opsnb.errors import UsageError
+from opsnb.params import BackupFormat, BackupWhat
 from opsnb.systems.database.dumps.archives import file_errors
 from opsnb.systems.database.relations import nearest
-
-What = Literal["full", "schema"]
-"""What a backup holds."""
-Format = Literal["custom", "plain"]
-"""The format in which a backup is made."""
 
 STAMP = "%Y%m%dT%H%M%SZ"
 """The time of a backup, in its name."""
@@ -31,12 +26,12 @@ def folder_of(folder: str) -> Path:
     return (base / Path(folder).expanduser()).resolve()
 
 
-def name_for(target: str, database: str, what: What, kind: Format, at: datetime) -> str:
+def name_for(target: str, database: str, what: BackupWhat, kind: BackupFormat, at: datetime) -> str:
     """Return the name of a new backup of the target `target`. Names sort by time."""
     return f"{_stem(target, database, what)}{at.strftime(STAMP)}{_SUFFIX[kind]}"
 
 
-def ours(folder: Path, target: str, database: str, what: What) -> list[Path]:
+def ours(folder: Path, target: str, database: str, what: BackupWhat) -> list[Path]:
     """Return the backups in `folder` that have names as `name_for` makes them, newest first."""
     pattern = re.compile(
         re.escape(_stem(target, database, what)) + r"\d{8}T\d{6}Z(\.dump|\.sql\.gz)"
@@ -54,7 +49,7 @@ def taken(path: Path) -> datetime:
     return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
 
 
-def _stem(target: str, database: str, what: What) -> str:
+def _stem(target: str, database: str, what: BackupWhat) -> str:
     # A database may have any name, a file may not.
     return f"{target}-{quote(database, safe='')}-{what}-"
 

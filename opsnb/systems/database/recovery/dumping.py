@@ -12,6 +12,7 @@ from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.model import ActionRecord, ActionState, Finding, Row, Status, now
+from opsnb.params import BackupFormat, BackupWhat
 from opsnb.redaction import outside
 from opsnb.systems.database import queries
 from opsnb.systems.database.connecting import LOCK_WAIT_S, connection
@@ -21,7 +22,7 @@ from opsnb.systems.database.dumps.archives import (
     demand_whole,
     file_errors,
 )
-from opsnb.systems.database.dumps.names import Format, What, folder_of, name_for, ours, taken
+from opsnb.systems.database.dumps.names import folder_of, name_for, ours, taken
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.pooler import direct
 from opsnb.systems.database.programs import Program
@@ -60,9 +61,9 @@ def backups(target: Target, folder: str = FOLDER) -> list[Row]:
 def backup(  # noqa: PLR0913 - the parameters of a backup
     target: Target,
     former: ActionRecord | None,
-    what: What = "full",
+    what: BackupWhat = "full",
     *,
-    format: Format = "custom",
+    format: BackupFormat = "custom",
     folder: str = FOLDER,
     keep: int = KEEP,
     lock_wait_s: float = LOCK_WAIT_S,
@@ -141,7 +142,7 @@ def _done(archive: Archive) -> Plan:
     )
 
 
-def _command(what: What, kind: Format) -> str:
+def _command(what: BackupWhat, kind: BackupFormat) -> str:
     if what == "schema":
         return "pg_dump --schema-only $DATABASE_URL > schema_backup.sql"
     packed = "pg_dump $DATABASE_URL | gzip > backup_$(date +%Y%m%d_%H%M%S).sql.gz"
@@ -159,7 +160,7 @@ def _demand_room(place: Path, size: int) -> None:
         )
 
 
-def _unused(place: Path, target: str, database: str, what: What, kind: Format) -> Path:
+def _unused(place: Path, target: str, database: str, what: BackupWhat, kind: BackupFormat) -> Path:
     """Return a path that does not exist: two backups may begin in the same second."""
     path = place / name_for(target, database, what, kind, now())
     while path.exists():
@@ -181,7 +182,7 @@ def _stale(place: Path, target: str) -> list[Path]:
 
 
 def _dump(
-    dumper: Program, archive: Archive, what: What, kind: Format, lock_wait_s: float
+    dumper: Program, archive: Archive, what: BackupWhat, kind: BackupFormat, lock_wait_s: float
 ) -> Iterator[None]:
     """Write the dump under another name, read it back, then give it its name."""
     place = archive.path.parent
