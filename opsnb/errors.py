@@ -10,10 +10,10 @@ OpsnbError                    exit code
 ├── Locked                    75   another run acts on the target; nothing was started
 ├── Interrupted              130   by Ctrl-C or SIGTERM, before anything was started
 ├── RunBroke                  70   the machinery of a run failed
-├── DemoError                 70   a part of the demo stack did not come up or go down
+├── DemoError                 70   a part of the demo stack did not start or stop
 └── ServiceError                   a system under operation; becomes a finding, never an exit code
     ├── Unreachable                it refuses or cannot be found
-    ├── TimedOut                   it did not answer within its time limit
+    ├── TimedOut                   it did not respond within its time limit
     ├── BadAnswer                  it answered, but not with what was asked for
     ├── Misconfigured              opsnb's own configuration is wrong: never an outage
     └── NotConfigured              the target does not name this system
@@ -51,7 +51,7 @@ class OpsnbError(Exception):
     exit_code = ExitCode.BROKE
 
     def _render_traceback_(self) -> list[str]:
-        """Let IPython show the sentence alone: a traceback tells the engineer nothing more."""
+        """Let IPython show the sentence alone: a traceback would not help the engineer."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -100,7 +100,7 @@ class RunBroke(OpsnbError):
 
 
 class DemoError(OpsnbError):
-    """A part of the demo stack did not come up, go down, or take a fault."""
+    """A part of the demo stack did not start, stop, or take a fault."""
 
 
 class ServiceError(OpsnbError):

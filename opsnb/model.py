@@ -28,7 +28,7 @@ TABLE_MIME = "application/vnd.opsnb.table+json"
 PROGRESS_MIME = "application/vnd.opsnb.progress+json"
 """What a watch measured last, in words: shown at a terminal while the run goes on."""
 TARGET_KEY = "opsnb_target"
-"""In the metadata of an output: the target that it tells of."""
+"""In the metadata of an output: the target that it is about."""
 SESSION_KEY = "opsnb_session"
 """In the metadata of an output: the session that it began, with `target`, `protected`, `armed`."""
 
@@ -324,12 +324,12 @@ class Finding(BaseModel):
 
 
 class ActionState(StrEnum):
-    """How far an action came."""
+    """The state of an action."""
 
     PLANNED = "planned"
     REFUSED = "refused"
     APPLYING = "applying"
-    """Was being applied when last heard of: after a kill, what was done is not known."""
+    """Being applied at the last report: after a kill, what is done is unknown."""
     APPLIED = "applied"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
@@ -383,7 +383,7 @@ class ActionRecord(BaseModel):
     """How it can be undone; empty when it cannot."""
     warning: str = ""
     error: str | None = None
-    """Why it was refused, interrupted or failed, and how far it came."""
+    """Why it was refused, interrupted or failed, and what is done."""
     started: datetime | None = None
     finished: datetime | None = None
     measured: datetime | None = None
@@ -396,7 +396,7 @@ class ActionRecord(BaseModel):
 
     @property
     def cut_off(self) -> bool:
-        """Whether its work has begun and has not come to its end."""
+        """Whether its work has begun and is not complete."""
         return self.begun and self.state is not ActionState.APPLIED
 
     def _ipython_display_(self) -> None:

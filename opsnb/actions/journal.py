@@ -1,4 +1,4 @@
-"""The journal of a run's actions: told before each step is done, and read when it was cut off.
+"""The journal of a run's actions: written before each step, and read after an interruption.
 
 The environment names two files. To that of `OPSNB_JOURNAL` this run's actions are written; in that
 of `OPSNB_RESUME` stands what the run did that this one continues. A notebook in a JupyterLab that
@@ -36,7 +36,7 @@ class Journal:
     def __init__(self, path: Path | None = None) -> None:
         """Without a path nothing is written."""
         self._path = path
-        self._told: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def of_run(cls) -> Self:
@@ -51,15 +51,15 @@ class Journal:
         """
         if self._path is None:
             return
-        now, before = record.model_dump(mode="json"), self._told.get(record.id, {})
+        now, before = record.model_dump(mode="json"), self._written.get(record.id, {})
         news = {name: value for name, value in now.items() if value != before.get(name, ...)}
         with self._path.open("ab") as file:
-            # A line of its own, though the one before may have been cut off on a full disk.
+            # A line of its own, though a full disk may have truncated the one before.
             file.write(f"\n{json.dumps({**news, 'id': record.id})}\n".encode())
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        self._told[record.id] = now
+        self._written[record.id] = now
 
 
 def turns(journal: Path) -> Path:
@@ -122,13 +122,13 @@ def _put(path: Path, text: str) -> None:
 
 def read(path: Path) -> list[ActionRecord]:
     """Return the last state of each action in the journal at `path`, as far as it was written."""
-    told: dict[str, dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     with suppress(FileNotFoundError):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError):  # cut off, as whoever wrote it was killed
+            with suppress(ValueError):  # incomplete: the process that wrote it was killed
                 news = json.loads(line)
-                told.setdefault(news["id"], {}).update(news)
-    return [ActionRecord.model_validate(each) for each in told.values()]
+                records.setdefault(news["id"], {}).update(news)
+    return [ActionRecord.model_validate(record) for record in records.values()]
 
 
 class Continued(BaseModel):
@@ -136,7 +136,7 @@ class Continued(BaseModel):
 
     run_id: str
     command: str
-    """Runs its runbook anew, without applying anything."""
+    """Runs its runbook again, without applying anything."""
     actions: list[ActionRecord]
     """What it did, with what those did that it continued; each says whose it is (`continues`)."""
 

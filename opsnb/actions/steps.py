@@ -19,7 +19,7 @@ _SAID = 160
 
 @dataclass(frozen=True)
 class Step:
-    """One of them. `do` returns what it has to say."""
+    """One step. `do` returns what it reports."""
 
     name: str
     command: str
@@ -31,7 +31,7 @@ class Step:
 
 
 class Steps:
-    """The steps of a plan, and the rows that tell how far they came.
+    """The steps of a plan, and the rows that show their progress.
 
     The rows are the plan's own sample, so that every writing of the journal has them.
     """
@@ -73,7 +73,7 @@ class Steps:
 
     @property
     def stopped_at(self) -> Row | None:
-        """The step that failed or was cut off; None when there is none."""
+        """The step that failed or was interrupted; None when there is none."""
         states = ("failed", "under way")
         return next((row for row in self.rows if row["state"] in states), None)
 

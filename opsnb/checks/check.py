@@ -1,7 +1,7 @@
 """What makes a function a check: its name, what it depends on, its time limit.
 
-A check takes the target first, measures one thing, and returns a Finding. What goes wrong it
-raises, as a ServiceError; the session turns that into a finding. ::
+A check takes the target first, measures one thing, and returns a Finding. It raises
+ServiceError on failure, which the session turns into a finding. ::
 
     @check(needs=("redis",))
     def memory(target: Target) -> Finding:
@@ -53,7 +53,7 @@ class Check(Generic[P]):
     """What treats a `warn` or `crit` that names no remedy of its own: by default the runbook of its
     limit. A string says why nothing does."""
     is_cause: bool = False
-    """Whether it looks for a cause, which its title names; ok then means that it is ruled out."""
+    """Whether it checks for a cause, which its title names; ok then means that it is ruled out."""
     condition: str = ""
     """The name of the check that measures the same, where there is one."""
     explained_by: str = ""
@@ -135,14 +135,14 @@ class Check(Generic[P]):
             return {}
         bound = signature.bind(None, *args, **kwargs)
         bound.apply_defaults()
-        found: dict[str, Any] = {}
+        given: dict[str, Any] = {}
         for name in names:
             value = bound.arguments[name]
             if hasattr(value, "arguments"):  # what several checks read once says what it reads
-                found |= value.arguments
+                given |= value.arguments
             elif name not in _HOW and isinstance(value, str | int | float | bool):
-                found[name] = value
-        return found
+                given[name] = value
+        return given
 
     def _treatment(self, target: Target, finding: Finding) -> dict[str, Any]:
         remedies, untreated = finding.remedies, ""

@@ -1,8 +1,8 @@
 """What a check read, and whether that was all of it.
 
-Whoever reads a system says what it could not see, there and then: `partial` when the answer may
+Code that reads a system reports at once what it could not see: `partial` when the answer may
 lie in what was not seen, `without` when only an extra is missing. The caller need not pass this
-on: a check, a plan or a verification collects what is said while it runs, and an `ok` that rests
+on: a check, a plan or a verification collects the reports while it runs, and an `ok` that rests
 on a part becomes `unknown`. A reading that several checks share repeats its gaps to each of them.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from opsnb.model import Coverage, Evidence, Finding, Status
 
-_MOST_TOLD = 3
+_MOST_REASONS = 3
 _changes: list[float] = []
 
 
@@ -44,17 +44,17 @@ _collecting: ContextVar[list[Gap] | None] = ContextVar("collecting", default=Non
 
 
 def partial(reason: str) -> None:
-    """Say that part of what was asked could not be read, so that nothing found is no proof."""
+    """Report that part of what was asked could not be read, so that an empty result is no proof."""
     repeat([Gap(reason)])
 
 
 def without(reason: str) -> None:
-    """Say that an extra could not be added; what was asked is known all the same."""
+    """Report that an extra could not be added; the question is answered all the same."""
     repeat([Gap(reason, is_extra=True)])
 
 
 def repeat(gaps: list[Gap]) -> None:
-    """Say again what an earlier reading could not see."""
+    """Report again what an earlier reading could not see."""
     collecting = _collecting.get()
     if collecting is not None:
         collecting.extend(gap for gap in gaps if gap not in collecting)
@@ -107,7 +107,7 @@ def sentence(gaps: list[Gap]) -> str:
     reasons = list(dict.fromkeys(gap.reason.rstrip(".") for gap in gaps))
     if not reasons:
         return ""
-    more = len(reasons) - _MOST_TOLD
+    more = len(reasons) - _MOST_REASONS
     rest = f"; and {more} more" if more > 0 else ""
-    told = f"Not seen: {'; '.join(reasons[:_MOST_TOLD])}{rest}"
-    return told if told.endswith(";") else f"{told}."  # it may end with a statement to paste
+    words = f"Not seen: {'; '.join(reasons[:_MOST_REASONS])}{rest}"
+    return words if words.endswith(";") else f"{words}."  # it may end with a statement to paste

@@ -1,4 +1,4 @@
-"""What an error speaks of: Redis, a database, another service, a worker that died, or the code.
+"""The cause that an error points to: Redis, a database, another service, a worker, the code.
 
 One answer for a job's reason and for a line of a log. What only one system says decides first, then
 the library at the top of the stack, then a name beside a word of trouble, then an address.
@@ -179,7 +179,7 @@ _NOWHERE = Places(_place(), _place())
 
 @lru_cache(maxsize=20_000)
 def cause_of(text: str, stack: str = "", places: Places = _NOWHERE) -> Cause:
-    """Return what an error speaks of, by its text and the stack of its last attempt."""
+    """Return the cause that an error points to, by its text and the stack of its last attempt."""
     page = _PAGE.search(text)
     end = min(page.start() if page else _MOST, _MOST)
     text = text[:end]  # type: ignore[cut]  # judged, never shown
@@ -205,7 +205,7 @@ def _said(text: str, library: Cause | None) -> Cause | None:
 
 
 def _raised(text: str, library: Cause | None) -> Cause | None:
-    """Return what the error is by the library that raised it, when it speaks of trouble."""
+    """Return what the error is by the library that raised it, when its text reports trouble."""
     is_trouble = _TROUBLE.search(text) or (library == "upstream" and _UPSTREAM.search(text))
     return library if is_trouble else None
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
-"""Series colours, told apart by people with any colour vision and on light and dark pages."""
+"""Series colours that differ for any colour vision, on light and dark pages."""
 
 _MEANT: dict[str, str] = {
     "failed": PALETTE[3],
@@ -40,7 +40,7 @@ _MEANT: dict[str, str] = {
 
 _TEXT = "#010203"  # stands for the page's text colour until the SVG is written
 _LONGEST_LABEL = 34
-_DOTTED = 30  # so many points of a line are told apart
+_DOTTED = 30  # with more points, a line has no dots
 _NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
 _BAR = 0.5  # of the room that a bar has
 _NOTE_IN = 0.17  # that a note adds to the height, so that the drawing keeps its own
@@ -345,7 +345,7 @@ def _limits(
     """Mark the warn and crit limits that lie within what is shown, and say where others lie."""
     if threshold is None:
         return
-    _tell(axes, _beyond(threshold, shown_to))
+    _note(axes, _beyond(threshold, shown_to))
     for status, limit in threshold.limits.items():
         if limit <= shown_to:
             line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
@@ -377,7 +377,7 @@ def _in_words(threshold: Threshold, limits: Mapping[Status, float]) -> str:
     )
 
 
-def _tell(axes: Axes, note: str) -> None:
+def _note(axes: Axes, note: str) -> None:
     """Write `note` below all else, where it covers nothing."""
     figure = axes.get_figure(root=True)
     if note and figure:

@@ -21,7 +21,7 @@ _LONG_WORD = 20  # longer ones, such as paths, may be broken
 
 @dataclass(frozen=True)
 class Rows:
-    """The first of `rows`; how many more of the `total` there are is told."""
+    """The first of `rows`; a note says how many more of the `total` there are."""
 
     rows: Sequence[Row]
     total: int

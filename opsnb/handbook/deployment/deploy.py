@@ -162,7 +162,7 @@ class _Change:
     before: str
 
     def plan(self, summary: str, undo: str, terms: dict[str, str], remedies: list[Remedy]) -> Plan:
-        """Return its plan; `remedies` are offered when it did not come to its end."""
+        """Return its plan; `remedies` are offered when it did not complete."""
         target, settings = self.target, Deploy.of(self.target)
         names = _queues(target)
         left = held(target, names, REASON) if names else []
@@ -261,7 +261,7 @@ def _demand_clean(target: Target) -> None:
 def _before(target: Target, at: str) -> str:
     """Return the release that ran before a deployment from the beginning.
 
-    One that was cut off may have fetched `at` and never started it.
+    One that was interrupted may have fetched `at` and never started it.
     """
     left = unfinished_change(changes(target))
     return left.before if left and left.runbook == DEPLOY else at

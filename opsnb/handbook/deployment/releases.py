@@ -1,4 +1,4 @@
-"""Which releases were there when, as the records of deployments and rollbacks tell.
+"""Which release was live when, by the records of deployments and rollbacks.
 
 Handbook, sections 8.2 and 8.4.
 """
@@ -41,7 +41,7 @@ class Change:
 
 
 def changes(target: Target) -> list[Change]:
-    """Return the changes that the records of the last 90 days tell of, the oldest first."""
+    """Return the recorded changes of the last 90 days, the oldest first."""
     return list(_changes(target))
 
 
@@ -67,13 +67,13 @@ def _change(done: ActionRecord, run_id: str = "", runbook: str = "") -> Change:
 
 
 def unfinished_change(past: Sequence[Change]) -> Change | None:
-    """Return the newest of the `past` changes, if it did not come to its end."""
+    """Return the newest of the `past` changes, if it did not complete."""
     newest = past[-1:]
     return newest[0] if newest and not newest[0].is_over else None
 
 
 def release_before(past: Sequence[Change], at: str) -> str:
-    """Return the release that was live before `at`, as `past` changes tell; empty if they do not.
+    """Return the release that was live before `at`, by `past` changes; empty if unknown.
 
     One that was gone back from is not among those before.
     """

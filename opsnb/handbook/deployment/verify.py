@@ -34,12 +34,12 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
         message = "No record of a deployment shows how it was before."
         return Finding(status=Status.UNKNOWN, message=message)
     worse = [row for row in rows if row["compared"] == "worse"]
-    told = [f"{row['metric']} {row['before']}, now {row['now']}" for row in worse]
+    losses = [f"{row['metric']} {row['before']}, now {row['now']}" for row in worse]
     better = sum(row["compared"] == "better" for row in rows)
     rest = f"{better} better, {len(rows) - better - len(worse)} the same."
     return Finding(
         status=Status.WARN if worse else Status.OK,
-        message=f"Worse: {'; '.join(told)}. {rest}" if worse else f"Nothing is worse: {rest}",
+        message=f"Worse: {'; '.join(losses)}. {rest}" if worse else f"Nothing is worse: {rest}",
         value=len(worse),
         unit="worse",
         rows=rows,

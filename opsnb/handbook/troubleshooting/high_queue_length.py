@@ -24,11 +24,11 @@ RECORDED_AS = "backlog"
 _SYSTEMS = (queues.SYSTEM,)
 _WATCHING_LIMIT_S = 70.0
 _SLOWER = 3.0  # times the usual
-_LEAST_SLOW_S = 1.0  # below, jobs of a few milliseconds would look slow on a busy machine
-_LONG_S = 10.0  # for a job to run, when no other tells how long they usually take
+_LEAST_SLOW_S = 1.0  # below, jobs of a few milliseconds would seem slow on a busy machine
+_LONG_S = 10.0  # for a job to run, when none shows how long they usually take
 _HANGS = 50.0  # times as long as almost all others took
 _LEAST_HANGS_S = 20.0
-_LEAST_DUE = 3.0  # jobs that should have ended meanwhile: below, that none did tells nothing
+_LEAST_DUE = 3.0  # jobs that should have ended meanwhile: below, that none ended proves nothing
 _DRAIN_S = 60.0  # in which a long queue is to be short again
 _MOST_WORKERS = 8  # times as many: what they use is under more load too
 _LOAD_SHARE = 0.3  # a queue that has too much to do may have another, truer cause
@@ -153,7 +153,7 @@ def hung(
 
 def _hangs(job: Active, found: Durations, longer_than_min: float) -> bool:
     usual_s = found.usual_long_s
-    if usual_s is None:  # no completed job tells how long they take
+    if usual_s is None:  # no completed job shows how long they take
         return job.age_s > longer_than_min * 60
     return job.age_s > max(_LEAST_HANGS_S, _HANGS * usual_s)
 
@@ -204,7 +204,7 @@ def slow_jobs(target: Target, queue: str) -> Finding:
     rows: list[Row] = [
         {"jobs": "older half of the completed, median", "take": _short(found.usual_s)},
         {"jobs": "newest completed, median", "take": _short(found.recent_s)},
-        {"jobs": "running now, the longest so far", "take": _short(running_s)},
+        {"jobs": "running now, the longest", "take": _short(running_s)},
     ]
     slow_s = _slow_s(found)
     if slow_s is None:

@@ -90,13 +90,13 @@ def course(target: Target, watched: Reading[Seen]) -> Finding:
     """Memory of the processes while they were watched"""
     seen = watched.of(target)
     growths = _watched(seen)
-    looks = zip(*(each.samples for each in growths), strict=True)
+    samples = zip(*(each.samples for each in growths), strict=True)
     rows: list[Row] = [
         {
-            "s": round(look[0][0], 1),
-            **{each.label: _mib(size) for each, (_, size) in zip(growths, look, strict=True)},
+            "s": round(sample[0][0], 1),
+            **{each.label: _mib(size) for each, (_, size) in zip(growths, sample, strict=True)},
         }
-        for look in looks
+        for sample in samples
     ]
     sizes = ", ".join(f"{each.label} {_mib(each.samples[-1][1]):g} MiB" for each in growths)
     return Finding(status=Status.OK, message=f"{sizes}.", unit="MiB", rows=rows)
@@ -150,7 +150,7 @@ def creeping(target: Target) -> Finding:
         )
         return Finding(status=Status.SKIPPED, message=message)
     if not found:
-        return ruled_out("Over the records since its start no process grows for certain.", rows)
+        return ruled_out("Over the records since its start no process is certain to grow.", rows)
     process, line = max(found, key=lambda each: each[1].slope)
     return Finding(
         status=Status.WARN,
@@ -189,8 +189,10 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
         return Finding(status=Status.SKIPPED, message=message)
     if not full:
         unbounded = all(row["limit_mib"] is None for row in rows)
-        told = "none was started with a limit of its own" if unbounded else "none is near its limit"
-        return ruled_out(f"Of the V8 heaps {told}.", rows)
+        words = (
+            "none was started with a limit of its own" if unbounded else "none is near its limit"
+        )
+        return ruled_out(f"Of the V8 heaps {words}.", rows)
     percent, worst = max(full, key=lambda each: each[0])
     return Finding(
         status=Status.WARN,
@@ -276,8 +278,8 @@ def _of_all(seen: Seen, used: float, percent: float, message: str, advice: str) 
     share = used / seen.total
     message += f", {100 * share:.1f} % of the machine's memory"
     if not seen.is_short or 100 * share < percent:
-        told = message if seen.is_short else f"{message}; there is enough of it"
-        return ruled_out(f"{told}.")
+        enough = "" if seen.is_short else "; enough memory is free"
+        return ruled_out(f"{message}{enough}.")
     return Finding(
         status=Status.WARN,
         message=f"{message}. {advice}",

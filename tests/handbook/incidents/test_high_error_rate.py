@@ -80,7 +80,7 @@ def test_redis_that_is_down_is_first_and_its_runbook_mends_it(demo: Target, tmp_
     incident.mended(demo, found.causes[0], minutes="1s")
     (told,) = (each for each in diagnosed(target).findings if each.name == "errors.redis")
     assert told.status is Status.WARN
-    assert "20 of 20 errors speak of it" in told.message
+    assert "20 of 20 errors mention it" in told.message
 
 
 def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_other_errors_before_do_not_hide_a_start(demo: Target, tmp_path: Path) -
     found = diagnosed(target, app.uptime_s / 3600 + 1)
     assert incident.names(found)[0] == "errors.started"
     assert found.causes[0].message.startswith("40 of 56 errors, most of all")
-    assert "40 of 40 speak of nothing but the service" in found.causes[0].message
+    assert "40 of 40 point to the service" in found.causes[0].message
     assert "40 of 56 errors" in found.symptom.message
     assert "errors.redis" not in incident.names(found)  # it was full, and is no more
 
@@ -177,7 +177,7 @@ def test_errors_that_all_differ_are_judged_together(demo: Target, tmp_path: Path
     lines = [(20.0 - n, f"ERROR no {'x' * (n + 1)}") for n in range(20)]
     found = diagnosed(written(demo, tmp_path / "app.log", *lines))
     assert "errors.code" in incident.names(found)
-    assert "20 of 20 errors speak" in next(
+    assert "20 of 20 errors point to" in next(
         each.message for each in found.causes if each.name == "errors.code"
     )
 
@@ -190,7 +190,7 @@ def test_a_full_redis_is_known_by_its_own_words(demo: Target, tmp_path: Path) ->
     assert incident.names(found)[0] == "errors.redis"
     assert "errors.code" not in incident.names(found)
     first = found.causes[0]
-    assert "full: 40 of 40 errors speak of it" in first.message
+    assert "full: 40 of 40 errors mention it" in first.message
     assert [each.runbook for each in first.remedies] == ["cache/health", "cache/key_patterns"]
     told = [row["event"] for row in high_error_rate.events(target, high_error_rate.Window(1)).rows]
     assert "redis full" in told
@@ -203,7 +203,7 @@ def test_a_redis_that_takes_no_writes_is_known_by_its_own_words(
     lines = [(20.0 - n, "ERROR READONLY You can't write against a replica.") for n in range(20)]
     found = diagnosed(written(demo, tmp_path / "app.log", *lines))
     assert incident.names(found)[0] == "errors.redis"
-    assert "20 of 20 errors speak of it" in found.causes[0].message
+    assert "20 of 20 errors mention it" in found.causes[0].message
 
 
 def test_errors_that_have_ended_need_no_cause(demo: Target, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def started(target: Target, window: Window) -> Finding:
     return Finding(
         status=Status.WARN,
         message=f"{seen.such(ours)} began {span(after)} after the start of "
-        f"{and_list(sorted(before))}; {own} of {len(begun)} speak of nothing but the service "
+        f"{and_list(sorted(before))}; {own} of {len(begun)} point to the service "
         "itself.",
         rows=rows,
         # A start explains little of what other services do wrong.
@@ -182,14 +182,14 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
     ours = seen.about(_SPEAKS_OF[name])
     few = _few(target, seen)
     if few or not ours:
-        message = few or f"{seen.counted(ours)} speak of it."
+        message = few or f"{seen.counted(ours)} mention it."
         return ruled_out(f"{known.said} {message}", rows)
     share = _MOST_SHARE * len(ours) / len(seen.current)
     full = [each for each in ours if name == "redis" and REDIS_IS_FULL.search(each[1].message)]
     if full:
         return Finding(
             status=Status.WARN,
-            message=f"Redis answers, but is full: {seen.counted(ours)} speak of it, {len(full)} "
+            message=f"Redis responds, but is full: {seen.counted(ours)} mention it, {len(full)} "
             "of them of its memory.",
             rows=rows,
             share=share,
@@ -199,14 +199,14 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
     before = [
         at for at, line in lost if at >= begun - _PRECEDES_S and not REDIS_IS_FULL.search(line)
     ]
-    told = (
+    lost_words = (
         f"{len(before)} log lines report it as lost, the last at {utc(before[-1])}; "
         if before
         else ""
     )
     return Finding(
         status=Status.WARN,
-        message=f"{known.title} answers now, but {told}{seen.counted(ours)} speak of it.",
+        message=f"{known.title} responds now, but {lost_words}{seen.counted(ours)} mention it.",
         rows=rows,
         share=share,
         remedies=[Remedy(runbook="incidents/service_down", why="checks whether it stays up")],
@@ -234,7 +234,7 @@ def _queues_that_fail(target: Target, _: Finding) -> list[Remedy]:
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True, treated_by=_queues_that_fail)
 def upstream(target: Target, window: Window) -> Finding:
     """Failing upstream service"""
-    words = "speak of a service that this one calls"
+    words = "mention an upstream service"
     return _worded(target, window, words, ("upstream", "connection"))
 
 
@@ -248,7 +248,7 @@ def upstream(target: Target, window: Window) -> Finding:
 )
 def code(target: Target, window: Window) -> Finding:
     """Defect in the service"""
-    return _worded(target, window, "speak of nothing but the service itself", _OWN)
+    return _worded(target, window, "point to the service itself", _OWN)
 
 
 @check(is_cause=True)
@@ -385,7 +385,7 @@ def _few(target: Target, seen: Seen) -> str:
 
 
 def _worded(target: Target, window: Window, words: str, causes: tuple[Cause, ...]) -> Finding:
-    """Judge the errors that speak of another's service, or of nothing known."""
+    """Judge the errors that mention an upstream service, or that point to the service itself."""
     seen = window.of(target)
     if few := _few(target, seen):
         return ruled_out(few)

@@ -1,4 +1,4 @@
-"""The errors of one window of time, read once: grouped, dated, and what each of them speaks of.
+"""The errors of one window of time, read once: grouped, dated, and the cause that each points to.
 
 Errors are grouped by what they say, without numbers and ids. A group that has ended needs no cause.
 """
@@ -31,7 +31,7 @@ _COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expec
 _LEAST_S = 1.0  # read after an action
 _QUOTE_LENGTH = 120
 _SPEAKS_OF: dict[str, Cause] = {"redis": "redis", "postgres": "database"}
-# Numbers that tell what an error speaks of: ports, addresses, HTTP's statuses, Prisma's codes.
+# Numbers that show the cause of an error: ports, addresses, HTTP's statuses, Prisma's codes.
 _TELLING = re.compile(r":\d{2,5}\b|\d+(?:\.\d+){3}|(?<!\d)[1-5]\d\d(?!\d)|\bP\d{4}\b")
 
 Errors = list[tuple[str, ErrorEntry]]
@@ -56,7 +56,7 @@ class Alike:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the logs and the process manager tell of one window of time."""
+    """What the logs and the process manager report of one window of time."""
 
     window: logs.Window
     alike: list[Alike]
@@ -66,7 +66,7 @@ class Seen:
     started: dict[str, float]
     """When each process was started, where its manager says so."""
     deployed: list[Deployment]
-    """The deployments that records tell of, the oldest first."""
+    """The recorded deployments, the oldest first."""
     places: Places
     """Where the target's own Redis and database are."""
     hours: float
@@ -96,11 +96,11 @@ class Seen:
         return max((each.ended for each in self.alike if each.ended is not None), default=None)
 
     def about(self, *causes: Cause) -> Errors:
-        """Return those of the errors that go on that speak of one of `causes`."""
+        """Return the errors that continue and point to one of `causes`."""
         return [error for error in self.current if self.cause(error[1]) in causes]
 
     def cause(self, entry: ErrorEntry) -> Cause:
-        """Return what an error speaks of; what says the same is looked at once."""
+        """Return the cause that an error points to; equal errors are judged once."""
         key = pattern(entry.message), *_TELLING.findall(entry.message, 0, 300)
         if key not in self._causes:
             text = f"{entry.message}\n{entry.stack}" if entry.stack else entry.message
@@ -124,7 +124,7 @@ class Window(Reading[Seen]):
     """The last `hours` of a target, read once for all checks that are given it."""
 
     def __init__(self, hours: float) -> None:
-        super().__init__(lambda target: _look(target, _since_change(hours)), hours=hours)
+        super().__init__(lambda target: _read(target, _since_change(hours)), hours=hours)
         self.hours = hours
 
 
@@ -134,7 +134,7 @@ def _since_change(hours: float) -> float:
     return hours if changed is None else min(hours, max(_LEAST_S, time.time() - changed) / 3600)
 
 
-def _look(target: Target, hours: float) -> Seen:
+def _read(target: Target, hours: float) -> Seen:
     window, places = logs.read(target, hours, LOST), Places.of(target)
     lost: dict[str, list[tuple[float, str]]] = {
         name: sorted(

@@ -1,7 +1,7 @@
 """The capacity forecast: how many days are left until a limit. Handbook, section 9.2.
 
-A straight line through what the records tell, from the last large drop on: before it, somebody had
-made room, and what was there does not come back. The range is that of the line's slope, two
+A straight line through the recorded values since the last large drop: somebody made room there,
+and what was removed does not come back. The range is that of the line's slope, two
 standard errors to each side, turned about the middle of the points.
 """
 
@@ -46,7 +46,7 @@ class Forecast:
 
     name: str
     points: list[Point]
-    """All that the records tell, the oldest first."""
+    """All recorded values, the oldest first."""
     limits: Threshold
     at: float
     """Now, in s since 1970."""
@@ -64,7 +64,7 @@ class Forecast:
 
     @property
     def has_dropped(self) -> bool:
-        """Whether there are points before a large drop, which tell nothing any more."""
+        """Whether there are points before a large drop, which no longer count."""
         return len(self.used) < len(self.points)
 
     @property
@@ -286,7 +286,7 @@ def _nearness(forecast: Forecast) -> tuple[bool, bool, float]:
 
 
 def _sentence(first: Forecast) -> str:
-    """Say what the forecast tells whose limit is nearest."""
+    """Return the sentence about the forecast whose limit is nearest."""
     limit, unit = first.last_limit, first.limits.unit
     if limit is None:
         return (
@@ -294,13 +294,13 @@ def _sentence(first: Forecast) -> str:
             f"{first.limits.metric} under [thresholds] in opsnb.toml."
         )
     since = f", by what came since the drop of {_moment(first.used[0][0]):%F}"
-    told = f"{first.when(limit)}{since * first.has_dropped}"
+    when = f"{first.when(limit)}{since * first.has_dropped}"
     if first.judged_days is None:
-        told = f"{first.name}, {number(limit, unit)}: {told}"
-        return f"No limit is sure to be reached within a year. {told}."
+        when = f"{first.name}, {number(limit, unit)}: {when}"
+        return f"No limit is certain to be reached within a year. {when}."
     if first.judged_days == 0:
         return f"{first.name} has reached {number(limit, unit)}."
-    return f"{first.name} reaches {number(limit, unit)} {told}."
+    return f"{first.name} reaches {number(limit, unit)} {when}."
 
 
 def _range_words(earliest: float, likely: float, latest: float) -> str:

@@ -1,4 +1,4 @@
-"""What the records of a target tell of two periods: this one, and the one before.
+"""The records of a target in two periods: this one, and the one before.
 
 Handbook, section 9.2. A review and a forecast read them once, and no more is kept than they need.
 """
@@ -42,7 +42,7 @@ class Past:
 
 
 def look(days: int) -> Reading[Past]:
-    """Return what the records tell of the last two periods of `days`, read when first asked for."""
+    """Return the records of the last two periods of `days`, read when first needed."""
 
     def read(target: Target) -> Past:
         end, period = now(), timedelta(days=days)

@@ -105,8 +105,8 @@ def metrics(target: Target, read: Reading[Past]) -> Finding:
     if not any(metric.values for metric in found):
         raise BadAnswer("records", f"There are no records of the last {past.days} days: {FIX}")
     rows = [metric.row() for metric in found]
-    told = Counter(metric.compared for metric in found)
-    words = ", ".join(f"{count} {word}" for word, count in told.items())
+    counts = Counter(metric.compared for metric in found)
+    words = ", ".join(f"{count} {word}" for word, count in counts.items())
     out = [metric for metric in found if metric.stands_out]
     message = f"Of {len(found)} metrics over {past.days} days: {words}."
     if not past.before:
