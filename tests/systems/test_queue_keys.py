@@ -15,7 +15,7 @@ from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.model import ActionRecord, Finding
 from opsnb.systems import cache
-from opsnb.systems.cache import clearing, selection, unlinking
+from opsnb.systems.cache import clearing, queue_keys, selection, unlinking
 from opsnb.systems.cache.keyspace import matching
 from opsnb.systems.cache.settings import Cache
 from tests.systems.redis_server import BINARIES, Server, start
@@ -90,6 +90,15 @@ def test_a_cache_below_the_queues_prefix_can_be_cleared_by_its_own_pattern(serve
     assert act(target, cache.clear, "shop:page:*")[0].applied == 1
     assert act(target, cache.clear, "shop:named:*")[0].applied == 0
     assert left(client) == kept | {"shop:named:1"}
+
+
+def test_the_server_itself_leaves_out_the_keys_of_no_queue(server: Server) -> None:
+    client = server.client()
+    client.set("gemini:1", "x")
+    add_bullmq(client, "bull:mail")
+    with cache.connection(server.target()) as ours:
+        seen = [key for batch in queue_keys.candidates(ours.raw()) for key in batch]
+    assert sorted(seen) == [b"bull:mail:meta", b"bull:mail:wait"]
 
 
 def test_queues_of_other_libraries_stay(server: Server) -> None:

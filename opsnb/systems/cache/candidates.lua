@@ -17,6 +17,3 @@ for _, key in ipairs(found[2]) do
   end
 end
 return {found[1], near}
-"""
-"""Looks at some keys from a cursor on and returns those that may be the bookkeeping of a queue.
-

@@ -79,7 +79,7 @@ def find_queues(client: redis.Redis, ends: float) -> FoundQueues:
     parts: dict[bytes, set[bytes]] = {}
     marks: set[bytes] = set()
     complete, looked_at = True, 0
-    for batch in _candidates(client):
+    for batch in candidates(client):
         for key in batch:
             base, _, last = key.rpartition(b":")
             if base and last in PARTS:
@@ -101,7 +101,7 @@ def find_queues(client: redis.Redis, ends: float) -> FoundQueues:
 _CANDIDATES = Path(__file__).with_name("candidates.lua").read_text("utf-8")
 
 
-def _candidates(client: redis.Redis) -> Iterator[list[bytes]]:
+def candidates(client: redis.Redis) -> Iterator[list[bytes]]:
     """Yield the keys that may mark a queue, for each `SCAN_COUNT` keys read."""
     cursor = b"0"
     while True:
