@@ -7,19 +7,17 @@ table that it was drawn from, and the limits.
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
-from opsnb.view.formats import number
+from opsnb.view.drawing import TEXT, date_ticks, draw_svg, limits_in_words, mark_limits
 from opsnb.view.styles import COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_text
 
@@ -38,13 +36,10 @@ _MEANT: dict[str, str] = {
 }
 """Colours that a part keeps in every chart; the others take their turn."""
 
-_TEXT = "#010203"  # stands for the page's text colour until the SVG is written
 _LONGEST_LABEL = 34
 _DOTTED = 30  # with more points, a line has no dots
 _NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
 _BAR = 0.5  # of the room that a bar has
-_NOTE_IN = 0.17  # that a note adds to the height, so that the drawing keeps its own
-_WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
 
 
 @dataclass(frozen=True)
@@ -71,14 +66,14 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
             colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
         )
         for part in parts:
-            colour = _MEANT.get(part) or next(others, _TEXT)
+            colour = _MEANT.get(part) or next(others, TEXT)
             values = [float(row.get(part) or 0) for row in finding.rows]
             axes.barh(names, values, left=left, color=colour, height=_BAR, label=part)
             left = [start + value for start, value in zip(left, values, strict=True)]
         axes.set_xlim(0, max([*left, 1]) * 1.05)
         axes.invert_yaxis()
         axes.legend(ncols=len(parts), loc="upper left", bbox_to_anchor=(0, -0.16), borderpad=0)
-        _limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
+        mark_limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
 
     return _chart(title, finding, (by, *parts), draw, rows=len(finding.rows))
 
@@ -93,7 +88,7 @@ def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
         axes.set_ylabel(finding.unit)
         axes.set_xlabel("sample")
         axes.locator_params(axis="x", integer=True)
-        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (value,), draw)
 
@@ -114,11 +109,11 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str 
         axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.1)
         axes.set_ylabel(finding.unit)
         if at and isinstance(at[0], datetime):
-            _date_ticks(axes)
+            date_ticks(axes)
         else:
             axes.set_xlabel(over)
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
-        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (over, *names), draw)
 
@@ -150,8 +145,8 @@ def forecast(finding: Finding, *, title: str = "") -> Chart:
         top = max([top, 0.1, *(limit for limit in limits if limit < _NEAR * top)])
         axes.set_ylim(0, top * 1.12)
         axes.set_ylabel(finding.unit)
-        _date_ticks(axes)
-        _limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+        date_ticks(axes)
+        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     columns = ("at", "measured", "expected", "least", "most")
     return _chart(title or finding.title, finding, columns, draw)
@@ -170,14 +165,6 @@ def _place(value: Any) -> Any:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _date_ticks(axes: Axes) -> None:
-    # Late, as all of matplotlib.
-    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
-
-    locator = axes.xaxis.get_major_locator()
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-
-
 def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
     """Return a bar from 0 to 100 % for each row, coloured by its status.
 
@@ -190,14 +177,14 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
         values = [float(row[percent]) for row in finding.rows]
         limit = finding.threshold
         colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
-        axes.barh(names, [100] * len(names), color=_TEXT, alpha=0.1, height=_BAR)
+        axes.barh(names, [100] * len(names), color=TEXT, alpha=0.1, height=_BAR)
         axes.barh(names, values, color=colours, alpha=0.8, height=_BAR)
         for place, value in enumerate(values):
-            axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=_TEXT)
+            axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=TEXT)
         axes.set_xlim(0, 100)
         axes.set_xlabel("%")
         axes.invert_yaxis()
-        _limits(axes, limit, axes.axvline, 100)
+        mark_limits(axes, limit, axes.axvline, 100)
 
     return _chart(title, finding, (by, percent), draw, rows=len(finding.rows))
 
@@ -235,7 +222,7 @@ def timeline(
         axes.set_ylim(0, max([*values, 1]) * 1.35)
         axes.set_ylabel(finding.unit)
         _mark(axes, events.rows if events else [])
-        _date_ticks(axes)
+        date_ticks(axes)
 
     return _chart(title or finding.title, finding, ("at", value), draw)
 
@@ -277,7 +264,7 @@ def _figure(chart: Chart) -> str:
 
 def warm_up() -> None:
     """Import matplotlib and find its fonts, so that the first chart comes as soon as the next."""
-    _draw("", lambda axes: None, None)  # noqa: ARG005 - its ticks have fonts already
+    draw_svg("", lambda axes: None, None)  # noqa: ARG005 - its ticks have fonts already
 
 
 def _chart(
@@ -292,109 +279,5 @@ def _chart(
     table: list[Row] = [{column: row.get(column) for column in columns} for row in finding.rows]
     text = rows_text(table)
     if finding.threshold and finding.threshold.limits:
-        text += f"\nLimits: {_in_words(finding.threshold, finding.threshold.limits)}."
-    return Chart(title, _draw(title, draw, rows), text)
-
-
-def _draw(title: str, draw: Callable[[Axes], None], rows: int | None) -> str:
-    # Imported here because matplotlib takes longer to import than most runs take.
-    from matplotlib import rc_context  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    style: Any = _style(title)
-    with rc_context(style):
-        height = _HEIGHT_IN if rows is None else min(1.0 + 0.34 * rows, 8)
-        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None})
-    return _inline(written.getvalue(), title)
-
-
-def _style(title: str) -> dict[str, Any]:
-    return {
-        "svg.fonttype": "none",
-        # Names inside the SVG must differ between the charts of one page, not between runs.
-        "svg.hashsalt": title,
-        "font.family": "sans-serif",
-        "font.size": 9,
-        "text.color": _TEXT,
-        # A name with dollar signs is a name, not a formula.
-        "text.parse_math": False,
-        "axes.labelcolor": _TEXT,
-        "axes.edgecolor": _TEXT,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": _TEXT,
-        "grid.alpha": 0.12,
-        "xtick.color": _TEXT,
-        "ytick.color": _TEXT,
-        "axes.facecolor": "none",
-        "figure.facecolor": "none",
-        "legend.frameon": False,
-        "legend.handlelength": 1.0,
-        "legend.columnspacing": 1.0,
-    }
-
-
-def _limits(
-    axes: Axes, threshold: Threshold | None, line: Callable[..., Any], shown_to: float
-) -> None:
-    """Mark the warn and crit limits that lie within what is shown, and say where others lie."""
-    if threshold is None:
-        return
-    _note(axes, _beyond(threshold, shown_to))
-    for status, limit in threshold.limits.items():
-        if limit <= shown_to:
-            line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
-            stands = line == axes.axvline
-            axes.annotate(
-                f"{status} {number(limit)}",
-                (limit, 1) if stands else (1, limit),
-                xycoords=("data", "axes fraction") if stands else ("axes fraction", "data"),
-                xytext=(0, 2),
-                textcoords="offset points",
-                # The labels of limits that stand close together would cover each other.
-                ha="right" if status is Status.WARN or not stands else "left",
-                va="bottom",
-                fontsize=7.5,
-                color=COLOURS[status],
-            )
-
-
-def _beyond(threshold: Threshold, shown_to: float) -> str:
-    """Return the limits that are out of sight, in words, or nothing."""
-    far = {status: limit for status, limit in threshold.limits.items() if limit > shown_to}
-    return f"{_in_words(threshold, far)}: beyond the axis" if far else ""
-
-
-def _in_words(threshold: Threshold, limits: Mapping[Status, float]) -> str:
-    side = "below" if threshold.lower_is_worse else "above"
-    return ", ".join(
-        f"{status} {side} {number(limit, threshold.unit)}" for status, limit in limits.items()
-    )
-
-
-def _note(axes: Axes, note: str) -> None:
-    """Write `note` below all else, where it covers nothing."""
-    figure = axes.get_figure(root=True)
-    if note and figure:
-        figure.set_figheight(figure.get_figheight() + _NOTE_IN)
-        figure.supxlabel(note, x=0.99, ha="right", fontsize=7.5, alpha=0.8)
-
-
-def _inline(svg: str, title: str) -> str:
-    """Return matplotlib's file as an element that can stand in a page."""
-    body = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
-    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", body)
-    head, rest = body.split(">", 1)
-    view_box = re.search(r'viewBox="[^"]*"', head)
-    width = _WIDTH_IN * 72
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'{view_box[0] if view_box else ""} role="img" aria-label="{escape(title)}" '
-        f'style="display:block;width:100%;max-width:{width:.0f}px;height:auto">{rest.strip()}'
-    )
+        text += f"\nLimits: {limits_in_words(finding.threshold, finding.threshold.limits)}."
+    return Chart(title, draw_svg(title, draw, rows), text)
