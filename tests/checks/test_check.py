@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from opsnb import catalog
-from opsnb.checks.check import Check, check, treated_by, treated_rows
+from opsnb.checks.check import Check, check, ruled_out, treated_by, treated_rows
 from opsnb.checks.running import Measurement
 from opsnb.config.target import Target
 from opsnb.config.thresholds import HANDBOOK
@@ -158,3 +158,29 @@ def test_what_treats_a_check_is_a_runbook_that_takes_those_parameters() -> None:
                 }
                 assert set(remedy.parameters) <= parameters, each.name
                 catalog.runbook(remedy.runbook).validate({"target": "here", **remedy.parameters})
+
+
+def test_a_check_becomes_a_cause_with_its_share_its_evidence_and_its_remedy() -> None:
+    @check(condition="x.measured")
+    def full(target: Target) -> Finding:
+        """Fill level"""
+        rows = [{"disk": "/"}]
+        return Finding(status=Status.CRIT, message="Full.", rows=rows)
+
+    treats = treated_by("maintenance/weekly", "shows what can be removed")
+    cause = full.as_cause("Disk full", 0.6, treats, name="slowness.full")
+    finding = cause(HERE)
+    assert (finding.name, finding.title, finding.is_cause) == ("slowness.full", "Disk full", True)
+    assert (finding.share, finding.condition) == (0.6, "x.measured")
+    assert finding.rows == [{"disk": "/"}]
+    assert [remedy.runbook for remedy in finding.remedies] == ["maintenance/weekly"]
+
+
+def test_a_cause_that_is_ruled_out_explains_nothing() -> None:
+    @check()
+    def calm(target: Target) -> Finding:
+        """Fill level"""
+        return ruled_out("Enough room.")
+
+    finding = calm.as_cause("Disk full", 0.6)(HERE)
+    assert (finding.is_ruled_out, finding.share, finding.remedies) == (True, None, [])

@@ -14,7 +14,8 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, ServiceError, Unreachable
 from opsnb.handbook.deployment.deployments import Deployment
 from opsnb.handbook.error_causes import REDIS_IS_FULL, Cause
-from opsnb.handbook.incidents.high_error_rate.window import Alike, Seen, Window, errors_of
+from opsnb.handbook.incidents.high_error_rate.window import Alike, Seen, errors_of
+from opsnb.handbook.incidents.high_error_rate.window import Window as Window  # noqa: PLC0414 - for cells
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems import dependencies, host, logs, queues
@@ -23,21 +24,6 @@ from opsnb.view.formats import and_list, span, utc
 
 RECORDED_AS = "errors"
 """How records name its checks and actions: a name never changes, so that histories go on."""
-
-__all__ = [
-    "Window",
-    "code",
-    "course",
-    "deployed",
-    "events",
-    "failed_requests",
-    "failing_jobs",
-    "postgres",
-    "rate",
-    "redis",
-    "started",
-    "upstream",
-]
 
 _LIMIT_S = 60.0
 _PRECEDES_S = 120.0  # what happened so long before the errors began may have caused them

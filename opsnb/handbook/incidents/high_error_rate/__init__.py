@@ -1,0 +1,1 @@
+"""Handbook, section 6.2."""

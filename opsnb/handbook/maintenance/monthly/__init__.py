@@ -1,0 +1,1 @@
+"""Handbook, section 9.2."""
