@@ -145,16 +145,19 @@ class Action(Generic[P]):
 
 
 def action(
-    *, needs: tuple[str, ...] = ()
+    *, needs: tuple[str, ...] = (), recorded_as: str = ""
 ) -> Callable[[Callable[Concatenate[Target, ActionRecord | None, P], Plan]], Action[P]]:
-    """Make a function an action. The first line of its docstring is the title that people read."""
+    """Make a function an action. The first line of its docstring is the title that people read.
+
+    `recorded_as` is its name in records, if the function was renamed.
+    """
 
     def wrap(function: Callable[Concatenate[Target, ActionRecord | None, P], Plan]) -> Action[P]:
         signature = inspect.signature(function)
         (_, _, *parameters) = signature.parameters.values()
         return Action(
             function,
-            name_of(function),
+            recorded_as or name_of(function),
             title_of(function),
             needs,
             signature.replace(parameters=parameters),

@@ -36,7 +36,7 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("database/restore", database.restore, (), {}),
     ("troubleshooting/slow_queries", database.create_index, ("scenes", "title"), {}),
     ("troubleshooting/slow_queries", database.end_sessions, (), {"application": "left-behind"}),
-    ("incidents/data_inconsistency", data_inconsistency.mend, (), {}),
+    ("incidents/data_inconsistency", data_inconsistency.repair_rows, (), {}),
     ("incidents/service_down", dependencies.start, (), {}),
     ("incidents/service_down", processes.restart, (), {}),
     ("troubleshooting/high_queue_length", processes.scale, ("worker", 2), {}),

@@ -343,7 +343,10 @@ CASES: dict[str, Case] = {
         dependencies.start, redis_answers, prepare=redis_is_down, steps=None
     ),
     "incidents/data_inconsistency": Case(
-        data_inconsistency.mend, all_is_mended, prepare=incidents.scores_are_wrong, steps=None
+        data_inconsistency.repair_rows,
+        all_is_mended,
+        prepare=incidents.scores_are_wrong,
+        steps=None,
     ),
     "maintenance/weekly": Case(logs.clear, no_old_log, prepare=maintenance.an_old_log, steps=None),
     "deployment/deploy": Case(

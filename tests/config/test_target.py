@@ -176,7 +176,7 @@ def test_a_password_whose_end_is_open_is_refused(
 ) -> None:
     monkeypatch.setenv("PW", password)
     write(f"[targets.a]\n{start}${{PW}}@localhost:1/0'\n")
-    with pytest.raises(ConfigError, match="percent-encoded") as refused:
+    with pytest.raises(ConfigError, match="percent-encode") as refused:
         load_target("a")
     assert not any(part in str(refused.value) for part in ("p@", "ss/", "w#rd", "12345", "abc"))
 

@@ -1,8 +1,8 @@
-"""PostgreSQL's URLs as services have them, made into what PostgreSQL's own library takes.
+"""A service's PostgreSQL URL, converted to one that PostgreSQL's own library, libpq, takes.
 
-A service's `DATABASE_URL` often carries parameters that only its ORM or driver knows. One rule for
-them, in every runbook: such a parameter is left out, `sslmode=no-verify` means `prefer`, and
-anything else that libpq does not know is refused as the target is loaded.
+A service's `DATABASE_URL` often has parameters that only its ORM or driver knows. In every runbook,
+opsnb ignores these, reads `sslmode=no-verify` as `prefer`, and refuses anything else that libpq
+does not know when it loads the target.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KEYWORDS = _words("""
     sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode
     sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout user
 """)
-"""What libpq takes, as of version 18."""
+"""The parameters that libpq takes, as of version 18."""
 
 _DRIVERS = {
     # Prisma
@@ -37,7 +37,7 @@ _DRIVERS = {
         schema connectionlimit pgbouncer pooltimeout sockettimeout statementcachesize sslaccept
         sslidentity
     """),
-    # node-postgres and what stands on it
+    # node-postgres and libraries on top of it
     *_words("""
         ssl uselibpqcompat encoding max min poolsize maxpoolsize minpoolsize poolmin poolmax
         idletimeoutmillis connectiontimeoutmillis querytimeout keepalive
@@ -79,15 +79,15 @@ _DRIVERS = {
         initialpoolsize maxidlepoolsize retryattempts retrydelay socketoptions queuetarget
         queueinterval supa workaround poolmode
     """),
-    # settings of a session, which a driver makes for its service
+    # session settings, which a driver makes for its service
     *_words("""
         searchpath statementtimeout locktimeout idleintransactionsessiontimeout timezone
         datestyle intervalstyle defaulttransactionreadonly defaulttransactionisolation jit
     """),
 }
-"""What only an ORM or a driver knows, in lower case and without `_` and `-`.
+"""Parameters that only an ORM or a driver knows, in lower case and without `_` and `-`.
 
-None of it is right for opsnb: it pools no connections, and names tables with their schemas.
+opsnb needs none of them: it pools no connections, and names tables with their schemas.
 """
 
 _VALUES = {
@@ -105,7 +105,7 @@ _VALUES = {
         "prefer-standby",
     ),
 }
-"""The values of what takes only these."""
+"""The values of parameters that take only these."""
 
 _NUMBERS = ("connect_timeout", "keepalives", "tcp_user_timeout")
 
@@ -118,7 +118,7 @@ _WORD = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'
 
 @dataclass(frozen=True)
 class Usable:
-    """What libpq takes, and what was left out of it."""
+    """A URL as libpq takes it, and the parameters that were removed from it."""
 
     conninfo: str
     left_out: tuple[str, ...]
@@ -126,7 +126,7 @@ class Usable:
 
 
 def usable(url: str) -> Usable:
-    """Return what libpq takes of a service's URL or `key=value` words.
+    """Return a service's URL or `key=value` words as libpq takes them.
 
     Raises ValueError with the end of a sentence that names the parameter and the fix, never a
     value.
@@ -137,7 +137,7 @@ def usable(url: str) -> Usable:
     if scheme is None:
         if url.lower().startswith(("prisma+postgres:", "prisma:")):
             raise ValueError(
-                "is for Prisma's own client alone; give the database's postgresql:// URL"
+                "is only for Prisma's own client; write the database's postgresql:// URL"
             )
         raise ValueError("must start with postgres:// or postgresql://")
     rest, _, query = url[scheme.end() :].partition("?")
@@ -148,7 +148,7 @@ def usable(url: str) -> Usable:
 
 
 def _check_place(rest: str, query: str) -> None:
-    """Raise ValueError when it is open where the password ends, or a port is no number."""
+    """Raise ValueError if the end of the password is ambiguous, or a port is no number."""
     place, _, name = rest.partition("/")
     login, at, hosts = place.rpartition("@")
     ports = re.findall(r":([^:,\]]*)(?=,|$)", hosts if at else place)
@@ -160,8 +160,8 @@ def _check_place(rest: str, query: str) -> None:
         or any("=" not in part for part in query.split("&") if part)
     ):
         raise ValueError(
-            "is not a URL; write the special characters of its password percent-encoded, and its "
-            "port as a number, and its host as DNS knows it"
+            "is not a URL; percent-encode the special characters of its password, and write its "
+            "port as a number and its host as DNS knows it"
         )
 
 
@@ -181,7 +181,7 @@ def _parameters(query: str) -> Iterator[tuple[str, str]]:
 
 
 def _of_words(words: str) -> Usable:
-    """Return what libpq takes of `key=value` words."""
+    """Return `key=value` words as libpq takes them."""
     at, found = 0, list[tuple[str, str]]()
     text = words.strip()
     while at < len(text):
@@ -207,7 +207,7 @@ def _fitted(
         plain = re.sub(r"[_-]", "", name.lower())
         word = unquote(value).strip("'").lower()
         if name == "sslmode" and word == "no-verify":
-            yield name, "prefer"  # as unsafe, and also for a server without TLS
+            yield name, "prefer"  # equally unsafe, and works for a server without TLS too
         elif name in KEYWORDS:
             _check_value(name, word)
             yield name, value
@@ -236,7 +236,7 @@ def _check_value(name: str, word: str) -> None:
 
 
 def _ssl_mode(word: str) -> str:
-    """Return the sslmode that a driver's `ssl=...` means; empty when it asks for nothing."""
+    """Return the sslmode that a driver's `ssl=...` means; empty if none."""
     if word in _VALUES["sslmode"]:
         return word
     return "" if word in ("false", "0", "off", "no", "") else "require"

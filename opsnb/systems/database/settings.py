@@ -30,21 +30,21 @@ Statement = Annotated[str, Multiline.TEXT]
 
 
 class Integrity(Table):
-    """`[[targets.NAME.integrity]]`: which rows contradict one another, and how to fix them."""
+    """`[[targets.NAME.integrity]]`: which rows are inconsistent, and how to repair them."""
 
-    name: Identifier = Field(description="What it is called.")
+    name: Identifier = Field(description="The name of the check.")
     sql: Statement = Field(
         min_length=1,
-        description="One statement that returns the rows that violate it; none in healthy data. "
-        "It runs in a read-only transaction.",
+        description="One statement that returns the rows that violate it, none if all are "
+        "consistent. It runs in a read-only transaction.",
     )
     repair: Statement = Field(
         "",
-        description="One statement that fixes them. It is shown first, and kept only if `sql` "
-        "then returns nothing. Empty: you fix them by hand.",
+        description="One statement that repairs them. The dry run shows its effect, and it is "
+        "committed only if `sql` then returns nothing. Empty: you repair them by hand.",
     )
     queues: tuple[str, ...] = Field(
-        (), description="Queues whose jobs write these rows: paused while they are fixed."
+        (), description="Queues whose jobs write these rows: paused during the repair."
     )
 
 
@@ -55,17 +55,18 @@ class Database(Settings):
     direct_url: PostgresUrl = Field(
         "",
         repr=False,
-        description="The same database past a pooler, for what needs a session of its own.",
+        description="The same database without the pooler, for commands that need a session of "
+        "their own.",
     )
     programs: str = Field(
-        "", description="Folder of pg_dump and psql on this machine, when not on the PATH."
+        "", description="Folder of pg_dump and psql on this machine, if they are not on the PATH."
     )
     restart: tuple[str, ...] = Field(
         (),
-        description="Starts PostgreSQL, afresh when it hangs: a command on the host as a list of "
-        "words. Empty: you start it by hand.",
+        description="The command that starts PostgreSQL on the host, or restarts it if it hangs, "
+        "as a list of words. Empty: you start it by hand.",
     )
-    integrity: tuple[Integrity, ...] = Field((), description="Checks of its data.")
+    integrity: tuple[Integrity, ...] = Field((), description="Checks of the data.")
 
     @field_validator("integrity")
     @classmethod
@@ -75,12 +76,12 @@ class Database(Settings):
 
     @property
     def conninfo(self) -> str:
-        """What libpq takes of the URL: without what only an ORM or a driver knows."""
+        """The URL as libpq takes it: without parameters that only an ORM or a driver knows."""
         return usable(self.url).conninfo if self.url else ""
 
     @property
     def direct_conninfo(self) -> str:
-        """The same past a pooler, where that is configured."""
+        """The same without the pooler, if `direct_url` is configured."""
         return usable(self.direct_url).conninfo if self.direct_url else self.conninfo
 
     @property

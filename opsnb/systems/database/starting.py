@@ -1,4 +1,4 @@
-"""PostgreSQL as what a service depends on: whether it is up, and how it is started."""
+"""PostgreSQL as a dependency of the service: whether it is up, and how to start it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SOCKETS = ("/var/run/postgresql", "/tmp")
 
 
 def dependency(target: Target) -> Dependency | None:
-    """Return how PostgreSQL is; when only the pooler before it is down, that it runs.
+    """Return the state of PostgreSQL; if only its pooler is down, PostgreSQL counts as running.
 
-    None when the target does not name it.
+    None if the target has no database.
     """
     settings = Database.of(target)
     found = _asked(target, settings.restart)
@@ -29,7 +29,7 @@ def dependency(target: Target) -> Dependency | None:
     direct = _asked(target.changed(database_url=settings.direct_url), settings.restart)
     if direct is None or direct.is_away:
         return found
-    said = f"{found.said.rstrip('.')}, yet past its pooler it takes connections: see the pooler."
+    said = f"{found.said.rstrip('.')}, but the server itself accepts connections: check the pooler."
     return replace(found, state="refuses", said=said)
 
 
@@ -39,7 +39,7 @@ def _asked(target: Target, command: Sequence[str]) -> Dependency | None:
 
 
 def _places(conninfo: str) -> list[Place]:
-    """Return where PostgreSQL listens; none when they stand elsewhere, as in a service file."""
+    """Return where PostgreSQL listens; empty if a service file says so."""
     try:
         parts = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:

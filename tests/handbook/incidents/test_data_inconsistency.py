@@ -43,7 +43,7 @@ def _nobody_uses_it(demo: Target) -> Iterator[None]:
 
 def acted(target: Target, name: str = "", *, wait_s: float = 20) -> tuple[ActionRecord, Finding]:
     guard = Guard(target, True, "", lambda _: None)
-    record, (*_, found) = guard.act(data_inconsistency.mend, name, wait_s=wait_s)
+    record, (*_, found) = guard.act(data_inconsistency.repair_rows, name, wait_s=wait_s)
     return record, found
 
 
@@ -83,7 +83,7 @@ def test_the_fault_is_found_and_its_remedy_mends_it(demo: Target) -> None:
 def test_a_plan_changes_nothing(demo: Target) -> None:
     faults.inject("inconsistent-rows")
     before = wrong(demo)
-    plan = data_inconsistency.mend(demo)
+    plan = data_inconsistency.repair_rows(demo)
     assert f"{before} rows violate it, the repair changes {before} and leaves 0" in plan.summary
     assert wrong(demo) == before
     assert paused(demo) == []
@@ -177,7 +177,7 @@ def test_interrupted_between_two_repairs_the_record_has_the_first(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Guard(target, True, "", interrupt).act(data_inconsistency.mend)
+        Guard(target, True, "", interrupt).act(data_inconsistency.repair_rows)
     done, planned = (2, 4) if queued else (1, 2)
     assert f"{done} of {planned} steps done" in (journal[-1].error or "")
     assert (journal[-1].applied, journal[-1].planned) == (done, planned)

@@ -28,36 +28,36 @@ _LONGEST = 2**30
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, without the comments before it and the semicolon behind it."""
+    """One statement, without the comments before it and the semicolon after it."""
 
     text: bytes
     line: int
     starts_copy: bool = False
-    """Whether rows follow, as data."""
+    """Whether rows follow it."""
     inserted: int = 0
-    """How many rows an INSERT of nothing but literals adds; 0 for any other statement."""
+    """How many rows an INSERT of literals only adds; 0 for any other statement."""
     has_standard_strings: bool = True
 
     @cached_property
     def tokens(self) -> list[Token]:
-        """Its tokens, without comments; of a command to psql its name alone."""
+        """Its tokens, without comments; of a command to psql only the name."""
         if self.text.startswith(b"\\"):
             name = self.text.split(maxsplit=1)[0]
             return [Token("command", name.decode(errors="replace"), 0)]
         return list(tokens(self.text, self.has_standard_strings))
 
     def first(self, count: int) -> list[Token]:
-        """Return its first tokens, without a look at what may be a long rest."""
+        """Return its first tokens, without reading the rest, which may be long."""
         return list(islice(tokens(self.text, self.has_standard_strings), count))
 
     def line_at(self, offset: int) -> int:
-        """Return the line of the dump on which a token stands."""
+        """Return the line of the dump that a token is on."""
         return self.line + self.text.count(b"\n", 0, offset)
 
 
 @dataclass(frozen=True)
 class CopyRows:
-    """Some of the rows of a COPY, as they are sent to the server."""
+    """Some of the rows of a COPY, in the form in which the server takes them."""
 
     data: bytes
     count: int
@@ -80,7 +80,7 @@ _MAY_GO_ON = re.compile(
     rb"\$[A-Za-z0-9_\x80-\xff]*+|[eE]" + ESCAPES + rb"(?:\s|--[^\n\r]*+|'(?:[^'\\]|\\.|'')*+)*+",
     re.DOTALL,
 )
-"""What the text may end with, of which more text may make another token."""
+"""The end of a text that may become another token when more text follows."""
 _LITERAL = (
     rb"(?:"
     + STANDARD
@@ -107,7 +107,7 @@ _COPY_END = re.compile(rb"\\\.\r?(?:\n|\Z)")
 
 
 class Script:
-    """A dump's text as a sequence of statements and rows."""
+    """A dump's text, as a sequence of statements and rows."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -119,7 +119,7 @@ class Script:
         self._has_standard_strings = True
 
     def __iter__(self) -> Iterator[Statement | CopyRows | CopyEnd]:
-        """Yield what the text says, in its order. Raises NotSql when it cannot be split."""
+        """Yield the statements and rows, in order. Raises NotSql if the text cannot be split."""
         while len(self._text) < 3 and self._more():
             continue
         if self._text.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -134,12 +134,12 @@ class Script:
                 self._has_standard_strings = setting[1].lower() not in (b"off", b"false", b"0")
 
     def _more(self) -> bool:
-        """Read on, as much again as is kept, and return whether there was more."""
+        """Read as much again as is kept, and return whether there was more."""
         kept = [self._text[self._at :]]
         self._line += self._text.count(b"\n", self._counted, self._at)
         wanted = max(_CHUNK, len(kept[0]))
         if wanted > _LONGEST:
-            raise NotSql(self._line, "what begins here has no end")
+            raise NotSql(self._line, "the text that begins here has no end")
         read = 0
         while read < wanted:
             chunk = next(self._chunks, None)
@@ -170,7 +170,7 @@ class Script:
         return self._other()
 
     def _skip_space(self) -> bool:
-        """Go to where something begins; return False at the end of the text."""
+        """Go to the next token; return False at the end of the text."""
         while True:
             start, after, kind = self._next(self._at)
             if kind == "":
@@ -181,7 +181,7 @@ class Script:
             self._at = after
 
     def _command(self) -> Statement:
-        """Return a command to psql, which takes the rest of its line."""
+        """Return a command to psql, which extends to the end of its line."""
         while (end := self._text.find(b"\n", self._at)) < 0 and not self._is_at_end:
             self._more()
         end = len(self._text) if end < 0 else end
@@ -190,7 +190,7 @@ class Script:
         return found
 
     def _other(self) -> Statement:
-        place = 0  # relative, because reading on moves the text
+        place = 0  # relative, because reading more moves the text
         nesting = _Nesting()
         while True:
             start, after, kind = self._next(self._at + place)
@@ -201,7 +201,7 @@ class Script:
         text = self._text[self._at : start]
         line = self._line_of(self._at)
         if b"\0" in text:
-            raise NotSql(line, "there is a NUL byte in it: it is damaged, or no text")
+            raise NotSql(line, "it contains a NUL byte: it is damaged, or not text")
         self._at = after
         copies = _starts_copy(text, self._has_standard_strings)
         if copies:
@@ -239,7 +239,8 @@ class Script:
                 return position, end, "space" if kind == "block" else kind
             if self._is_at_end:
                 raise NotSql(
-                    self._line_of(position), "what begins here has no end: the dump is truncated"
+                    self._line_of(position),
+                    "the text that begins here has no end: the dump is truncated",
                 )
             kept = position - self._at
             self._more()
@@ -262,7 +263,7 @@ class Script:
         yield CopyEnd()
 
     def _copy_end(self) -> int | None:
-        """Return where the line begins that ends the rows, or None when it is not here yet."""
+        """Return the start of the line that ends the rows, or None if it was not read yet."""
         position = self._at
         while True:
             if not self._text.startswith(b"\\.", position):
@@ -271,7 +272,7 @@ class Script:
                     return None
                 position = found + 1
             end = _COPY_END.match(self._text, position)
-            # A line that the text ends with may go on.
+            # The last line of the text may be incomplete.
             if end and (self._is_at_end or end[0].endswith(b"\n")):
                 return position
             if end or self._text.find(b"\n", position) < 0:
@@ -282,7 +283,7 @@ class Script:
         data = self._text[self._at : end]
         if b"\0" in data:
             line = self._line_of(self._at + data.index(b"\0"))
-            raise NotSql(line, "there is a NUL byte in it: it is damaged, or no text")
+            raise NotSql(line, "it contains a NUL byte: it is damaged, or not text")
         self._at = end
         count = data.count(b"\n")
         if (
@@ -293,7 +294,7 @@ class Script:
 
 
 class _Nesting:
-    """Whether a semicolon is within a statement: in parentheses, or in the body of a function."""
+    """Whether a semicolon is inside a statement: in parentheses, or in a function's body."""
 
     def __init__(self) -> None:
         self._parentheses = self._blocks = 0

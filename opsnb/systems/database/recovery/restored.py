@@ -98,7 +98,8 @@ def _good(names: Names, contents: Contents, former: str, rows: list[Row], *, swa
     """Return the finding for a restored database that holds all of the backup."""
     if swap:
         old = (
-            f"the old one is kept as {former}. After checking it: DROP DATABASE {quoted(former)};"
+            f"the old one is kept as {former}. When you no longer need it: "
+            f"DROP DATABASE {quoted(former)};"
             if former
             else "the old one is gone."
         )
