@@ -120,7 +120,7 @@ def violating(target: Target, name: str = "") -> list[Row]:
         ]
 
 
-@action(needs=(database.SYSTEM,), recorded_as=f"{RECORDED_AS}.mend")
+@action(needs=(database.SYSTEM,), recorded_as="repair.mend")
 def repair_rows(
     target: Target, former: ActionRecord | None, name: str = "", *, wait_s: float = 60
 ) -> Plan:
