@@ -89,9 +89,18 @@ def _section(table: type[BaseModel]) -> str:
         for key, field in table.model_fields.items()
         if not field.exclude
     ]
-    return f"## {name}\n\n{about[:1].upper()}{about[1:]}\n\n" + _table(
-        ("Key", "Takes", "Default", "What it is"), rows
-    )
+    heading = f"## {name}\n\n{about[:1].upper()}{about[1:]}\n\n{_short_forms(table)}"
+    return heading + _table(("Key", "Takes", "Default", "What it is"), rows)
+
+
+def _short_forms(table: type[BaseModel]) -> str:
+    """Return a sentence on the flat keys of a target that stand for keys of `table`."""
+    name = next((name for name, kind in systems.tables().items() if kind is table), "")
+    keys = {short: key for short, (system, key) in systems.shorthands().items() if system == name}
+    if plain := systems.plain_keys().get(name):
+        keys[f"{name} = ..."] = plain
+    forms = ", ".join(f"`{short}` for `{key}`" for short, key in keys.items())
+    return f"Short forms, keys of the target itself: {forms}.\n\n" if forms else ""
 
 
 def _type(field: FieldInfo) -> str:
