@@ -213,7 +213,7 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
     treated_by="run fewer processes, or give the machine more memory",
 )
 def large(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
-    """Service uses much memory, without a leak"""
+    """Large memory use of the service, without a leak"""
     seen = watched.of(target)
     growths = _watched(seen)
     used = sum(each.samples[-1][1] for each in growths)
