@@ -126,13 +126,15 @@ _STACK = pytest.StashKey[bool]()
 
 
 def _bring_up(config: pytest.Config) -> None:
-    """Bring the demo stack up, once a session; what was down before is taken down at its end."""
+    """Bring the demo stack up, once a session, and down at its end if nothing of it ran before."""
     from opsnb.demo import stack  # noqa: PLC0415
 
     if config.stash.get(_STACK, False):
         return
-    if stack.status().state != "up":
+    before = stack.status().state
+    if before != "up":
         stack.up(lambda _: None)
+    if before == "down":
         config.add_cleanup(lambda: stack.down(lambda _: None))
     config.stash[_STACK] = True
 

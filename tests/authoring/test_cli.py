@@ -108,6 +108,25 @@ def test_check_takes_a_file_or_a_folder_and_prints_a_line_for_each_problem(
     assert "has no runbooks" in opsnb(tmp_path, "check", "acme-ops/tests")[2]
 
 
+def test_the_pytest_plugin_reports_the_same_as_failed_tests(repository: Path) -> None:
+    path = repository / "runbooks/notices/remove.ipynb"
+    path.write_text(path.read_text().replace("## Impact", "## Inpact"))
+    module = repository / "acme_ops/notices.py"
+    module.write_text(module.read_text().replace('"notices/remove"', '"notices/removed"'))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "runbooks", "acme_ops"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "remove.ipynb: the heading `## Impact` is missing." in done.stdout
+    assert "there is no runbook 'notices/removed'. Did you mean 'notices/remove'?" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "2 failed, 4 passed" in done.stdout
+
+
 def test_defaults_that_change_something_are_found_by_running_them(
     demo: Target, repository: Path
 ) -> None:

@@ -45,6 +45,7 @@ def practise(reader: Reader) -> None:
     ends = time.monotonic() + _DRILL_LIMIT_S
     while not flag.exists() and drill.poll() is None and time.monotonic() < ends:
         time.sleep(0.1)
+    assert flag.exists(), drill.poll()
     reader.type("opsnb run scenes/empty -t demo --apply")
     told, _ = drill.communicate(timeout=_DRILL_LIMIT_S)
     assert drill.returncode == 0, told
