@@ -24,18 +24,18 @@ ChannelNames = Annotated[list[str] | None, typer.Argument(help="Channels; all by
 @notify_app.command("test")
 def send_test(name: ChannelNames = None, environment: EnvironmentFile = None) -> int:
     """Send a test message to each channel and show the response; exit 2 if one failed."""
-    from opsnb import notify
+    from opsnb.notify import dispatch
     from opsnb.timetable.times import local_now
 
-    return _answers(notify.test(_config(environment), name or (), local_now()))
+    return _answers(dispatch.send_test(_config(environment), name or (), local_now()))
 
 
 @notify_app.command("flush")
 def flush(name: ChannelNames = None, environment: EnvironmentFile = None) -> int:
     """Send messages that are waiting because a channel failed; exit 2 if any are left."""
-    from opsnb import notify
+    from opsnb.notify import dispatch
 
-    answers = notify.deliver_waiting(_config(environment), name or ())
+    answers = dispatch.deliver_waiting(_config(environment), name or ())
     if not answers:
         output.say("No messages are waiting.")
     return _answers(answers)
@@ -44,10 +44,10 @@ def flush(name: ChannelNames = None, environment: EnvironmentFile = None) -> int
 @notify_app.command("status")
 def status() -> int:
     """List messages that are waiting for a channel, and why; exit 1 if there are any."""
-    from opsnb import notify
+    from opsnb.notify import dispatch
     from opsnb.timetable.standing import moment
 
-    waiting = notify.waiting(config_in_force())
+    waiting = dispatch.waiting(config_in_force())
     for channel, messages in waiting.items():
         for each in messages:
             said = f": {each.answer}" if each.answer else ""

@@ -127,12 +127,12 @@ def _notify(result: RunResult, config: Config) -> None:
     """Notify the channels that want runs by hand."""
     if not any(channel.manual for channel in config.notify):
         return
-    from opsnb import notify
+    from opsnb.notify import dispatch
     from opsnb.records.store import Store
     from opsnb.timetable.times import local_now
 
     store = Store(config.store)
-    for line in notify.after_run(result, config, store, schedule="", at=local_now()):
+    for line in dispatch.after_run(result, config, store, schedule="", at=local_now()):
         output.note(line)
 
 

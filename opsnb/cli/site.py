@@ -17,9 +17,9 @@ def build_site(
     out: Annotated[Path, typer.Option(help="The folder to write the site to.")] = Path("site"),
 ) -> None:
     """Build the site from runbooks and records."""
-    from opsnb import site
+    from opsnb.site.builder import build
 
-    output.say(f"The site is at {site.build(config_in_force(), out, output.note, app=app)}")
+    output.say(f"The site is at {build(config_in_force(), out, output.note, app=app)}")
 
 
 @site_app.command("serve")
@@ -32,6 +32,6 @@ def serve_site(
     ] = None,
 ) -> None:
     """Build the site and serve it on loopback."""
-    from opsnb import site
+    from opsnb.site.server import serve
 
-    site.serve(config_in_force(), out, port, output.say, app=app, names=name or ())
+    serve(config_in_force(), out, port, output.say, app=app, names=name or ())

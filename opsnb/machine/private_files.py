@@ -29,14 +29,6 @@ def close(path: Path, others: int = _OTHERS) -> None:
             path.chmod(mode & ~others)
 
 
-def close_tree(root: Path) -> None:
-    """Close `root` and everything in it."""
-    close(root)
-    for parent, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            close(Path(parent, name))
-
-
 def write(path: Path, text: str) -> None:
     """Write `path` so that readers see the old or the new text, never a part. Raises OSError."""
     aside = path.with_name(f"{path.name}.aside")

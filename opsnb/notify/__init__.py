@@ -4,23 +4,3 @@ A run becomes observations (`observations`). The memory of each channel decides 
 (`known`, `memory`). One message for each run and channel is written (`message`), waits in a spool
 (`spool`) and is delivered within a time limit (`delivery`). Notifications never make a run fail.
 """
-
-from opsnb.notify.dispatch import (
-    after_refusal,
-    after_run,
-    check_addresses,
-    check_runbooks,
-    deliver_waiting,
-    test,
-    waiting,
-)
-
-__all__ = [
-    "after_refusal",
-    "after_run",
-    "check_addresses",
-    "check_runbooks",
-    "deliver_waiting",
-    "test",
-    "waiting",
-]

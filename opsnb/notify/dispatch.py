@@ -175,7 +175,7 @@ def check_runbooks(config: Config) -> None:
         check_filter(channel.runbooks, ids, f"[[notify]] {channel.name} in {config.path}: runbooks")
 
 
-def test(config: Config, names: Sequence[str], at: datetime) -> list[Answer]:
+def send_test(config: Config, names: Sequence[str], at: datetime) -> list[Answer]:
     """Send a test message to the channels `names`, by default all; return their responses."""
     answers = []
     channels = chosen(config, names)

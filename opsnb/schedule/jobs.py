@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from opsnb import catalog, notify
+from opsnb import catalog
 from opsnb.catalog import RunbookInfo
 from opsnb.config.file import Config
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError, OpsnbError, ParameterError, did_you_mean
+from opsnb.notify import dispatch
 
 _OWN_KEYS = ("target", "apply", "confirm")
 
@@ -39,7 +40,7 @@ def find(config: Config, name: str) -> Schedule:
 def job(schedule: Schedule, config: Config) -> Job:
     """Check everything that `schedule` names. Raises UsageError."""
     where = f"Schedule {schedule.name}: "
-    notify.check_runbooks(config)
+    dispatch.check_runbooks(config)
     try:
         runbook = catalog.runbook(schedule.runbook)
         targets = config.matching(schedule.targets)

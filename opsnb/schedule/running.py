@@ -12,7 +12,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from opsnb import notify
 from opsnb.config.file import Config, load_config
 from opsnb.config.target import stand_in
 from opsnb.config.unattended import Schedule
@@ -26,6 +25,7 @@ from opsnb.headless import fleet
 from opsnb.headless.order import Order
 from opsnb.headless.run import run as run_one
 from opsnb.model import RunResult
+from opsnb.notify import dispatch
 from opsnb.records.store import Store
 from opsnb.records.verdict import worst_sentence
 from opsnb.schedule import mail
@@ -76,7 +76,7 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
                 log("run=%s exit=%d %s", result.run_id, result.exit_code, sentence)
                 pings.send(ending(result.exit_code), sentence)
                 store = Store(config.store)
-                failures = notify.after_run(
+                failures = dispatch.after_run(
                     result, config, store, schedule=schedule.name, at=local_now()
                 )
             lines = mail.lines(result, schedule, config, store)
@@ -121,7 +121,7 @@ def _refusal_noted(schedule: Schedule, config: Config, now: datetime) -> Iterato
         why = redacted(str(error))
         traces.refused(schedule, config, now, why)
         if not isinstance(error, Locked | Interrupted):
-            note_all(error, notify.after_refusal(schedule, config, why, local_now()))
+            note_all(error, dispatch.after_refusal(schedule, config, why, local_now()))
         raise
 
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Container, Iterable
 from pathlib import Path
 
-from opsnb import notify
 from opsnb.config.file import Config, variables
 from opsnb.config.target import unfolded
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
+from opsnb.notify import dispatch
 from opsnb.schedule.environment import read_environment
 from opsnb.schedule.jobs import Job, job
 
@@ -61,7 +61,7 @@ def jobs(config: Config, environment: Path | None, starter: str) -> list[Job]:
     path = config_path(config)
     if not config.schedules:
         raise ConfigError(f"{path} has no schedules. Add a [[schedules]] table.")
-    notify.check_addresses(config)
+    dispatch.check_addresses(config)
     checked = [job(schedule, config) for schedule in config.schedules]
     targets = {name for each_job in checked for name in each_job.targets}
     _demand_variables(path, environment, targets, starter)

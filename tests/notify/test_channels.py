@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from opsnb import notify
 from opsnb.config.file import load_config
 from opsnb.config.unattended import address_secrets
 from opsnb.errors import ConfigError
-from opsnb.notify import delivery
+from opsnb.notify import delivery, dispatch
 from opsnb.notify.delivery import attempt
 from opsnb.schedule import crontab, systemd
 from opsnb.systems.api.settings import Api
@@ -78,7 +77,7 @@ def test_a_service_that_apprise_cannot_use_is_refused_before_cron_needs_it(
     )
     found = load_config()
     with pytest.raises(ConfigError, match=re.escape(told)):
-        notify.test(found, [], datetime.now(UTC))
+        dispatch.send_test(found, [], datetime.now(UTC))
     for units in (crontab.block, systemd.units):
         with pytest.raises(ConfigError, match=re.escape(told)):
             units(found, None)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from opsnb import notify
 from opsnb.config.file import Config, load_config
-from opsnb.notify import spool
+from opsnb.notify import dispatch, spool
 from opsnb.notify.delivery import deliver, test_message
 from opsnb.notify.message import Message
 from tests.notify.test_channels import SCHEDULE
@@ -51,7 +50,7 @@ def test_a_webhook_gets_the_message(hook: Receiver) -> None:
     assert (answer.ok, answer.delivered, answer.words) == (True, 1, "JSON: accepted")
     (sent,) = hook.messages()
     assert (sent["title"], sent["type"]) == ("Test message from opsnb", "success")
-    assert notify.waiting(found) == {}
+    assert dispatch.waiting(found) == {}
 
 
 def test_a_command_gets_json_and_variables() -> None:
@@ -76,7 +75,7 @@ def test_what_fails_waits_and_is_sent_later_in_order(hook: Receiver) -> None:
     assert "503" in answer.words
     (again,) = deliver(found, found.notify)
     assert not again.first_failure
-    waiting = notify.waiting(found)["hook"]
+    waiting = dispatch.waiting(found)["hook"]
     assert [each.attempts for each in waiting] == [2, 0, 0]
     for path in (waiting[0].path, *waiting[0].path.parents):
         if path.name == "opsnb":
@@ -84,7 +83,7 @@ def test_what_fails_waits_and_is_sent_later_in_order(hook: Receiver) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
     hook.status = 200
     before = len(hook.paths)
-    (answer,) = notify.deliver_waiting(found, [])
+    (answer,) = dispatch.deliver_waiting(found, [])
     assert (answer.ok, answer.delivered) == (True, 3)
     assert len(hook.paths) - before == 3
     assert hook.messages()[-3]["message"].startswith("Delayed, from ")
@@ -110,7 +109,7 @@ def test_what_cannot_be_queued_is_sent_at_once(
     monkeypatch.setenv("XDG_STATE_HOME", str(Path("no-folder").absolute()))
     for status, words in ((200, ["may be repeated"]), (503, ["not be kept for later", "repeated"])):
         hook.status = status
-        said = notify.after_refusal(found.schedules[0], found, "The disk is full.", NOW)
+        said = dispatch.after_refusal(found.schedules[0], found, "The disk is full.", NOW)
         assert len(said) == len(words)
         assert all(part in sentence for part, sentence in zip(words, said, strict=True)), said
     assert [sent["type"] for sent in hook.messages()] == ["warning", "warning"]
@@ -149,7 +148,7 @@ def test_what_a_command_leaves_running_delays_nobody() -> None:
 def test_however_much_a_command_writes_little_is_kept() -> None:
     found = config(command("head -c 300000000 /dev/zero | tr '\\0' x; exit 4", "timeout = 60\n"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (answer,) = notify.test(found, [], NOW)
+    (answer,) = dispatch.send_test(found, [], NOW)
     assert answer.words.startswith("exit code 4: xxx")
     assert len(answer.words) < 1000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
@@ -158,7 +157,7 @@ def test_however_much_a_command_writes_little_is_kept() -> None:
 @pytest.mark.parametrize("script", ["yes", "yes & exit 0", "exec >&- 2>&-; sleep 600"])
 def test_a_command_that_writes_without_end_or_closes_its_output(script: str) -> None:
     found = config(command(script, "timeout = 2.0\n"))
-    (answer,) = notify.test(found, [], NOW)
+    (answer,) = dispatch.send_test(found, [], NOW)
     ends = "exit 0" in script
     assert answer.ok is ends
     assert answer.words.startswith("exit code 0: y" if ends else "no response within 2 s")
@@ -192,7 +191,7 @@ def test_a_secret_of_the_address_is_in_no_answer(monkeypatch: pytest.MonkeyPatch
     token = "tok3n-" + "0f1e2d3c4b5a6978"
     monkeypatch.setenv("HOOK_PART", token)
     found = config(command('echo "refused: $1"; exit 1').replace("one word", "${HOOK_PART}"))
-    words = notify.test(found, [], NOW)[0].words
+    words = dispatch.send_test(found, [], NOW)[0].words
     assert token in words or "[redacted]" in words
     tables = (
         f'[[notify]]\nname = "hook"\nurl = "json://user:{token}@127.0.0.1:1/services/{token}x"\n'
@@ -200,7 +199,7 @@ def test_a_secret_of_the_address_is_in_no_answer(monkeypatch: pytest.MonkeyPatch
     found = config(tables)
     assert {token, f"{token}x"} <= found.secrets
     assert token in found.target("shop").secrets
-    answer = notify.test(found, [], NOW)[0].words
+    answer = dispatch.send_test(found, [], NOW)[0].words
     assert token not in answer
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 from opsnb import catalog
 from opsnb.config.file import load_config
 from opsnb.records.store import Store
-from opsnb.site import build
+from opsnb.site.builder import build
 from opsnb.site.server import server
 from tests.browser import chromium
 from tests.site import samples

@@ -14,8 +14,7 @@ from opsnb.config.file import load_config
 from opsnb.demo.drills import DRILLS
 from opsnb.errors import RunBroke, UsageError
 from opsnb.records.store import Store
-from opsnb.site import build
-from opsnb.site.builder import _swap
+from opsnb.site.builder import _swap, build
 from tests.site import samples
 
 app = typer.Typer(help="Commands to try.")
