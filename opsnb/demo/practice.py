@@ -287,7 +287,7 @@ class _Drill:
     def _finding(self, outcome: _Outcome) -> Finding:
         """Return the outcome of the drill."""
         ended = outcome.error or f"Fixed in {span(outcome.seconds)}."
-        cause = f"Cause: {faults.FAULTS[self.drill.name].description}"
+        cause = f"Cause: {faults.all_faults()[self.drill.name].description}"
         story = self._story(outcome)
         ran = ", ".join(dict.fromkeys(str(row["runbook"]) for row in story)) or "nothing"
         return Finding(
