@@ -289,7 +289,7 @@ def test_the_command_line_continues_a_run(demo: Target) -> None:
     for extra in (("-t", "demo"), ("-p", "queue=x"), ("--apply",), ("--failed-of", "x")):
         refused = cli("run", "--resume", former.run_id, *extra)
         assert (refused.returncode, refused.stderr.count("\n")) == (64, 1)
-        assert "leave -t, -p," in refused.stderr
+        assert "Leave out -t, -p," in refused.stderr
     done = cli("run", "queues/pause", "--resume", former.run_id, "--json")
     assert done.returncode == 0, done.stderr
     result = RunResult.model_validate_json(done.stdout)

@@ -63,7 +63,7 @@ def test_what_cannot_work_is_refused(table: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("jsn://127.0.0.1:1/hook", "apprise does not know. Did you mean 'json'?"),
+        ("jsn://127.0.0.1:1/hook", "apprise does not support. Did you mean 'json'?"),
         ("https://127.0.0.1:1/hook", "Use json:// or jsons:// for your own webhook"),
         ("slack://x", "cannot use this slack:// URL"),
     ],

@@ -107,7 +107,7 @@ def test_what_cron_would_not_take_is_refused(cron: str) -> None:
         (DAILY.replace("24h", "-1h"), "cannot be used"),
         (DAILY.replace('["shop"]', "[]"), "it has no targets"),
         (DAILY + "apply = true\n", "changes nothing; leave out apply"),
-        (DAILY.replace("{ hours", '{ target = "shop", hours'), "write target beside parameters"),
+        (DAILY.replace("{ hours", '{ target = "shop", hours'), "write target next to parameters"),
     ],
 )
 def test_a_schedule_that_cannot_be_run_is_told_before_cron_has_it(table: str, told: str) -> None:
