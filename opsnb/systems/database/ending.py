@@ -137,21 +137,21 @@ def _shown(row: dict[str, Any]) -> Row:
     return {**shown, "query": statement(row["query"], _SHOWN)}
 
 
-def _effect(target: Target, meant: list[list[Any]]) -> Finding:
+def _effect(target: Target, planned: list[list[Any]]) -> Finding:
     """Wait a moment for the sessions to end."""
     ends = time.monotonic() + _END_S
-    while left := _left(target, meant):
+    while left := _left(target, planned):
         if time.monotonic() > ends:
             pids = ", ".join(str(pid) for pid in left[:10])
             return Finding(status=Status.CRIT, message=f"Still connected: pid {pids}.")
         time.sleep(_POLL_S)
-    return Finding(status=Status.OK, message=f"{counted(len(meant), 'session')} ended.")
+    return Finding(status=Status.OK, message=f"{counted(len(planned), 'session')} ended.")
 
 
-def _left(target: Target, meant: list[list[Any]]) -> list[int]:
+def _left(target: Target, planned: list[list[Any]]) -> list[int]:
     with connection(target) as database:
         rows = database.execute(
             "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = ANY(%s)",
-            [[pid for pid, _ in meant]],
+            [[pid for pid, _ in planned]],
         ).fetchall()
-    return [row["pid"] for row in rows if _key(row) in meant]
+    return [row["pid"] for row in rows if _key(row) in planned]

@@ -8,6 +8,7 @@ from typing import Literal
 from opsnb.redaction import outside
 from opsnb.systems.database.dumps.script import Statement
 from opsnb.systems.database.dumps.tokens import Token
+from opsnb.view.formats import counted
 
 Rows = dict[tuple[str, str], int]
 """How many rows each (schema, table) has."""
@@ -39,7 +40,7 @@ class Meaning:
 
 
 class Unsafe(Exception):
-    """The dump says more than data; the message says where, what, and why that is refused."""
+    """The dump is more than data; the message says where, what, and why that is refused."""
 
     def __init__(self, line: int, word: str, why: str) -> None:
         super().__init__(f"`{word}` {why}")
@@ -48,21 +49,21 @@ class Unsafe(Exception):
 
 @dataclass
 class Contents:
-    """What was read of a dump."""
+    """The contents of a dump, as far as it was read."""
 
     rows: Rows = field(default_factory=dict)
     tables: set[tuple[str, str]] = field(default_factory=set)
     extensions: set[str] = field(default_factory=set)
     owners: dict[str, list[str]] = field(default_factory=dict)
-    """What belongs to each login."""
+    """The objects of each login."""
     superusers_only: list[str] = field(default_factory=list)
     last: list[str] = field(default_factory=list)
     """Event triggers and subscriptions."""
     tablespaces: set[str] = field(default_factory=set)
     calls: dict[str, int] = field(default_factory=dict)
-    """Functions that it calls and pg_dump does not, by the line; none of them may exist."""
+    """Functions that it calls and pg_dump does not, with the line; none of them may exist."""
     database_major: int | None = None
-    """The version of the server that it was made of."""
+    """The major version of the server that it was dumped from."""
 
     @property
     def total(self) -> int:
@@ -74,10 +75,8 @@ class Contents:
         """How many rows in how many tables, for a person."""
         rows = dict(self.rows)
         objects = rows.pop(LARGE_OBJECTS, 0)
-        count, tables = sum(rows.values()), len(rows)
-        told = f"{count:,} row{'' if count == 1 else 's'} in {tables:,} table"
-        told += "" if tables == 1 else "s"
-        return told + (f" and {objects:,} large object{'s' * (objects != 1)}" if objects else "")
+        text = f"{counted(sum(rows.values()), 'row')} in {counted(len(rows), 'table')}"
+        return text + (f" and {counted(objects, 'large object')}" if objects else "")
 
 
 LONGEST_WORD = 60

@@ -224,7 +224,7 @@ def about(state: State, statement: Statement) -> Meaning:
     if kind == "subscription":
         return Meaning("skip")
     subject = _named(state, kind, tokens, at)
-    if subject == "extension plpgsql":  # it is there, with this comment
+    if subject == "extension plpgsql":  # every database has it, with this comment
         return Meaning("skip")
     role: Role = "last" if kind == "event trigger" else "extra"
     return Meaning(role, f"{ABOUT[tokens[0].text]} {subject}")
