@@ -41,9 +41,9 @@ def test_show_tells_the_parameters() -> None:
         "type": "hours",
         "default": 1,
         "required": False,
-        "description": "how far back the log is read",
+        "description": "how far back to read the log",
     }
-    assert "how far back the log is read" in opsnb("show", "health/daily").stdout
+    assert "how far back to read the log" in opsnb("show", "health/daily").stdout
 
 
 @pytest.mark.parametrize(

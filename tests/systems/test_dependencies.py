@@ -113,7 +113,7 @@ def test_a_pooler_that_is_down_is_not_postgresql(marker: Path, closing_port: int
     known = dependencies.dependency(target(marker, database=database), "postgres")
     assert known is not None
     assert known.state == "refuses"
-    assert "see the pooler" in known.said
+    assert "check the pooler" in known.said
 
 
 def test_sockets_and_several_hosts(marker: Path, tmp_path: Path, closing_port: int) -> None:
