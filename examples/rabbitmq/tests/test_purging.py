@@ -85,3 +85,25 @@ def test_a_stream_is_refused(site: Site, broker: Broker, purged: str) -> None:
     refused = site.run(PURGE, "-p", "queue=log", "--apply")
     assert refused.exit_code == 77
     assert "is a stream" in refused.action["error"]
+
+
+CONTINUED = """
+from opsnb.actions.action import CannotTell
+from opsnb.config.file import load_target
+from opsnb.model import ActionRecord
+from opsnb_rabbitmq import purge
+
+former = ActionRecord(id="1", name=purge.name, title=purge.title, target="mq", applied=5)
+try:
+    purge.again(load_target("mq"), former, "orders")
+except CannotTell as error:
+    print(error)
+"""
+
+
+def test_after_an_interruption_the_operator_decides(
+    site: Site, broker: Broker, purged: str
+) -> None:
+    site.configure(mq={"rabbitmq": {"url": broker.url(), "vhost": purged}})
+    ended = site.call("python", "-c", CONTINUED)
+    assert ended.stdout == "RabbitMQ does not number the messages of a queue.\n", ended.stderr
