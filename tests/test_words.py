@@ -48,8 +48,6 @@ INSTEAD = {
     r"which is not many|since a while ago|say it again|merely": "a plain sentence",
 }
 WORDS = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in INSTEAD), re.IGNORECASE)
-RECORDED = "repair.mend"
-"""An action, by the name that records know."""
 SHOWN = {"action", "callback", "check", "command"}
 """What decorates a function whose docstring users read."""
 FINITE = re.compile(
