@@ -117,7 +117,7 @@ def running(folder: Path) -> Iterator[Broker]:
             assert server.poll() is None, (folder / "server.log").read_text()
             try:
                 return bool(broker.call("GET", "overview"))
-            except httpx.TransportError:
+            except httpx.HTTPError:  # the API answers 404 until all of it is there
                 return False
 
         _until(answers)
