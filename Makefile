@@ -30,13 +30,13 @@ demo: setup
 	$(BIN)/opsnb site build
 	@[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || $(BIN)/python -m webbrowser -t "file://$(CURDIR)/site/index.html"
 	@echo
-	@echo "Look at it:   $(BIN)/opsnb site serve     (or open site/index.html)"
+	@echo "See it:       $(BIN)/opsnb site serve     (or open site/index.html)"
 	@echo "Step through: $(BIN)/opsnb lab"
 	@echo "Break it:     $(BIN)/opsnb demo fault redis-down, then $(BIN)/opsnb run health/daily -t demo"
 	@echo "End it:       $(BIN)/opsnb demo down"
 
 # Four at a time, each with a demo stack of its own, keep two cores busy. A service may stall for a
-# moment then, so that a test has a second try, which the summary tells of; a defect fails twice.
+# moment then, so a test has a second try, which the summary reports; a defect fails twice.
 test: lint types contract notebooks
 	$(BIN)/pytest -n 4 --dist worksteal --reruns 1
 

@@ -20,6 +20,7 @@ from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Status
 from opsnb.systems import packages
 from opsnb.systems.deploy.settings import Deploy
+from opsnb.systems.packages import checks
 
 needs_npm = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not on the PATH")
 
@@ -193,7 +194,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     lists = tmp_path / "lists"
     lists.mkdir()
-    monkeypatch.setattr(packages, "_APT_LISTS", str(lists))
+    monkeypatch.setattr(checks, "_APT_LISTS", str(lists))
     (tmp_path / "said").write_text("Listing...\n")
     return lists
 
