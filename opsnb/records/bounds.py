@@ -7,6 +7,7 @@ out. Findings, actions and tables are always kept: the record is made of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -23,7 +24,7 @@ LARGEST = 8_000_000
 LARGEST_SEARCHED = 2_000_000
 """Characters of one output that are searched for secrets; of a longer text, its two ends are."""
 LARGEST_SEARCHED_OF_ALL = 10_000_000
-_CUT = "\n[opsnb cut a long output here]\n"
+_CUT = re.compile(r"\n\[opsnb cut ([0-9]+) characters here\]\n")
 _BESIDE_A_CUT = 65_536
 """Characters beside a cut that are left out as well: the rest of a secret may stand there."""
 DEEPEST = 64
@@ -99,27 +100,25 @@ def trim_output(output: dict[str, Any]) -> None:
 
 def _ends(text: str) -> str:
     """Return `text`, or its beginning and end with a mark at which a secret may be cut in two."""
-    half = LARGEST_SEARCHED // 2
-    return text if len(text) <= LARGEST_SEARCHED else f"{text[:half]}{_CUT}{text[-half:]}"
-
-
-def _without_cut(text: str) -> str:
-    """Return `text`, which is redacted, without what stands beside the mark of a cut."""
-    before, mark, after = text.partition(_CUT)
-    return f"{before[:-_BESIDE_A_CUT]}{mark}{after[_BESIDE_A_CUT:]}" if mark else text
+    if len(text) <= LARGEST_SEARCHED:
+        return text
+    half = LARGEST_SEARCHED // 2 - 100  # with the mark it is short enough not to be cut again
+    return f"{text[:half]}\n[opsnb cut {len(text) - 2 * half} characters here]\n{text[-half:]}"
 
 
 def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:
-    """Return the beginning and the end of `text`, with a note between them on what is left out."""
-    text = _without_cut(text)
-    if len(text) <= limit:
+    """Return the beginning and the end of `text`, with what was left out between them in words."""
+    mark = _CUT.search(text)
+    if mark is None and len(text) <= limit:
         return text
-    half = limit // 2
-    left_out = _megabytes(len(text) - 2 * half)
-    return (
-        f"{text[:half]}\n[opsnb left out {left_out} of output here; print less, or to a file]\n"
-        f"{text[-half:]}"
-    )
+    half, cut = limit // 2, 0
+    begin, end = text[:half], text[-half:]
+    if mark:
+        begin = text[: max(0, mark.start() - _BESIDE_A_CUT)][:half]
+        end = text[mark.end() + _BESIDE_A_CUT :][-half:]
+        cut = int(mark[1]) - len(mark[0])
+    left_out = _megabytes(len(text) + cut - len(begin) - len(end))
+    return f"{begin}\n[opsnb left out {left_out} of output here; print less, or to a file]\n{end}"
 
 
 def _bounded(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:

@@ -19,7 +19,8 @@ from opsnb.config.places import state_home
 from opsnb.config.target import Target
 from opsnb.errors import ConfigError
 from opsnb.headless import execute
-from opsnb.headless import run as module
+from opsnb.headless import order as orders
+from opsnb.headless import result as results
 from opsnb.headless.order import Order
 from opsnb.model import RunResult
 from opsnb.records.ending import word
@@ -150,7 +151,7 @@ def test_a_clock_that_is_set_back_makes_no_negative_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(datetime(2026, 11, 23, tzinfo=UTC) - timedelta(hours=hour) for hour in range(99))
-    monkeypatch.setattr(module, "now", lambda: next(clock))
+    monkeypatch.setattr(results, "now", lambda: next(clock))
     result = run(order(tmp_path, OK))
     assert (result.exit_code, result.seconds) == (0, 0)
     assert result.finished == result.started
@@ -249,7 +250,7 @@ def test_a_notebook_sets_its_own_limits(tmp_path: Path, own: dict[str, int], err
 def test_a_run_that_says_nothing_of_its_time_has_a_limit_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LIMIT_S", 3)
+    monkeypatch.setattr(orders, "LIMIT_S", 3)
     result = run(order(tmp_path, OK, "import time; time.sleep(600)"))
     assert (result.exit_code, word(result)) == (124, "Timed out")
     top = Store(load_config().store).notebook(result.run_id)["cells"][0]["source"]

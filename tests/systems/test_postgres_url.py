@@ -73,7 +73,7 @@ def test_what_a_service_has_becomes_what_the_library_takes(
         ("postgres://h/d?connect_timeout=hunter2", "number as its connect_timeout"),
         ("prisma+postgres://h/?api_key=hunter2", "Prisma's own client"),
         ("mysql://u:hunter2@h/d", "must start with postgres"),
-        ("postgres://u:hunter2/x@h/d", "percent-encoded"),
+        ("postgres://u:hunter2/x@h/d", "percent-encode"),
         ("postgres://u:p@h:hunter2/d", "its port as a number"),
     ],
 )
