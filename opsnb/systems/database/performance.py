@@ -29,7 +29,6 @@ from opsnb.systems.database.statement_stats import Statistics, statistics
 from opsnb.view import commands
 from opsnb.view.formats import counted
 
-SLOW_MS = 100.0
 """The handbook's limit for the mean time of a statement."""
 
 _MOST_ROWS = 20
@@ -43,13 +42,16 @@ _OFTEN_SCANNED = 100
 
 
 @check(needs=(SYSTEM,))
-def slow_statements(target: Target, mean_ms: float = SLOW_MS, limit: int = _MOST_ROWS) -> Finding:
+def slow_statements(
+    target: Target, mean_ms: float | None = None, limit: int = _MOST_ROWS
+) -> Finding:
     """Slow statements.
 
-    By pg_stat_statements: statements with a mean time over `mean_ms`, and their share of all time.
-    A statement that ran once, and maintenance such as VACUUM or COPY, is listed but raises no
-    alarm.
+    By pg_stat_statements: statements with a mean time over `mean_ms`, by default the target's
+    limit, and their share of all time. A statement that ran once, and maintenance such as VACUUM or
+    COPY, is listed but raises no alarm.
     """
+    mean_ms = target.limit("database_statement_ms", mean_ms)
     with connection(target) as database:
         try:
             known = statistics(database)
