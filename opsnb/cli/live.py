@@ -65,7 +65,7 @@ class _View:
         self._status.clear()
 
     def _line(self) -> str:
-        passed = duration(time.monotonic() - self._began)
+        passed = duration(int(time.monotonic() - self._began))
         self._say(self._what, Text(f"Running {self._what}."))
         if self._progress is None:
             if not self._waits:
