@@ -90,7 +90,9 @@ def trim_output(output: dict[str, Any]) -> None:
     if isinstance(output.get("evalue"), str):
         output["evalue"] = _ends(output["evalue"])
     if isinstance(output.get("traceback"), list):
-        output["traceback"] = _ends("\n".join(map(str, output["traceback"]))).split("\n")
+        trace = "\n".join(map(str, output["traceback"]))
+        if len(trace) > LARGEST_SEARCHED:
+            output["traceback"] = _ends(trace).split("\n")
     data = output.get("data")
     if isinstance(data, dict):
         if _PLAIN in data:
