@@ -46,5 +46,7 @@ def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
     import numpy as np  # noqa: PLC0415 - late, as most runs draw no line
 
     middle = statistics.fmean(times)
+    if min(values) == max(values):  # rounding would make this a slope that is not quite none
+        return Trend(0.0, 0.0, middle, float(values[0]))
     fit, covariance = np.polyfit([time - middle for time in times], values, 1, cov=True)
     return Trend(float(fit[0]), math.sqrt(covariance[0, 0]), middle, float(fit[1]))

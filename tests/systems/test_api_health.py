@@ -385,7 +385,7 @@ def test_answers_that_never_end_or_lie_are_bounded(serving: Serving) -> None:
     target, answers = serving()
     answers.by_path["/health"] = (200, {"Content-Length": "999"}, b"short")
     quick = target.model_copy(update={"time_limit_s": 0.5})
-    with pytest.raises(ServiceError, match="answer|respond"):
+    with pytest.raises(ServiceError, match=r"answer|respond"):
         api.health(quick)
     answers.by_path["/health"] = (200, {}, b"x" * (5 * 1024 * 1024))
     with pytest.raises(BadAnswer, match="more than"):

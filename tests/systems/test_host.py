@@ -196,7 +196,7 @@ def test_a_mount_that_hangs_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disks, "_local_volumes", lambda _: ([volume("/")], ["/nfs"]))
     finding = host.disk(HERE)
     assert finding.status is Status.UNKNOWN
-    assert "/nfs did not answer" in finding.message
+    assert "/nfs did not respond" in finding.message
 
 
 def test_disk_agrees_with_df() -> None:
@@ -284,7 +284,7 @@ def test_a_network_file_system_that_hangs_over_ssh(
     script(tmp_path / "bin" / "df", f'case "$*" in *-l*) exec {df} "$@";; *) sleep 1000;; esac')
     monkeypatch.setattr(disks, "parse_mounts", lambda _: {"/mnt/nas": ("nfs4", False)})
     finding = host.disk(far)
-    assert "/mnt/nas did not answer" in finding.message
+    assert "/mnt/nas did not respond" in finding.message
     assert finding.status is not Status.OK
 
 
