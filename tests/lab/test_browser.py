@@ -98,7 +98,7 @@ def test_a_runbook_is_stepped_through_and_recorded(
 def test_the_launcher_leads_to_a_runbook_by_its_symptom(tmp_path: Path) -> None:
     with jupyterlab(tmp_path / "log", "lab") as lab, shown(lab) as page:
         launcher = page.locator(".jp-RenderedMarkdown")
-        symptom = launcher.locator("tr", has_text="The service is slow, Redis is in an alert")
+        symptom = launcher.locator("tr", has_text="The service is slow, an alert names Redis")
         expect(symptom).to_be_visible()
         screenshot(page, "launcher.png")
         symptom.get_by_role("link", name="Cache health").click()
