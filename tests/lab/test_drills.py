@@ -100,7 +100,7 @@ def the_record(runbook: str) -> RunResult:
         ),
         (
             "cold-cache",
-            "Less than 70 % of the reads are hits",
+            "Fewer than 70 % of reads hit the cache",
             "High cache miss rate",
             "misses.cold",
             "cache/warm_up",
