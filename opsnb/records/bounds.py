@@ -1,12 +1,13 @@
-"""What a record's notebook holds at most: a page of more is slow to load and read by nobody.
+"""Limits on the size of a record's notebook: larger pages are slow to load.
 
-Each output is bounded in every form that it has, and so is the whole notebook. What is left out is
-said where it stood. Findings, actions and tables are never left out: the record is made of them.
+Each form of each output has a limit, and so has the whole notebook. A note replaces what is left
+out. Findings, actions and tables are always kept: the record is made of them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from opsnb.model import ACTION_MIME, FINDING_MIME, TABLE_MIME
 
 LONGEST = 262_144
-"""Characters of what one output says in one form."""
+"""Characters of one output in one form."""
 LARGEST_PICTURE = 1_000_000
 LONGEST_ERROR = 65_536
 LONGEST_SENTENCE = 10_000
@@ -23,7 +24,7 @@ LARGEST = 8_000_000
 LARGEST_SEARCHED = 2_000_000
 """Characters of one output that are searched for secrets; of a longer text, its two ends are."""
 LARGEST_SEARCHED_OF_ALL = 10_000_000
-_CUT = "\n[opsnb cut a long output here]\n"
+_CUT = re.compile(r"\n\[opsnb cut ([0-9]+) characters here\]\n")
 _BESIDE_A_CUT = 65_536
 """Characters beside a cut that are left out as well: the rest of a secret may stand there."""
 DEEPEST = 64
@@ -35,9 +36,9 @@ _OWN_METADATA = frozenset({"opsnb", "papermill", "kernelspec", "language_info"})
 
 
 def bound(notebook: dict[str, Any]) -> None:
-    """Leave out of `notebook`, which is redacted, what is too much, and say so in its place.
+    """Cut `notebook`, which is redacted, to the limits, with a note where something is left out.
 
-    To be called last, so that no secret is cut in two.
+    Call this last, so that no secret is cut in two.
     """
     room = LARGEST
     cells = notebook.get("cells", [])
@@ -56,9 +57,9 @@ def bound(notebook: dict[str, Any]) -> None:
 
 
 def shallow(value: Any, levels: int = DEEPEST) -> Any:
-    """Return a copy of `value`, which is JSON, without what is nested deeper than `levels`.
+    """Return a copy of `value`, which is JSON, cut at a depth of `levels`.
 
-    To be called first: what else is done to a notebook goes down into it level by level.
+    Call this first: everything else walks a notebook level by level.
     """
     if isinstance(value, dict):
         if not levels:
@@ -89,7 +90,9 @@ def trim_output(output: dict[str, Any]) -> None:
     if isinstance(output.get("evalue"), str):
         output["evalue"] = _ends(output["evalue"])
     if isinstance(output.get("traceback"), list):
-        output["traceback"] = _ends("\n".join(map(str, output["traceback"]))).split("\n")
+        trace = "\n".join(map(str, output["traceback"]))
+        if len(trace) > LARGEST_SEARCHED:
+            output["traceback"] = _ends(trace).split("\n")
     data = output.get("data")
     if isinstance(data, dict):
         if _PLAIN in data:
@@ -99,31 +102,29 @@ def trim_output(output: dict[str, Any]) -> None:
 
 def _ends(text: str) -> str:
     """Return `text`, or its beginning and end with a mark at which a secret may be cut in two."""
-    half = LARGEST_SEARCHED // 2
-    return text if len(text) <= LARGEST_SEARCHED else f"{text[:half]}{_CUT}{text[-half:]}"
-
-
-def _without_cut(text: str) -> str:
-    """Return `text`, which is redacted, without what stands beside the mark of a cut."""
-    before, mark, after = text.partition(_CUT)
-    return f"{before[:-_BESIDE_A_CUT]}{mark}{after[_BESIDE_A_CUT:]}" if mark else text
+    if len(text) <= LARGEST_SEARCHED:
+        return text
+    half = LARGEST_SEARCHED // 2 - 100  # with the mark it is short enough not to be cut again
+    return f"{text[:half]}\n[opsnb cut {len(text) - 2 * half} characters here]\n{text[-half:]}"
 
 
 def shortened(text: str, limit: int = LONGEST_SENTENCE) -> str:
     """Return the beginning and the end of `text`, with what was left out between them in words."""
-    text = _without_cut(text)
-    if len(text) <= limit:
+    mark = _CUT.search(text)
+    if mark is None and len(text) <= limit:
         return text
-    half = limit // 2
-    left_out = _megabytes(len(text) - 2 * half)
-    return (
-        f"{text[:half]}\n[opsnb left out {left_out} of output here; print less, or to a file]\n"
-        f"{text[-half:]}"
-    )
+    half, cut = limit // 2, 0
+    begin, end = text[:half], text[-half:]
+    if mark:
+        begin = text[: max(0, mark.start() - _BESIDE_A_CUT)][:half]
+        end = text[mark.end() + _BESIDE_A_CUT :][-half:]
+        cut = int(mark[1]) - len(mark[0])
+    left_out = _megabytes(len(text) + cut - len(begin) - len(end))
+    return f"{begin}\n[opsnb left out {left_out} of output here; print less, or to a file]\n{end}"
 
 
 def _bounded(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, Any]], int]:
-    """Return what is kept of the outputs of a cell, and how much room is left for others."""
+    """Return the bounded outputs of a cell, and the room that is left for other cells."""
     bounded = [entry for output in outputs for entry in (output, *_notes(_bound_output(output)))]
     return _within(bounded, room)
 
@@ -149,7 +150,7 @@ def _within(outputs: list[dict[str, Any]], room: int) -> tuple[list[dict[str, An
 
 
 def _bound_output(output: dict[str, Any]) -> dict[str, int]:
-    """Bound what an output says; return what was left out of its metadata."""
+    """Bound an output; return what was left out of its metadata."""
     if output.get("output_type") == "stream":
         output["text"] = shortened("".join(output.get("text", "")), LONGEST)
     elif output.get("output_type") == "error":
@@ -164,7 +165,7 @@ def _bound_output(output: dict[str, Any]) -> dict[str, int]:
 
 
 def _bound_data(data: dict[str, Any]) -> None:
-    """Bound what one output says, in each of its forms."""
+    """Bound each form of an output."""
     if _PLAIN in data:
         data[_PLAIN] = shortened(_text(data[_PLAIN]), LONGEST)
     _leave_out(data, {mime: _limit(mime) for mime in data})
@@ -193,7 +194,7 @@ def _leave_out(data: dict[str, Any], limits: dict[str, int]) -> None:
 def _bound_entries(
     entries: dict[str, Any], limit: int, keep: frozenset[str] = frozenset()
 ) -> dict[str, int]:
-    """Remove what is larger than `limit` in `entries`; return the size of each by its name."""
+    """Remove entries that are larger than `limit`; return their sizes by name."""
     left_out = {
         name: size
         for name, value in entries.items()
@@ -218,7 +219,7 @@ def _text(value: Any) -> str:
 
 
 def _size(value: Any) -> int:
-    """Return about how many characters `value` takes in a notebook's file."""
+    """Return about how many characters `value` has in a notebook's file."""
     return len(value) if isinstance(value, str) else len(json.dumps(value, ensure_ascii=False))
 
 
