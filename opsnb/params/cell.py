@@ -210,13 +210,19 @@ def _field(annotation: Any) -> FieldInfo | None:
     return next((item for item in get_args(annotation) if isinstance(item, FieldInfo)), None)
 
 
+def _optional(annotation: Any) -> Any:
+    """Return the kind of value that may also be missing, as `X` of `X | None`; else None."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    is_union = get_origin(annotation) in (Union, UnionType)
+    return kinds[0] if is_union and len(kinds) == 1 else None
+
+
 def _type_name(annotation: Any, written: str) -> str:
     field = _field(annotation)
     if field and field.title:
         return field.title
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    if get_origin(annotation) in (Union, UnionType) and len(kinds) == 1:
-        return f"{_type_name(kinds[0], written.removesuffix(' | None'))} or none"
+    if kind := _optional(annotation):
+        return f"{_type_name(kind, written.removesuffix(' | None'))} or none"
     return written
 
 
@@ -224,9 +230,8 @@ def _expects(annotation: Any, written: str) -> str:
     field = _field(annotation)
     if field and field.description:
         return field.description
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    if get_origin(annotation) in (Union, UnionType) and len(kinds) == 1:
-        return f"{_expects(kinds[0], written.removesuffix(' | None'))}, or none"
+    if kind := _optional(annotation):
+        return f"{_expects(kind, written.removesuffix(' | None'))}, or none"
     return written
 
 
