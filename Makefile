@@ -35,14 +35,13 @@ demo: setup
 	@echo "Break it:     $(BIN)/opsnb demo fault redis-down, then $(BIN)/opsnb run health/daily -t demo"
 	@echo "End it:       $(BIN)/opsnb demo down"
 
-# Four at a time, each with a demo stack of its own, keep two cores busy. A service may stall for a
-# moment then, so a test has a second try, which the summary reports; a defect fails twice.
+# Four at a time, each with a demo stack of its own, keep two cores busy.
 test: lint types contract notebooks
-	$(BIN)/pytest -n 4 --dist worksteal --reruns 1
+	$(BIN)/pytest -n 4 --dist worksteal
 
 # The systems of other versions and rights that `make test` leaves out.
 matrix: setup
-	$(BIN)/pytest -n 3 --dist worksteal --reruns 1 -m matrix tests/stranger
+	$(BIN)/pytest -n 3 --dist worksteal -m matrix tests/stranger
 
 # The page of what works on which system, made again from all of them.
 compatibility: setup
