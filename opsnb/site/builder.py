@@ -30,8 +30,12 @@ from opsnb.model import RunResult
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor, environment_secrets
-from opsnb.site import drills, home, lists, records, reference, runbooks, trails
+from opsnb.site.docs import drills, reference, runbooks
 from opsnb.site.entries import Entry
+from opsnb.site.pages import records as lists
+from opsnb.site.pages import status as home
+from opsnb.site.record import page as records
+from opsnb.site.record import trails
 from opsnb.site.templates import notice
 from opsnb.timetable.standing import Standing, standings
 from opsnb.timetable.times import local_now

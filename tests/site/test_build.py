@@ -251,7 +251,7 @@ def test_the_search_knows_runbooks_and_records(place: Place) -> None:
 
 
 def test_many_records_are_listed_by_month(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opsnb.site.lists.NEWEST", 2)
+    monkeypatch.setattr("opsnb.site.pages.records.NEWEST", 2)
     month = int(timedelta(days=31) / timedelta(minutes=1))
     kept = [samples.keep(place.store, samples.findings(), minutes=n * month) for n in range(4)]
     place.build()
@@ -267,7 +267,7 @@ def test_an_unchanged_record_is_not_converted_again(
     kept = samples.fill(place.store)
     place.build()
     before = place.page(f"records/{kept['newer']}.html")
-    monkeypatch.setattr("opsnb.site.records._converted", lambda _: "converted again")
+    monkeypatch.setattr("opsnb.site.record.page._converted", lambda _: "converted again")
     added = samples.keep(place.store, samples.findings(), minutes=200)
     place.build()
     assert place.page(f"records/{kept['newer']}.html") == before

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status, status_of
 from opsnb.site.entries import Entry, present
-from opsnb.site.home import home
+from opsnb.site.pages.status import home
 
 BEGAN = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
 RESUME = Remedy(runbook="queues/resume", parameters={"queue": "emails"}, target="demo")

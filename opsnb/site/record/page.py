@@ -80,7 +80,7 @@ def page(shell: str, entry: Entry, record: str, trail: str) -> str:
 @cache
 def _own_code() -> str:
     """Return what changes when the way that bodies are made changes."""
-    files = sorted([*Path(__file__).parent.glob("*.py"), *FOLDER.glob("*.j2")])
+    files = sorted([*FOLDER.parent.rglob("*.py"), *FOLDER.glob("*.j2")])
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
