@@ -140,13 +140,13 @@ class Store(Reader):
                 self.place.files.pipe_file(f"{folder}/{name}", data)
 
     def reindex(self) -> list[str]:
-        """Rebuild `result.json` from the notebook where it is missing or broken.
+        """Make the index again, and `result.json` from the notebook where it is missing or broken.
 
         Return the run ids that were repaired; the others stay in `broken`.
         """
         self.broken.clear()
-        for _ in self.results():
-            pass
+        self.index.discard()
+        self.broken |= self.index.broken()
         return [run_id for run_id in list(self.broken) if self._rebuild(run_id)]
 
     def _rebuild(self, run_id: str) -> bool:

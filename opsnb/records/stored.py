@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pydantic_core import from_json
 from opsnb.model import RunResult
 
 NOTEBOOK, RESULT = "record.ipynb", "result.json"
+_REINDEX = "Rebuild it with: opsnb records reindex"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_.-]+-[0-9a-f]{4,}")
 STAMP = "%Y%m%dT%H%M%SZ"
 RESULT_LIMIT = 32_000_000  # bytes
@@ -151,6 +153,28 @@ def why(error: Exception) -> str:
     if isinstance(error, ValueError):
         return f"is damaged: it is not JSON ({error})"
     return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def broken(run_id: str, error: Exception) -> str:
+    """Return, as a sentence, why the result of a run could not be used, and what to do."""
+    return f"{RESULT} of {run_id} {why(error)}. {_REINDEX}"
+
+
+def damaged_link(run_id: str, clause: str) -> str:
+    """Return the sentence about a link that `wrong_links` has found."""
+    return f"{RESULT} of {run_id} {clause}. {_REINDEX}"
+
+
+def may_be(run_id: str, runbooks: Collection[str], target: str | None) -> bool:
+    """Return whether a record may match by its run id alone, so that it is worth reading.
+
+    An empty `runbooks` and a `target` of None match all.
+    """
+    _, _, rest = run_id.partition("-")
+    name, _, _ = rest.rpartition("-")
+    return (target is None or name.endswith(f"-{id_part(target)}")) and (
+        not runbooks or any(name.startswith(f"{id_part(each)}-") for each in runbooks)
+    )
 
 
 def demand_notebook(notebook: Any) -> dict[str, Any]:

@@ -165,8 +165,13 @@ def test_no_more_is_read_than_needed(store: Store, monkeypatch: pytest.MonkeyPat
 
     for owner, name in ((type(store.place.files), "ls"), (stored, "read")):
         monkeypatch.setattr(owner, name, noting(getattr(owner, name)))
-    assert len(list(store.results(target="other", limit=1))) == 1
-    assert len(read) == 4  # the years, one year, one month, one result
+    since = START + timedelta(days=150)
+    assert len(list(store.results(target="other", since=since))) == 1
+    # The years, one year, one month, and the result: for the index, and for itself.
+    assert len(read) == 5
+    assert {path.rpartition("/")[0] for path in read if "other" in path} == {
+        store._path(run_id) for run_id in store.run_ids(since=since) if "other" in run_id
+    }
 
 
 def test_an_empty_store_has_no_results(store: Store) -> None:
