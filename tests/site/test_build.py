@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,9 +11,9 @@ import typer
 from opsnb import catalog
 from opsnb.config.file import load_config
 from opsnb.demo.drills import DRILLS
-from opsnb.errors import RunBroke, UsageError
+from opsnb.errors import UsageError
 from opsnb.records.store import Store
-from opsnb.site.builder import _swap, build
+from opsnb.site.builder import build
 from tests.site import samples
 
 app = typer.Typer(help="Commands to try.")
@@ -66,10 +65,6 @@ class Place:
 
     def page(self, name: str) -> str:
         return (self.out / name).read_text(encoding="utf-8")
-
-    def index(self) -> dict[str, str]:
-        documents = json.loads(self.page("search/search_index.json"))["docs"]
-        return {document["location"]: document["text"] for document in documents}
 
 
 @pytest.fixture
@@ -149,17 +144,15 @@ def test_a_record_has_a_page_with_its_charts_neighbours_and_runbook(place: Place
     assert 'href="../runbooks/queues/pause.html"' in page
     for fact in ("2026-11-23 08:15 UTC", "4.2 s", "ada on ops1", "<code>lines</code>"):
         assert fact in page
-    assert "RECORD-" not in page
     assert len(page) < 60_000
-    assert not (place.out / "records/_shell.html").exists()
 
 
 def test_neighbours_are_runs_of_the_same_runbook_on_the_same_target(place: Place) -> None:
     kept = samples.fill(place.store)
     place.build()
     lone = place.page(f"records/{kept['down']}.html")
-    assert 'rel="prev"' not in lone.split("<article", 1)[1]
-    assert 'rel="next"' not in lone.split("<article", 1)[1]
+    assert 'rel="prev"' not in lone
+    assert 'rel="next"' not in lone
 
 
 def test_runs_that_continue_one_another_are_one_story(place: Place) -> None:
@@ -169,7 +162,7 @@ def test_runs_that_continue_one_another_are_one_story(place: Place) -> None:
     lone = samples.keep(place.store, samples.findings(), minutes=15)
     place.build()
     for here, others in ((first, (third, second)), (second, (third, first))):
-        story = place.page(f"records/{here}.html").split('class="admonition info story"', 1)[1]
+        story = place.page(f"records/{here}.html").split('class="note story"', 1)[1]
         assert "One operation in 3 runs" in story
         order(story, *(f'href="{other}.html"' for other in others))
         assert story.index("<b>this run</b>") < story.index("</table>")
@@ -238,18 +231,6 @@ def test_configured_texts_are_escaped_and_redacted(place: Place) -> None:
     assert "hunter22" not in contacts
 
 
-def test_the_search_knows_runbooks_and_records(place: Place) -> None:
-    kept = samples.fill(place.store)
-    place.build()
-    index = place.index()
-    assert "140 jobs wait" in index[f"records/{kept['newer']}.html"]
-    assert "runbooks/health/daily.html" in index
-    lists = ("index.html", "records/index.html", "records/_shell.html")
-    assert not [location for location in index if location.startswith(lists)]
-    script = place.page("search/search_index.js").removeprefix("var __index = ")
-    assert json.loads(script) == json.loads(place.page("search/search_index.json"))
-
-
 def test_many_records_are_listed_by_month(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opsnb.site.pages.records.NEWEST", 2)
     month = int(timedelta(days=31) / timedelta(minutes=1))
@@ -274,38 +255,12 @@ def test_an_unchanged_record_is_not_converted_again(
     assert "converted again" in place.page(f"records/{added}.html")
 
 
-def test_a_build_that_fails_leaves_the_former_site(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place.build()
-    before = place.page("index.html")
-
-    def full(*_: object) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr("opsnb.site.builder._finish", full)
-    with pytest.raises(RunBroke, match="No space left on device"):
-        place.build()
-    assert place.page("index.html") == before
-    assert not list(place.folder.glob(".site-*"))
-
-
 def test_a_folder_with_something_else_in_it_is_refused(place: Place) -> None:
     place.out.mkdir()
     (place.out / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="something other than a site"):
         place.build()
     assert (place.out / "thesis.txt").read_text() == "mine"
-
-
-def test_a_swap_that_fails_puts_the_former_back(tmp_path: Path) -> None:
-    out = tmp_path / "site"
-    out.mkdir()
-    (out / "index.html").write_text("former")
-    (tmp_path / "work").mkdir()
-    with pytest.raises(FileNotFoundError):
-        _swap(tmp_path / "work" / "site", out)
-    assert (out / "index.html").read_text() == "former"
 
 
 def test_nothing_is_left_in_the_folder_where_it_is_built(place: Place) -> None:

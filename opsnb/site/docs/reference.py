@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from html import escape
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -139,7 +138,7 @@ def _quoted(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-# --- thresholds and contacts -----------------------------------------------------------------
+# --- thresholds ------------------------------------------------------------------------------
 
 
 def thresholds(config: Config) -> str:
@@ -184,22 +183,6 @@ def _limit(threshold: Threshold, limit: float | None) -> str:
     else:
         beyond = "from" if threshold.inclusive else "above"
     return f"{beyond} {number(limit, threshold.unit)}"
-
-
-def contacts(config: Config) -> str:
-    """Return whom to call, as the configuration says."""
-    rows = [
-        [escape(text) for text in (each.role, each.name, each.contact, each.availability)]
-        for each in config.contacts
-    ]
-    table = _table(("Role", "Name", "Contact", "Availability"), rows)
-    missing = [
-        contact.role for contact in config.contacts if "TBD" in (contact.name, contact.contact)
-    ]
-    if not missing:
-        return table
-    words = f"{', '.join(missing)}: set them under [[contacts]] in {CONFIG_NAME}."
-    return notice("Nobody to call", words, "warning") + f"\n\n{table}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

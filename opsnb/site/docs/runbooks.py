@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,8 @@ from mkdocs.structure.toc import get_toc
 
 from opsnb.catalog import RunbookInfo, by_section
 from opsnb.errors import ConfigError
-from opsnb.site.entries import Entry, latest
 from opsnb.site.templates import notice, render
 
-_SHOWN = 5
 # mkdocs-jupyter adds JupyterLab's styles, scripts, links to a CDN and cell decorations to every
 # page.
 _CLUTTER = (
@@ -39,43 +36,11 @@ def navigation(infos: Iterable[RunbookInfo]) -> list[dict[str, list[dict[str, st
     ]
 
 
-def overview(infos: Sequence[RunbookInfo], entries: Sequence[Entry]) -> str:
-    """Return, in Markdown, the runbooks by section with their newest records."""
-    newest: dict[str, list[Entry]] = {}
-    for entry in sorted(latest(entries), key=lambda entry: entry.target):
-        newest.setdefault(entry.runbook, []).append(entry)
-    sections = {
-        section: [_Row(info, newest.get(info.id, [])) for info in group]
-        for section, group in by_section(infos)
-    }
-    return render("runbooks", sections=sections)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One runbook in the list."""
-
-    info: RunbookInfo
-    newest: list[Entry]
-    """Its newest record on each target."""
-
-    @property
-    def does(self) -> str:
-        """Whether it only checks, or also acts."""
-        try:
-            return "checks, and acts with --apply" if self.info.acts else "checks"
-        except ConfigError:
-            return "cannot be read"
-
-
 class RunbookPages:
     """Handles mkdocs' events and cleans up the pages of mkdocs-jupyter."""
 
-    def __init__(self, infos: Iterable[RunbookInfo], entries: Iterable[Entry]) -> None:
+    def __init__(self, infos: Iterable[RunbookInfo]) -> None:
         self._infos = {f"runbooks/{info.id}.ipynb": info for info in infos}
-        self._records: dict[str, list[Entry]] = {}
-        for entry in entries:
-            self._records.setdefault(entry.runbook, []).append(entry)
 
     def on_pre_page(self, page: Page, /, **_: Any) -> Page:
         """Catch errors of a notebook that cannot be converted, so that only its page is lost."""
@@ -106,13 +71,7 @@ class RunbookPages:
         return head + heading + self._opening(info) + rest
 
     def _opening(self, info: RunbookInfo) -> str:
-        """Return the parameters as a table, the line that runs the runbook, and its records."""
-        # A summary represents its members, which would fill the list.
-        entries = [
-            entry
-            for entry in self._records.get(info.id, [])
-            if entry.fleet is None or entry.is_summary
-        ]
+        """Return the parameters as a table, the line that runs the runbook, and a region."""
         parameters, failure = [], ""
         try:
             parameters = info.parameters
@@ -123,8 +82,6 @@ class RunbookPages:
             id=info.id,
             parameters=parameters,
             failure=failure,
-            entries=entries[:_SHOWN],
-            up="../" * (info.id.count("/") + 1),
         )
 
 

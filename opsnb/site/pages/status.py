@@ -1,14 +1,27 @@
-"""The home page's body: the present state of each target at a glance."""
+"""The first page: the present state of each target at a glance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from opsnb.model import Status, worst
+from opsnb.site.context import Page, Site
 from opsnb.site.entries import Entry, present
-from opsnb.site.templates import render
+from opsnb.site.layout import page
 from opsnb.timetable.standing import Standing, covering
+
+PATH = "index.html"
+
+
+def pages(site: Site) -> Iterator[Page]:
+    """Yield the first page."""
+    yield Page(PATH, partial(_status, site))
+
+
+def _status(site: Site) -> str:
+    return home(site.entries, site.config.names, site.standings)
 
 
 @dataclass(frozen=True)
@@ -55,4 +68,10 @@ def home(
         )
         for name, found in by_target.items()
     ]
-    return render("home", cards=sorted(cards, key=lambda card: card.rank))
+    return page(
+        "status",
+        path=PATH,
+        title="Current state",
+        tab="Status",
+        cards=sorted(cards, key=lambda card: card.rank),
+    )

@@ -1,87 +1,50 @@
-"""The pages of records, one for each.
-
-A record's page is put together from three parts: the shell, a page that mkdocs made with marks
-where the others go; the body, converted once from the executed notebook and taken over from the
-previous site while the record is the same; and the trail to its neighbours. So thousands of records
-cost one page of mkdocs, and nothing of Material's own is copied by hand.
-"""
+"""The page of one record."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import posixpath
 import re
 from collections.abc import Mapping
 from functools import cache
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import nbformat.v4
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 
+from opsnb.errors import OpsnbError
 from opsnb.model import RunResult
 from opsnb.records.ending import word
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
+from opsnb.site.context import Site
 from opsnb.site.entries import Entry
+from opsnb.site.layout import page
 from opsnb.site.safe_html import safe
-from opsnb.site.templates import FOLDER, render
+from opsnb.site.templates import FOLDER
 from opsnb.view.findings import finding_html, worst_first
 
-SHELL = """---
-hide:
-  - navigation
-  - toc
-search:
-  exclude: true
----
-
-# RECORD-TITLE
-
-<div>RECORD-BODY</div>
-"""
-"""The Markdown of the page whose result is the shell of all records' pages."""
-
 _NOTEBOOK_LINK = re.compile(r'href="(?P<path>(?![a-z]+:)[\w./-]+)\.ipynb(?=["#])')
-_MARK = re.compile(r"<!-- record ([0-9a-f]{64}) -->(.*)<!-- /record -->", re.DOTALL)
 
 
-def body(result: RunResult, notebook: Mapping[str, Any] | str, former: Path | None = None) -> str:
-    """Return the part of a record's page that depends on the record alone.
-
-    `notebook` is the executed notebook, or a sentence that says why it cannot be read. The body is
-    taken from the page `former` when that was made of the same record.
-    """
-    content = json.dumps(notebook, sort_keys=True) + result.model_dump_json() + _own_code()
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    if former is not None and former.is_file():
-        match = _MARK.search(former.read_text(encoding="utf-8"))
-        if match and match[1] == digest:
-            return match[0]
-    html = render(
+def content(site: Site, result: RunResult, trail: str) -> bytes:
+    """Return the page of a record; `trail` leads to its neighbours."""
+    entry = Entry.of(result)
+    try:
+        notebook: dict[str, Any] | str = site.store.notebook(result.run_id)
+    except OpsnbError as error:
+        notebook = str(error)
+    return page(
         "record",
+        path=f"records/{entry.page}",
+        title=f"{entry.title} on {entry.target}",
+        tab="Records",
         result=result,
-        entry=Entry.of(result),
+        entry=entry,
         word=word(result),
+        trail=Markup(trail),
         **_content(result, notebook),
-    )
-    return f"<!-- record {digest} -->{html}<!-- /record -->"
-
-
-def page(shell: str, entry: Entry, record: str, trail: str) -> str:
-    """Return the whole page of a record."""
-    title = escape(f"{entry.title} on {entry.target}")
-    return shell.replace("RECORD-TITLE", title).replace("<div>RECORD-BODY</div>", trail + record)
-
-
-@cache
-def _own_code() -> str:
-    """Return what changes when the way that bodies are made changes."""
-    files = sorted([*FOLDER.parent.rglob("*.py"), *FOLDER.glob("*.j2")])
-    return "".join(file.read_text(encoding="utf-8") for file in files)
+    ).encode("utf-8", "replace")
 
 
 def _content(result: RunResult, notebook: Mapping[str, Any] | str) -> dict[str, Any]:

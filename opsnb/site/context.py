@@ -1,0 +1,65 @@
+"""What the pages of a site are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import typer
+
+from opsnb.catalog import RunbookInfo
+from opsnb.config.file import Config
+from opsnb.errors import OpsnbError
+from opsnb.records.store import Store
+from opsnb.site.entries import Entry
+from opsnb.timetable.standing import Standing, standings
+from opsnb.timetable.times import local_now
+
+
+@dataclass(frozen=True)
+class Site:
+    """One build of a site: the configuration, the runbooks and the records."""
+
+    config: Config
+    infos: Sequence[RunbookInfo]
+    store: Store
+    app: typer.Typer
+    """The command line, for its reference page."""
+    built: datetime
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """All records, newest first."""
+        return [Entry.of(result) for result in self.store.results()]
+
+    @cached_property
+    def runbook_ids(self) -> frozenset[str]:
+        """The ids of the runbooks that have a page."""
+        return frozenset(info.id for info in self.infos)
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """The state of the schedules; none when they are invalid: every command says so."""
+        try:
+            return standings(self.config, self.store, local_now())
+        except OpsnbError:
+            return []
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a site, which is written when it has changed."""
+
+    path: str
+    """From the site's root, with slashes, such as `records/2026-11.html`."""
+    html: Callable[[], str]
+    """Renders it. Called only when `made_from` has changed, or is empty."""
+    made_from: str = ""
+    """A digest of everything that the page shows, the code and the templates left aside; empty when
+    rendering it costs less than knowing that."""
+
+
+Pages = Callable[[Site], Iterable[Page]]
+"""Yields the pages of one kind."""
