@@ -122,7 +122,7 @@ def _regions(site: Site) -> dict[str, Regions]:
     for entry in site.entries:
         if entry.fleet is None or entry.is_summary:
             latest.setdefault(entry.runbook, []).append(entry)
-    regions = {
+    regions: dict[str, Regions] = {
         f"runbooks/{info.id}.html": {
             "latest": render(
                 "latest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from opsnb.site.context import Site
 from opsnb.site.digests import code, digest
@@ -16,4 +17,4 @@ def pages(site: Site) -> Iterator[File]:
     for entry, trail in trails(site.entries, site.runbook_ids):
         result = site.store.result(entry.run_id)
         shown = digest([code("site", "view"), result.model_dump_json(), trail])
-        yield File(f"records/{entry.page}", shown, lambda r=result, t=trail: content(site, r, t))
+        yield File(f"records/{entry.page}", shown, partial(content, site, result, trail))
