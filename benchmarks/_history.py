@@ -96,20 +96,18 @@ def seeds(url: str) -> list[Seed]:
         for result in reader.results(oldest_first=True)
         if not (result.parent or result.fleet or result.open)
     ]
-    return [
-        Seed(
-            result.run_id,
-            result.runbook,
-            result.target,
-            result.operator,
-            result.started.replace(microsecond=0),
-            {
-                name: _pieces(Path(reader.folder(result.run_id), name))
-                for name in (NOTEBOOK, RESULT)
-            },
-        )
-        for result in alone
-    ]
+    return [_seed(result, Path(reader.folder(result.run_id))) for result in alone]
+
+
+def _seed(result: RunResult, folder: Path) -> Seed:
+    return Seed(
+        result.run_id,
+        result.runbook,
+        result.target,
+        result.operator,
+        result.started.replace(microsecond=0),
+        {name: _pieces(folder / name) for name in (NOTEBOOK, RESULT)},
+    )
 
 
 def fill(
