@@ -22,6 +22,7 @@ from opsnb.checks.ranking import ranked
 from opsnb.checks.running import Findings, Measurement
 from opsnb.checks.watching import Series, Watched
 from opsnb.config.file import load_target
+from opsnb.config.systems import systems
 from opsnb.config.target import Target
 from opsnb.errors import (
     Misconfigured,
@@ -31,7 +32,16 @@ from opsnb.errors import (
     Unreachable,
     UsageError,
 )
-from opsnb.model import PROGRESS_MIME, SESSION_KEY, ActionRecord, Finding, Row, now
+from opsnb.model import (
+    PROGRESS_MIME,
+    SESSION_KEY,
+    ActionRecord,
+    Finding,
+    Row,
+    Status,
+    Threshold,
+    now,
+)
 from opsnb.records import frames
 from opsnb.redaction import Redactor, environment_secrets, outside
 from opsnb.view import charts
@@ -283,6 +293,26 @@ class Runbook:
         `trigger`, `incident`, the numbers of `findings` and `actions`, and `run_id`.
         """
         return frames.records(self.target, days, runbooks)
+
+
+def warm_up() -> None:
+    """Prepare what the first session of a process would: tables, templates and patterns.
+
+    Reads no configuration and opens no connection, so that processes may be forked afterwards.
+    """
+    systems()
+    shown = Display("", Redactor(["warm-up"]))
+    finding = Finding(
+        name="warm.up",
+        status=Status.OK,
+        message="Nothing is measured.",
+        value=1,
+        threshold=Threshold(metric="", label="", unit="", warn=2),
+        rows=[{"part": "one", "percent": 1.0, "at": now().isoformat()}],
+    )
+    drawn = [charts.levels(finding, by="part", percent="percent")]
+    shown.redactor.bundle(view.finding_data(shown.redactor.result(finding)))
+    shown.redactor.bundle({"text/html": charts.grid_html(drawn)})
 
 
 def disarm() -> None:
