@@ -19,7 +19,7 @@ from opsnb.redaction.notebooks import (
     masked_notebook,
     masked_outputs,
 )
-from opsnb.redaction.pages import words_of
+from opsnb.redaction.pages import markup, words_of
 from opsnb.redaction.results import masked, masked_entries, masked_rows
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
@@ -40,6 +40,7 @@ class Redactor:
         self._known = Known(secrets)
         # A notebook is masked again after each cell, mostly unchanged.
         self._spans = lru_cache(maxsize=16_384)(self._find)
+        self._shown = lru_cache(maxsize=1024)(self._mask_shown)
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked, and without characters that cannot be encoded.
@@ -95,12 +96,15 @@ class Redactor:
             return []
         return cut_pieces(pieces, self._spans("".join(pieces)))
 
-    def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
-        """Return `text` masked, except `markup` and opsnb's `own` words."""
-        spans = list(self._spans(text))
-        if markup and (words := words_of(text)):
+    def shown(self, text: str, own: frozenset[str], *, is_html: bool) -> str:
+        """Return `text` masked, except markup and opsnb's `own` words."""
+        return self._shown(text, own, is_html)
+
+    def _mask_shown(self, text: str, own: frozenset[str], is_html: bool) -> str:
+        kept, tags, spans = places(text, own), [], list(self._spans(text))
+        if is_html and (tags := markup(text)) and (words := words_of(text)):
             spans += [words.span(*span) for span in self._spans(words.text)]
-        return cut_around(text, [span for span in merged(spans) if not within(span, own)], markup)
+        return cut_around(text, [span for span in merged(spans) if not within(span, kept)], tags)
 
     def known(self, text: str) -> str:
         """Return `text` with only the known secrets masked."""
