@@ -2,41 +2,196 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opsnb.cli import completion, output
-from opsnb.cli.application import Json, RunArgument, TargetOption, records_app
+from opsnb.cli.application import Json, RunArgument, records_app
 from opsnb.cli.context import config_in_force, store_in_force
 
 if TYPE_CHECKING:
     from opsnb.model import RunResult
+    from opsnb.records.history import Filters
     from opsnb.records.store import Store
 
 RECOVER_WITHIN_S = 60.0
 """How long to wait for another process that recovers records."""
+_MOST_BROKEN = 10
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    CRIT = "crit"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    LOCKED = "locked"
+    BROKE = "broke"
+    INTERRUPTED = "interrupted"
+    TIMED_OUT = "timed out"
+    NOT_RUN = "not run"
+
+
+OfRunbook = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUNBOOK",
+        help="Only runs of this runbook; a glob such as `cache/*` works.",
+        autocompletion=completion.runbooks,
+    ),
+]
+OnTarget = Annotated[
+    str | None,
+    typer.Option(
+        "-t",
+        "--target",
+        metavar="TARGET",
+        help="Only runs on this target; a glob works.",
+        autocompletion=completion.targets,
+    ),
+]
+WithStatus = Annotated[
+    list[Outcome] | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help="Only runs that ended so: ok, warn, crit, unknown, refused, locked, broke, "
+        "interrupted, `timed out` or `not run`; repeatable.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHEN",
+        help="Only runs begun since: `2026-11-23`, `2026-11-23T07:15` (UTC), or `7d` ago.",
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="Only runs begun before; a day counts whole.")
+]
+OfIncident = Annotated[
+    str | None, typer.Option(metavar="ID", help="Only runs of this incident; a glob works.")
+]
+ByOperator = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only runs that this person started.")
+]
+ByTrigger = Annotated[
+    str | None,
+    typer.Option(metavar="TRIGGER", help="Only runs begun so: `manual` or `schedule*`."),
+]
+Acted = Annotated[
+    bool | None,
+    typer.Option(
+        "--acted/--not-acted", help="Only runs in which an action began, or only the others."
+    ),
+]
+
+
+def _filters(
+    runbook: str | None,
+    target: str | None,
+    status: list[Outcome] | None,
+    since: str | None,
+    until: str | None,
+    incident: str | None,
+    operator: str | None,
+    trigger: str | None,
+    acted: bool | None,
+) -> Filters:
+    from opsnb.records.history import Filters, moment
+
+    return Filters(
+        runbook=runbook,
+        target=target,
+        status=tuple(status or ()),
+        since=moment(since) if since else None,
+        until=moment(until, ends=True) if until else None,
+        incident=incident,
+        operator=operator,
+        trigger=trigger,
+        acted=acted,
+    )
 
 
 @records_app.command("list")
 def list_records(
-    runbook: Annotated[
-        str | None,
-        typer.Option(help="Only runs of this runbook.", autocompletion=completion.runbooks),
-    ] = None,
-    target: TargetOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    runbook: OfRunbook = None,
+    target: OnTarget = None,
+    status: WithStatus = None,
+    since: Since = None,
+    until: Until = None,
+    incident: OfIncident = None,
+    operator: ByOperator = None,
+    trigger: ByTrigger = None,
+    acted: Acted = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most this many; 0 for all.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """List records, newest first."""
+    """List records, newest first.
+
+    In a pipe, each record is one line: how it ended, its run id, and its worst finding. --json
+    prints an array of whole results.
+    """
+    from opsnb.records import history
     from opsnb.records import show as views
 
+    filters = _filters(runbook, target, status, since, until, incident, operator, trigger, acted)
     store = store_in_force()
-    results = list(store.results(runbook=runbook, target=target, limit=limit))
     if as_json:
-        output.say(views.as_json(results))
+        output.json_array(history.documents(store, filters, limit or None))
     else:
-        output.render(views.record_list(results))
+        runs = history.past(store, filters, limit or None)
+        first = next(runs, None)
+        if first is None:
+            output.say(views.no_records(any_fits=filters.is_empty))
+        else:
+            output.entries(chain([first], runs), views.record_list, views.record_line)
+    _name_broken(store)
+
+
+@records_app.command("search")
+def search_records(
+    text: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXT...",
+            help="Words to find, or a phrase in quotes; common words are ignored.",
+        ),
+    ],
+    runbook: OfRunbook = None,
+    target: OnTarget = None,
+    status: WithStatus = None,
+    since: Since = None,
+    until: Until = None,
+    incident: OfIncident = None,
+    operator: ByOperator = None,
+    trigger: ByTrigger = None,
+    acted: Acted = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Search in what runs printed, found and did.
+
+    Runs that did it come first, then those that were critical about it, then the others. Words
+    match in all their forms: "cleared" finds "clear".
+    """
+    from opsnb.records import show as views
+    from opsnb.records.search import search
+
+    filters = _filters(runbook, target, status, since, until, incident, operator, trigger, acted)
+    store = store_in_force()
+    found = search(store, " ".join(text), filters, limit)
+    if as_json:
+        output.json_document([views.hit_as_json(hit) for hit in found])
+    elif found:
+        output.entries(found, views.hits, views.hit_line)
+    else:
+        output.say("No record matches. Try fewer words, or fewer filters.")
     _name_broken(store)
 
 
@@ -60,8 +215,10 @@ def show_record(
 
 def _name_broken(store: Store) -> None:
     """Report damaged records, each in one sentence."""
-    for sentence in store.broken.values():
+    for sentence in islice(store.broken.values(), _MOST_BROKEN):
         output.note(f"opsnb: {sentence}")
+    if (more := len(store.broken) - _MOST_BROKEN) > 0:
+        output.note(f"opsnb: {more:,} more records are damaged: opsnb records reindex")
 
 
 def _result(store: Store, run_id: str) -> RunResult:
@@ -100,7 +257,7 @@ def recover_records() -> int:
 
 @records_app.command("reindex")
 def reindex_records() -> None:
-    """Rebuild every missing or broken result.json from its notebook."""
+    """Rebuild the index of the records, and every damaged result.json from its notebook."""
     store = store_in_force()
     for run_id in store.reindex():
         output.say(f"Rebuilt: {run_id}")

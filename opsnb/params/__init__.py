@@ -23,14 +23,19 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
 _SPAN = re.compile(f"(?:{_PART.pattern})+")
 
 
+def span_s(text: str) -> float | None:
+    """Return the seconds that `90s`, `30m`, `1h30m` or `2d` means; None for any other text."""
+    if not _SPAN.fullmatch(text.strip()):
+        return None
+    return sum(float(count) * _UNITS_S[each] for count, each in _PART.findall(text))
+
+
 def _span(unit: str) -> BeforeValidator:
-    """Understand `90s`, `30m`, `1h30m` or `2d`, as a number of `unit`."""
+    """Understand a span as a number of `unit`."""
 
     def convert(value: Any) -> Any:
-        if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
-            parts = _PART.findall(value)
-            return sum(float(count) * _UNITS_S[each] for count, each in parts) / _UNITS_S[unit]
-        return value
+        seconds = span_s(value) if isinstance(value, str) else None
+        return value if seconds is None else seconds / _UNITS_S[unit]
 
     return BeforeValidator(convert)
 

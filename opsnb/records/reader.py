@@ -125,10 +125,25 @@ class Reader:
         self._note_wrong_links(result)
         return result
 
+    def document(self, run_id: str, size: int) -> str | None:
+        """Return the text of the result of a run, whole id, that the index has read.
+
+        It is validated again when its size is another than `size`, that of the index. None, and a
+        note in `broken`, when it has become damaged.
+        """
+        try:
+            data = stored.read(self.place.files, self._path(run_id, RESULT), stored.RESULT_LIMIT)
+            if len(data) != size:
+                stored.result(data, run_id)
+            return data.decode().strip()
+        except (ValueError, OSError) as error:
+            self.broken[run_id] = stored.broken(run_id, error)
+            return None
+
     def notebook(self, run_id: str) -> dict[str, Any]:
         """Return the executed notebook of a run. `run_id` and errors as for `result`."""
         whole_id = self.find(run_id)
-        path = f"{self._path(whole_id)}/{NOTEBOOK}"
+        path = self._path(whole_id, NOTEBOOK)
         try:
             notebook = from_json(stored.read(self.place.files, path, stored.NOTEBOOK_LIMIT))
             return stored.demand_notebook(notebook)
@@ -173,15 +188,17 @@ class Reader:
         return f"There is no run '{run_id}' in the record store {self.url}.{hint}"
 
     def _read_result(self, run_id: str) -> RunResult:
-        path = f"{self._path(run_id)}/{RESULT}"
+        path = self._path(run_id, RESULT)
         return stored.result(stored.read(self.place.files, path, stored.RESULT_LIMIT), run_id)
 
     def _note_wrong_links(self, result: RunResult) -> None:
         if wrong := stored.wrong_links(result):
             self.broken[result.run_id] = stored.damaged_link(result.run_id, wrong)
 
-    def _path(self, run_id: str) -> str:
-        return self.place.path(f"{stored.month_of(run_id)}/{run_id}")
+    def _path(self, run_id: str, name: str = "") -> str:
+        """Return the path of the folder of a run, or of the file `name` in it."""
+        folder = self.place.path(f"{stored.month_of(run_id)}/{run_id}")
+        return f"{folder}/{name}" if name else folder
 
 
 def _names(runbook: str | Collection[str] | None) -> Collection[str]:

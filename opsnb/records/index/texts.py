@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
+from opsnb.view.terminal import HIDDEN
+
 _PLAIN, _HTML = "text/plain", "text/html"
 _HIDDEN = re.compile(r"<(style|script)\b.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
@@ -29,7 +31,7 @@ def _text(output: dict[str, Any]) -> str:
         text = unescape(_TAG.sub(" ", _HIDDEN.sub(" ", _joined(data[_HTML]))))
     else:
         text = "\n".join(_of_error(output))
-    return _ESCAPE.sub("", text).replace("\0", "").strip()
+    return HIDDEN.sub("", _ESCAPE.sub("", text)).strip()
 
 
 def _of_error(output: dict[str, Any]) -> Iterator[str]:

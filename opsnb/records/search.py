@@ -1,0 +1,75 @@
+"""Search in the text of past runs: what they printed, found and did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from opsnb.records.history import SQL, Filters, Past
+from opsnb.records.index import statement
+from opsnb.records.reader import Reader
+
+MARKS = "\ue000\ue001"
+"""What stands before and behind a word that matches: characters that no text has."""
+
+_PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
+_MOST_PIECES = 32
+_COMMON = re.compile(
+    "a|an|and|are|at|by|did|do|does|for|from|had|has|have|how|i|in|is|it|me|my|of|on|or|our|the|"
+    "there|this|to|was|we|were|what|when|where|which|who|why|with|you",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A past run whose text matches a search."""
+
+    run: Past
+    operator: str
+    marked: str
+    """Its text around the words that match, which stand between `MARKS`, on one line."""
+
+    @property
+    def snippet(self) -> str:
+        """The text without marks."""
+        return "".join(letter for letter in self.marked if letter not in MARKS)
+
+
+def search(reader: Reader, text: str, filters: Filters, limit: int) -> list[Hit]:
+    """Return the runs whose text matches `text`, the best first, at most `limit`.
+
+    All words must be there, in any form ("cleared" finds "clear"); words in quotes must stand
+    together. If no run has them all, those that begin like them count, then those with any of them.
+    Every text is allowed.
+    """
+    reader.index.refresh(since=filters.since, texts=True)
+    reader.broken |= reader.index.unread
+    for words in _queries(text):
+        asked = {
+            **filters.bound(),
+            "page": limit,
+            "words": words,
+            "in_done": f"{{about done}} : ({words})",
+            "in_found": f"{{about found}} : ({words})",
+        }
+        if found := reader.index.read(statement("search", SQL), asked):
+            return [
+                Hit(Past.of(row), row["operator"], " ".join(row["snippet"].split()))
+                for row in found
+            ]
+    return []
+
+
+def _queries(text: str) -> Iterator[str]:
+    """Yield queries of FTS5, the strictest first; none when `text` has no word."""
+    pieces = [quoted or bare for quoted, bare in _PIECE.findall(text.replace("\0", " "))]
+    pieces = [piece for piece in pieces if re.search(r"[^\W_]", piece)][:_MOST_PIECES]
+    words = [piece for piece in pieces if not _COMMON.fullmatch(piece)] or pieces
+    if not words:
+        return
+    phrases = [f'"{word}"' for word in words]  # quoted, nothing is a word of FTS5's own language
+    yield " AND ".join(phrases)
+    yield " AND ".join(f"{phrase} *" for phrase in phrases)
+    yield " OR ".join(f"{phrase} *" for phrase in phrases)
