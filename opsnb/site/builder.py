@@ -59,9 +59,10 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
 def _update(site: Site, out: Path, say: Say) -> None:
     with opened(out, say) as output:
         output.update("assets", _assets())
-        output.update("records", record.pages(site))
-        for sentence in site.store.broken.values():
+        site.store.index.refresh()
+        for sentence in site.store.index.broken().values():
             say(f"opsnb: {sentence}")
+        output.update("records", record.pages(site))
         docs.update(site, output, say)
         output.update("pages", _pages(site))
         output.sweep()

@@ -13,6 +13,7 @@ from opsnb.catalog import RunbookInfo
 from opsnb.config.file import Config
 from opsnb.errors import OpsnbError
 from opsnb.records.store import Store
+from opsnb.records.stored import RUN_ID
 from opsnb.site.entries import Entry
 from opsnb.timetable.standing import Standing, standings
 from opsnb.timetable.times import local_now
@@ -33,6 +34,18 @@ class Site:
     def entries(self) -> list[Entry]:
         """All records, newest first."""
         return [Entry.of(result) for result in self.store.results()]
+
+    @cached_property
+    def broken(self) -> dict[str, str]:
+        """The records that cannot be read, or whose links are damaged: run id and a sentence."""
+        found = self.store.index.broken()
+        return {run_id: why for run_id, why in found.items() if RUN_ID.fullmatch(run_id)}
+
+    @cached_property
+    def record_ids(self) -> frozenset[str]:
+        """The ids of the runs whose record has a page."""
+        rows = self.store.index.read("SELECT run_id FROM runs")
+        return frozenset(row["run_id"] for row in rows) | self.broken.keys()
 
     @cached_property
     def runbook_ids(self) -> frozenset[str]:

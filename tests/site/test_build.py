@@ -142,7 +142,7 @@ def test_a_record_has_a_page_with_its_charts_neighbours_and_runbook(place: Place
     assert f'href="{kept["unreadable"]}.html" rel="next"' in page
     assert 'href="../runbooks/health/daily.html"' in page
     assert 'href="../runbooks/queues/pause.html"' in page
-    for fact in ("2026-11-23 08:15 UTC", "4.2 s", "ada on ops1", "<code>lines</code>"):
+    for fact in ("2026-11-23 08:15 UTC", "4.2 s", "ada on ops1", "<code>lines = 100</code>"):
         assert fact in page
     assert len(page) < 60_000
 
@@ -242,17 +242,32 @@ def test_many_records_are_listed_by_month(place: Place, monkeypatch: pytest.Monk
     assert kept[0] in place.page("records/2026-11.html")
 
 
-def test_an_unchanged_record_is_not_converted_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unchanged_page_is_not_written_again(place: Place) -> None:
     kept = samples.fill(place.store)
     place.build()
-    before = place.page(f"records/{kept['newer']}.html")
-    monkeypatch.setattr("opsnb.site.record.page._converted", lambda _: "converted again")
+
+    def versions() -> dict[str, int]:
+        return {
+            path.relative_to(place.out).as_posix(): path.stat().st_ino
+            for path in place.out.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        }
+
+    before = versions()
+    place.build()
+    assert versions() == before
     added = samples.keep(place.store, samples.findings(), minutes=200)
     place.build()
-    assert place.page(f"records/{kept['newer']}.html") == before
-    assert "converted again" in place.page(f"records/{added}.html")
+    after = versions()
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {
+        f"records/{added}.html",
+        f"records/{kept['unreadable']}.html",  # the run before it leads to it
+        "index.html",
+        "records/index.html",
+        "runbooks/index.html",
+        "runbooks/health/daily.html",
+    }
 
 
 def test_a_folder_with_something_else_in_it_is_refused(place: Place) -> None:

@@ -1,111 +1,132 @@
-"""The page of one record."""
+"""The page of one record: how it ended, its findings, what changed, what was done, the notebook."""
 
 from __future__ import annotations
 
-import posixpath
-import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
-import nbformat.v4
-from markupsafe import Markup
-from nbconvert import HTMLExporter
-
+from opsnb.demo.drills import all_drills
 from opsnb.errors import OpsnbError
-from opsnb.model import RunResult
-from opsnb.records.ending import word
+from opsnb.model import ActionRecord, Finding, RunResult, Status
+from opsnb.records.ending import word, word_in_lists
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
+from opsnb.records.verdict import next_command, worst_sentence
 from opsnb.site.context import Site
-from opsnb.site.entries import Entry
 from opsnb.site.layout import page
-from opsnb.site.safe_html import safe
-from opsnb.site.templates import FOLDER
-from opsnb.view.findings import finding_html, worst_first
+from opsnb.site.record import changes, styles
+from opsnb.site.record.around import Around, Line, lines, measured
+from opsnb.site.record.notebook import Unreadable, blocks
+from opsnb.site.templates import render
+from opsnb.view import findings as finding_view
+from opsnb.view import plans as action_view
+from opsnb.view.tables import table
 
-_NOTEBOOK_LINK = re.compile(r'href="(?P<path>(?![a-z]+:)[\w./-]+)\.ipynb(?=["#])')
+_TAB = "Records"
 
 
-def content(site: Site, result: RunResult, trail: str) -> bytes:
-    """Return the page of a record; `trail` leads to its neighbours."""
-    entry = Entry.of(result)
+def content(site: Site, around: Around) -> bytes:
+    """Return the page of a record."""
+    path = f"records/{around.run_id}.html"
     try:
-        notebook: dict[str, Any] | str = site.store.notebook(result.run_id)
-    except OpsnbError as error:
-        notebook = str(error)
-    return page(
+        result = site.store.result(around.run_id)
+    except OpsnbError as error:  # it was damaged or removed just now
+        return damaged(around.run_id, str(error))
+    found = lines(site.store.index, {run_id for _, run_id in around.named})
+    html = page(
         "record",
-        path=f"records/{entry.page}",
-        title=f"{entry.title} on {entry.target}",
-        tab="Records",
+        path=path,
+        title=f"{result.title or result.runbook} on {result.target}",
+        tab=_TAB,
         result=result,
-        entry=entry,
         word=word(result),
-        trail=Markup(trail),
-        **_content(result, notebook),
-    ).encode("utf-8", "replace")
-
-
-def _content(result: RunResult, notebook: Mapping[str, Any] | str) -> dict[str, Any]:
-    """Return what the template shows below the facts.
-
-    That is the targets of a summary, the worst first, or the executed notebook; where it cannot be
-    shown, the findings of `result.json`, and why.
-    """
-    shown: dict[str, Any] = {"members": [], "failure": "", "notebook": "", "findings": ""}
-    if result.is_summary:
-        return shown | {"members": worst_members(members(result))}
-    failure = notebook
-    if not isinstance(notebook, str):
-        try:
-            return shown | {"notebook": _trusted(_converted(notebook), result.runbook)}
-        except Exception as error:  # noqa: BLE001 - one notebook must not hide the others
-            failure = f"{type(error).__name__}: {error}"
-    findings = "".join(finding_html(finding) for finding in worst_first(result.findings))
-    return shown | {"failure": failure, "findings": _trusted(findings, result.runbook)}
-
-
-def _trusted(html: str, runbook: str) -> Markup:
-    """Return `html` made safe, with links to the pages of other runbooks."""
-    return Markup(_linked(safe(html), runbook))
-
-
-def _linked(html: str, runbook: str) -> str:
-    """Return `html` with its links to other notebooks led to their pages, seen from a record's."""
-    section = f"runbooks/{posixpath.dirname(runbook)}"
-
-    def page_of(match: re.Match[str]) -> str:
-        return f'href="../{posixpath.normpath(posixpath.join(section, match["path"]))}.html'
-
-    return _NOTEBOOK_LINK.sub(page_of, html)
-
-
-def _converted(notebook: Mapping[str, Any]) -> str:
-    node = nbformat.v4.to_notebook(_with_preface({**notebook}))
-    html, _ = _exporter().from_notebook_node(node)
-    return str(html)
-
-
-def _with_preface(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Fold the text above the first code cell, which the runbook's own page shows anyway."""
-    cells = list(notebook["cells"])
-    first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
-    if first:
-        text = "\n\n".join("".join(cell["source"]) for cell in cells[:first])
-        text = re.sub(r"\A\s*# .*\n?", "", text)  # the page has its own title
-        metadata = {"opsnb_preface": True}
-        preface = {**cells[0], "cell_type": "markdown", "source": text, "metadata": metadata}
-        cells[:first] = [preface] if text.strip() else []
-    return {**notebook, "cells": cells}
-
-
-@cache
-def _exporter() -> HTMLExporter:
-    return HTMLExporter(  # type: ignore[no-untyped-call]
-        template_name="basic",
-        raw_template=(FOLDER / "notebook.html.j2").read_text(encoding="utf-8"),
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
+        outcome=word_in_lists(result).lower(),
+        sentence=worst_sentence(result),
+        next_command="" if result.is_summary else next_command(result.counted),
+        runbook_page=_page_of(result.runbook, site),
+        older=found.get(around.older or ""),
+        newer=found.get(around.newer or ""),
+        summary=found.get(around.summary or ""),
+        story=[found[run_id] for run_id in around.story if run_id in found],
+        members=worst_members(members(result)) if result.is_summary else [],
+        pages=site.record_ids,
+        warning=site.broken.get(result.run_id, ""),
+        **_findings(site, result),
+        **_since_green(site, result, found.get(around.green or "")),
+        **_notebook(site, result),
     )
+    return html.encode("utf-8", "replace")
+
+
+def damaged(run_id: str, why: str) -> bytes:
+    """Return the page of a record that cannot be read."""
+    html = page(
+        "damaged",
+        path=f"records/{run_id}.html",
+        title="A record that cannot be read",
+        tab=_TAB,
+        run_id=run_id,
+        why=why,
+    )
+    return html.encode("utf-8", "replace")
+
+
+def _page_of(runbook: str, site: Site) -> str:
+    """Return the address of a runbook's page, from the site's root; empty if it has none."""
+    if runbook in site.runbook_ids:
+        return f"runbooks/{runbook}.html"
+    names = (drill.name for drill in all_drills().values() if drill.id == runbook)
+    return next((f"drills.html#{name}" for name in names), "")
+
+
+def _findings(site: Site, result: RunResult) -> dict[str, Any]:
+    """Return the findings, the worst first, and the actions with the findings on their effect."""
+    if result.is_summary:
+        return {"findings": [], "set_aside": [], "actions": []}
+    ordered = sorted(
+        finding_view.worst_first(result.findings), key=lambda finding: finding.superseded
+    )
+    shown = [finding for finding in ordered if not finding_view.is_set_aside(finding)]
+    return {
+        "findings": [_finding(site, result, finding) for finding in shown],
+        "set_aside": list(finding_view.set_aside(result.counted)),
+        "actions": [_action(action, result.findings) for action in result.actions],
+    }
+
+
+def _finding(site: Site, result: RunResult, finding: Finding) -> dict[str, Any]:
+    parts = finding_view.parts(finding)
+    return parts | {
+        "at": result.findings.index(finding),
+        "evidence": table(finding.rows) if finding.rows else None,
+        "remedies": [(each, _page_of(each.runbook, site)) for each in finding.remedies],
+    }
+
+
+def _action(action: ActionRecord, findings: Iterable[Finding]) -> dict[str, Any]:
+    return action_view.parts(action) | {
+        "sample": table(action.sample, action.planned) if action.sample else None,
+        "effects": [finding for finding in findings if finding.action == action.id],
+    }
+
+
+def _since_green(site: Site, result: RunResult, green: Line | None) -> dict[str, Any]:
+    """Return what changed since the last run that ended ok."""
+    if green is None or result.is_summary or result.status is Status.SKIPPED:
+        return {"green": None, "changes": [], "terms": []}
+    changed = changes.findings(result, measured(site.store.index, green.run_id))
+    return {"green": green, "changes": changed, "terms": list(changes.terms(result, green))}
+
+
+def _notebook(site: Site, result: RunResult) -> dict[str, Any]:
+    """Return the cells to show, or why they cannot be shown."""
+    shown: dict[str, Any] = {"notebook": "", "styles": "", "left_out": 0, "failure": ""}
+    if result.is_summary:
+        return shown
+    try:
+        notebook = site.store.notebook(result.run_id)
+        cells, shown["left_out"] = blocks(notebook, result.runbook, site.runbook_ids)
+        shown["styles"], shown["notebook"] = styles.shared(render("notebook", blocks=cells))
+    except (OpsnbError, Unreadable) as error:
+        shown["failure"] = str(error)
+    return shown
