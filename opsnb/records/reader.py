@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
@@ -26,6 +27,7 @@ from opsnb.records.stored import NOTEBOOK, RESULT
 
 LATEST = "latest"
 RESTORE = "Restore it from a backup of the store, or remove that record."
+_SQL = Path(__file__).parent / "sql"
 _COMPARED = 100  # run ids that a mistyped one is compared with
 
 
@@ -106,6 +108,12 @@ class Reader:
         except (ValueError, OSError) as error:
             self.broken[run_id] = stored.broken(run_id, error)
             return None
+
+    def continued_by(self, run: RunResult) -> list[RunResult]:
+        """Return the last run that continued `run`, if any did."""
+        self.index.refresh(runbooks=[run.runbook], target=run.target)
+        found = self.index.read(statement("continued_by", _SQL), {"parent": run.run_id})
+        return [result for row in found if (result := self._readable(row["run_id"]))]
 
     def run_ids(self, *, since: datetime | None = None) -> Iterator[str]:
         """Yield the ids of the runs begun at or after `since` (default: of all), newest first."""

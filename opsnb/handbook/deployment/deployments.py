@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opsnb.config.target import Target
-from opsnb.model import RunResult
-from opsnb.records.reader import past_runs
+from opsnb.records.readings import Readings
 
 DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 _LONGEST_S = 6 * 3600.0  # that a deployment may have been under way
@@ -35,14 +34,10 @@ def deployments(target: Target, since: float) -> list[Deployment]:
     Records that cannot be read are passed over: without them nothing is known of a deployment.
     """
     earliest = datetime.fromtimestamp(since - _LONGEST_S, UTC)
-    past = past_runs(target, earliest, (DEPLOY, ROLLBACK))
-    found = [each for result in past if (each := _deployment(result)) and each.ended >= since]
+    past = Readings(target, earliest, (DEPLOY, ROLLBACK)).runs()
+    found = [
+        Deployment(run.runbook, run.run_id, run.started.timestamp(), run.finished.timestamp())
+        for run in past
+        if run.changed and run.finished.timestamp() >= since
+    ]
     return sorted(found, key=lambda each: each.began)
-
-
-def _deployment(result: RunResult) -> Deployment | None:
-    """Return the deployment that a record reports; None when it changed nothing."""
-    if not any(action.applied for action in result.actions):
-        return None
-    began, ended = result.started.timestamp(), result.finished.timestamp()
-    return Deployment(result.runbook, result.run_id, began, ended)

@@ -16,7 +16,7 @@ from opsnb.checks.trend import Trend, trend
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
-from opsnb.records.reader import past_runs
+from opsnb.records.readings import Readings
 from opsnb.systems import cache, database, host, processes
 from opsnb.systems.processes import DaemonGone, Growth, Process
 from opsnb.view import commands
@@ -308,17 +308,14 @@ def _up(target: Target) -> list[Process]:
 def _recorded(target: Target, since: float) -> dict[str, list[tuple[float, int]]]:
     """Return the size of each process at the times of the records; several of one name added."""
     found: dict[str, list[tuple[float, int]]] = {}
-    for result in past_runs(target, datetime.fromtimestamp(since, UTC)):
-        for finding in result.findings:
-            if finding.name != processes.up.name:
-                continue
-            at = finding.started.timestamp()
-            sizes: dict[str, int] = {}
-            for row in finding.rows:
-                if row.get("memory_bytes"):
-                    sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
-            for name, size in sizes.items():
-                found.setdefault(name, []).append((at, size))
+    past = Readings(target, datetime.fromtimestamp(since, UTC))
+    for once in past.findings([processes.up.name], rows=True):
+        sizes: dict[str, int] = {}
+        for row in once.rows:
+            if row.get("memory_bytes"):
+                sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
+        for name, size in sizes.items():
+            found.setdefault(name, []).append((once.at.timestamp(), size))
     return found
 
 

@@ -20,7 +20,7 @@ from opsnb.checks.reading import Reading
 from opsnb.checks.trend import Trend, trend
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
+from opsnb.handbook.maintenance.monthly.past import FIX, Past
 from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.systems import database, host, queues
 from opsnb.view import charts
@@ -236,9 +236,7 @@ def _all(target: Target, past: Past) -> list[Forecast]:
 def _size_limits(target: Target, past: Past) -> Threshold:
     """Return the limits of the database's size; where none are set, what its disk holds."""
     limits = target.threshold("database_size_mib")
-    rows = [
-        row for each in findings(past.runs) if each.name == database.size.name for row in each.rows
-    ]
+    rows = [row for each in past.filling if each.name == database.size.name for row in each.rows]
     if limits.limits or not rows or rows[-1]["free_bytes"] is None:
         return limits
     return replace(limits, crit=(rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / _MIB)
@@ -254,14 +252,14 @@ def _each(
     """Return a forecast for each row of the newest finding of `check`, called after its columns."""
     found = [
         each
-        for each in findings(past.runs)
+        for each in past.filling
         if each.name == check and each.rows and _has(each.rows[0], value)
     ]
-    found.sort(key=lambda each: each.started)
+    found.sort(key=lambda each: each.at)
     points: dict[str, list[Point]] = {}
     for finding in found:
         for row in finding.rows:
-            point = finding.started.timestamp(), value(row)
+            point = finding.at.timestamp(), value(row)
             points.setdefault(name.format_map(row), []).append(point)
     # What is not there any more has no future.
     there = [name.format_map(row) for row in found[-1].rows] if found else []

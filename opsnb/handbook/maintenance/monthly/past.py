@@ -5,38 +5,41 @@ Handbook, section 9.2. A review and a forecast read them once, and no more is ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
-from opsnb.model import Finding, RunResult, now
-from opsnb.records.reader import past_runs
+from opsnb.model import now
+from opsnb.records.readings import Found, Ran, Readings
 from opsnb.systems import database, host, queues
 
 FIX = "health/daily on a schedule makes them."
 """What is said where there are too few records."""
 _WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
-"""The checks whose rows a forecast reads; those of the others are not kept."""
+"""The checks whose rows a forecast reads."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """The runs of two periods of `days` each, the oldest first; the second ends now."""
+    """What is known of two periods of `days` each, the oldest first; the second ends now."""
 
     days: int
     middle: datetime
     """Where the first period ends and the second begins."""
-    runs: list[RunResult]
+    runs: list[Ran]
+    findings: list[Found]
+    """Without rows."""
+    filling: list[Found]
+    """What is forecast, with its rows."""
 
     @property
-    def before(self) -> list[RunResult]:
+    def before(self) -> list[Ran]:
         """The runs of the first period."""
         return [run for run in self.runs if run.started < self.middle]
 
     @property
-    def since(self) -> list[RunResult]:
+    def since(self) -> list[Ran]:
         """The runs of the second period."""
         return [run for run in self.runs if run.started >= self.middle]
 
@@ -46,23 +49,13 @@ def look(days: int) -> Reading[Past]:
 
     def read(target: Target) -> Past:
         end, period = now(), timedelta(days=days)
-        return Past(days, end - period, list(_runs(target, end - 2 * period)))
+        past = Readings(target, end - 2 * period)
+        return Past(
+            days,
+            end - period,
+            past.runs(),
+            past.findings(),
+            past.findings(_WITH_ROWS, rows=True),
+        )
 
     return Reading(read)
-
-
-def findings(runs: Iterable[RunResult]) -> Iterator[Finding]:
-    """Yield what `runs` found, in their order."""
-    for run in runs:
-        yield from run.findings
-
-
-def _runs(target: Target, since: datetime) -> Iterator[RunResult]:
-    for run in past_runs(target, since):
-        yield run.model_copy(update={"findings": [_slim(each) for each in run.findings]})
-
-
-def _slim(finding: Finding) -> Finding:
-    if finding.name in _WITH_ROWS:
-        return finding
-    return finding.model_copy(update={"rows": []})
