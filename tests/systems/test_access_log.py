@@ -14,7 +14,7 @@ from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Status
 from opsnb.systems import logs
 from opsnb.systems.api.settings import Api
-from opsnb.systems.logs.access import Request, request_in
+from opsnb.systems.logs.access_lines import Request, request_in
 from opsnb.systems.logs.lines import Clock, parse
 from opsnb.systems.logs.settings import Logs
 

@@ -15,7 +15,8 @@ from opsnb.config.target import Target
 from opsnb.systems import database
 from opsnb.systems.database.dumps import script as scripts
 from opsnb.systems.database.dumps.judging import inspect
-from opsnb.systems.database.dumps.script import CopyEnd, CopyRows, NotSql, Script, Statement
+from opsnb.systems.database.dumps.script import Script
+from opsnb.systems.database.dumps.statements import CopyEnd, CopyRows, NotSql, Statement
 from opsnb.systems.database.settings import Database
 from tests.operate.database import own_database
 

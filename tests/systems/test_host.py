@@ -31,10 +31,14 @@ from opsnb.systems.host import (
     ProgramMissing,
     Volume,
     cgroups,
+    df,
     disks,
     host_of,
     ram,
     real_volumes,
+)
+from opsnb.systems.host import (
+    volumes as file_systems,
 )
 from opsnb.systems.host.settings import HostSettings
 from opsnb.systems.processes.settings import Processes
@@ -251,7 +255,7 @@ tmpfs /dev tmpfs rw,nosuid 0 0
 
 
 def test_what_busybox_prints() -> None:
-    found = real_volumes(host.parse_df(BUSYBOX_DF, "", disks.parse_mounts(MOUNTS)))
+    found = real_volumes(host.parse_df(BUSYBOX_DF, "", df.parse_mounts(MOUNTS)))
     assert [(v.mount, v.kind) for v in found] == [
         ("/", "overlay"),
         ("/data", "ext4"),
@@ -292,7 +296,7 @@ def test_datasets_of_one_pool_are_one_disk() -> None:
     def dataset(name: str, used: int, free: int) -> Volume:
         return Volume(f"tank/{name}", "zfs", f"/{name}", used + free, used, free)
 
-    pool = disks.pools(
+    pool = file_systems.pools(
         [dataset("a", 40 * GIB, 10 * GIB), dataset("b", 50 * GIB, 10 * GIB), volume("/c")]
     )
     assert [(v.mount, round(v.used_percent)) for v in pool] == [("/a", 90), ("/c", 1)]

@@ -1,15 +1,6 @@
 """What the other parts of opsnb and notebooks call: see the package."""
 
-from opsnb.systems.cache.checks import (
-    clients,
-    eviction,
-    fragmentation,
-    key,
-    keys,
-    memory,
-    persistence,
-    ping,
-)
+from opsnb.systems.cache.checks import clients, eviction, fragmentation, memory, persistence, ping
 from opsnb.systems.cache.clearing import clear
 from opsnb.systems.cache.connecting import asynchronous, connection, writing
 from opsnb.systems.cache.key_families import families, family_rows
@@ -17,6 +8,7 @@ from opsnb.systems.cache.keyspace import family
 from opsnb.systems.cache.lookups import Losses, hit_rate, losses
 from opsnb.systems.cache.refusals import reaching, refusal
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
+from opsnb.systems.cache.stored_keys import key, keys
 from opsnb.systems.cache.tallies import count
 from opsnb.systems.cache.traffic import evictions, latency, throughput
 from opsnb.systems.cache.warming import is_warmed_directly, warm_up

@@ -6,26 +6,18 @@ nothing. A line may be wrapped in another's: a container's, the journal's, syslo
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from opsnb.redaction import outside
+from opsnb.systems.logs.json_fields import fields_of, first_of, stack_of, verdict_of
 from opsnb.systems.logs.levels import (
     Verdict,
-    is_word,
-    joined,
     level_of,
-    severe_field,
-    severe_opentelemetry,
 )
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
 __all__ = ["Clock", "Head", "Verdict", "is_part", "parse", "raw"]
-
-_MOST_JSON = 2**18
-"""Characters of a line that are read as JSON; a longer one is read by its beginning."""
 _MOST_CUT = 2**16
 """Characters that are looked at of a line whose end is missing, or that is huge."""
 _DEPTH = 3
@@ -49,7 +41,7 @@ class Head(NamedTuple):
 
     def verdict(self) -> Verdict:
         """Return how bad it is and what it says."""
-        found = _json_verdict(self.fields) if self.fields else level_of(self.level + self.rest)
+        found = verdict_of(self.fields) if self.fields else level_of(self.level + self.rest)
         if found.severe is None and self.priority:
             return found._replace(severe=int(self.priority) % 8 <= 3)
         return found
@@ -57,7 +49,7 @@ class Head(NamedTuple):
     @property
     def stack(self) -> str:
         """Return the stack of the error in a JSON line."""
-        return _stack(self.fields) if self.fields else ""
+        return stack_of(self.fields) if self.fields else ""
 
 
 _ANSI = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
@@ -90,15 +82,6 @@ _TIME_KEYS = (
     "t",
     "asctime",
 )
-_LEVEL_KEYS = (
-    *("level", "severity", "lvl", "levelname", "log.level", "level_name", "loglevel", "logLevel"),
-    *("severity_text", "severityText", "SeverityText", "@l", "error_severity"),
-)
-_MESSAGE_KEYS = (
-    *("msg", "message", "short_message", "MESSAGE", "@m", "@mt", "body", "event", "log", "text"),
-)
-_ERROR_KEYS = ("err", "error", "exception", "cause", "reason", "@x")
-_STACK_KEYS = ("stack", "stack_trace", "stacktrace", "error.stack_trace", "full_message")
 _CUT_LEVEL = re.compile(r'"(?:level|severity|lvl|levelname)":\s*(?:"(\w+)"|(\d+))')
 _CUT_TIME = re.compile(r'"(?:time|timestamp|ts|@timestamp)":\s*(?:"([^"]+)"|([\d.]+))')
 _CUT_MESSAGE = re.compile(r'"(?:msg|message)":\s*"((?:[^"\\]|\\.){0,8192})')
@@ -153,7 +136,7 @@ def _behind(
     if (" at " in text or "\tat " in text) and _FRAME.match(rest):
         return head._replace(rest=rest.lstrip(": "), is_bare=True) if found else None
     inner = rest.lstrip(" :\t|-")
-    if inner.startswith("{") and (fields := _fields(inner)):
+    if inner.startswith("{") and (fields := fields_of(inner)):
         return head._replace(rest=rest, fields=fields)
     if depth < _DEPTH and (within := _WITHIN.match(rest)) and rest is not text:
         stamp = stamp_of(rest[within.end() :], clock)
@@ -165,7 +148,7 @@ def _behind(
 
 
 def _of_json(line: str, clock: Clock, depth: int) -> Head | None:
-    fields = _fields(line)
+    fields = fields_of(line)
     if fields is None:
         return _of_cut_json(line, clock)
     written = fields.get("log")
@@ -174,9 +157,9 @@ def _of_json(line: str, clock: Clock, depth: int) -> Head | None:
         return None if at is None else _within(written.rstrip("\r\n"), at, clock, depth)
     if "__REALTIME_TIMESTAMP" in fields:
         return _of_journal(fields, clock, depth)
-    value = _first(fields, _TIME_KEYS)
+    value = first_of(fields, _TIME_KEYS)
     if value is None and isinstance(fields.get("meta"), dict):
-        value = _first(fields["meta"], _TIME_KEYS)
+        value = first_of(fields["meta"], _TIME_KEYS)
     at = moment_of(value, clock)
     return None if at is None else Head(at, "", fields=fields)
 
@@ -202,7 +185,7 @@ def _within(text: str, at: float, clock: Clock, depth: int) -> Head:
     if head:
         return head._replace(at=at)
     plain = _ANSI.sub("", text)
-    return Head(at, plain, fields=_fields(plain), is_bare=True)
+    return Head(at, plain, fields=fields_of(plain), is_bare=True)
 
 
 def _of_cut_json(line: str, clock: Clock) -> Head | None:
@@ -217,113 +200,6 @@ def _of_cut_json(line: str, clock: Clock) -> Head | None:
     if message is None or message.end() == len(head):
         said = outside.opened(said)
     return Head(at, "", fields={"level": level[1] or level[2], "msg": said})
-
-
-def _first(fields: dict[str, Any], keys: Iterable[str]) -> Any:
-    for key in keys:
-        if key in fields:
-            return fields[key]
-    return None
-
-
-def _fields(text: str) -> dict[str, Any] | None:
-    if not text.startswith("{") or len(text) > _MOST_JSON:
-        return None
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return fields if isinstance(fields, dict) else None
-
-
-def _json_verdict(fields: dict[str, Any]) -> Verdict:
-    message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
-    said = joined(message.strip(), _cause(fields))
-    severe = severe_field(_level(fields), is_syslog="short_message" in fields)
-    if severe is None:
-        severe = severe_opentelemetry(fields.get("severityNumber", fields.get("SeverityNumber")))
-    if severe is not None:
-        return Verdict(severe, said)
-    found = level_of(message)
-    if found.severe is None and any(_is_error(fields.get(key)) for key in ("err", "error", "@x")):
-        return Verdict(True, said)
-    return found
-
-
-def _level(fields: dict[str, Any]) -> Any:
-    """Return the level in the fields: a word before a number, which loggers count differently."""
-    found = [fields[key] for key in _LEVEL_KEYS if key in fields]
-    for holder, key in (("log", "level"), ("context", "logLevel")):  # Elastic's schema, roarr
-        if isinstance(fields.get(holder), dict):
-            found.append(fields[holder].get(key))
-    if found and re.fullmatch(r"[0-7]", str(found[0])):
-        found.append(fields.get("type"))  # consola, whose 3 is no error
-    if not found and isinstance(fields.get("tags"), list):
-        found += fields["tags"]  # hapi, Kibana
-    return next((level for level in found if is_word(level)), found[0] if found else None)
-
-
-def _is_error(value: Any) -> bool:
-    """Say whether a field holds an error, not that there was none."""
-    if isinstance(value, dict):
-        return bool(value)
-    return isinstance(value, str) and bool(value) and severe_word(value)
-
-
-def severe_word(value: str) -> bool:
-    """Say whether the text in the field of an error is one."""
-    return value.strip().lower() not in ("none", "null", "false", "no", "0", "ok", "-", "undefined")
-
-
-def _cause(fields: dict[str, Any]) -> str:
-    """Return what the error in the fields says, with what caused it."""
-    said = ""
-    for key in _ERROR_KEYS:
-        said = joined(said, _error_text(fields.get(key)))
-    for key in ("error.message", "exception.message", "err.message"):
-        said = joined(said, _text(fields.get(key)))
-    return said
-
-
-def _error_text(value: Any, depth: int = 0) -> str:
-    """Return the messages of an error object: its own, its causes', those that it collects."""
-    if isinstance(value, str):
-        return value.strip().partition("\n")[0] if severe_word(value) else ""
-    if not isinstance(value, dict) or depth > 4:
-        return ""
-    said = _text(value.get("message")) or _text(value.get("msg"))
-    code = value.get("code")
-    within = value.get("errors") or value.get("aggregateErrors")
-    if isinstance(within, list):
-        for each in within[:3]:
-            said = joined(said, _error_text(each, depth + 1))
-    for key in ("cause", "original", "parent", "error"):
-        said = joined(said, _error_text(value.get(key), depth + 1))
-    if not said:
-        said = (_text(value.get("type")) or _text(value.get("name"))).removesuffix("Object")
-        said = "" if said == "Error" else said
-    if isinstance(code, str) and re.fullmatch(r"[A-Z][A-Z0-9_]{2,40}", code) and code not in said:
-        return f"{said} ({code})" if said else code
-    return said
-
-
-def _stack(fields: dict[str, Any]) -> str:
-    for holder in (fields, *(fields.get(key) for key in _ERROR_KEYS)):
-        if isinstance(holder, dict):
-            for key in _STACK_KEYS:
-                value = holder.get(key)
-                if isinstance(value, str) and value:
-                    return value
-                if isinstance(value, list):
-                    return "\n".join(map(str, value))
-    return ""
-
-
-def _text(value: Any) -> str:
-    """Return the message in a JSON field: text, or an error object's own message."""
-    if isinstance(value, dict):
-        value = value.get("message")
-    return value if isinstance(value, str) else ""
 
 
 # ---- lines that something else has cut into parts ----------------------------------------------
@@ -349,5 +225,5 @@ def raw(parts: list[str], clock: Clock) -> Head | None:
 def _written(line: str) -> str:
     if cri := _CRI.match(line):
         return line[cri.end() :]
-    fields = _fields(line)
+    fields = fields_of(line)
     return str((fields or {}).get("log", "")).rstrip("\r\n")

@@ -8,18 +8,9 @@ from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
-from opsnb.systems.queues.backlog import (
-    MOST_NAMED,
-    any_of,
-    counts,
-    due,
-    due_words,
-    each_queue,
-    named,
-    read_counts,
-    state_of,
-)
+from opsnb.systems.queues.backlog import counts, due, due_words, each_queue, read_counts, state_of
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
+from opsnb.systems.queues.names import MOST_NAMED, any_of, named
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.systems.queues.worker_clients import in_words, shown

@@ -1,20 +1,13 @@
 """What the other parts of opsnb and notebooks call: see the package."""
 
 from opsnb.systems.queues.active import Active, active_jobs
-from opsnb.systems.queues.backlog import (
-    STATES,
-    counts,
-    counts_of,
-    dashboards,
-    locked,
-    queues_of,
-    state_of,
-)
+from opsnb.systems.queues.backlog import counts, counts_of, dashboards, locked, queues_of, state_of
 from opsnb.systems.queues.checks import depth, failures, oldest, pauses, running, state, workers
 from opsnb.systems.queues.cleaning import clean_failed
 from opsnb.systems.queues.connection import SYSTEM
 from opsnb.systems.queues.failing import Failure, Failures, failures_of
 from opsnb.systems.queues.jobs import Selection, failed_jobs, scan
+from opsnb.systems.queues.levels import STATES
 from opsnb.systems.queues.limiting import limit
 from opsnb.systems.queues.metrics import processing, reasons, states, throughput, times
 from opsnb.systems.queues.pace import Brakes, Durations, Flow, brakes, durations, flow
