@@ -19,7 +19,7 @@ from opsnb.systems.database.settings import Integrity
 from tests.operate.database import act
 from tests.servers.pgbouncer import Pooler, pgbouncer
 from tests.servers.postgres import PACKAGED, VERSIONS, Server, server
-from tests.systems.test_database import CHECKS
+from tests.systems.database.test_checks import CHECKS
 
 pytestmark = pytest.mark.skipif(not PACKAGED, reason="no programs for this machine")
 

@@ -17,7 +17,7 @@ from opsnb.model import ActionState, Finding, Status
 from opsnb.systems import database
 from tests.operate.database import act, wait_for
 from tests.servers.postgres import PACKAGED, VERSIONS, Server, server
-from tests.systems.test_database import CHECKS
+from tests.systems.database.test_checks import CHECKS
 
 pytestmark = pytest.mark.skipif(not PACKAGED, reason="no programs for this machine")
 

@@ -15,7 +15,7 @@ from opsnb.errors import UsageError
 from opsnb.model import ActionRecord, ActionState, Status, now
 from opsnb.systems import processes
 from opsnb.systems.processes.settings import Processes
-from tests.systems.test_processes import APP, container, pm2_entry, printing
+from tests.systems.processes.test_checks import APP, container, pm2_entry, printing
 
 
 def target(

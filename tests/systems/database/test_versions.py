@@ -18,7 +18,7 @@ from opsnb.model import ActionState, Status
 from opsnb.systems import database
 from opsnb.systems.database.settings import Database
 from tests.operate.database import act, databases_like, own_database, query
-from tests.systems.test_database import CHECKS
+from tests.systems.database.test_checks import CHECKS
 
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
