@@ -75,5 +75,10 @@ class ActionRecord(BaseModel):
         """Whether its work has begun and is not complete."""
         return self.begun and self.state is not ActionState.APPLIED
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.planned or self.continues or self.error or self.cut_off)
+
     def _ipython_display_(self) -> None:
         """Say nothing as the last value of a cell: the session has shown it."""

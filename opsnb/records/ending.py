@@ -12,7 +12,7 @@ from opsnb.errors import ExitCode, OpsnbError
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
-from opsnb.records.verdict import cause_of, done, remedies, worst_finding, worst_sentence_of
+from opsnb.records.verdict import all_done, cause_of, remedies, worst_finding, worst_sentence_of
 from opsnb.redaction import MASK
 from opsnb.view import commands
 from opsnb.view.findings import named, summary, worst_first
@@ -166,9 +166,7 @@ def _worst(result: RunResult) -> Iterator[Ending]:
     elif result.error is None or result.location:
         tried = [action for action in result.actions if action.state is not ActionState.PLANNED]
         begun = [action for action in tried if action.begun]
-        words = " ".join(map(done, begun or tried)) or (
-            f"{summary(counted)}." if finding else "No check ran."
-        )
+        words = all_done(begun or tried) or (f"{summary(counted)}." if finding else "No check ran.")
         yield Ending(result.status.upper(), result.status, words)
 
 
