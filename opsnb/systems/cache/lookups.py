@@ -24,6 +24,7 @@ from opsnb.systems.cache.monitor import Sample, sample_since
 from opsnb.systems.cache.queue_keys import find_queues
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.queues.settings import Queues, shares_redis
+from opsnb.view.formats import counted
 
 _ENOUGH_READS = 100
 _ENOUGH_MISSES = 20  # in the window; below it is no symptom
@@ -143,11 +144,12 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     since = (
         f"{ever.percent:.1f} % since the start ({ever.count:,} reads)"
         if ever.count
-        else "none ever"
+        else "no reads since the start"
     )
     if now.count < _ENOUGH_READS:
         message = (
-            f"Hit rate unknown: {now.count:,} reads in {seconds:.2g} s{others}, too few; {since}."
+            f"Cache: {counted(now.count, 'read') if now.count else 'no reads'} in "
+            f"{seconds:.2g} s{others}, too few to judge the hit rate; {since}."
         )
         return Finding(status=Status.OK, message=message, rows=rows)
     message = (

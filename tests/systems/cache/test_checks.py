@@ -61,14 +61,16 @@ def test_the_hit_rate_is_judged_by_enough_reads_only(shared: Server) -> None:
     client.config_resetstat()
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)
-    assert "too few; none ever" in found.message
+    assert found.message == (
+        "Cache: no reads in 0.3 s, too few to judge the hit rate; no reads since the start."
+    )
     client.set("a", "b")
     client.mget(["a"] + ["nowhere"] * 9)
     assert cache.hit_rate(shared.target(), 0.3).status is Status.OK
     client.mget((["a"] + ["nowhere"] * 9) * 20)
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)  # of what may be long over
-    assert "too few; 10.0 % since the start (210 reads)" in found.message
+    assert "too few to judge the hit rate; 10.0 % since the start (210 reads)" in found.message
 
     def read() -> None:
         time.sleep(0.3)
