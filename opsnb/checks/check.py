@@ -258,18 +258,20 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
     is_cause: bool = False,
     condition: str = "",
     explained_by: str = "",
+    recorded_as: str = "",
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
     """Make a function a check. The first line of its docstring is the title that people read.
 
     One that may find something wrong says in `treated_by` which runbook treats it, or why none
     does; a finding's own remedies go before. One that `is_cause` has the fault as its title.
+    `recorded_as` is its name in records, if the function was renamed.
     """
 
     def wrap(function: Callable[Concatenate[Target, P], Finding]) -> Check[P]:
         title = title_of(function)
         return Check(
             function,
-            name_of(function),
+            recorded_as or name_of(function),
             title,
             probes,
             needs,

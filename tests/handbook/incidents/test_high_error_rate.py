@@ -12,7 +12,7 @@ from opsnb.checks import evidence
 from opsnb.checks.ranking import Diagnosis
 from opsnb.config.target import Target
 from opsnb.demo import faults
-from opsnb.handbook.incidents.high_error_rate import causes as high_error_rate
+from opsnb.handbook.incidents import high_error_rate
 from opsnb.model import ActionRecord, Status
 from opsnb.systems import processes
 from opsnb.systems.cache.settings import Cache
@@ -254,7 +254,10 @@ def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
         demo, tmp_path / "app.log", (40, "WARN redis lost: no connection"), (30, "ERROR failed")
     )
     window = high_error_rate.Window(1)
-    course, events = high_error_rate.course(target, window), high_error_rate.events(target, window)
+    course, events = (
+        high_error_rate.over_time(target, window),
+        high_error_rate.events(target, window),
+    )
     assert sum(row["errors"] for row in course.rows) == 1
     assert "redis lost" in [row["event"] for row in events.rows]
     chart = charts.timeline(course, value="errors", events=events)
