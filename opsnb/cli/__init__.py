@@ -6,7 +6,5 @@ Each group of commands is a module. A command imports what it needs only when it
 
 # The order of these imports is the order in which the help lists the commands.
 from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401, I001
-from opsnb.cli.application import app
-from opsnb.cli.entry import main
-
-__all__ = ["app", "main"]
+from opsnb.cli.application import app as app
+from opsnb.cli.entry import main as main

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from opsnb.systems.logs.levels import says_error
-from opsnb.systems.logs.lines import Clock, Head, is_part, parse, raw
+from opsnb.systems.logs.lines import Head, is_part, parse, raw
+from opsnb.systems.logs.stamps import Clock
 
 SIGNS = (
     "err|eror|fatal|ftl|crit|emerg|alert|panic|severe|exception|uncaught|unhandled"

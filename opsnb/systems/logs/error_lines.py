@@ -19,8 +19,8 @@ from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.entries import ErrorEntry, Finder
 from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock
 from opsnb.systems.logs.settings import Logs
+from opsnb.systems.logs.stamps import Clock
 from opsnb.view.formats import span
 
 SYSTEM = "logs"

@@ -28,9 +28,9 @@ from opsnb.redaction import outside
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing
 from opsnb.systems.logs.archives import PROGRAMS, Damaged, unpacked
 from opsnb.systems.logs.entries import GAP, LETTERS, SIGNS, continues, has_letter, signed
-from opsnb.systems.logs.lines import Clock, parse
+from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.rotation import PACKED, UNREADABLE, siblings
-from opsnb.systems.logs.stamps import DAY_S, TIME_OF_DAY
+from opsnb.systems.logs.stamps import DAY_S, TIME_OF_DAY, Clock
 
 _MIB = 2**20
 _MOST_SCANNED = 640 * _MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB

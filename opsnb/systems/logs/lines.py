@@ -17,8 +17,6 @@ from opsnb.systems.logs.levels import (
 )
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
-__all__ = ["Clock", "Head", "Verdict", "is_part", "parse", "raw"]
-_MOST_CUT = 2**16
 """Characters that are looked at of a line whose end is missing, or that is huge."""
 _DEPTH = 3
 

@@ -122,11 +122,11 @@ class _AtOnce:
     def _by_api(self, queue: Queue, permit: Permit) -> int:
         """Let the API clean; return how many jobs are gone."""
         selection = self.each.selection
-        before = queue.run(jobs.count(queue, selection))
+        before = queue.run(jobs.count_selected(queue, selection))
         now = queue.run(connection.server_ms(queue.session))
         grace = now - selection.until_ms + _API_SLACK_MS
         self.taken.post(queue.name, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
-        return before - queue.run(jobs.count(queue, selection))
+        return before - queue.run(jobs.count_selected(queue, selection))
 
 
 def _beyond_api(selection: Selection, chosen: Chosen) -> str:

@@ -146,7 +146,7 @@ def scan(queue: Queue, selection: Selection) -> Chosen:
         first = last
 
 
-async def count(queue: Queue, selection: Selection) -> int:
+async def count_selected(queue: Queue, selection: Selection) -> int:
     """Return how many jobs ended in the selection's time, whatever else it asks for."""
     key = queue[selection.state]
     return int(await queue.client.zcount(key, selection.since_ms, selection.until_ms))

@@ -72,7 +72,7 @@ def _judge(each: EachChosen) -> Finding:
     with reading(each.target) as session:
         queue = session.queue(each.queue)
         found = jobs.scan(queue, selection)
-        again = session.run(jobs.count(queue, later))
+        again = session.run(jobs.count_selected(queue, later))
         row, _ = session.run(read_state(queue))
     left = found.count
     rows: list[Row] = [

@@ -10,6 +10,7 @@ import pytest
 
 from opsnb.model import Status
 from opsnb.systems import cache
+from opsnb.systems.cache import keyspace
 from opsnb.systems.cache.keyspace import lifetime
 from opsnb.systems.cache.settings import Cache
 from tests.systems.cache.filling import fill, numbered
@@ -127,7 +128,7 @@ def test_keys_are_counted_by_database(shared: Server) -> None:
     ],
 )
 def test_a_family_is_a_key_without_its_ids(key: str, family: str) -> None:
-    assert cache.family(key) == family
+    assert keyspace.family(key) == family
 
 
 def test_families_have_counts_sizes_and_times_to_live(server: Server) -> None:

@@ -26,8 +26,9 @@ from opsnb.model import Finding, Status
 from opsnb.redaction.outside import pattern
 from opsnb.systems import logs
 from opsnb.systems.logs.entries import errors_in
-from opsnb.systems.logs.lines import Clock, parse
+from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.rotation import siblings
+from opsnb.systems.logs.stamps import Clock
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CLOCK = Clock(NOON.timestamp() + 60, UTC)

@@ -17,7 +17,8 @@ from opsnb.model import Finding, Status
 from opsnb.systems import logs
 from opsnb.systems.logs.entries import errors_in
 from opsnb.systems.logs.levels import says_error
-from opsnb.systems.logs.lines import Clock, parse
+from opsnb.systems.logs.lines import parse
+from opsnb.systems.logs.stamps import Clock
 
 TEN = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
 CLOCK = Clock(TEN.timestamp() + 60, UTC)

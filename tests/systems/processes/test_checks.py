@@ -16,16 +16,11 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, TimedOut
 from opsnb.model import Finding, Status
 from opsnb.systems import processes
-from opsnb.systems.processes import (
-    docker,
-    judge,
-    listing,
-    parse_docker,
-    parse_pm2,
-    parse_systemd,
-    programs,
-)
+from opsnb.systems.processes import docker, judge, listing, programs
+from opsnb.systems.processes.docker import parse_docker
+from opsnb.systems.processes.pm2 import parse_pm2
 from opsnb.systems.processes.settings import Processes
+from opsnb.systems.processes.systemd import parse_systemd
 from tests.systems.ssh_stand_in import stand_in
 
 AT = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
