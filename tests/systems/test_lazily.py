@@ -48,10 +48,12 @@ def test_no_name_of_a_system_hides_another(package: str) -> None:
     lines = inspect.getsource(public).splitlines()
     whole = [line.split()[1] for line in lines if line.startswith("from ")]
     assert whole
+    files = {module.__name__.rpartition(".")[2] for module in modules(package)}
     for module in map(import_module, whole):
         for name, each in vars(module).items():
             defined_here = getattr(each, "__module__", None) == module.__name__
             if defined_here and not name.startswith("_"):
+                assert name not in files
                 assert getattr(import_module(package), name) is each, f"{module.__name__}.{name}"
 
 
