@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import walk_packages
+from pkgutil import iter_modules, walk_packages
 from types import ModuleType
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_no_name_of_a_system_hides_another(package: str) -> None:
     lines = inspect.getsource(public).splitlines()
     whole = [line.split()[1] for line in lines if line.startswith("from ")]
     assert whole
-    files = {module.__name__.rpartition(".")[2] for module in modules(package)}
+    files = {found.name for found in iter_modules(import_module(package).__path__)}
     for module in map(import_module, whole):
         for name, each in vars(module).items():
             defined_here = getattr(each, "__module__", None) == module.__name__

@@ -24,8 +24,8 @@ from opsnb.systems.host import host_of
 from opsnb.systems.logs.access_lines import METHOD, NO_REQUEST, Request, request_in
 from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import parse
-from opsnb.systems.logs.stamps import Clock
 from opsnb.systems.logs.settings import Logs
+from opsnb.systems.logs.stamps import Clock
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10

@@ -17,6 +17,7 @@ from opsnb.systems.logs.levels import (
 )
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
+_MOST_CUT = 2**16
 """Characters that are looked at of a line whose end is missing, or that is huge."""
 _DEPTH = 3
 

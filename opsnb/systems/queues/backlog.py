@@ -33,7 +33,7 @@ def dashboards(target: Target) -> list[Row]:
 def queues_of(target: Target) -> list[str]:
     """queues (-p queue=NAME)"""
     with reading(target) as session:
-        return session.run(connection.names(session))
+        return session.run(connection.names_of(session))
 
 
 def counts(target: Target) -> list[Row]:
@@ -72,7 +72,7 @@ async def read_counts(session: Session, *, with_workers: bool = True) -> list[Ro
 
     Without `with_workers` the number of workers is unknown.
     """
-    names = await connection.names(session)
+    names = await connection.names_of(session)
     levels: dict[str, Levels] = {}
     refused: dict[str, Exception] = {}
     for start in range(0, len(names), _QUEUES_AT_ONCE):
@@ -192,7 +192,7 @@ async def each_queue(session: Session, read: Callable[[Queue], Awaitable[Row]]) 
     """Return a row for each queue. The evidence names queues that could not be read."""
     rows: list[Row] = []
     refused: list[Exception] = []
-    for name in await connection.names(session):
+    for name in await connection.names_of(session):
         try:
             rows.append(await read(session.queue(name)))
         except redis.exceptions.ResponseError as error:

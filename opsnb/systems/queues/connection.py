@@ -208,7 +208,7 @@ async def server_ms(session: Session) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def names(session: Session) -> list[str]:
+async def names_of(session: Session) -> list[str]:
     """Return the target's queues: those of opsnb.toml, else those in Redis."""
     await _note_lag(session)
     return list(session.settings.names) or await discovery.find(session)
@@ -221,7 +221,7 @@ async def known(session: Session, name: str) -> Queue:
     if name in session.settings.names or await queue.client.exists(queue["meta"], queue["id"]):
         return queue
     try:
-        there = await names(session)
+        there = await names_of(session)
     except BadAnswer as none:
         raise UsageError(f"There is no queue '{name}'. {none}") from none
     raise UsageError(

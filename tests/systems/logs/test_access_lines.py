@@ -16,8 +16,8 @@ from opsnb.systems import logs
 from opsnb.systems.api.settings import Api
 from opsnb.systems.logs.access_lines import Request, request_in
 from opsnb.systems.logs.lines import parse
-from opsnb.systems.logs.stamps import Clock
 from opsnb.systems.logs.settings import Logs
+from opsnb.systems.logs.stamps import Clock
 
 NOW = datetime(2026, 11, 24, 14, 0, 30, tzinfo=UTC)
 CLOCK = Clock(NOW.timestamp(), UTC)
