@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsnb.config.sources import Sources, make_importable, sources
-from opsnb.errors import ConfigError, ParameterError, UnknownRunbook, did_you_mean
+from opsnb.errors import ConfigError, OpsnbError, ParameterError, UnknownRunbook, did_you_mean
 
 if TYPE_CHECKING:
     from opsnb.params.cell import Parameter
@@ -182,6 +182,18 @@ def runbook(name: str) -> RunbookInfo:
     section, off = name.partition("/")[0], sources(with_packages=False)
     why = f" {section} is switched off in {off.config}." if section in off.off else ""
     raise UnknownRunbook(f"There is no runbook '{name}'." + (why or did_you_mean(name, known)))
+
+
+def typed(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters of the runbook `name` as people type them, those that it knows."""
+    try:
+        known = {parameter.name: parameter for parameter in runbook(name).parameters}
+    except OpsnbError:  # its file may have changed since
+        known = {}
+    return {
+        given: known[given].typed(value) if given in known else value
+        for given, value in values.items()
+    }
 
 
 def at(path: Path) -> RunbookInfo:

@@ -7,32 +7,16 @@ Python types, so that an editor knows `queue` as a `str` and `hours` as a `float
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from opsnb.config.sources import make_own_importable
+from opsnb.params.spans import Span
 
 # The first that a notebook imports: what stands beside one's own can be imported next.
 make_own_importable()
-
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
-_SPAN = re.compile(f"(?:{_PART.pattern})+")
-
-
-def _span(unit: str) -> BeforeValidator:
-    """Understand `90s`, `30m`, `1h30m` or `2d`, as a number of `unit`."""
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
-            parts = _PART.findall(value)
-            return sum(float(count) * _UNITS_S[each] for count, each in parts) / _UNITS_S[unit]
-        return value
-
-    return BeforeValidator(convert)
 
 
 def _day(text: str) -> str:
@@ -68,7 +52,7 @@ QueueName = Annotated[
 
 Hours = Annotated[
     float,
-    _span("h"),
+    Span("h"),
     Field(gt=0, le=24 * 366, title="hours", description="hours, or with a unit: 30m, 24h, 2d"),
 ]
 """A time span in hours; `30m`, `24h` and `2d` are understood."""
@@ -99,21 +83,21 @@ Count = Annotated[
 
 Seconds = Annotated[
     float,
-    _span("s"),
+    Span("s"),
     Field(gt=0, le=3600, title="seconds", description="seconds up to an hour, or 90s, 5m"),
 ]
 """A short time."""
 
 Minutes = Annotated[
     float,
-    _span("m"),
+    Span("m"),
     Field(gt=0, le=7 * 24 * 60, title="minutes", description="minutes up to a week, or 90s, 2h"),
 ]
 """A time span in minutes."""
 
 Age = Annotated[
     float,
-    _span("h"),
+    Span("h"),
     Field(ge=0, le=24 * 366, title="hours", description="hours, or 30m, 24h, 2d; 0 for any age"),
 ]
 """An age in hours by which things are chosen; 0 leaves none out."""
@@ -191,14 +175,14 @@ Some = Annotated[
 
 Window = Annotated[
     float,
-    _span("s"),
+    Span("s"),
     Field(gt=0, le=60, title="seconds", description="seconds up to a minute, or 500ms, 10s"),
 ]
 """How long something is watched."""
 
 Milliseconds = Annotated[
     float,
-    _span("ms"),
+    Span("ms"),
     Field(
         gt=0,
         le=3_600_000,
@@ -241,7 +225,7 @@ Folder = Annotated[
 
 Duration = Annotated[
     float,
-    _span("s"),
+    Span("s"),
     Field(gt=0, le=366 * 86_400, title="duration", description="seconds, or 90s, 30m, 1h30m, 2d"),
 ]
 """A time span in seconds, up to a year; `90s`, `30m`, `1h30m` and `2d` are understood."""

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
 from opsnb.errors import ConfigError, ParameterError, did_you_mean
+from opsnb.params.spans import Span
 
 _NO_VALUE = ("", "none", "null")
 _LONGEST = 65_536
@@ -79,6 +80,11 @@ class Parameter:
         if self._is_list or (dict in self._kinds and text.startswith("{")):
             return from_json(text)
         return self._choices.get(given, given)
+
+    def typed(self, value: Any) -> Any:
+        """Return a value as people type it: `90s` of the type of minutes, not 1.5."""
+        span = _span(_optional(self.annotation) or self.annotation)
+        return span.typed(value) if span else value
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -208,6 +214,10 @@ def _field(annotation: Any) -> FieldInfo | None:
     if get_origin(annotation) is not Annotated:
         return None
     return next((item for item in get_args(annotation) if isinstance(item, FieldInfo)), None)
+
+
+def _span(annotation: Any) -> Span | None:
+    return next((item for item in get_args(annotation) if isinstance(item, Span)), None)
 
 
 def _optional(annotation: Any) -> Any:

@@ -102,6 +102,7 @@ def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
     given = {name: value for name, value in given.items() if value != defaults.get(name, ...)}
     if MASK in json.dumps(given, default=str):
         return ""
+    given = catalog.typed(result.runbook, given)
     return commands.run_on(result.runbook, result.target, given, apply=apply, confirm=confirm)
 
 

@@ -312,3 +312,12 @@ def test_the_last_line_sums_up_all_actions(actions: list[ActionRecord], last: st
     assert worst_sentence(result) == last
     (ending,) = endings(result)
     assert ending.sentence == last
+
+
+def test_the_command_that_applies_a_plan_has_spans_as_people_type_them() -> None:
+    plan = step("processes.start", ActionState.PLANNED, planned=1)
+    given = {"target": "demo", "minutes": 1 / 60, "apply": False, "confirm": ""}
+    result = make_result(runbook="incidents/service_down", parameters=given, actions=[plan])
+    (*_, dry_run) = endings(result)
+    command = "opsnb run incidents/service_down -t demo -p minutes=1s --apply"
+    assert [each.command for each in dry_run.steps] == [command]

@@ -9,6 +9,7 @@ from opsnb.config.target import Target
 from opsnb.handbook.troubleshooting.high_queue_length.durations import all_hang, hangs, short, usual
 from opsnb.handbook.troubleshooting.high_queue_length.holds import is_held_back
 from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.params.spans import spelled
 from opsnb.systems import queues
 from opsnb.systems.queues import Durations, Flow
 from opsnb.systems.queues.worker_clients import in_words, shown
@@ -67,7 +68,7 @@ def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> F
         remedies=[
             Remedy(
                 runbook="queues/remove_stuck",
-                parameters={"queue": queue, "longer_than": f"{longer_than_min:g}m"},
+                parameters={"queue": queue, "longer_than": spelled(longer_than_min, "m")},
                 why="shows them first; with --apply it removes them",
             )
         ],
