@@ -28,6 +28,11 @@ class Growth:
     """Seconds since the watch began, and bytes."""
 
     @property
+    def size(self) -> int:
+        """Its size at the end, in bytes."""
+        return self.samples[-1][1]
+
+    @property
     def trend(self) -> Trend | None:
         """In bytes a second."""
         return trend([at for at, _ in self.samples], [size for _, size in self.samples])

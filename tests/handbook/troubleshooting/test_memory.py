@@ -97,7 +97,7 @@ def test_a_heap_near_its_limit_is_found(demo: Target, monkeypatch: pytest.Monkey
 
 
 def test_the_watch_is_charted(demo: Target) -> None:
-    course = memory.course(demo, memory.watch(1))
+    course = memory.over_time(demo, memory.watch(1))
     assert len(course.rows) == 5
     chart = charts.lines(course, over="s")
     assert "app" in chart.svg

@@ -1,0 +1,183 @@
+"""Causes in a process: it leaks, at once or slowly, or its V8 heap is full."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from opsnb.checks.check import check, ruled_out
+from opsnb.checks.reading import Reading
+from opsnb.checks.trend import Trend, trend
+from opsnb.config.target import Target
+from opsnb.errors import BadAnswer
+from opsnb.handbook.troubleshooting.memory.watched import Seen, growth_row, mib
+from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.records.reader import past_runs
+from opsnb.systems import host, processes
+from opsnb.systems.processes import DaemonGone, Process
+from opsnb.view.formats import span
+
+RECORDED_AS = "memory"
+"""How records name its checks and actions: a name never changes, so that histories go on."""
+_RUNBOOK = "troubleshooting/memory"
+_SYSTEMS = (host.SYSTEM,)
+_WATCHING_LIMIT_S = 90.0
+_MIB = 2**20
+_LEAK = 0.5 * _MIB
+"""In bytes a second: more than a process grows by under load, or after its start."""
+_RECORDS_S = 7 * 86_400.0
+_LEAST_SPAN_S = 3600.0
+_CREEP_SHARE = 0.2
+"""Growth since its start, of its size then, from which a process counts as leaking slowly."""
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+def leaking(target: Target, watched: Reading[Seen]) -> Finding:
+    """Memory leak"""
+    seen = watched.of(target)
+    growths = seen.growths
+    rows = [growth_row(growth) for growth in growths]
+    leaks = [(growth, line) for growth in growths if (line := growth.trend) and line.least > _LEAK]
+    if not leaks:
+        message = (
+            f"Watched for {span(seen.seconds)}, no process grows by {_a_minute(_LEAK)} or more."
+        )
+        return ruled_out(message, rows)
+    worst, line = max(leaks, key=lambda leak: leak[1].slope)
+    return Finding(
+        status=Status.WARN,
+        message=f"{worst.label} grows by {_a_minute(line.slope)} (watched for "
+        f"{span(seen.seconds)}), at {mib(worst.size):,.0f} MiB now; at this pace the "
+        f"machine's memory is used up in {span(seen.available / line.slope)}.",
+        value=mib(60 * line.slope),
+        unit="MiB/min",
+        rows=rows,
+        share=0.95,
+        remedies=[_restart(growth.process.name) for growth, _ in leaks],
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=30.0, is_cause=True)
+def creeping(target: Target) -> Finding:
+    """Slow memory leak"""
+    at = time.time()
+    recorded = _recorded(target, at - _RECORDS_S)
+    rows, leaks = [], []
+    for process in _up(target):
+        since = at - (process.uptime_s or 0)
+        points = [point for point in recorded.get(process.name, []) if point[0] >= since]
+        line = trend([point[0] for point in points], [point[1] for point in points])
+        if line is None or points[-1][0] - points[0][0] < _LEAST_SPAN_S:
+            continue
+        rows.append(_creep_row(process, points, line))
+        if line.least * (points[-1][0] - points[0][0]) > _CREEP_SHARE * line.at(points[0][0]):
+            leaks.append((process, line))
+    if not rows:
+        return Finding(
+            status=Status.SKIPPED,
+            message="Too few records since the processes were started; health/daily on a schedule "
+            "makes them.",
+        )
+    if not leaks:
+        return ruled_out("Over the records since its start no process is certain to grow.", rows)
+    process, line = max(leaks, key=lambda leak: leak[1].slope)
+    return Finding(
+        status=Status.WARN,
+        message=f"{process.name} has grown by {3600 * line.slope / _MIB:.1f} MiB an hour since it "
+        f"was started {span(process.uptime_s or 0)} ago.",
+        value=round(3600 * line.slope / _MIB, 2),
+        unit="MiB/h",
+        rows=rows,
+        share=0.8,
+        remedies=[_restart(leak.name) for leak, _ in leaks],
+    )
+
+
+@check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
+def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
+    """V8 heap full"""
+    rows, full = [], []
+    heap = target.threshold("process_heap_percent")
+    for growth in watched.of(target).growths:
+        used, limit = growth.process.heap_bytes, growth.process.heap_limit_bytes
+        if used is None:
+            continue
+        percent = round(100 * used / limit, 1) if limit else None
+        rows.append(
+            {
+                "process": growth.label,
+                "heap_mib": mib(used),
+                "limit_mib": mib(limit) if limit else None,
+                "percent": percent,
+            }
+        )
+        if percent is not None and heap.judge(percent) is not Status.OK:
+            full.append((percent, growth))
+    if not rows:
+        return Finding(
+            status=Status.SKIPPED, message="No process reports a V8 heap to its manager."
+        )
+    if not full:
+        unbounded = all(row["limit_mib"] is None for row in rows)
+        words = (
+            "none was started with a limit of its own" if unbounded else "none is near its limit"
+        )
+        return ruled_out(f"Of the V8 heaps {words}.", rows)
+    percent, worst = max(full, key=lambda heap: heap[0])
+    return Finding(
+        status=Status.WARN,
+        message=f"The heap of {worst.label} is {percent:.0f} % full; at its limit V8 ends the "
+        "process. If it does not leak, start it with a larger --max-old-space-size.",
+        value=percent,
+        unit="%",
+        rows=rows,
+        share=0.85,
+        remedies=[_restart(growth.process.name) for _, growth in full],
+    )
+
+
+def _restart(name: str) -> Remedy:
+    return Remedy(
+        runbook=_RUNBOOK,
+        parameters={"restart": name},
+        apply=True,
+        why=f"restarts {name}: it releases its memory, and the leak stays in the code",
+    )
+
+
+def _up(target: Target) -> list[Process]:
+    try:
+        return [process for process in processes.listed(target) if process.is_up]
+    except DaemonGone as error:
+        raise BadAnswer(processes.SYSTEM, str(error)) from error
+
+
+def _recorded(target: Target, since: float) -> dict[str, list[tuple[float, int]]]:
+    """Return the size of each process at the times of the records; several of one name added."""
+    recorded: dict[str, list[tuple[float, int]]] = {}
+    for result in past_runs(target, datetime.fromtimestamp(since, UTC)):
+        for finding in result.findings:
+            if finding.name != processes.up.name:
+                continue
+            at = finding.started.timestamp()
+            sizes: dict[str, int] = {}
+            for row in finding.rows:
+                if row.get("memory_bytes"):
+                    sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
+            for name, size in sizes.items():
+                recorded.setdefault(name, []).append((at, size))
+    return recorded
+
+
+def _creep_row(process: Process, points: list[tuple[float, int]], line: Trend) -> Row:
+    return {
+        "process": process.name,
+        "records": len(points),
+        "over": span(points[-1][0] - points[0][0]),
+        "mib_per_hour": round(3600 * line.slope / _MIB, 2),
+        "uncertain_by": round(3600 * (line.most - line.slope) / _MIB, 2),
+    }
+
+
+def _a_minute(slope: float) -> str:
+    return f"{60 * slope / _MIB:,.0f} MiB a minute"
