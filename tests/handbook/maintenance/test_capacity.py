@@ -11,7 +11,7 @@ import pytest
 from opsnb.config.settings import Limits
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.handbook.maintenance.monthly import capacity, past
+from opsnb.handbook.maintenance.monthly import capacity, forecasting, past
 from opsnb.model import Finding, Row, Status, now
 from opsnb.view import charts
 from tests.handbook.records import keep
@@ -43,7 +43,7 @@ def record(found: Callable[[int], Finding], days: int, every_h: int = 24) -> Non
 
 
 def forecast(target: Target = TARGET) -> tuple[Finding, dict[str, Row]]:
-    found = capacity.forecast(target, past.look(30))
+    found = capacity.forecast(target, past.periods(30))
     return found, {row["what"]: row for row in found.rows}
 
 
@@ -57,13 +57,13 @@ def test_known_growth_gives_the_exact_day() -> None:
     assert rows["Disk /data"]["a_day"].startswith("1 ±")
 
 
-def noisy(noise: float, chance: random.Random) -> capacity.Forecast:
+def noisy(noise: float, chance: random.Random) -> forecasting.Forecast:
     """A forecast of what will reach its limit in ten days, by points with noise on them."""
     points = [(day * 86_400.0, 50 + day + chance.gauss(0, noise)) for day in range(31)]
-    return capacity.Forecast("x", points, TARGET.threshold("disk_used_percent"), 30 * 86_400.0)
+    return forecasting.Forecast("x", points, TARGET.threshold("disk_used_percent"), 30 * 86_400.0)
 
 
-def day_range(made: capacity.Forecast) -> tuple[float, float]:
+def day_range(made: forecasting.Forecast) -> tuple[float, float]:
     assert made.line is not None
     return made.days(90, made.line.most), made.days(90, made.line.least)
 
@@ -104,7 +104,7 @@ def test_after_a_large_drop_only_what_came_since_counts() -> None:
 )
 def test_what_is_no_large_drop_keeps_all_points(values: list[float]) -> None:
     points = [(float(place), float(value)) for place, value in enumerate(values)]
-    assert capacity.since_drop(points) == points
+    assert forecasting.since_drop(points) == points
 
 
 def test_right_after_a_drop_nothing_is_known() -> None:
@@ -204,7 +204,7 @@ def test_records_of_other_targets_do_not_count() -> None:
 def test_a_forecast_is_drawn_with_its_points_its_range_and_its_limits() -> None:
     chance = random.Random(5)
     record(lambda hours: disk(data=50 + hours / 24 + chance.gauss(0, 2)), days=20)
-    (chart,) = capacity.drawn(TARGET, past.look(30))
+    (chart,) = capacity.drawn(TARGET, past.periods(30))
     assert chart.title == "Disk /data"
     assert "crit 90" in chart.svg
     assert "PolyCollection" in chart.svg
@@ -212,5 +212,5 @@ def test_a_forecast_is_drawn_with_its_points_its_range_and_its_limits() -> None:
 
 
 def test_without_records_there_is_nothing_to_draw() -> None:
-    assert capacity.drawn(TARGET, past.look(30)) == []
+    assert capacity.drawn(TARGET, past.periods(30)) == []
     assert charts.grid_text([]) == ""

@@ -36,7 +36,7 @@ def two_periods(before: Finding, since: Finding) -> None:
 
 
 def metrics() -> tuple[Finding, dict[str, Row]]:
-    found = review.metrics(TARGET, past.look(10))
+    found = review.metrics(TARGET, past.periods(10))
     return found, {row["metric"]: row for row in found.rows}
 
 
@@ -84,7 +84,7 @@ def test_of_what_may_not_fall_the_lowest_is_the_worst() -> None:
 def test_without_records_it_is_unknown_with_the_mend() -> None:
     for check in (review.metrics, review.runs):
         with pytest.raises(BadAnswer, match=r"no records.*health/daily on a schedule"):
-            check(TARGET, past.look(10))
+            check(TARGET, past.periods(10))
 
 
 def test_few_records_are_not_compared() -> None:
@@ -107,7 +107,7 @@ def test_what_has_no_limit_and_what_a_review_said_is_left_out() -> None:
 def test_runs_are_counted_by_runbook_and_outcome() -> None:
     two_periods(latency(20), latency(150))
     keep(now() - timedelta(days=2), runbook="queues/pause", exit_code=77)
-    found = review.runs(TARGET, past.look(10))
+    found = review.runs(TARGET, past.periods(10))
     rows = {row["runbook"]: row for row in found.rows}
     daily, pause = rows["health/daily"], rows["queues/pause"]
     assert (daily["runs"], daily["warn"], daily["ok"], daily["runs_before"]) == (10, 10, 0, 10)
@@ -126,7 +126,7 @@ def test_a_record_that_is_none_is_passed_over() -> None:
 
 def test_the_course_of_both_periods_is_drawn() -> None:
     two_periods(latency(20), latency(150))
-    (chart,) = review.drawn(TARGET, past.look(10))
+    (chart,) = review.drawn(TARGET, past.periods(10))
     assert chart.title == "API response time"
     assert "this period" in chart.svg
     assert "warn 100" in chart.svg

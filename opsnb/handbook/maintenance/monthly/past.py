@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
-from opsnb.model import Finding, RunResult, now
+from opsnb.model import Finding, Row, RunResult, Status, Threshold, now
 from opsnb.records.reader import past_runs
 from opsnb.systems import database, host, queues
 
 FIX = "health/daily on a schedule makes them."
-"""What is said where there are too few records."""
+"""How to fix that there are too few records."""
 _WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
 """The checks whose rows a forecast reads; those of the others are not kept."""
 
@@ -41,7 +41,7 @@ class Past:
         return [run for run in self.runs if run.started >= self.middle]
 
 
-def look(days: int) -> Reading[Past]:
+def periods(days: int) -> Reading[Past]:
     """Return the records of the last two periods of `days`, read when first needed."""
 
     def read(target: Target) -> Past:
@@ -52,14 +52,26 @@ def look(days: int) -> Reading[Past]:
 
 
 def findings(runs: Iterable[RunResult]) -> Iterator[Finding]:
-    """Yield what `runs` found, in their order."""
+    """Yield the findings of `runs`, in their order."""
     for run in runs:
         yield from run.findings
 
 
+def drawable(title: str, limits: Threshold, rows: list[Row]) -> Finding:
+    """Return `rows` as a chart of that title takes them; without rows it says why."""
+    return Finding(
+        title=title,
+        status=Status.OK,
+        message=FIX,
+        unit=limits.unit,
+        threshold=limits,
+        rows=rows,
+    )
+
+
 def _runs(target: Target, since: datetime) -> Iterator[RunResult]:
     for run in past_runs(target, since):
-        yield run.model_copy(update={"findings": [_slim(each) for each in run.findings]})
+        yield run.model_copy(update={"findings": [_slim(finding) for finding in run.findings]})
 
 
 def _slim(finding: Finding) -> Finding:
