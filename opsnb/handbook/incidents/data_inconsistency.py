@@ -27,7 +27,7 @@ from opsnb.systems.database.integrity import (
     violations,
 )
 from opsnb.systems.database.settings import Database, Integrity
-from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
+from opsnb.systems.queues.holding import held, holding, left_by, running, to_hold, wait_until_idle
 from opsnb.view import commands
 from opsnb.view.formats import and_list
 
@@ -94,19 +94,8 @@ def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
 @check(needs=(queues.SYSTEM,))
 def left_paused(target: Target) -> Finding:
     """Queues that a repair left paused"""
-    left = held(target, _queues(Database.of(target).integrity), REASON)
-    if not left:
-        return Finding(status=Status.OK, message="No repair has left a queue paused.")
-    return Finding(
-        status=Status.WARN,
-        message=f"An interrupted repair left {and_list(left)} paused.",
-        rows=[{"queue": queue} for queue in left],
-        remedies=[
-            # Not the repair, which would also fix everything else that is wrong.
-            Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
-            for queue in left
-        ],
-    )
+    # The remedy is not the repair, which would also fix everything else that is wrong.
+    return left_by("repair", held(target, _queues(Database.of(target).integrity), REASON))
 
 
 def violating(target: Target, name: str = "") -> list[Row]:
