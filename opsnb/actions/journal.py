@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from opsnb.errors import Locked, RunBroke
 from opsnb.model import ActionRecord, RunResult
 from opsnb.view import commands
+from opsnb.view.formats import number, utc
 
 JOURNAL, RESUME = "OPSNB_JOURNAL", "OPSNB_RESUME"
 _TURN_LIMIT_S = 60.0
@@ -129,6 +130,27 @@ def read(path: Path) -> list[ActionRecord]:
                 news = json.loads(line)
                 records.setdefault(news["id"], {}).update(news)
     return [ActionRecord.model_validate(record) for record in records.values()]
+
+
+def progress(record: ActionRecord, reason: str) -> str:
+    """Return why an action stopped, and how much of it is done."""
+    again = "; run it again to finish the rest" if record.applied else ""
+    done = f"{record.applied:,} of {number(record.planned, record.unit)} done{again}"
+    return f"{reason.rstrip('.')}. {done}."
+
+
+def interrupted(former: ActionRecord) -> str:
+    """Return which run was interrupted in an action, when, and how much is known to be done."""
+    return (
+        f"run {former.continues} was interrupted in it{ended_at(former)}, with {former.applied:,} "
+        f"of {former.planned:,} {former.unit} known to be done"
+    )
+
+
+def ended_at(former: ActionRecord) -> str:
+    """Return when an action ended, or began if that is unknown: ` at 2026-01-31 10:00:05 UTC`."""
+    at = former.finished or former.started
+    return f" at {utc(at)}" if at else ""
 
 
 class Continued(BaseModel):
