@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from opsnb.config.places import CONFIG_NAME, demo_home
-from opsnb.errors import DemoError
+from opsnb.errors import ConfigError, DemoError
 
 Say = Callable[[str], None]
 """Where progress goes, one sentence at a time."""
@@ -114,12 +114,12 @@ class Home:
         return self.root / "bin" / "pm2"
 
     def create(self) -> None:
-        """Create the folders. Raises DemoError when that fails, or they cannot be used."""
+        """Create the folders. Raises ConfigError when that fails, or they cannot be used."""
         socket_path = str(self.pm2 / "interactor.sock")
         if len(os.fsencode(socket_path)) > SOCKET_PATH_MAX:
-            raise DemoError(
-                f"The demo stack's folder {self.root} is too long a path for Unix sockets; "
-                "set OPSNB_DEMO_HOME to a shorter one."
+            raise ConfigError(
+                f"The demo stack's folder {self.root} is too long a path for Unix sockets. "
+                "Set OPSNB_DEMO_HOME to a shorter one."
             )
         folders = (
             self.root,
@@ -136,16 +136,17 @@ class Home:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                raise DemoError(
-                    f"The demo stack's folder {folder} cannot be created: {error.strerror}; "
-                    "set OPSNB_DEMO_HOME to another folder."
+                raise ConfigError(
+                    f"The demo stack's folder {folder} cannot be created: {error.strerror}. "
+                    "Set OPSNB_DEMO_HOME to another folder."
                 ) from error
 
     @contextmanager
     def locked(self, say: Say) -> Iterator[None]:
         """Lock the stack; wait while another command holds the lock.
 
-        Raises DemoError when the other one has not ended after five minutes.
+        Raises DemoError when the other one has not ended after five minutes, ConfigError when the
+        lock cannot be created.
         """
         path = self.root.with_name(self.root.name + ".lock")
         try:
@@ -154,6 +155,7 @@ class Home:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
+                path.stat()  # filelock also waits where no file can be created, as in /proc
                 say("Waiting for another command that changes the demo stack.")
                 lock.acquire(timeout=LOCK_WAIT_S)
         except Timeout:
@@ -162,9 +164,9 @@ class Home:
                 "end it and try again."
             ) from None
         except OSError as error:
-            raise DemoError(
-                f"{path} cannot be created: {error.strerror}; "
-                "set OPSNB_DEMO_HOME to a folder that you can write to."
+            raise ConfigError(
+                f"{path} cannot be created: {error.strerror}. "
+                "Set OPSNB_DEMO_HOME to a folder that you can write to."
             ) from error
         try:
             yield
