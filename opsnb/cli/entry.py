@@ -9,6 +9,8 @@ import traceback
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
+# The order of these imports is the order in which the help lists the commands.
+from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401, I001
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import ExitCode, Locked, OpsnbError, Refused
@@ -30,6 +32,7 @@ def main() -> None:
 
 def _exit_code(debug: bool) -> int:
     try:
+        interrupts.end_in_order()
         code = app(standalone_mode=False)
     except NoArgsIsHelpError as error:
         output.say(error.format_message())
