@@ -9,8 +9,10 @@ import traceback
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-# The order of these imports is the order in which the help lists the commands.
-from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401, I001
+# isort: off - in this order, the help lists the commands
+from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401
+
+# isort: on
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import ExitCode, Locked, OpsnbError, Refused
@@ -55,7 +57,7 @@ def _exit_code(debug: bool) -> int:
 
 def _options_for(error: OpsnbError) -> list[str]:
     """Return the options that avoid the refusal `error` of the same command."""
-    if isinstance(error, Locked) and "--wait" not in sys.argv:
+    if isinstance(error, Locked) and "--wait" in str(error) and "--wait" not in sys.argv:
         return ["--wait", "600"]
     if isinstance(error, Refused):
         return re.findall(r"--confirm|(?<=--confirm )[\w-]+", str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,14 +10,15 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from opsnb.config.places import CONFIG_NAME, demo_home
-from opsnb.errors import ConfigError, DemoError
+from opsnb.errors import ConfigError, DemoError, Locked
+from opsnb.machine.holder import Holder
 
 Say = Callable[[str], None]
 """Where progress goes, one sentence at a time."""
@@ -56,6 +58,11 @@ class Home:
     def settings(self) -> Path:
         """Ports and passwords."""
         return self.root / "stack.json"
+
+    @property
+    def holder(self) -> Path:
+        """The process that brought the stack up last, by which its container is known."""
+        return self.root / "holder.json"
 
     @property
     def logs(self) -> Path:
@@ -145,6 +152,7 @@ class Home:
     def locked(self, say: Say) -> Iterator[None]:
         """Lock the stack; wait while another command holds the lock.
 
+        Raises Locked when the stack runs in another container that shares this folder.
         Raises DemoError when the other one has not ended after five minutes, ConfigError when the
         lock cannot be created.
         """
@@ -169,9 +177,34 @@ class Home:
                 "Set OPSNB_DEMO_HOME to a folder that you can write to."
             ) from error
         try:
+            self.demand_here()
             yield
         finally:
             lock.release()
+
+    def demand_here(self) -> None:
+        """Raise Locked when the stack runs in another container: its processes are hidden here.
+
+        A server locks its log while it lives, which every container sees.
+        """
+        try:
+            holder = Holder.model_validate_json(self.holder.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if holder.is_elsewhere and any(map(_is_locked, self.logs.glob("*.log"))):
+            raise Locked(
+                f"The demo stack in {self.root} runs in another container, on {holder.host}. "
+                "Run this there, or set OPSNB_DEMO_HOME to another folder."
+            )
+
+
+def _is_locked(path: Path) -> bool:
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def free_port() -> int:
