@@ -9,7 +9,8 @@ import traceback
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-# isort: off - in this order, the help lists the commands
+# The order of these imports is the order in which the help lists the commands.
+# isort: off
 from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401
 
 # isort: on
