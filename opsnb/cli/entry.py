@@ -20,6 +20,8 @@ from opsnb.errors import ExitCode, Locked, OpsnbError, Refused
 from opsnb.machine import interrupts
 from opsnb.view import commands, terminal
 
+__all__ = ["app", "main"]
+
 
 def main() -> None:
     """Run the command line. Errors are one sentence, never a traceback."""
