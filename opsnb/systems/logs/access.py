@@ -22,10 +22,10 @@ from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.access_lines import METHOD, NO_REQUEST, Request, request_in
-from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.settings import Logs
 from opsnb.systems.logs.stamps import Clock
+from opsnb.systems.logs.window import WindowReader
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10
@@ -65,7 +65,7 @@ def traffic(target: Target, minutes: float) -> Traffic:
     reader = WindowReader.back(host_of(target, _SYSTEM), 60 * minutes)
     found: list[Request] = []
     unread: list[str] = []
-    paths = reader.paths(Logs.of(target).access)
+    paths = reader.files.paths(Logs.of(target).access)
     for path in paths:
         try:
             found += _requests_of(target, reader, path)
@@ -75,7 +75,7 @@ def traffic(target: Target, minutes: float) -> Traffic:
         raise BadAnswer(_SYSTEM, " ".join(unread))
     for each in unread:
         evidence.partial(each.rstrip("."))
-    return Traffic(minutes, found, reader.notes)
+    return Traffic(minutes, found, reader.files.notes)
 
 
 def _requests_of(target: Target, reader: WindowReader, path: str) -> list[Request]:

@@ -18,9 +18,9 @@ from opsnb.redaction.outside import pattern
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.entries import ErrorEntry, Finder
-from opsnb.systems.logs.files import WindowReader
 from opsnb.systems.logs.settings import Logs
 from opsnb.systems.logs.stamps import Clock
+from opsnb.systems.logs.window import WindowReader
 from opsnb.view.formats import span
 
 SYSTEM = "logs"
@@ -58,7 +58,7 @@ def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> 
     unread: list[str] = []
     # The names of grep's language, which has no groups without a number and no word borders.
     extra = marks.pattern.replace("(?:", "(").replace(r"\b", "") if marks else ""
-    paths = reader.paths(Logs.of(target).files)
+    paths = reader.files.paths(Logs.of(target).files)
     for path in paths:
         finder = Finder(reader.clock, reader.since, marks)
         try:
@@ -77,8 +77,11 @@ def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> 
 def _notes(reader: WindowReader) -> list[str]:
     share = reader.understood.share
     if share == 1:
-        return reader.notes
-    return [*reader.notes, f"{share:.0%} of the lines sampled have a time that is understood."]
+        return reader.files.notes
+    return [
+        *reader.files.notes,
+        f"{share:.0%} of the lines sampled have a time that is understood.",
+    ]
 
 
 @check(needs=(HOST,))
