@@ -13,9 +13,9 @@ from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
 from opsnb.systems.queues.levels import Levels, read_levels, total
-from opsnb.systems.queues.names import MOST_NAMED, named
 from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.settings import Queues
+from opsnb.systems.queues.wording import MOST_NAMED, named
 from opsnb.systems.queues.worker_clients import clients, held_locks, number, why_unknown
 from opsnb.view.formats import counted
 

@@ -9,7 +9,8 @@ from itertools import islice
 from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.systems.queues import layout, scripts
-from opsnb.systems.queues.connection import Pace, Queue, writing
+from opsnb.systems.queues.batches import BatchPace
+from opsnb.systems.queues.connection import Queue, writing
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.view.formats import counted
 
@@ -18,7 +19,7 @@ _RETRY_KEYS = ("events", "wait", "active", "marker", "prioritized", "pc")
 
 
 @dataclass
-class EachChosen:
+class JobChange:
     """Retries or removes each chosen job that has not changed since."""
 
     target: Target
@@ -35,16 +36,16 @@ class EachChosen:
     """How many were running and were skipped."""
 
     def work(self, permit: Permit) -> Iterator[int]:
-        """Do it; yields after each batch how many are done."""
+        """Yield after each batch how many jobs are done."""
         with writing(self.target, permit) as session:
             yield from self.rest(session.queue(self.queue))
 
     def rest(self, queue: Queue, done: int = 0) -> Iterator[int]:
-        """Do it to all but the first `done`, which are gone already."""
-        pace = Pace(_BATCH)
+        """Change all but the first `done`, which are gone already."""
+        pace = BatchPace(_BATCH)
         ids = islice(self.chosen.ids(with_held=self.retries), done, None)
         while batch := list(islice(ids, pace.start())):
-            answers = queue.run(self._each(queue, batch))
+            answers = queue.run(self._change(queue, batch))
             pace.end()
             done += answers.count(scripts.DONE)
             self.running += answers.count(scripts.RUNNING)
@@ -53,8 +54,8 @@ class EachChosen:
             self.skipped += sum(answer < 0 for answer in answers) - gone
             yield done
 
-    async def _each(self, queue: Queue, ids: Iterable[str]) -> list[int]:
-        """Do it to `ids`, and return the script's answer for each."""
+    async def _change(self, queue: Queue, ids: Iterable[str]) -> list[int]:
+        """Change `ids`, and return the script's answer for each."""
         script = scripts.RETRY if self.retries else scripts.REMOVE
         keys = ("meta", self.selection.state, *(_RETRY_KEYS if self.retries else ("repeat",)))
         arguments = [queue[""], self.selection.until_ms, *ids]

@@ -10,9 +10,9 @@ from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.backlog import counts, due, due_words, each_queue, read_counts, state_of
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
-from opsnb.systems.queues.names import MOST_NAMED, any_of, named
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
+from opsnb.systems.queues.wording import MOST_NAMED, any_of, named
 from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.formats import counted, span, utc
 from opsnb.view.tables import MOST_ROWS

@@ -14,6 +14,7 @@ from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, scripts
+from opsnb.systems.queues.batches import BatchPace
 from opsnb.systems.queues.connection import Queue, Session
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.view.formats import utc
@@ -120,7 +121,7 @@ async def select(queue: Queue, asked: Asked, former: ActionRecord | None) -> tup
 
 def scan(queue: Queue, selection: Selection) -> Chosen:
     """Return the jobs that `selection` chooses. Redis reads each once, a page at a time."""
-    chosen, pace = Chosen(), connection.Pace(_PAGE)
+    chosen, pace = Chosen(), BatchPace(_PAGE)
     keys = [queue[selection.state], queue["repeat"]]
     first, offset = str(selection.since_ms), 0
     while True:

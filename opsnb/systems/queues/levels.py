@@ -8,7 +8,7 @@ from typing import Any
 from opsnb.checks import evidence
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import Session
-from opsnb.systems.queues.names import named
+from opsnb.systems.queues.wording import named
 
 STATES = (
     "waiting",

@@ -10,7 +10,7 @@ from opsnb.systems.queues.jobs import *
 from opsnb.systems.queues.levels import *
 from opsnb.systems.queues.limiting import *
 from opsnb.systems.queues.metrics import *
-from opsnb.systems.queues.pace import *
 from opsnb.systems.queues.pausing import *
 from opsnb.systems.queues.removing import *
 from opsnb.systems.queues.retrying import *
+from opsnb.systems.queues.workload import *

@@ -22,6 +22,7 @@ from opsnb.errors import ParameterError, Refused, UsageError
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import connection
+from opsnb.systems.queues.batches import BatchPace
 from tests import queue_jobs
 
 QUEUE, PARENTS = "test-actions", "test-parents"
@@ -449,9 +450,9 @@ def test_redis_lost_half_way_says_how_far_it_came_and_the_rest_is_done_again(
     queue_jobs.forget(demo, QUEUE)
     write(demo, 3000)
     batches: list[int] = []
-    start = connection.Pace.start
+    start = BatchPace.start
 
-    def lose(pace: connection.Pace) -> int:
+    def lose(pace: BatchPace) -> int:
         batches.append(1)
         if len(batches) == 3:
             faults.inject("redis-down")
@@ -462,7 +463,7 @@ def test_redis_lost_half_way_says_how_far_it_came_and_the_rest_is_done_again(
         queues.retry_failed,
         QUEUE,
         name="work",
-        between=lambda: monkeypatch.setattr(connection.Pace, "start", lose),
+        between=lambda: monkeypatch.setattr(BatchPace, "start", lose),
     )
     assert record.state is ActionState.FAILED
     assert found[0].status is Status.CRIT
@@ -481,9 +482,9 @@ def test_interrupted_it_says_what_was_done_and_doing_it_again_finishes(
     own: Target, chosen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(own, 3000)
-    end, ended = connection.Pace.end, []
+    end, ended = BatchPace.end, []
 
-    def interrupt(pace: connection.Pace) -> None:
+    def interrupt(pace: BatchPace) -> None:
         end(pace)
         ended.append(1)
         if pace.size < 1000 or not chosen:
@@ -497,7 +498,7 @@ def test_interrupted_it_says_what_was_done_and_doing_it_again_finishes(
     def show(record: ActionRecord) -> None:
         journal.append(record)
         if record.state is ActionState.APPLYING and len(journal) == 2:
-            monkeypatch.setattr(connection.Pace, "end", interrupt)
+            monkeypatch.setattr(BatchPace, "end", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         Guard(own, True, "", show).act(action, QUEUE, **chosen)
