@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opsnb.checks import evidence
 from opsnb.checks.check import check, ruled_out
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
@@ -57,12 +56,7 @@ class Failed(Reading[Failures]):
 @check(needs=_SYSTEMS)
 def rate(target: Target, jobs: Failed) -> Finding:
     """Failed share of the queue's jobs"""
-    found = jobs.of(target).rate
-    if found.percent is None:
-        evidence.partial(found.why)
-        return Finding(status=Status.UNKNOWN, message=f"{found.words}.", rows=[found.row()])
-    threshold = target.threshold("queue_failed_percent")
-    return Finding.measured(found.percent, threshold, f"{found.words}.")
+    return jobs.of(target).rate.judged(target)
 
 
 def patterns(target: Target, jobs: Failed) -> list[Row]:

@@ -8,7 +8,15 @@ from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
-from opsnb.systems.queues.backlog import counts, due, due_words, each_queue, read_counts, state_of
+from opsnb.systems.queues.backlog import (
+    count,
+    counts,
+    due,
+    due_words,
+    each_queue,
+    read_counts,
+    state_of,
+)
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
@@ -97,6 +105,24 @@ def failures(target: Target) -> Finding:
     words = [rate.words for rate in [high, *unknown[:MOST_NAMED]] if rate.failed]
     message = f"{'; '.join(words)}." if words else "No failed job in any queue."
     return Finding.measured(high.percent or 0.0, threshold, message, rows=rows)
+
+
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by("troubleshooting/failed_jobs", "shows why they fail", queue="{queue}"),
+)
+def failure_rate(target: Target, queue: str) -> Finding:
+    """Failed share of the queue's jobs
+
+    Where no failed job is left, it does not matter how many failed before.
+    """
+    with reading(target) as session:
+        found = session.run(connection.known(session, queue))
+        row = session.run(count(found, with_workers=False))
+        rate = session.run(rates.read(found, row))
+    if not row["failed"]:
+        return Finding(status=Status.OK, message=f"{queue} has no failed job.")
+    return rate.judged(target)
 
 
 @check(needs=(SYSTEM,))

@@ -147,6 +147,18 @@ def test_failures_with_the_same_cause_are_one_reason(own: Target) -> None:
     assert [row["job"] for row in newest] == ["32", "31"]
 
 
+def test_a_queue_with_too_many_failed_jobs_is_no_ok(own: Target) -> None:
+    queue_jobs.write(own, QUEUE, 9)
+    queue_jobs.write(own, QUEUE, 81, state="completed", first=10)
+    found = queues.failure_rate(own, QUEUE)
+    assert (found.status, found.value) == (Status.CRIT, 10)
+    assert [remedy.parameters for remedy in found.remedies] == [{"queue": QUEUE}]
+    queue_jobs.forget(own, QUEUE)
+    queue_jobs.write(own, QUEUE, 91, state="completed")
+    found = queues.failure_rate(own, QUEUE)
+    assert (found.status, found.message) == (Status.OK, f"{QUEUE} has no failed job.")
+
+
 def test_a_queue_without_finished_jobs_measures_nothing_and_is_ok(own: Target) -> None:
     queue_jobs.in_node(own, "await queue(given.queue).add('a', {});", queue=QUEUE)
     for check in (queues.throughput, queues.times, queues.reasons):
