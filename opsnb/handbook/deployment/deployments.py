@@ -1,4 +1,4 @@
-"""When a target was deployed, as the records of the deployment runbooks have it."""
+"""When a target was deployed, by the records of the deployment runbooks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from opsnb.model import RunResult
 from opsnb.records.reader import past_runs
 
 DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
-_LONGEST_S = 6 * 3600.0  # that a deployment may have been under way
+_LONGEST_S = 6 * 3600.0  # the longest that a deployment may take
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One that changed something."""
+    """A deployment or rollback that changed something."""
 
     runbook: str
     run_id: str
@@ -25,19 +25,19 @@ class Deployment:
 
     @property
     def is_rollback(self) -> bool:
-        """Whether it went back."""
+        """Whether it was a rollback."""
         return self.runbook == ROLLBACK
 
 
 def deployments(target: Target, since: float) -> list[Deployment]:
     """Return the deployments and rollbacks that ended after `since`, the oldest first.
 
-    Records that cannot be read are passed over: without them nothing is known of a deployment.
+    Records that cannot be read are left out.
     """
     earliest = datetime.fromtimestamp(since - _LONGEST_S, UTC)
     past = past_runs(target, earliest, (DEPLOY, ROLLBACK))
-    found = [each for result in past if (each := _deployment(result)) and each.ended >= since]
-    return sorted(found, key=lambda each: each.began)
+    changed = [deployment for result in past if (deployment := _deployment(result))]
+    return sorted((one for one in changed if one.ended >= since), key=lambda one: one.began)
 
 
 def _deployment(result: RunResult) -> Deployment | None:

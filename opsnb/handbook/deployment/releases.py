@@ -30,13 +30,13 @@ class Change:
     run_id: str
     runbook: str
     before: str
-    """The release that was there when it began."""
+    """The release that was live when it began."""
     to: str
     """The release that it went back to; empty for a deployment."""
     is_over: bool
-    """Whether it came to its end."""
+    """Whether it completed."""
     stopped_at: str
-    """The step at which it did not."""
+    """The step at which it failed or was interrupted."""
     why: str
 
 
@@ -75,7 +75,7 @@ def unfinished_change(past: Sequence[Change]) -> Change | None:
 def release_before(past: Sequence[Change], at: str) -> str:
     """Return the release that was live before `at`, by `past` changes; empty if unknown.
 
-    One that was gone back from is not among those before.
+    A release that was rolled back is not counted.
     """
     trail: list[str] = []
     for change in past:
@@ -88,7 +88,7 @@ def release_before(past: Sequence[Change], at: str) -> str:
 
 
 def _of_this_run() -> Iterator[Change]:
-    """Yield the changes that this run has begun itself, of which there is no record yet."""
+    """Yield the changes that this run has begun itself, which have no record yet."""
     path = os.environ.get(JOURNAL)
     for done in read(Path(path)) if path else ():
         if done.begun and done.name in _ACTIONS.values():

@@ -1,4 +1,4 @@
-"""Whether it is better or worse than before the deployment. Handbook, section 8.3."""
+"""Whether the service is better or worse than before the deployment. Handbook, section 8.3."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RECORDED_AS = "comparison"
 """How records name its checks and actions: a name never changes, so that histories go on."""
 
 _RECORDS = timedelta(days=30)
-_SAME = 0.25  # of the larger one: below that, two measurements of the same differ as well
+_SAME = 0.25  # of the larger value: two measurements of one state may differ by this much
 _LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
-"""What is too little to report, whatever its share."""
+"""Differences too small to report, in each unit."""
 
 
 @check()
@@ -48,7 +48,7 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
 
 
 def _before(target: Target) -> dict[str, Finding]:
-    """Return what the newest deployment had measured before it changed anything, by name."""
+    """Return by name what the newest deployment measured before it changed anything."""
     past = list(past_runs(target, now() - _RECORDS, (DEPLOY, ROLLBACK)))
     for result in reversed(past):
         begun = [done.started for done in result.actions if done.applied and done.started]
@@ -72,7 +72,7 @@ def _row(finding: Finding, before: Finding) -> Row:
 
 
 def verdict(then: float, since: float, unit: str, *, lower_is_worse: bool = False) -> str:
-    """Return `better`, `same` or `worse`: how `since` is beside `then`, both in `unit`."""
+    """Return `better`, `same` or `worse`: how `since` compares with `then`, both in `unit`."""
     least = max(_SAME * max(abs(then), abs(since)), _LEAST.get(unit, 0.0))
     if abs(since - then) <= least:
         return "same"

@@ -58,21 +58,21 @@ def integrity(target: Target, name: str = "") -> Finding:
 
 
 def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
-    """Return what the `checks` find."""
+    """Return the finding of the `checks`."""
     rows, statuses, words, violated = [], [Status.OK], [], []
     for rule in checks:
         try:
-            found = violations(connection, rule)
+            violation = violations(connection, rule)
         except ServiceError as error:
             statuses.append(Status.UNKNOWN)
             words.append(str(error))
             rows.append(_row(rule, None, str(error)))
             continue
-        if found.count:
+        if violation.count:
             statuses.append(Status.CRIT)
-            words.append(f"{found.count:,} rows violate {rule.name}.")
+            words.append(f"{violation.count:,} rows violate {rule.name}.")
             violated.append(rule)
-        rows.append(_row(rule, found.count))
+        rows.append(_row(rule, violation.count))
     return Finding(
         status=worst(statuses),
         message=" ".join(words) or f"No row violates {and_list(row['check'] for row in rows)}.",
@@ -123,8 +123,8 @@ def repair_rows(
     """
     checks = _chosen(target, name)
     with checking(target) as connection:
-        found = {rule.name: violations(connection, rule) for rule in checks}
-    violated = [rule for rule in checks if found[rule.name].count]
+        before = {rule.name: violations(connection, rule) for rule in checks}
+    violated = [rule for rule in checks if before[rule.name].count]
     todo = [
         rule
         for rule in violated
@@ -136,7 +136,7 @@ def repair_rows(
     related = _queues(todo)
     ours, refusal = to_hold(target, related, left)
     pausing = ours[len(left) :]
-    sample = [row for rule in todo for row in _before_after(rule, found, rehearsals)]
+    sample = [row for rule in todo for row in _before_after(rule, before, rehearsals)]
     terms = former.terms if former else {"checks": [rule.name for rule in todo]}
 
     def work(permit: Permit) -> Iterator[int]:
@@ -165,7 +165,7 @@ def repair_rows(
         return [_effect(target, repaired, ours)]
 
     return Plan(
-        summary=" ".join(_summary(todo, found, rehearsals, pausing, left)),
+        summary=" ".join(_summary(todo, before, rehearsals, pausing, left)),
         planned=len(pausing) + len(todo) + len(ours),
         unit="steps",
         command="; ".join(rule.repair for rule in todo) or "the repair of a check, in SQL",
@@ -221,7 +221,7 @@ def _words(row: Row) -> str:
 
 def _summary(
     todo: Sequence[Integrity],
-    found: dict[str, Violations],
+    before: dict[str, Violations],
     rehearsals: dict[str, Rehearsal],
     pausing: Sequence[str],
     left: Sequence[str],
@@ -229,7 +229,7 @@ def _summary(
     for rule in todo:
         tried = rehearsals[rule.name]
         yield (
-            f"Repair {rule.name}: {found[rule.name].count:,} rows violate it, the repair changes "
+            f"Repair {rule.name}: {before[rule.name].count:,} rows violate it, the repair changes "
             f"{tried.changed:,} and leaves {tried.left.count:,} that do."
         )
     if pausing:
@@ -241,11 +241,11 @@ def _summary(
 
 
 def _before_after(
-    rule: Integrity, found: dict[str, Violations], rehearsals: dict[str, Rehearsal]
+    rule: Integrity, before: dict[str, Violations], rehearsals: dict[str, Rehearsal]
 ) -> list[Row]:
     deletes = rule.repair.split()[0].lower() == "delete"
     shown = {
-        "violates": found[rule.name].sample,
+        "violates": before[rule.name].sample,
         "would be deleted" if deletes else "would become": rehearsals[rule.name].after,
     }
     return [

@@ -1,7 +1,7 @@
-"""Why the service is down: what it stands on, its processes, its machine.
+"""Why the service is down: what it depends on, its processes, its machine.
 
-Handbook, section 6.1. What the service stands on is ranked before its own processes, which cannot
-be blamed for failing without it.
+Handbook, section 6.1. What the service depends on is ranked before its own processes, which
+cannot run without it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ CLEAR = Remedy(
     parameters={"packages": False, "outside_window": True},
     why="shows the old logs and jobs that can go; with --apply they go",
 )
-"""What makes room on a disk."""
+"""Makes room on a disk."""
 
 _KEYS: dict[str, str] = {"redis": "redis_url", "postgres": "database_url"}
-_FULL_PERCENT = 99.0
+_FULL_PERCENT = 99.0  # PostgreSQL and Redis fail before the last blocks are used
 _EVERY_S = 2.0
 _POLL_S = 0.5
 _LONGEST_S = 7 * 24 * 3600.0
 
-# What explains how much of an outage, when it is there: the rest follows from it.
-_DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
+# Shares of an outage, as each cause explains those that follow.
+_DISK_SHARE, _STORE_SHARE, _PROCESS_SHARE, _SILENT_SHARE = 1.0, 0.9, 0.8, 0.6
 
 
 @check(
@@ -46,23 +46,22 @@ _DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
 def service(target: Target, wait_s: float = 0) -> Finding:
     """Service health.
 
-    As its health check has it, of which also the body counts. One that has just been started is
-    given `wait_s` seconds.
+    By its health check, whose body counts too. A service that has just started gets `wait_s`.
     """
     ends = time.monotonic() + wait_s
-    while (found := _answer(target)).status is not Status.OK and time.monotonic() < ends:
+    while (finding := _answer(target)).status is not Status.OK and time.monotonic() < ends:
         time.sleep(_POLL_S)
-    return found
+    return finding
 
 
 def _answer(target: Target) -> Finding:
     try:
-        found = api.health(target)
+        finding = api.health(target)
     except (NotConfigured, Misconfigured):
         raise
     except ServiceError as error:
         return Finding(status=Status.CRIT, message=str(error))
-    return Finding(status=found.status, message=found.message, rows=found.rows)
+    return Finding(status=finding.status, message=finding.message, rows=finding.rows)
 
 
 @check(limit_s=20.0, is_cause=True, treated_by="start it by hand", condition="cache.ping")
@@ -94,23 +93,23 @@ def _dependency(target: Target, name: str) -> Finding:
         message += (
             f" Start {known.title} by hand, or set {name} in [targets.{target.name}.restart]."
         )
-    return Finding(status=Status.CRIT, message=message, share=_STORE, remedies=remedies)
+    return Finding(status=Status.CRIT, message=message, share=_STORE_SHARE, remedies=remedies)
 
 
 @check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True, condition="processes.up")
 def not_up(target: Target) -> Finding:
     """Processes down"""
-    found = processes.up(target)
-    if not found.is_alarm:
-        return Finding(status=found.status, message=found.message, rows=found.rows)
-    down = bool(found.value)
+    finding = processes.up(target)
+    if not finding.is_alarm:
+        return Finding(status=finding.status, message=finding.message, rows=finding.rows)
+    down = bool(finding.value)
     return Finding(
-        status=found.status,
-        message=found.message,
-        value=found.value,
-        unit=found.unit,
-        rows=found.rows,
-        share=_PROCESS,
+        status=finding.status,
+        message=finding.message,
+        value=finding.value,
+        unit=finding.unit,
+        rows=finding.rows,
+        share=_PROCESS_SHARE,
         remedies=[
             _start("starts what is down, and only that")
             if down
@@ -131,19 +130,19 @@ def silent(target: Target) -> Finding:
             return Finding(
                 status=Status.CRIT,
                 message=str(error),
-                share=_SILENT,
+                share=_SILENT_SHARE,
                 untreated="renew its certificate by hand",
             )
         answered = str(error)
-    found = processes.up(target)
-    if found.value:
+    finding = processes.up(target)
+    if finding.value:
         return ruled_out("Processes are down, which is a cause of its own.")
-    names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
+    names = dict.fromkeys(row["name"] for row in finding.rows if row["up"])
     return Finding(
         status=Status.CRIT,
         message=f"{answered} Yet {Processes.of(target).manager} reports all processes as up.",
-        rows=found.rows,
-        share=_SILENT,
+        rows=finding.rows,
+        share=_SILENT_SHARE,
         remedies=[
             Remedy(
                 runbook="incidents/service_down",
@@ -157,23 +156,23 @@ def silent(target: Target) -> Finding:
 
 
 machine = host.reachable.as_cause("Machine not reachable")
-"""As a cause: nothing on it can be asked."""
+"""A cause, since nothing on the machine can be read."""
 
 
 @check(needs=(host.SYSTEM,), is_cause=True)
 def disk_full(target: Target) -> Finding:
     """Disk full"""
-    found = host.disk(target)
-    full = [row for row in found.rows if _is_full(row)]
+    finding = host.disk(target)
+    full = [row for row in finding.rows if _is_full(row)]
     if not full:
-        return ruled_out(found.message, rows=found.rows)
+        return ruled_out(finding.message, rows=finding.rows)
     return Finding(
         status=Status.CRIT,
-        message=f"{found.message} Whatever writes there fails.",
-        value=found.value,
-        unit=found.unit,
+        message=f"{finding.message} Whatever writes there fails.",
+        value=finding.value,
+        unit=finding.unit,
         rows=full,
-        share=_DISK,
+        share=_DISK_SHARE,
         remedies=[CLEAR],
     )
 
@@ -190,7 +189,7 @@ def _is_full(row: Row) -> bool:
 def stable(target: Target, minutes: float) -> Finding:
     """Stability of the service.
 
-    Asks every two seconds for `minutes`, or just once when that is 0.
+    Sends a request every two seconds for `minutes`, or a single one when that is 0.
     """
     before = _restarts(target) if minutes else None
     began = time.monotonic()
@@ -219,23 +218,23 @@ def stable(target: Target, minutes: float) -> Finding:
 
 def _sample(target: Target, began: float) -> Row:
     clock = time.perf_counter()
-    found = _answer(target)
+    finding = _answer(target)
     return {
         "at_s": round(time.monotonic() - began, 1),
         "ms": round((time.perf_counter() - clock) * 1000, 1),
-        "answered": found.status is Status.OK,
-        "said": found.message,
+        "answered": finding.status is Status.OK,
+        "said": finding.message,
     }
 
 
 def _restarts(target: Target) -> dict[str, int] | None:
-    """Return how often each process was restarted; None when its manager cannot be asked."""
+    """Return how often each process was restarted; None when its manager does not say."""
     try:
         groups = processes.groups_of(processes.listed(target), Processes.of(target))
     except (ServiceError, processes.DaemonGone) as error:
         evidence.without(f"restarts of the processes, for {str(error).rstrip('.')}")
         return None
-    return {name: sum(each.restarts or 0 for each in found) for name, found in groups.items()}
+    return {name: sum(process.restarts or 0 for process in group) for name, group in groups.items()}
 
 
 def _restarted(before: dict[str, int] | None, after: dict[str, int] | None) -> Sequence[str]:

@@ -1,6 +1,6 @@
-"""Why the cache misses: it is empty, keys expire or are evicted, or are never there.
+"""Why the cache misses: it is empty, keys expire or are evicted, or are never cached.
 
-Handbook, section 5.2. All causes are judged by what the server counts while it is watched.
+Handbook, section 5.2. All causes are judged by the server's counters while it is watched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RECORDED_AS = "misses"
 
 _SYSTEMS = (cache.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
-_NOTEWORTHY = 0.3  # of the misses
+_NOTEWORTHY = 0.3  # of the misses: a cause that explains fewer is not worth a remedy
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
@@ -40,8 +40,8 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
 def evicted(target: Target, seconds: float = 2) -> Finding:
     """Evicted keys, memory full
 
-    While it is full, what nothing else explains was evicted before it was watched, or has not
-    found room since; a cache that is warmed up again would lose it again.
+    While memory is full, evictions explain what nothing else does: those keys were evicted before
+    the watch, and a warmed-up cache would lose them again.
     """
     seen = cache.losses(target, seconds)
     return _judge(
@@ -84,7 +84,7 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
 
 
 def _long_lived(target: Target) -> list[Remedy]:
-    """Return the warm-up with times to live of its own, for a service as the handbook has it."""
+    """Return the warm-up with its own times to live, for a service like the handbook's."""
     if not (cache.is_warmed_directly(target) and Database.of(target).url):
         return []
     return [

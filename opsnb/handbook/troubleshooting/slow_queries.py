@@ -21,7 +21,7 @@ _SYSTEMS = (database.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
 _RUNBOOK = "troubleshooting/slow_queries"
 _CHECK_AGAIN_S = 0.3
-_OFTEN = 2  # calls in that time; a single one may have been a person's
+_OFTEN = 2  # calls while watching; a single one may be a person's
 _MOST_EXPLAINED = 5
 _QUOTED = 80
 _MOST_ROWS = 10
@@ -30,9 +30,9 @@ _MOST_ROWS = 10
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def pace(target: Target, seconds: float = 3) -> Finding:
     """Statement time now"""
-    found = database.busiest(target, seconds)
-    slowest = max(_repeated(found), key=lambda each: each.mean_ms, default=None)
-    calls = sum(each.calls for each in found)
+    statements = database.busiest(target, seconds)
+    slowest = max(_repeated(statements), key=lambda statement: statement.mean_ms, default=None)
+    calls = sum(statement.calls for statement in statements)
     message = f"PostgreSQL ended {calls} statements in {seconds:g} s"
     if slowest:
         quote = outside.head(slowest.row()["statement"], _QUOTED)
@@ -41,16 +41,20 @@ def pace(target: Target, seconds: float = 3) -> Finding:
         round(slowest.mean_ms, 2) if slowest else 0.0,
         target.threshold("database_statement_ms"),
         message + ".",
-        rows=[each.row() for each in found[:_MOST_ROWS]],
+        rows=[statement.row() for statement in statements[:_MOST_ROWS]],
     )
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def missing_index(target: Target, seconds: float = 3) -> Finding:
     """Missing index"""
-    found = database.busiest(target, seconds)
+    statements = database.busiest(target, seconds)
     limit = target.threshold("database_statement_ms")
-    slow = [each for each in _repeated(found) if limit.judge(each.mean_ms) is not Status.OK]
+    slow = [
+        statement
+        for statement in _repeated(statements)
+        if limit.judge(statement.mean_ms) is not Status.OK
+    ]
     if not slow:
         return ruled_out("No statement that ran repeatedly was slow.")
     advice = database.missing_for(target, slow[:_MOST_EXPLAINED])
@@ -64,9 +68,9 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
         "serve it.",
         value=round(first.statement.mean_ms, 1),
         unit="ms",
-        rows=[_advice_row(each) for each in advice],
-        share=min(1.0, sum(each.statement.percent for each in advice) / 100),
-        remedies=[_create(each) for each in advice],
+        rows=[_advice_row(statement) for statement in advice],
+        share=min(1.0, sum(statement.statement.percent for statement in advice) / 100),
+        remedies=[_create(statement) for statement in advice],
     )
 
 
@@ -129,7 +133,7 @@ unvacuumed = database.vacuum_state.given().as_cause(
 
 
 def _repeated(statements: list[Statement]) -> list[Statement]:
-    return [each for each in statements if each.calls >= _OFTEN]
+    return [statement for statement in statements if statement.calls >= _OFTEN]
 
 
 def _create(advice: Advice) -> Remedy:

@@ -1,6 +1,6 @@
 """The records of a target in two periods: this one, and the one before.
 
-Handbook, section 9.2. A review and a forecast read them once, and no more is kept than they need.
+Handbook, section 9.2. The review and the forecast share one reading, which keeps what they need.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from opsnb.systems import database, host, queues
 FIX = "health/daily on a schedule makes them."
 """How to fix that there are too few records."""
 _WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
-"""The checks whose rows a forecast reads; those of the others are not kept."""
+"""The checks whose rows the forecast reads; the rows of others are not kept."""
 
 
 @dataclass(frozen=True)
