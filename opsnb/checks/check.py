@@ -32,7 +32,7 @@ Treats = Callable[[Target, Finding], list[Remedy]]
 
 _MOST_NEXT = 3
 _HOW = frozenset({"process", "samples", "seconds", "wait_s"})
-"""Parameters of checks that say how something is measured, not what."""
+"""Parameters of checks that change how something is measured, not what."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class Check(Generic[P]):
     limit_s: float
     """After this time the session stops waiting."""
     treated_by: Treats | str = ""
-    """What treats a `warn` or `crit` that names no remedy of its own: by default the runbook of its
+    """What treats a `warn` or `crit` without a remedy of its own: by default the runbook of its
     limit. A string says why nothing does."""
     is_cause: bool = False
     """Whether it checks for a cause, which its title names; ok then means that it is ruled out."""
     condition: str = ""
     """The name of the check that measures the same, where there is one."""
     explained_by: str = ""
-    """The name of the check that explains it, when both are crit and nothing answers here."""
+    """The name of the check that explains it, when both are crit and this one got no response."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """What `given` filled in that says what is measured, in JSON."""
+    """The arguments that `given` filled in and that say what is measured, in JSON."""
 
     def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Measure `target` and return the finding. Raises ServiceError."""
@@ -76,7 +76,7 @@ class Check(Generic[P]):
     def described(
         self, target: Target, finding: Finding, arguments: dict[str, Any] | None = None
     ) -> Finding:
-        """Return `finding` with what the check declares of itself, and with what treats it."""
+        """Return `finding` with what the check declares, and with what treats it."""
         finding = finding.model_copy(
             update={
                 "name": self.name,
@@ -138,7 +138,7 @@ class Check(Generic[P]):
         given: dict[str, Any] = {}
         for name in names:
             value = bound.arguments[name]
-            if hasattr(value, "arguments"):  # what several checks read once says what it reads
+            if hasattr(value, "arguments"):  # a reading that several checks share
                 given |= value.arguments
             elif name not in _HOW and isinstance(value, str | int | float | bool):
                 given[name] = value
@@ -160,7 +160,7 @@ class Check(Generic[P]):
 
 
 def _by_threshold(finding: Finding) -> list[Remedy]:
-    """Return the runbook that the limit names, which goes on from there."""
+    """Return the runbook that the limit names."""
     limit = finding.threshold
     if limit is None or not limit.runbook:
         return []
@@ -168,7 +168,7 @@ def _by_threshold(finding: Finding) -> list[Remedy]:
 
 
 def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any) -> Treats:
-    """Return what leads to a runbook: that of a check whose findings one runbook treats.
+    """Return what leads to one runbook, for a check whose findings it treats.
 
     A parameter `queue="{queue}"` is filled in from the check's arguments.
     """
@@ -176,7 +176,7 @@ def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any
     def remedies(_: Target, finding: Finding) -> list[Remedy]:
         given = {}
         for name, value in parameters.items():
-            # What was left to the target's own limit is left to it there, too.
+            # An argument that was left to the target's limit is left to it there, too.
             with suppress(KeyError):
                 is_text = isinstance(value, str)
                 given[name] = value.format(**finding.arguments) if is_text else value
@@ -193,7 +193,7 @@ def treated_rows(
     column: str = "",
     **parameters: str,
 ) -> Treats:
-    """Return what leads to a runbook for each of a finding's rows, the first few.
+    """Return what leads to a runbook for each of the first rows of a finding.
 
     With `metric`, only for rows whose `column` is past its limit. `parameters` name the columns
     that fill them in.
@@ -218,9 +218,9 @@ def treated_rows(
 
 
 def explains(finding: Finding, share: float | None, *remedies: Remedy) -> Finding:
-    """Return the finding of a check as that of a cause: how much it explains, and what treats it.
+    """Return the finding of a check as a cause: how much it explains, and what treats it.
 
-    Where it is no alarm, it is returned as it is.
+    A finding that is no alarm is returned unchanged.
     """
     if not finding.is_alarm:
         return finding
@@ -229,14 +229,14 @@ def explains(finding: Finding, share: float | None, *remedies: Remedy) -> Findin
 
 
 def ruled_out(message: str, rows: Sequence[Row] = (), *, settled: bool = False) -> Finding:
-    """Return the finding of a cause that a measurement rules out; `message` says which."""
+    """Return the finding of a cause that was ruled out; `message` holds the measurement."""
     return Finding(status=Status.OK, message=message, rows=list(rows), settled=settled)
 
 
 def name_of(function: Callable[..., object]) -> str:
     """Return `system.function`; outside of the packages of systems, `module.function`.
 
-    A module that was renamed says in `RECORDED_AS` what it was called before.
+    `RECORDED_AS` in a module that was renamed is its former name.
     """
     package, _, module = function.__module__.rpartition(".")
     names: dict[str, Any] = getattr(function, "__globals__", {})
@@ -249,7 +249,7 @@ def title_of(function: Callable[..., object]) -> str:
     return (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
 
 
-def check(  # noqa: PLR0913 - all that a check declares of itself
+def check(  # noqa: PLR0913 - all that a check declares
     *,
     probes: str | None = None,
     needs: tuple[str, ...] = (),
@@ -262,8 +262,8 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
     """Make a function a check. The first line of its docstring is the title that people read.
 
-    One that may find something wrong says in `treated_by` which runbook treats it, or why none
-    does; a finding's own remedies go before. One that `is_cause` has the fault as its title.
+    A check that can fail says in `treated_by` which runbook treats it, or why none does; a
+    finding's own remedies come first. A check that `is_cause` has the fault as its title.
     `recorded_as` is its name in records, if the function was renamed.
     """
 
@@ -286,7 +286,7 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
 
 
 def _uncapitalised(sentence: str) -> str:
-    """Return a sentence as it stands after a comma; a command in capitals stays so."""
+    """Return a sentence for use after a comma; a command in capitals keeps them."""
     first = sentence.partition(" ")[0]
     if first.isupper() and len(first) > 1:
         return sentence
