@@ -42,7 +42,7 @@ _UNWRITTEN = "The journal could not be written: after a kill, nobody would know 
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets actions through on one target, or refuses them."""
+    """Applies actions on one target, or refuses them."""
 
     target: Target
     apply: bool
@@ -61,13 +61,13 @@ class Guard:
     ) -> tuple[ActionRecord, list[Finding]]:
         """Plan `action`; when this guard applies, do it and verify it.
 
-        In a run that continues another, what that one applied is only verified, and what it was
-        interrupted in is finished.
+        A run that continues another verifies what that run applied, and finishes the action in
+        which it was interrupted.
 
         Returns the journal and the findings: those of the verification, or one that says why the
-        action could not be planned or done. Raises Refused, after the plan was shown, when it is
-        not confirmed, when the state has changed since the plan, or when what is left of it is
-        unknown; and UsageError on unusable arguments.
+        action could not be planned or done. Raises Refused, after the plan was shown, if it is not
+        confirmed, if the state has changed since the plan, or if what is left of it is unknown;
+        raises UsageError on unusable arguments.
         """
         with outside.reading(self.target.secrets):
             return self._decide(action, *args, **kwargs)
@@ -101,7 +101,7 @@ class Guard:
     def _act(
         self, record: ActionRecord, planning: Callable[[], Plan], former: ActionRecord | None = None
     ) -> tuple[ActionRecord, list[Finding]]:
-        """Plan, confirm, apply, verify; what is left of `former` where there is one."""
+        """Plan, confirm, apply, verify; with `former`, what is left of it."""
         try:
             with evidence.collected() as gaps:
                 plan = planning()
@@ -146,7 +146,7 @@ class Guard:
         self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
     ) -> NoReturn:
         """Refuse, so that the operator decides what happens to the rest of `former`."""
-        assert self.continued is not None  # it is where `former` comes from
+        assert self.continued is not None  # `former` comes from it
         try:
             current = planning().summary
         except OpsnbError as error:
@@ -234,7 +234,7 @@ class Guard:
             record.state, record.error = ActionState.FAILED, journal.progress(record, str(error))
             return [effect.report(record, Status.CRIT, record.error)]
         except BaseException as error:
-            # Also on Ctrl-C: the journal must say what is done before anything else happens.
+            # Also on Ctrl-C: first of all, the journal records what is done.
             is_interrupt = isinstance(error, KeyboardInterrupt)
             record.state = ActionState.INTERRUPTED if is_interrupt else ActionState.FAILED
             reason = "Interrupted." if is_interrupt else f"{type(error).__name__}: {error}."
@@ -258,7 +258,7 @@ class Guard:
         return [effect.named(record, finding, self.target) for finding in findings]
 
     def _journal(self, record: ActionRecord) -> str:
-        """Write and show the journal; return why it could not be written, or nothing."""
+        """Write and show the journal; return why it could not be written, if so."""
         safe, failure = self.redactor.result(record), ""
         try:
             self.journal.write(safe)

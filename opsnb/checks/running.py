@@ -46,7 +46,7 @@ class Findings(list[Finding]):
         raise KeyError(f"There is no finding '{key}' here; there are {names}.")
 
     def _ipython_display_(self) -> None:
-        """Say nothing as the last value of a cell: the session has shown them."""
+        """Show nothing as the last value of a cell: the session has shown them."""
 
 
 @dataclass(frozen=True)

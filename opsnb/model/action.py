@@ -34,11 +34,11 @@ class ActionRecord(BaseModel):
     title: str
     target: str
     protected: bool = False
-    """Whether the target is, so that applying it takes its name."""
+    """Whether the target is protected: applying it takes the target's name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
-    """What the action was given besides the target: by this a continued run knows it again."""
+    """Its arguments besides the target, by which a run that continues recognises it."""
     terms: dict[str, Any] = Field(default_factory=dict)
-    """What the plan fixed, such as a moment or a name: by this a continued run plans the rest."""
+    """What the plan fixed, such as a time or a name: a run that continues plans the rest by it."""
     continues: str | None = None
     """The run whose action this one verified or finished."""
     state: ActionState = ActionState.PLANNED
@@ -54,31 +54,31 @@ class ActionRecord(BaseModel):
     bytes: int | None = None
     sample: list[Row] = Field(default_factory=list)
     command: str = ""
-    """The handbook's own command that this stands for."""
+    """The handbook's command that it replaces."""
     undo: str = ""
-    """How it can be undone; empty when it cannot."""
+    """How to undo it; empty when that is impossible."""
     warning: str = ""
     error: str | None = None
-    """Why it was refused, interrupted or failed, and what is done."""
+    """Why it was refused or interrupted, or failed, and what is done."""
     started: datetime | None = None
     finished: datetime | None = None
     measured: datetime | None = None
-    """When this run began to measure its effect."""
+    """When this run began to measure the effect."""
 
     @property
     def begun(self) -> bool:
-        """Whether its work has begun, so that something may have been changed."""
+        """Whether its work has begun, so that something may have changed."""
         return self.started is not None
 
     @property
-    def cut_off(self) -> bool:
+    def is_incomplete(self) -> bool:
         """Whether its work has begun and is not complete."""
         return self.begun and self.state is not ActionState.APPLIED
 
     @property
     def is_idle(self) -> bool:
         """Whether there was nothing to do."""
-        return not (self.planned or self.continues or self.error or self.cut_off)
+        return not (self.planned or self.continues or self.error or self.is_incomplete)
 
     def _ipython_display_(self) -> None:
-        """Say nothing as the last value of a cell: the session has shown it."""
+        """Show nothing as the last value of a cell: the session has shown it."""

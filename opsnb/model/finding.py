@@ -1,4 +1,4 @@
-"""What a check reports, what it rests on, and which runbooks treat it."""
+"""What a check reports, what that rests on, and which runbooks treat it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Remedy(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Besides the target."""
     apply: bool = False
-    """Whether its first run may act at once; else read its plan first."""
+    """Whether its command applies at once; without it, the command shows the plan."""
     why: str = ""
     """What it does about it, in a few words."""
     target: str = ""
     """Filled in by the check."""
     protected: bool = False
-    """Whether the target is: then its name is typed too. Filled in by the check."""
+    """Whether the target is protected, which takes its name. Filled in by the check."""
 
     @property
     def words(self) -> str:
-        """What the runbook does about it, as a sentence with its id; empty without `why`."""
+        """What the runbook does about it, with its id; empty without `why`."""
         return self.why and f"{self.runbook} {self.why}"
 
     @property
@@ -64,7 +64,7 @@ class Remedy(BaseModel):
 
 
 class Coverage(StrEnum):
-    """How much of what it asked for a check could see."""
+    """How much a check could see of what it needs."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
@@ -78,9 +78,9 @@ class Evidence(BaseModel):
 
     coverage: Coverage = Coverage.COMPLETE
     gaps: list[str] = Field(default_factory=list)
-    """What could not be seen, and why; each may hide the contrary of what was found."""
+    """What could not be seen, and why; each may hide the opposite of the verdict."""
     extras: list[str] = Field(default_factory=list)
-    """What could not be added, though the verdict stands without it."""
+    """Missing extras, on which the verdict does not depend."""
 
 
 class Finding(BaseModel):
@@ -95,10 +95,10 @@ class Finding(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Which object and limits the check was given. With the name, they say what was measured."""
     condition: str = ""
-    """What is measured, where checks of different names measure the same; else the name says it."""
+    """What is measured, if checks of different names measure the same; else the name says it."""
     status: Status
     message: str
-    """One sentence that a tired person understands."""
+    """One sentence: what was measured, and what it means."""
     value: float | None = None
     unit: str = ""
     threshold: Threshold | None = None
@@ -106,13 +106,13 @@ class Finding(BaseModel):
     failure: str = ""
     """Why nothing was measured, as the class of the error; empty when something was."""
     evidence: Evidence = Field(default_factory=Evidence)
-    """Whether the check saw all that it asked for."""
+    """Whether the check saw all that it needs."""
     settled: bool = False
-    """Whether what was seen settles the question, whatever could not be seen."""
+    """Whether what was seen decides the status, so that gaps do not matter."""
     caused_by: str | None = None
     """For `skipped`: the finding that reports the cause."""
     blames: list[str] = Field(default_factory=list, exclude=True)
-    """The systems that are the reason; where they are reported as down, this is no alarm more."""
+    """The systems that are the reason; when they are reported as down, this is no second alarm."""
     is_cause: bool = False
     """Whether this is a possible cause of a symptom: `ok` then means that it is ruled out."""
     cause_of: str | None = None
@@ -122,19 +122,19 @@ class Finding(BaseModel):
     share: float | None = None
     """For a cause: how much of the symptom it explains, from 0 to 1; by it causes are ranked."""
     remedies: list[Remedy] = Field(default_factory=list)
-    """What treats it, the best first."""
+    """What treats it, the best one first."""
     untreated: str = ""
     """Why no runbook treats it."""
     action: str | None = None
     """The id of the action whose plan or effect this reports; None for a check's own finding."""
     superseded: bool = False
-    """Whether it was measured again after an action: then the later finding counts instead."""
+    """Whether it was measured again after an action, so that the later finding counts."""
     started: datetime = Field(default_factory=now)
     seconds: float = 0.0
     """Wall time of the check."""
 
     def _ipython_display_(self) -> None:
-        """Say nothing as the last value of a cell: the session has shown it."""
+        """Show nothing as the last value of a cell: the session has shown it."""
 
     def frame(self) -> DataFrame:
         """Return the rows as a pandas frame, to explore in a notebook."""
@@ -150,7 +150,7 @@ class Finding(BaseModel):
 
     @property
     def is_ruled_out(self) -> bool:
-        """Whether this is a cause that a measurement rules out."""
+        """Whether this is a cause that was ruled out."""
         return self.is_cause and self.status is Status.OK
 
     @property
@@ -175,7 +175,7 @@ class Finding(BaseModel):
     ) -> Self:
         """Return the finding for `value`, judged by `threshold` and in its unit.
 
-        `more` are other fields of it, such as `remedies`.
+        `more` are its other fields, such as `remedies`.
         """
         return cls(
             status=threshold.judge(value),

@@ -1,4 +1,4 @@
-"""The MIME types and metadata by which the outputs of a notebook are known, and a plain table."""
+"""The MIME types and metadata of a notebook's outputs, and a plain table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ FINDINGS_MIME = "application/vnd.opsnb.findings+json"
 ACTION_MIME = "application/vnd.opsnb.action+json"
 TABLE_MIME = "application/vnd.opsnb.table+json"
 PROGRESS_MIME = "application/vnd.opsnb.progress+json"
-"""What a watch measured last, in words: shown at a terminal while the run goes on."""
+"""What a watch measured last, in words: shown at a terminal during the run."""
 TARGET_KEY = "opsnb_target"
-"""In the metadata of an output: the target that it is about."""
+"""In the metadata of an output: its target."""
 SESSION_KEY = "opsnb_session"
-"""In the metadata of an output: the session that it began, with `target`, `protected`, `armed`."""
+"""In the metadata of an output: the session that it began: `target`, `protected`, `armed`."""
 
 
 class Table(BaseModel):

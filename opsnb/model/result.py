@@ -1,4 +1,4 @@
-"""What a run leaves, and which status follows from what it found and did."""
+"""The result of a run, and how its status follows from findings and actions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opsnb.model.status import Status, worst
 
 
 class RunResult(BaseModel):
-    """What `result.json` holds: one execution of a runbook against one target."""
+    """The content of `result.json`: one execution of a runbook against one target."""
 
     model_config = LATE
 
@@ -22,9 +22,9 @@ class RunResult(BaseModel):
     runbook: str
     title: str = ""
     runbook_sha256: str
-    """Of the notebook's file as it was when the run began."""
+    """Of the notebook's file when the run began."""
     commit: str | None = None
-    """The git commit of that file, with `+` behind it when it had been changed since."""
+    """The git commit of that file, with a `+` if it had uncommitted changes."""
     target: str
     operator: str
     host: str
@@ -35,7 +35,7 @@ class RunResult(BaseModel):
     parent: str | None = None
     """The run that this one continues."""
     fleet: str | None = None
-    """The run of several targets that this one belongs to; its own id in their summary."""
+    """The run on several targets that this one belongs to; in its summary, its own id."""
     open: bool = False
     """True while it is open in JupyterLab, so that more may follow."""
     parameters: dict[str, Any]
@@ -46,7 +46,7 @@ class RunResult(BaseModel):
     kept_late: str = ""
     """Why the record was written only after the run; empty when it was written as it ended."""
     location: str = Field(default="", exclude=True)
-    """Where the record waits, as the store could not be written; no part of the record itself."""
+    """Where the record waits because the store could not be written; not recorded."""
     findings: list[Finding] = Field(default_factory=list)
     actions: list[ActionRecord] = Field(default_factory=list)
     started: datetime
@@ -56,23 +56,23 @@ class RunResult(BaseModel):
 
     @property
     def origin(self) -> str:
-        """What began it, in words, and whether more may follow."""
+        """What started it, in words, and whether more may follow."""
         return f"{self.trigger}, still open" if self.open else self.trigger
 
     @property
     def counted(self) -> list[Finding]:
-        """The findings that count: without those that were measured again after an action."""
+        """The findings that count: those not measured again after an action."""
         return [finding for finding in self.findings if not finding.superseded]
 
     @property
     def is_summary(self) -> bool:
-        """Whether this sums up runs of several targets, and is no run of its own."""
+        """Whether this summarises runs on several targets, and is no run itself."""
         return self.fleet == self.run_id
 
     @property
     def ended(self) -> bool:
-        """Whether it ran to its end, and every action that it began did."""
-        return self.error is None and not any(action.cut_off for action in self.actions)
+        """Whether it ran to its end and completed every action that it began."""
+        return self.error is None and not any(action.is_incomplete for action in self.actions)
 
 
 def status_of(findings: Sequence[Finding]) -> Status:

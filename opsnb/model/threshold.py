@@ -1,4 +1,4 @@
-"""The limits of a metric, and what a value means beside them."""
+"""The limits of a metric, and the status of a value."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Threshold:
     crit: float | None = None
     lower_is_worse: bool = False
     inclusive: bool = False
-    """True where the handbook expects "less than": the limit itself already trips."""
+    """True where the handbook says "less than": the limit itself already trips."""
     source: str = ""
     action: str = ""
     """What the handbook says to do."""
     runbook: str = ""
-    """The runbook that goes on from there."""
+    """The runbook that treats it."""
 
     @property
     def limits(self) -> dict[Status, float]:
-        """The limits that there are, the milder first."""
+        """The limits that are set, the milder first."""
         known = ((Status.WARN, self.warn), (Status.CRIT, self.crit))
         return {status: limit for status, limit in known if limit is not None}
 

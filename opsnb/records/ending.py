@@ -112,7 +112,7 @@ def _error(result: RunResult) -> Iterator[Ending]:
     steps = []
     # A run whose record is in the spool has an error, though it may have run to its end.
     is_over = result.ended or (
-        result.kept_late and not any(action.cut_off for action in result.actions)
+        result.kept_late and not any(action.is_incomplete for action in result.actions)
     )
     if not is_over and any(action.begun for action in result.actions):
         why = "continue it; opsnb repeats nothing"

@@ -120,7 +120,7 @@ def done(action: ActionRecord) -> str:
         return f"{_effect(action)}: {action.summary}" if action.planned else action.summary
     if action.error:
         return action.error
-    if action.cut_off:
+    if action.is_incomplete:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
         return f"Interrupted while applying; {known}: {action.summary}"
     if action.is_idle:
