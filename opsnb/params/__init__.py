@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from opsnb.config.sources import make_own_importable
 from opsnb.params.spans import Span
 
-# The first that a notebook imports: what stands beside one's own can be imported next.
+# Notebooks import this first, so that they can import modules next to them after it.
 make_own_importable()
 
 
@@ -30,11 +30,11 @@ def _moment(text: str) -> str:
     try:
         return datetime.fromisoformat(text).isoformat()
     except ValueError:
-        raise ValueError("there is no such moment") from None
+        raise ValueError("there is no such time") from None
 
 
 def _as_text(kind: type[date]) -> BeforeValidator:
-    """Take what TOML has as a date or a moment for its ISO text."""
+    """Convert a TOML date or time to its ISO text."""
     return BeforeValidator(lambda value: value.isoformat() if type(value) is kind else value)
 
 
@@ -73,7 +73,7 @@ Confirm = Annotated[
     str,
     Field(title="confirm", description="the name of a protected target, typed out"),
 ]
-"""The target's name, typed by who wants to change a protected target."""
+"""The target's name, typed to change a protected target."""
 
 Count = Annotated[
     int,
@@ -100,13 +100,13 @@ Age = Annotated[
     Span("h"),
     Field(ge=0, le=24 * 366, title="hours", description="hours, or 30m, 24h, 2d; 0 for any age"),
 ]
-"""An age in hours by which things are chosen; 0 leaves none out."""
+"""An age in hours that selects things; 0 selects all."""
 
 Words = Annotated[
     str,
-    Field(title="text", description="a text; empty when it is not to matter"),
+    Field(title="text", description="a text; empty for any"),
 ]
-"""A text by which things are chosen; empty leaves none out."""
+"""A text that selects things; empty selects all."""
 
 Via = Annotated[
     Literal["redis", "api"],
@@ -127,7 +127,7 @@ Pattern = Annotated[
         description="a glob of Redis keys, such as page:*; empty for what counts as cache",
     ),
 ]
-"""Which keys, as Redis' own glob; empty: the patterns of the target's cache."""
+"""Which keys, as a glob of Redis; empty for the patterns of the target's cache."""
 
 KeyName = Annotated[
     str,
@@ -178,7 +178,7 @@ Window = Annotated[
     Span("s"),
     Field(gt=0, le=60, title="seconds", description="seconds up to a minute, or 500ms, 10s"),
 ]
-"""How long something is watched."""
+"""How long to watch."""
 
 Milliseconds = Annotated[
     float,
@@ -196,7 +196,7 @@ RelationName = Annotated[
     str,
     Field(title="name", description="a name, or schema.name"),
 ]
-"""A table, an index or a database; where it may be empty, the runbook says what that means."""
+"""A table, an index or a database; the runbook says what empty means."""
 
 ReindexKind = Annotated[
     Literal["index", "table", "database"],
@@ -219,7 +219,9 @@ BackupFormat = Annotated[
 Folder = Annotated[
     str,
     StringConstraints(min_length=1),
-    Field(title="folder", description="a folder; a relative one lies beside opsnb.toml"),
+    Field(
+        title="folder", description="a folder; a relative path starts at the folder of opsnb.toml"
+    ),
 ]
 """A folder on the machine that runs the runbook."""
 
@@ -244,4 +246,4 @@ Moment = Annotated[
     AfterValidator(_moment),
     Field(title="time", description="a date and time, such as 2026-11-23T07:15+00:00"),
 ]
-"""A moment, as its ISO text."""
+"""A time, as its ISO text."""

@@ -1,8 +1,8 @@
 """Charts in one house style, drawn from a finding's rows.
 
 A chart is inline SVG whose text and lines take the page's own colour (`currentColor`), so that
-one drawing reads well in JupyterLab, on light and dark pages and in print. Its plain form is the
-table that it was drawn from, and the limits.
+one drawing is legible in JupyterLab, on light and dark pages and in print. Its plain form is the
+table of its data, and the limits.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ _MEANT: dict[str, str] = {
     "delayed": PALETTE[2],
     **{status.value: colour for status, colour in COLOURS.items()},
 }
-"""Colours that a part keeps in every chart; the others take their turn."""
+"""Colours that a part has in every chart; others take the next free one."""
 
 _LONGEST_LABEL = 34
 _DOTTED = 30  # with more points, a line has no dots
-_NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
-_BAR = 0.5  # of the room that a bar has
+_NEAR = 3.0  # limits up to this many times the largest value are drawn
+_BAR = 0.5  # of the height of a row
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing and what it says in words."""
+    """A drawing and its plain form."""
 
     title: str
     svg: str
-    """Empty when there was nothing to draw; `text` then says why."""
+    """Empty when there is nothing to draw; `text` then says why."""
     text: str
 
 
@@ -119,10 +119,10 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str 
 
 
 def forecast(finding: Finding, *, title: str = "") -> Chart:
-    """Return what was measured, the line through it, and where that leads to.
+    """Return the measured values, the line through them, and its forecast.
 
-    The rows have the moment in `at`, then either `measured`, or of the line `expected`, and where
-    it is not sure also its range, `least` and `most`.
+    The rows have the time in `at`, then either `measured`, or the line's value `expected`, with its
+    range `least` and `most` where that is known.
     """
 
     def draw(axes: Axes) -> None:
@@ -141,7 +141,7 @@ def forecast(finding: Finding, *, title: str = "") -> Chart:
         )
         top = max([row["measured"] for row in seen] + [row["expected"] for row in line])
         limits = finding.threshold.limits.values() if finding.threshold else ()
-        # A limit that is far away would press all that was measured onto the axis.
+        # A limit far above the values would flatten them.
         top = max([top, 0.1, *(limit for limit in limits if limit < _NEAR * top)])
         axes.set_ylim(0, top * 1.12)
         axes.set_ylabel(finding.unit)
@@ -228,7 +228,7 @@ def timeline(
 
 
 def _mark(axes: Axes, events: Sequence[Row]) -> None:
-    """Mark each event where it happened; those of one kind have one colour."""
+    """Mark each event at its time; events of one kind have one colour."""
     kinds = list(dict.fromkeys(str(row["event"]) for row in events))
     for kind, colour in zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))):
         for place, row in enumerate(row for row in events if row["event"] == kind):
@@ -240,7 +240,7 @@ def _mark(axes: Axes, events: Sequence[Row]) -> None:
 
 
 def grid_html(charts: Sequence[Chart]) -> str:
-    """Return the charts side by side, or one below the other where the page is narrow."""
+    """Return the charts side by side, or below each other on a narrow page."""
     return (
         '<div class="opsnb-charts" style="display:flex;flex-wrap:wrap;gap:16px 24px">'
         + "".join(_figure(chart) for chart in charts)
@@ -263,7 +263,7 @@ def _figure(chart: Chart) -> str:
 
 
 def warm_up() -> None:
-    """Import matplotlib and find its fonts, so that the first chart comes as soon as the next."""
+    """Import matplotlib and load its fonts, so that the first chart is not slow."""
     draw_svg("", lambda axes: None, None)  # noqa: ARG005 - its ticks have fonts already
 
 

@@ -1,4 +1,4 @@
-"""How a chart is drawn: matplotlib in one style, its limits, and the SVG that stands in a page."""
+"""Drawing charts: matplotlib's style, the marks of limits, and SVG for a page."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from opsnb.view.styles import COLOURS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TEXT = "#010203"  # stands for the page's text colour until the SVG is written
-_NOTE_IN = 0.17  # that a note adds to the height, so that the drawing keeps its own
+TEXT = "#010203"  # replaced by the page's text colour in the SVG
+_NOTE_IN = 0.17  # inches that a note adds to the height
 _WIDTH_IN, _HEIGHT_IN = 4.9, 2.3  # at 72 points to the inch this fits a phone without shrinking
 
 
 def draw_svg(title: str, draw: Callable[[Axes], None], rows: int | None) -> str:
-    """Return what `draw` draws as SVG, as high as so many `rows` need."""
-    # Imported here because matplotlib takes longer to import than most runs take.
+    """Return the SVG of `draw`, high enough for `rows`."""
+    # Imported late: matplotlib takes longer to import than most runs take.
     from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -41,7 +41,7 @@ def draw_svg(title: str, draw: Callable[[Axes], None], rows: int | None) -> str:
 def _style(title: str) -> dict[str, Any]:
     return {
         "svg.fonttype": "none",
-        # Names inside the SVG must differ between the charts of one page, not between runs.
+        # Ids inside the SVG differ between the charts of a page, and stay the same between runs.
         "svg.hashsalt": title,
         "font.family": "sans-serif",
         "font.size": 9,
@@ -67,22 +67,22 @@ def _style(title: str) -> dict[str, Any]:
 def mark_limits(
     axes: Axes, threshold: Threshold | None, line: Callable[..., Any], shown_to: float
 ) -> None:
-    """Mark the warn and crit limits that lie within what is shown, and say where others lie."""
+    """Mark the limits within the axis, and name those beyond it in a note."""
     if threshold is None:
         return
     _note(axes, _beyond(threshold, shown_to))
     for status, limit in threshold.limits.items():
         if limit <= shown_to:
             line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
-            stands = line == axes.axvline
+            is_vertical = line == axes.axvline
             axes.annotate(
                 f"{status} {number(limit)}",
-                (limit, 1) if stands else (1, limit),
-                xycoords=("data", "axes fraction") if stands else ("axes fraction", "data"),
+                (limit, 1) if is_vertical else (1, limit),
+                xycoords=("data", "axes fraction") if is_vertical else ("axes fraction", "data"),
                 xytext=(0, 2),
                 textcoords="offset points",
                 # The labels of limits that stand close together would cover each other.
-                ha="right" if status is Status.WARN or not stands else "left",
+                ha="right" if status is Status.WARN or not is_vertical else "left",
                 va="bottom",
                 fontsize=7.5,
                 color=COLOURS[status],
@@ -90,7 +90,7 @@ def mark_limits(
 
 
 def _beyond(threshold: Threshold, shown_to: float) -> str:
-    """Return the limits that are out of sight, in words, or nothing."""
+    """Return the limits beyond the axis in words, if any."""
     far = {status: limit for status, limit in threshold.limits.items() if limit > shown_to}
     return f"{limits_in_words(threshold, far)}: beyond the axis" if far else ""
 
@@ -104,7 +104,7 @@ def limits_in_words(threshold: Threshold, limits: Mapping[Status, float]) -> str
 
 
 def _note(axes: Axes, note: str) -> None:
-    """Write `note` below all else, where it covers nothing."""
+    """Write `note` at the bottom, where it covers nothing."""
     figure = axes.get_figure(root=True)
     if note and figure:
         figure.set_figheight(figure.get_figheight() + _NOTE_IN)
@@ -112,8 +112,8 @@ def _note(axes: Axes, note: str) -> None:
 
 
 def date_ticks(axes: Axes) -> None:
-    """Write moments on the axis in short."""
-    # Late, as all of matplotlib.
+    """Format the times on the axis."""
+    # Imported late, as all of matplotlib.
     from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
 
     locator = axes.xaxis.get_major_locator()
@@ -121,7 +121,7 @@ def date_ticks(axes: Axes) -> None:
 
 
 def _inline(svg: str, title: str) -> str:
-    """Return matplotlib's file as an element that can stand in a page."""
+    """Return matplotlib's file as an element of a page."""
     body = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", body)
