@@ -139,16 +139,17 @@ class Config:
 def load_config(path: Path | None = None) -> Config:
     """Return the configuration in force: `path`, else the file that is found, else the defaults.
 
-    The demo stack's target is added while the stack is up.
+    The demo stack's target is added while the stack is up. What the file itself says of `demo`,
+    such as where a system of one's own is, goes before that.
     """
     path = path or find_config()
     file = _read(path) if path else None
     tables = dict(file.targets) if file else {LOCAL: _handbook_target()}
     files = dict.fromkeys(tables, path) if path else {}
     demo = demo_home() / CONFIG_NAME
-    if DEMO not in tables and demo.is_file() and DEMO in (stack := _read(demo).targets):
-        tables[DEMO] = stack[DEMO]
-        files[DEMO] = demo
+    if demo.is_file() and DEMO in (stack := _read(demo).targets):
+        tables[DEMO] = {**stack[DEMO], **tables.get(DEMO, {})}
+        files.setdefault(DEMO, demo)
     return Config(
         path=path,
         contacts=file.contacts if file else HANDBOOK_CONTACTS,

@@ -62,6 +62,8 @@ class System:
     """`module:attribute` of a function of the target that returns an
     `opsnb.systems.dependencies.Dependency`: whether it is up, and how it is started. Systems with
     one are what a service depends on; `incidents/service_down` starts those that are down."""
+    faults: str = ""
+    """`module:attribute` of a tuple of `opsnb.demo.faults.Fault`: what to practise on."""
 
     @property
     def reported_as(self) -> str:
