@@ -164,7 +164,7 @@ def _by_threshold(finding: Finding) -> list[Remedy]:
     limit = finding.threshold
     if limit is None or not limit.runbook:
         return []
-    return [Remedy(runbook=limit.runbook, why=_uncapitalised(limit.action))]
+    return [Remedy.of(limit.runbook, _uncapitalised(limit.action))]
 
 
 def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any) -> Treats:
@@ -180,7 +180,7 @@ def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any
             with suppress(KeyError):
                 is_text = isinstance(value, str)
                 given[name] = value.format(**finding.arguments) if is_text else value
-        return [Remedy(runbook=runbook, why=why, apply=apply, parameters=given)]
+        return [Remedy.of(runbook, why, apply=apply, **given)]
 
     return remedies
 
@@ -206,11 +206,7 @@ def treated_rows(
             rows = [row for row in rows if limit.judge(row[column] or 0) is not Status.OK]
             rows = sorted(rows, key=lambda row: -float(row[column])) or finding.rows[:1]
         return [
-            Remedy(
-                runbook=runbook,
-                why=why,
-                parameters={name: row[of] for name, of in parameters.items()},
-            )
+            Remedy.of(runbook, why, **{name: row[of] for name, of in parameters.items()})
             for row in rows[:_MOST_NEXT]
         ]
 

@@ -45,6 +45,11 @@ class Remedy(BaseModel):
     protected: bool = False
     """Whether the target is protected, which takes its name. Filled in by the check."""
 
+    @classmethod
+    def of(cls, runbook: str, why: str = "", *, apply: bool = False, **parameters: Any) -> Self:
+        """Return the remedy by `runbook` with `parameters`; `why` says what it does about it."""
+        return cls(runbook=runbook, why=why, apply=apply, parameters=parameters)
+
     @property
     def words(self) -> str:
         """What the runbook does about it, with its id; empty without `why`."""

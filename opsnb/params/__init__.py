@@ -38,16 +38,10 @@ def _as_text(kind: type[date]) -> BeforeValidator:
     return BeforeValidator(lambda value: value.isoformat() if type(value) is kind else value)
 
 
-TargetName = Annotated[
-    str,
-    Field(title="target", description="a target of opsnb.toml"),
-]
+TargetName = Annotated[str, Field(title="target", description="a target of opsnb.toml")]
 """A target in `opsnb.toml`; empty if there is only one."""
 
-QueueName = Annotated[
-    str,
-    Field(title="queue", description="a BullMQ queue"),
-]
+QueueName = Annotated[str, Field(title="queue", description="a BullMQ queue")]
 """A BullMQ queue; empty for the target's only one."""
 
 Hours = Annotated[
@@ -58,26 +52,22 @@ Hours = Annotated[
 """A time span in hours; `30m`, `24h` and `2d` are understood."""
 
 Samples = Annotated[
-    int,
-    Field(ge=1, le=1000, title="count", description="how many measurements, 1 to 1000"),
+    int, Field(ge=1, le=1000, title="count", description="how many measurements, 1 to 1000")
 ]
 """How many measurements to take."""
 
 Apply = Annotated[
-    bool,
-    Field(title="apply", description="false shows the plan and changes nothing"),
+    bool, Field(title="apply", description="false shows the plan and changes nothing")
 ]
 """False shows the plan and changes nothing."""
 
 Confirm = Annotated[
-    str,
-    Field(title="confirm", description="the name of a protected target, typed out"),
+    str, Field(title="confirm", description="the name of a protected target, typed out")
 ]
 """The target's name, typed to change a protected target."""
 
 Count = Annotated[
-    int,
-    Field(ge=0, le=10**9, title="count", description="a whole number, 0 to a billion"),
+    int, Field(ge=0, le=10**9, title="count", description="a whole number, 0 to a billion")
 ]
 """A number of things."""
 
@@ -102,16 +92,10 @@ Age = Annotated[
 ]
 """An age in hours that selects things; 0 selects all."""
 
-Words = Annotated[
-    str,
-    Field(title="text", description="a text; empty for any"),
-]
+Words = Annotated[str, Field(title="text", description="a text; empty for any")]
 """A text that selects things; empty selects all."""
 
-Via = Annotated[
-    Literal["redis", "api"],
-    Field(title="redis or api", description="redis or api"),
-]
+Via = Annotated[Literal["redis", "api"], Field(title="redis or api", description="redis or api")]
 """The way a queue is changed: in Redis, or by the service's API."""
 
 FinishedState = Annotated[
@@ -130,8 +114,7 @@ Pattern = Annotated[
 """Which keys, as a glob of Redis; empty for the patterns of the target's cache."""
 
 KeyName = Annotated[
-    str,
-    Field(title="key", description="a key of the cache, spelled out; empty for none"),
+    str, Field(title="key", description="a key of the cache, spelled out; empty for none")
 ]
 """One key of the cache."""
 
@@ -150,8 +133,7 @@ ClearScope = Annotated[
 """How much of the cache is cleared."""
 
 WarmVia = Annotated[
-    Literal["api", "direct"],
-    Field(title="api or direct", description="api or direct"),
+    Literal["api", "direct"], Field(title="api or direct", description="api or direct")
 ]
 """The way the cache is warmed up: by the service's API, or from the database."""
 
@@ -168,8 +150,7 @@ Concurrency = Annotated[
 """How many jobs of a queue may be active at once."""
 
 Some = Annotated[
-    int,
-    Field(ge=1, le=10_000, title="count", description="a whole number, 1 to 10000"),
+    int, Field(ge=1, le=10_000, title="count", description="a whole number, 1 to 10000")
 ]
 """A bounded number of things."""
 
@@ -192,10 +173,7 @@ Milliseconds = Annotated[
 ]
 """A very short time."""
 
-RelationName = Annotated[
-    str,
-    Field(title="name", description="a name, or schema.name"),
-]
+RelationName = Annotated[str, Field(title="name", description="a name, or schema.name")]
 """A table, an index or a database; the runbook says what empty means."""
 
 ReindexKind = Annotated[
@@ -205,14 +183,12 @@ ReindexKind = Annotated[
 """How much to rebuild."""
 
 BackupWhat = Annotated[
-    Literal["full", "schema"],
-    Field(title="full or schema", description="full or schema"),
+    Literal["full", "schema"], Field(title="full or schema", description="full or schema")
 ]
 """What a backup holds."""
 
 BackupFormat = Annotated[
-    Literal["custom", "plain"],
-    Field(title="custom or plain", description="custom or plain"),
+    Literal["custom", "plain"], Field(title="custom or plain", description="custom or plain")
 ]
 """pg_dump's format: custom for pg_restore, plain for psql."""
 

@@ -18,7 +18,6 @@ from opsnb.systems.queues.holding import held, left_by
 from opsnb.view import commands
 
 RECORDED_AS = "deploying"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 
 @action(needs=(HOST, queues.SYSTEM))
@@ -46,7 +45,7 @@ def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120)
         f"Deploy what {words(settings.fetch) or settings.folder} brings; {before} is there now.",
         commands.run(ROLLBACK, target, apply=True, release=before),
         {"before": before},
-        [Remedy(runbook=ROLLBACK, parameters={"release": before}, why=f"goes back to {before}")],
+        [Remedy.of(ROLLBACK, f"goes back to {before}", release=before)],
     )
 
 

@@ -21,7 +21,6 @@ from opsnb.systems.queues.settings import Queues
 from opsnb.view import commands
 
 RECORDED_AS = "readiness"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 CHECKLIST = "deployment/pre_deploy"
 _TESTS_LIMIT_S = 900.0
@@ -68,7 +67,7 @@ def backup(target: Target, folder: str, hours: float | None = None) -> Finding:
     if not Database.of(target).url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
     hours = target.limit("backup_age_hours", hours)
-    remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
+    remedy = Remedy.of("database/backup", "makes one", apply=True)
     whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
     if not whole:
         return _missing(f"There is no full backup in {folder}.", remedy)

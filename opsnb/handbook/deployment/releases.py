@@ -109,11 +109,5 @@ def unfinished(target: Target) -> Finding:
         message=f"{left.run_id} stopped{place}{why}: the code on disk may differ from what runs. "
         f"Continue it: {commands.line('run', '--resume', left.run_id)}, or roll back.",
         rows=[{"run": left.run_id, "runbook": left.runbook, "before": left.before}],
-        remedies=[
-            Remedy(
-                runbook=ROLLBACK,
-                parameters={"release": left.before},
-                why=f"goes back to {left.before}",
-            )
-        ],
+        remedies=[Remedy.of(ROLLBACK, f"goes back to {left.before}", release=left.before)],
     )

@@ -18,7 +18,6 @@ from opsnb.systems.host import ProgramFailed
 from opsnb.view import commands
 
 RECORDED_AS = "deploying"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 
 @action(needs=(HOST, queues.SYSTEM))
@@ -63,7 +62,7 @@ def go_back(
         f"Go back from {before} to {goal}.",
         commands.run(DEPLOY, target, apply=True),
         {"before": before, "to": goal},
-        [Remedy(runbook="incidents/service_down", why="shows what is down")],
+        [Remedy.of("incidents/service_down", "shows what is down")],
     )
 
 

@@ -13,8 +13,6 @@ from opsnb.records.reader import past_runs
 from opsnb.view.formats import number
 
 RECORDED_AS = "comparison"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _RECORDS = timedelta(days=30)
 _SAME = 0.25  # of the larger value: two measurements of one state may differ by this much
 _LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
@@ -43,7 +41,7 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
         value=len(worse),
         unit="worse",
         rows=rows,
-        remedies=[Remedy(runbook=ROLLBACK, why="goes back to the release before")] if worse else [],
+        remedies=[Remedy.of(ROLLBACK, "goes back to the release before")] if worse else [],
     )
 
 

@@ -32,7 +32,6 @@ from opsnb.view import commands
 from opsnb.view.formats import and_list
 
 RECORDED_AS = "repair"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 REASON = "for the repair of data"
 """The note of a pause, by which the next run recognises its own pauses."""
@@ -80,10 +79,10 @@ def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
         unit="rows",
         rows=rows,
         remedies=[
-            Remedy(
-                runbook="incidents/data_inconsistency",
-                parameters={"check": rule.name},
-                why="shows what its repair would change; with --apply runs it",
+            Remedy.of(
+                "incidents/data_inconsistency",
+                "shows what its repair would change; with --apply runs it",
+                check=rule.name,
             )
             for rule in violated
             if rule.repair

@@ -21,8 +21,6 @@ from opsnb.systems.queues.pause_state import since_words
 from opsnb.view.formats import counted
 
 RECORDED_AS = "degradation"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _PINGS = 5
 _WATCHED_S = 2.0
 
@@ -69,16 +67,11 @@ def api_itself(target: Target) -> Finding:
         share=0.5,
         remedies=[
             *(
-                Remedy(
-                    runbook="incidents/service_down",
-                    parameters={"process": name},
-                    why=f"restarts {name}",
-                )
+                Remedy.of("incidents/service_down", f"restarts {name}", process=name)
                 for name in names
             ),
-            Remedy(
-                runbook="incidents/high_error_rate",
-                why="shows whether a deployment or a restart preceded it",
+            Remedy.of(
+                "incidents/high_error_rate", "shows whether a deployment or a restart preceded it"
             ),
         ],
     )

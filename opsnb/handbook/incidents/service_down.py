@@ -19,12 +19,12 @@ from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import span
 
 RECORDED_AS = "outage"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
-CLEAR = Remedy(
-    runbook="maintenance/weekly",
-    parameters={"packages": False, "outside_window": True},
-    why="shows the old logs and jobs that can go; with --apply they go",
+CLEAR = Remedy.of(
+    "maintenance/weekly",
+    "shows the old logs and jobs that can go; with --apply they go",
+    packages=False,
+    outside_window=True,
 )
 """Makes room on a disk."""
 
@@ -113,7 +113,7 @@ def not_up(target: Target) -> Finding:
         remedies=[
             _start("starts what is down, and only that")
             if down
-            else Remedy(runbook="incidents/high_error_rate", why="shows why it keeps failing")
+            else Remedy.of("incidents/high_error_rate", "shows why it keeps failing")
         ],
     )
 
@@ -144,12 +144,7 @@ def silent(target: Target) -> Finding:
         rows=finding.rows,
         share=_SILENT_SHARE,
         remedies=[
-            Remedy(
-                runbook="incidents/service_down",
-                parameters={"process": name},
-                apply=True,
-                why=f"restarts {name}",
-            )
+            Remedy.of("incidents/service_down", f"restarts {name}", apply=True, process=name)
             for name in names
         ],
     )
@@ -244,4 +239,4 @@ def _restarted(before: dict[str, int] | None, after: dict[str, int] | None) -> S
 
 
 def _start(why: str) -> Remedy:
-    return Remedy(runbook="incidents/service_down", apply=True, why=why)
+    return Remedy.of("incidents/service_down", why, apply=True)

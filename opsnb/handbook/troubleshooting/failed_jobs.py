@@ -7,6 +7,7 @@ frame of their stack; each group has one kind of cause.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from opsnb.checks.check import check, ruled_out
 from opsnb.checks.reading import Reading
@@ -19,8 +20,6 @@ from opsnb.systems.queues.settings import Queues
 from opsnb.view.formats import and_list, span
 
 RECORDED_AS = "failures"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (queues.SYSTEM,)
 _NOTEWORTHY_PERCENT = 1.0  # of a queue's jobs: a kind that is rarer is no warning of its own
 _STILL_S = 60.0  # a younger failure shows that it still happens
@@ -68,27 +67,21 @@ def patterns(target: Target, jobs: Failed) -> list[Row]:
 @check(needs=_SYSTEMS, is_cause=True)
 def dependency(target: Target, jobs: Failed) -> Finding:
     """Redis or database failures"""
-    remedy = Remedy(
-        runbook="incidents/service_down", why="shows which one is down; with --apply starts it"
-    )
+    remedy = Remedy.of("incidents/service_down", "shows which one is down; with --apply starts it")
     return _judge(target, jobs, "dependency", "mention {}", remedy)
 
 
 @check(needs=_SYSTEMS, is_cause=True)
 def worker_died(target: Target, jobs: Failed) -> Finding:
     """Workers that die over their jobs"""
-    remedy = Remedy(runbook="troubleshooting/memory", why="shows whether they ran out of memory")
+    remedy = Remedy.of("troubleshooting/memory", "shows whether they ran out of memory")
     return _judge(target, jobs, "worker", "were lost by a worker that died or hung", remedy)
 
 
 @check(needs=_SYSTEMS, is_cause=True)
 def upstream(target: Target, jobs: Failed) -> Finding:
     """Slow or failing upstream service"""
-    remedy = Remedy(
-        runbook="queues/pause",
-        parameters={"queue": jobs.queue},
-        why="stops the calls until it responds",
-    )
+    remedy = Remedy.of("queues/pause", "stops the calls until it responds", queue=jobs.queue)
     return _judge(target, jobs, "upstream", "timed out or were refused by an upstream", remedy)
 
 
@@ -141,11 +134,7 @@ def _children(target: Target, groups: Sequence[Failure]) -> tuple[Remedy, ...]:
         match["key"].removeprefix(prefix).rpartition(":")[0] for match in named
     )
     return tuple(
-        Remedy(
-            runbook="troubleshooting/failed_jobs",
-            parameters={"queue": queue},
-            why="shows why the children failed",
-        )
+        Remedy.of("troubleshooting/failed_jobs", "shows why the children failed", queue=queue)
         for queue in [queue for queue in children if queue][:_MOST_NAMES]
     )
 
@@ -160,11 +149,12 @@ def _status(target: Target, jobs: int, failed: Failures) -> Status:
 
 
 def _retry(queue: str, group: Failure) -> Remedy:
-    reason = {"reason": group.common} if group.common else {}
-    return Remedy(
-        runbook="queues/retry_failed",
-        parameters={"queue": queue, **reason},
-        why="once the cause is fixed, shows them; with --apply retries them",
+    reason: dict[str, Any] = {"reason": group.common} if group.common else {}
+    return Remedy.of(
+        "queues/retry_failed",
+        "once the cause is fixed, shows them; with --apply retries them",
+        queue=queue,
+        **reason,
     )
 
 

@@ -14,8 +14,6 @@ from opsnb.systems.cache.settings import Cache
 from opsnb.systems.database.settings import Database
 
 RECORDED_AS = "misses"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (cache.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
 _NOTEWORTHY = 0.3  # of the misses: a cause that explains fewer is not worth a remedy
@@ -31,7 +29,7 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
         seen.expired,
         f"{seen.expired:,} keys expired",
         *_long_lived(target),
-        Remedy(runbook="cache/key_patterns", why="shows how long which keys live"),
+        Remedy.of("cache/key_patterns", "shows how long which keys live"),
         *_warm_up(target, "loads what is read most, until the times to live are corrected"),
     )
 
@@ -49,8 +47,8 @@ def evicted(target: Target, seconds: float = 2) -> Finding:
         seen,
         seen.evicted if not seen.full else seen.evicted + _unexplained(seen),
         f"{seen.evicted:,} keys were evicted" + "; memory is at its limit" * seen.full,
-        Remedy(runbook="cache/key_patterns", why="shows what takes the memory"),
-        Remedy(runbook="cache/health", why="shows maxmemory and its policy"),
+        Remedy.of("cache/key_patterns", "shows what takes the memory"),
+        Remedy.of("cache/health", "shows maxmemory and its policy"),
     )
 
 
@@ -65,7 +63,7 @@ def cold(target: Target, seconds: float = 2) -> Finding:
         _unexplained(seen) if sparse and not seen.full else 0,
         f"the cache holds {keys:,} keys",
         *_warm_up(target, "has the service load what is read most"),
-        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+        Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
 
 
@@ -79,7 +77,7 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
         seen,
         0 if sparse or seen.full else _unexplained(seen),
         f"the cache holds {keys:,} keys, and few go",
-        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+        Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
 
 
@@ -88,10 +86,10 @@ def _long_lived(target: Target) -> list[Remedy]:
     if not (cache.is_warmed_directly(target) and Database.of(target).url):
         return []
     return [
-        Remedy(
-            runbook="cache/warm_up",
-            parameters={"via": "direct"},
-            why="writes the projects to live for 15 minutes, until the times to live are corrected",
+        Remedy.of(
+            "cache/warm_up",
+            "writes the projects to live for 15 minutes, until the times to live are corrected",
+            via="direct",
         )
     ]
 
@@ -100,7 +98,7 @@ def _warm_up(target: Target, why: str) -> list[Remedy]:
     """Return the warm-up, where the target has one."""
     if not Cache.of(target).warm_up:
         return []
-    return [Remedy(runbook="cache/warm_up", apply=True, why=why)]
+    return [Remedy.of("cache/warm_up", why, apply=True)]
 
 
 def _unexplained(seen: Losses) -> int:

@@ -15,8 +15,6 @@ from opsnb.systems import database
 from opsnb.systems.database import Advice, Statement
 
 RECORDED_AS = "slowness"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (database.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
 _RUNBOOK = "troubleshooting/slow_queries"
@@ -87,10 +85,10 @@ def blocked(target: Target, seconds: float = 3) -> Finding:
         time.sleep(_CHECK_AGAIN_S)
     if not finding.is_alarm:
         return finding
-    remedy = Remedy(
-        runbook=_RUNBOOK,
-        parameters={"end_pid": int(finding.rows[0]["session"])},
-        why="shows the session that blocks; with --apply ends it",
+    remedy = Remedy.of(
+        _RUNBOOK,
+        "shows the session that blocks; with --apply ends it",
+        end_pid=int(finding.rows[0]["session"]),
     )
     return explains(finding, 1.0, remedy)
 
@@ -102,16 +100,17 @@ def flooded(target: Target) -> Finding:
     if not finding.is_alarm:
         return finding
     share = min(1.0, (finding.value or 0.0) / 100)
-    clients = Remedy(runbook="database/connections", why="shows all clients")
+    clients = Remedy.of("database/connections", "shows all clients")
     most = max(finding.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
     if not most["idle"] + most["idle_in_transaction"]:
         return explains(finding, share, clients)
     application = most["application"]
     message = f"{finding.message} Most are idle ones of {application}."
-    end_idle = Remedy(
-        runbook=_RUNBOOK,
-        parameters={"end_idle_of": application, "idle_longer_than": "5s"},
-        why="shows its idle sessions; with --apply ends them",
+    end_idle = Remedy.of(
+        _RUNBOOK,
+        "shows its idle sessions; with --apply ends them",
+        end_idle_of=application,
+        idle_longer_than="5s",
     )
     finding = finding.model_copy(update={"message": message})
     return explains(finding, share, end_idle, clients)
@@ -137,10 +136,11 @@ def _repeated(statements: list[Statement]) -> list[Statement]:
 
 
 def _create(advice: Advice) -> Remedy:
-    return Remedy(
-        runbook=_RUNBOOK,
-        parameters={"index_table": advice.table, "index_columns": ",".join(advice.columns)},
-        why="shows the plan; with --apply the index is created, concurrently",
+    return Remedy.of(
+        _RUNBOOK,
+        "shows the plan; with --apply the index is created, concurrently",
+        index_table=advice.table,
+        index_columns=",".join(advice.columns),
     )
 
 

@@ -14,8 +14,6 @@ from opsnb.systems import dependencies, host, logs, queues
 from opsnb.view.formats import utc
 
 RECORDED_AS = "errors"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _LIMIT_S = 60.0
 _MOST_ROWS = 10
 _MOST_LINE = 1000
@@ -23,8 +21,8 @@ _MOST_QUEUES = 3
 _DOWN_SHARE = 1.0  # whatever it reports follows from that
 _MOST_SHARE = 0.95  # of a cause known by the words of errors alone
 _MAKE_ROOM = (
-    Remedy(runbook="cache/health", why="shows how full it is, and its eviction policy"),
-    Remedy(runbook="cache/key_patterns", why="shows which keys take the memory"),
+    Remedy.of("cache/health", "shows how full it is, and its eviction policy"),
+    Remedy.of("cache/key_patterns", "shows which keys take the memory"),
 )
 
 
@@ -55,9 +53,7 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
             message=known.said,
             rows=rows,
             share=_DOWN_SHARE,
-            remedies=[
-                Remedy(runbook="incidents/service_down", apply=True, why=f"starts {known.title}")
-            ],
+            remedies=[Remedy.of("incidents/service_down", f"starts {known.title}", apply=True)],
         )
     ours = seen.about(CAUSE_OF[name])
     reason = seen.needs_no_cause(target)
@@ -89,7 +85,7 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
         message=f"{known.title} responds now, but {lost_words}{seen.counted(ours)} mention it.",
         rows=rows,
         share=share,
-        remedies=[Remedy(runbook="incidents/service_down", why="checks whether it stays up")],
+        remedies=[Remedy.of("incidents/service_down", "checks whether it stays up")],
     )
 
 
@@ -102,13 +98,9 @@ def _queues_that_fail(target: Target, _: Finding) -> list[Remedy]:
         rows = []
     failing = [row["queue"] for row in rows if row.get("failed")]
     return [
-        Remedy(
-            runbook="troubleshooting/failed_jobs",
-            parameters={"queue": queue},
-            why="shows which jobs fail because of it",
-        )
+        Remedy.of("troubleshooting/failed_jobs", "shows which jobs fail because of it", queue=queue)
         for queue in failing[:_MOST_QUEUES]
-    ] or [Remedy(runbook="queues/monitor", why="shows which queues wait for it")]
+    ] or [Remedy.of("queues/monitor", "shows which queues wait for it")]
 
 
 @check(needs=(host.SYSTEM,), limit_s=_LIMIT_S, is_cause=True, treated_by=_queues_that_fail)

@@ -19,8 +19,6 @@ from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import and_list, span
 
 RECORDED_AS = "errors"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _LIMIT_S = 60.0
 _STARTED_SHARE = 0.97  # before what is known by words alone
 
@@ -56,7 +54,7 @@ def deployed(target: Target, window: Window) -> Finding:
         f"{last.run_id} had begun.",
         rows=rows,
         share=_STARTED_SHARE * len(errors_of(ours)) / len(seen.current),
-        remedies=[Remedy(runbook="deployment/rollback", why="returns to the previous release")],
+        remedies=[Remedy.of("deployment/rollback", "returns to the previous release")],
     )
 
 
@@ -89,9 +87,9 @@ def started(target: Target, window: Window) -> Finding:
         # A restart explains few errors of other services.
         share=_STARTED_SHARE * own / len(seen.current),
         remedies=[
-            Remedy(
-                runbook="deployment/rollback",
-                why="returns to the previous release, if the restart deployed one",
+            Remedy.of(
+                "deployment/rollback",
+                "returns to the previous release, if the restart deployed one",
             )
         ],
     )

@@ -11,8 +11,6 @@ from opsnb.systems import host, logs, queues
 from opsnb.view.formats import span
 
 RECORDED_AS = "errors"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _LIMIT_S = 60.0
 _REQUESTS_MIN = 15.0  # the longest time whose failed requests are counted
 _NO_FAILED_MIN = 1.0  # after a minute without one, requests no longer fail
@@ -44,12 +42,7 @@ def failing_jobs(target: Target) -> Finding:
         rows=bad,
         share=_FAILING_SHARE,
         remedies=[
-            Remedy(
-                runbook="troubleshooting/failed_jobs",
-                parameters={"queue": row["queue"]},
-                why="shows why",
-            )
-            for row in bad
+            Remedy.of("troubleshooting/failed_jobs", "shows why", queue=row["queue"]) for row in bad
         ],
     )
 
@@ -69,8 +62,8 @@ def failed_requests(target: Target, window: Window) -> Finding:
     if is_over:
         message = f"{finding.message} None of them did in the last {span(60 * _NO_FAILED_MIN)}."
         return finding.model_copy(update={"status": Status.OK, "message": message})
-    remedy = Remedy(
-        runbook="incidents/performance_degradation",
-        why="checks what the requests depend on, when the log has no error",
+    remedy = Remedy.of(
+        "incidents/performance_degradation",
+        "checks what the requests depend on, when the log has no error",
     )
     return explains(finding.model_copy(update={"status": Status.WARN}), _ALSO_SHARE, remedy)

@@ -13,8 +13,6 @@ from opsnb.systems import host, logs
 from opsnb.view.formats import span, utc
 
 RECORDED_AS = "errors"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _LIMIT_S = 60.0
 _BINS = 60
 _MOST_ROWS = 10

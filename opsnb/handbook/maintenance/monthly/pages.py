@@ -12,7 +12,6 @@ from opsnb.errors import ConfigError
 from opsnb.model import Finding, Row, Status, now
 
 RECORDED_AS = "handbook"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 
 @check(treated_by="people review pages")

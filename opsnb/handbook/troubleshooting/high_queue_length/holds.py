@@ -13,8 +13,6 @@ from opsnb.systems.queues.pause_state import since_words
 from opsnb.view.formats import counted, span
 
 RECORDED_AS = "backlog"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _RUNBOOK = "troubleshooting/high_queue_length"
 _SYSTEMS = (queues.SYSTEM,)
 
@@ -30,7 +28,7 @@ def paused(target: Target, queue: str) -> Finding:
         message=f"Queue {queue} is paused{since_words(pause)}; "
         f"{counted(row['waiting'], 'job')} waiting.",
         share=1.0,
-        remedies=[Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)],
+        remedies=[Remedy.of("queues/resume", apply=True, queue=queue)],
     )
 
 
@@ -65,13 +63,7 @@ def held_back(target: Target, queue: str) -> Finding:
         status=Status.WARN if binds else Status.OK,
         message=f"In {queue} {', '.join(words)}, {state}.",
         share=0.9,
-        remedies=[
-            Remedy(
-                runbook=_RUNBOOK,
-                parameters={"queue": queue, "limit": "none"},
-                why="removes the limit",
-            )
-        ]
+        remedies=[Remedy.of(_RUNBOOK, "removes the limit", queue=queue, limit="none")]
         if binds and full
         else [],
     )

@@ -21,8 +21,6 @@ from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.formats import span
 
 RECORDED_AS = "backlog"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _RUNBOOK = "troubleshooting/high_queue_length"
 _SYSTEMS = (queues.SYSTEM,)
 _WATCHING_LIMIT_S = 70.0
@@ -76,9 +74,9 @@ def slow_jobs(target: Target, queue: str) -> Finding:
         share=1 - times.usual_s / slow_s if times.usual_s else 0.5,
         remedies=[
             _more_workers(row, slow_s),
-            Remedy(
-                runbook="incidents/performance_degradation",
-                why="shows whether the database, the cache or the machine slows them",
+            Remedy.of(
+                "incidents/performance_degradation",
+                "shows whether the database, the cache or the machine slows them",
             ),
         ],
     )
@@ -140,8 +138,6 @@ def _more_workers(row: Row, job_s: float, arriving: float = 0.0) -> Remedy:
     at_once = max(1.0, row["active"] / now)
     wanted = (arriving + row["waiting"] / _DRAIN_S) * job_s / at_once
     workers = min(max(2 * now, math.ceil(wanted)), _MOST_WORKERS * now)
-    return Remedy(
-        runbook=_RUNBOOK,
-        parameters={"queue": str(row["queue"]), "workers": workers},
-        why="runs more workers for a while",
+    return Remedy.of(
+        _RUNBOOK, "runs more workers for a while", queue=str(row["queue"]), workers=workers
     )

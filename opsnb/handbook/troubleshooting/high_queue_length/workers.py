@@ -16,8 +16,6 @@ from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.formats import counted, span
 
 RECORDED_AS = "backlog"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (queues.SYSTEM,)
 _WATCHING_LIMIT_S = 70.0
 _MOST_ROWS = 20
@@ -43,7 +41,7 @@ def no_worker(target: Target, queue: str) -> Finding:
         message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
         f"{', ' + str(row['overdue']) + ' delayed ones are overdue' if row['overdue'] else ''}.",
         share=1.0,
-        remedies=[Remedy(runbook="incidents/service_down", apply=True, why="starts what is down")],
+        remedies=[Remedy.of("incidents/service_down", "starts what is down", apply=True)],
     )
 
 
@@ -66,10 +64,11 @@ def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> F
         rows=[job.row() for job in abandoned[:_MOST_ROWS]],
         share=len(abandoned) / len(active),
         remedies=[
-            Remedy(
-                runbook="queues/remove_stuck",
-                parameters={"queue": queue, "longer_than": spelled(longer_than_min, "m")},
-                why="shows them first; with --apply it removes them",
+            Remedy.of(
+                "queues/remove_stuck",
+                "shows them first; with --apply it removes them",
+                queue=queue,
+                longer_than=spelled(longer_than_min, "m"),
             )
         ],
     )
@@ -104,10 +103,11 @@ def hung(
         share=len(hanging) / row["active"] if row["active"] else 1.0,
         remedies=[
             _restart(process, "; BullMQ gives its jobs to a worker again within a minute"),
-            Remedy(
-                runbook="queues/remove_stuck",
-                parameters={"queue": queue, "job": hanging[0].id},
-                why="removes a job that hangs again, once its worker is ended",
+            Remedy.of(
+                "queues/remove_stuck",
+                "removes a job that hangs again, once its worker is ended",
+                queue=queue,
+                job=hanging[0].id,
             ),
         ],
     )
@@ -139,8 +139,8 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
             f"{counted(seen.left, 'job')} left {queue} {watched}; {seen.waiting} wait."
         )
     restart = _restart(process)
-    slowed = Remedy(
-        runbook="incidents/performance_degradation", why="shows what they wait for, if it is that"
+    slowed = Remedy.of(
+        "incidents/performance_degradation", "shows what they wait for, if it is that"
     )
     if row["active"]:
         return Finding(
@@ -164,15 +164,12 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
 def _restart(process: str, and_then: str = "") -> Remedy:
     """Return the remedy that restarts the workers' process, which has to be named if unknown."""
     if process:
-        return Remedy(
-            runbook="incidents/service_down",
-            parameters={"process": process},
-            apply=True,
-            why=f"restarts {process}{and_then}",
+        return Remedy.of(
+            "incidents/service_down", f"restarts {process}{and_then}", apply=True, process=process
         )
-    return Remedy(
-        runbook="incidents/service_down",
-        why=f"shows the processes; add -p process=NAME to restart the workers'{and_then}",
+    return Remedy.of(
+        "incidents/service_down",
+        f"shows the processes; add -p process=NAME to restart the workers'{and_then}",
     )
 
 

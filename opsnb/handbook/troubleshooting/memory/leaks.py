@@ -18,7 +18,6 @@ from opsnb.systems.processes import DaemonGone, Process
 from opsnb.view.formats import span
 
 RECORDED_AS = "memory"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 _RUNBOOK = "troubleshooting/memory"
 _SYSTEMS = (host.SYSTEM,)
 _WATCHING_LIMIT_S = 90.0
@@ -137,11 +136,11 @@ def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
 
 
 def _restart(name: str) -> Remedy:
-    return Remedy(
-        runbook=_RUNBOOK,
-        parameters={"restart": name},
+    return Remedy.of(
+        _RUNBOOK,
+        f"restarts {name}: it releases its memory, and the leak stays in the code",
         apply=True,
-        why=f"restarts {name}: it releases its memory, and the leak stays in the code",
+        restart=name,
     )
 
 

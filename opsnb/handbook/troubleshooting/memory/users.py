@@ -10,7 +10,6 @@ from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import cache, database, host, processes
 
 RECORDED_AS = "memory"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 _SYSTEMS = (host.SYSTEM,)
 _WATCHING_LIMIT_S = 90.0
 _OWN_PROGRAMS = ("node", "nodejs")
@@ -63,7 +62,7 @@ def postgres(target: Target, watched: Reading[Seen], percent: float | None = Non
     advice = "That counts if it runs on this machine."
     finding = _of_all(watched.of(target), use.most, _limit(target, percent), message, advice)
     return explains(
-        finding, finding.share, Remedy(runbook="database/connections", why="shows who holds them")
+        finding, finding.share, Remedy.of("database/connections", "shows who holds them")
     )
 
 
