@@ -88,7 +88,7 @@ class Measurement:
         Raises UsageError when a check was asked for something that does not exist.
         """
         attempts = [
-            None if self._is_blocked(check) else _Attempt(check, self.target) for check in checks
+            None if self._missing(check) else _Attempt(check, self.target) for check in checks
         ]
         outcomes = [attempt.outcome() if attempt else None for attempt in attempts]
         for check, outcome in zip(checks, outcomes, strict=True):
@@ -114,9 +114,9 @@ class Measurement:
         known = system_reported_as(system)
         return known.cause(self.target) if known and known.cause else system
 
-    def _is_blocked(self, check: Check[[]]) -> bool:
-        """Whether a system that `check` needs is known to be down."""
-        return any(self._cause(system) in self._down for system in check.needs)
+    def _missing(self, check: Check[[]]) -> list[str]:
+        """Return the systems that `check` needs and that are down."""
+        return [system for system in map(self._cause, check.needs) if system in self._down]
 
     def _note_reachability(self, check: Check[[]], outcome: Finding | Exception | None) -> None:
         if check.probes is None:
@@ -138,9 +138,7 @@ class Measurement:
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
         if isinstance(outcome, Finding) and outcome.status is Status.OK:
             return outcome
-        causes = map(self._cause, check.needs)
-        down = [system for system in causes if system in self._down]
-        if down:
+        if down := self._missing(check):
             cause = self._down[down[0]]
             message = f"Not measured: {cause.why(down[0])}"
             skipped = _finding(Status.SKIPPED, message, caused_by=cause.finding)

@@ -8,9 +8,9 @@ Python types, so that an editor knows `queue` as a `str` and `hours` as a `float
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from opsnb.config.sources import make_own_importable
 from opsnb.params.spans import Span
@@ -19,23 +19,16 @@ from opsnb.params.spans import Span
 make_own_importable()
 
 
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError("there is no such day") from None
+def _iso(kind: type[date], name: str) -> BeforeValidator:
+    """Convert a date or time, as text or as TOML has it, to ISO text."""
 
+    def convert(value: Any) -> Any:
+        try:
+            return (kind.fromisoformat(value) if isinstance(value, str) else value).isoformat()
+        except ValueError:
+            raise ValueError(f"there is no such {name}") from None
 
-def _moment(text: str) -> str:
-    try:
-        return datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError("there is no such time") from None
-
-
-def _as_text(kind: type[date]) -> BeforeValidator:
-    """Convert a TOML date or time to its ISO text."""
-    return BeforeValidator(lambda value: value.isoformat() if type(value) is kind else value)
+    return BeforeValidator(lambda value: convert(value) if type(value) in (kind, str) else value)
 
 
 TargetName = Annotated[str, Field(title="target", description="a target of opsnb.toml")]
@@ -209,17 +202,13 @@ Duration = Annotated[
 """A time span in seconds, up to a year; `90s`, `30m`, `1h30m` and `2d` are understood."""
 
 Date = Annotated[
-    str,
-    _as_text(date),
-    AfterValidator(_day),
-    Field(title="date", description="a date, such as 2026-11-23"),
+    str, _iso(date, "day"), Field(title="date", description="a date, such as 2026-11-23")
 ]
 """A day, as its ISO text."""
 
 Moment = Annotated[
     str,
-    _as_text(datetime),
-    AfterValidator(_moment),
+    _iso(datetime, "time"),
     Field(title="time", description="a date and time, such as 2026-11-23T07:15+00:00"),
 ]
 """A time, as its ISO text."""

@@ -60,7 +60,7 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
     finding, title = _worst(finding, parts, title or finding.title)
 
     def draw(axes: Axes) -> None:
-        names = [_label(row[by]) for row in finding.rows]
+        names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
         left = [0.0] * len(names)
         others = (
             colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
@@ -154,11 +154,6 @@ def forecast(finding: Finding, *, title: str = "") -> Chart:
 
 def _moments(rows: Sequence[Row]) -> Any:
     return [datetime.fromisoformat(row["at"]) for row in rows]
-
-
-def _label(name: Any) -> str:
-    """Return the name of a bar, with room left for the bar."""
-    return outside.shortened(str(name), _LONGEST_LABEL, "…")
 
 
 def _place(value: Any) -> Any:

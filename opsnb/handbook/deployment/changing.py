@@ -77,7 +77,7 @@ class ReleaseChange:
                 Step(
                     "wait until it answers",
                     f"GET {Api.of(target).health}",
-                    self._answers,
+                    lambda _: api.wait_until_well(target, _PATIENCE_S),
                     is_there=bool(Api.of(target).url and Api.of(target).health),
                 ),
                 command(target, "smoke test", settings.smoke),
@@ -109,9 +109,6 @@ class ReleaseChange:
             refusal=refusal,
             journal_each=True,
         )
-
-    def _answers(self, _: Permit) -> str:
-        return api.wait_until_well(self.target, _PATIENCE_S)
 
 
 def command(target: Target, name: str, typed: Sequence[str], **filled: str) -> Step:

@@ -24,15 +24,15 @@ RECORDED_AS = "deploying"
 def release(target: Target, former: ActionRecord | None, *, wait_s: float = 120) -> Plan:
     """Deploy the newest release.
 
-    Pauses the queues and gives `wait_s` seconds to the jobs that are active, migrates, fetches,
-    installs, builds, restarts, asks the service by the smoke test, and resumes the queues. A step
+    Pauses the queues and waits at most `wait_s` seconds for active jobs, migrates, fetches,
+    installs, builds, restarts, runs the smoke test, and resumes the queues. A step
     that was done is not repeated by a run that continues. Raises NotConfigured when the target
     does not say how it is deployed, Refused when its working copy was changed by hand.
     """
     settings = Deploy.of(target)
     at = deploy.release(target)
-    if former is None:
-        _demand_clean(target)
+    if former is None and (finding := deploy.clean(target)).status is not Status.OK:
+        raise Refused(f"{finding.message} Commit or discard them first.")
     before = former.terms["before"] if former else _before(target, at)
     migrate = command(target, "migrate", settings.migrate)
     change = [
@@ -54,12 +54,6 @@ def left_paused(target: Target) -> Finding:
     """Queues that a deployment left paused"""
     left = held(target, queues.queues_of(target), REASON)
     return left_by("deployment", left, "; continue it, or resume them")
-
-
-def _demand_clean(target: Target) -> None:
-    finding = deploy.clean(target)
-    if finding.status is not Status.OK:
-        raise Refused(f"{finding.message} Commit or discard them first.")
 
 
 def _before(target: Target, at: str) -> str:

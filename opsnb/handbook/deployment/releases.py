@@ -42,14 +42,12 @@ class Change:
 
 def changes(target: Target) -> list[Change]:
     """Return the recorded changes of the last 90 days, the oldest first."""
-    return list(_changes(target))
-
-
-def _changes(target: Target) -> Iterator[Change]:
-    for result in past_runs(target, now() - _RECORDS, tuple(_ACTIONS)):
-        for done in result.actions:
-            if done.name == _ACTIONS[result.runbook] and done.begun:
-                yield _change(done, result.run_id, result.runbook)
+    return [
+        _change(done, result.run_id, result.runbook)
+        for result in past_runs(target, now() - _RECORDS, tuple(_ACTIONS))
+        for done in result.actions
+        if done.name == _ACTIONS[result.runbook] and done.begun
+    ]
 
 
 def _change(done: ActionRecord, run_id: str = "", runbook: str = "") -> Change:

@@ -61,11 +61,12 @@ def _before(target: Target) -> dict[str, Finding]:
 
 def _row(finding: Finding, before: Finding) -> Row:
     then, since = before.value or 0.0, finding.value or 0.0
+    lower_is_worse = bool(finding.threshold and finding.threshold.lower_is_worse)
     return {
         "metric": finding.title,
         "before": number(then, finding.unit),
         "now": number(since, finding.unit),
-        "compared": verdict(then, since, finding.unit, lower_is_worse=_lower_is_worse(finding)),
+        "compared": verdict(then, since, finding.unit, lower_is_worse=lower_is_worse),
     }
 
 
@@ -75,7 +76,3 @@ def verdict(then: float, since: float, unit: str, *, lower_is_worse: bool = Fals
     if abs(since - then) <= least:
         return "same"
     return "worse" if (since < then) is lower_is_worse else "better"
-
-
-def _lower_is_worse(finding: Finding) -> bool:
-    return bool(finding.threshold and finding.threshold.lower_is_worse)

@@ -9,7 +9,7 @@ import time
 
 from opsnb.checks.check import check, explains, ruled_out, treated_by
 from opsnb.config.target import Target
-from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.model import Finding, Remedy, Status
 from opsnb.redaction import outside
 from opsnb.systems import database
 from opsnb.systems.database import Advice, Statement
@@ -66,7 +66,10 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
         "serve it.",
         value=round(first.statement.mean_ms, 1),
         unit="ms",
-        rows=[_advice_row(statement) for statement in advice],
+        rows=[
+            {**statement.statement.row(), "rows read": statement.rows, "fix": statement.command}
+            for statement in advice
+        ],
         share=min(1.0, sum(statement.statement.percent for statement in advice) / 100),
         remedies=[_create(statement) for statement in advice],
     )
@@ -142,7 +145,3 @@ def _create(advice: Advice) -> Remedy:
         index_table=advice.table,
         index_columns=",".join(advice.columns),
     )
-
-
-def _advice_row(advice: Advice) -> Row:
-    return {**advice.statement.row(), "rows read": advice.rows, "fix": advice.command}

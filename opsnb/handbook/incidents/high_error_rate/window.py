@@ -188,14 +188,12 @@ def _groups(target: Target, errors: Errors, now: float) -> list[Group]:
             many.append(said)
     if rest and (not many or limit.judge(len(rest)) is not Status.OK):
         many.append(rest)
-    return [_group(said, now) for said in sorted(many, key=len, reverse=True)]
-
-
-def _group(errors: Errors, now: float) -> Group:
-    """Return the group of `errors`, with when they began and ended."""
-    ordered = sorted(errors, key=lambda item: item[1].at)
-    moments = [entry.at for _, entry in ordered]
-    return Group(ordered, _begun(moments), _ended(moments, now))
+    groups = []
+    for said in sorted(many, key=len, reverse=True):
+        said.sort(key=lambda error: error[1].at)
+        moments = [entry.at for _, entry in said]
+        groups.append(Group(said, _begun(moments), _ended(moments, now)))
+    return groups
 
 
 def errors_of(groups: Iterable[Group]) -> Errors:

@@ -66,7 +66,13 @@ def _forecasts(target: Target, past: Past) -> list[Forecast]:
     size = _size_limits(target, past)
     forecasts = [
         *_by_row(past, host.disk.name, "Disk {mount}", lambda row: row["used_percent"], used),
-        *_by_row(past, database.size.name, "Database {database}", _size_mib, size),
+        *_by_row(
+            past,
+            database.size.name,
+            "Database {database}",
+            lambda row: row["size_bytes"] / _MIB,
+            size,
+        ),
         *_by_row(
             past, queues.depth.name, "Queue {queue}, waiting", lambda row: row["waiting"], waiting
         ),
@@ -83,10 +89,6 @@ def _size_limits(target: Target, past: Past) -> Threshold:
     if limits.limits or not rows or rows[-1]["free_bytes"] is None:
         return limits
     return replace(limits, crit=(rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / _MIB)
-
-
-def _size_mib(row: Row) -> float:
-    return float(row["size_bytes"] / _MIB)
 
 
 def _by_row(

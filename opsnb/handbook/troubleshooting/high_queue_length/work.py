@@ -36,15 +36,12 @@ _LOAD_SHARE = 0.3  # low, as another cause often explains why too few jobs leave
 def length(target: Target, queue: str) -> Finding:
     """Queue length"""
     row = queues.counts_of(target, queue)
+    overdue = f", {row['overdue']} of them overdue" if row["overdue"] else ""
     message = (
         f"Queue {queue}: {row['waiting']} jobs waiting, {row['active']} active, {row['delayed']} "
-        f"delayed{_overdue(row)}; {in_words(row)}."
+        f"delayed{overdue}; {in_words(row)}."
     )
     return Finding.measured(due(row), target.threshold("queue_waiting"), message, rows=[shown(row)])
-
-
-def _overdue(row: Row) -> str:
-    return f", {row['overdue']} of them overdue" if row["overdue"] else ""
 
 
 @check(needs=_SYSTEMS, is_cause=True)
