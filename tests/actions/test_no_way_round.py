@@ -66,6 +66,7 @@ def test_every_action_is_tried() -> None:
             logs,
             data_inconsistency,
             deploying,
+            rollback,
         )
         for item in vars(module).values()
         if isinstance(item, Action)

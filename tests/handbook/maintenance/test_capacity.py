@@ -88,7 +88,7 @@ def test_after_a_large_drop_only_what_came_since_counts() -> None:
     found, rows = forecast()
     assert found.value == pytest.approx(100, abs=0.5)
     dropped = f"{now() - timedelta(days=10):%Y-%m-%d}"
-    assert f"by what came since the drop of {dropped}" in found.message
+    assert f"by the records since the drop of {dropped}" in found.message
     assert rows["Disk /data"]["records"] == f"11 since the drop of {dropped}"
 
 
