@@ -2,8 +2,8 @@
 
 Sources: sections 1 (expected results of the daily check), 4 and 5 (symptoms), 7.1 (queue alerts)
 and 7.3 (the table of alert thresholds) of the operations handbook. Where section 1 gives a single
-limit, passing it is a warning: the handbook names nothing worse. Metrics that the handbook looks at
-without giving a limit have a customary one, marked `opsnb` as its source.
+limit, passing it is a warning: the handbook names nothing worse. Where the
+handbook gives no limit, a common default applies, with `opsnb` as its source.
 """
 
 from __future__ import annotations
@@ -171,6 +171,16 @@ HANDBOOK: dict[str, Threshold] = {
             runbook="troubleshooting/slow_queries",
         ),
         Threshold(
+            metric="database_full_scans",
+            label="Scans of a large table from end to end",
+            unit="scans",
+            warn=100,
+            inclusive=True,
+            source="opsnb",
+            action="Find the WHERE that lacks an index",
+            runbook="troubleshooting/slow_queries",
+        ),
+        Threshold(
             metric="database_size_mib",
             label="Size of the database",
             unit="MiB",
@@ -224,6 +234,15 @@ HANDBOOK: dict[str, Threshold] = {
             warn=1.5,
             source="opsnb",
             action="Set activedefrag, or restart Redis",
+            runbook="cache/health",
+        ),
+        Threshold(
+            metric="redis_waste_mib",
+            label="Memory of Redis, fragmented or swapped out",
+            unit="MiB",
+            warn=100,
+            source="opsnb",
+            action="Set activedefrag, or give the host more memory",
             runbook="cache/health",
         ),
         Threshold(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 _SINGULAR = {"indexes": "index", "processes": "process", "queries": "query"}
 _MIN_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+MIB, GIB = 2**20, 2**30
 
 
 def number(value: float, unit: str = "") -> str:

@@ -81,7 +81,7 @@ def _blamed(parts: tuple[str, ...]) -> list[str]:
 
 
 def wait_until_well(target: Target, seconds: float) -> str:
-    """Wait until the health check is well, and return what it said. Raises ServiceError.
+    """Wait until the health check is OK, and return its message. Raises ServiceError.
 
     Where there is none, any answer of the API will do.
     """

@@ -107,7 +107,7 @@ _WORDS = ("status", "state", "health")
 
 
 def _overall(body: dict[str, Any]) -> tuple[str, Any, Status] | None:
-    """Return the key that tells of the whole, its value, and what it means."""
+    """Return the key of the overall state, its value, and what it means."""
     keys = {plain(key): key for key in body if isinstance(key, str)}
     for known in _OVERALL:
         if known not in keys:
@@ -125,7 +125,7 @@ def _overall(body: dict[str, Any]) -> tuple[str, Any, Status] | None:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of the service, as the body tells of it."""
+    """A part of the service, as the body reports it."""
 
     name: str
     said: str
@@ -137,7 +137,7 @@ class _Part:
 
 
 def _parts(body: dict[str, Any]) -> Iterator[_Part]:
-    """Yield the parts that the body tells of and whose state is understood, at most so many."""
+    """Yield the parts in the body whose state is understood, up to a limit."""
     count = 0
     for key, value in body.items():
         name = plain(key)

@@ -62,7 +62,7 @@ def plain(key: Any) -> str:
 
 
 def status_of_phrase(value: Any) -> Status | None:
-    """Return what a value means that tells of a whole, in a word or a few: `REDIS_DOWN`."""
+    """Return what an overall state means, in one word or a few: `REDIS_DOWN`."""
     status = status_of_word(value)
     if status is not None or not isinstance(value, str):
         return status

@@ -65,20 +65,20 @@ def _clean(answer: httpx.Response, body: bytes) -> httpx.Response:
     A body of JSON stays JSON of the same numbers, so that what it means does not change.
     """
     headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-    told = httpx.Response(answer.status_code, headers=headers, content=body, request=answer.request)
+    copy = httpx.Response(answer.status_code, headers=headers, content=body, request=answer.request)
     try:
-        found = json.loads(body.decode("utf-8-sig", "replace"))
-        clean = outside.values(found)
+        parsed = json.loads(body.decode("utf-8-sig", "replace"))
+        clean = outside.values(parsed)
     except (ValueError, RecursionError):
-        found, clean = told.text, outside.text(told.text)
-    if clean != found:
+        parsed, clean = copy.text, outside.text(copy.text)
+    if clean != parsed:
         text = clean if isinstance(clean, str) else json.dumps(clean, ensure_ascii=False)
-        told = httpx.Response(
+        copy = httpx.Response(
             answer.status_code, headers=headers, text=text, request=answer.request
         )
     for name, value in headers.items():
-        told.headers[name] = outside.text(value)
-    return told
+        copy.headers[name] = outside.text(value)
+    return copy
 
 
 _KEPT = ("age", "content-type", "location", "retry-after")

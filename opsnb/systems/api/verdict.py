@@ -30,7 +30,7 @@ class Verdict:
     is_answer: bool = False
     """Whether the service itself answered, so that the time it took says something."""
     blamed: tuple[str, ...] = ()
-    """The parts that the service names as not well."""
+    """The parts that the service reports as failing."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the service says of itself."""
 

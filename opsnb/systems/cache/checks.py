@@ -23,10 +23,8 @@ from opsnb.systems.cache.keyspace import scan
 from opsnb.systems.cache.server import QUEUES, SYSTEM
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.queues.settings import Queues
-from opsnb.view.formats import span
+from opsnb.view.formats import MIB, span
 
-_MIB = 1024 * 1024
-_MUCH_WASTE = 100 * _MIB  # less is not worth waking anyone
 _SEARCH_S = 1.0
 _CLOCK_S = 2  # Redis counts its uptime in whole seconds
 
@@ -70,21 +68,21 @@ def memory(target: Target) -> Finding:
     rows = _memory_rows(info)
     if limit is None:
         evidence.partial("maxmemory, which this Redis does not report in INFO")
-        message = f"Redis memory: {used / _MIB:.1f} MiB in use."
-        return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
+        message = f"Redis memory: {used / MIB:.1f} MiB in use."
+        return Finding(status=Status.OK, message=message, value=used / MIB, unit="MiB", rows=rows)
     if not limit:
         message = (
-            f"Redis memory: {used / _MIB:.1f} MiB in use; no limit, because maxmemory is not set."
+            f"Redis memory: {used / MIB:.1f} MiB in use; no limit, because maxmemory is not set."
         )
-        return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
+        return Finding(status=Status.OK, message=message, value=used / MIB, unit="MiB", rows=rows)
     policy = info.get("maxmemory_policy", "noeviction")
-    message = f"Redis memory: {used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
+    message = f"Redis memory: {used / MIB:.1f} of {limit / MIB:.0f} MiB in use ({policy})."
     threshold = target.threshold("memory_used_percent")
-    found = Finding.measured(100 * used / limit, threshold, message, rows=rows)
+    finding = Finding.measured(100 * used / limit, threshold, message, rows=rows)
     if used >= limit and policy == "noeviction":
-        found.status = Status.CRIT
-        found.message = f"{message.rstrip('.')}: Redis is full and refuses every write."
-    return found
+        finding.status = Status.CRIT
+        finding.message = f"{message.rstrip('.')}: Redis is full and refuses every write."
+    return finding
 
 
 @check(needs=(QUEUES,), treated_by="set maxmemory-policy noeviction in the Redis of the queues")
@@ -129,13 +127,14 @@ def fragmentation(target: Target) -> Finding:
         info = read_info(client)
     used, resident = figure(info, "used_memory"), figure(info, "used_memory_rss")
     ratio = resident / max(1, used)
+    waste = target.limit("redis_waste_mib") * MIB
     status = Status.OK
-    message = f"Redis memory: {resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used."
+    message = f"Redis memory: {resident / MIB:.0f} MiB resident for {used / MIB:.0f} MiB used."
     judged = target.threshold("redis_fragmentation_ratio").judge(ratio)
-    if resident - used > _MUCH_WASTE and judged is not Status.OK:
+    if resident - used > waste and judged is not Status.OK:
         status = judged
         message += " The rest is fragmented: redis-cli CONFIG SET activedefrag yes."
-    elif used - resident > _MUCH_WASTE:
+    elif used - resident > waste:
         status = Status.WARN
         message += " The rest is swapped out, and reading it is slow: give the host more memory."
     rows = [
@@ -239,7 +238,7 @@ def _memory_rows(info: dict[str, float]) -> list[Row]:
         "maxmemory": "maxmemory",
     }
     rows: list[Row] = [
-        {"memory": name, "MiB": round(info[key] / _MIB, 1)}
+        {"memory": name, "MiB": round(info[key] / MIB, 1)}
         for name, key in fields.items()
         if info.get(key)
     ]

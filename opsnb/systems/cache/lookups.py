@@ -155,8 +155,8 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     message = (
         f"Hit rate {now.percent:.1f} % ({now.count:,} reads in {seconds:.2g} s{others}); {since}."
     )
-    found = Finding.measured(now.percent, limit, message, rows=rows)
-    return found.model_copy(update={"status": Status.UNKNOWN}) if unsure else found
+    finding = Finding.measured(now.percent, limit, message, rows=rows)
+    return finding.model_copy(update={"status": Status.UNKNOWN}) if unsure else finding
 
 
 def _rows(moments: list[tuple[float, dict[str, Any]]]) -> list[Row]:
@@ -180,7 +180,7 @@ def _no_monitor(client: Connection) -> str:
 
 
 def _may_hold_queues(target: Target, client: Connection) -> bool:
-    """Say whether the cache's Redis holds queues; True where that cannot be known."""
+    """Return whether the cache's Redis holds queues; True where that cannot be known."""
     if not shares_redis(target):
         return False
     if Queues.of(target).names:

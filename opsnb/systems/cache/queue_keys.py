@@ -183,10 +183,10 @@ def _marked(
     heads, exact = dict[bytes, None](), set[bytes]()
     for key, kind in zip(keys, _types(client, keys), strict=True):
         for mark in MARKS:
-            found = mark.pattern.match(key)
-            if not found or kind != mark.kind:
+            match = mark.pattern.match(key)
+            if not match or kind != mark.kind:
                 continue
-            space = found[1]
+            space = match[1]
             if mark.beside and not client.exists(*(space + other for other in mark.beside)):
                 continue
             heads.update((space + head, None) for head in mark.heads)

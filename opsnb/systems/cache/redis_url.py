@@ -118,7 +118,7 @@ def is_same_server(one: str, other: str) -> bool:
 
 
 def _server(url: str) -> tuple[str, ...]:
-    """Return what tells one Redis and the login there from another, whatever the database."""
+    """Return what distinguishes one Redis and login from another, whatever the database."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return (parts.netloc, parts.path)

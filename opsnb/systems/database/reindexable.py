@@ -17,8 +17,7 @@ from opsnb.systems.database.room import free_bytes
 from opsnb.systems.database.server import name_of
 from opsnb.systems.database.sight import login
 from opsnb.systems.database.words import quoted
-
-MIB = 2**20
+from opsnb.view.formats import MIB
 
 
 def chosen_indexes(database: Connection, kind: ReindexKind, name: str) -> tuple[list[Index], str]:

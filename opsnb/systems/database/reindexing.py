@@ -27,7 +27,6 @@ from opsnb.systems.database.indexes import (
 )
 from opsnb.systems.database.pooler import demand_session
 from opsnb.systems.database.reindexable import (
-    MIB,
     allowed_indexes,
     chosen_indexes,
     demand_nobody_builds,
@@ -37,7 +36,7 @@ from opsnb.systems.database.reindexable import (
 from opsnb.systems.database.server import demand_primary, identity, name_of
 from opsnb.systems.database.words import quoted
 from opsnb.systems.host.settings import HostSettings
-from opsnb.view.formats import counted
+from opsnb.view.formats import MIB, counted
 
 _MOST_SAMPLES = 20
 _MOST_NAMED = 5

@@ -89,7 +89,7 @@ def dependency(target: Target, name: str) -> Dependency | None:
 def dependencies(target: Target) -> list[Dependency]:
     """Return how each of those is that the target names; they are asked at the same time."""
     with ThreadPoolExecutor() as pool:
-        # In the caller's context, so that what they cannot see is told to the check that asks.
+        # In the caller's context, so that what they cannot see is reported to the check that asks.
         asked = [pool.submit(copy_context().run, each, target) for each in _functions().values()]
         return [known for each in asked if (known := each.result())]
 
@@ -118,7 +118,7 @@ def _key(system: str) -> str:
 def _listening(places: Iterable[Place], limit_s: float) -> State:
     """Return `refuses` when something takes connections there, `down` when nothing does.
 
-    `unknown` where that cannot be told: no address is known, or its name has none.
+    `unknown` where that is not known: no address is known, or its name has none.
     """
     states = {_connects(place, limit_s) for place in places}
     if "refuses" in states:

@@ -21,9 +21,9 @@ from opsnb.systems.host.df import parse_df, parse_mounts
 from opsnb.systems.host.running import SYSTEM, Host, ProgramFailed, host_of
 from opsnb.systems.host.volumes import Volume, is_network, pools, real_volumes
 from opsnb.systems.logs.settings import Logs
+from opsnb.view.formats import GIB
 
 _CALL_S = 5.0
-_GIB = 2**30
 _MOUNTS = "/proc/mounts"
 
 
@@ -86,7 +86,7 @@ def _local_volumes(used: Iterable[str]) -> tuple[list[Volume], list[str]]:
 
 
 def _measured(volume: Volume) -> Volume | None:
-    """Return `volume` with its sizes; None when it has none, or cannot be looked at."""
+    """Return `volume` with its sizes; None when it has none, or cannot be read."""
     try:
         if not Path(volume.mount).is_dir():
             return None  # a single file that is mounted, from a disk of the container's host
@@ -129,7 +129,7 @@ def _df(host: Host, *options: str) -> str:
         return host.run(["df", f"{options[0]}T", *options[1:]])
     except ProgramFailed as error:
         if error.output:
-            return error.output  # one mount that this user may not look at fails the whole command
+            return error.output  # one mount that this user may not read fails the whole command
     try:
         return host.run(["df", *options])  # as busybox has it
     except ProgramFailed as error:
@@ -143,7 +143,7 @@ def _disk_finding(volumes: list[Volume], silent: list[str], limits: Threshold) -
     fullest = max(volumes, key=lambda volume: volume.used_percent)
     message = (
         f"{fullest.mount} is the fullest file system: {fullest.used_percent:.0f}% used, "
-        f"{fullest.free / _GIB:.1f} GiB free."
+        f"{fullest.free / GIB:.1f} GiB free."
     )
     scarce = [volume for volume in volumes if _judge_inodes(volume, limits) is not Status.OK]
     for volume in scarce:

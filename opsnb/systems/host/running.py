@@ -71,7 +71,7 @@ class Host:
 
     @property
     def is_local(self) -> bool:
-        """Say whether it is this machine."""
+        """Return whether it is this machine."""
         return self.address == LOCAL
 
     @property
@@ -110,7 +110,7 @@ class Host:
         return self._output(words, limit_s, env or {}, Path(argv[0]).name).decode(errors="replace")
 
     def has(self, program: str) -> bool:
-        """Say whether `program` is on the host's PATH, or is a program there by its path."""
+        """Return whether `program` is on the host's PATH, or is a program there by its path."""
         if self.is_local:
             return shutil.which(program) is not None
         try:
@@ -161,8 +161,8 @@ class Host:
                     found[path] = Path(path).read_text(errors="replace")
             return found
         mark = secrets.token_hex(8)
-        told = self.run(["sh", "-c", _EACH_TEXT, "sh", mark, *paths])
-        parts = [part.partition("\n") for part in told.split(f"\n{mark} ")[1:]]
+        printed = self.run(["sh", "-c", _EACH_TEXT, "sh", mark, *paths])
+        parts = [part.partition("\n") for part in printed.split(f"\n{mark} ")[1:]]
         return {path: text for path, _, text in parts if path}
 
     def tail(self, path: str, size: int) -> bytes:

@@ -61,7 +61,7 @@ def cpu(target: Target) -> Finding:
 
 
 def is_linux(host: Host) -> bool:
-    """Say whether /proc can be read there; over ssh Linux is expected."""
+    """Return whether /proc can be read there; over ssh Linux is expected."""
     return not host.is_local or platform.system() == _LINUX
 
 

@@ -62,7 +62,7 @@ class Request(NamedTuple):
 
 
 def request_in(head: Head) -> Request | None:
-    """Return the request that a line tells of, or None."""
+    """Return the request in a line, or None."""
     if head.fields is not None:
         return _of_fields(head.fields)
     if balancer := _BALANCER.match(head.rest):

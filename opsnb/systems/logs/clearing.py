@@ -21,13 +21,13 @@ from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, host_of
 from opsnb.systems.logs.rotation import siblings
 from opsnb.systems.logs.settings import Logs
+from opsnb.view.formats import MIB
 
 _SYSTEM = "logs"
 _LIMIT_S = 60.0
 _AT_ONCE = 100
 _MOST_ROWS = 50
 _MOST_FILES = 10_000
-_MIB = 2**20
 _DAY_MIN = 24 * 60
 _OPEN_FILES = 'exec find /proc/[0-9]*/fd "$@"'
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.log_*")
@@ -59,7 +59,7 @@ class OldLog:
         """Return what is shown of it."""
         return {
             "file": self.path,
-            "mib": round(self.size / _MIB, 2),
+            "mib": round(self.size / MIB, 2),
             "written": f"{datetime.fromtimestamp(self.written, UTC):%Y-%m-%d}",
         }
 
@@ -104,7 +104,7 @@ def _summary(names: str, found: Sequence[OldLog], held: int, days: float) -> str
     size = sum(each.size for each in found)
     what = (
         f"Remove {len(found):,} logs under {names} that nobody has written to for {days:g} days, "
-        f"{size / _MIB:,.1f} MiB."
+        f"{size / MIB:,.1f} MiB."
         if found
         else f"No log under {names}{' that could go' if held else ''} is older than {days:g} days."
     )
@@ -142,13 +142,13 @@ def _resolved(host: Host, paths: Sequence[str]) -> list[str]:
 def _old(host: Host, folders: Sequence[str], live: set[str], days: float) -> list[OldLog]:
     deep = [each for each in folders if each not in _SHARED and _FOR_LOGS.search(each)]
     shared = [each for each in folders if each not in deep]
-    told = "".join(
+    listed = "".join(
         _listed(host, places, depth, days)
         for places, depth in ((deep, []), (shared, ["-maxdepth", "1"]))
         if places
     )
     found = set()  # a folder inside another is looked through twice, unless it is a disk of its own
-    for line in told.split("\0")[:-1]:
+    for line in listed.split("\0")[:-1]:
         written, size, path = line.split(" ", 2)
         # A name that is no text cannot be shown, so it is not removed either.
         if path not in live and "\ufffd" not in path:
@@ -196,12 +196,12 @@ def _held(host: Host, folders: Sequence[str]) -> set[str]:
     """Return the files under `folders` that are open, as far as this user may see it."""
     words = [word for each in folders for word in ("-o", "-lname", f"{_literal(each)}/*")][1:]
     try:
-        told = host.run(
+        held = host.run(
             ["sh", "-c", _OPEN_FILES, "sh", "(", *words, ")", "-printf", r"%l\0"], _LIMIT_S
         )
     except ProgramFailed as error:
-        told = error.output  # other users' processes, and those that ended meanwhile
-    return set(told.split("\0")) - {""}
+        held = error.output  # other users' processes, and those that ended meanwhile
+    return set(held.split("\0")) - {""}
 
 
 def _literal(path: str) -> str:

@@ -27,14 +27,14 @@ from opsnb.systems.logs.texts import (
     lines_of,
     matched,
 )
+from opsnb.view.formats import MIB
 
-_MIB = 2**20
-MOST_SCANNED = 640 * _MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB
-_MOST_MATCHED = 10 * _MIB  # of lines around what was looked for: a second of work at most
-_MOST_LOCAL = 64 * _MIB  # read line by line
-_MOST_REMOTE = 16 * _MIB  # it has to cross the network
-_MOST_UNPACKED = 512 * _MIB
-_SMALL = 16 * _MIB  # what is read without looking for the window
+MOST_SCANNED = 640 * MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB
+_MOST_MATCHED = 10 * MIB  # of lines around what was looked for: a second of work at most
+_MOST_LOCAL = 64 * MIB  # read line by line
+_MOST_REMOTE = 16 * MIB  # it has to cross the network
+_MOST_UNPACKED = 512 * MIB
+_SMALL = 16 * MIB  # what is read without looking for the window
 SAMPLES = 64
 _SCAN_S = 7.0
 _LAST_S = 1.0  # kept for the newest part, when all of a file takes too long
@@ -82,7 +82,7 @@ class Contents:
         if file.packing or file.size <= _SMALL:
             return 0
         first = max(0, file.size - MOST_SCANNED)
-        step = max(_MIB, (file.size - first) // SAMPLES)
+        step = max(MIB, (file.size - first) // SAMPLES)
         offsets = list(range(first, file.size, step))
         within = []
         for place, (offset, block) in enumerate(self.blocks(file, offsets)):
@@ -95,7 +95,7 @@ class Contents:
         start = offsets[max(0, min(within, default=len(offsets)) - 2)]
         if start == first > 0 and within and within[0] == 0:
             self._say_cut(file, MOST_SCANNED)
-        return start // _MIB * _MIB
+        return start // MIB * MIB
 
     def _moments(self, lines: list[str]) -> list[float]:
         """Return when the first and the last lines of a block were written, or all if few are."""
@@ -105,7 +105,7 @@ class Contents:
 
     def _say_cut(self, file: LogFile, size: int) -> None:
         evidence.partial(
-            f"what is before the newest {size // _MIB} MiB of {file.path}; ask for fewer hours"
+            f"what is before the newest {size // MIB} MiB of {file.path}; ask for fewer hours"
         )
 
     def blocks(self, file: LogFile, offsets: Sequence[int]) -> Iterator[tuple[int, bytes]]:
@@ -153,16 +153,16 @@ class Contents:
         try:
             return self._grepped(file, start, signs, drop, min(_SCAN_S, self._left_s() - _LAST_S))
         except TimedOut:
-            newest = max(start, (file.size - _SMALL) // _MIB * _MIB)
+            newest = max(start, (file.size - _SMALL) // MIB * MIB)
             evidence.partial(
-                f"what is before the newest {(file.size - newest) / _MIB:.0f} MiB of {file.path}, "
+                f"what is before the newest {(file.size - newest) / MIB:.0f} MiB of {file.path}, "
                 "which takes too long to read; ask for fewer hours"
             )
             return self._grepped(file, newest, signs, drop, _LAST_S)
 
     def _grepped(self, file: LogFile, start: int, signs: str, drop: str, limit_s: float) -> str:
         most = str(_MOST_MATCHED)
-        place = str(start // _MIB)
+        place = str(start // MIB)
         argv = ["sh", "-c", _GREP, "sh", file.path, place, _MARK, signs, most, drop]
         text = self._asked(file, argv, limit_s)
         body, _, code = text.rpartition(f"\n{_MARK} ")
@@ -176,7 +176,7 @@ class Contents:
             head = parse(first, self.clock)
             if head is None or head.at >= self.since:
                 evidence.partial(
-                    f"all but the newest {_MOST_MATCHED // _MIB} MiB of the lines of {file.path} "
+                    f"all but the newest {_MOST_MATCHED // MIB} MiB of the lines of {file.path} "
                     "that may be errors; ask for fewer hours"
                 )
         return body
@@ -193,7 +193,7 @@ class Contents:
         with self._opened(file) as stream:
             stream.seek(file.size - size)
             is_cut = file.size - size > start
-            while size > 0 and (block := stream.read(min(_MIB, size))):
+            while size > 0 and (block := stream.read(min(MIB, size))):
                 size -= len(block)
                 yield block.partition(b"\n")[2] if is_cut else block
                 is_cut = False
@@ -248,7 +248,7 @@ class Contents:
             evidence.partial(f"all of {file.path}: it is damaged, or ends early")
         if len(text) >= _MOST_REMOTE - 4:
             evidence.partial(
-                f"what is before the newest {_MOST_REMOTE // _MIB} MiB of {file.path}; ask for "
+                f"what is before the newest {_MOST_REMOTE // MIB} MiB of {file.path}; ask for "
                 "fewer hours"
             )
         yield body.encode()

@@ -39,7 +39,7 @@ class LogFile:
 
     @property
     def packing(self) -> str:
-        """The ending of its name that tells how it is packed, or nothing."""
+        """The ending of its name that shows how it is packed, else empty."""
         ending = posixpath.splitext(self.path)[1]
         return ending if ending in (*PACKED, *UNREADABLE) else ""
 

@@ -77,14 +77,14 @@ def _level(fields: dict[str, Any]) -> Any:
 
 
 def _is_error(value: Any) -> bool:
-    """Say whether a field holds an error, not that there was none."""
+    """Return whether a field holds an error, not that there was none."""
     if isinstance(value, dict):
         return bool(value)
     return isinstance(value, str) and bool(value) and severe_word(value)
 
 
 def severe_word(value: str) -> bool:
-    """Say whether the text in the field of an error is one."""
+    """Return whether the text in the field of an error is one."""
     return value.strip().lower() not in ("none", "null", "false", "no", "0", "ok", "-", "undefined")
 
 

@@ -18,7 +18,7 @@ from opsnb.systems.logs.levels import (
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
 _MOST_CUT = 2**16
-"""Characters that are looked at of a line whose end is missing, or that is huge."""
+"""Characters that are read of a line whose end is missing, or that is huge."""
 _DEPTH = 3
 
 
@@ -57,7 +57,7 @@ _PREFIX = re.compile(r"(?:\d+\|[^|]{1,64}\|[ ]?|[\w.-]{1,64}-\d+ +\| )")
 _PRIORITY = re.compile(r"<(?P<pri>\d{1,3})>(?P<rfc5424>1 )?")
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (?:stdout|stderr) ([FP])\S* ?")
 _SYSLOG_TAG = re.compile(r" \S+ [^\s:\[\]]{1,64}(?:\[\d+\]: ?|: )")
-# Behind an ISO stamp, where other words stand at the same place, only a process id tells.
+# Behind an ISO stamp, where other words stand at the same place, only a process id shows it.
 _ISO_SYSLOG_TAG = re.compile(
     r" (?!\W?(?i:error|warn|info|debug|fatal|trace)\b)\S+ [^\s:\[\]]{1,64}\[\d+\]: ?"
 )
@@ -129,11 +129,11 @@ def _behind(
 ) -> Head | None:
     """Return the head of a line of text, by what stands behind its stamp."""
     rest = head.rest
-    found = header.match(rest)
-    if found:
-        rest = rest[found.end() :]
+    match = header.match(rest)
+    if match:
+        rest = rest[match.end() :]
     if (" at " in text or "\tat " in text) and _FRAME.match(rest):
-        return head._replace(rest=rest.lstrip(": "), is_bare=True) if found else None
+        return head._replace(rest=rest.lstrip(": "), is_bare=True) if match else None
     inner = rest.lstrip(" :\t|-")
     if inner.startswith("{") and (fields := fields_of(inner)):
         return head._replace(rest=rest, fields=fields)
@@ -143,7 +143,7 @@ def _behind(
             return head._replace(
                 rest=rest[within.end() + stamp.end :], level=head.level or stamp.level
             )
-    return head._replace(rest=rest, is_bare=bool(found))
+    return head._replace(rest=rest, is_bare=bool(match))
 
 
 def _of_json(line: str, clock: Clock, depth: int) -> Head | None:
@@ -205,10 +205,10 @@ def _of_cut_json(line: str, clock: Clock) -> Head | None:
 
 
 def is_part(line: str) -> bool:
-    """Say whether the rest of what a container wrote stands in the next of its lines."""
+    """Return whether the rest of what a container wrote stands in the next of its lines."""
     if line.startswith('{"log":'):
-        found = _DOCKER_END.search(line)
-        end = found.start() if found else 0
+        match = _DOCKER_END.search(line)
+        end = match.start() if match else 0
         return end > 0 and not line.endswith("\\n", 0, end)
     cri = _CRI.match(line) if line.find(" std", 0, 48) >= 0 else None
     return bool(cri and cri[2] == "P")

@@ -36,7 +36,7 @@ def wide(block: bytes) -> str:
 
 
 def decoded(blocks: Iterator[bytes]) -> Iterator[str]:
-    """Yield the lines in `blocks`, whose encoding the first one tells."""
+    """Yield the lines in `blocks`, whose encoding the first one shows."""
     rest = ""
     decoder: codecs.IncrementalDecoder | None = None
     for block in blocks:
@@ -53,16 +53,16 @@ def decoded(blocks: Iterator[bytes]) -> Iterator[str]:
 def matched(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the lines that grep printed, with whether each matched; GAP where it left some out."""
     for line in io.StringIO(text, newline="\n"):
-        found = _MATCHED.match(line)
-        if found:
-            part = line[found.end() : found.end() + 2**16]  # type: ignore[cut]  # far beyond what is shown
-            yield found[1] == ":", part.rstrip("\r\n")
+        match = _MATCHED.match(line)
+        if match:
+            part = line[match.end() : match.end() + 2**16]  # type: ignore[cut]  # far beyond what is shown
+            yield match[1] == ":", part.rstrip("\r\n")
         elif line == "--\n":
             yield GAP
 
 
 def is_time_of_day(lines: Sequence[str], clock: Clock) -> bool:
-    """Say whether lines have a time without a day, as pino-pretty writes them."""
+    """Return whether lines have a time without a day, as pino-pretty writes them."""
     known = [line for line in lines if parse(line, clock)]
     return not known and any(TIME_OF_DAY.match(without_colors(line)) for line in lines)
 

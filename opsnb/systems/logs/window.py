@@ -242,7 +242,7 @@ class WindowReader:
         return signed(self._dated(file, self._contents.lines(file, start)), pattern)
 
     def _is_own_kind(self, file: LogFile) -> bool:
-        """Say whether grep cannot read it, or what belongs together stands on several lines."""
+        """Return whether grep cannot read it, or what belongs together stands on several lines."""
         if not file.size:
             return False
         block = self._first.get(file.identity) or next(self._contents.blocks(file, [0]))[1]

@@ -31,18 +31,18 @@ def up(target: Target) -> Finding:
     """
     settings = Processes.of(target)
     try:
-        found = listed(target)
+        processes = listed(target)
     except DaemonGone as gone:
         if not settings.names:
             raise BadAnswer(SYSTEM, f"{gone} Name the processes that must be up.") from gone
         return _all_down(settings.names, str(gone))
-    if not found and not settings.names:
+    if not processes and not settings.names:
         raise BadAnswer(
             SYSTEM,
             f"{settings.manager} on {host_of(target).name} runs nothing as this user, and no "
             f"process is named: set names in [targets.{target.name}.processes].",
         )
-    return judge(found, settings)
+    return judge(processes, settings)
 
 
 def judge(found: Sequence[Process], settings: Processes) -> Finding:
@@ -94,7 +94,7 @@ def _restarts(processes: Iterable[Process]) -> str:
 
 
 def _all_well(groups: dict[str, list[Process]]) -> str:
-    """Say what is up, and how what is done has ended."""
+    """Return what is up, and how what is done has ended."""
     up, done = [], []
     for name, members in groups.items():
         if any(process.is_up for process in members):

@@ -78,11 +78,11 @@ def json_lines(manager: str, text: str) -> list[dict[str, Any]]:
             raise cut_off(manager, text) from None
     else:
         lines = [line for line in text.splitlines() if line.strip()]
-        told = [line for line in lines if line.lstrip().startswith("{")]
-        if lines and not told:
+        documents = [line for line in lines if line.lstrip().startswith("{")]
+        if lines and not documents:
             raise no_list(manager, text)
         try:
-            objects = [json.loads(line) for line in told]
+            objects = [json.loads(line) for line in documents]
         except ValueError:
             raise cut_off(manager, text) from None
     if not all(isinstance(item, dict) for item in objects):
@@ -196,7 +196,7 @@ def _container(
 
 
 def _is_finished(status: str, detail: dict[str, Any]) -> bool:
-    """Say whether a container that has exited is done: with code 0, and not to be restarted."""
+    """Return whether a container that has exited is done: with code 0, and not to be restarted."""
     match = re.match(r"Exited \((\d+)\)", status)
     code = whole(match[1]) if match else whole(detail.get("code"))
     if code != 0:

@@ -26,8 +26,8 @@ from opsnb.systems.processes.process import (
     whole,
 )
 from opsnb.systems.processes.settings import Processes
+from opsnb.view.formats import MIB
 
-_MIB = 2**20
 # In one go, for each is a login over ssh: the home of pm2, and whether its daemon runs.
 _PROBE = (
     'h=${PM2_HOME:-$HOME/.pm2}; f=$h/pm2.pid; printf "%s\\n" "$h"; '
@@ -121,7 +121,7 @@ def _processes(text: str, entries: list[dict[str, Any]], at: datetime) -> list[P
 
 
 def _is_module(entry: dict[str, Any]) -> bool:
-    """Say whether it is a part of pm2 itself, such as pm2-logrotate."""
+    """Return whether it is a part of pm2 itself, such as pm2-logrotate."""
     env = entry["pm2_env"]
     options = env.get("axm_options") or {}
     return flag(env.get("pmx_module")) or flag(options.get("isModule"))
@@ -159,7 +159,7 @@ def _process(entry: dict[str, Any], at: datetime) -> Process:
 
 
 def _is_finished(name: str, env: dict[str, Any]) -> bool:
-    """Say whether it ended as it should and is not to be started again by itself."""
+    """Return whether it ended as it should and is not to be started again by itself."""
     if env["status"] != "stopped":
         return False
     code = whole(env.get("exit_code"))
@@ -185,12 +185,12 @@ def _says(code: int | None, due: str) -> str:
 def _heap_bytes(metrics: dict[str, Any]) -> int | None:
     """Return what pm2 shows as "Used Heap Size", in MiB."""
     try:
-        return int(float(metrics["Used Heap Size"]["value"]) * _MIB)
+        return int(float(metrics["Used Heap Size"]["value"]) * MIB)
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def _heap_limit(options: Sequence[str]) -> int | None:
     """Return the limit among Node's own options, which is given in MiB."""
-    found = re.search(r"--max[-_]old[-_]space[-_]size[= ](\d+)", " ".join(options))
-    return int(found[1]) * _MIB if found else None
+    match = re.search(r"--max[-_]old[-_]space[-_]size[= ](\d+)", " ".join(options))
+    return int(match[1]) * MIB if match else None

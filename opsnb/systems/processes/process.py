@@ -33,7 +33,7 @@ class Process:
     cpu_percent: float | None = None
     pid: int | None = None
     heap_bytes: int | None = None
-    """What lives on the heap of V8, as pm2 is told by the process itself."""
+    """What lives on the heap of V8, as the process itself reports it to pm2."""
     heap_limit_bytes: int | None = None
     """Past it V8 ends the process, when it was started with such a limit."""
     handle: str = ""

@@ -105,7 +105,7 @@ def _down(groups: Groups) -> set[str]:
 
 
 def _is_all_ours(target: Target) -> bool:
-    """Say whether all that is judged belongs to the service: docker runs much beside it."""
+    """Return whether all that is judged belongs to the service: docker runs much beside it."""
     return bool(Processes.of(target).names) or Processes.of(target).manager != "docker"
 
 
@@ -114,7 +114,7 @@ def _starts(members: Sequence[Process]) -> frozenset[tuple[str, int | None]]:
 
 
 def _is_newer(members: Sequence[Process], former: ActionRecord) -> bool:
-    """Say whether all of `members` were started since the work of `former` began."""
+    """Return whether all of `members` were started since the work of `former` began."""
     assert former.started is not None  # it was begun
     since_s = (now() - former.started).total_seconds()
     return all(member.uptime_s is not None and member.uptime_s < since_s for member in members)
@@ -213,7 +213,7 @@ def _steady(target: Target, names: Sequence[str], before: Starts) -> Finding:
 def _is_as_before(
     found: Sequence[Process], before: frozenset[tuple[str, int | None]] | None
 ) -> bool:
-    """Say whether something is still the one that was to be restarted, and it can be told."""
+    """Return whether something certainly still is the one that was to be restarted."""
     known = {start for start in before or () if start[0] or start[1]}
     return bool(known) and bool(found) and _starts(found) == before
 

@@ -215,8 +215,10 @@ def _state(target: Target, queue: str) -> tuple[Finding, bool]:
     )
     row = shown(row)
     facts = [{"fact": name, "value": value} for name, value in {**row, **pause}.items()]
-    found = Finding(status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts)
-    return found, bool(pause["paused"])
+    finding = Finding(
+        status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts
+    )
+    return finding, bool(pause["paused"])
 
 
 def _worst_first(rows: list[Row], column: str) -> list[Row]:

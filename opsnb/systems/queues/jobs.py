@@ -188,9 +188,9 @@ def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
     """The newest failed jobs"""
 
     async def newest(session: Session) -> list[Row]:
-        found = await connection.known(session, queue)
-        ids = await session.client.zrevrange(found["failed"], 0, limit - 1)
-        return await rows(found, list(ids))
+        known = await connection.known(session, queue)
+        ids = await session.client.zrevrange(known["failed"], 0, limit - 1)
+        return await rows(known, list(ids))
 
     with connection.reading(target) as session:
         return session.run(newest(session))

@@ -63,10 +63,10 @@ def flow(target: Target, queue: str, seconds: float) -> Flow:
     """Watch `queue` for so many seconds. Raises UsageError for an unknown queue."""
 
     async def watch(session: Session) -> Flow:
-        found = await connection.known(session, queue)
-        began_ms, added, unfinished, _ = await _levels(found)
+        known = await connection.known(session, queue)
+        began_ms, added, unfinished, _ = await _levels(known)
         await asyncio.sleep(seconds)
-        ended_ms, added_then, unfinished_then, row = await _levels(found)
+        ended_ms, added_then, unfinished_then, row = await _levels(known)
         arrived = added_then - added
         return Flow(
             seconds=max(0.001, (ended_ms - began_ms) / 1000),
@@ -74,7 +74,7 @@ def flow(target: Target, queue: str, seconds: float) -> Flow:
             # A job that is retried comes back without arriving again.
             left=max(0, arrived - (unfinished_then - unfinished)),
             waiting=row["waiting"],
-            pause=await pause_of(found),
+            pause=await pause_of(known),
             workers=row["workers"],
         )
 

@@ -16,7 +16,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused, Unreachable, UsageError
 from opsnb.model import ActionState, Status
 from opsnb.systems import database
-from opsnb.systems.database import commands, long_running, reindexing
+from opsnb.systems.database import commands, long_running, reindexable
 from opsnb.systems.database.settings import Database
 from tests.operate.database import (
     act,
@@ -256,10 +256,10 @@ def test_leftovers_are_found_and_dropped(own: Target) -> None:
 
 def test_no_room_is_refused(own: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cannot be checked" not in database.reindex(own, "projects_id").summary
-    monkeypatch.setattr(reindexing, "free_bytes", lambda *_: 10)
+    monkeypatch.setattr(reindexable, "free_bytes", lambda *_: 10)
     with pytest.raises(Refused, match="make room"):
         database.reindex(own, "projects_id")
-    monkeypatch.setattr(reindexing, "free_bytes", lambda *_: None)
+    monkeypatch.setattr(reindexable, "free_bytes", lambda *_: None)
     assert "cannot be checked" in database.reindex(own, "projects_id").summary
 
 

@@ -124,6 +124,6 @@ def _noted(chunks: Iterable[bytes], contents: Contents) -> Iterator[bytes]:
     for chunk in chunks:
         if len(head) < 8192:
             head = (head + chunk)[:8192]
-            if found := _MADE_OF.search(head):
-                contents.database_major = int(found[1])
+            if match := _MADE_OF.search(head):
+                contents.database_major = int(match[1])
         yield chunk

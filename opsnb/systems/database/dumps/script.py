@@ -169,14 +169,14 @@ class Script:
         """Return start, end and kind of the token at `position`; the kind is empty at the end."""
         pattern = TOKEN[self._has_standard_strings]
         while True:
-            found = pattern.match(self._text, position)
-            kind = found.lastgroup or "" if found else ""
-            end = found.end() if found else position
+            match = pattern.match(self._text, position)
+            kind = match.lastgroup or "" if match else ""
+            end = match.end() if match else position
             if kind == "block":
                 end = block_end(self._text, position)
-            elif kind == "dollar" and found:
-                end = self._text.find(found[0], end)
-                end = end + len(found[0]) if end >= 0 else -1
+            elif kind == "dollar" and match:
+                end = self._text.find(match[0], end)
+                end = end + len(match[0]) if end >= 0 else -1
             elif kind == "open":
                 end = -1
             is_whole = kind == "end" or 0 <= end < len(self._text)
