@@ -51,7 +51,7 @@ class Said:
 
     status: Status
     words: str = ""
-    """`says degraded (redis down)`."""
+    """`reports degraded (redis down)`."""
     blamed: tuple[str, ...] = ()
 
 
@@ -66,7 +66,7 @@ def judge_text(text: str) -> Said | None:
     for line in lines:
         said = re.match(r"[\w .-]{1,60}:\s*(\w+)", line)
         if line.startswith("[-]") or (said and status_of_word(said[1]) is Status.CRIT):
-            return Said(Status.CRIT, f"says {cut(line)}")
+            return Said(Status.CRIT, f"reports {cut(line)}")
     return None
 
 
@@ -77,7 +77,7 @@ def judge_body(body: Any) -> Said | None:
     if not isinstance(body, dict):
         status = status_of_phrase(body)
         is_well = status in (None, Status.OK)
-        return None if is_well else Said(status or Status.OK, f"says {shown(body)}".rstrip("."))
+        return None if is_well else Said(status or Status.OK, f"reports {shown(body)}".rstrip("."))
     parts = list(_parts(body))
     bad = [part for part in parts if part.status is Status.CRIT]
     doubtful = [part for part in parts if part.status is Status.WARN]
@@ -90,17 +90,17 @@ def judge_body(body: Any) -> Said | None:
         key, value, status = overall
         what = shown(value) if not isinstance(value, bool) else f"{key} {shown(value)}"
         why = named or _reason(body)
-        return Said(status, f"says {what}" + (f" ({why})" if why else ""), blamed)
+        return Said(status, f"reports {what}" + (f" ({why})" if why else ""), blamed)
     if bad:
         # A service that knows of it and calls itself well all the same can do without.
-        words = f"says {shown(overall[1])}, though {named}" if overall else f"says {named}"
+        words = f"reports {shown(overall[1])}, though {named}" if overall else f"reports {named}"
         return Said(Status.WARN if overall else Status.CRIT, words, blamed)
     if doubtful:
-        return Said(Status.WARN, f"says {named}")
+        return Said(Status.WARN, f"reports {named}")
     if overall:
         return Said(Status.OK)
     word = next((value for key, value in body.items() if str(key).lower() in _WORDS), None)
-    return Said(Status.OK, f"says {shown(word)}") if isinstance(word, str) and word else None
+    return Said(Status.OK, f"reports {shown(word)}") if isinstance(word, str) and word else None
 
 
 _WORDS = ("status", "state", "health")

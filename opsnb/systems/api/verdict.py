@@ -108,7 +108,7 @@ def _body(answer: httpx.Response, path: str, table: str) -> Verdict:
         if said and said.words:
             message = f"GET {path} answered {code} and {said.words}."
         return Verdict(well.status, message, is_answer=True, facts=facts)
-    message = f"GET {path} answers, but {said.words}."
+    message = f"GET {path} answered {code} but {said.words}."
     return Verdict(said.status, message, is_answer=True, blamed=said.blamed, facts=facts)
 
 

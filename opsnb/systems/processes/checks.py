@@ -78,7 +78,7 @@ def _trouble(name: str, members: Sequence[Process], manager: str) -> str:
         who = name if len(members) == 1 else f"{len(down)} of {len(members)} instances of {name}"
         verb = "is" if len(down) == 1 else "are"
         states = ", ".join(sorted({process.state for process in down}))
-        return f"{who} {verb} not up ({states}{_restarts(down)}): see its log, then start it."
+        return f"{who} {verb} down ({states}{_restarts(down)}): see its log, then start it."
     failed = [process for process in members if process.is_job and process.status is Status.WARN]
     if failed:
         return f"{name} failed when it last ran ({failed[0].state}): see its log."

@@ -167,7 +167,7 @@ def _warnings(target: Target, groups: Groups, unknown: Sequence[str]) -> Iterato
     stopped = [] if _is_all_ours(target) else sorted(_down(groups))
     if stopped:
         yield (
-            f"{and_list(stopped)} {'is' if len(stopped) == 1 else 'are'} not up, and may belong to "
+            f"{and_list(stopped)} {'is' if len(stopped) == 1 else 'are'} down, and may belong to "
             f"something else: set names in [targets.{target.name}.processes] to the service's "
             "containers, or name one to be started with -p process=NAME."
         )

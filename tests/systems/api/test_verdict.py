@@ -85,85 +85,88 @@ NOT_WELL: list[tuple[Any, Status, str]] = [
     (
         {"status": "degraded", "checks": {"database": "up", "redis": "down"}},
         Status.CRIT,
-        "says degraded (redis down).",
+        "reports degraded (redis down).",
     ),
     (
         {"status": "fail", "output": "cannot write to the queue"},
         Status.CRIT,
-        "says fail (cannot write to the queue).",
+        "reports fail (cannot write to the queue).",
     ),
     (
         {"healthy": False, "message": "scheduler does not run"},
         Status.CRIT,
-        "says healthy false (scheduler does not run).",
+        "reports healthy false (scheduler does not run).",
     ),
-    ({"ok": False}, Status.CRIT, "says ok false."),
+    ({"ok": False}, Status.CRIT, "reports ok false."),
     ({"status": "DOWN", "components": {"db": {"status": "DOWN"}}}, Status.CRIT, "DOWN (db DOWN)"),
     (
         {"status": "DOWN", "details": {"rabbit": {"status": "OUT_OF_SERVICE"}}},
         Status.CRIT,
-        "says DOWN (rabbit OUT_OF_SERVICE).",
+        "reports DOWN (rabbit OUT_OF_SERVICE).",
     ),
     (
         {"status": "warn", "checks": {"disk:used": [{"status": "warn", "observedValue": 91}]}},
         Status.WARN,
-        "says warn (disk:used warn).",
+        "reports warn (disk:used warn).",
     ),
     (
         {"status": "warn", "notes": ["it ends soon"]},
         Status.WARN,
         "(it ends soon)",
     ),
-    ({"status": "ok", "checks": {"redis": "down"}}, Status.WARN, "says ok, though redis down."),
-    ({"checks": {"redis": False, "db": True}}, Status.CRIT, "says redis down."),
-    ({"checks": [{"name": "mail", "healthy": False}]}, Status.CRIT, "says mail down."),
-    ({"database": "down", "redis": "ok"}, Status.CRIT, "says database down."),
-    ({"status": "Not OK"}, Status.CRIT, "says Not OK."),
-    (b"Unhealthy", Status.CRIT, "says Unhealthy."),
-    (b"false", Status.CRIT, "says false."),
-    (b'"degraded"', Status.CRIT, "says degraded."),
-    ({"status": 503, "error": "no database"}, Status.CRIT, "says 503 (error: no database)."),
-    ({"status": "REDIS_DOWN"}, Status.CRIT, "says REDIS_DOWN."),
-    ({"status": "not serving"}, Status.CRIT, "says not serving."),
+    ({"status": "ok", "checks": {"redis": "down"}}, Status.WARN, "reports ok, though redis down."),
+    ({"checks": {"redis": False, "db": True}}, Status.CRIT, "reports redis down."),
+    ({"checks": [{"name": "mail", "healthy": False}]}, Status.CRIT, "reports mail down."),
+    ({"database": "down", "redis": "ok"}, Status.CRIT, "reports database down."),
+    ({"status": "Not OK"}, Status.CRIT, "reports Not OK."),
+    (b"Unhealthy", Status.CRIT, "reports Unhealthy."),
+    (b"false", Status.CRIT, "reports false."),
+    (b'"degraded"', Status.CRIT, "reports degraded."),
+    ({"status": 503, "error": "no database"}, Status.CRIT, "reports 503 (error: no database)."),
+    ({"status": "REDIS_DOWN"}, Status.CRIT, "reports REDIS_DOWN."),
+    ({"status": "not serving"}, Status.CRIT, "reports not serving."),
     (
         {"status": "Partially Available", "failures": {"rabbit": "its check failed"}},
         Status.WARN,
-        "says Partially Available (rabbit: its check failed).",
+        "reports Partially Available (rabbit: its check failed).",
     ),
-    ({"status": "starting"}, Status.WARN, "says starting."),
-    ({"status": "unknown"}, Status.UNKNOWN, "says unknown."),
-    ({"installed": True, "maintenance": True}, Status.WARN, "says maintenance on."),
+    ({"status": "starting"}, Status.WARN, "reports starting."),
+    ({"status": "unknown"}, Status.UNKNOWN, "reports unknown."),
+    ({"installed": True, "maintenance": True}, Status.WARN, "reports maintenance on."),
     (
         {"checkResults": [{"name": "db", "status": "crashed"}, {"name": "x", "status": "ok"}]},
         Status.CRIT,
-        "says db crashed.",
+        "reports db crashed.",
     ),
-    ([{"name": "db", "status": "down"}], Status.CRIT, "says db down."),
-    ({"jobs": {"mail": {"ok?": False}}}, Status.CRIT, "says mail down."),
-    ({"db": "OK", "redis": "dial tcp: connection refused"}, Status.CRIT, "says redis: dial tcp"),
-    ({"db": "unavailable: no route"}, Status.CRIT, "says db: unavailable: no route."),
-    ({"error": True, "message": "no database"}, Status.CRIT, "says error true."),
-    ({"error": "connect ECONNREFUSED"}, Status.CRIT, "says error: connect ECONNREFUSED."),
-    ({"errors": ["no redis"]}, Status.CRIT, "says errors: no redis."),
-    ({"status": "ok", "error": "no redis"}, Status.WARN, "says ok, though error: no redis."),
-    (b"DB connection failed", Status.CRIT, "says DB connection failed."),
-    (b"SERVER_IS_NOT_READY", Status.CRIT, "says SERVER_IS_NOT_READY."),
-    (b"default: PASSED\ndatabase: FAILED in 1 s", Status.CRIT, "says database: FAILED in 1 s."),
-    (b"[+]ping ok\n[-]etcd failed", Status.CRIT, "says [-]etcd failed."),
-    (b"<health><status>DOWN</status></health>", Status.CRIT, "says DOWN."),
+    ([{"name": "db", "status": "down"}], Status.CRIT, "reports db down."),
+    ({"jobs": {"mail": {"ok?": False}}}, Status.CRIT, "reports mail down."),
+    ({"db": "OK", "redis": "dial tcp: connection refused"}, Status.CRIT, "reports redis: dial tcp"),
+    ({"db": "unavailable: no route"}, Status.CRIT, "reports db: unavailable: no route."),
+    ({"error": True, "message": "no database"}, Status.CRIT, "reports error true."),
+    ({"error": "connect ECONNREFUSED"}, Status.CRIT, "reports error: connect ECONNREFUSED."),
+    ({"errors": ["no redis"]}, Status.CRIT, "reports errors: no redis."),
+    ({"status": "ok", "error": "no redis"}, Status.WARN, "reports ok, though error: no redis."),
+    (b"DB connection failed", Status.CRIT, "reports DB connection failed."),
+    (b"SERVER_IS_NOT_READY", Status.CRIT, "reports SERVER_IS_NOT_READY."),
+    (b"default: PASSED\ndatabase: FAILED in 1 s", Status.CRIT, "reports database: FAILED in 1 s."),
+    (b"[+]ping ok\n[-]etcd failed", Status.CRIT, "reports [-]etcd failed."),
+    (b"<health><status>DOWN</status></health>", Status.CRIT, "reports DOWN."),
 ]
 
 
 def test_a_word_that_is_not_known_is_shown() -> None:
     found = judge(response(200, {"status": "leader"}), "/health", TABLE)
-    assert (found.status, found.message) == (Status.OK, "GET /health answered 200 and says leader.")
+    assert (found.status, found.message) == (
+        Status.OK,
+        "GET /health answered 200 and reports leader.",
+    )
 
 
 @pytest.mark.parametrize(("body", "status", "words"), NOT_WELL, ids=str)
 def test_what_is_not_well_is_said_in_its_own_words(body: Any, status: Status, words: str) -> None:
     found = judge(response(200, body), "/health", TABLE)
     assert found.status is status
-    assert found.message.startswith("GET /health answers, but ")
+    assert found.message.startswith("GET /health answered 200 but ")
     assert words in found.message
     assert found.is_answer
 
@@ -204,7 +207,7 @@ OTHERS: list[tuple[httpx.Response, Status, str]] = [
             retry_after="5",
         ),
         Status.CRIT,
-        "answered 503: it says error (redis down). It asks to try again after 5 s.",
+        "answered 503: it reports error (redis down). It asks to try again after 5 s.",
     ),
     (
         response(200, b"<!DOCTYPE html><title>Sign in", content_type="text/html; charset=utf-8"),
@@ -298,8 +301,8 @@ def test_every_runbook_has_the_same_verdict(serving: Serving) -> None:
     target, _ = serving(health=(200, {"status": "degraded", "checks": {"mail": "down"}}))
     for found in (api.health(target), service_down.service(target)):
         assert found.status is Status.CRIT
-        assert found.message == "GET /health answers, but says degraded (mail down)."
-    with pytest.raises(BadAnswer, match="says degraded"):
+        assert found.message == "GET /health answered 200 but reports degraded (mail down)."
+    with pytest.raises(BadAnswer, match="reports degraded"):
         api.wait_until_well(target, 0.1)
     assert api.latency(target, 3).status is Status.OK  # it answers
 
@@ -310,7 +313,7 @@ def test_what_is_down_already_is_no_second_alarm(serving: Serving) -> None:
     found = Measurement(target).run([api.health, cache.ping])
     assert [finding.status for finding in found] == [Status.SKIPPED, Status.CRIT]
     assert found["api.health"].caused_by == "cache.ping"
-    assert "says degraded (redis down). See cache.ping." in found["api.health"].message
+    assert "reports degraded (redis down). See cache.ping." in found["api.health"].message
     body = {"status": "degraded", "checks": {"redis": "down", "mail": "down"}}
     answers.by_path["/health"] = (200, {}, json.dumps(body).encode())
     found = Measurement(target).run([api.health, cache.ping])

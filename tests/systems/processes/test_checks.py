@@ -89,7 +89,7 @@ def test_a_named_one_that_is_stopped_or_missing(manager: Path) -> None:
     crashed = pm2_entry("worker", "errored", restart_time=15)
     finding = pm2(manager, [APP, crashed], "app", "worker", "mailer")
     assert (finding.status, finding.value) == (Status.CRIT, 2)
-    assert "worker is not up (errored, 15 restarts)" in finding.message
+    assert "worker is down (errored, 15 restarts)" in finding.message
     assert "mailer is not known to pm2" in finding.message
     assert [row["state"] for row in finding.rows] == ["missing", "online", "errored"]
 
@@ -104,7 +104,7 @@ def test_what_is_not_named_is_not_judged(manager: Path) -> None:
 def test_a_part_of_a_cluster_is_down(manager: Path) -> None:
     finding = pm2(manager, [APP, APP, pm2_entry("app", "errored")], "app")
     assert (finding.status, finding.value) == (Status.WARN, 1)
-    assert "1 of 3 instances of app is not up (errored)" in finding.message
+    assert "1 of 3 instances of app is down (errored)" in finding.message
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(5, Status.WARN), (300, Status.OK)])
@@ -174,7 +174,7 @@ def test_a_stopped_one_is_down_unless_it_has_ended_well(
 def test_states_that_are_not_up(manager: Path, state: str) -> None:
     finding = pm2(manager, [APP, pm2_entry("worker", state)], "app", "worker")
     assert (finding.status, finding.value) == (Status.CRIT, 1)
-    assert f"worker is not up ({state})" in finding.message
+    assert f"worker is down ({state})" in finding.message
 
 
 def test_a_module_of_pm2_is_not_the_service(manager: Path) -> None:
@@ -394,7 +394,7 @@ def test_containers_are_judged(manager: Path) -> None:
     assert docker([LISTED[0], LISTED[2]]).status is Status.OK  # the migration has done its work
     finding = docker(LISTED, "app", "worker")
     assert finding.status is Status.CRIT
-    assert "worker is not up (Restarting (1) 3 seconds ago)" in finding.message
+    assert "worker is down (Restarting (1) 3 seconds ago)" in finding.message
     finding = docker(LISTED, "mailer")
     assert (finding.status, finding.message) == (
         Status.WARN,
@@ -512,7 +512,7 @@ def test_what_systemctl_prints(manager: Path) -> None:
     assert (worker.is_up, worker.state) == (False, "activating (auto-restart)")
     finding = check(manager, printing(SHOWN), *names, manager="systemd")
     assert (finding.status, finding.value) == (Status.CRIT, 2)
-    assert "worker.service is not up (activating (auto-restart), 5 restarts)" in finding.message
+    assert "worker.service is down (activating (auto-restart), 5 restarts)" in finding.message
     assert "mailer is not known to systemd" in finding.message
 
 
@@ -573,7 +573,7 @@ def test_instances_and_aliases_of_units() -> None:
     found = parse_systemd(names, text, AT)
     finding = judge(found, Processes(manager="systemd", names=names))
     assert (finding.status, finding.value) == (Status.WARN, 1)
-    assert finding.message.startswith("1 of 2 instances of worker@* is not up (inactive (dead))")
+    assert finding.message.startswith("1 of 2 instances of worker@* is down (inactive (dead))")
     with pytest.raises(BadAnswer, match="did not list"):
         parse_systemd(("api", "gone"), text, AT)
 

@@ -85,7 +85,7 @@ def test_docker_starts_nothing_that_is_not_named(command: Path) -> None:
     script = f'if [ "$1" = ps ]; then {printing(text)}\nfi'
     at = target(command, script, manager="docker")
     plan = processes.restart(at)
-    assert (plan.planned, plan.warning[:28]) == (0, "db-before-upgrade is not up,")
+    assert (plan.planned, plan.warning[:26]) == (0, "db-before-upgrade is down,")
     assert "set names in [targets.t.processes]" in plan.warning
     plan = processes.restart(at, "db-before-upgrade")
     assert shown(plan, command) == "MANAGER restart db-before-upgrade"
