@@ -229,6 +229,11 @@ def ruled_out(message: str, rows: Sequence[Row] = (), *, settled: bool = False) 
     return Finding(status=Status.OK, message=message, rows=list(rows), settled=settled)
 
 
+def not_checked(message: str) -> Finding:
+    """Return the finding of a cause that does not apply or left no trace; `message` says why."""
+    return Finding(status=Status.SKIPPED, message=message)
+
+
 def name_of(function: Callable[..., object]) -> str:
     """Return `system.function`; outside of the packages of systems, `module.function`.
 

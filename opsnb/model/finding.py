@@ -154,11 +154,6 @@ class Finding(BaseModel):
         return f"{self.condition or self.name} {given}".rstrip()
 
     @property
-    def is_ruled_out(self) -> bool:
-        """Whether this is a cause that was ruled out."""
-        return self.is_cause and self.status is Status.OK
-
-    @property
     def is_alarm(self) -> bool:
         """Whether this is a warning or critical."""
         return self.status in (Status.WARN, Status.CRIT)

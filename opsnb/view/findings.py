@@ -26,6 +26,12 @@ from opsnb.view.tables import rows_html, rows_text
 _NAMES = frozenset({"Redis", "Valkey", "Node", "Docker"})
 """Words that keep their capital letter inside a sentence."""
 _SCALE_WIDTH = 200
+_SET_ASIDE = {
+    Status.UNKNOWN: "Not known",
+    Status.SKIPPED: "Not checked",
+    Status.OK: "Ruled out",
+}
+"""What is said of a cause that was not found, by its status."""
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -98,15 +104,15 @@ def is_set_aside(finding: Finding) -> bool:
 
 
 def set_aside(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    """Yield `Not known` and `Ruled out` with their causes.
+    """Yield `Not known`, `Not checked` and `Ruled out` with their causes.
 
     Each cause comes with the reason: `worker down (3 workers connected)`.
     """
-    for heading, are_ruled_out in (("Not known", False), ("Ruled out", True)):
+    for status, heading in _SET_ASIDE.items():
         causes = [
             f"{_inside_sentence(finding.title)} ({_inside_sentence(finding.message.rstrip('.'))})"
             for finding in findings
-            if is_set_aside(finding) and finding.is_ruled_out is are_ruled_out
+            if is_set_aside(finding) and finding.status is status
         ]
         if causes:
             yield heading, "; ".join(causes) + "."

@@ -183,4 +183,4 @@ def test_a_cause_that_is_ruled_out_explains_nothing() -> None:
         return ruled_out("Enough room.")
 
     finding = calm.as_cause("Disk full", 0.6)(HERE)
-    assert (finding.is_ruled_out, finding.share, finding.remedies) == (True, None, [])
+    assert (finding.status, finding.share, finding.remedies) == (Status.OK, None, [])

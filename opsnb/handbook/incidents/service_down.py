@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, ruled_out, treated_by
+from opsnb.checks.check import check, not_checked, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
@@ -79,7 +79,7 @@ def postgres(target: Target) -> Finding:
 def _dependency(target: Target, name: str) -> Finding:
     known = dependencies.dependency(target, name)
     if known is None:
-        return ruled_out(f"Target {target.name} names no {_KEYS[name]}.")
+        return not_checked(f"Target {target.name} names no {_KEYS[name]}.")
     if known.state == "up":
         return ruled_out(known.said)
     if known.state == "unknown":

@@ -102,6 +102,8 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
     failed, places = jobs.of(target), Places.of(target)
     causes = {id(group): _cause(group, places) for group in failed.groups}
     groups = [group for group in failed.groups if _KINDS[causes[id(group)]] == kind]
+    if not failed.read:
+        return ruled_out(f"{jobs.queue} has no failed job.")
     if not groups:
         none = words.format("Redis or a database")
         return ruled_out(f"Of {failed.read} failed jobs of {jobs.queue} none {none}.")

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 
+from opsnb.checks import evidence
 from opsnb.checks.check import check, explains, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status
 from opsnb.redaction import outside
 from opsnb.systems import database
 from opsnb.systems.database import Advice, Statement
+from opsnb.view.formats import counted
 
 RECORDED_AS = "slowness"
 _SYSTEMS = (database.SYSTEM,)
@@ -57,7 +59,10 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
         return ruled_out("No statement that ran repeatedly was slow.")
     advice = database.missing_for(target, slow[:_MOST_EXPLAINED])
     if not advice:
-        return ruled_out(f"The plans of {len(slow)} slow statements show no index that is missing.")
+        if (more := len(slow) - _MOST_EXPLAINED) > 0:
+            evidence.partial(f"the plans of {counted(more, 'more slow statement')}")
+        explained = counted(min(len(slow), _MOST_EXPLAINED), "slow statement")
+        return ruled_out(f"No missing index in the plans of {explained}.")
     first = advice[0]
     return Finding(
         status=Status.WARN,

@@ -149,7 +149,7 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     if now.count < _ENOUGH_READS:
         message = (
             f"Cache: {counted(now.count, 'read') if now.count else 'no reads'} in "
-            f"{seconds:.2g} s{others}, too few to judge the hit rate; {since}."
+            f"{seconds:.2g} s{others}, too few for the hit rate to matter; {since}."
         )
         return Finding(status=Status.OK, message=message, rows=rows)
     message = (

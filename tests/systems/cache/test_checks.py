@@ -63,7 +63,7 @@ def test_the_hit_rate_is_judged_by_enough_reads_only(shared: Server) -> None:
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)
     assert found.message == (
-        "Cache: no reads in 0.3 s, too few to judge the hit rate; no reads since the start."
+        "Cache: no reads in 0.3 s, too few for the hit rate to matter; no reads since the start."
     )
     client.set("a", "b")
     client.mget(["a"] + ["nowhere"] * 9)
@@ -71,7 +71,7 @@ def test_the_hit_rate_is_judged_by_enough_reads_only(shared: Server) -> None:
     client.mget((["a"] + ["nowhere"] * 9) * 20)
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)  # of what may be long over
-    assert "too few to judge the hit rate; 10.0 % since the start (210 reads)" in found.message
+    assert "too few for the hit rate to matter; 10.0 % since the start (210 reads)" in found.message
 
     def read() -> None:
         time.sleep(0.3)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, ruled_out, treated_by
+from opsnb.checks.check import check, not_checked, ruled_out, treated_by
 from opsnb.config.target import Target
-from opsnb.errors import ServiceError
+from opsnb.errors import BadAnswer, ServiceError
 from opsnb.handbook.error_causes import REDIS_IS_FULL, Cause
 from opsnb.handbook.incidents.high_error_rate.window import CAUSE_OF, OWN_CAUSES, PRECEDES_S, Window
 from opsnb.model import Finding, Remedy, Row, Status
@@ -46,7 +46,9 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
         for at, line in lost[-_MOST_ROWS:]
     ]
     if known is None:
-        return ruled_out(f"The target names no {name}.")
+        return not_checked(f"Target {target.name} names no {name}.")
+    if known.state == "unknown":
+        raise BadAnswer(name, known.said)
     if known.state != "up":
         return Finding(
             status=Status.CRIT,

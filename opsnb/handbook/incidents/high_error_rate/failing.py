@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsnb.checks.check import check, explains, ruled_out
+from opsnb.checks.check import check, explains, not_checked
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, Unreachable
 from opsnb.handbook.incidents.high_error_rate.window import Window
@@ -58,7 +58,7 @@ def failed_requests(target: Target, window: Window) -> Finding:
         is_over = not logs.error_rate(target, _NO_FAILED_MIN).value
     except NotConfigured as error:
         # Many targets have no access log, and the errors can be explained without.
-        return ruled_out(str(error))
+        return not_checked(str(error))
     if is_over:
         message = f"{finding.message} None of them did in the last {span(60 * _NO_FAILED_MIN)}."
         return finding.model_copy(update={"status": Status.OK, "message": message})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.check import check, not_checked, ruled_out
 from opsnb.config.target import Target
 from opsnb.handbook.troubleshooting.high_queue_length.durations import (
     all_hang,
@@ -50,7 +50,7 @@ def slow_jobs(target: Target, queue: str) -> Finding:
     times = queues.durations(target, queue)
     longest_s = running_s(times)
     if times.recent_s is None and longest_s is None:
-        return ruled_out(f"No job of {queue} runs or has completed.")
+        return not_checked(f"No job of {queue} is running, and Redis keeps no completed one.")
     rows: list[Row] = [
         {"jobs": "older half of the completed, median", "take": short(times.usual_s)},
         {"jobs": "newest completed, median", "take": short(times.recent_s)},
