@@ -8,8 +8,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.handbook.deployment.changing import REASON, ReleaseChange, command
-from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
-from opsnb.handbook.deployment.releases import changes, unfinished_change
+from opsnb.handbook.deployment.releases import DEPLOY, ROLLBACK, changes, unfinished_change
 from opsnb.model import ActionRecord, Finding, Remedy, Status
 from opsnb.systems import deploy, queues
 from opsnb.systems.deploy.settings import Deploy

@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from opsnb.actions.journal import JOURNAL, read
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
-from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, now
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status, now
 from opsnb.records.reader import past_runs
 from opsnb.view import commands
 
+DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 _RECORDS = timedelta(days=90)
+_LONGEST = timedelta(hours=6)  # the longest that a change may take
 _ACTIONS = {DEPLOY: "deploying.release", ROLLBACK: "deploying.go_back"}
 
 
@@ -38,29 +39,52 @@ class Change:
     stopped_at: str
     """The step at which it failed or was interrupted."""
     why: str
+    applied: int
+    """How many of its steps were done."""
+    began: float
+    """When its run began, in seconds since 1970, as `ended`."""
+    ended: float
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it was a rollback."""
+        return self.runbook == ROLLBACK
 
 
-def changes(target: Target) -> list[Change]:
-    """Return the recorded changes of the last 90 days, the oldest first."""
+def changes(target: Target, since: datetime | None = None) -> list[Change]:
+    """Return the recorded changes since a time, by default of 90 days, the oldest first.
+
+    Records that cannot be read are left out.
+    """
     return [
-        _change(done, result.run_id, result.runbook)
-        for result in past_runs(target, now() - _RECORDS, tuple(_ACTIONS))
+        _change(done, result)
+        for result in past_runs(target, since or now() - _RECORDS, tuple(_ACTIONS))
         for done in result.actions
         if done.name == _ACTIONS[result.runbook] and done.begun
     ]
 
 
-def _change(done: ActionRecord, run_id: str = "", runbook: str = "") -> Change:
+def changes_after(target: Target, since: float) -> list[Change]:
+    """Return the changes that did something and ended after `since`, the oldest first."""
+    past = changes(target, datetime.fromtimestamp(since, UTC) - _LONGEST)
+    return [change for change in past if change.applied and change.ended >= since]
+
+
+def _change(done: ActionRecord, result: RunResult | None = None) -> Change:
+    """Return the change that an action made; without a `result`, in this run."""
     unfinished = (row for row in done.sample if row.get("state") in ("failed", "under way"))
     at = next(unfinished, {})
     return Change(
-        run_id=run_id,
-        runbook=runbook,
+        run_id=result.run_id if result else "",
+        runbook=result.runbook if result else "",
         before=str(done.terms.get("before", "")),
         to=str(done.terms.get("to", "")),
         is_over=done.state is ActionState.APPLIED,
         stopped_at=str(at.get("step", "")),
         why=str(at.get("said", "")),
+        applied=done.applied,
+        began=(result.started if result else now()).timestamp(),
+        ended=(result.finished if result else now()).timestamp(),
     )
 
 

@@ -8,8 +8,13 @@ from opsnb.actions.action import Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import Refused, UsageError
 from opsnb.handbook.deployment.changing import ReleaseChange, command
-from opsnb.handbook.deployment.deployments import DEPLOY
-from opsnb.handbook.deployment.releases import Change, changes, release_before, unfinished_change
+from opsnb.handbook.deployment.releases import (
+    DEPLOY,
+    Change,
+    changes,
+    release_before,
+    unfinished_change,
+)
 from opsnb.model import ActionRecord, Remedy
 from opsnb.systems import deploy, queues
 from opsnb.systems.deploy.settings import Deploy

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
+from opsnb.handbook.deployment.releases import DEPLOY, ROLLBACK
 from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.records.reader import past_runs
 from opsnb.view.formats import number

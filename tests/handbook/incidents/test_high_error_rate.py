@@ -97,7 +97,10 @@ def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> 
 
 def record(runbook: str, began: datetime) -> None:
     """Leave a record of a run that changed something, as far as a diagnosis reads it."""
-    done = ActionRecord(id="a1", name="deploying.release", title="", target="demo", applied=1)
+    name = {"deployment/deploy": "deploying.release", "deployment/rollback": "deploying.go_back"}
+    done = ActionRecord(
+        id="a1", name=name[runbook], title="", target="demo", applied=1, started=began
+    )
     keep(began, runbook=runbook, actions=[done], seconds=20)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsnb.checks.check import check, ruled_out
 from opsnb.config.target import Target
-from opsnb.handbook.deployment.deployments import Deployment
+from opsnb.handbook.deployment.releases import Change
 from opsnb.handbook.incidents.high_error_rate.window import (
     OWN_CAUSES,
     PRECEDES_S,
@@ -95,7 +95,7 @@ def started(target: Target, window: Window) -> Finding:
     )
 
 
-def _deployment(seen: Seen, group: Group) -> Deployment | None:
+def _deployment(seen: Seen, group: Group) -> Change | None:
     """Return the last deployment just before `group` began."""
     before = [
         change
@@ -105,7 +105,7 @@ def _deployment(seen: Seen, group: Group) -> Deployment | None:
     return before[-1] if before else None
 
 
-def _rollback(seen: Seen, deployment: Deployment) -> Deployment | None:
+def _rollback(seen: Seen, deployment: Change) -> Change | None:
     """Return the last rollback since a deployment."""
     back = [
         change for change in seen.deployed if change.is_rollback and change.began > deployment.began

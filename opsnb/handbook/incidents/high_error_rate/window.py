@@ -16,7 +16,7 @@ from opsnb.checks import evidence
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
-from opsnb.handbook.deployment.deployments import Deployment, deployments
+from opsnb.handbook.deployment.releases import Change, changes_after
 from opsnb.handbook.error_causes import LOST, Cause, Places, cause_of
 from opsnb.model import Status
 from opsnb.redaction import outside
@@ -73,7 +73,7 @@ class Seen:
     """When log lines reported Redis or PostgreSQL as lost, and the lines."""
     started: dict[str, float]
     """When each process was started, where its manager says so."""
-    deployed: list[Deployment]
+    deployed: list[Change]
     """The recorded deployments, the oldest first."""
     places: Places
     """Where the target's own Redis and database are."""
@@ -163,7 +163,7 @@ def _read(target: Target, hours: float) -> Seen:
         _groups(target, window.errors, window.since + hours * 3600),
         lost,
         _started(target),
-        deployments(target, window.since),
+        changes_after(target, window.since),
         places,
         hours,
     )
