@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, not_checked, ruled_out, treated_by
+from opsnb.checks.check import check, explains, not_checked, ruled_out, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
@@ -100,22 +100,12 @@ def _dependency(target: Target, name: str) -> Finding:
 def not_up(target: Target) -> Finding:
     """Processes down"""
     finding = processes.up(target)
-    if not finding.is_alarm:
-        return Finding(status=finding.status, message=finding.message, rows=finding.rows)
-    down = bool(finding.value)
-    return Finding(
-        status=finding.status,
-        message=finding.message,
-        value=finding.value,
-        unit=finding.unit,
-        rows=finding.rows,
-        share=_PROCESS_SHARE,
-        remedies=[
-            _start("starts what is down, and only that")
-            if down
-            else Remedy.of("incidents/high_error_rate", "shows why it keeps failing")
-        ],
+    remedy = (
+        _start("starts what is down, and only that")
+        if finding.value
+        else Remedy.of("incidents/high_error_rate", "shows why it keeps failing")
     )
+    return explains(finding, _PROCESS_SHARE, remedy)
 
 
 @check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True)

@@ -56,11 +56,10 @@ def evicted(target: Target, seconds: float = 2) -> Finding:
 def cold(target: Target, seconds: float = 2) -> Finding:
     """Cold cache"""
     seen, keys = cache.losses(target, seconds), cache.count(target)
-    sparse = keys < seen.misses / seen.seconds
     return _judge(
         target,
         seen,
-        _unexplained(seen) if sparse and not seen.full else 0,
+        _unexplained(seen) if _is_sparse(seen, keys) and not seen.full else 0,
         f"the cache holds {keys:,} keys",
         *_warm_up(target, "has the service load what is read most"),
         Remedy.of("cache/performance", "shows which families of keys are asked for"),
@@ -71,11 +70,10 @@ def cold(target: Target, seconds: float = 2) -> Finding:
 def never_there(target: Target, seconds: float = 2) -> Finding:
     """Keys that are never cached"""
     seen, keys = cache.losses(target, seconds), cache.count(target)
-    sparse = keys < seen.misses / seen.seconds
     return _judge(
         target,
         seen,
-        0 if sparse or seen.full else _unexplained(seen),
+        0 if _is_sparse(seen, keys) or seen.full else _unexplained(seen),
         f"the cache holds {keys:,} keys, and few go",
         Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
@@ -99,6 +97,11 @@ def _warm_up(target: Target, why: str) -> list[Remedy]:
     if not Cache.of(target).warm_up:
         return []
     return [Remedy.of("cache/warm_up", why, apply=True)]
+
+
+def _is_sparse(seen: Losses, keys: int) -> bool:
+    """Whether the cache holds fewer keys than miss in a second, so that it is cold."""
+    return keys < seen.misses / seen.seconds
 
 
 def _unexplained(seen: Losses) -> int:
