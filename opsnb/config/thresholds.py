@@ -2,8 +2,8 @@
 
 Sources: sections 1 (expected results of the daily check), 4 and 5 (symptoms), 7.1 (queue alerts)
 and 7.3 (the table of alert thresholds) of the operations handbook. Where section 1 gives a single
-limit, passing it is a warning: the handbook names nothing worse. Where the
-handbook gives no limit, a common default applies, with `opsnb` as its source.
+limit, passing it is a warning: the handbook names nothing worse. Where the handbook gives no limit,
+a common default applies, with `opsnb` as its source.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ HANDBOOK: dict[str, Threshold] = {
             warn=80,
             crit=95,
             source="opsnb",
-            action="Find what works so much; run fewer workers",
+            action="Find what uses the CPU; run fewer workers",
             runbook="incidents/performance_degradation",
         ),
         Threshold(
@@ -283,7 +283,7 @@ HANDBOOK: dict[str, Threshold] = {
         ),
         Threshold(
             metric="load_per_core",
-            label="Processes that want to run, for each core",
+            label="Processes ready to run, for each core",
             unit="processes",
             warn=3,
             source="opsnb",
@@ -297,6 +297,15 @@ HANDBOOK: dict[str, Threshold] = {
             warn=80,
             source="opsnb",
             action="Start the process with a larger --max-old-space-size",
+            runbook="troubleshooting/memory",
+        ),
+        Threshold(
+            metric="process_growth_mib_per_min",
+            label="Growth of a process that counts as a leak",
+            unit="MiB/min",
+            warn=30,
+            source="opsnb",
+            action="Restart the process, find the leak",
             runbook="troubleshooting/memory",
         ),
         Threshold(

@@ -37,7 +37,7 @@ def load(target: Target) -> Finding:
     per_core = row["load_1m"] / row["cores"]
     before = row["load_15m"] / row["cores"]
     message = (
-        f"{per_core:.1f} processes want to run for each of {row['cores']} cores, over the last 15 "
+        f"{per_core:.1f} processes are ready to run for each of {row['cores']} cores, over the last 15 "
         f"minutes it was {before:.1f}."
     )
     status = target.threshold("load_per_core").judge(per_core)

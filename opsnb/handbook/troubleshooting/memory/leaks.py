@@ -22,12 +22,9 @@ _RUNBOOK = "troubleshooting/memory"
 _SYSTEMS = (host.SYSTEM,)
 _WATCHING_LIMIT_S = 90.0
 _MIB = 2**20
-_LEAK = 0.5 * _MIB
-"""In bytes a second: more than a process grows by under load, or after its start."""
 _RECORDS_S = 7 * 86_400.0
-_LEAST_SPAN_S = 3600.0
-_CREEP_SHARE = 0.2
-"""Growth since its start, of its size then, from which a process counts as leaking slowly."""
+_LEAST_SPAN_S = 3600.0  # a process still grows in its first hour
+_CREEP_SHARE = 0.2  # of a process's size at its start: a smaller growth is no slow leak
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
@@ -36,16 +33,16 @@ def leaking(target: Target, watched: Reading[Seen]) -> Finding:
     seen = watched.of(target)
     growths = seen.growths
     rows = [growth_row(growth) for growth in growths]
-    leaks = [(growth, line) for growth in growths if (line := growth.trend) and line.least > _LEAK]
+    limit = target.limit("process_growth_mib_per_min")
+    lines = [(growth, line) for growth in growths if (line := growth.trend)]
+    leaks = [(growth, line) for growth, line in lines if 60 * line.least / _MIB > limit]
     if not leaks:
-        message = (
-            f"Watched for {span(seen.seconds)}, no process grows by {_a_minute(_LEAK)} or more."
-        )
-        return ruled_out(message, rows)
+        pace = f"by {limit:,.0f} MiB a minute or more"
+        return ruled_out(f"Watched for {span(seen.seconds)}, no process grows {pace}.", rows)
     worst, line = max(leaks, key=lambda leak: leak[1].slope)
     return Finding(
         status=Status.WARN,
-        message=f"{worst.label} grows by {_a_minute(line.slope)} (watched for "
+        message=f"{worst.label} grows by {60 * line.slope / _MIB:,.0f} MiB a minute (watched for "
         f"{span(seen.seconds)}), at {mib(worst.size):,.0f} MiB now; at this pace the "
         f"machine's memory is used up in {span(seen.available / line.slope)}.",
         value=mib(60 * line.slope),
@@ -176,7 +173,3 @@ def _creep_row(process: Process, points: list[tuple[float, int]], line: Trend) -
         "mib_per_hour": round(3600 * line.slope / _MIB, 2),
         "uncertain_by": round(3600 * (line.most - line.slope) / _MIB, 2),
     }
-
-
-def _a_minute(slope: float) -> str:
-    return f"{60 * slope / _MIB:,.0f} MiB a minute"
