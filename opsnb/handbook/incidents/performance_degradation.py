@@ -37,8 +37,8 @@ def load(target: Target) -> Finding:
     per_core = row["load_1m"] / row["cores"]
     before = row["load_15m"] / row["cores"]
     message = (
-        f"{per_core:.1f} processes are ready to run for each of {row['cores']} cores; over the last "
-        f"15 minutes it was {before:.1f}."
+        f"{per_core:.1f} processes are ready to run for each of {row['cores']} cores; over the "
+        f"last 15 minutes it was {before:.1f}."
     )
     status = target.threshold("load_per_core").judge(per_core)
     return Finding(status=status, message=message, value=round(per_core, 2), rows=[row])

@@ -15,10 +15,9 @@ from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
 from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.systems import database, host, queues
 from opsnb.view import charts
-from opsnb.view.formats import number
+from opsnb.view.formats import MIB, number
 
 _LIMIT_S = 90.0  # for months of records in a store behind a network
-_MIB = 2**20
 _MOST_CHARTS = 8
 
 
@@ -70,7 +69,7 @@ def _forecasts(target: Target, past: Past) -> list[Forecast]:
             past,
             database.size.name,
             "Database {database}",
-            lambda row: row["size_bytes"] / _MIB,
+            lambda row: row["size_bytes"] / MIB,
             size,
         ),
         *_by_row(
@@ -88,7 +87,7 @@ def _size_limits(target: Target, past: Past) -> Threshold:
     rows = [row for finding in sizes for row in finding.rows]
     if limits.limits or not rows or rows[-1]["free_bytes"] is None:
         return limits
-    return replace(limits, crit=(rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / _MIB)
+    return replace(limits, crit=(rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / MIB)
 
 
 def _by_row(

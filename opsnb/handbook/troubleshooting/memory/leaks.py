@@ -15,13 +15,12 @@ from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.records.reader import past_runs
 from opsnb.systems import host, processes
 from opsnb.systems.processes import DaemonGone, Process
-from opsnb.view.formats import span
+from opsnb.view.formats import MIB, span
 
 RECORDED_AS = "memory"
 _RUNBOOK = "troubleshooting/memory"
 _SYSTEMS = (host.SYSTEM,)
 _WATCHING_LIMIT_S = 90.0
-_MIB = 2**20
 _RECORDS_S = 7 * 86_400.0
 _LEAST_SPAN_S = 3600.0  # a process still grows in its first hour
 _CREEP_SHARE = 0.2  # of a process's size at its start: a smaller growth is no slow leak
@@ -35,14 +34,14 @@ def leaking(target: Target, watched: Reading[Seen]) -> Finding:
     rows = [growth_row(growth) for growth in growths]
     limit = target.limit("process_growth_mib_per_min")
     lines = [(growth, line) for growth in growths if (line := growth.trend)]
-    leaks = [(growth, line) for growth, line in lines if 60 * line.least / _MIB > limit]
+    leaks = [(growth, line) for growth, line in lines if 60 * line.least / MIB > limit]
     if not leaks:
         pace = f"by {limit:,.0f} MiB a minute or more"
         return ruled_out(f"Watched for {span(seen.seconds)}, no process grows {pace}.", rows)
     worst, line = max(leaks, key=lambda leak: leak[1].slope)
     return Finding(
         status=Status.WARN,
-        message=f"{worst.label} grows by {60 * line.slope / _MIB:,.0f} MiB a minute (watched for "
+        message=f"{worst.label} grows by {60 * line.slope / MIB:,.0f} MiB a minute (watched for "
         f"{span(seen.seconds)}), at {mib(worst.size):,.0f} MiB now; at this pace the "
         f"machine's memory is used up in {span(seen.available / line.slope)}.",
         value=mib(60 * line.slope),
@@ -79,9 +78,9 @@ def creeping(target: Target) -> Finding:
     process, line = max(leaks, key=lambda leak: leak[1].slope)
     return Finding(
         status=Status.WARN,
-        message=f"{process.name} has grown by {3600 * line.slope / _MIB:.1f} MiB an hour since it "
+        message=f"{process.name} has grown by {3600 * line.slope / MIB:.1f} MiB an hour since it "
         f"was started {span(process.uptime_s or 0)} ago.",
-        value=round(3600 * line.slope / _MIB, 2),
+        value=round(3600 * line.slope / MIB, 2),
         unit="MiB/h",
         rows=rows,
         share=0.8,
@@ -170,6 +169,6 @@ def _creep_row(process: Process, points: list[tuple[float, int]], line: Trend) -
         "process": process.name,
         "records": len(points),
         "over": span(points[-1][0] - points[0][0]),
-        "mib_per_hour": round(3600 * line.slope / _MIB, 2),
-        "uncertain_by": round(3600 * (line.most - line.slope) / _MIB, 2),
+        "mib_per_hour": round(3600 * line.slope / MIB, 2),
+        "uncertain_by": round(3600 * (line.most - line.slope) / MIB, 2),
     }

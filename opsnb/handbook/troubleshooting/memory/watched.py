@@ -12,11 +12,10 @@ from opsnb.model import Finding, Row, Status
 from opsnb.systems import host, processes
 from opsnb.systems.processes import DaemonGone, Growth
 from opsnb.view import commands
-from opsnb.view.formats import span
+from opsnb.view.formats import MIB, span
 
 _SYSTEMS = (host.SYSTEM,)
 _WATCHING_LIMIT_S = 90.0
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -96,4 +95,4 @@ def growth_row(growth: Growth) -> Row:
 
 def mib(size: float) -> float:
     """Return a size in MiB."""
-    return round(size / _MIB, 1)
+    return round(size / MIB, 1)
