@@ -44,7 +44,7 @@ class Alert:
     ended: datetime | None = None
 
     def row(self, unit: str) -> Row:
-        """Return what is shown of it."""
+        """Return its row of a table."""
         return {
             "alert": self.name,
             "status": self.status,

@@ -18,7 +18,7 @@ _LARGE = 1000  # from here on, a larger unit is easier to read
 
 @dataclass(frozen=True)
 class Span:
-    """Makes a number of `unit` of what is typed. It annotates the type of a parameter."""
+    """Converts typed text to a number of `unit`. It annotates the type of a parameter."""
 
     unit: str
 
@@ -31,7 +31,7 @@ class Span:
     def _read(self, value: Any) -> Any:
         if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
             parts = _PART.findall(value)
-            return sum(float(count) * _UNITS_S[each] for count, each in parts) / _UNITS_S[self.unit]
+            return sum(float(count) * _UNITS_S[unit] for count, unit in parts) / _UNITS_S[self.unit]
         return value
 
     def typed(self, value: Any) -> Any:
@@ -42,10 +42,10 @@ class Span:
 
 
 def spelled(value: float, unit: str) -> str:
-    """Return so many of `unit` as a span is typed: `30m`; `90s` for one and a half minutes."""
+    """Return `value`, in `unit`, as a span is typed: `30m`; `90s` for one and a half minutes."""
     own = [unit] if value < _LARGE else []
-    for each in (*own, *reversed(_UNITS_S)):
-        count = value * _UNITS_S[unit] / _UNITS_S[each]
+    for larger in (*own, *reversed(_UNITS_S)):
+        count = value * _UNITS_S[unit] / _UNITS_S[larger]
         if math.isclose(count, round(count), rel_tol=1e-9):
-            return f"{count:.0f}{each}"
+            return f"{count:.0f}{larger}"
     return f"{value:.12f}".rstrip("0") + unit

@@ -110,7 +110,7 @@ def _unexplained(seen: Losses) -> int:
 
 
 def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: Remedy) -> Finding:
-    """Return the finding for a cause that explains so many of the misses."""
+    """Return the finding of a cause that explains `explained` misses."""
     share = min(1.0, explained / seen.misses) if seen.misses else 0.0
     missed = f"{seen.misses:,} of {seen.reads:,} cache reads missed in {seen.seconds:.0f} s"
     message = f"{missed}, and {words}."

@@ -18,7 +18,7 @@ _LIMIT_S = 60.0
 _MOST_ROWS = 10
 _MOST_LINE = 1000
 _MOST_QUEUES = 3
-_DOWN_SHARE = 1.0  # whatever it reports follows from that
+_DOWN_SHARE = 1.0  # all other errors follow from it
 _MOST_SHARE = 0.95  # of a cause known by the words of errors alone
 _MAKE_ROOM = (
     Remedy.of("cache/health", "shows how full it is, and its eviction policy"),
@@ -73,7 +73,7 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
             share=share,
             remedies=list(_MAKE_ROOM),
         )
-    begun = min(group.begun for group in seen.going_on)
+    begun = min(group.begun for group in seen.ongoing)
     before = [
         at for at, line in lost if at >= begun - PRECEDES_S and not REDIS_IS_FULL.search(line)
     ]
@@ -92,7 +92,7 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
 
 
 def _queues_that_fail(target: Target, _: Finding) -> list[Remedy]:
-    """Return what shows the failing jobs of each queue that has some; the worst first."""
+    """Return a remedy for each queue with failing jobs, the worst first."""
     try:
         with evidence.collected():  # their gaps are none of this cause
             rows = queues.failures(target).rows

@@ -33,7 +33,7 @@ def deployed(target: Target, window: Window) -> Finding:
     ]
     if reason := seen.needs_no_cause(target):
         return ruled_out(reason, rows)
-    preceded = [(group, last) for group in seen.going_on if (last := _deployment(seen, group))]
+    preceded = [(group, last) for group in seen.ongoing if (last := _deployment(seen, group))]
     if not preceded:
         return ruled_out(
             f"No deployment of {target.name} is recorded just before they began.", rows
@@ -70,7 +70,7 @@ def started(target: Target, window: Window) -> Finding:
     ]
     if reason := seen.needs_no_cause(target):
         return ruled_out(reason, rows)
-    ours = [group for group in seen.going_on if _starts_before(seen, group)]
+    ours = [group for group in seen.ongoing if _starts_before(seen, group)]
     if not ours:
         return ruled_out(
             f"No process was started within {span(PRECEDES_S)} before they began.", rows

@@ -71,10 +71,10 @@ def events(target: Target, window: Window) -> Finding:
 
 
 def _when(seen: Seen) -> str:
-    """Return when the errors began: the most of those that go on, or all when none does."""
+    """Return when the errors began: the largest ongoing group, or all if none is ongoing."""
     if seen.ended is not None:
         begun = min(group.begun for group in seen.groups)
         return f"They began at {utc(begun)} and ended at {utc(seen.ended)}."
-    first = seen.going_on[0]
-    which = "" if len(first.errors) == seen.count else f"{seen.subject([first])} go on. "
+    first = seen.ongoing[0]
+    which = "" if len(first.errors) == seen.count else f"{seen.subject([first])} continue. "
     return f"{which}They began at {utc(first.begun)}."

@@ -52,9 +52,9 @@ class Group:
     errors: Errors
     """Each with its log, the oldest first; at least one."""
     begun: float
-    """When those that go on, or ended last, began."""
+    """When the ongoing ones, or those that ended last, began."""
     ended: float | None
-    """When they ended; None while they go on."""
+    """When they ended; None while they continue."""
 
     @property
     def sample(self) -> str:
@@ -83,34 +83,34 @@ class Seen:
 
     @property
     def count(self) -> int:
-        """How many errors there are."""
+        """The number of errors."""
         return len(self.window.errors)
 
     @property
-    def going_on(self) -> list[Group]:
+    def ongoing(self) -> list[Group]:
         """Those of `groups` that have not ended."""
         return [group for group in self.groups if group.ended is None]
 
     @property
     def current(self) -> Errors:
-        """The errors that go on, which are those to be explained."""
-        return errors_of(self.going_on)
+        """The ongoing errors, which need a cause."""
+        return errors_of(self.ongoing)
 
     @property
     def ended(self) -> float | None:
-        """When the last of them ended; None while some go on, or when there are none."""
-        if self.going_on:
+        """When the last of them ended; None while some continue, or without errors."""
+        if self.ongoing:
             return None
         return max((group.ended for group in self.groups if group.ended is not None), default=None)
 
     def needs_no_cause(self, target: Target) -> str:
-        """Return why nothing has to be explained; empty when many errors go on."""
+        """Return why nothing has to be explained; empty when many errors continue."""
         if target.threshold("log_errors").judge(self.count) is Status.OK:
             return f"Log errors: {self.count}, below the limit."
         return "" if self.ended is None else f"The errors ended at {utc(self.ended)}."
 
     def about(self, *causes: Cause) -> Errors:
-        """Return the errors that continue and point to one of `causes`."""
+        """Return the ongoing errors that point to one of `causes`."""
         return [error for error in self.current if self.cause(error[1]) in causes]
 
     def cause(self, entry: ErrorEntry) -> Cause:
@@ -129,9 +129,9 @@ class Seen:
         return f'{count} of {self.count} errors, most of all "{groups[0].sample}",'
 
     def counted(self, errors: Errors) -> str:
-        """Return how many of the errors that go on are `errors`, in words."""
+        """Return how many of the ongoing errors are `errors`, in words."""
         total = len(self.current)
-        return f"{len(errors)} of {total} errors" + (" that go on" if total < self.count else "")
+        return f"{len(errors)} of {total} {'ongoing ' * (total < self.count)}errors"
 
 
 class Window(Reading[Seen]):

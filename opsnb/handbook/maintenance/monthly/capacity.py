@@ -108,7 +108,7 @@ def _by_row(
     # Nothing is forecast of a disk or a queue that is gone.
     current = [name.format_map(row) for row in recorded[-1].rows] if recorded else []
     at = now().timestamp()
-    return [Forecast(each, points[each], limits, at) for each in current]
+    return [Forecast(title, points[title], limits, at) for title in current]
 
 
 def _has(row: Row, value: Callable[[Row], float]) -> bool:

@@ -103,7 +103,7 @@ class Forecast:
         return _range_words(*(self.days(limit, slope) for slope in slopes))
 
     def row(self) -> Row:
-        """Return what is shown of it."""
+        """Return its row of a table."""
         since = f" since the drop of {self.since:%F}" * self.has_dropped
         return {
             "what": self.name,

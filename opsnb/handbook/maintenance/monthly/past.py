@@ -16,7 +16,7 @@ from opsnb.records.reader import past_runs
 from opsnb.systems import database, host, queues
 
 FIX = "health/daily on a schedule makes them."
-"""How to fix that there are too few records."""
+"""The fix for too few records."""
 _WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
 """The checks whose rows the forecast reads; the rows of others are not kept."""
 

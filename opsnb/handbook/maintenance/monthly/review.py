@@ -66,7 +66,7 @@ class Metric:
         return worse or 2 * self.tripped > len(self.since)
 
     def row(self) -> Row:
-        """Return what is shown of it."""
+        """Return its row of a table."""
         values, before, unit = self.values, _values(self.before), self.threshold.unit
         worst = min if self.threshold.lower_is_worse else max
         counts = Counter(finding.status.value for finding in self.since)

@@ -76,5 +76,5 @@ def _limits_reached(limits: Brakes, active: int) -> tuple[bool, bool]:
 
 
 def is_held_back(target: Target, queue: str, active: int) -> bool:
-    """Whether a limit keeps the workers of `queue`, with so many `active` jobs, from another."""
+    """Whether a limit stops the workers of `queue` from taking a job beside the `active` ones."""
     return any(_limits_reached(queues.brakes(target, queue), active))

@@ -81,7 +81,7 @@ def over_time(target: Target, watched: Reading[Seen]) -> Finding:
 
 
 def growth_row(growth: Growth) -> Row:
-    """Return what is shown of a process."""
+    """Return the row of a process."""
     line, process = growth.trend, growth.process
     return {
         "process": growth.label,
