@@ -10,7 +10,7 @@ from opsnb.checks.reading import Reading
 from opsnb.checks.trend import Trend, trend
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
-from opsnb.handbook.troubleshooting.memory.watched import Seen, growth_row, mib
+from opsnb.handbook.troubleshooting.memory.watched import Watch, growth_row, mib
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.records.reader import past_runs
 from opsnb.systems import host, processes
@@ -27,23 +27,23 @@ _CREEP_SHARE = 0.2  # of a process's size at its start: a smaller growth is no s
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
-def leaking(target: Target, watched: Reading[Seen]) -> Finding:
+def leaking(target: Target, watched: Reading[Watch]) -> Finding:
     """Memory leak"""
-    seen = watched.of(target)
-    growths = seen.growths
+    watch = watched.of(target)
+    growths = watch.growths
     rows = [growth_row(growth) for growth in growths]
     limit = target.limit("process_growth_mib_per_min")
     lines = [(growth, line) for growth in growths if (line := growth.trend)]
     leaks = [(growth, line) for growth, line in lines if 60 * line.least / MIB > limit]
     if not leaks:
         pace = f"by {limit:,.0f} MiB a minute or more"
-        return ruled_out(f"Watched for {span(seen.seconds)}, no process grows {pace}.", rows)
+        return ruled_out(f"Watched for {span(watch.seconds)}, no process grows {pace}.", rows)
     worst, line = max(leaks, key=lambda leak: leak[1].slope)
     return Finding(
         status=Status.WARN,
         message=f"{worst.label} grows by {60 * line.slope / MIB:,.0f} MiB a minute (watched for "
-        f"{span(seen.seconds)}), at {mib(worst.size):,.0f} MiB now; at this pace the "
-        f"machine's memory is used up in {span(seen.available / line.slope)}.",
+        f"{span(watch.seconds)}), at {mib(worst.size):,.0f} MiB now; at this pace the "
+        f"machine's memory is used up in {span(watch.available / line.slope)}.",
         value=mib(60 * line.slope),
         unit="MiB/min",
         rows=rows,
@@ -89,7 +89,7 @@ def creeping(target: Target) -> Finding:
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
-def heap_full(target: Target, watched: Reading[Seen]) -> Finding:
+def heap_full(target: Target, watched: Reading[Watch]) -> Finding:
     """V8 heap full"""
     rows, full = [], []
     heap = target.threshold("process_heap_percent")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opsnb.checks.check import check, explains, ruled_out, treated_by
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
-from opsnb.handbook.troubleshooting.memory.watched import Seen, growth_row, mib
+from opsnb.handbook.troubleshooting.memory.watched import Watch, growth_row, mib
 from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import cache, database, host, processes
 
@@ -21,14 +21,14 @@ _OWN_PROGRAMS = ("node", "nodejs")
     is_cause=True,
     treated_by="run fewer processes, or give the machine more memory",
 )
-def large(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
+def large(target: Target, watched: Reading[Watch], percent: float | None = None) -> Finding:
     """Large memory use of the service, without a leak"""
-    seen = watched.of(target)
-    growths = seen.growths
+    watch = watched.of(target)
+    growths = watch.growths
     used = sum(growth.size for growth in growths)
     message = f"The service's {len(growths)} processes take {mib(used):,.0f} MiB"
     advice = "Run fewer of them, or give the machine more."
-    finding = _of_all(seen, used, _limit(target, percent), message, advice)
+    finding = _of_all(watch, used, _limit(target, percent), message, advice)
     return finding.model_copy(update={"rows": [growth_row(growth) for growth in growths]})
 
 
@@ -38,7 +38,7 @@ def large(target: Target, watched: Reading[Seen], percent: float | None = None) 
     is_cause=True,
     treated_by="ask whose program it is before you end it",
 )
-def others(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
+def others(target: Target, watched: Reading[Watch], percent: float | None = None) -> Finding:
     """Another program using the memory"""
     rows = processes.largest(target).rows
     other = next((row for row in rows if row["program"] not in _OWN_PROGRAMS), None)
@@ -52,7 +52,7 @@ def others(target: Target, watched: Reading[Seen], percent: float | None = None)
 
 
 @check(needs=(*_SYSTEMS, database.SYSTEM), limit_s=_WATCHING_LIMIT_S, is_cause=True)
-def postgres(target: Target, watched: Reading[Seen], percent: float | None = None) -> Finding:
+def postgres(target: Target, watched: Reading[Watch], percent: float | None = None) -> Finding:
     """Memory used by PostgreSQL's sessions"""
     use = database.memory_use(target)
     message = (
@@ -78,12 +78,12 @@ def _limit(target: Target, percent: float | None) -> float:
     return target.limit("memory_share_percent", percent)
 
 
-def _of_all(seen: Seen, used: float, percent: float, message: str, advice: str) -> Finding:
+def _of_all(watch: Watch, used: float, percent: float, message: str, advice: str) -> Finding:
     """Judge what takes `used` bytes: a cause when memory is short and its share is `percent`."""
-    share = used / seen.total
+    share = used / watch.total
     message += f", {100 * share:.1f} % of the machine's memory"
-    if not seen.is_short or 100 * share < percent:
-        enough = "" if seen.is_short else "; enough memory is free"
+    if not watch.is_short or 100 * share < percent:
+        enough = "" if watch.is_short else "; enough memory is free"
         return ruled_out(f"{message}{enough}.")
     return Finding(
         status=Status.WARN,

@@ -19,7 +19,7 @@ _WATCHING_LIMIT_S = 90.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class Watch:
     """The machine's memory, and its processes while they were watched; sizes in bytes."""
 
     seconds: float
@@ -37,16 +37,16 @@ class Seen:
         return self.watched
 
 
-def watch(seconds: float) -> Reading[Seen]:
+def watch(seconds: float) -> Reading[Watch]:
     """Return what the checks judge: the processes, watched for `seconds` once."""
     return Reading(lambda target: _watch(target, seconds))
 
 
-def _watch(target: Target, seconds: float) -> Seen:
+def _watch(target: Target, seconds: float) -> Watch:
     watched = _growths(target, seconds)
     machine = host.memory(target)
     ram, is_short = machine.rows[0], machine.status is not Status.OK
-    return Seen(seconds, watched, ram["size_bytes"], ram["free_bytes"], is_short)
+    return Watch(seconds, watched, ram["size_bytes"], ram["free_bytes"], is_short)
 
 
 def _growths(target: Target, seconds: float) -> list[Growth] | ServiceError:
@@ -65,7 +65,7 @@ def _growths(target: Target, seconds: float) -> list[Growth] | ServiceError:
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, recorded_as="memory.course")
-def over_time(target: Target, watched: Reading[Seen]) -> Finding:
+def over_time(target: Target, watched: Reading[Watch]) -> Finding:
     """Memory of the processes while they were watched"""
     growths = watched.of(target).growths
     samples = zip(*(growth.samples for growth in growths), strict=True)
