@@ -14,7 +14,7 @@ class Threshold:
     """Where a metric turns warn and crit.
 
     `metric` is its key in `opsnb.toml`, `unit` that of the limits, `source` the section of the
-    handbook that sets them. A limit that is None never trips.
+    handbook that sets them, else opsnb. A limit that is None never trips.
     """
 
     metric: str
@@ -25,7 +25,7 @@ class Threshold:
     lower_is_worse: bool = False
     inclusive: bool = False
     """True where the handbook says "less than": the limit itself already trips."""
-    source: str = ""
+    source: str = "opsnb"
     action: str = ""
     """What the handbook says to do."""
     runbook: str = ""

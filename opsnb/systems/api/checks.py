@@ -83,7 +83,7 @@ def _blamed(parts: tuple[str, ...]) -> list[str]:
 def wait_until_well(target: Target, seconds: float) -> str:
     """Wait until the health check is OK, and return its message. Raises ServiceError.
 
-    Where there is none, any answer of the API will do.
+    Without a health check, any answer of the API is enough.
     """
     ends = time.monotonic() + seconds
     while True:
@@ -101,7 +101,7 @@ def wait_until_well(target: Target, seconds: float) -> str:
 
 
 def _any_answer(target: Target) -> Finding:
-    """Return that the API answers, whatever it says to GET /."""
+    """Return that the API responds; any answer to GET / is enough."""
     with client(target) as http:
         code = get(http, "/").status_code
     return Finding(status=Status.OK, message=f"The API answers (GET / with {code}).")
@@ -152,9 +152,9 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def _sample(target: Target, samples: int) -> list[float]:
-    """Return the response times of the health check in ms, over one connection as a client has it.
+    """Return the response times of the health check in ms, over one kept-alive connection.
 
-    Raises BadAnswer when what answers is not the service: the time that takes says nothing.
+    Raises BadAnswer when the service itself does not answer: its response time is not known.
     """
     times_ms: list[float] = []
     path = Api.of(target).health
@@ -180,7 +180,7 @@ def _samples(times_ms: list[float]) -> list[Row]:
 
 
 def _facts(body: dict[str, Any]) -> list[Row]:
-    """Return what the health check says of itself, one row a fact."""
+    """Return the facts in the health check's body, one row each."""
     return [{"fact": name, "value": _flat(value)} for name, value in body.items()]
 
 

@@ -1,4 +1,4 @@
-"""The connection to the service's HTTP API, and what to fix where there is none."""
+"""The connection to the service's HTTP API, and how to fix one that fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SYSTEM = "api"
 def client(target: Target) -> Iterator[httpx.Client]:
     """Yield an HTTP client for the target's API; httpx's errors come out as ServiceErrors.
 
-    Neither proxies nor redirects are followed: what is measured is the API itself.
+    It uses no proxy and follows no redirect: checks measure the API itself.
     """
     if not Api.of(target).url:
         raise NotConfigured(SYSTEM, f"Target {target.name} names no api_url in opsnb.toml.")
@@ -68,7 +68,7 @@ def client(target: Target) -> Iterator[httpx.Client]:
 
 
 def _trust(target: Target) -> ssl.SSLContext | bool:
-    """Return what certificates of the API are verified by. Raises Misconfigured."""
+    """Return the authorities that verify the API's certificate. Raises Misconfigured."""
     if not Api.of(target).url.startswith("https:") or not Api.of(target).verify:
         return False  # reading the authorities takes longer than a request; plain HTTP needs none
     try:
@@ -85,13 +85,13 @@ def _trust(target: Target) -> ssl.SSLContext | bool:
 
 
 def is_verified(target: Target) -> bool:
-    """Whether the API's certificate is verified, or there is none."""
+    """Return whether the API's certificate is verified, or it has none."""
     return Api.of(target).verify or not Api.of(target).url.startswith("https:")
 
 
 @functools.cache
 def _authorities(ca: str, *_: str | None) -> ssl.SSLContext:
-    """Return the machine's authorities, those that the environment names, and `ca`."""
+    """Return the certificate authorities of the machine, of the environment, and `ca`."""
     context = ssl.create_default_context()  # which reads SSL_CERT_FILE and SSL_CERT_DIR
     if not any(_):
         context.load_verify_locations(certifi.where())
@@ -117,7 +117,7 @@ def _reason(error: httpx.TransportError) -> str:
 
 
 def _demand_trust(target: Target, error: httpx.TransportError) -> None:
-    """Raise Misconfigured where it is opsnb that does not know what the API's users may trust."""
+    """Raise Misconfigured when opsnb lacks an authority that the API's users may have."""
     cause = _untrusted(error)
     if cause is None:
         return
@@ -135,7 +135,7 @@ def _demand_trust(target: Target, error: httpx.TransportError) -> None:
 
 
 def _demand_scheme(target: Target, error: httpx.TransportError) -> None:
-    """Raise Misconfigured where the API speaks TLS and api_url does not say so, or the reverse."""
+    """Raise Misconfigured when the API uses TLS and api_url does not, or the reverse."""
     url = httpx.URL(Api.of(target).url)
     where = f"The API at {safe_url(Api.of(target).url)} cannot be asked"
     if url.scheme == "https":
@@ -167,7 +167,7 @@ def _speaks_tls(url: httpx.URL) -> bool:
 
 
 def is_untrusted(error: BaseException | None) -> bool:
-    """Return whether the API was not asked only because its certificate is not accepted."""
+    """Return whether the request failed only because the certificate is not trusted."""
     return _untrusted(error) is not None
 
 

@@ -1,4 +1,4 @@
-"""What the body of a health check says of the service and of its parts."""
+"""The state of the service and its parts, by the body of a health check."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Said:
 
 
 def judge_text(text: str) -> Said | None:
-    """Return what a text says that is no JSON: a word, `database: FAILED`, `[-]etcd failed`."""
+    """Return the state in a body that is not JSON: a word, `database: FAILED`, `[-]etcd failed`."""
     if text.startswith(("<", "#")):
         tagged = re.search(r"(?i)<(?:status|state|health)>([^<]{1,60})</", text)
         return judge_body(tagged[1]) if tagged else None
@@ -71,7 +71,7 @@ def judge_text(text: str) -> Said | None:
 
 
 def judge_body(body: Any) -> Said | None:
-    """Return what a body says of the whole; None when it says nothing that is understood."""
+    """Return the overall state in a body; None when nothing in it is understood."""
     if isinstance(body, list):
         body = {"checks": body}
     if not isinstance(body, dict):
@@ -160,7 +160,7 @@ def _parts(body: dict[str, Any]) -> Iterator[_Part]:
 
 
 def _errors(key: str, value: Any) -> Iterator[_Part]:
-    """Yield what a body lists as errors; most say that there are none."""
+    """Yield the errors that a body lists; most list none."""
     if isinstance(value, dict) and value:
         named = [(str(name), text) for name, text in value.items() if isinstance(text, str)]
         yield from (_Part(cut(name), cut(text), Status.CRIT) for name, text in named[:_SHOWN])
@@ -186,7 +186,7 @@ def _grouped(group: Any, deep: int) -> Iterator[_Part]:
 
 
 def _one(name: str, value: Any, deep: int) -> Iterator[_Part]:
-    """Yield a part: what it says of itself, else those that it consists of."""
+    """Yield a part by its own state, else by its inner parts."""
     if deep <= 0:
         return
     if isinstance(value, list):  # the RFC draft has a list of measurements for each

@@ -1,4 +1,4 @@
-"""What a word or a phrase in the answer to a health check means."""
+"""The status that a word or a phrase in a health check stands for."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def excerpt(text: str, most: int = 160) -> str:
 
 
 def plain(key: Any) -> str:
-    """Return a key as it is known: `ok?`, `check_results` and `checkResults` are spellings."""
+    """Return a key in one spelling: `ok?` is `ok`, `checkResults` and `check_results` the same."""
     return re.sub(r"[^a-z0-9]", "", str(key).lower())
 
 
@@ -81,7 +81,7 @@ def status_of_phrase(value: Any) -> Status | None:
 
 
 def status_of_word(value: Any) -> Status | None:
-    """Return what one value means; None when it is not known."""
+    """Return the status of one value; None when it is not known."""
     if isinstance(value, bool):
         return Status.OK if value else Status.CRIT
     if isinstance(value, int):
@@ -96,7 +96,7 @@ def status_of_word(value: Any) -> Status | None:
 
 
 def status_of_part(name: str, value: Any) -> Status | None:
-    """Return what a single value says of a part: `down`, `unavailable: no route`, False."""
+    """Return the status of a part by a single value: `down`, `unavailable: no route`, False."""
     if isinstance(value, bool) or plain(value) in ("true", "false"):
         return None if _SETTING.search(name) else status_of_word(value)
     if not isinstance(value, str):

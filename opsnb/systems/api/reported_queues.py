@@ -19,7 +19,7 @@ from opsnb.systems.queues.settings import Queues
 
 
 def _treats_stats(_: Target, finding: Finding) -> list[Remedy]:
-    """Resume what is paused; else the API, or a queue that it should serve, is missing."""
+    """Resume paused queues; else show the queues, of which the API lacks some."""
     paused = [str(row.get("name")) for row in finding.rows if row.get("paused")]
     if finding.status is Status.WARN and paused:
         return [

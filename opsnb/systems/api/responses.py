@@ -24,10 +24,10 @@ _MOST_BYTES = 4 * 1024 * 1024
 def post(
     target: Target, path: str, permit: Permit, *, limit_s: float = 0, **body: Any
 ) -> dict[str, Any]:
-    """Return what the API answers to POST `path` with the JSON `body`.
+    """Return the API's answer to POST `path` with the JSON `body`.
 
-    It is given `limit_s` seconds where that is more than the target's time limit. Raises
-    ServiceError unless it says that it was done.
+    It may take `limit_s` seconds, or the target's time limit if that is longer. Raises
+    ServiceError unless it succeeds.
     """
     require(permit)
     with client(target) as http:
@@ -62,7 +62,7 @@ def get(http: httpx.Client, path: str) -> httpx.Response:
 def _clean(answer: httpx.Response, body: bytes) -> httpx.Response:
     """Return an answer whose body and headers have no secret in them.
 
-    A body of JSON stays JSON of the same numbers, so that what it means does not change.
+    JSON stays JSON with the same numbers, so that its meaning does not change.
     """
     headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
     copy = httpx.Response(answer.status_code, headers=headers, content=body, request=answer.request)

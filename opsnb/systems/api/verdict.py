@@ -61,7 +61,7 @@ def judge(answer: httpx.Response, path: str, table: str) -> Verdict:
 
 
 def _cached(answer: httpx.Response, head: str, table: str) -> Verdict | None:
-    """Return that a cache has answered in place of the service, where it says so."""
+    """Return that a cache answered in place of the service; None when none did."""
     age = answer.headers.get("age", "").strip()
     if not age.isdecimal() or not int(age):
         return None
@@ -73,7 +73,7 @@ def _cached(answer: httpx.Response, head: str, table: str) -> Verdict | None:
 
 
 def _failure(answer: httpx.Response, head: str) -> Verdict:
-    """Judge a code of failure, and what the service says with it."""
+    """Judge an error code and the body beside it."""
     retry = answer.headers.get("retry-after", "")
     again = f" It asks to try again after {retry} s." if retry.isdecimal() else ""
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -89,7 +89,7 @@ def _failure(answer: httpx.Response, head: str) -> Verdict:
 
 
 def _body(answer: httpx.Response, path: str, table: str) -> Verdict:
-    """Judge a body that came with a code of success."""
+    """Judge the body of a successful answer."""
     code, text = answer.status_code, answer.text.strip()
     well = Verdict(Status.OK, f"GET {path} answered {code}.", is_answer=True)
     if not text:

@@ -72,14 +72,14 @@ class Losses:
         return 100 * self.misses / self.reads if self.reads else 0.0
 
     def status(self, target: Target) -> Status:
-        """Whether so many lookups missed that it needs a cause."""
+        """Return the status: enough misses need a cause."""
         if self.misses < _ENOUGH_MISSES:
             return Status.OK
         return target.threshold("cache_hit_percent").judge(100 - self.percent)
 
 
 def losses(target: Target, seconds: float) -> Losses:
-    """Watch the server for so many seconds. Raises ServiceError."""
+    """Watch the server for `seconds`. Raises ServiceError."""
     began = time.monotonic()
     with connection(target) as client:
         (_, before), *_, (took_s, after) = watch(client, seconds)
@@ -103,7 +103,7 @@ def losses(target: Target, seconds: float) -> Losses:
 
 
 def _without_queues(seen: Losses, sample: Sample) -> Losses:
-    """Return what was seen without the lookups of BullMQ, extrapolated from the sample."""
+    """Return the losses without the lookups of BullMQ, extrapolated from the sample."""
     if not sample.of_queues:
         return seen
     times = seen.seconds / sample.seconds
@@ -160,7 +160,7 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
 
 
 def _rows(moments: list[tuple[float, dict[str, Any]]]) -> list[Row]:
-    """Return the hits and misses between each two moments, where there were any."""
+    """Return the hits and misses of each step that had any."""
     return [
         {
             "second": round(at, 1),

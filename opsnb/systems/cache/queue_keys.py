@@ -30,11 +30,11 @@ class FoundQueues:
     """The queues that a database holds."""
 
     names: frozenset[bytes] = frozenset()
-    """What each queue's keys begin with, up to and with a colon: `bull:mail:`."""
+    """The prefix of each queue's keys, with its colon: `bull:mail:`."""
     heads: tuple[bytes, ...] = ()
-    """What else begins keys of queues."""
+    """Other prefixes of queues' keys."""
     exact: frozenset[bytes] = frozenset()
-    """Keys of queues, whole."""
+    """Whole keys of queues."""
     complete: bool = True
     """False when the search stopped early."""
     looked_at: int = 0

@@ -36,7 +36,7 @@ def release(target: Target) -> str:
 
 
 def release_before(target: Target) -> str:
-    """Return which release was there before, as the working copy knows it. Raises BadAnswer."""
+    """Return the release before this one, by the working copy. Raises BadAnswer."""
     return _read(target, Deploy.of(target).before)
 
 

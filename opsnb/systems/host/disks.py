@@ -51,9 +51,9 @@ def disk(target: Target) -> Finding:
 
 
 def _local_volumes(used: Iterable[str]) -> tuple[list[Volume], list[str]]:
-    """Return this machine's volumes, and the mount points that do not answer.
+    """Return this machine's volumes, and the mount points that do not respond.
 
-    A network file system whose server is gone hangs whoever asks, so each is asked on its own.
+    A network file system whose server is gone blocks its reader, so each has its own thread.
     """
     mounted = real_volumes(
         (
@@ -159,8 +159,8 @@ def _disk_finding(volumes: list[Volume], silent: list[str], limits: Threshold) -
             "used_bytes": volume.used,
             "free_bytes": volume.free,
             "used_percent": round(volume.used_percent, 1),
-            "inodes_percent": _rounded(volume.inodes_percent),
-            "status": worst(_judgements(volume, limits)),
+            "inodes_percent": volume.inodes_percent and round(volume.inodes_percent, 1),
+            "status": worst([limits.judge(volume.used_percent), _judge_inodes(volume, limits)]),
         }
         for volume in volumes
     ]
@@ -169,14 +169,6 @@ def _disk_finding(volumes: list[Volume], silent: list[str], limits: Threshold) -
     return finding.model_copy(update={"status": worst(statuses)})
 
 
-def _judgements(volume: Volume, limits: Threshold) -> tuple[Status, Status]:
-    return limits.judge(volume.used_percent), _judge_inodes(volume, limits)
-
-
 def _judge_inodes(volume: Volume, limits: Threshold) -> Status:
     percent = volume.inodes_percent
     return Status.OK if percent is None else limits.judge(percent)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)

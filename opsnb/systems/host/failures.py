@@ -1,4 +1,4 @@
-"""What a program's error output says, and the right that its login lacks."""
+"""The error in a program's output, and the permission that its login lacks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from opsnb.redaction import outside
 _MOST_COMPLAINT = 2**16
 _FAILURE = re.compile(r"\b(fail\w*|\w*error|\w*exception|fatal)\b", re.IGNORECASE)
 _AROUND = re.compile(r"\s*at\s|Node\.js v\d")
-"""What Node.js prints after the sentence that says what went wrong."""
+"""Lines that Node.js prints after the error itself."""
 
 
 def complaint(output: bytes) -> str:
-    """Return the line that says what went wrong: the last that speaks of it, else the last."""
+    """Return the line with the error: the last that names one, else the last."""
     lines = outside.tail(output.decode(errors="replace").strip(), _MOST_COMPLAINT).splitlines()
     lines = [line for line in lines if not _AROUND.match(line)] or lines
     bad = [line for line in lines if _FAILURE.search(line)] or lines
@@ -48,5 +48,5 @@ _RIGHTS = (
 
 
 def lacking_right(err: str) -> str:
-    """Return what to configure when a program says that this login may not do it, else nothing."""
+    """Return how to permit what this login may not do, else empty."""
     return next((fix for pattern, fix in _RIGHTS if pattern.search(err)), "")

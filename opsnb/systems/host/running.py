@@ -1,7 +1,6 @@
 """Programs that run on the target's machine and files that are read there, here or by ssh.
 
-Both are done in the same way, programs by argv and files by their tail, so that what is above this
-module has one parser for both.
+Both ways take the same arguments and return the same output, so callers have one parser.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _EACH_TEXT = (
 )
 _NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": ""}
-"""So that a program prints the words and numbers that are known here, whatever the host speaks."""
+"""Programs print English words and numbers, whatever the locale of the host."""
 
 
 class ProgramMissing(BadAnswer):
@@ -46,7 +45,7 @@ class ProgramMissing(BadAnswer):
 class ProgramFailed(BadAnswer):
     """The program ended with a non-zero exit code.
 
-    `said` is the last line of its complaint, `output` what it printed all the same.
+    `said` is the last line of its error output, `output` its standard output.
     """
 
     def __init__(self, system: str, message: str, said: str, output: str) -> None:
@@ -57,7 +56,7 @@ class ProgramFailed(BadAnswer):
 
 @dataclass(frozen=True)
 class Host:
-    """The machine of a target, on behalf of one check of `system`.
+    """The machine of a target, for one check of `system`.
 
     What fails is reported as a failure of `system`, except that a machine which cannot be
     reached is one of the "host", so that it is one cause for all that is read there. Nothing
@@ -76,7 +75,7 @@ class Host:
 
     @property
     def name(self) -> str:
-        """Where it is, fit for a message."""
+        """The machine's name in messages."""
         return "this machine" if self.is_local else safe_url(self.address)
 
     def run(
@@ -94,7 +93,7 @@ class Host:
     ) -> str:
         """Return what a program that changes something prints; raises as `run`.
 
-        Its language is left as it is, for what it starts keeps it.
+        It keeps the host's locale, which the processes that it starts inherit.
         """
         return self._output(argv, limit_s, env or {}).decode(errors="replace")
 
@@ -201,7 +200,7 @@ class Host:
     def _output(
         self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], called: str = ""
     ) -> bytes:
-        """Run a program, and map what can go wrong: the only place where that is done.
+        """Run a program and map its failures; nothing else runs programs.
 
         `called` is its name where another one starts it.
         """
@@ -240,7 +239,7 @@ class Host:
     def _over_ssh(
         self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], program: str
     ) -> tuple[int, bytes, bytes]:
-        """Run a program over there, and map what can go wrong on the way."""
+        """Run a program over ssh, and map failures of the connection."""
         call = ssh.Call(argv, limit_s, env)
         options = (
             "-T",

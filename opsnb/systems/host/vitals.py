@@ -1,4 +1,4 @@
-"""Whether the machine answers, and how busy its processor is."""
+"""Whether the machine responds, and how busy its processor is."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Volume:
-    """A mounted file system; sizes in bytes. `inodes` is 0 where they are without number."""
+    """A mounted file system; sizes in bytes. `inodes` is 0 where they are unlimited."""
 
     device: str
     kind: str
@@ -58,8 +58,8 @@ _FIRMWARE = frozenset(("/boot/efi", "/efi", "/boot/firmware"))
 def real_volumes(mounted: Iterable[Volume], used: Iterable[str] = ()) -> list[Volume]:
     """Return those that can fill up, each device once, by the shortest of its mount points.
 
-    The root is always one of them: in a container it is an overlay. So is each that one of the
-    paths `used` is on.
+    The root is always one of them: in a container it is an overlay. So is each that holds a path
+    of `used`.
     """
     by_length = sorted(mounted, key=lambda volume: len(volume.mount))
     wanted = {"/", *(_mount_of(path, by_length) for path in used)}

@@ -1,4 +1,4 @@
-"""Requests as access logs have them: how long each took, and whether it was answered.
+"""Requests in access logs: how long each took, and whether it failed.
 
 Understood are the common and the combined format of web servers, the short lines of Node's
 loggers (`GET /path 200 12.3 ms`), those of AWS' load balancers, and JSON lines such as those of
@@ -45,12 +45,12 @@ class Traffic:
 
     @property
     def times_ms(self) -> list[float]:
-        """How long those took of which it is known."""
+        """The response times that the log has."""
         return [request.ms for request in self.requests if request.ms is not None]
 
     @property
     def failed(self) -> int:
-        """How many the service did not manage to answer."""
+        """How many failed with a server error."""
         return sum(request.status >= _FAILED for request in self.requests)
 
 
@@ -91,7 +91,7 @@ def _requests_of(target: Target, reader: WindowReader, path: str) -> list[Reques
 def _requests_in(
     lines: Iterable[str], clock: Clock, since: float
 ) -> tuple[list[Request], str, int]:
-    """Return the requests not older than `since`, a line that hides some, and how many name one.
+    """Return the requests since `since`, an unknown line, and how many such lines may be requests.
 
     A service may write other lines between its requests, so these hide none as long as it was
     seen how it writes a request, and they name no method.
@@ -170,7 +170,7 @@ def error_rate(target: Target, minutes: float = 15) -> Finding:
 
 
 def _routes(seen: Traffic) -> list[Row]:
-    """Return a row for each route, the one asked most on top."""
+    """Return a row for each route, the busiest first."""
     routes: dict[str, list[Request]] = defaultdict(list)
     for request in seen.requests:
         routes[request.route].append(request)

@@ -1,4 +1,4 @@
-"""What a line of an access log says: the request, its status, and how long it took."""
+"""The request in a line of an access log, its status, and how long it took."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def request_in(head: Head) -> Request | None:
 
 
 def _ms(rest: str) -> float | None:
-    """Return how long a request took by what its line says behind the status."""
+    """Return how long a request took, by the text after its status."""
     if named := _NAMED_SECONDS.search(rest):
         return 1000 * float(named[1])
     if took := _TOOK.search(_QUOTED.sub('""', rest)):

@@ -47,7 +47,7 @@ _NO_LOG_FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class OldLog:
-    """A log that nobody has written to for long."""
+    """A log that was last written to long ago."""
 
     path: str
     size: int
@@ -135,7 +135,7 @@ def _places(target: Target, host: Host) -> tuple[list[str], set[str]]:
 
 
 def _resolved(host: Host, paths: Sequence[str]) -> list[str]:
-    """Return where paths lead to, whether anything is there or not."""
+    """Return the real paths, whether they exist or not."""
     return host.run(["realpath", "-zm", "--", *paths], _LIMIT_S).rstrip("\0").split("\0")
 
 
@@ -168,7 +168,7 @@ def _listed(host: Host, folders: Sequence[str], depth: Sequence[str], days: floa
 
 
 def _siblings(folders: Sequence[str], live: set[str], paths: Sequence[str]) -> set[str]:
-    """Return those of `paths` in `folders` that are rotated files of a live log."""
+    """Return the `paths` in `folders` that are rotated files of a live log."""
     found: set[str] = set()
     for folder in folders:
         names = [posixpath.basename(path) for path in paths if posixpath.dirname(path) == folder]
@@ -182,7 +182,7 @@ def _siblings(folders: Sequence[str], live: set[str], paths: Sequence[str]) -> s
 def _unheld(
     host: Host, folders: Sequence[str], found: Sequence[OldLog]
 ) -> tuple[list[OldLog], int]:
-    """Return those that no process holds open, and how many others there are.
+    """Return the files that no process holds open, and how many are open.
 
     A quiet service writes no line for long: its log is alive, and what it would write into a
     removed file is lost.
@@ -205,12 +205,12 @@ def _held(host: Host, folders: Sequence[str]) -> set[str]:
 
 
 def _literal(path: str) -> str:
-    """Return `path` as a pattern that it alone fits."""
+    """Return a pattern that matches only `path`."""
     return re.sub(r"([\\*?\[])", r"\\\1", path)
 
 
 def _remove(host: Host, folders: Sequence[str], old: Sequence[OldLog], days: float) -> None:
-    """Remove those that are still as old as that, still files, and still held by nobody."""
+    """Remove the files that are still that old, still files, and still not open."""
     found, _ = _unheld(host, folders, old)
     if not found:
         return

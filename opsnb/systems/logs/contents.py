@@ -1,4 +1,4 @@
-"""What is in the files of a log: samples, what grep finds, and all of it from a place on.
+"""The contents of log files: samples, the lines that grep finds, and whole parts.
 
 In a big file the window is looked for by samples first. Where only errors are wanted the host's
 `grep` reads, so that what crosses the network, and what is parsed, are the lines around an error.
@@ -75,7 +75,7 @@ class Contents:
         return decoded(self._unpacked(file) if file.packing else self._tail(file, start))
 
     def start_of(self, file: LogFile) -> int:
-        """Return from which byte on a file has to be read.
+        """Return the byte from which a file has to be read.
 
         Its lines need not be in order: what is before is sampled, and a margin is kept.
         """
@@ -109,7 +109,7 @@ class Contents:
         )
 
     def blocks(self, file: LogFile, offsets: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """Yield some bytes of a file from each of `offsets` on."""
+        """Yield a sample of a file at each of `offsets`."""
         if self.host.is_local:
             with self._opened(file) as stream:
                 for offset in offsets:
@@ -199,7 +199,7 @@ class Contents:
                 is_cut = False
 
     def _say_bound(self, file: LogFile, most: int) -> None:
-        """Say that a file is cut, unless what is left out is before the window."""
+        """Report that a file was cut, unless the rest is before the window."""
         ((offset, block),) = self.blocks(file, [(file.size - most) // 4096 * 4096])
         lines = lines_of(block, is_first=offset == 0)
         moments = self._moments(lines)

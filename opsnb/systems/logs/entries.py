@@ -21,7 +21,7 @@ SIGNS = (
     "|nomem|rofs)|segmentation fault|core dumped|out of memory|traceback"
     r'|(level|priority|severitynumber)["\\]*: ?["\\]*([0-3]["\\,} ]|[5-9][0-9]|1[7-9]|2[0-4])'
 )
-"""What a line has that may be an error, as `grep -iE` and Python's `re` both read it."""
+"""Words that an error may have, as `grep -iE` and Python's `re` both read them."""
 
 LETTERS = r"^<[0-9]|(^|[] [|])[EF][]/:]|[]Z0-9:] [EF] |^[EF][01][0-9]"
 """The same of a line whose level is a letter, or syslog's priority; looked for where there are
@@ -57,7 +57,7 @@ class ErrorEntry(NamedTuple):
     at: float
     message: str
     stack: str = ""
-    """What follows it: the error's own text and where it was raised."""
+    """The lines after it: the error's own text and where it was raised."""
 
 
 class Finder:
@@ -152,7 +152,7 @@ class Finder:
             self._is_reported = True
 
     def _belongs(self, head: Head) -> bool:
-        """Return whether a line that only its wrapping gives a time belongs to the entry before."""
+        """Return whether a line whose only time is its wrapper's belongs to the entry before."""
         if _CONTINUES.match(head.rest):
             return True
         before = self._last()
@@ -204,14 +204,6 @@ def signed(
     for line in lines:
         part = line[:_MOST_LINE]  # type: ignore[cut]  # far beyond what is shown
         yield bool(_SIGN.search(line) or (extra and extra.search(line))), part
-
-
-def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[ErrorEntry]:
-    """Yield the errors among `lines`, the oldest first, that are not older than `since`.
-
-    A line without a stamp belongs to the entry before it, so that a stack trace is one error.
-    """
-    return Finder(clock, since).errors(signed(lines))
 
 
 def continues(line: str) -> bool:

@@ -31,7 +31,7 @@ _QUOTE_LENGTH = 120
 
 @dataclass(frozen=True)
 class Window:
-    """What the logs of a target say of the last hours."""
+    """The errors in a target's logs within the last hours."""
 
     clock: Clock
     """The host's, at the moment of reading."""
@@ -42,7 +42,7 @@ class Window:
     marked: list[tuple[float, str]]
     """When lines were written that were looked for, and the lines."""
     notes: list[str]
-    """What else is to know of the logs."""
+    """Remarks on the logs."""
 
 
 def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> Window:
@@ -101,7 +101,7 @@ def errors(target: Target, hours: float = 1) -> Finding:
 
 
 def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
-    """Return a row for each pattern of errors, the one seen last on top."""
+    """Return a row for each pattern of errors, the latest first."""
     alike: dict[str, list[tuple[str, ErrorEntry]]] = defaultdict(list)
     for path, entry in found:
         alike[pattern(entry.message)].append((path, entry))
@@ -123,7 +123,7 @@ def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
 
 
 def sentence(rows: list[Row], count: int, hours: float, *, since: str = "") -> str:
-    """Return what a tired person reads first of the `groups` of `count` errors.
+    """Return one sentence on the `groups` of `count` errors.
 
     `since` says where the window began, in place of its length.
     """

@@ -35,7 +35,7 @@ class LogFile:
     written: float
     """When it was last written to, in seconds since 1970."""
     real: str
-    """Where its path leads to."""
+    """Its real path."""
 
     @property
     def packing(self) -> str:
@@ -51,7 +51,7 @@ class LogFiles:
     host: Host
     since: float
     notes: list[str] = field(default_factory=list)
-    """Sentences on what else is to know of them."""
+    """Remarks on the files, as sentences."""
 
     def paths(self, configured: Iterable[str]) -> list[str]:
         """Return the logs that are configured, with the files that a pattern such as *.log names.
@@ -76,7 +76,7 @@ class LogFiles:
         return list(found)
 
     def _matching(self, path: str) -> list[str]:
-        """Return what a pattern of the shell names, folder by folder."""
+        """Return the files that match a shell pattern, folder by folder."""
         folders = ["/" if path.startswith("/") else ""]
         for part in path.strip("/").split("/"):
             if not _GLOB.search(part):
@@ -98,7 +98,7 @@ class LogFiles:
         return [each.path for each in self._files(folders)]
 
     def _files(self, paths: Sequence[str]) -> list[LogFile]:
-        """Return those of `paths` that are regular files, or lead to one."""
+        """Return the `paths` that are regular files, or links to one."""
         if not self.host.is_local:
             return self._remote_files(paths)
         found = []

@@ -1,4 +1,4 @@
-"""What the fields of a JSON line say: its level, its message, its error and the cause of that."""
+"""The level, message, error and cause in the fields of a JSON line."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fields_of(text: str) -> dict[str, Any] | None:
 
 
 def verdict_of(fields: dict[str, Any]) -> Verdict:
-    """Return how bad a JSON line is, and what it says."""
+    """Return how bad a JSON line is, and its message."""
     message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
     said = joined(message.strip(), _cause(fields))
     severe = severe_field(_level(fields), is_syslog="short_message" in fields)
@@ -77,7 +77,7 @@ def _level(fields: dict[str, Any]) -> Any:
 
 
 def _is_error(value: Any) -> bool:
-    """Return whether a field holds an error, not that there was none."""
+    """Return whether a field holds an error, not a word for none."""
     if isinstance(value, dict):
         return bool(value)
     return isinstance(value, str) and bool(value) and severe_word(value)
@@ -89,7 +89,7 @@ def severe_word(value: str) -> bool:
 
 
 def _cause(fields: dict[str, Any]) -> str:
-    """Return what the error in the fields says, with what caused it."""
+    """Return the message of the error in the fields, and its cause."""
     said = ""
     for key in _ERROR_KEYS:
         said = joined(said, _error_text(fields.get(key)))

@@ -128,7 +128,7 @@ def level_of(text: str) -> Verdict:
 
 
 def _is_none(text: str, match: re.Match[str]) -> bool:
-    """Return whether what looks like a level begins words such as "error: none"."""
+    """Return whether a level only begins words such as "error: none"."""
     return not match["titled"].isupper() and bool(_ZERO.match(text, match.start("titled")))
 
 

@@ -1,4 +1,4 @@
-"""What a line of a log says: when it was written, how bad it is, its message, and its cause.
+"""A line of a log: when it was written, how bad it is, its message, and its cause.
 
 Pure functions, which know the shapes that services, pm2, containers and syslog write; they read
 nothing. A line may be wrapped in another's: a container's, the journal's, syslog's.
@@ -39,7 +39,7 @@ class Head(NamedTuple):
     """Whether only what wraps the line has a time, so that it may belong to the entry before."""
 
     def verdict(self) -> Verdict:
-        """Return how bad it is and what it says."""
+        """Return how bad it is, and its message."""
         found = verdict_of(self.fields) if self.fields else level_of(self.level + self.rest)
         if found.severe is None and self.priority:
             return found._replace(severe=int(self.priority) % 8 <= 3)
@@ -127,7 +127,7 @@ def _header(is_syslog: bool, is_rfc5424: bool) -> re.Pattern[str]:
 def _behind(
     text: str, head: Head, header: re.Pattern[str], clock: Clock, depth: int
 ) -> Head | None:
-    """Return the head of a line of text, by what stands behind its stamp."""
+    """Return the head of a line of text, by the text after its stamp."""
     rest = head.rest
     match = header.match(rest)
     if match:
@@ -188,7 +188,7 @@ def _within(text: str, at: float, clock: Clock, depth: int) -> Head:
 
 
 def _of_cut_json(line: str, clock: Clock) -> Head | None:
-    """Return what the beginning of a line says whose end is missing, or that is huge."""
+    """Return the head of a line that is huge or has lost its end, by its beginning."""
     head = line[:_MOST_CUT].replace('\\"', '"')  # type: ignore[cut]  # far beyond what is shown
     written = _CUT_TIME.search(head)
     at = moment_of(written[1] or written[2], clock) if written else None
@@ -205,7 +205,7 @@ def _of_cut_json(line: str, clock: Clock) -> Head | None:
 
 
 def is_part(line: str) -> bool:
-    """Return whether the rest of what a container wrote stands in the next of its lines."""
+    """Return whether a container's line goes on in its next one."""
     if line.startswith('{"log":'):
         match = _DOCKER_END.search(line)
         end = match.start() if match else 0

@@ -1,4 +1,4 @@
-"""The bytes of a log as lines of text, each with its day where that can be known."""
+"""The bytes of a log as lines of text, each with its day where that is known."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def without_colors(line: str) -> str:
 
 
 def dated(lines: list[str], written: float, clock: Clock) -> list[str]:
-    """Return `lines`, whose stamps have no day, with days, of which the last was at `written`."""
+    """Return `lines`, whose stamps have no day, with days; the last was written at `written`."""
     day = datetime.fromtimestamp(min(written, clock.now) + 1, clock.zone)
     later = f"{day:%H:%M:%S}"
     found = []

@@ -81,7 +81,7 @@ class WindowReader:
 
     @classmethod
     def back(cls, host: Host, seconds: float) -> WindowReader:
-        """Return one that reads the last `seconds` by the host's own clock."""
+        """Return a reader of the last `seconds` by the host's own clock."""
         moment, zone = host.clock()
         clock = Clock(moment.timestamp(), zone)
         return cls(host, clock, clock.now - seconds)
@@ -157,7 +157,7 @@ class WindowReader:
         yield from files
 
     def _sample(self, file: LogFile) -> None:
-        """Count what is understood of some of the file's lines within the window."""
+        """Count the sampled lines within the window whose time is understood."""
         span = min(file.size, MOST_SCANNED)
         count = max(1, min(SAMPLES, span // SAMPLE))
         first = file.size - span
@@ -177,7 +177,7 @@ class WindowReader:
         self._say_loose(file, lines)
 
     def _say_loose(self, file: LogFile, lines: Sequence[str]) -> None:
-        """Say that errors without a time stand behind the last time, which is before the window."""
+        """Report errors without a time after the last line with one, which is before the window."""
         at, raised = None, 0
         for line in reversed(lines):
             head = parse(line, self.clock)
@@ -192,7 +192,7 @@ class WindowReader:
             )
 
     def _say_zone(self, file: LogFile) -> None:
-        """Say that the times in a file are of another zone than the host's, if they look like it.
+        """Report times that seem to be in another time zone than the host's.
 
         The last line was written when the file was: a difference of whole quarters of an hour is
         the zone of a container or of a service, unless the lines name their zone themselves.
@@ -242,7 +242,7 @@ class WindowReader:
         return signed(self._dated(file, self._contents.lines(file, start)), pattern)
 
     def _is_own_kind(self, file: LogFile) -> bool:
-        """Return whether grep cannot read it, or what belongs together stands on several lines."""
+        """Return whether grep cannot read the file, or an entry has several lines."""
         if not file.size:
             return False
         block = self._first.get(file.identity) or next(self._contents.blocks(file, [0]))[1]
@@ -254,7 +254,7 @@ class WindowReader:
         )
 
     def _dated(self, file: LogFile, lines: Iterator[str]) -> Iterator[str]:
-        """Yield the lines, with what some kinds of logs lack."""
+        """Yield the lines, each with the date or the form that its kind of log lacks."""
         first: list[str] = []
         for line in lines:
             first.append(line)
@@ -277,7 +277,7 @@ _ELSEWHERE = timezone(timedelta(hours=-23))  # no service's
 
 
 def _off(lines: Sequence[str], written: float, zone: tzinfo | None) -> float | None:
-    """Return by how much the newest of `lines` differs from `written`, read as in `zone`."""
+    """Return by how many seconds the newest of `lines`, read in `zone`, differs from `written`."""
     clock = Clock(written + DAY_S, zone)  # a time to come is not to count as now
     moments = [head.at for line in lines if (head := parse(line, clock))]
     return max(moments) - written if moments else None

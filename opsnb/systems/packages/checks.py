@@ -168,7 +168,7 @@ def parse_apt(text: str) -> list[Row]:
 def _npm(target: Target, word: str) -> dict[str, Any]:
     """Return the JSON of npm, which exits with 1 when it reports something.
 
-    Raises BadAnswer with the fix when it failed: then it says so in JSON as well.
+    Raises BadAnswer with the fix when npm failed, which it reports in JSON too.
     """
     folder = Deploy.of(target).folder
     if not folder:

@@ -13,7 +13,7 @@ from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
 from opsnb.systems.processes.settings import Processes
-from opsnb.view.formats import counted
+from opsnb.view.formats import and_list, counted
 
 _MOST_DONE = 3
 
@@ -103,7 +103,7 @@ def _all_well(groups: dict[str, list[Process]]) -> str:
             done.append(f"{name} {members[0].says or 'has ended well'}")
     more = len(done) - _MOST_DONE
     shown = [*done[:_MOST_DONE], *([f"{more} more have ended well"] if more > 0 else [])]
-    said = [f"{_listing(up)} {'is' if len(up) == 1 else 'are'} up"] if up else []
+    said = [f"{and_list(up)} {'is' if len(up) == 1 else 'are'} up"] if up else []
     return f"{', '.join([*said, *shown])}."
 
 
@@ -111,15 +111,11 @@ def _all_down(names: Sequence[str], why: str) -> Finding:
     verb = "is" if len(names) == 1 else "are"
     return Finding(
         status=Status.CRIT,
-        message=f"{why} So {_listing(names)} {verb} down: start with `pm2 resurrect`.",
+        message=f"{why} So {and_list(names)} {verb} down: start with `pm2 resurrect`.",
         value=len(names),
         unit="down",
         rows=[row_of(Process(name, "missing", is_up=False)) for name in names],
     )
-
-
-def _listing(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def row_of(process: Process) -> Row:

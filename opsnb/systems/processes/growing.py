@@ -66,7 +66,7 @@ def growth(target: Target, seconds: float) -> list[Growth]:
 def _note_gaps(
     found: list[Process], samples: dict[tuple[str, int | None], list[tuple[float, int]]], times: int
 ) -> None:
-    """Say which processes that are up could not be watched all the time."""
+    """Report running processes that could not be watched all the time."""
     for process in found:
         if not process.is_up:
             continue

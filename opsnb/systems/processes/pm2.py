@@ -1,4 +1,4 @@
-"""What pm2 says of its processes."""
+"""Processes, as pm2 lists them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DAEMON = re.compile(r"PM2 v\S+: God Daemon \((?P<home>.+?)\)")
 
 
 def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> list[Process]:
-    """Return what `pm2 jlist` lists. Raises DaemonGone, BadAnswer."""
+    """Return the processes of `pm2 jlist`. Raises DaemonGone, BadAnswer."""
     argv, env = program(settings), environment(host, settings)
     if "PM2_HOME" in env or not settings.command:
         _demand_daemon(host, argv[0], env)
@@ -60,7 +60,7 @@ def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> 
 
 
 def _demand_daemon(host: Host, program: str, env: dict[str, str]) -> None:
-    """Raise when no daemon runs: whatever is asked of pm2 itself would start one."""
+    """Raise DaemonGone when no daemon runs: any command of pm2 would start one."""
     home, _, state = host.run(["sh", "-c", _PROBE, "sh", program], env=env).strip().rpartition("\n")
     if state in ("runs", "missing"):
         return
@@ -82,7 +82,7 @@ def _demand_daemon(host: Host, program: str, env: dict[str, str]) -> None:
 
 
 def _daemons(host: Host) -> list[str]:
-    """Return the homes of the daemons of pm2 that run there, whoever's they are."""
+    """Return the homes of all pm2 daemons that run there, of any user."""
     if host.is_local:
         titles = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
     else:
@@ -159,7 +159,7 @@ def _process(entry: dict[str, Any], at: datetime) -> Process:
 
 
 def _is_finished(name: str, env: dict[str, Any]) -> bool:
-    """Return whether it ended as it should and is not to be started again by itself."""
+    """Return whether it ended as it should and pm2 does not start it again."""
     if env["status"] != "stopped":
         return False
     code = whole(env.get("exit_code"))

@@ -1,4 +1,4 @@
-"""The programs of the machine that take most of its memory, whoever started them."""
+"""The programs of the machine that use most of its memory, of any user."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Finding, Status
 from opsnb.redaction.outside import pattern
 from opsnb.systems import logs
-from opsnb.systems.logs.entries import errors_in
+from opsnb.systems.logs.entries import Finder, signed
 from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.rotation import siblings
 from opsnb.systems.logs.stamps import Clock
@@ -40,7 +40,7 @@ def at(line: str, clock: Clock = CLOCK) -> datetime | None:
 
 
 def messages(*lines: str, clock: Clock = CLOCK) -> list[str]:
-    return [entry.message for entry in errors_in(lines, clock, clock.now - 3600)]
+    return [entry.message for entry in Finder(clock, clock.now - 3600).errors(signed(lines))]
 
 
 def ago(**span: float) -> datetime:
@@ -149,7 +149,7 @@ def test_syslog_stamps_come_back(moment: datetime) -> None:
 
 @given(st.text(max_size=200))
 def test_no_line_ever_fails(line: str) -> None:
-    list(errors_in([line, f"{NOON.isoformat()} {line}", line], CLOCK, 0))
+    list(Finder(CLOCK, 0).errors(signed([line, f"{NOON.isoformat()} {line}", line])))
 
 
 def test_syslog_at_new_year() -> None:

@@ -15,7 +15,7 @@ from opsnb.checks.running import Measurement
 from opsnb.config.target import Target
 from opsnb.model import Finding, Status
 from opsnb.systems import logs
-from opsnb.systems.logs.entries import errors_in
+from opsnb.systems.logs.entries import Finder, signed
 from opsnb.systems.logs.levels import says_error
 from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.stamps import Clock
@@ -208,7 +208,7 @@ def test_an_error_of_each_format(name: str) -> None:
     head = parse(line, CLOCK)
     assert head is not None
     assert head.at == TEN.timestamp()
-    assert [each.message for each in errors_in([line], CLOCK, 0)] == [message]
+    assert [each.message for each in Finder(CLOCK, 0).errors(signed([line]))] == [message]
 
 
 @pytest.mark.parametrize("name", MILD)
@@ -216,7 +216,7 @@ def test_no_error_of_each_format(name: str) -> None:
     head = parse(MILD[name], CLOCK)
     assert head is not None
     assert head.at == TEN.timestamp()
-    assert list(errors_in([MILD[name]], CLOCK, 0)) == []
+    assert list(Finder(CLOCK, 0).errors(signed([MILD[name]]))) == []
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_no_error_of_each_format(name: str) -> None:
 )
 def test_harmless_words(words: str) -> None:
     assert not says_error(words)
-    assert list(errors_in([f"{TEN.isoformat()} {words}"], CLOCK, 0)) == []
+    assert list(Finder(CLOCK, 0).errors(signed([f"{TEN.isoformat()} {words}"]))) == []
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_harmless_words(words: str) -> None:
     ],
 )
 def test_words_of_an_error(words: str) -> None:
-    assert len(list(errors_in([f"{TEN.isoformat()} {words}"], CLOCK, 0))) == 1
+    assert len(list(Finder(CLOCK, 0).errors(signed([f"{TEN.isoformat()} {words}"])))) == 1
 
 
 def ago(seconds: float) -> str:
