@@ -22,6 +22,7 @@ from typing import Any, Concatenate, Generic, ParamSpec
 from opsnb.checks import evidence
 from opsnb.config.systems import system_of
 from opsnb.config.target import Target
+from opsnb.errors import TimedOut, Unreachable
 from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.redaction import outside
 
@@ -30,9 +31,18 @@ P = ParamSpec("P")
 Treats = Callable[[Target, Finding], list[Remedy]]
 """Returns the runbooks that treat what a finding reports, with their parameters filled in."""
 
+Explained = Callable[[Finding, Finding], bool]
+"""Says of an alarm whether another one explains it, so that both are one."""
+
 _MOST_NEXT = 3
 _HOW = frozenset({"process", "samples", "seconds", "wait_s"})
 """Parameters of checks that change how something is measured, not what."""
+
+
+def _got_no_response(finding: Finding, other: Finding) -> bool:
+    """Whether nothing responds, and the other check says why."""
+    is_down = finding.failure in (Unreachable.__name__, TimedOut.__name__)
+    return is_down and finding.status is other.status is Status.CRIT
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,10 @@ class Check(Generic[P]):
     """Whether it checks for a cause, which its title names; ok then means that it is ruled out."""
     condition: str = ""
     """The name of the check that measures the same, where there is one."""
-    explained_by: str = ""
-    """The name of the check that explains it, when both are crit and this one got no response."""
+    explained_by: tuple[str, ...] = ()
+    """The names of the checks that may explain it; of several, the first that does."""
+    is_explained: Explained = _got_no_response
+    """Whether the alarm of one of them does."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """The arguments that `given` filled in and that say what is measured, in JSON."""
 
@@ -258,7 +270,8 @@ def check(  # noqa: PLR0913 - all that a check declares
     treated_by: Treats | str = "",
     is_cause: bool = False,
     condition: str = "",
-    explained_by: str = "",
+    explained_by: tuple[str, ...] = (),
+    is_explained: Explained = _got_no_response,
     recorded_as: str = "",
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
     """Make a function a check. The first line of its docstring is the title that people read.
@@ -281,6 +294,7 @@ def check(  # noqa: PLR0913 - all that a check declares
             is_cause,
             condition,
             explained_by,
+            is_explained,
         )
 
     return wrap

@@ -103,10 +103,9 @@ class Measurement:
                 self._down[system] = _Down(cause.name, outcome)
                 findings.append(cause)
             findings.append(self._finding(check, outcome))
-        explained_by = {check.name: check.explained_by for check in checks}
+        by_name = {check.name: check for check in checks}
         return Findings(
-            _explained(finding, explained_by.get(finding.name, ""), findings)
-            for finding in findings
+            _explained(finding, by_name.get(finding.name), findings) for finding in findings
         )
 
     def _cause(self, system: str) -> str:
@@ -204,14 +203,16 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
     return finding.model_copy(update={"failure": type(error).__name__})
 
 
-def _explained(finding: Finding, by: str, findings: Findings) -> Finding:
-    """Return `finding`; as one alarm with that of the check `by`, if that explains it."""
-    is_down = finding.failure in (Unreachable.__name__, TimedOut.__name__)
-    causes = [one for one in findings if one.name == by and one.status is Status.CRIT]
-    if not (causes and is_down and finding.status is Status.CRIT):
+def _explained(finding: Finding, check: Check[[]] | None, findings: Findings) -> Finding:
+    """Return `finding`; as one alarm with that of another check, if that explains it."""
+    if check is None or check.is_cause or not finding.is_alarm:
         return finding
-    update = {"explained_by": by, "remedies": [], "untreated": f"see {by}"}
-    return finding.model_copy(update=update)
+    alarms = {one.name: one for one in findings if one.is_alarm}
+    for by in check.explained_by:
+        if by in alarms and check.is_explained(finding, alarms[by]):
+            update = {"explained_by": by, "remedies": [], "untreated": f"see {by}"}
+            return finding.model_copy(update=update)
+    return finding
 
 
 def _title(system: str) -> str:

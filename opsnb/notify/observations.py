@@ -146,9 +146,11 @@ def _alarms(result: RunResult) -> Iterable[Finding]:
     A cause and its symptom are one alarm; a system that the target does not have is none.
     """
     reported = {finding.name for finding in result.counted}
+    explaining = {finding.explained_by for finding in result.counted}
     found: dict[str, Finding] = {}
     for finding in result.counted:
-        if finding.cause_of in reported or _is_unconfigured(finding):
+        is_reported = finding.cause_of in reported or finding.name in explaining
+        if is_reported or _is_unconfigured(finding):
             continue
         before = found.get(finding.key)
         if before is None or finding.status.severity > before.status.severity:

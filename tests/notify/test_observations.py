@@ -58,6 +58,17 @@ def test_a_cause_is_one_alarm_with_its_symptom() -> None:
     assert found["queues.depth"].command.endswith("run incidents/service_down -t shop")
 
 
+def test_a_check_that_explains_another_is_one_alarm_with_it() -> None:
+    found = observed(
+        finding("api.health", explained_by="processes.up"),
+        finding("processes.up"),
+        finding("host.disk"),
+    )
+    bad = {name for name, each in found.items() if each.status is Status.CRIT}
+    assert bad == {"api.health", "host.disk"}
+    assert "Most likely: processes.up is so." in found["api.health"].message
+
+
 def test_each_object_is_an_alarm_of_its_own() -> None:
     found = observed(
         finding("queues.depth", arguments={"queue": "a"}),

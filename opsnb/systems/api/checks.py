@@ -39,7 +39,7 @@ def certificate(target: Target) -> Finding:
 @check(
     probes=SYSTEM,
     treated_by=treated_by("incidents/service_down", "finds what is down; with --apply starts it"),
-    explained_by="processes.up",
+    explained_by=("processes.up",),
 )
 def health(target: Target) -> Finding:
     """API health"""

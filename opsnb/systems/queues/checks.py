@@ -51,7 +51,20 @@ def _resumes(queue: str) -> Remedy:
     return Remedy(runbook="queues/resume", parameters={"queue": queue}, why="resumes it")
 
 
-@check(needs=(SYSTEM,), treated_by=_treat_depth)
+def _is_paused(length: Finding, pauses: Finding) -> bool:
+    """Whether each queue that is too long is paused, and the other finding reports pauses."""
+    limit = length.threshold
+    long = [row for row in length.rows if limit and limit.judge(due(row)) is not Status.OK]
+    are_reported = pauses.status is Status.WARN and any(row.get("paused") for row in pauses.rows)
+    return are_reported and bool(long) and all(row["paused"] for row in long)
+
+
+@check(
+    needs=(SYSTEM,),
+    treated_by=_treat_depth,
+    explained_by=("queues.pauses", "api.queue_stats"),
+    is_explained=_is_paused,
+)
 def depth(target: Target) -> Finding:
     """Queue length"""
     rows = counts(target)

@@ -80,6 +80,18 @@ def test_a_queue_paused_by_others_is_seen_and_since_when(own: Target) -> None:
     assert found.rows[0]["since"] is not None
 
 
+def test_a_queue_that_is_long_because_it_is_paused_is_one_alarm(own: Target) -> None:
+    jobs = "Array(120).fill({ name: 'a', data: {} })"
+    queue_jobs.in_node(own, f"await queue(given.queue).addBulk({jobs});", queue=QUEUE)
+    long, pauses = Measurement(own).run([queues.depth, queues.pauses])
+    assert (long.status, long.explained_by, pauses.status) == (Status.WARN, None, Status.OK)
+    queue_jobs.in_node(own, "await queue(given.queue).pause();", queue=QUEUE)
+    long, pauses = Measurement(own).run([queues.depth, queues.pauses])
+    assert (long.status, long.explained_by) == (Status.WARN, "queues.pauses")
+    assert (long.remedies, pauses.status) == ([], Status.WARN)
+    assert [remedy.runbook for remedy in pauses.remedies] == ["queues/resume"]
+
+
 def test_the_oldest_waiting_job_is_found(own: Target) -> None:
     queue_jobs.in_node(
         own,
