@@ -93,7 +93,7 @@ def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
     return _chart(title or finding.title, finding, (value,), draw)
 
 
-def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str = "") -> Chart:
+def lines(finding: Finding, *, over: str, parts: Sequence[str] = ()) -> Chart:
     """Return a line for each column of `parts`, or for all, over the numbers or moments in `over`.
 
     A line is broken where a row has no value.
@@ -115,10 +115,10 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str 
         axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
         mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
-    return _chart(title or finding.title, finding, (over, *names), draw)
+    return _chart(finding.title, finding, (over, *names), draw)
 
 
-def forecast(finding: Finding, *, title: str = "") -> Chart:
+def forecast(finding: Finding) -> Chart:
     """Return the measured values, the line through them, and its forecast.
 
     The rows have the time in `at`, then either `measured`, or the line's value `expected`, with its
@@ -149,7 +149,7 @@ def forecast(finding: Finding, *, title: str = "") -> Chart:
         mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     columns = ("at", "measured", "expected", "least", "most")
-    return _chart(title or finding.title, finding, columns, draw)
+    return _chart(finding.title, finding, columns, draw)
 
 
 def _moments(rows: Sequence[Row]) -> Any:
@@ -198,9 +198,7 @@ def _worst(finding: Finding, parts: Sequence[str], title: str) -> tuple[Finding,
     return finding.model_copy(update={"rows": rows}), f"{title}: {words}"
 
 
-def timeline(
-    finding: Finding, *, value: str, events: Finding | None = None, title: str = ""
-) -> Chart:
+def timeline(finding: Finding, *, value: str, events: Finding | None = None) -> Chart:
     """Return a step line of `value` over the moments in column `at`, both of the rows.
 
     `events` are marked on the same axis, by the columns `at` and `event` of their rows.
@@ -219,7 +217,7 @@ def timeline(
         _mark(axes, events.rows if events else [])
         date_ticks(axes)
 
-    return _chart(title or finding.title, finding, ("at", value), draw)
+    return _chart(finding.title, finding, ("at", value), draw)
 
 
 def _mark(axes: Axes, events: Sequence[Row]) -> None:

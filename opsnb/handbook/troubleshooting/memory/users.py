@@ -21,14 +21,14 @@ _OWN_PROGRAMS = ("node", "nodejs")
     is_cause=True,
     treated_by="run fewer processes, or give the machine more memory",
 )
-def large(target: Target, watched: Reading[Watch], percent: float | None = None) -> Finding:
+def large(target: Target, watched: Reading[Watch]) -> Finding:
     """Large memory use of the service, without a leak"""
     watch = watched.of(target)
     growths = watch.growths
     used = sum(growth.size for growth in growths)
     message = f"The service's {len(growths)} processes take {mib(used):,.0f} MiB"
     advice = "Run fewer of them, or give the machine more."
-    finding = _of_all(watch, used, _limit(target, percent), message, advice)
+    finding = _of_all(target, watch, used, message, advice)
     return finding.model_copy(update={"rows": [growth_row(growth) for growth in growths]})
 
 
@@ -38,7 +38,7 @@ def large(target: Target, watched: Reading[Watch], percent: float | None = None)
     is_cause=True,
     treated_by="ask whose program it is before you end it",
 )
-def others(target: Target, watched: Reading[Watch], percent: float | None = None) -> Finding:
+def others(target: Target, watched: Reading[Watch]) -> Finding:
     """Another program using the memory"""
     rows = processes.largest(target).rows
     other = next((row for row in rows if row["program"] not in _OWN_PROGRAMS), None)
@@ -47,12 +47,12 @@ def others(target: Target, watched: Reading[Watch], percent: float | None = None
     size = other["memory_bytes"]
     message = f"Of the other programs {other['program']} takes most, {mib(size):,.0f} MiB"
     advice = "Ask whose it is before you end it."
-    finding = _of_all(watched.of(target), size, _limit(target, percent), message, advice)
+    finding = _of_all(target, watched.of(target), size, message, advice)
     return finding.model_copy(update={"rows": rows})
 
 
 @check(needs=(*_SYSTEMS, database.SYSTEM), limit_s=_WATCHING_LIMIT_S, is_cause=True)
-def postgres(target: Target, watched: Reading[Watch], percent: float | None = None) -> Finding:
+def postgres(target: Target, watched: Reading[Watch]) -> Finding:
     """Memory used by PostgreSQL's sessions"""
     use = database.memory_use(target)
     message = (
@@ -60,7 +60,7 @@ def postgres(target: Target, watched: Reading[Watch], percent: float | None = No
         f"{mib(use.each):g} for each sort of {use.sessions} sessions)"
     )
     advice = "That counts if it runs on this machine."
-    finding = _of_all(watched.of(target), use.most, _limit(target, percent), message, advice)
+    finding = _of_all(target, watched.of(target), use.most, message, advice)
     return explains(
         finding, finding.share, Remedy.of("database/connections", "shows who holds them")
     )
@@ -74,15 +74,11 @@ redis = cache.memory.as_cause(
 )
 
 
-def _limit(target: Target, percent: float | None) -> float:
-    return target.limit("memory_share_percent", percent)
-
-
-def _of_all(watch: Watch, used: float, percent: float, message: str, advice: str) -> Finding:
-    """Judge what takes `used` bytes: a cause when memory is short and its share is `percent`."""
-    share = used / watch.total
+def _of_all(target: Target, watch: Watch, used: float, message: str, advice: str) -> Finding:
+    """Judge what takes `used` bytes: a cause when memory is short and its share past the limit."""
+    share, limit = used / watch.total, target.limit("memory_share_percent")
     message += f", {100 * share:.1f} % of the machine's memory"
-    if not watch.is_short or 100 * share < percent:
+    if not watch.is_short or 100 * share < limit:
         enough = "" if watch.is_short else "; enough memory is free"
         return ruled_out(f"{message}{enough}.")
     return Finding(
