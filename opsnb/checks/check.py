@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from opsnb.checks import evidence
+from opsnb.checks.causes import explains
 from opsnb.config.systems import system_of
 from opsnb.config.target import Target
 from opsnb.errors import TimedOut, Unreachable
-from opsnb.model import Finding, Remedy, Row, Status, now
+from opsnb.model import Finding, Remedy, Status, now
 from opsnb.redaction import outside
 
 P = ParamSpec("P")
@@ -223,27 +224,6 @@ def treated_rows(
         ]
 
     return remedies
-
-
-def explains(finding: Finding, share: float | None, *remedies: Remedy) -> Finding:
-    """Return the finding of a check as a cause: how much it explains, and what treats it.
-
-    A finding that is no alarm is returned unchanged.
-    """
-    if not finding.is_alarm:
-        return finding
-    treatment = {"remedies": list(remedies)} if remedies else {}
-    return finding.model_copy(update={"share": share, **treatment})
-
-
-def ruled_out(message: str, rows: Sequence[Row] = (), *, settled: bool = False) -> Finding:
-    """Return the finding of a cause that was ruled out; `message` holds the measurement."""
-    return Finding(status=Status.OK, message=message, rows=list(rows), settled=settled)
-
-
-def not_checked(message: str) -> Finding:
-    """Return the finding of a cause that does not apply or left no trace; `message` says why."""
-    return Finding(status=Status.SKIPPED, message=message)
 
 
 def name_of(function: Callable[..., object]) -> str:

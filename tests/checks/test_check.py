@@ -12,7 +12,8 @@ import nbformat
 import pytest
 
 from opsnb import catalog
-from opsnb.checks.check import Check, check, ruled_out, treated_by, treated_rows
+from opsnb.checks.causes import ruled_out
+from opsnb.checks.check import Check, check, treated_by, treated_rows
 from opsnb.checks.running import Measurement
 from opsnb.config.target import Target
 from opsnb.config.thresholds import HANDBOOK

@@ -10,7 +10,8 @@ import math
 import statistics
 from dataclasses import replace
 
-from opsnb.checks.check import Check, check, ruled_out, treated_by
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import Check, check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.handbook.troubleshooting import slow_queries
@@ -59,21 +60,16 @@ def api_itself(target: Target) -> Finding:
     if finding.status is Status.OK or any(ms > quick_ms for ms in known.values()):
         return ruled_out(message)
     names = _process_names(target)
-    return Finding(
+    return likely(
+        message,
+        0.5,
+        *(Remedy.of("incidents/service_down", f"restarts {name}", process=name) for name in names),
+        Remedy.of(
+            "incidents/high_error_rate", "shows whether a deployment or a restart preceded it"
+        ),
         status=finding.status,
-        message=message,
         value=finding.value,
         unit=finding.unit,
-        share=0.5,
-        remedies=[
-            *(
-                Remedy.of("incidents/service_down", f"restarts {name}", process=name)
-                for name in names
-            ),
-            Remedy.of(
-                "incidents/high_error_rate", "shows whether a deployment or a restart preceded it"
-            ),
-        ],
     )
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, explains, not_checked, ruled_out, treated_by
+from opsnb.checks.causes import explains, likely, not_checked, ruled_out
+from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
@@ -93,7 +94,7 @@ def _dependency(target: Target, name: str) -> Finding:
         message += (
             f" Start {known.title} by hand, or set {name} in [targets.{target.name}.restart]."
         )
-    return Finding(status=Status.CRIT, message=message, share=_STORE_SHARE, remedies=remedies)
+    return likely(message, _STORE_SHARE, *remedies, status=Status.CRIT)
 
 
 @check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True, condition="processes.up")
@@ -117,10 +118,10 @@ def silent(target: Target) -> Finding:
         raise
     except ServiceError as error:
         if api.is_untrusted(error):  # a restart changes no certificate
-            return Finding(
+            return likely(
+                str(error),
+                _SILENT_SHARE,
                 status=Status.CRIT,
-                message=str(error),
-                share=_SILENT_SHARE,
                 untreated="renew its certificate by hand",
             )
         answered = str(error)
@@ -128,15 +129,15 @@ def silent(target: Target) -> Finding:
     if finding.value:
         return ruled_out("Processes are down, which is a cause of its own.")
     names = dict.fromkeys(row["name"] for row in finding.rows if row["up"])
-    return Finding(
-        status=Status.CRIT,
-        message=f"{answered} Yet {Processes.of(target).manager} reports all processes as up.",
-        rows=finding.rows,
-        share=_SILENT_SHARE,
-        remedies=[
+    return likely(
+        f"{answered} Yet {Processes.of(target).manager} reports all processes as up.",
+        _SILENT_SHARE,
+        *[
             Remedy.of("incidents/service_down", f"restarts {name}", apply=True, process=name)
             for name in names
         ],
+        status=Status.CRIT,
+        rows=finding.rows,
     )
 
 
@@ -151,14 +152,14 @@ def disk_full(target: Target) -> Finding:
     full = [row for row in finding.rows if _is_full(row)]
     if not full:
         return ruled_out(finding.message, rows=finding.rows)
-    return Finding(
+    return likely(
+        f"{finding.message} Whatever writes there fails.",
+        _DISK_SHARE,
+        CLEAR,
         status=Status.CRIT,
-        message=f"{finding.message} Whatever writes there fails.",
         value=finding.value,
         unit=finding.unit,
         rows=full,
-        share=_DISK_SHARE,
-        remedies=[CLEAR],
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.handbook.error_causes import FAILED_CHILD, Cause, Places, cause_of
@@ -116,15 +117,15 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
     recent = since < _STILL_S * 1000
     lately = "it still happens" if recent else f"the last {span(since / 1000)} ago"
     place = f" in {first.frame}" if first.frame else ""
-    return Finding(
-        status=status,
-        message=f"{count} of {failed.read} failed jobs {words.format(and_list(named))}, most: "
+    return likely(
+        f"{count} of {failed.read} failed jobs {words.format(and_list(named))}, most: "
         f"{first.example}{place}; {lately}.",
+        count / failed.read,
+        *([] if status is Status.OK else [*before, _retry(jobs.queue, first)]),
+        status=status,
         value=count,
         unit="jobs",
         rows=[_group_row(target, group, failed) for group in groups[:_MOST_ROWS]],
-        share=count / failed.read,
-        remedies=[] if status is Status.OK else [*before, _retry(jobs.queue, first)],
     )
 
 

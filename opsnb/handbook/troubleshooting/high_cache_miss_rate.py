@@ -5,7 +5,8 @@ Handbook, section 5.2. All causes are judged by the server's counters while it i
 
 from __future__ import annotations
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import cache
@@ -122,11 +123,4 @@ def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: 
         return Finding(status=Status.UNKNOWN, message=message)
     if share < _NOTEWORTHY or status is Status.OK:
         return ruled_out(message)
-    return Finding(
-        status=status,
-        message=message,
-        value=round(100 * share),
-        unit="%",
-        share=share,
-        remedies=list(remedies),
-    )
+    return likely(message, share, *remedies, status=status, value=round(100 * share), unit="%")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, explains, ruled_out, treated_by
+from opsnb.checks.causes import explains, likely, ruled_out
+from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status
 from opsnb.redaction import outside
@@ -64,19 +65,18 @@ def missing_index(target: Target, seconds: float = 3) -> Finding:
         explained = counted(min(len(slow), _MOST_EXPLAINED), "slow statement")
         return ruled_out(f"No missing index in the plans of {explained}.")
     first = advice[0]
-    return Finding(
-        status=Status.WARN,
-        message=f"A statement that takes {first.statement.mean_ms:.0f} ms reads all "
+    return likely(
+        f"A statement that takes {first.statement.mean_ms:.0f} ms reads all "
         f"{first.rows:,} rows of {first.table}; an index on {', '.join(first.columns)} would "
         "serve it.",
+        min(1.0, sum(statement.statement.percent for statement in advice) / 100),
+        *[_create(statement) for statement in advice],
         value=round(first.statement.mean_ms, 1),
         unit="ms",
         rows=[
             {**statement.statement.row(), "rows read": statement.rows, "fix": statement.command}
             for statement in advice
         ],
-        share=min(1.0, sum(statement.statement.percent for statement in advice) / 100),
-        remedies=[_create(statement) for statement in advice],
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, not_checked, ruled_out, treated_by
+from opsnb.checks.causes import likely, not_checked, ruled_out
+from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError
 from opsnb.handbook.error_causes import REDIS_IS_FULL, Cause
@@ -50,12 +51,12 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
     if known.state == "unknown":
         raise BadAnswer(name, known.said)
     if known.state != "up":
-        return Finding(
+        return likely(
+            known.said,
+            _DOWN_SHARE,
+            Remedy.of("incidents/service_down", f"starts {known.title}", apply=True),
             status=Status.CRIT,
-            message=known.said,
             rows=rows,
-            share=_DOWN_SHARE,
-            remedies=[Remedy.of("incidents/service_down", f"starts {known.title}", apply=True)],
         )
     ours = seen.about(CAUSE_OF[name])
     reason = seen.needs_no_cause(target)
@@ -65,13 +66,12 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
     share = _MOST_SHARE * len(ours) / len(seen.current)
     full = [1 for _, entry in ours if name == "redis" and REDIS_IS_FULL.search(entry.message)]
     if full:
-        return Finding(
-            status=Status.WARN,
-            message=f"Redis responds, but is full: {seen.counted(ours)} mention it, {len(full)} "
+        return likely(
+            f"Redis responds, but is full: {seen.counted(ours)} mention it, {len(full)} "
             "of them of its memory.",
+            share,
+            *_MAKE_ROOM,
             rows=rows,
-            share=share,
-            remedies=list(_MAKE_ROOM),
         )
     begun = min(group.begun for group in seen.ongoing)
     before = [
@@ -82,12 +82,11 @@ def _dependency(target: Target, window: Window, name: str) -> Finding:
         if before
         else ""
     )
-    return Finding(
-        status=Status.WARN,
-        message=f"{known.title} responds now, but {lost_words}{seen.counted(ours)} mention it.",
+    return likely(
+        f"{known.title} responds now, but {lost_words}{seen.counted(ours)} mention it.",
+        share,
+        Remedy.of("incidents/service_down", "checks whether it stays up"),
         rows=rows,
-        share=share,
-        remedies=[Remedy.of("incidents/service_down", "checks whether it stays up")],
     )
 
 
@@ -135,9 +134,8 @@ def _worded(target: Target, window: Window, words: str, causes: tuple[Cause, ...
     if not ours:
         return ruled_out(message)
     rows = sorted(logs.groups(ours), key=lambda row: -int(row["count"]))
-    return Finding(
-        status=Status.WARN,
-        message=f"{message} Most of all: {rows[0]['sample']}",
+    return likely(
+        f"{message} Most of all: {rows[0]['sample']}",
+        _MOST_SHARE * len(ours) / len(seen.current),
         rows=rows[:_MOST_ROWS],
-        share=_MOST_SHARE * len(ours) / len(seen.current),
     )

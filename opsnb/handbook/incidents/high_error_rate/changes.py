@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.handbook.deployment.releases import Change
 from opsnb.handbook.incidents.high_error_rate.window import (
@@ -48,13 +49,13 @@ def deployed(target: Target, window: Window) -> Finding:
         )
     first, last = live[0]
     ours = [group for group, other in live if other is last]
-    return Finding(
-        status=Status.CRIT,
-        message=f"{seen.subject(ours)} began {span(first.begun - last.began)} after the deployment "
+    return likely(
+        f"{seen.subject(ours)} began {span(first.begun - last.began)} after the deployment "
         f"{last.run_id} had begun.",
+        _STARTED_SHARE * len(errors_of(ours)) / len(seen.current),
+        Remedy.of("deployment/rollback", "returns to the previous release"),
+        status=Status.CRIT,
         rows=rows,
-        share=_STARTED_SHARE * len(errors_of(ours)) / len(seen.current),
-        remedies=[Remedy.of("deployment/rollback", "returns to the previous release")],
     )
 
 

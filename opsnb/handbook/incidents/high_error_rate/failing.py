@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opsnb.checks.check import check, explains, not_checked
+from opsnb.checks.causes import explains, likely, not_checked
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, Unreachable
 from opsnb.handbook.incidents.high_error_rate.window import Window
@@ -36,14 +37,11 @@ def failing_jobs(target: Target) -> Finding:
     ]
     if not bad:
         return finding
-    return Finding(
-        status=Status.WARN,
-        message=finding.message,
+    return likely(
+        finding.message,
+        _FAILING_SHARE,
+        *(Remedy.of("troubleshooting/failed_jobs", "shows why", queue=row["queue"]) for row in bad),
         rows=bad,
-        share=_FAILING_SHARE,
-        remedies=[
-            Remedy.of("troubleshooting/failed_jobs", "shows why", queue=row["queue"]) for row in bad
-        ],
     )
 
 

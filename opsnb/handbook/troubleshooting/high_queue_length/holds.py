@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.handbook.troubleshooting.high_queue_length.durations import short
 from opsnb.model import Finding, Remedy, Status
@@ -23,12 +24,11 @@ def paused(target: Target, queue: str) -> Finding:
     row, pause = queues.state_of(target, queue, with_workers=False)
     if not pause["paused"]:
         return ruled_out(f"Queue {queue} is not paused.")
-    return Finding(
+    return likely(
+        f"Queue {queue} is paused{since_words(pause)}; {counted(row['waiting'], 'job')} waiting.",
+        1.0,
+        Remedy.of("queues/resume", apply=True, queue=queue),
         status=Status.CRIT if row["waiting"] else Status.WARN,
-        message=f"Queue {queue} is paused{since_words(pause)}; "
-        f"{counted(row['waiting'], 'job')} waiting.",
-        share=1.0,
-        remedies=[Remedy.of("queues/resume", apply=True, queue=queue)],
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from opsnb.checks.check import check, not_checked, ruled_out
+from opsnb.checks.causes import likely, not_checked, ruled_out
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.handbook.troubleshooting.high_queue_length.durations import (
     all_hang,
@@ -13,7 +14,7 @@ from opsnb.handbook.troubleshooting.high_queue_length.durations import (
     usual,
 )
 from opsnb.handbook.troubleshooting.high_queue_length.workers import stalls
-from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.model import Finding, Remedy, Row
 from opsnb.systems import queues
 from opsnb.systems.queues import Durations
 from opsnb.systems.queues.backlog import due
@@ -62,20 +63,17 @@ def slow_jobs(target: Target, queue: str) -> Finding:
             f"Jobs of {queue} take {short(times.recent_s or longest_s)}; {usual(times)}.", rows
         )
     row = queues.counts_of(target, queue)
-    return Finding(
-        status=Status.WARN,
-        message=f"Jobs of {queue} take {short(slow_s)} or more; {usual(times)}.",
+    return likely(
+        f"Jobs of {queue} take {short(slow_s)} or more; {usual(times)}.",
+        1 - times.usual_s / slow_s if times.usual_s else 0.5,
+        _more_workers(row, slow_s),
+        Remedy.of(
+            "incidents/performance_degradation",
+            "shows whether the database, the cache or the machine slows them",
+        ),
         value=round(slow_s, 3),
         unit="s",
         rows=rows,
-        share=1 - times.usual_s / slow_s if times.usual_s else 0.5,
-        remedies=[
-            _more_workers(row, slow_s),
-            Remedy.of(
-                "incidents/performance_degradation",
-                "shows whether the database, the cache or the machine slows them",
-            ),
-        ],
     )
 
 
@@ -113,16 +111,13 @@ def too_much_work(target: Target, queue: str, seconds: float = 3) -> Finding:
         return ruled_out(f"{rates}; nothing leaves, so the cause is another.", rows)
     drains = seen.drains_in_s
     ending = f"the queue is empty in {span(drains)}" if drains else "the queue does not get shorter"
-    return Finding(
-        status=Status.WARN,
-        message=f"{rates}; {seen.waiting} wait; at this pace {ending}.",
+    return likely(
+        f"{rates}; {seen.waiting} wait; at this pace {ending}.",
+        _LOAD_SHARE,
+        _more_workers(row, max(times.recent_s or 0.0, running_s(times) or 0.0), seen.arriving),
         value=None if drains is None else round(drains),
         unit="" if drains is None else "s",
         rows=rows,
-        share=_LOAD_SHARE,
-        remedies=[
-            _more_workers(row, max(times.recent_s or 0.0, running_s(times) or 0.0), seen.arriving)
-        ],
     )
 
 

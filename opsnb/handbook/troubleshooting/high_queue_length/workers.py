@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.handbook.troubleshooting.high_queue_length.durations import all_hang, hangs, short, usual
 from opsnb.handbook.troubleshooting.high_queue_length.holds import is_held_back
@@ -36,12 +37,12 @@ def no_worker(target: Target, queue: str) -> Finding:
         return Finding(status=Status.UNKNOWN, message=message)
     if row["workers"]:
         return ruled_out(f"Queue {queue} has {counted(row['workers'], 'worker')}.")
-    return Finding(
-        status=Status.CRIT,
-        message=f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
+    return likely(
+        f"No worker of {queue} is connected to Redis; {row['waiting']} jobs wait"
         f"{', ' + str(row['overdue']) + ' delayed ones are overdue' if row['overdue'] else ''}.",
-        share=1.0,
-        remedies=[Remedy.of("incidents/service_down", "starts what is down", apply=True)],
+        1.0,
+        Remedy.of("incidents/service_down", "starts what is down", apply=True),
+        status=Status.CRIT,
     )
 
 
@@ -55,22 +56,18 @@ def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> F
         return ruled_out(
             f"Active jobs abandoned for {span(longer_than_min * 60)}: 0 of {len(active)}."
         )
-    return Finding(
-        status=Status.WARN,
-        message=f"{len(abandoned)} of {len(active)} active jobs are abandoned: "
-        f"{abandoned[0].evidence}.",
+    return likely(
+        f"{len(abandoned)} of {len(active)} active jobs are abandoned: {abandoned[0].evidence}.",
+        len(abandoned) / len(active),
+        Remedy.of(
+            "queues/remove_stuck",
+            "shows them first; with --apply it removes them",
+            queue=queue,
+            longer_than=spelled(longer_than_min, "m"),
+        ),
         value=len(abandoned),
         unit="jobs",
         rows=[job.row() for job in abandoned[:_MOST_ROWS]],
-        share=len(abandoned) / len(active),
-        remedies=[
-            Remedy.of(
-                "queues/remove_stuck",
-                "shows them first; with --apply it removes them",
-                queue=queue,
-                longer_than=spelled(longer_than_min, "m"),
-            )
-        ],
     )
 
 
@@ -93,23 +90,21 @@ def hung(
         )
     row = queues.counts_of(target, queue)
     none_is_free = len(hanging) == row["active"] and bool(row["waiting"])
-    return Finding(
-        status=Status.CRIT if none_is_free else Status.WARN,
-        message=f"{len(hanging)} of {counted(row['active'], 'active job')} in {queue}, job "
+    return likely(
+        f"{len(hanging)} of {counted(row['active'], 'active job')} in {queue}, job "
         f"{hanging[0].id} for {span(hanging[0].age_s)}; {usual(times)}.",
+        len(hanging) / row["active"] if row["active"] else 1.0,
+        _restart(process, "; BullMQ gives its jobs to a worker again within a minute"),
+        Remedy.of(
+            "queues/remove_stuck",
+            "removes a job that hangs again, once its worker is ended",
+            queue=queue,
+            job=hanging[0].id,
+        ),
+        status=Status.CRIT if none_is_free else Status.WARN,
         value=len(hanging),
         unit="jobs",
         rows=[job.row() for job in hanging[:_MOST_ROWS]],
-        share=len(hanging) / row["active"] if row["active"] else 1.0,
-        remedies=[
-            _restart(process, "; BullMQ gives its jobs to a worker again within a minute"),
-            Remedy.of(
-                "queues/remove_stuck",
-                "removes a job that hangs again, once its worker is ended",
-                queue=queue,
-                job=hanging[0].id,
-            ),
-        ],
     )
 
 
@@ -143,21 +138,21 @@ def standstill(target: Target, queue: str, seconds: float = 3, process: str = ""
         "incidents/performance_degradation", "shows what they wait for, if it is that"
     )
     if row["active"]:
-        return Finding(
-            status=Status.WARN,
-            message=f"{row['active']} jobs of {queue} are active and none ended {watched}; "
-            f"{usual(times)}.",
+        return likely(
+            f"{row['active']} jobs of {queue} are active and none ended {watched}; {usual(times)}.",
+            0.6,
+            slowed,
+            restart,
             rows=[shown(row)],
-            share=0.6,
-            remedies=[slowed, restart],
         )
-    return Finding(
-        status=Status.CRIT,
-        message=f"Queue {queue} has {in_words(row)}, but none took one of the {seen.waiting} "
+    return likely(
+        f"Queue {queue} has {in_words(row)}, but none took one of the {seen.waiting} "
         f"waiting jobs {watched}.",
+        0.95,
+        restart,
+        slowed,
+        status=Status.CRIT,
         rows=[shown(row)],
-        share=0.95,
-        remedies=[restart, slowed],
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
 from opsnb.checks.trend import Trend, trend
 from opsnb.config.target import Target
@@ -39,16 +40,15 @@ def leaking(target: Target, watched: Reading[Watch]) -> Finding:
         pace = f"by {limit:,.0f} MiB a minute or more"
         return ruled_out(f"Watched for {span(watch.seconds)}, no process grows {pace}.", rows)
     worst, line = max(leaks, key=lambda leak: leak[1].slope)
-    return Finding(
-        status=Status.WARN,
-        message=f"{worst.label} grows by {60 * line.slope / MIB:,.0f} MiB a minute (watched for "
+    return likely(
+        f"{worst.label} grows by {60 * line.slope / MIB:,.0f} MiB a minute (watched for "
         f"{span(watch.seconds)}), at {mib(worst.size):,.0f} MiB now; at this pace the "
         f"machine's memory is used up in {span(watch.available / line.slope)}.",
+        0.95,
+        *[_restart(growth.process.name) for growth, _ in leaks],
         value=mib(60 * line.slope),
         unit="MiB/min",
         rows=rows,
-        share=0.95,
-        remedies=[_restart(growth.process.name) for growth, _ in leaks],
     )
 
 
@@ -76,15 +76,14 @@ def creeping(target: Target) -> Finding:
     if not leaks:
         return ruled_out("Over the records since its start no process is certain to grow.", rows)
     process, line = max(leaks, key=lambda leak: leak[1].slope)
-    return Finding(
-        status=Status.WARN,
-        message=f"{process.name} has grown by {3600 * line.slope / MIB:.1f} MiB an hour since it "
+    return likely(
+        f"{process.name} has grown by {3600 * line.slope / MIB:.1f} MiB an hour since it "
         f"was started {span(process.uptime_s or 0)} ago.",
+        0.8,
+        *[_restart(leak.name) for leak, _ in leaks],
         value=round(3600 * line.slope / MIB, 2),
         unit="MiB/h",
         rows=rows,
-        share=0.8,
-        remedies=[_restart(leak.name) for leak, _ in leaks],
     )
 
 
@@ -119,15 +118,14 @@ def heap_full(target: Target, watched: Reading[Watch]) -> Finding:
         )
         return ruled_out(f"Of the V8 heaps {words}.", rows)
     percent, worst = max(full, key=lambda heap: heap[0])
-    return Finding(
-        status=Status.WARN,
-        message=f"The heap of {worst.label} is {percent:.0f} % full; at its limit V8 ends the "
+    return likely(
+        f"The heap of {worst.label} is {percent:.0f} % full; at its limit V8 ends the "
         "process. If it does not leak, start it with a larger --max-old-space-size.",
+        0.85,
+        *[_restart(growth.process.name) for _, growth in full],
         value=percent,
         unit="%",
         rows=rows,
-        share=0.85,
-        remedies=[_restart(growth.process.name) for _, growth in full],
     )
 
 

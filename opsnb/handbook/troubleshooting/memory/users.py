@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from opsnb.checks.check import check, explains, ruled_out, treated_by
+from opsnb.checks.causes import explains, likely, ruled_out
+from opsnb.checks.check import check, treated_by
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.handbook.troubleshooting.memory.watched import Watch, growth_row, mib
-from opsnb.model import Finding, Remedy, Status
+from opsnb.model import Finding, Remedy
 from opsnb.systems import cache, database, host, processes
 
 RECORDED_AS = "memory"
@@ -81,10 +82,4 @@ def _of_all(target: Target, watch: Watch, used: float, message: str, advice: str
     if not watch.is_short or 100 * share < limit:
         enough = "" if watch.is_short else "; enough memory is free"
         return ruled_out(f"{message}{enough}.")
-    return Finding(
-        status=Status.WARN,
-        message=f"{message}. {advice}",
-        value=round(100 * share, 1),
-        unit="%",
-        share=min(1.0, share),
-    )
+    return likely(f"{message}. {advice}", min(1.0, share), value=round(100 * share, 1), unit="%")
