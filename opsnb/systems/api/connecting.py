@@ -112,7 +112,7 @@ def _reason(error: httpx.TransportError) -> str:
     text = text.partition("] ")[2] or text
     text = text.partition(" (_ssl")[0]
     if is_untrusted(error):
-        text += "; renew its certificate, a restart does not help"
+        return certificates.to_renew(text)
     return text
 
 

@@ -15,6 +15,7 @@ from psycopg.pq import PGconn, Ping
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, ServiceError, TimedOut, Unreachable
 from opsnb.redaction import outside, safe_url
+from opsnb.systems import certificates
 from opsnb.systems.database import tls
 from opsnb.systems.database.settings import Database
 from opsnb.view import commands
@@ -117,8 +118,7 @@ def _of_connecting(target: Target, error: psycopg.Error) -> ServiceError:
         failure = Misconfigured(SYSTEM, f"{where} refuses the login: {why}; {fix}.")
     elif _UNVERIFIED in text and (broken := tls.broken_certificate(target)):
         failure = Unreachable(
-            SYSTEM,
-            f"{where} cannot be reached: {broken}; renew its certificate, a restart does not help.",
+            SYSTEM, f"{where} cannot be reached: {certificates.to_renew(broken)}."
         )
     elif _is_about_the_url(error, text):
         failure = Misconfigured(SYSTEM, f"{where} cannot be used: {why}; {fix}.")
