@@ -17,6 +17,7 @@ from opsnb.redaction import outside
 from opsnb.systems.database import queries
 from opsnb.systems.database.connecting import connection
 from opsnb.systems.database.cursor import MARKED, Connection
+from opsnb.systems.database.explaining import BIG_ROWS
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.sight import (
     demand_counts,
@@ -34,7 +35,6 @@ _SHOWN = 300  # characters of a statement
 _RUNNING_SHOWN = 200
 _OFTEN = 2  # a statement that ran once, such as a migration, will not run again
 _LEAST_BLOCKS = 100_000  # fewer reads say nothing about a cache
-_BIG_ROWS = 10_000
 
 
 @check(needs=(SYSTEM,))
@@ -140,7 +140,7 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
         "troubleshooting/slow_queries", "explains the slowest statement and proposes an index"
     ),
 )
-def missing_indexes(target: Target, rows_from: int = _BIG_ROWS) -> Finding:
+def missing_indexes(target: Target, rows_from: int = BIG_ROWS) -> Finding:
     """Big tables that are read from end to end.
 
     Tables of at least `rows_from` rows where most scans read every row, and more than a few do.

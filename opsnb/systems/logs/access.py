@@ -25,13 +25,12 @@ from opsnb.systems.logs.access_lines import METHOD, NO_REQUEST, Request, request
 from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.settings import Logs
 from opsnb.systems.logs.stamps import Clock
-from opsnb.systems.logs.window import WindowReader
+from opsnb.systems.logs.window import STRANGE_SHARE, WindowReader
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10
 _FAILED = 500  # from this status on it is the service's fault, not the caller's
 _SHOWN = 120  # characters of a line that is not understood
-_MIXED_SHARE = 0.2  # of the lines that name a method, from which on too many are not understood
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _requests_of(target: Target, reader: WindowReader, path: str) -> list[Reques
     requests, strange, count = _requests_in(reader.lines(path), reader.clock, reader.since)
     if strange and not requests:
         raise BadAnswer(_SYSTEM, _not_understood(target, path, strange))
-    if count > _MIXED_SHARE * (count + len(requests)):
+    if count > STRANGE_SHARE * (count + len(requests)):
         evidence.partial(_not_understood(target, path, strange, count).rstrip("."))
     return requests
 

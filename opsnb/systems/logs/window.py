@@ -34,7 +34,7 @@ _QUARTER_S = 900  # all zones differ by some of them
 _ZONE_S = 5.0  # by which a line's time and that of its writing differ, but for the zone
 _MOST_ZONE_S = 14.5 * 3600
 _MOST_RAISED = 8  # errors that belong to one entry, as causes of one another
-_STRANGE_SHARE = 0.2  # of the lines, from which on what is in them is not known
+STRANGE_SHARE = 0.2  # of the lines, from which on what is in them is not known
 _SHOWN = 120
 _MOST_COUNTED = 1000  # sampled lines
 _EXPORT = re.compile(r"^__REALTIME_TIMESTAMP=\d+$", re.MULTILINE)
@@ -145,7 +145,7 @@ class WindowReader:
                 f"such as this one: {here.example} - let the service or pm2 (log_date_format) "
                 "write ISO 8601 times.",
             )
-        if 1 - here.share > _STRANGE_SHARE:
+        if 1 - here.share > STRANGE_SHARE:
             evidence.partial(
                 f"{1 - here.share:.0%} of the lines of {path}, whose time is not understood, such "
                 f"as: {here.example} - let all that write there begin with an ISO 8601 time"
