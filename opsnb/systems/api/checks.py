@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 import time
 from typing import Any
 
@@ -20,6 +19,7 @@ from opsnb.systems.api.connecting import SYSTEM, client, is_verified, table
 from opsnb.systems.api.responses import get
 from opsnb.systems.api.settings import Api
 from opsnb.systems.api.verdict import judge
+from opsnb.systems.percentiles import percentile
 
 _POLL_S = 0.2
 _SAMPLING_S = 4.0  # a slow API gets fewer samples, not a longer check
@@ -142,13 +142,6 @@ def p95(target: Target, samples: int = 20) -> Finding:
         f"p99 {highest:.0f} ms ({len(times_ms)} samples).",
         rows=_samples(times_ms),
     )
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """Return the value at or below which `percent` % of `values` lie, interpolated."""
-    if len(values) == 1:
-        return values[0]
-    return statistics.quantiles(values, n=100, method="inclusive")[round(percent) - 1]
 
 
 def _sample(target: Target, samples: int) -> list[float]:

@@ -18,7 +18,6 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, NotConfigured, TimedOut
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
-from opsnb.systems.api import percentile
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.access_lines import METHOD, NO_REQUEST, Request, request_in
@@ -26,6 +25,7 @@ from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.settings import Logs
 from opsnb.systems.logs.stamps import Clock
 from opsnb.systems.logs.window import STRANGE_SHARE, WindowReader
+from opsnb.systems.percentiles import percentile
 
 _SYSTEM = "logs"
 _MOST_ROUTES = 10

@@ -10,7 +10,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction.outside import first_line, pattern
-from opsnb.systems.api import percentile
+from opsnb.systems.percentiles import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.backlog import counts_of, each_queue
 from opsnb.systems.queues.connection import SYSTEM, Queue, reading

@@ -14,7 +14,7 @@ from typing import Any
 
 from opsnb.config.target import Target
 from opsnb.model import Row
-from opsnb.systems.api import percentile
+from opsnb.systems.percentiles import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.active import Active, read_active
 from opsnb.systems.queues.backlog import count
