@@ -101,6 +101,15 @@ def opened(path: Path, *, goes_on: bool) -> bool:
     return is_changed
 
 
+def disarm(path: Path) -> None:
+    """Disarm a duplicate of a copy. Raises OSError, ValueError on a broken notebook."""
+    notebook: Notebook = json.loads(path.read_text(encoding="utf-8"))
+    if runbook_of(notebook):
+        notebook["metadata"]["opsnb"].pop("armed", None)
+        cells.disarm(notebook)
+        private_files.write(path, _text(notebook))
+
+
 def note_recorded(folder: Path, notebook: Notebook, run_id: str) -> None:
     """Note that the content of `notebook`, a copy in `folder`, has the record `run_id`."""
     with suppress(OSError, ValueError):  # without this note, the copy is kept
