@@ -247,7 +247,8 @@ def test_lookups_of_queues_are_none_of_the_cache(server: Server) -> None:
             ended.set()
             worker.join()
         assert seen.of_queues
-        assert seen.misses == pytest.approx(share * seen.reads, rel=0.2)
+        # A short sample begins and ends within a round; the queues' lookups would make it half.
+        assert seen.misses == pytest.approx(share * seen.reads, rel=0.4)
         assert seen.misses >= 20
 
 
