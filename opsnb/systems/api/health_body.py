@@ -20,18 +20,8 @@ from opsnb.systems.api.health_words import (
 
 _MOST_LINES = 50
 _OVERALL = (
-    "status",
-    "state",
-    "health",
-    "result",
-    "ok",
-    "healthy",
-    "success",
-    "up",
-    "alive",
-    "ready",
-    "globalstatus",
-    "overallstatus",
+    *("status", "state", "health", "result", "ok", "healthy", "success", "up", "alive"),
+    *("ready", "globalstatus", "overallstatus"),
 )
 _PARTS = (
     *("checks", "details", "components", "dependencies", "services", "subsystems", "entries"),

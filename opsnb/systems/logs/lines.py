@@ -70,16 +70,8 @@ _NEST = re.compile(r"\[Nest\] \d+ +- ")
 _WITHIN = re.compile(r"[\s:\-|]*(?=[\d\[])")
 
 _TIME_KEYS = (
-    "time",
-    "timestamp",
-    "ts",
-    "@timestamp",
-    "datetime",
-    "date",
-    "@t",
-    "eventTime",
-    "t",
-    "asctime",
+    *("time", "timestamp", "ts", "@timestamp", "datetime", "date", "@t", "eventTime"),
+    *("t", "asctime"),
 )
 _CUT_LEVEL = re.compile(r'"(?:level|severity|lvl|levelname)":\s*(?:"(\w+)"|(\d+))')
 _CUT_TIME = re.compile(r'"(?:time|timestamp|ts|@timestamp)":\s*(?:"([^"]+)"|([\d.]+))')
