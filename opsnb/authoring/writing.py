@@ -22,6 +22,7 @@ _FILES = {
     "opsnb.toml": "opsnb.toml",
     "{package}/__init__.py": "init.py",
     "{package}/notices.py": "module.py",
+    "{package}/faults.py": "faults.py",
     f"{_NOTEBOOKS}/notices/remove.ipynb": "remove.md",
     "tests/test_notices.py": "test_notices.py",
     "pytest.ini": "pytest.ini",
