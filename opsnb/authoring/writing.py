@@ -25,6 +25,7 @@ _FILES = {
     "{package}/faults.py": "faults.py",
     f"{_NOTEBOOKS}/notices/remove.ipynb": "remove.md",
     "tests/test_notices.py": "test_notices.py",
+    "tests/test_faults.py": "test_faults.py",
     "pytest.ini": "pytest.ini",
     "Makefile": "Makefile",
     ".github/workflows/ci.yml": "ci.yml",
