@@ -59,7 +59,7 @@ def test_make_demo_and_make_test_work_with_the_wheel_alone(
     ours = tmp_path / "acme-ops"
     assert "Users see no notice." in run("make", "demo", folder=ours)
     tested = run("make", "test", folder=ours)
-    assert "15 passed" in tested, tested
+    assert "16 passed" in tested, tested
     fix = ("python3", "-m", "opsnb", "run", "notices/remove", "-t", "demo", "--apply")
     practise(ours, "old-notice", lambda: run(*fix, folder=ours), str(environment / "bin"))
     run("python3", "-m", "opsnb", "site", "build", folder=ours)
