@@ -24,9 +24,15 @@ def measured(record: ActionRecord, measure: Callable[[], list[Finding]]) -> list
 def _proven(record: ActionRecord, finding: Finding) -> Finding:
     """Return a finding of the verification; after an action that did not complete, none is ok.
 
-    The state may be as it should be, but the action did not bring it about.
+    The state may be as it should be, but the action did not bring it about. An alarm says why the
+    action failed, because it counts instead of the finding that reported the failure.
     """
-    if record.state is ActionState.APPLIED or finding.status is not Status.OK:
+    if record.state is ActionState.APPLIED:
+        return finding
+    if finding.is_alarm:
+        message = f"{finding.message} The action failed: {record.error}"
+        return finding.model_copy(update={"message": message})
+    if finding.status is not Status.OK:
         return finding
     message = f"{finding.message} This proves nothing: {record.title} did not complete."
     return finding.model_copy(update={"status": Status.UNKNOWN, "message": message})
