@@ -28,7 +28,7 @@ from pathlib import Path
 from _beside import head, row
 
 from opsnb.config.target import Target
-from opsnb.handbook.incidents.high_error_rate import causes as high_error_rate
+from opsnb.handbook.incidents import high_error_rate
 from opsnb.systems import logs
 
 ROUNDS = 3
@@ -82,7 +82,7 @@ def diagnosed(target: Target) -> None:
         high_error_rate.deployed,
         high_error_rate.upstream,
         high_error_rate.code,
-        high_error_rate.course,
+        high_error_rate.over_time,
     ):
         cause.given(window)(target)
 

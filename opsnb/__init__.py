@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from opsnb.runbook import Runbook
 
 __version__ = "0.1.0"
+# What `from opsnb import *` gives a notebook: Runbook is not there until it is asked for.
 __all__ = ["Runbook", "__version__"]
 
 

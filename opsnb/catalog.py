@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsnb.config.sources import Sources, make_importable, sources
-from opsnb.errors import ConfigError, ParameterError, UnknownRunbook, did_you_mean
+from opsnb.errors import ConfigError, OpsnbError, ParameterError, UnknownRunbook, did_you_mean
 
 if TYPE_CHECKING:
     from opsnb.params.cell import Parameter
@@ -184,6 +185,18 @@ def runbook(name: str) -> RunbookInfo:
     raise UnknownRunbook(f"There is no runbook '{name}'." + (why or did_you_mean(name, known)))
 
 
+def typed(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters of the runbook `name` as people type them, those that it knows."""
+    try:
+        known = {parameter.name: parameter for parameter in runbook(name).parameters}
+    except OpsnbError:  # its file may have changed since
+        known = {}
+    return {
+        given: known[given].typed(value) if given in known else value
+        for given, value in values.items()
+    }
+
+
 def at(path: Path) -> RunbookInfo:
     """Return the runbook in the file `path`: its id is the folder's name and its own."""
     return RunbookInfo(f"{path.parent.name}/{path.stem}", path)
@@ -221,7 +234,19 @@ def by_section(infos: Iterable[RunbookInfo]) -> list[tuple[str, list[RunbookInfo
         known = order.index(info.section) if info.section in SECTIONS else len(order)
         return known, info.section, info.id
 
+    groups = groupby(sorted(infos, key=place), lambda info: info.section)
     return [
-        (SECTIONS.get(section, section.replace("_", " ").capitalize()), list(group))
-        for section, group in groupby(sorted(infos, key=place), lambda info: info.section)
+        (SECTIONS.get(section) or _section_title(group), group)
+        for section, group in ((section, list(group)) for section, group in groups)
     ]
+
+
+def _section_title(infos: Iterable[RunbookInfo]) -> str:
+    """Return the heading of the `README.md` beside the runbooks; else their folder's name."""
+    folders = list(dict.fromkeys(info.path.parent for info in infos))
+    for folder in folders:
+        with suppress(OSError, UnicodeDecodeError):
+            heading = (folder / "README.md").read_text(encoding="utf-8").partition("\n")[0]
+            if heading.startswith("# ") and heading[2:].strip():
+                return heading[2:].strip()
+    return folders[0].name.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""The session of a notebook: it hands the target to checks and actions and shows the results."""
+"""The session of a notebook: it runs checks and actions on a target and shows the results."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ P = ParamSpec("P")
 _MOST_NAMES = 12
 _MOST_SESSIONS = 100
 _SESSIONS: list[Runbook] = []
-"""Those that cells may still use, the latest last."""
+"""The sessions that cells may still use, the latest last."""
 
 
 class Runbook:
     """A session on one target, named as in `opsnb.toml`. Raises UnknownTarget, ConfigError.
 
-    With `apply`, actions are applied, else only planned; on a protected target `confirm` must be
-    its name too. In a run that continues another, what that one applied is verified, not repeated.
+    With `apply`, actions are applied, else only planned; on a protected target, `confirm` must be
+    its name too. A run that continues another verifies what that run applied, without repeating it.
     """
 
     def __init__(self, target: str, *, apply: bool = False, confirm: str = "") -> None:
@@ -89,7 +89,7 @@ class Runbook:
 
     @property
     def _state(self) -> dict[str, Any]:
-        """What a page shows of this session beside the notebook."""
+        """The state of this session, for the page around the notebook."""
         named = not self.target.protected or self._guard.confirm == self.target.name
         return {
             "target": self.target.name,
@@ -98,18 +98,18 @@ class Runbook:
         }
 
     def announce(self) -> None:
-        """Have the page show this session's state; nothing is added to the notebook."""
+        """Show this session's state on the page, without an output in the notebook."""
         self._display.show({"text/plain": ""}, {SESSION_KEY: self._state})
 
     def disarm(self) -> None:
-        """Only plan from now on; an action that has begun is not stopped."""
+        """Only plan from now on; an action that has begun continues."""
         self._guard = replace(self._guard, apply=False, confirm="")
 
     def only(self, names: Callable[[Target], Sequence[str]], chosen: str) -> str:
         """Return `chosen`; when it is empty, the only one of the `names` that the target has.
 
-        Also empty when the target cannot be asked, which the checks then report. Raises
-        UsageError when there is none or more than one to choose from.
+        Empty when the target does not respond, which the checks then report. Raises UsageError
+        unless there is exactly one to choose from.
         """
         if chosen:
             return chosen
@@ -151,10 +151,9 @@ class Runbook:
     def diagnose(self, symptom: Check[[]], *causes: Check[[]]) -> Findings:
         """Measure a symptom and all its possible causes at the same time, and rank the causes.
 
-        Shows the symptom; then the causes, the likeliest first, each with its evidence and the
-        runbook that treats it; then those that could not be measured, and those that are ruled
-        out. A cause that takes arguments gets them by `check.given(...)`. Returns the findings in
-        that order.
+        Shows and returns the symptom, the causes with their evidence and remedies, the likeliest
+        first, then those that could not be measured, and those that are ruled out. A cause that
+        takes arguments gets them by `check.given(...)`.
         """
         clock = time.perf_counter()
         self._latest.relate(symptom, causes)
@@ -171,10 +170,10 @@ class Runbook:
         return diagnosis.findings
 
     def recheck(self) -> Findings:
-        """Measure again, after an action, what was not ok and has not been measured since.
+        """After an action, measure again what was not ok and has not been measured since.
 
-        The later finding counts in the status and the exit code of the run. Before an action, and
-        in a dry run, nothing is measured.
+        The later finding counts in the status and exit code of the run. Without an action, and in
+        a dry run, nothing is measured.
         """
         findings = self._latest.measure_again()
         if findings:
@@ -184,11 +183,11 @@ class Runbook:
         return findings
 
     def watch(self, *series: Series, every_s: float, for_s: float) -> Findings:
-        """Measure the numbers of `series` again and again, and draw their trend as it grows.
+        """Measure `series` repeatedly, and draw their values over time.
 
-        An alert is reported once when it begins and once when it ends. A sample that fails is a
-        gap in the chart. An interrupt ends the watch early, and the samples so far are kept.
-        Returns one finding for each series.
+        An alert is reported once when it begins and once when it ends. A failed sample is a gap in
+        the chart. An interrupt ends the watch early and keeps its samples. Returns a finding for
+        each series.
         """
         watched = [Watched(one) for one in series]
         canvas, began = f"watch-{token_hex(4)}", time.monotonic()
@@ -217,7 +216,7 @@ class Runbook:
         return findings
 
     def _show_numbers(self, watched: Sequence[Watched], canvas: str, *, update: bool) -> None:
-        """Show the newest numbers, in place of those before; a terminal shows no charts."""
+        """Show the newest numbers in place of the last; a terminal shows no charts."""
         lines = [one.newest for one in watched]
         data = {
             PROGRESS_MIME: {"lines": lines},
@@ -227,7 +226,7 @@ class Runbook:
         self._display.show(data, transient={"display_id": f"{canvas}-numbers"}, update=update)
 
     def _sample(self, watched: Sequence[Watched]) -> None:
-        # A measurement of its own: what was down a moment ago may be up again.
+        # In a new measurement, as systems that were down may be up again.
         findings = Measurement(self.target).run([one.series.check for one in watched])
         at = now()
         for one in watched:
@@ -263,9 +262,8 @@ class Runbook:
     def act(self, action: Action[P], *args: P.args, **kwargs: P.kwargs) -> ActionRecord:
         """Plan an action and show the plan; with `apply`, apply it and show its measured effect.
 
-        Raises Refused when it is not confirmed, the current state is not that of the plan, or a
-        run was interrupted in it and what is left is unknown; UsageError when what it names does
-        not exist.
+        Raises Refused if it is not confirmed, the state has changed since the plan, or an
+        interrupted run left an unknown rest; UsageError if what it names does not exist.
         """
         record, findings = self._guard.act(action, *args, **kwargs)
         if record.begun:
@@ -279,7 +277,7 @@ class Runbook:
         self._display.charts(drawn)
 
     def history(self, check: Check[...] | str, *, days: float = 30) -> DataFrame:
-        """Return what the records of this target say of a check, the oldest first.
+        """Return the recorded findings of a check on this target, the oldest first.
 
         A frame with `time` (UTC), `status`, `value`, `unit`, `run_id`; empty without records.
         """
@@ -316,19 +314,14 @@ def warm_up() -> None:
 
 
 def disarm() -> None:
-    """Have every session of this kernel only plan, and new ones too until a cell says otherwise.
+    """Make every session of this kernel, and new ones, only plan until a cell sets `apply` again.
 
-    JupyterLab runs it when a notebook is opened whose kernel still runs.
+    JupyterLab calls it when a notebook is opened whose kernel still runs.
     """
     shell = get_ipython()
     if shell is not None:
-        shell.user_ns.update(
-            {
-                name: value
-                for name, value in (("apply", False), ("confirm", ""))
-                if name in shell.user_ns
-            }
-        )
+        off = {"apply": False, "confirm": ""}
+        shell.user_ns.update({name: off[name] for name in off.keys() & shell.user_ns.keys()})
     for session in _SESSIONS:
         session.disarm()
     if _SESSIONS:

@@ -1,7 +1,7 @@
-"""What an action is: a function that reads the target and returns a plan, and changes nothing.
+"""An action: a function that reads the target and returns a plan, and changes nothing.
 
 The plan's work needs a Permit. Only the guard makes one, for that plan alone, and withdraws it when
-the work ends. So there is no way to change a system but through `Guard.act`. ::
+the work ends. So only `Guard.act` can change a system. ::
 
     @action(needs=("redis",))
     def pause(target: Target, former: ActionRecord | None, queue: str) -> Plan:
@@ -10,7 +10,7 @@ the work ends. So there is no way to change a system but through `Guard.act`. ::
         return Plan(summary=..., planned=1, work=work, verify=verify, ...)
 
 `former` is the journal of the same action in the run that is continued, and None in any other run.
-With it, the action plans what is left, by the terms that the first plan fixed: nothing when all is
+With it, the action plans the rest, by the terms that the first plan fixed: nothing when all is
 done. Its plan verifies the effect of the whole. An action that cannot tell what is left raises
 CannotTell.
 """
@@ -40,7 +40,7 @@ class CannotTell(OpsnbError):
 
 
 class Permit:
-    """Proof that the guard allows a plan's work. It is valid while the work goes on."""
+    """Proof that the guard allows a plan's work. It is valid during the work."""
 
     def __init__(self, key: object) -> None:
         """Only the guard holds the key. Raises Refused for any other."""
@@ -54,12 +54,12 @@ class Permit:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the work goes on."""
+        """Whether the work is still allowed."""
         return self._valid
 
 
 def require(permit: Permit | None) -> None:
-    """Raise Refused unless `permit` is valid. Whatever opens a system for writing calls this."""
+    """Raise Refused unless `permit` is valid. Code that opens a system for writing calls this."""
     if not (isinstance(permit, Permit) and permit.is_valid):
         raise Refused("This would change the system outside of an action; use rb.act(...).")
 
@@ -73,13 +73,13 @@ class Plan:
     """Exactly what an action would change, and how."""
 
     summary: str
-    """One sentence: what would change, with its number. Where nothing would: the current state."""
+    """One sentence: what would change, and how many. Without a change: the current state."""
     planned: int
-    """How many; 0 when there is nothing to do, which the guard then says before the summary."""
+    """How many; 0 when there is nothing to do: the guard adds that to the summary."""
     unit: str
     """Of what, in the plural: `jobs`, `keys`, `tables`."""
     command: str
-    """The handbook's own command that this stands for."""
+    """The handbook's command that it replaces."""
     undo: str
     """How to undo it; empty when that is impossible."""
     work: Work
@@ -87,17 +87,17 @@ class Plan:
     """Measures the effect again; never repeats what the work reported."""
     sample: list[Row] = field(default_factory=list)
     bytes: int | None = None
-    """How much memory or disk it concerns, where that is known."""
+    """How much memory or disk it concerns; None if unknown."""
     basis: Any = None
     """The state that the plan rests on. If it has changed before the work, the plan is refused."""
     warning: str = ""
-    """What the engineer must know before saying yes."""
+    """What the engineer must know before applying it."""
     refusal: str = ""
-    """Why it must not be applied, and the fix; the plan is shown all the same."""
+    """Why it must not be applied, and the fix; the plan is shown anyway."""
     journal_each: bool = False
     """Whether the journal is shown at each yield; else at most twice a second."""
     terms: dict[str, Any] = field(default_factory=dict)
-    """What planning fixed, in JSON. The action gets it back in `former` when a run is continued."""
+    """What the plan fixed, in JSON. A run that continues gets it back in `former`."""
 
     @classmethod
     def nothing(

@@ -1,8 +1,7 @@
-"""What every change goes through: plan -> confirm -> apply -> verify.
+"""Every change goes through here: plan -> confirm -> apply -> verify.
 
-A run that continues another does not repeat what that one applied: it verifies it. Where that one
-was interrupted in an action, the action plans what is left; where it cannot tell, the operator
-decides.
+A run that continues another verifies what that one applied, and does not repeat it. Where that run
+was interrupted in an action, the action plans the rest; if it cannot tell, the operator decides.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, ParamSpec
+from typing import NoReturn, ParamSpec
 
+from opsnb.actions import effect, journal
 from opsnb.actions.action import KEY, Action, CannotTell, Permit, Plan
 from opsnb.actions.journal import Continued, Journal, take_turn
 from opsnb.checks import evidence
@@ -33,15 +33,16 @@ from opsnb.errors import (
 from opsnb.machine import interrupts
 from opsnb.model import ActionRecord, ActionState, Finding, Status, now
 from opsnb.redaction import MASK, Redactor, outside
-from opsnb.view.formats import number, utc
 
 P = ParamSpec("P")
 _SHOW_EVERY_S = 0.5
+_REFUSED = "Refused, nothing changed:"
+_UNWRITTEN = "The journal could not be written: after a kill, nobody would know what was done"
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Lets actions through on one target, or refuses them."""
+    """Applies actions on one target, or refuses them."""
 
     target: Target
     apply: bool
@@ -60,13 +61,13 @@ class Guard:
     ) -> tuple[ActionRecord, list[Finding]]:
         """Plan `action`; when this guard applies, do it and verify it.
 
-        In a run that continues another, what that one applied is only verified, and what it was
-        interrupted in is finished.
+        A run that continues another verifies what that run applied, and finishes the action in
+        which it was interrupted.
 
         Returns the journal and the findings: those of the verification, or one that says why the
-        action could not be planned or done. Raises Refused, after the plan was shown, when it is
-        not confirmed, when the state has changed since the plan, or when what is left of it is
-        unknown; and UsageError on unusable arguments.
+        action could not be planned or done. Raises Refused, after the plan was shown, if it is not
+        confirmed, if the state has changed since the plan, or if what is left of it is unknown;
+        raises UsageError on unusable arguments.
         """
         with outside.reading(self.target.secrets):
             return self._decide(action, *args, **kwargs)
@@ -100,7 +101,7 @@ class Guard:
     def _act(
         self, record: ActionRecord, planning: Callable[[], Plan], former: ActionRecord | None = None
     ) -> tuple[ActionRecord, list[Finding]]:
-        """Plan, confirm, apply, verify; what is left of `former` where there is one."""
+        """Plan, confirm, apply, verify; with `former`, what is left of it."""
         try:
             with evidence.collected() as gaps:
                 plan = planning()
@@ -113,13 +114,13 @@ class Guard:
         self._journal(record)
         if not self.apply:
             return record, []
-        if not plan.planned:  # nothing is sent to the system, so there is nothing to confirm
+        if not plan.planned:  # nothing is sent, so nothing to confirm
             record.state, record.started, record.finished = ActionState.APPLIED, now(), now()
-            evidence.target_changed()  # the checks may find it fixed meanwhile
+            evidence.target_changed()  # checks may find it fixed meanwhile
             self._journal(record)
             return record, self._verify(record, plan.verify)
         if plan.refusal:
-            self._refuse(record, f"Refused, nothing changed: {plan.refusal}")
+            self._refuse(record, plan.refusal)
         self._demand_confirmation(record)
         self._demand_turn(record)
         try:
@@ -134,9 +135,9 @@ class Guard:
         self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
     ) -> tuple[ActionRecord, list[Finding]]:
         """Verify what `former` applied."""
-        summary = f"Applied by run {record.continues}{_at(former)}, not repeated: {former.summary}"
-        kept = {"id": record.id, "continues": record.continues, "summary": summary}
-        record = former.model_copy(update={**kept, "verified": None, "error": None})
+        applied = f"Applied by run {record.continues}{journal.ended_at(former)}, not repeated:"
+        own = {"id": record.id, "continues": record.continues, "verified": None, "error": None}
+        record = former.model_copy(update={**own, "summary": f"{applied} {former.summary}"})
         evidence.target_changed()
         self._journal(record)
         return record, self._verify(record, lambda: planning().verify())
@@ -144,15 +145,15 @@ class Guard:
     def _ask(
         self, record: ActionRecord, former: ActionRecord, planning: Callable[[], Plan]
     ) -> NoReturn:
-        """Let the operator decide what happens to the rest of `former`."""
-        assert self.continued is not None  # it is where `former` comes from
+        """Refuse, so that the operator decides what happens to the rest of `former`."""
+        assert self.continued is not None  # `former` comes from it
         try:
             current = planning().summary
         except OpsnbError as error:
             current = str(error)
         self._refuse(
             record,
-            f"Refused, nothing changed: how much of this is left is unknown: {_cut_off(former)}. "
+            f"how much of this is left is unknown: {journal.interrupted(former)}. "
             f"The plan then: {former.summary} The plan now: {current} To apply the plan of now: "
             f"{self.continued.command} --apply. To see it first: {self.continued.command}",
         )
@@ -167,7 +168,7 @@ class Guard:
             self.apply and not isinstance(error, NotConfigured | Misconfigured)
         )
         status = Status.CRIT if is_alarm else Status.UNKNOWN
-        return record, [_finding(record, status, f"Nothing was changed: {error}")]
+        return record, [effect.report(record, status, f"Nothing was changed: {error}")]
 
     def _demand_confirmation(self, record: ActionRecord) -> None:
         if not self.target.protected or self.confirm == self.target.name:
@@ -175,7 +176,7 @@ class Guard:
         typed = f", and '{self.confirm}' is not its name" if self.confirm else ""
         self._refuse(
             record,
-            f"Refused, nothing changed: {self.target.name} is protected{typed}. "
+            f"{self.target.name} is protected{typed}. "
             f"Add --confirm {self.target.name} (in a notebook: confirm = '{self.target.name}').",
         )
 
@@ -183,7 +184,7 @@ class Guard:
         try:
             take_turn(self.target.name)
         except Locked as error:
-            record.state, record.error = ActionState.REFUSED, f"Refused, nothing changed: {error}"
+            record.state, record.error = ActionState.REFUSED, f"{_REFUSED} {error}"
             self._journal(record)
             raise
 
@@ -191,24 +192,24 @@ class Guard:
         if current.basis != shown.basis:
             self._refuse(
                 record,
-                "Refused, nothing changed: the state has changed since the plan. "
+                "the state has changed since the plan. "
                 f"Planned: {shown.summary} Now: {current.summary} Check the new plan, then apply.",
             )
 
     def _refuse(self, record: ActionRecord, why: str) -> NoReturn:
-        record.state, record.error = ActionState.REFUSED, why
+        record.state, record.error = ActionState.REFUSED, f"{_REFUSED} {why}"
         self._journal(record)
-        raise Refused(why)
+        raise Refused(record.error)
 
     def _work(self, record: ActionRecord, plan: Plan) -> list[Finding]:
-        """Do the work under a permit; return a finding when it failed half-way."""
+        """Do the work under a permit; return a finding when it failed."""
         permit = Permit(KEY)
         record.state, record.started = ActionState.APPLYING, now()
         if failure := self._journal(record):
             record.started = None
             self._refuse(
                 record,
-                f"Refused, nothing changed: the journal of this run cannot be written ({failure}). "
+                f"the journal of this run cannot be written ({failure}). "
                 "Make room on its disk, then run it again.",
             )
         with interrupts.shielded() as shield:
@@ -221,23 +222,23 @@ class Guard:
         try:
             for done in plan.work(permit):
                 is_due = plan.journal_each or time.monotonic() - shown > _SHOW_EVERY_S
-                is_news, record.applied = done != record.applied, done
+                has_progress, record.applied = done != record.applied, done
                 if is_due:
                     shown = time.monotonic()
                     self._journal(record)
-                elif is_news:
+                elif has_progress:
                     self._note(record)
             shield.defer()
             record.state = ActionState.APPLIED
         except ServiceError as error:
-            record.state, record.error = ActionState.FAILED, _progress(record, str(error))
-            return [_finding(record, Status.CRIT, record.error)]
+            record.state, record.error = ActionState.FAILED, journal.progress(record, str(error))
+            return [effect.report(record, Status.CRIT, record.error)]
         except BaseException as error:
-            # Also on Ctrl-C: the journal must say what is done before anything else happens.
-            interrupted = isinstance(error, KeyboardInterrupt)
-            record.state = ActionState.INTERRUPTED if interrupted else ActionState.FAILED
-            reason = "Interrupted." if interrupted else f"{type(error).__name__}: {error}."
-            record.error = _progress(record, reason)
+            # Also on Ctrl-C: first of all, the journal records what is done.
+            is_interrupt = isinstance(error, KeyboardInterrupt)
+            record.state = ActionState.INTERRUPTED if is_interrupt else ActionState.FAILED
+            reason = "Interrupted." if is_interrupt else f"{type(error).__name__}: {error}."
+            record.error = journal.progress(record, reason)
             raise
         finally:
             shield.defer()
@@ -249,46 +250,23 @@ class Guard:
 
     def _verify(self, record: ActionRecord, measure: Callable[[], list[Finding]]) -> list[Finding]:
         record.measured = now()
-        try:
-            with evidence.collected() as gaps:
-                measured = measure()
-            findings = [_proving(record, evidence.judged(finding, gaps)) for finding in measured]
-        except OpsnbError as error:
-            message = f"The effect could not be measured: {error}"
-            findings = [_finding(record, Status.UNKNOWN, message)]
+        findings = effect.measured(record, measure)
         if record.planned or record.continues:  # without work, nothing is verified
-            seen = bool(findings) and all(_shows_effect(finding) for finding in findings)
+            seen = bool(findings) and all(effect.is_seen(finding) for finding in findings)
             record.verified = record.state is ActionState.APPLIED and seen
         self._journal(record)
-        return [self._of(record, finding) for finding in findings]
-
-    def _of(self, record: ActionRecord, finding: Finding) -> Finding:
-        """Return a finding of the verification, named after the action where it has no name."""
-        own: dict[str, Any] = {}
-        if not finding.name:
-            own = {
-                "name": f"{record.name}.verify",
-                "title": finding.title or f"{record.title}: effect",
-                "condition": record.name,
-                "arguments": record.arguments,
-            }
-        remedies = [
-            remedy if remedy.target else remedy.on(self.target) for remedy in finding.remedies
-        ]
-        untreated = finding.untreated or ("" if remedies else _untreated(finding.status))
-        update = {**own, "remedies": remedies, "untreated": untreated, "action": record.id}
-        return finding.model_copy(update=update)
+        return [effect.named(record, finding, self.target) for finding in findings]
 
     def _journal(self, record: ActionRecord) -> str:
-        """Write and show the journal; return why it could not be written, or nothing."""
-        safe, failure = self._safe(record), ""
+        """Write and show the journal; return why it could not be written, if so."""
+        safe, failure = self.redactor.result(record), ""
         try:
             self.journal.write(safe)
         except OSError as error:
             failure = error.strerror or str(error)
             if _UNWRITTEN not in record.warning:
                 record.warning = f"{record.warning} {_UNWRITTEN} ({failure}).".strip()
-                safe = self._safe(record)
+                safe = self.redactor.result(record)
         self.show(safe)
         return failure
 
@@ -298,24 +276,7 @@ class Guard:
         It survives a kill of this process. When it fails, the next write reports it.
         """
         with suppress(OSError):
-            self.journal.write(self._safe(record), sync=False)
-
-    def _safe(self, record: ActionRecord) -> ActionRecord:
-        return self.redactor.result(record)
-
-
-def _proving(record: ActionRecord, finding: Finding) -> Finding:
-    """Return a finding of the verification; after an action that did not complete, none is ok.
-
-    The state may be as it should be, but the action did not bring it about.
-    """
-    if record.state is ActionState.APPLIED or finding.status is not Status.OK:
-        return finding
-    message = f"{finding.message} This proves nothing: {record.title} did not complete."
-    return finding.model_copy(update={"status": Status.UNKNOWN, "message": message})
-
-
-_UNWRITTEN = "The journal could not be written: after a kill, nobody would know what was done"
+            self.journal.write(self.redactor.result(record), sync=False)
 
 
 def _without_terms() -> Plan:
@@ -325,51 +286,11 @@ def _without_terms() -> Plan:
 def _planned(record: ActionRecord, plan: Plan, former: ActionRecord | None) -> ActionRecord:
     record.summary, record.planned, record.unit = plan.summary, plan.planned, plan.unit
     if former and plan.planned:
-        record.summary = f"{plan.summary} This is the rest: {_cut_off(former)}."
+        record.summary = f"{plan.summary} This is the rest: {journal.interrupted(former)}."
     elif former:
-        record.summary = f"Nothing is left to do: {_cut_off(former)}."
+        record.summary = f"Nothing is left to do: {journal.interrupted(former)}."
     elif not plan.planned:
         record.summary = f"Nothing to do: {plan.summary}"
     record.command, record.undo, record.warning = plan.command, plan.undo, plan.warning
     record.sample, record.bytes, record.terms = plan.sample, plan.bytes, plan.terms
     return record
-
-
-def _progress(record: ActionRecord, reason: str) -> str:
-    again = "; run it again to finish the rest" if record.applied else ""
-    done = f"{record.applied:,} of {number(record.planned, record.unit)} done{again}"
-    return f"{reason.rstrip('.')}. {done}."
-
-
-def _cut_off(former: ActionRecord) -> str:
-    return (
-        f"run {former.continues} was interrupted in it{_at(former)}, with {former.applied:,} of "
-        f"{former.planned:,} {former.unit} known to be done"
-    )
-
-
-def _at(former: ActionRecord) -> str:
-    at = former.finished or former.started
-    return f" at {utc(at)}" if at else ""
-
-
-def _shows_effect(finding: Finding) -> bool:
-    """Whether a verification saw the effect; a settled warning is about something else."""
-    return finding.status is Status.OK or (finding.settled and finding.status is Status.WARN)
-
-
-def _finding(record: ActionRecord, status: Status, message: str) -> Finding:
-    return Finding(
-        name=record.name,
-        title=record.title,
-        arguments=record.arguments,
-        status=status,
-        message=message,
-        untreated=_untreated(status),
-        action=record.id,
-    )
-
-
-def _untreated(status: Status) -> str:
-    """Return why nothing treats the failure of an action."""
-    return "the journal of the action says what is done" * (status is Status.CRIT)

@@ -1,11 +1,11 @@
 """The journal of a run's actions: written before each step, and read after an interruption.
 
-The environment names two files. To that of `OPSNB_JOURNAL` this run's actions are written; in that
-of `OPSNB_RESUME` stands what the run did that this one continues. A notebook in a JupyterLab that
-opsnb did not start has neither: its outputs are its journal.
+The environment names two files. `OPSNB_JOURNAL` is where this run's actions are written;
+`OPSNB_RESUME` holds what the run did that this one continues. A notebook in a JupyterLab that opsnb
+did not start has neither: its outputs are its journal.
 
-Where a person runs the cells one by one, the lock of the target is not held from the start. Then
-there is a folder beside the journal in which an action asks for its turn.
+While a person runs the cells one by one, the target is not locked from the start. An action then
+asks for the lock through a folder beside the journal.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from opsnb.errors import Locked, RunBroke
 from opsnb.model import ActionRecord, RunResult
 from opsnb.view import commands
+from opsnb.view.formats import number, utc
 
 JOURNAL, RESUME = "OPSNB_JOURNAL", "OPSNB_RESUME"
 _TURN_LIMIT_S = 60.0
@@ -31,7 +32,7 @@ _TURN_POLL_S = 0.05
 
 
 class Journal:
-    """A file to which is added what has changed of an action; `read` puts it together again."""
+    """A file to which the changes of actions are appended; `read` puts them together."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Without a path nothing is written."""
@@ -45,16 +46,16 @@ class Journal:
         return cls(Path(path) if path else None)
 
     def write(self, record: ActionRecord, *, sync: bool = True) -> None:
-        """Write what has changed of `record`, which holds no secrets. Raises OSError.
+        """Append the changes of `record`, which holds no secrets. Raises OSError.
 
-        With `sync` it is on the disk itself afterwards, else it outlives this process alone.
+        With `sync` they are on the disk afterwards; else they survive only this process.
         """
         if self._path is None:
             return
         now, before = record.model_dump(mode="json"), self._written.get(record.id, {})
         news = {name: value for name, value in now.items() if value != before.get(name, ...)}
         with self._path.open("ab") as file:
-            # A line of its own, though a full disk may have truncated the one before.
+            # On a new line, as a full disk may have truncated the last one.
             file.write(f"\n{json.dumps({**news, 'id': record.id})}\n".encode())
             file.flush()
             if sync:
@@ -63,14 +64,14 @@ class Journal:
 
 
 def turns(journal: Path) -> Path:
-    """Return the folder in which the actions of that journal's kernel ask for their turn."""
+    """Return the folder in which actions of a journal's kernel ask for the lock."""
     return journal.with_name("turns")
 
 
 def take_turn(target: str) -> None:
-    """Have the lock of `target` before an action begins. Raises Locked when it cannot be had.
+    """Get the lock of `target` before an action begins. Raises Locked when another run has it.
 
-    Only where whoever started this kernel gives turns; a headless run holds the lock all along.
+    Only in JupyterLab, which holds the locks; a headless run holds the lock from the start.
     """
     path = os.environ.get(JOURNAL)
     if not path or not (folder := turns(Path(path))).is_dir():
@@ -101,7 +102,7 @@ def take_turn(target: str) -> None:
 
 
 def give_turns(journal: Path, lock: Callable[[str], str]) -> None:
-    """Answer what actions ask; `lock` takes a target's lock, or returns why that cannot be.
+    """Answer actions that ask; `lock` takes a target's lock, or returns why it cannot.
 
     Raises OSError.
     """
@@ -114,35 +115,56 @@ def give_turns(journal: Path, lock: Callable[[str], str]) -> None:
 
 
 def _put(path: Path, text: str) -> None:
-    """Write a file that appears whole."""
+    """Write a file atomically."""
     aside = path.with_suffix(".tmp")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)
 
 
 def read(path: Path) -> list[ActionRecord]:
-    """Return the last state of each action in the journal at `path`, as far as it was written."""
+    """Return the last recorded state of each action in the journal at `path`."""
     records: dict[str, dict[str, Any]] = {}
     with suppress(FileNotFoundError):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError):  # incomplete: the process that wrote it was killed
+            with suppress(ValueError):  # incomplete: its writer was killed
                 news = json.loads(line)
                 records.setdefault(news["id"], {}).update(news)
     return [ActionRecord.model_validate(record) for record in records.values()]
 
 
+def progress(record: ActionRecord, reason: str) -> str:
+    """Return why an action stopped, and how much of it is done."""
+    again = "; run it again to finish the rest" if record.applied else ""
+    done = f"{record.applied:,} of {number(record.planned, record.unit)} done{again}"
+    return f"{reason.rstrip('.')}. {done}."
+
+
+def interrupted(former: ActionRecord) -> str:
+    """Return which run was interrupted in an action, when, and how much is known to be done."""
+    return (
+        f"run {former.continues} was interrupted in it{ended_at(former)}, with {former.applied:,} "
+        f"of {former.planned:,} {former.unit} known to be done"
+    )
+
+
+def ended_at(former: ActionRecord) -> str:
+    """Return when an action ended, or began if that is unknown: ` at 2026-01-31 10:00:05 UTC`."""
+    at = former.finished or former.started
+    return f" at {utc(at)}" if at else ""
+
+
 class Continued(BaseModel):
-    """What is known in a kernel of the run that its own run continues."""
+    """What a kernel knows of the run that its own run continues."""
 
     run_id: str
     command: str
     """Runs its runbook again, without applying anything."""
     actions: list[ActionRecord]
-    """What it did, with what those did that it continued; each says whose it is (`continues`)."""
+    """Its actions and those of the runs that it continued, each with its run in `continues`."""
 
     @classmethod
     def of(cls, result: RunResult) -> Self:
-        """Return what the kernel that continues `result` has to know."""
+        """Return what a kernel that continues `result` needs to know."""
         return cls(
             run_id=result.run_id,
             command=commands.line("run", result.runbook, *_options(result.parameters)),
@@ -150,9 +172,9 @@ class Continued(BaseModel):
         )
 
     def take(self, record: ActionRecord) -> ActionRecord | None:
-        """Return the former journal of the action that `record` begins, None where there is none.
+        """Return the former journal of the action that `record` begins; None without one.
 
-        That is one of the same name, target and arguments. Each is returned once, in order.
+        It has the same name, target and arguments. Each is returned once, in order.
         """
         for former in self.actions:
             if same_action(former) == same_action(record):
@@ -162,12 +184,12 @@ class Continued(BaseModel):
 
 
 def same_action(record: ActionRecord) -> tuple[str, str, str]:
-    """Return what is equal of the journals of an action in a run and in the one it continues."""
+    """Return what identifies an action in a run and in the one that it continues."""
     return record.target, record.name, json.dumps(record.arguments, sort_keys=True)
 
 
 def continued() -> Continued | None:
-    """Return the run that this kernel's continues, the same object each time; None if it does not.
+    """Return the run that this kernel's run continues, always the same object; None without one.
 
     Raises RunBroke when its file cannot be read.
     """
@@ -187,7 +209,7 @@ def _continued(path: str) -> Continued:
 
 
 def _options(parameters: Mapping[str, Any]) -> list[str]:
-    """Return `parameters` as options of a command line, without those that let it apply."""
+    """Return `parameters` as options of a command line, without `apply`."""
     words: list[str] = []
     for name, value in parameters.items():
         text = value if isinstance(value, str) else json.dumps(value)

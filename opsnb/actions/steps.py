@@ -1,4 +1,4 @@
-"""Steps that follow one another, each timed and journalled before and after."""
+"""The steps of an action, each timed and journalled before and after."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Step:
     command: str
     do: Callable[[Permit], str | None]
     again: bool = False
-    """Whether it is repeated by a run that continues, though it was done."""
+    """Whether a run that continues repeats it, though it was done."""
     is_there: bool = True
-    """False for one that this service does not have: it is shown, and never counts as done."""
+    """False for a step that is not configured: it is shown, and never counts as done."""
 
 
 class Steps:
     """The steps of a plan, and the rows that show their progress.
 
-    The rows are the plan's own sample, so that every writing of the journal has them.
+    The rows are the plan's sample, so that the journal always has them.
     """
 
     def __init__(self, steps: Sequence[Step], former: ActionRecord | None) -> None:
@@ -55,7 +55,7 @@ class Steps:
 
     @property
     def done(self) -> int:
-        """How many of those that were left are done."""
+        """How many of the remaining steps are done."""
         return self._count() - self._before
 
     def _count(self) -> int:
@@ -63,12 +63,12 @@ class Steps:
 
     @property
     def left(self) -> list[str]:
-        """The names of those that are not done."""
+        """The names of the steps that are not done."""
         return [row["step"] for row in self.rows if row["state"] not in (_DONE, _SKIPPED)]
 
     @property
     def skipped(self) -> list[str]:
-        """The names of those that this service does not have."""
+        """The names of the steps that are not configured."""
         return [row["step"] for row in self.rows if row["state"] == _SKIPPED]
 
     @property
@@ -78,7 +78,7 @@ class Steps:
         return next((row for row in self.rows if row["state"] in states), None)
 
     def work(self, permit: Permit) -> Iterator[int]:
-        """Do what is left, in its order; yields before and after each how many are done."""
+        """Do the remaining steps in order; yields before and after each how many are done."""
         require(permit)
         for step, row in zip(self.steps, self.rows, strict=True):
             if row["state"] in (_DONE, _SKIPPED):
@@ -98,7 +98,7 @@ class Steps:
 
 
 def words(command: Sequence[str]) -> str:
-    """Return a command as it is typed, without the variables that it is given."""
+    """Return a command as it is typed, without its environment variables."""
     typed = list(command)
     if typed[:1] == ["env"]:
         typed = typed[1:]

@@ -1,1 +1,1 @@
-"""What a check is, several of them run at once, causes ranked, values watched."""
+"""Checks: one, several at once, ranked as causes, watched over time."""

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from opsnb.checks import evidence
+from opsnb.checks.causes import explains
 from opsnb.config.systems import system_of
 from opsnb.config.target import Target
-from opsnb.model import Finding, Remedy, Row, Status, now
+from opsnb.errors import TimedOut, Unreachable
+from opsnb.model import Finding, Remedy, Status, now
 from opsnb.redaction import outside
 
 P = ParamSpec("P")
@@ -30,9 +32,18 @@ P = ParamSpec("P")
 Treats = Callable[[Target, Finding], list[Remedy]]
 """Returns the runbooks that treat what a finding reports, with their parameters filled in."""
 
+Explained = Callable[[Finding, Finding], bool]
+"""Says of an alarm whether another one explains it, so that both are one."""
+
 _MOST_NEXT = 3
 _HOW = frozenset({"process", "samples", "seconds", "wait_s"})
-"""Parameters of checks that say how something is measured, not what."""
+"""Parameters of checks that change how something is measured, not what."""
+
+
+def _got_no_response(finding: Finding, other: Finding) -> bool:
+    """Whether nothing responds, and the other check says why."""
+    is_down = finding.failure in (Unreachable.__name__, TimedOut.__name__)
+    return is_down and finding.status is other.status is Status.CRIT
 
 
 @dataclass(frozen=True)
@@ -50,16 +61,18 @@ class Check(Generic[P]):
     limit_s: float
     """After this time the session stops waiting."""
     treated_by: Treats | str = ""
-    """What treats a `warn` or `crit` that names no remedy of its own: by default the runbook of its
+    """What treats a `warn` or `crit` without a remedy of its own: by default the runbook of its
     limit. A string says why nothing does."""
     is_cause: bool = False
     """Whether it checks for a cause, which its title names; ok then means that it is ruled out."""
     condition: str = ""
     """The name of the check that measures the same, where there is one."""
-    explained_by: str = ""
-    """The name of the check that explains it, when both are crit and nothing answers here."""
+    explained_by: tuple[str, ...] = ()
+    """The names of the checks that may explain it; of several, the first that does."""
+    is_explained: Explained = _got_no_response
+    """Whether the alarm of one of them does."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """What `given` filled in that says what is measured, in JSON."""
+    """The arguments that `given` filled in and that say what is measured, in JSON."""
 
     def __call__(self, target: Target, *args: P.args, **kwargs: P.kwargs) -> Finding:
         """Measure `target` and return the finding. Raises ServiceError."""
@@ -76,7 +89,7 @@ class Check(Generic[P]):
     def described(
         self, target: Target, finding: Finding, arguments: dict[str, Any] | None = None
     ) -> Finding:
-        """Return `finding` with what the check declares of itself, and with what treats it."""
+        """Return `finding` with what the check declares, and with what treats it."""
         finding = finding.model_copy(
             update={
                 "name": self.name,
@@ -138,7 +151,7 @@ class Check(Generic[P]):
         given: dict[str, Any] = {}
         for name in names:
             value = bound.arguments[name]
-            if hasattr(value, "arguments"):  # what several checks read once says what it reads
+            if hasattr(value, "arguments"):  # a reading that several checks share
                 given |= value.arguments
             elif name not in _HOW and isinstance(value, str | int | float | bool):
                 given[name] = value
@@ -160,15 +173,15 @@ class Check(Generic[P]):
 
 
 def _by_threshold(finding: Finding) -> list[Remedy]:
-    """Return the runbook that the limit names, which goes on from there."""
+    """Return the runbook that the limit names."""
     limit = finding.threshold
     if limit is None or not limit.runbook:
         return []
-    return [Remedy(runbook=limit.runbook, why=_uncapitalised(limit.action))]
+    return [Remedy.of(limit.runbook, _uncapitalised(limit.action))]
 
 
 def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any) -> Treats:
-    """Return what leads to a runbook: that of a check whose findings one runbook treats.
+    """Return what leads to one runbook, for a check whose findings it treats.
 
     A parameter `queue="{queue}"` is filled in from the check's arguments.
     """
@@ -176,11 +189,11 @@ def treated_by(runbook: str, why: str, *, apply: bool = False, **parameters: Any
     def remedies(_: Target, finding: Finding) -> list[Remedy]:
         given = {}
         for name, value in parameters.items():
-            # What was left to the target's own limit is left to it there, too.
+            # An argument that was left to the target's limit is left to it there, too.
             with suppress(KeyError):
                 is_text = isinstance(value, str)
                 given[name] = value.format(**finding.arguments) if is_text else value
-        return [Remedy(runbook=runbook, why=why, apply=apply, parameters=given)]
+        return [Remedy.of(runbook, why, apply=apply, **given)]
 
     return remedies
 
@@ -193,7 +206,7 @@ def treated_rows(
     column: str = "",
     **parameters: str,
 ) -> Treats:
-    """Return what leads to a runbook for each of a finding's rows, the first few.
+    """Return what leads to a runbook for each of the first rows of a finding.
 
     With `metric`, only for rows whose `column` is past its limit. `parameters` name the columns
     that fill them in.
@@ -206,37 +219,17 @@ def treated_rows(
             rows = [row for row in rows if limit.judge(row[column] or 0) is not Status.OK]
             rows = sorted(rows, key=lambda row: -float(row[column])) or finding.rows[:1]
         return [
-            Remedy(
-                runbook=runbook,
-                why=why,
-                parameters={name: row[of] for name, of in parameters.items()},
-            )
+            Remedy.of(runbook, why, **{name: row[of] for name, of in parameters.items()})
             for row in rows[:_MOST_NEXT]
         ]
 
     return remedies
 
 
-def explains(finding: Finding, share: float | None, *remedies: Remedy) -> Finding:
-    """Return the finding of a check as that of a cause: how much it explains, and what treats it.
-
-    Where it is no alarm, it is returned as it is.
-    """
-    if not finding.is_alarm:
-        return finding
-    treatment = {"remedies": list(remedies)} if remedies else {}
-    return finding.model_copy(update={"share": share, **treatment})
-
-
-def ruled_out(message: str, rows: Sequence[Row] = (), *, settled: bool = False) -> Finding:
-    """Return the finding of a cause that a measurement rules out; `message` says which."""
-    return Finding(status=Status.OK, message=message, rows=list(rows), settled=settled)
-
-
 def name_of(function: Callable[..., object]) -> str:
     """Return `system.function`; outside of the packages of systems, `module.function`.
 
-    A module that was renamed says in `RECORDED_AS` what it was called before.
+    `RECORDED_AS` in a module that was renamed is its former name.
     """
     package, _, module = function.__module__.rpartition(".")
     names: dict[str, Any] = getattr(function, "__globals__", {})
@@ -249,7 +242,7 @@ def title_of(function: Callable[..., object]) -> str:
     return (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
 
 
-def check(  # noqa: PLR0913 - all that a check declares of itself
+def check(  # noqa: PLR0913 - all that a check declares
     *,
     probes: str | None = None,
     needs: tuple[str, ...] = (),
@@ -257,19 +250,22 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
     treated_by: Treats | str = "",
     is_cause: bool = False,
     condition: str = "",
-    explained_by: str = "",
+    explained_by: tuple[str, ...] = (),
+    is_explained: Explained = _got_no_response,
+    recorded_as: str = "",
 ) -> Callable[[Callable[Concatenate[Target, P], Finding]], Check[P]]:
     """Make a function a check. The first line of its docstring is the title that people read.
 
-    One that may find something wrong says in `treated_by` which runbook treats it, or why none
-    does; a finding's own remedies go before. One that `is_cause` has the fault as its title.
+    A check that can fail says in `treated_by` which runbook treats it, or why none does; a
+    finding's own remedies come first. A check that `is_cause` has the fault as its title.
+    `recorded_as` is its name in records, if the function was renamed.
     """
 
     def wrap(function: Callable[Concatenate[Target, P], Finding]) -> Check[P]:
         title = title_of(function)
         return Check(
             function,
-            name_of(function),
+            recorded_as or name_of(function),
             title,
             probes,
             needs,
@@ -278,13 +274,14 @@ def check(  # noqa: PLR0913 - all that a check declares of itself
             is_cause,
             condition,
             explained_by,
+            is_explained,
         )
 
     return wrap
 
 
 def _uncapitalised(sentence: str) -> str:
-    """Return a sentence as it stands after a comma; a command in capitals stays so."""
+    """Return a sentence for use after a comma; a command in capitals keeps them."""
     first = sentence.partition(" ")[0]
     if first.isupper() and len(first) > 1:
         return sentence

@@ -1,9 +1,9 @@
 """What a check read, and whether that was all of it.
 
-Code that reads a system reports at once what it could not see: `partial` when the answer may
-lie in what was not seen, `without` when only an extra is missing. The caller need not pass this
-on: a check, a plan or a verification collects the reports while it runs, and an `ok` that rests
-on a part becomes `unknown`. A reading that several checks share repeats its gaps to each of them.
+Code that reads a system reports at once what it could not see: `partial` when that may hold the
+answer, `without` when only an extra is missing. Callers do not pass this on: a check, a plan or a
+verification collects the reports while it runs, and an `ok` that rests on a part becomes `unknown`.
+A reading that several checks share repeats its gaps to each of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Gap:
     reason: str
     """What, why, and the fix; one sentence without its full stop."""
     is_extra: bool = False
-    """Whether the verdict stands without it."""
+    """Whether the verdict does not depend on it."""
 
 
 def target_changed() -> None:
@@ -44,17 +44,17 @@ _collecting: ContextVar[list[Gap] | None] = ContextVar("collecting", default=Non
 
 
 def partial(reason: str) -> None:
-    """Report that part of what was asked could not be read, so that an empty result is no proof."""
+    """Report that a part could not be read, so that an empty result proves nothing."""
     repeat([Gap(reason)])
 
 
 def without(reason: str) -> None:
-    """Report that an extra could not be added; the question is answered all the same."""
+    """Report that an extra is missing; the verdict does not depend on it."""
     repeat([Gap(reason, is_extra=True)])
 
 
 def repeat(gaps: list[Gap]) -> None:
-    """Report again what an earlier reading could not see."""
+    """Report again the gaps of an earlier reading."""
     collecting = _collecting.get()
     if collecting is not None:
         collecting.extend(gap for gap in gaps if gap not in collecting)
@@ -110,4 +110,4 @@ def sentence(gaps: list[Gap]) -> str:
     more = len(reasons) - _MOST_REASONS
     rest = f"; and {more} more" if more > 0 else ""
     words = f"Not seen: {'; '.join(reasons[:_MOST_REASONS])}{rest}"
-    return words if words.endswith(";") else f"{words}."  # it may end with a statement to paste
+    return words if words.endswith(";") else f"{words}."  # as at the end of an SQL statement

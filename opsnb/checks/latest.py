@@ -27,12 +27,12 @@ class Latest:
         self._acted = False
 
     def action_begun(self) -> None:
-        """Note that an action has changed something; what was down may be up."""
+        """Note that an action has changed something: systems that were down may be up."""
         self._acted = True
         self._measurement.forget()
 
     def relate(self, symptom: Check[[]], causes: Sequence[Check[[]]]) -> None:
-        """Note what `causes` may cause, so that one alarm is raised for both."""
+        """Note that `causes` explain `symptom`, so that both are one alarm."""
         self._symptoms |= {cause.name: symptom.name for cause in causes}
 
     def measure(self, checks: Sequence[Check[[]]]) -> Findings:
@@ -47,7 +47,7 @@ class Latest:
         return findings
 
     def measure_again(self) -> Findings:
-        """Measure what was not ok before the last action; nothing where none has begun."""
+        """Measure again what was not ok before the last action; nothing without an action."""
         changed = evidence.last_change()
         if changed is None or not self._acted:
             return Findings()
@@ -88,7 +88,7 @@ class Latest:
         ]
 
     def _without_repeated_gaps(self, finding: Finding) -> Finding:
-        """Return `finding`; gaps that an earlier one reported in full are only referred to."""
+        """Return `finding`; gaps that an earlier one reported in full become a reference to it."""
         gaps = [*finding.evidence.gaps, *finding.evidence.extras]
         words = evidence.sentence([evidence.Gap(gap) for gap in gaps])
         # The first unknown finding reports a gap in full, even where one that is known did before.

@@ -1,4 +1,4 @@
-"""What `opsnb doctor` checks of a system, and what it says of it."""
+"""A check of `opsnb doctor` on a system, with how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Probe:
 
     check: Check[[]]
     tried: Callable[[Target], str]
-    """Returns what was tried; secrets in it are masked."""
+    """Returns what was contacted; secrets in it are masked."""
     down: str = ""
     """The fix when nothing responds."""
     found: str = ""
-    """The fix when it was measured and is not ok, where the finding does not say so itself."""
+    """The fix when it is not ok, where the finding does not say so itself."""
     key: str = ""
     """The key of the target without which there is nothing to check."""
     applies: Callable[[Target], bool] = lambda _: True
-    """Whether it is worth a word about this target."""
+    """Whether it applies to this target."""

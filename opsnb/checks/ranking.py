@@ -1,7 +1,7 @@
-"""Rank what may cause a symptom by what was measured.
+"""Rank the causes of a symptom by what was measured.
 
-A cause is a check whose finding is `warn` or `crit` when it is there, with the share of the symptom
-that it explains; `ok` when a measurement rules it out; `unknown` or `skipped` when nothing does.
+The finding of a cause is `warn` or `crit` when it is present, with the share of the symptom that it
+explains; `ok` when it is ruled out; `unknown` or `skipped` when it could not be measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from opsnb.model import Finding, Status, worst
 from opsnb.view.findings import worst_first
 
 _EVEN = 0.5
-"""The share of a cause that reports none."""
+"""The share of a cause that gives none."""
 _SEE_CAUSES = "the causes name what treats it"
 _NO_CAUSE = "no cause was found; go on with 'If that did not help'"
 
@@ -25,7 +25,7 @@ class Diagnosis:
 
     symptom: Finding
     causes: list[Finding]
-    """Those that are there, the likeliest first."""
+    """Those that are present, the likeliest first."""
     unmeasured: list[Finding]
     ruled_out: list[Finding]
 
@@ -41,7 +41,7 @@ class Diagnosis:
 
     @property
     def words(self) -> str:
-        """What a tired person reads first: the likeliest cause, or that none was found."""
+        """The likeliest cause, or that none was found: the first line of a diagnosis."""
         if self.causes:
             first, *others = self.causes
             more = f" ({len(others)} more below)" if others else ""
@@ -52,11 +52,11 @@ class Diagnosis:
 
 
 def with_causes(symptom: str, findings: Sequence[Finding]) -> Findings:
-    """Return `findings`, the worst first; the symptom of that name, if there, with its causes."""
-    ours = [each for each in findings if symptom in (each.name, each.cause_of)]
-    if not any(each.name == symptom for each in ours):
+    """Return `findings`, the worst first; a symptom of that name comes with its causes."""
+    ours = [finding for finding in findings if symptom in (finding.name, finding.cause_of)]
+    if not any(finding.name == symptom for finding in ours):
         return Findings(worst_first(findings))
-    others = [each for each in findings if each not in ours]
+    others = [finding for finding in findings if finding not in ours]
     return Findings([*ranked(symptom, ours).findings, *worst_first(others)])
 
 
@@ -96,7 +96,7 @@ def _explained(symptom: Finding, causes: Sequence[Finding]) -> Finding:
 
 
 def without_causes(symptom: Finding) -> Finding:
-    """Return a symptom that is measured by itself: what treats it, its causes name."""
+    """Return a symptom without remedies: its causes name what treats it."""
     if symptom.status not in (Status.WARN, Status.CRIT):
         return symptom
     return symptom.model_copy(update={"remedies": [], "untreated": _SEE_CAUSES})

@@ -1,4 +1,4 @@
-"""What several checks of one diagnosis judge, read once."""
+"""What several checks judge, read once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Reading(Generic[T]):
-    """Read by the check that asks first; those that run beside it wait for the same.
+    """Read by the first check that needs it; others that run at the same time wait for it.
 
-    After an action it is read again. `arguments` say what it reads, for the findings that rest
+    It is read again after an action. `arguments` say what it reads, for the findings that rest
     on it.
     """
 
@@ -29,7 +29,7 @@ class Reading(Generic[T]):
         self._gaps: list[evidence.Gap] = []
 
     def of(self, target: Target) -> T:
-        """Return what was read. Raises ServiceError, to each who asks, when it could not be."""
+        """Return what was read. Raises ServiceError in every check when that failed."""
         with self._lock:
             if self._change != evidence.last_change():
                 self._seen.clear()

@@ -1,4 +1,4 @@
-"""Run checks at the same time, each within its time limit, and turn what goes wrong into findings.
+"""Run checks at the same time, each within its time limit, and turn failures into findings.
 
 One cause raises one alarm. A check that `probes` a system reports when it is down; what `needs`
 that system is then `skipped` and says why.
@@ -27,13 +27,13 @@ from opsnb.errors import (
 from opsnb.model import Coverage, Evidence, Finding, Remedy, Status
 
 REACHABLE = ".reachable"
-"""The end of a finding's name that reports a system as down though no check probes it."""
+"""The end of the name of a finding that reports a system as down which no check probes."""
 
 _CANNOT_BE_ASKED = (Unreachable, TimedOut, NotConfigured, Misconfigured)
 
 
 class Findings(list[Finding]):
-    """What `check_all` found, in the order asked for; also by name: `found["host.disk"]`."""
+    """The findings of checks, in the order of the checks; also by name: `findings["host.disk"]`."""
 
     def __getitem__(self, key: Any) -> Any:
         """Return the finding at an index, or the one with a name."""
@@ -46,19 +46,19 @@ class Findings(list[Finding]):
         raise KeyError(f"There is no finding '{key}' here; there are {names}.")
 
     def _ipython_display_(self) -> None:
-        """Say nothing as the last value of a cell: the session has shown them."""
+        """Show nothing as the last value of a cell: the session has shown them."""
 
 
 @dataclass(frozen=True)
 class _Down:
-    """Why a system cannot be asked."""
+    """Why a system cannot be measured."""
 
     finding: str
     """The name of the finding that reports it."""
     error: ServiceError
 
     def why(self, system: str) -> str:
-        """Return it for a check that needs `system`; of what was never asked, only that."""
+        """Return the reason for a check that needs `system`."""
         if isinstance(self.error, NotConfigured | Misconfigured):
             sentence = str(self.error)
             return f"target{sentence[6:]}" if sentence.startswith("Target ") else sentence
@@ -70,48 +70,52 @@ class _Down:
 
 
 class Measurement:
-    """Measures one target, and remembers which of its systems were found to be down."""
+    """Measures one target, and remembers which of its systems are down."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self._down: dict[str, _Down] = {}  # by system
 
     def forget(self) -> None:
-        """Forget what was found to be down: an action may have started it."""
+        """Forget which systems are down: an action may have started them."""
         self._down.clear()
 
     def run(self, checks: Sequence[Check[[]]]) -> Findings:
-        """Return the findings of `checks`, in their order, causes that nobody probes put before.
+        """Return the findings of `checks`, in their order.
+
+        A system that is down and that no check probes gets a finding of its own, before the first.
 
         Raises UsageError when a check was asked for something that does not exist.
         """
         attempts = [
-            None if self._is_blocked(check) else _Attempt(check, self.target) for check in checks
+            None if self._missing(check) else _Attempt(check, self.target) for check in checks
         ]
         outcomes = [attempt.outcome() if attempt else None for attempt in attempts]
         for check, outcome in zip(checks, outcomes, strict=True):
             if isinstance(outcome, UsageError):
                 raise outcome
             self._note_reachability(check, outcome)
-        found = Findings()
+        findings = Findings()
         for check, outcome in zip(checks, outcomes, strict=True):
             if isinstance(outcome, Unreachable) and self._cause(outcome.system) not in self._down:
                 system = self._cause(outcome.system)
                 cause = _unreachable(self.target, system, outcome)
                 self._down[system] = _Down(cause.name, outcome)
-                found.append(cause)
-            found.append(self._finding(check, outcome))
-        explained_by = {check.name: check.explained_by for check in checks}
-        return Findings(_explained(each, explained_by.get(each.name, ""), found) for each in found)
+                findings.append(cause)
+            findings.append(self._finding(check, outcome))
+        by_name = {check.name: check for check in checks}
+        return Findings(
+            _explained(finding, by_name.get(finding.name), findings) for finding in findings
+        )
 
     def _cause(self, system: str) -> str:
         """Return the system that is down when `system` is: one server may be two systems."""
         known = system_reported_as(system)
         return known.cause(self.target) if known and known.cause else system
 
-    def _is_blocked(self, check: Check[[]]) -> bool:
-        """Say whether a system that `check` needs is known to be down, so that it need not try."""
-        return any(self._cause(system) in self._down for system in check.needs)
+    def _missing(self, check: Check[[]]) -> list[str]:
+        """Return the systems that `check` needs and that are down."""
+        return [system for system in map(self._cause, check.needs) if system in self._down]
 
     def _note_reachability(self, check: Check[[]], outcome: Finding | Exception | None) -> None:
         if check.probes is None:
@@ -121,7 +125,7 @@ class Measurement:
             self._down[check.probes] = _Down(check.name, outcome)
 
     def _without_a_second_alarm(self, finding: Finding) -> Finding:
-        """Return `finding`, skipped when all that it blames was found to be down in this run."""
+        """Return `finding`, skipped when all systems that it blames are down."""
         known = [self._down.get(self._cause(system)) for system in finding.blames]
         causes = [one for one in known if one and isinstance(one.error, Unreachable | TimedOut)]
         if not causes or len(causes) < len(known):
@@ -133,9 +137,7 @@ class Measurement:
     def _finding(self, check: Check[[]], outcome: Finding | Exception | None) -> Finding:
         if isinstance(outcome, Finding) and outcome.status is Status.OK:
             return outcome
-        causes = map(self._cause, check.needs)
-        down = [system for system in causes if system in self._down]
-        if down:
+        if down := self._missing(check):
             cause = self._down[down[0]]
             message = f"Not measured: {cause.why(down[0])}"
             skipped = _finding(Status.SKIPPED, message, caused_by=cause.finding)
@@ -146,24 +148,24 @@ class Measurement:
 
 
 class _Attempt:
-    """One check, under way in a thread of its own from the beginning.
+    """One check, running in its own thread.
 
-    A daemon thread, because a check may hang in a call that nothing can interrupt, and the
-    kernel must be able to end all the same.
+    A daemon thread, because a check may hang in a call that nothing can interrupt, and the kernel
+    must still be able to end.
     """
 
     def __init__(self, check: Check[[]], target: Target) -> None:
         self.check = check
         self._target = target
         self._result: Finding | Exception | None = None
-        # Room for a connection and a call of the longest that the target allows.
+        # A connection and a call may take as long as the target allows.
         self._limit_s = max(check.limit_s, 2 * target.time_limit_s + 1)
         self._ends = time.monotonic() + self._limit_s
         self._thread = threading.Thread(target=self._run, name=check.name, daemon=True)
         self._thread.start()
 
     def outcome(self) -> Finding | Exception:
-        """Wait for the check, no longer than its time limit, and return what came of it."""
+        """Wait for the check within its time limit, and return its finding or its error."""
         self._thread.join(max(0.0, self._ends - time.monotonic()))
         if self._result is not None:
             return self._result
@@ -191,8 +193,8 @@ def _finding(status: Status, message: str, *, caused_by: str | None = None) -> F
 def _failed(check: Check[[]], error: Exception | None) -> Finding:
     """Return the finding for a check that raised `error`."""
     if isinstance(error, ServiceError):
-        # Only the check that probes a system may call it down; to the others it is unmeasured. So
-        # is a system that answered, was never asked, or is named in a way that cannot be used.
+        # Only the check that probes a system reports it as down; for other checks it is unknown. So
+        # is a system that responded, was not contacted, or is configured wrongly.
         is_down = check.probes == error.system and isinstance(error, Unreachable | TimedOut)
         finding = _finding(Status.CRIT if is_down else Status.UNKNOWN, str(error))
     else:
@@ -201,14 +203,16 @@ def _failed(check: Check[[]], error: Exception | None) -> Finding:
     return finding.model_copy(update={"failure": type(error).__name__})
 
 
-def _explained(finding: Finding, by: str, found: Findings) -> Finding:
-    """Return `finding`; where the check `by` names why nothing answers, as one alarm with that."""
-    is_down = finding.failure in (Unreachable.__name__, TimedOut.__name__)
-    causes = [each for each in found if each.name == by and each.status is Status.CRIT]
-    if not (causes and is_down and finding.status is Status.CRIT):
+def _explained(finding: Finding, check: Check[[]] | None, findings: Findings) -> Finding:
+    """Return `finding`; as one alarm with that of another check, if that explains it."""
+    if check is None or check.is_cause or not finding.is_alarm:
         return finding
-    update = {"explained_by": by, "remedies": [], "untreated": f"see {by}"}
-    return finding.model_copy(update=update)
+    alarms = {one.name: one for one in findings if one.is_alarm}
+    for by in check.explained_by:
+        if by in alarms and check.is_explained(finding, alarms[by]):
+            update = {"explained_by": by, "remedies": [], "untreated": f"see {by}"}
+            return finding.model_copy(update=update)
+    return finding
 
 
 def _title(system: str) -> str:
@@ -217,7 +221,7 @@ def _title(system: str) -> str:
 
 
 def _unreachable(target: Target, system: str, error: Unreachable) -> Finding:
-    """Return the finding for a system that is down though no check of this run probes it."""
+    """Return the finding for a system that is down and that no check of this run probes."""
     name = _title(system)
     remedy = Remedy(
         runbook="incidents/service_down",

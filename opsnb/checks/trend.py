@@ -1,4 +1,4 @@
-"""A straight line through what was measured over time, and how certain it is."""
+"""A straight line through values over time, and how certain it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEAST_POINTS = 4
-"""With fewer points, their distance from the line says nothing."""
+"""With fewer points, the error of the slope means nothing."""
 _SURE = 2.0  # standard errors, about 95 %
 
 
@@ -20,7 +20,7 @@ class Trend:
     error: float
     """The standard error of `slope`."""
     middle: float
-    """The mean time of the points, in s. The line turns about it as far as its slope is unsure."""
+    """The mean time of the points, in s: the point about which the slope varies."""
     level: float
     """The line's value there."""
 
@@ -46,7 +46,7 @@ def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
     import numpy as np  # noqa: PLC0415 - late, as most runs draw no line
 
     middle = statistics.fmean(times)
-    if min(values) == max(values):  # rounding would make this a slope that is not quite none
+    if min(values) == max(values):  # rounding would give a slope of almost 0
         return Trend(0.0, 0.0, middle, float(values[0]))
     fit, covariance = np.polyfit([time - middle for time in times], values, 1, cov=True)
     return Trend(float(fit[0]), math.sqrt(covariance[0, 0]), middle, float(fit[1]))

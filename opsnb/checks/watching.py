@@ -1,4 +1,4 @@
-"""Numbers that are measured again and again: over time, and each alert from begin to end."""
+"""Numbers that are measured repeatedly: their values over time, and their alerts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opsnb.checks.check import Check
 from opsnb.model import Finding, Row, Status, Threshold, worst
 from opsnb.view.formats import number
 
-_MOST_ROWS = 240  # of a chart; of more samples, the worst of neighbouring ones is kept
+_MOST_ROWS = 240  # of a chart; of more samples, the worst of each group of neighbours is kept
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Series:
     """The column of the number."""
 
     def values(self, finding: Finding) -> dict[str, float]:
-        """Return the values of a finding by name; none when it could not be measured."""
+        """Return the values of a finding by name; none if it could not be measured."""
         if finding.status in (Status.UNKNOWN, Status.SKIPPED):
             return {}
         if self.by:
@@ -35,7 +35,7 @@ class Series:
 
 @dataclass
 class Alert:
-    """An alert."""
+    """An alert: one value past its limit, from its begin to its end."""
 
     name: str
     status: Status
@@ -44,7 +44,7 @@ class Alert:
     ended: datetime | None = None
 
     def row(self, unit: str) -> Row:
-        """Return what is shown of it."""
+        """Return its row of a table."""
         return {
             "alert": self.name,
             "status": self.status,
@@ -69,7 +69,7 @@ class Watched:
     """The newest finding that names what treats it."""
 
     def add(self, at: datetime, finding: Finding) -> Iterator[str]:
-        """Add a sample; yields a sentence for whatever began or ended."""
+        """Add a sample; yields a sentence for each alert or gap that began or ended."""
         values = self.series.values(finding)
         self.samples.append((at, values))
         if not values:

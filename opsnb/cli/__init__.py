@@ -4,9 +4,12 @@ Each group of commands is a module. A command imports what it needs only when it
 `--help`, `list` and refusals are immediate.
 """
 
-# The order of these imports is the order in which the help lists the commands.
-from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401, I001
-from opsnb.cli.application import app
-from opsnb.cli.entry import main
+from opsnb.machine import interrupts
 
-__all__ = ["app", "main"]
+
+def main() -> None:
+    """Run the command line."""
+    interrupts.end_at_once()  # until the commands have been imported, there is nothing to clean up
+    from opsnb.cli import entry
+
+    entry.main()

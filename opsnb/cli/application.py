@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +16,27 @@ from opsnb.cli import completion, output
 from opsnb.view import commands
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn an interrupt into Abort: on KeyboardInterrupt, typer ends without a word."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise typer.Abort from error
+
+
 class _Group(TyperGroup):
     """A group whose help is never cut, however narrow the terminal."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line, which imports what it is checked with."""
+        with _interruptible():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with _interruptible():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - of its base
         """Write the first paragraph of each command's help."""

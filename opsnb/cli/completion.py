@@ -55,17 +55,16 @@ def run_ids(context: typer.Context, incomplete: str) -> list[str]:
 
 def drills(incomplete: str) -> list[str]:
     """Return the names of drills, `list` and `any`."""
-    from opsnb.demo.drills import ANY, all_drills
+    from opsnb.demo.faults.known import ANY, all_drills
 
     return _beginning(incomplete, lambda: ["list", ANY, *all_drills()])
 
 
 def faults(incomplete: str) -> list[str]:
     """Return the names of the demo's faults."""
-    # Each fault has a drill of the same name; the drills are faster to import than the demo.
-    from opsnb.demo.drills import all_drills
+    from opsnb.demo.faults.known import all_faults
 
-    return _beginning(incomplete, lambda: [*all_drills(), "log-errors"])
+    return _beginning(incomplete, all_faults)
 
 
 def _beginning(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:

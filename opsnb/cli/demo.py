@@ -93,7 +93,7 @@ def hold_drill(
     You see only the symptom. Work in another terminal; Ctrl-C gives up. The drill clears the fault
     in any case.
     """
-    from opsnb.demo.drills import drill
+    from opsnb.demo.faults.known import drill
 
     if name == "list":
         _list_drills(as_json)
@@ -111,7 +111,7 @@ def hold_drill(
 
 
 def _list_drills(as_json: bool) -> None:
-    from opsnb.demo.drills import all_drills
+    from opsnb.demo.faults.known import all_drills
 
     drills = all_drills().values()
 

@@ -9,11 +9,18 @@ import traceback
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
+# The order of these imports is the order in which the help lists the commands.
+# isort: off
+from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401
+
+# isort: on
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import ExitCode, Locked, OpsnbError, Refused
 from opsnb.machine import interrupts
 from opsnb.view import commands, terminal
+
+__all__ = ["app", "main"]
 
 
 def main() -> None:
@@ -30,6 +37,7 @@ def main() -> None:
 
 def _exit_code(debug: bool) -> int:
     try:
+        interrupts.end_in_order()
         code = app(standalone_mode=False)
     except NoArgsIsHelpError as error:
         output.say(error.format_message())
@@ -52,7 +60,7 @@ def _exit_code(debug: bool) -> int:
 
 def _options_for(error: OpsnbError) -> list[str]:
     """Return the options that avoid the refusal `error` of the same command."""
-    if isinstance(error, Locked) and "--wait" not in sys.argv:
+    if isinstance(error, Locked) and "--wait" in str(error) and "--wait" not in sys.argv:
         return ["--wait", "600"]
     if isinstance(error, Refused):
         return re.findall(r"--confirm|(?<=--confirm )[\w-]+", str(error))

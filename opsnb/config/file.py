@@ -13,12 +13,11 @@ import tomllib
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from opsnb.config.places import CONFIG_NAME, at_home, demo_home, find_config, resolved
-from opsnb.config.settings import Identifier, Limits, Secret, Table, check_names
+from opsnb.config.schema import HANDBOOK_CONTACTS, Contact, File, Records
+from opsnb.config.settings import Limits, Secret
 from opsnb.config.systems import systems, tables
 from opsnb.config.target import Target, unfolded
 from opsnb.config.unattended import Notify, Schedule, address_secrets, check_channels
@@ -31,78 +30,6 @@ LOCAL = "local"
 """The target that there is without a file."""
 ALL = "all"
 """In place of a target's name: every target that there is."""
-
-
-class Contact(Table):
-    """`[[contacts]]`: whom to call, for the contacts page."""
-
-    role: str = Field(description="For what they are called.")
-    name: str = Field("TBD", description="Who it is.")
-    contact: str = Field("TBD", description="How to reach them.")
-    availability: str = Field("", description="When they can be reached.")
-
-
-class Records(Table):
-    """`[records]`: where executed notebooks are kept."""
-
-    store: str = Field(
-        "records",
-        description="A folder, relative to `opsnb.toml`, or any fsspec URL. `$OPSNB_RECORDS` goes "
-        "before it, relative to the working folder.",
-    )
-    site: str = Field(
-        "",
-        description="Where the site is published, such as `https://ops.example.com`: notifications "
-        "link to its pages.",
-    )
-
-
-class Runbooks(Table):
-    """`[runbooks]`: runbooks of one's own, beside those that opsnb brings."""
-
-    paths: tuple[str, ...] = Field(
-        (),
-        description="Folders, relative to `opsnb.toml`, of `<section>/<runbook>.ipynb`. A runbook "
-        "of the same id takes the place of the one that opsnb brings.",
-    )
-    off: tuple[str, ...] = Field(
-        (),
-        description="Sections, such as `database`, of which opsnb's own runbooks and those of "
-        "installed packages are left out.",
-    )
-    faults: tuple[str, ...] = Field(
-        (),
-        description="Modules, such as `acme_ops.faults`, with faults of the demo to practise on.",
-    )
-
-
-HANDBOOK_CONTACTS = tuple(
-    Contact(role=role, availability=availability)
-    for role, availability in (
-        ("On-Call Engineer", "24/7"),
-        ("Database Admin", "Business hours"),
-        ("DevOps Lead", "Business hours"),
-        ("Engineering Manager", "Business hours"),
-    )
-)
-
-
-class _File(Table):
-    """The whole of `opsnb.toml`."""
-
-    targets: dict[Identifier, dict[str, Any]] = Field(default_factory=dict)
-    contacts: tuple[Contact, ...] = HANDBOOK_CONTACTS
-    records: Records = Records()
-    runbooks: Runbooks = Runbooks()
-    thresholds: dict[str, Limits] = Field(default_factory=dict)
-    schedules: tuple[Schedule, ...] = ()
-    notify: tuple[Notify, ...] = ()
-
-    @model_validator(mode="after")
-    def _named_apart(self) -> Self:
-        check_names(self.schedules, "schedules")
-        check_names(self.notify, "[[notify]] tables")
-        return self
 
 
 @dataclass(frozen=True)
@@ -212,16 +139,17 @@ class Config:
 def load_config(path: Path | None = None) -> Config:
     """Return the configuration in force: `path`, else the file that is found, else the defaults.
 
-    The demo stack's target is added while the stack is up.
+    The demo stack's target is added while the stack is up. What the file itself says of `demo`,
+    such as where a system of one's own is, goes before that.
     """
     path = path or find_config()
     file = _read(path) if path else None
     tables = dict(file.targets) if file else {LOCAL: _handbook_target()}
     files = dict.fromkeys(tables, path) if path else {}
     demo = demo_home() / CONFIG_NAME
-    if DEMO not in tables and demo.is_file() and DEMO in (stack := _read(demo).targets):
-        tables[DEMO] = stack[DEMO]
-        files[DEMO] = demo
+    if demo.is_file() and DEMO in (stack := _read(demo).targets):
+        tables[DEMO] = {**stack[DEMO], **tables.get(DEMO, {})}
+        files.setdefault(DEMO, demo)
     return Config(
         path=path,
         contacts=file.contacts if file else HANDBOOK_CONTACTS,
@@ -258,7 +186,7 @@ def _handbook_target() -> dict[str, Any]:
     return table
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path) -> File:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -273,7 +201,7 @@ def _read(path: Path) -> _File:
         raise ConfigError(f"{path} has brackets nested too deeply; correct them.") from None
     targets = tables.pop("targets", {})
     values = {**_expand_but_addresses(tables, str(path)), "targets": targets}
-    file = validated(_File, values, str(path))
+    file = validated(File, values, str(path))
     check_metrics(file.thresholds, f"[thresholds] in {path}")
     check_channels(
         file.notify,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import time
 from enum import Enum
-from typing import Annotated, Literal, Protocol, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -62,6 +62,14 @@ class Settings(Table):
     def of(cls, target: Configured) -> Self:
         """Return these settings of `target`."""
         return target.settings(cls)
+
+    @classmethod
+    def client_variables(cls, _written: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the variables that clients of the system read from the environment.
+
+        `_written` is the target's table as it stands in `opsnb.toml`, without shorthands.
+        """
+        return ()
 
     def secrets(self) -> set[str]:
         """Return what is secret in these settings."""

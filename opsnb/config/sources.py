@@ -72,7 +72,7 @@ def make_own_importable() -> None:
 
 
 def own_faults() -> list[Any]:
-    """Return the modules of `[runbooks] faults`: each has `FAULTS` and `DRILLS` for the demo.
+    """Return the modules of `[runbooks] faults`: each has `FAULTS` for the demo.
 
     Raises ConfigError when one of them cannot be used.
     """
@@ -88,9 +88,8 @@ def _imported(name: str, config: Path | None) -> Any:
     except Exception as error:  # it is somebody's own
         why = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{config}: runbooks.faults names {name}, which fails: {why}.") from error
-    for needed in ("FAULTS", "DRILLS"):
-        if not hasattr(module, needed):
-            raise ConfigError(f"{config}: runbooks.faults names {name}, which has no {needed}.")
+    if not hasattr(module, "FAULTS"):
+        raise ConfigError(f"{config}: runbooks.faults names {name}, which has no FAULTS.")
     return module
 
 

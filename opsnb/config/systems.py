@@ -10,18 +10,15 @@ packages come in the same way::
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
 from opsnb.config.settings import Configured, Settings
 from opsnb.config.thresholds import HANDBOOK
-from opsnb.errors import ConfigError
 from opsnb.model import Threshold
 
 GROUP = "opsnb.systems"
@@ -65,6 +62,8 @@ class System:
     """`module:attribute` of a function of the target that returns an
     `opsnb.systems.dependencies.Dependency`: whether it is up, and how it is started. Systems with
     one are what a service depends on; `incidents/service_down` starts those that are down."""
+    faults: str = ""
+    """`module:attribute` of a tuple of `opsnb.demo.faults.Fault`: what to practise on."""
 
     @property
     def reported_as(self) -> str:
@@ -81,19 +80,7 @@ def attribute(place: str) -> Any:
 @cache
 def registered() -> dict[str, EntryPoint]:
     """Return the entry points of the systems that are installed, by name."""
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if not any(entry.value.startswith(f"{GROUP}.") for entry in found.values()):
-        found |= _of_checkout()
-    return {name: found[name] for name in sorted(found)}
-
-
-def _of_checkout() -> dict[str, EntryPoint]:
-    """Return the entry points of a checkout that was installed before it had them."""
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    if not project.is_file():
-        raise ConfigError("opsnb is installed without its systems. Install it again.")
-    places = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
-    return {name: EntryPoint(name, place, GROUP) for name, place in places.items()}
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
 
 
 @cache

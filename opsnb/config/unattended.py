@@ -1,4 +1,4 @@
-"""The tables of `opsnb.toml` for runs that nobody watches: when they run, and who is told of what.
+"""The tables of `opsnb.toml` for unattended runs: when they run, and whom they notify.
 
 Addresses (`ping`, `url`) are kept as written, `${NAME}` and all, and filled in when they are used:
 a variable that only cron has must not keep anyone at a terminal from running a runbook.
@@ -66,7 +66,7 @@ class Schedule(Table):
 
 
 class Notify(Table):
-    """`[[notify]]`: a channel that is told of what scheduled runs find."""
+    """`[[notify]]`: a channel that receives what scheduled runs find."""
 
     name: Identifier = Field(description="What it is called in `notify test` and in the log.")
     url: str = Field(
@@ -113,11 +113,11 @@ class Notify(Table):
         return self
 
     def wants_target(self, name: str) -> bool:
-        """Tell whether findings of the target `name` are for this channel."""
+        """Return whether findings of the target `name` are for this channel."""
         return "all" in self.targets or _matches(name, self.targets)
 
     def wants_run(self, schedule: str, runbook: str) -> bool:
-        """Tell whether runs of `runbook` by `schedule` are for it; no schedule means by hand."""
+        """Return whether runs of `runbook` by `schedule` are for it; no schedule means by hand."""
         by = _matches(schedule, self.schedules or ("*",)) if schedule else self.manual
         return by and _matches(runbook, self.runbooks or ("*",))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,14 +10,15 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from opsnb.config.places import CONFIG_NAME, demo_home
-from opsnb.errors import DemoError
+from opsnb.errors import ConfigError, DemoError, Locked
+from opsnb.machine.holder import Holder
 
 Say = Callable[[str], None]
 """Where progress goes, one sentence at a time."""
@@ -56,6 +58,11 @@ class Home:
     def settings(self) -> Path:
         """Ports and passwords."""
         return self.root / "stack.json"
+
+    @property
+    def holder(self) -> Path:
+        """The process that brought the stack up last, by which its container is known."""
+        return self.root / "holder.json"
 
     @property
     def logs(self) -> Path:
@@ -114,12 +121,12 @@ class Home:
         return self.root / "bin" / "pm2"
 
     def create(self) -> None:
-        """Create the folders. Raises DemoError when that fails, or they cannot be used."""
+        """Create the folders. Raises ConfigError when that fails, or they cannot be used."""
         socket_path = str(self.pm2 / "interactor.sock")
         if len(os.fsencode(socket_path)) > SOCKET_PATH_MAX:
-            raise DemoError(
-                f"The demo stack's folder {self.root} is too long a path for Unix sockets; "
-                "set OPSNB_DEMO_HOME to a shorter one."
+            raise ConfigError(
+                f"The demo stack's folder {self.root} is too long a path for Unix sockets. "
+                "Set OPSNB_DEMO_HOME to a shorter one."
             )
         folders = (
             self.root,
@@ -136,16 +143,18 @@ class Home:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                raise DemoError(
-                    f"The demo stack's folder {folder} cannot be created: {error.strerror}; "
-                    "set OPSNB_DEMO_HOME to another folder."
+                raise ConfigError(
+                    f"The demo stack's folder {folder} cannot be created: {error.strerror}. "
+                    "Set OPSNB_DEMO_HOME to another folder."
                 ) from error
 
     @contextmanager
     def locked(self, say: Say) -> Iterator[None]:
         """Lock the stack; wait while another command holds the lock.
 
-        Raises DemoError when the other one has not ended after five minutes.
+        Raises Locked when the stack runs in another container that shares this folder.
+        Raises DemoError when the other one has not ended after five minutes, ConfigError when the
+        lock cannot be created.
         """
         path = self.root.with_name(self.root.name + ".lock")
         try:
@@ -154,6 +163,7 @@ class Home:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
+                path.stat()  # filelock also waits where no file can be created, as in /proc
                 say("Waiting for another command that changes the demo stack.")
                 lock.acquire(timeout=LOCK_WAIT_S)
         except Timeout:
@@ -162,14 +172,39 @@ class Home:
                 "end it and try again."
             ) from None
         except OSError as error:
-            raise DemoError(
-                f"{path} cannot be created: {error.strerror}; "
-                "set OPSNB_DEMO_HOME to a folder that you can write to."
+            raise ConfigError(
+                f"{path} cannot be created: {error.strerror}. "
+                "Set OPSNB_DEMO_HOME to a folder that you can write to."
             ) from error
         try:
+            self.demand_here()
             yield
         finally:
             lock.release()
+
+    def demand_here(self) -> None:
+        """Raise Locked when the stack runs in another container: its processes are hidden here.
+
+        A server locks its log while it lives, which every container sees.
+        """
+        try:
+            holder = Holder.model_validate_json(self.holder.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if holder.is_elsewhere and any(map(_is_locked, self.logs.glob("*.log"))):
+            raise Locked(
+                f"The demo stack in {self.root} runs in another container, on {holder.host}. "
+                "Run this there, or set OPSNB_DEMO_HOME to another folder."
+            )
+
+
+def _is_locked(path: Path) -> bool:
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def free_port() -> int:

@@ -13,9 +13,11 @@ program is never a child of the caller, so that no caller has to reap it.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import pwd
 import sys
+from contextlib import suppress
 
 CAP_DAC_OVERRIDE = 1
 PR_SET_KEEPCAPS = 8
@@ -69,6 +71,9 @@ def detach(log: str) -> None:
     os.setsid()
     os.umask(0o077)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # Held while the program lives, and visible in other containers, where its pid is not.
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(output, fcntl.LOCK_SH | fcntl.LOCK_NB)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)

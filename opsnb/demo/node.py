@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from opsnb.demo.home import Say, tail
-from opsnb.errors import DemoError
+from opsnb.errors import ConfigError, DemoError
 
 SOURCES = Path(__file__).parent / "app"
 NOT_SOURCES = ("node_modules", "dist")
@@ -89,7 +89,7 @@ def install(say: Say) -> App:
     """Return the service, installed and built once for each version of its sources.
 
     It goes into the cache folder, because the package's own may not be writable. Raises DemoError
-    when npm fails.
+    when npm fails, ConfigError when that folder is not writable either.
     """
     node = find_node()
     cache = _cache_folder()
@@ -101,8 +101,8 @@ def install(say: Say) -> App:
                 say("Installing and building the service (npm ci, once).")
                 _build(node, folder)
     except OSError as error:
-        raise DemoError(
-            f"The service cannot be installed in {cache}: {error.strerror}; set XDG_CACHE_HOME to "
+        raise ConfigError(
+            f"The service cannot be installed in {cache}: {error.strerror}. Set XDG_CACHE_HOME to "
             "a folder that you can write to."
         ) from error
     return App(node.node, folder)

@@ -20,7 +20,7 @@ from typing import Any
 from opsnb import catalog
 from opsnb.config.file import DEMO, Config
 from opsnb.demo import faults, parts
-from opsnb.demo.drills import Drill
+from opsnb.demo.faults import Fault
 from opsnb.errors import DemoError, ExitCode, Locked, OpsnbError
 from opsnb.headless.execute import Ending, Limits, execute
 from opsnb.headless.kernels.forkserver import ForkServer
@@ -63,7 +63,7 @@ class _Look:
 
 
 def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watches it
-    drill: Drill,
+    drill: Fault,
     config: Config,
     stopped: Sequence[signal.Signals] = (),
     *,
@@ -109,7 +109,7 @@ def not_well(found: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in found if finding.status not in (Status.OK, Status.SKIPPED)]
 
 
-def _order(drill: Drill, config: Config) -> Order:
+def _order(drill: Fault, config: Config) -> Order:
     info = catalog.runbook(drill.runbook)
     target = config.target(DEMO)
     return Order(info, target, info.validate({"target": DEMO, **drill.parameters}))
@@ -179,7 +179,7 @@ class _Outcome:
 class _Drill:
     """A drill that can begin."""
 
-    drill: Drill
+    drill: Fault
     watch: _Watch
     store: Store
     before: frozenset[str]
@@ -287,7 +287,7 @@ class _Drill:
     def _finding(self, outcome: _Outcome) -> Finding:
         """Return the outcome of the drill."""
         ended = outcome.error or f"Fixed in {span(outcome.seconds)}."
-        cause = f"Cause: {faults.all_faults()[self.drill.name].description}"
+        cause = f"Cause: {self.drill.description}"
         story = self._story(outcome)
         ran = ", ".join(dict.fromkeys(str(row["runbook"]) for row in story)) or "nothing"
         return Finding(

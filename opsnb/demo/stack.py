@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -21,6 +22,7 @@ from opsnb.demo.parts import Parts
 from opsnb.demo.postgres import Postgres, postgres_program
 from opsnb.demo.valkey import Valkey
 from opsnb.errors import DemoError
+from opsnb.machine.holder import Holder
 
 State = Literal["up", "hung", "down"]
 
@@ -59,7 +61,7 @@ def up(say: Say) -> StackStatus:
     """Bring the stack up, or restart the parts that are down.
 
     Only `faults.clear` takes back an active fault. Raises DemoError when a part does not come up;
-    then nothing runs.
+    then nothing runs. Raises Locked when it runs in another container.
     """
     home = Home.current()
     with home.locked(say):
@@ -105,8 +107,12 @@ def set_traffic(on: bool) -> None:
 
 
 def status() -> StackStatus:
-    """Return what runs and whether it responds. Takes a few seconds when something hangs."""
+    """Return what runs and whether it responds. Takes a few seconds when something hangs.
+
+    Raises Locked when the stack runs in another container.
+    """
     home = Home.current()
+    home.demand_here()
     settings = Settings.load(home)
     folders = {"home": str(home.root), "logs": str(home.logs)}
     if settings is None:
@@ -171,6 +177,7 @@ def _bring_up(home: Home, say: Say) -> bool:
         settings = Settings()
     stack = parts.assemble(home, settings, say)
     settings.save(home)
+    write_private(home.holder, Holder.of(os.getpid()).model_dump_json())
     away = faults.held(home)
     before = asdict(settings)
 

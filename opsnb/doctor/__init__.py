@@ -1,5 +1,5 @@
 """`opsnb doctor`: whether a target can be reached, is complete and safe to operate."""
 
-from opsnb.doctor.examination import Verdict, examine, report
-
-__all__ = ["Verdict", "examine", "report"]
+from opsnb.doctor.examination import Verdict as Verdict
+from opsnb.doctor.examination import examine as examine
+from opsnb.doctor.examination import report as report

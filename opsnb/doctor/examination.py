@@ -33,8 +33,6 @@ from opsnb.view.lines import Labelled
 from opsnb.view.styles import TERMINAL_STYLES
 
 _BESIDE = 9  # columns of a status
-
-
 _DOWN = (Unreachable.__name__, TimedOut.__name__)
 
 
@@ -217,14 +215,12 @@ def _contacts(config: Config) -> Verdict:
         contact.role for contact in config.contacts if "TBD" in (contact.name, contact.contact)
     ]
     tried = f"[[contacts]] in {config.path}" if config.path else "[[contacts]], no opsnb.toml"
-    if not unknown:
-        message = f"All {len(config.contacts)} contacts are named."
-        return Verdict(_contact_finding(Status.OK, message), tried, "")
-    message = f"Still TBD: {', '.join(unknown)}."
-    return Verdict(
-        _contact_finding(Status.WARN, message), tried, "Name them in [[contacts]] of opsnb.toml."
+    finding = Finding(
+        name="contacts",
+        title="Emergency contacts",
+        status=Status.WARN if unknown else Status.OK,
+        message=f"Still TBD: {', '.join(unknown)}."
+        if unknown
+        else f"All {len(config.contacts)} contacts are named.",
     )
-
-
-def _contact_finding(status: Status, message: str) -> Finding:
-    return Finding(name="contacts", title="Emergency contacts", status=status, message=message)
+    return Verdict(finding, tried, "Name them in [[contacts]] of opsnb.toml." if unknown else "")

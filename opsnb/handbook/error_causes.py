@@ -1,7 +1,7 @@
 """The cause that an error points to: Redis, a database, another service, a worker, the code.
 
-One answer for a job's reason and for a line of a log. What only one system says decides first, then
-the library at the top of the stack, then a name beside a word of trouble, then an address.
+Jobs' reasons and lines of logs are judged alike: first by words that only one system uses, then by
+the library at the top of the stack, then by a name near a word of trouble, then by an address.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from opsnb.systems.database.settings import Database
 from opsnb.systems.queues.settings import Queues
 
 Cause = Literal["worker", "redis", "database", "upstream", "connection", "child", "code"]
-"""`connection` is one that was lost or refused, to what is not known; `child` a job of a flow whose
-child failed; `code` all else."""
+"""`connection` was lost or refused, by an unknown peer; `child` is a job of a flow whose child
+failed; `code` is everything else."""
 
-_MOST = 2000  # characters of an error that are read: a page of HTML has every word
+_MOST = 2000  # characters of an error that are read: a long text holds every word
 _PAGE = re.compile(r"<(?:!doctype|html|\?xml)\b", re.IGNORECASE)
 _URL = re.compile(r"\b(?:https?|wss?)://\S+")
 _FRAME = re.compile(r"^\s*at (?P<place>.+)$", re.MULTILINE)
@@ -36,13 +36,13 @@ LOST = re.compile(
     r"|remaining connection slots",
     re.IGNORECASE,
 )
-"""Words of a lost connection by which a line of any level is picked out of a log."""
+"""Words of a lost connection: a line of a log that has one is read whatever its level."""
 
 REDIS_IS_FULL = re.compile(r"OOM command|maxmemory")
-"""What Redis says when its memory is used up."""
+"""Redis reports that its memory is used up."""
 
-# What follows, but for the words of Redis, is looked for in a text that is all lower case: that is
-# several times as fast as to ignore the case.
+# The patterns below, but for `_REDIS_SAYS`, search a text in lower case: that is several times as
+# fast as ignoring the case.
 _TROUBLE = re.compile(
     r"""
     econn(?:refused|reset|aborted) | etimedout | epipe | ehostunreach | enetunreach | enotfound
@@ -65,7 +65,7 @@ _WORKER = re.compile(
     r"|worker terminated due to reaching memory limit|\bsigkill\b|child process exited",
 )
 FAILED_CHILD = re.compile(r"^(?:Error: )?child (?P<key>\S+) failed\b")
-"""What BullMQ says of a job that fails because a child job of its flow failed."""
+"""BullMQ's reason for a job that fails because a child job of its flow failed."""
 _REDIS_SAYS = re.compile(
     rf"""
     {REDIS_IS_FULL.pattern.replace(" ", "[ ]")} | \bMISCONF\b | \bREADONLY\b | \bLOADING[ ]Redis
@@ -144,7 +144,7 @@ _ADDRESS = re.compile(r"(?:econn\w+|e\w*unreach|enotfound|eai_again|etimedout) (
 
 @dataclass(frozen=True)
 class Places:
-    """Where a target's own Redis and database are, by which an address in an error is known."""
+    """The addresses of a target's own Redis and database, to recognise them in errors."""
 
     redis: re.Pattern[str]
     database: re.Pattern[str]
@@ -159,8 +159,8 @@ class Places:
 
 
 def _place(*urls: str) -> re.Pattern[str]:
-    """Return what finds the address of one of `urls` in a text."""
-    found = []
+    """Return a pattern that finds the address of one of `urls`."""
+    patterns = []
     for url in filter(None, urls):
         try:
             parts = urlsplit(url)
@@ -168,10 +168,10 @@ def _place(*urls: str) -> re.Pattern[str]:
         except ValueError:
             continue  # several hosts, or libpq's words
         if port:
-            found.append(rf":{port}\b")
+            patterns.append(rf":{port}\b")
         if host and not re.fullmatch(r"localhost|127\..*|::1", host):
-            found.append(rf"(?<![\w.-]){re.escape(host.lower())}(?![\w.-]|:\d)")
-    return re.compile("|".join(found) or r"(?!)")
+            patterns.append(rf"(?<![\w.-]){re.escape(host.lower())}(?![\w.-]|:\d)")
+    return re.compile("|".join(patterns) or r"(?!)")
 
 
 _NOWHERE = Places(_place(), _place())
@@ -192,12 +192,12 @@ def cause_of(text: str, stack: str = "", places: Places = _NOWHERE) -> Cause:
         _said(text, library)
         or _raised(text, library)
         or _named(_URL.sub("", text), places)
-        or _sent(text)
+        or _otherwise(text)
     )
 
 
 def _said(text: str, library: Cause | None) -> Cause | None:
-    """Return what the error is by words that only one system says."""
+    """Return the cause by words that only one system uses."""
     if _WORKER.search(text):
         return "worker"
     is_free = library not in ("redis", "upstream")
@@ -205,13 +205,13 @@ def _said(text: str, library: Cause | None) -> Cause | None:
 
 
 def _raised(text: str, library: Cause | None) -> Cause | None:
-    """Return what the error is by the library that raised it, when its text reports trouble."""
+    """Return the cause by the library that raised the error, if its text reports trouble."""
     is_trouble = _TROUBLE.search(text) or (library == "upstream" and _UPSTREAM.search(text))
     return library if is_trouble else None
 
 
-def _sent(text: str) -> Cause:
-    """Return what the error is when neither Redis nor a database is named."""
+def _otherwise(text: str) -> Cause:
+    """Return the cause of an error that names neither Redis nor a database."""
     if _UPSTREAM.search(text):
         return "upstream"
     if _NETWORK.search(text):
@@ -240,7 +240,7 @@ def _named(text: str, places: Places) -> Cause | None:
 
 
 def _library(stack: str) -> Cause | None:
-    """Return what the library above the service's own code is a client of."""
+    """Return the system whose client library called last, above the service's own code."""
     for frame in _FRAME.finditer(stack):
         place = frame["place"]
         if "undici" in place:

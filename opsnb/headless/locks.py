@@ -23,7 +23,7 @@ from os import getpid
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
-from opsnb.errors import Interrupted, Locked, OpsnbError
+from opsnb.errors import ConfigError, Interrupted, Locked, OpsnbError, RunBroke
 from opsnb.machine.holder import Holder
 from opsnb.model import RunResult, now
 from opsnb.records.store import Store
@@ -120,8 +120,20 @@ class Lock:
     ) -> None:
         """Take the lock. Raises Locked when another run still holds it after `wait_s` seconds.
 
-        `waits` is called repeatedly with a sentence about that run.
+        `waits` is called repeatedly with a sentence about that run. Raises ConfigError when the
+        lock cannot be written.
         """
+        try:
+            self._take_in_time(wait_s, stopped, waits)
+        except RunBroke as error:
+            raise ConfigError(
+                f"Target {self._target} cannot be locked, so nothing was started. {error}"
+            ) from error
+        threading.Thread(target=self._keep_renewing, daemon=True).start()
+
+    def _take_in_time(
+        self, wait_s: float, stopped: Sequence[signal.Signals], waits: Callable[[str], None]
+    ) -> None:
         ends = time.monotonic() + wait_s
         while not self._take_free():
             held = self._store.shared.read(self._name)
@@ -136,7 +148,6 @@ class Lock:
             if content := _parsed(held):
                 waits(content.waits(self._target))
             time.sleep(_POLL_S)
-        threading.Thread(target=self._keep_renewing, daemon=True).start()
 
     def add_holder(self, pid: int) -> None:
         """Note a kernel of the run: the lock is held while the runner or a kernel lives."""
@@ -237,7 +248,7 @@ def held(  # noqa: PLR0913 - the run and its limits
 
     `waits` is called with a sentence about the run that it waits for. Raises Locked when that run
     still holds the lock after `wait_s` seconds, Interrupted when a signal arrives in `stopped`
-    meanwhile, RunBroke when the store fails.
+    meanwhile, ConfigError when the lock cannot be written.
     """
     lock = Lock(store, target, run, limit_s=limit_s)
     lock.take(wait_s or 0, stopped, waits)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 from opsnb.lab import cells, copies
+from opsnb.lab.exports import Downloads
+
+# Not a notebook, or unreadable: the next reader reports it.
+_NO_NOTEBOOK = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class Openings(Protocol):
@@ -24,6 +29,7 @@ class Openings(Protocol):
 class Contents(AsyncLargeFileManager):
     """The files of JupyterLab; a copy is disarmed before a page shows it again."""
 
+    files_handler_class = Downloads
     openings: Openings | None = None
     """Set by the extension when it is loaded."""
 
@@ -37,8 +43,8 @@ class Contents(AsyncLargeFileManager):
     ) -> Any:
         """Return a file's model; a working copy that a page opens has been disarmed by then.
 
-        Only a page that opens a notebook asks for the content and its hash at once. Exports,
-        duplicates and whatever else reads a copy get it as it is, and leave it so.
+        Only a page that opens a notebook asks for the content and its hash at once. Whatever else
+        reads a copy gets it as it is, and leaves it so.
         """
         is_opened = bool(content and require_hash) and type == "notebook"
         goes_on = False
@@ -52,8 +58,18 @@ class Contents(AsyncLargeFileManager):
             cells.disarm(model["content"])
         return model
 
+    async def copy(self, from_path: str, to_path: str | None = None) -> Any:
+        """Duplicate a file or a folder; duplicates of working copies are disarmed."""
+        model = await super().copy(from_path, to_path)  # type: ignore[no-untyped-call]
+        made = Path(self.root_dir, model["path"].strip("/"))
+        await asyncio.to_thread(self._disarm_duplicates, made)
+        return await self.get(model["path"], content=False)
+
+    def _disarm_duplicates(self, made: Path) -> None:
+        for path in made.rglob("*.ipynb") if made.is_dir() else [made]:
+            with suppress(*_NO_NOTEBOOK):
+                copies.disarm(path)
+
     def _disarm(self, path: str) -> None:
-        try:
+        with suppress(*_NO_NOTEBOOK):
             copies.opened(Path(self.root_dir, path.strip("/")), goes_on=False)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # not a notebook, or unreadable: the next reader reports it

@@ -16,7 +16,7 @@ from typing import Any
 from opsnb import catalog
 from opsnb.catalog import RunbookInfo
 from opsnb.config.places import state_folder, state_home
-from opsnb.errors import RunBroke
+from opsnb.errors import ConfigError
 from opsnb.lab import cells, launcher, links
 from opsnb.lab.cells import Notebook
 from opsnb.machine import private_files
@@ -33,7 +33,7 @@ _OWN = (_RECORDED, _HOLDER, launcher.PAGE, ".workspaces", ".ipynb_checkpoints")
 def working_folder() -> Path:
     """Create the folder of this JupyterLab with its start page, and return it.
 
-    Old folders that are no longer needed are removed. Raises RunBroke when it cannot be written.
+    Old folders that are no longer needed are removed. Raises ConfigError when it cannot be written.
     """
     folder = _home() / f"{now():%Y%m%dT%H%M%SZ}-{os.getpid()}"
     try:
@@ -55,7 +55,7 @@ def fresh(
     """Create a copy of a runbook with checked `values` filled in; return its path in `folder`.
 
     Its cells only plan, unless it is `armed`: then they may act until it is opened a second time.
-    Raises RunBroke when it cannot be written.
+    Raises ConfigError when it cannot be written.
     """
     notebook: Notebook = json.loads(info.path.read_text(encoding="utf-8"))
     cells.clear(notebook)
@@ -99,6 +99,15 @@ def opened(path: Path, *, goes_on: bool) -> bool:
     if is_changed:
         private_files.write(path, _text(notebook))
     return is_changed
+
+
+def disarm(path: Path) -> None:
+    """Disarm a duplicate of a copy. Raises OSError, ValueError on a broken notebook."""
+    notebook: Notebook = json.loads(path.read_text(encoding="utf-8"))
+    if runbook_of(notebook):
+        notebook["metadata"]["opsnb"].pop("armed", None)
+        cells.disarm(notebook)
+        private_files.write(path, _text(notebook))
 
 
 def note_recorded(folder: Path, notebook: Notebook, run_id: str) -> None:
@@ -209,8 +218,8 @@ def _text(notebook: Notebook) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def _unwritable(folder: Path, error: OSError) -> RunBroke:
-    return RunBroke(
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
         f"The runbooks cannot be copied to {folder}: {error.strerror or error}. "
         "Free space there, or set XDG_STATE_HOME to a writable folder."
     )

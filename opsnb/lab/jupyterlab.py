@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from opsnb.config.places import find_config
+from opsnb.lab import starting
 
 # Its settings and the extension of its server. No dialog appears during an incident, and no request
 # leaves the machine.
@@ -23,7 +25,7 @@ def become(folder: Path, first: str, options: Sequence[str] = ()) -> NoReturn:
     `--no-browser`.
     """
     command = [
-        *(sys.executable, "-m", "jupyterlab"),
+        *(sys.executable, "-m", starting.__name__),
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/{quote(first)}",
         # Otherwise the tabs of the last session would open notebooks and start kernels.
@@ -34,6 +36,7 @@ def become(folder: Path, first: str, options: Sequence[str] = ()) -> NoReturn:
         "--ServerApp.answer_yes=True",
         *options,
     ]
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until the new program handles it
     os.execve(sys.executable, command, _environ())
 
 

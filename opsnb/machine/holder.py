@@ -55,6 +55,12 @@ class Holder(BaseModel):
         return bool(self.namespace) and self.namespace == _namespace() and not self._is_hidden
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether its process is certainly in another container, or of another boot."""
+        here = _namespace()
+        return bool(self.namespace and here) and self.namespace != here
+
+    @property
     def is_alive(self) -> bool:
         """Whether the process is still running; True if it is not visible from here."""
         return not self.is_here or (bool(self.began) and self.began == started(self.pid))

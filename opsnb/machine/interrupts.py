@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 CLEAN_UP_S = 10.0
@@ -21,6 +22,28 @@ _WORDS = {
 def sentence(number: signal.Signals) -> str:
     """Return the error of a run that ended by a signal."""
     return _WORDS.get(number, f"The run was stopped ({number.name}).")
+
+
+def end_at_once() -> None:
+    """Let a SIGINT end this process with one line, while it has nothing to clean up.
+
+    An exception instead would show a traceback, or be swallowed by the module that is just being
+    imported. A SIGINT that is ignored, as in the background of a script, stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def end_in_order() -> None:
+    """Let a SIGINT raise KeyboardInterrupt again, after `end_at_once`."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    with suppress(OSError):
+        os.write(2, b"opsnb: Interrupted.\n")
+    os._exit(130)
 
 
 @contextmanager

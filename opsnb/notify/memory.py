@@ -65,6 +65,8 @@ class Memory:
         for key, each in list(known.items()):
             source, target, name = key.split("\t", 2)
             why = _why_closed(source, target, each, observed, checks)
+            if not why and _is_unconfigured(source, target, name, observed):
+                why = "It is no longer checked: opsnb.toml has no such system for the target now."
             if not why:
                 continue
             del known[key]
@@ -157,6 +159,12 @@ def _why_closed(source: str, target: str, each: Known, observed: Observed, check
     if source == observed.source and each.runbook not in ("", observed.runbook):
         return f"Schedule {name} now runs {observed.runbook}, no longer {each.runbook}."
     return ""
+
+
+def _is_unconfigured(source: str, target: str, name: str, observed: Observed) -> bool:
+    """Whether the same run found the check's system missing from `opsnb.toml`."""
+    check = name.split(" ", 1)[0]
+    return source == observed.source and (target, check) in observed.unconfigured
 
 
 def _key(source: str, target: str, name: str) -> str:

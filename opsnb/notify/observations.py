@@ -53,6 +53,8 @@ class Observed:
     """The targets whose runs ended normally: what they did not report does not exist."""
     unsettled: frozenset[tuple[str, str]] = frozenset()
     """Targets and checks that were reported, but not as measured alarms of their own."""
+    unconfigured: frozenset[tuple[str, str]] = frozenset()
+    """Targets and checks of systems that the target does not have in `opsnb.toml`."""
 
     @property
     def source(self) -> str:
@@ -65,14 +67,16 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
     observations: list[Observation] = []
     complete = set()
     unsettled: set[tuple[str, str]] = set()
+    unconfigured: set[tuple[str, str]] = set()
     for part in _parts(result, store):
-        if part.exit_code == ExitCode.INTERRUPTED:
+        if part.exit_code in (ExitCode.INTERRUPTED, ExitCode.LOCKED):
             continue  # nobody needs a notification, and what it had not checked is unchanged
         if isinstance(part, Member):
             observations.append(_without_record(part, result))
             continue
         observations += _observations(part)
         unsettled |= {(part.target, check) for check in _unsettled(part)}
+        unconfigured |= {(part.target, check) for check in _unconfigured(part)}
         if part.ended:
             complete.add(part.target)
     return Observed(
@@ -83,6 +87,7 @@ def of_run(result: RunResult, schedule: str, store: Store) -> Observed:
         observations=observations,
         complete=frozenset(complete),
         unsettled=frozenset(unsettled),
+        unconfigured=frozenset(unconfigured),
     )
 
 
@@ -141,9 +146,11 @@ def _alarms(result: RunResult) -> Iterable[Finding]:
     A cause and its symptom are one alarm; a system that the target does not have is none.
     """
     reported = {finding.name for finding in result.counted}
+    explaining = {finding.explained_by for finding in result.counted}
     found: dict[str, Finding] = {}
     for finding in result.counted:
-        if finding.cause_of in reported or finding.failure == NotConfigured.__name__:
+        is_reported = finding.cause_of in reported or finding.name in explaining
+        if is_reported or _is_unconfigured(finding):
             continue
         before = found.get(finding.key)
         if before is None or finding.status.severity > before.status.severity:
@@ -164,6 +171,18 @@ def _unsettled(result: RunResult) -> Iterable[str]:
         if finding.status is not Status.OK
         and (finding.key not in alarms or not (finding.arguments or finding.is_measured))
     }
+
+
+def _unconfigured(result: RunResult) -> Iterable[str]:
+    """Return the checks of systems that the target does not have, and nothing else of them."""
+    checks = {
+        finding.key.split(" ", 1)[0] for finding in result.counted if _is_unconfigured(finding)
+    }
+    return checks - {key.split(" ", 1)[0] for key in (alarm.key for alarm in _alarms(result))}
+
+
+def _is_unconfigured(finding: Finding) -> bool:
+    return finding.failure == NotConfigured.__name__
 
 
 def _of(finding: Finding, result: RunResult) -> Observation:

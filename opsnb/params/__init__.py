@@ -7,132 +7,88 @@ Python types, so that an editor knows `queue` as a `str` and `hours` as a `float
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from opsnb.config.sources import make_own_importable
+from opsnb.params.spans import Span
 
-# The first that a notebook imports: what stands beside one's own can be imported next.
+# Notebooks import this first, so that they can import modules next to them after it.
 make_own_importable()
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])\s*")
-_SPAN = re.compile(f"(?:{_PART.pattern})+")
 
-
-def span_s(text: str) -> float | None:
-    """Return the seconds that `90s`, `30m`, `1h30m` or `2d` means; None for any other text."""
-    if not _SPAN.fullmatch(text.strip()):
-        return None
-    return sum(float(count) * _UNITS_S[each] for count, each in _PART.findall(text))
-
-
-def _span(unit: str) -> BeforeValidator:
-    """Understand a span as a number of `unit`."""
+def _iso(kind: type[date], name: str) -> BeforeValidator:
+    """Convert a date or time, as text or as TOML has it, to ISO text."""
 
     def convert(value: Any) -> Any:
-        seconds = span_s(value) if isinstance(value, str) else None
-        return value if seconds is None else seconds / _UNITS_S[unit]
+        try:
+            return (kind.fromisoformat(value) if isinstance(value, str) else value).isoformat()
+        except ValueError:
+            raise ValueError(f"there is no such {name}") from None
 
-    return BeforeValidator(convert)
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError("there is no such day") from None
+    return BeforeValidator(lambda value: convert(value) if type(value) in (kind, str) else value)
 
 
-def _moment(text: str) -> str:
-    try:
-        return datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        raise ValueError("there is no such moment") from None
-
-
-def _as_text(kind: type[date]) -> BeforeValidator:
-    """Take what TOML has as a date or a moment for its ISO text."""
-    return BeforeValidator(lambda value: value.isoformat() if type(value) is kind else value)
-
-
-TargetName = Annotated[
-    str,
-    Field(title="target", description="a target of opsnb.toml"),
-]
+TargetName = Annotated[str, Field(title="target", description="a target of opsnb.toml")]
 """A target in `opsnb.toml`; empty if there is only one."""
 
-QueueName = Annotated[
-    str,
-    Field(title="queue", description="a BullMQ queue"),
-]
+QueueName = Annotated[str, Field(title="queue", description="a BullMQ queue")]
 """A BullMQ queue; empty for the target's only one."""
 
 Hours = Annotated[
     float,
-    _span("h"),
+    Span("h"),
     Field(gt=0, le=24 * 366, title="hours", description="hours, or with a unit: 30m, 24h, 2d"),
 ]
 """A time span in hours; `30m`, `24h` and `2d` are understood."""
 
 Samples = Annotated[
-    int,
-    Field(ge=1, le=1000, title="count", description="how many measurements, 1 to 1000"),
+    int, Field(ge=1, le=1000, title="count", description="how many measurements, 1 to 1000")
 ]
 """How many measurements to take."""
 
 Apply = Annotated[
-    bool,
-    Field(title="apply", description="false shows the plan and changes nothing"),
+    bool, Field(title="apply", description="false shows the plan and changes nothing")
 ]
 """False shows the plan and changes nothing."""
 
 Confirm = Annotated[
-    str,
-    Field(title="confirm", description="the name of a protected target, typed out"),
+    str, Field(title="confirm", description="the name of a protected target, typed out")
 ]
-"""The target's name, typed by who wants to change a protected target."""
+"""The target's name, typed to change a protected target."""
 
 Count = Annotated[
-    int,
-    Field(ge=0, le=10**9, title="count", description="a whole number, 0 to a billion"),
+    int, Field(ge=0, le=10**9, title="count", description="a whole number, 0 to a billion")
 ]
 """A number of things."""
 
 Seconds = Annotated[
     float,
-    _span("s"),
+    Span("s"),
     Field(gt=0, le=3600, title="seconds", description="seconds up to an hour, or 90s, 5m"),
 ]
 """A short time."""
 
 Minutes = Annotated[
     float,
-    _span("m"),
+    Span("m"),
     Field(gt=0, le=7 * 24 * 60, title="minutes", description="minutes up to a week, or 90s, 2h"),
 ]
 """A time span in minutes."""
 
 Age = Annotated[
     float,
-    _span("h"),
+    Span("h"),
     Field(ge=0, le=24 * 366, title="hours", description="hours, or 30m, 24h, 2d; 0 for any age"),
 ]
-"""An age in hours by which things are chosen; 0 leaves none out."""
+"""An age in hours that selects things; 0 selects all."""
 
-Words = Annotated[
-    str,
-    Field(title="text", description="a text; empty when it is not to matter"),
-]
-"""A text by which things are chosen; empty leaves none out."""
+Words = Annotated[str, Field(title="text", description="a text; empty for any")]
+"""A text that selects things; empty selects all."""
 
-Via = Annotated[
-    Literal["redis", "api"],
-    Field(title="redis or api", description="redis or api"),
-]
+Via = Annotated[Literal["redis", "api"], Field(title="redis or api", description="redis or api")]
 """The way a queue is changed: in Redis, or by the service's API."""
 
 FinishedState = Annotated[
@@ -148,11 +104,10 @@ Pattern = Annotated[
         description="a glob of Redis keys, such as page:*; empty for what counts as cache",
     ),
 ]
-"""Which keys, as Redis' own glob; empty: the patterns of the target's cache."""
+"""Which keys, as a glob of Redis; empty for the patterns of the target's cache."""
 
 KeyName = Annotated[
-    str,
-    Field(title="key", description="a key of the cache, spelled out; empty for none"),
+    str, Field(title="key", description="a key of the cache, spelled out; empty for none")
 ]
 """One key of the cache."""
 
@@ -171,8 +126,7 @@ ClearScope = Annotated[
 """How much of the cache is cleared."""
 
 WarmVia = Annotated[
-    Literal["api", "direct"],
-    Field(title="api or direct", description="api or direct"),
+    Literal["api", "direct"], Field(title="api or direct", description="api or direct")
 ]
 """The way the cache is warmed up: by the service's API, or from the database."""
 
@@ -189,21 +143,20 @@ Concurrency = Annotated[
 """How many jobs of a queue may be active at once."""
 
 Some = Annotated[
-    int,
-    Field(ge=1, le=10_000, title="count", description="a whole number, 1 to 10000"),
+    int, Field(ge=1, le=10_000, title="count", description="a whole number, 1 to 10000")
 ]
 """A bounded number of things."""
 
 Window = Annotated[
     float,
-    _span("s"),
+    Span("s"),
     Field(gt=0, le=60, title="seconds", description="seconds up to a minute, or 500ms, 10s"),
 ]
-"""How long something is watched."""
+"""How long to watch."""
 
 Milliseconds = Annotated[
     float,
-    _span("ms"),
+    Span("ms"),
     Field(
         gt=0,
         le=3_600_000,
@@ -213,11 +166,8 @@ Milliseconds = Annotated[
 ]
 """A very short time."""
 
-RelationName = Annotated[
-    str,
-    Field(title="name", description="a name, or schema.name"),
-]
-"""A table, an index or a database; where it may be empty, the runbook says what that means."""
+RelationName = Annotated[str, Field(title="name", description="a name, or schema.name")]
+"""A table, an index or a database; the runbook says what empty means."""
 
 ReindexKind = Annotated[
     Literal["index", "table", "database"],
@@ -226,43 +176,39 @@ ReindexKind = Annotated[
 """How much to rebuild."""
 
 BackupWhat = Annotated[
-    Literal["full", "schema"],
-    Field(title="full or schema", description="full or schema"),
+    Literal["full", "schema"], Field(title="full or schema", description="full or schema")
 ]
 """What a backup holds."""
 
 BackupFormat = Annotated[
-    Literal["custom", "plain"],
-    Field(title="custom or plain", description="custom or plain"),
+    Literal["custom", "plain"], Field(title="custom or plain", description="custom or plain")
 ]
 """pg_dump's format: custom for pg_restore, plain for psql."""
 
 Folder = Annotated[
     str,
     StringConstraints(min_length=1),
-    Field(title="folder", description="a folder; a relative one lies beside opsnb.toml"),
+    Field(
+        title="folder", description="a folder; a relative path starts at the folder of opsnb.toml"
+    ),
 ]
 """A folder on the machine that runs the runbook."""
 
 Duration = Annotated[
     float,
-    _span("s"),
+    Span("s"),
     Field(gt=0, le=366 * 86_400, title="duration", description="seconds, or 90s, 30m, 1h30m, 2d"),
 ]
 """A time span in seconds, up to a year; `90s`, `30m`, `1h30m` and `2d` are understood."""
 
 Date = Annotated[
-    str,
-    _as_text(date),
-    AfterValidator(_day),
-    Field(title="date", description="a date, such as 2026-11-23"),
+    str, _iso(date, "day"), Field(title="date", description="a date, such as 2026-11-23")
 ]
 """A day, as its ISO text."""
 
 Moment = Annotated[
     str,
-    _as_text(datetime),
-    AfterValidator(_moment),
+    _iso(datetime, "time"),
     Field(title="time", description="a date and time, such as 2026-11-23T07:15+00:00"),
 ]
-"""A moment, as its ISO text."""
+"""A time, as its ISO text."""

@@ -1,4 +1,4 @@
-"""The parameters cell of a notebook: what it declares, read without running the notebook."""
+"""The parameters that a notebook's cell declares, read without running the notebook."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
 from opsnb.errors import ConfigError, ParameterError, did_you_mean
+from opsnb.params.annotations import expects, kinds, span_of, type_name
 
 _NO_VALUE = ("", "none", "null")
 _LONGEST = 65_536
 _LARGEST = 2**63 - 1  # what every reader of JSON, and every data frame, can hold
-_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")  # no text has NUL, or half of a character
+_INVALID = re.compile("[\0\ud800-\udfff]")  # NUL, and half a character
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Parameter:
     def parse(self, given: Any) -> Any:
         """Return `given` (text from a command line, or a JSON value) in this parameter's type.
 
-        It comes back as JSON has it, for that is what a notebook is given and a record keeps: a
-        date as its text, a tuple as a list. A list may be given as `a,b` or as JSON, no value for
-        what is optional as `none`. Raises ParameterError with one sentence on what is wrong.
+        The value is as JSON has it, for notebooks and records: a date as its text, a tuple as a
+        list. A list may be given as `a,b` or as JSON; `none` stands for no value. Raises
+        ParameterError with one sentence on what is wrong.
         """
         reason = _unkeepable(given)
         if not reason:
@@ -53,8 +52,8 @@ class Parameter:
                 plain = self._understood(given)
                 value = self._adapter.dump_python(self._adapter.validate_python(plain), mode="json")
             except ValidationError as error:
-                told = error.errors(include_url=False)[0]["msg"]
-                reason = _lowered(told.removeprefix("Value error, "))
+                said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+                reason = said[:1].lower() + said[1:]
             except ValueError as error:
                 reason = f"invalid JSON: {error}"
             else:
@@ -64,7 +63,7 @@ class Parameter:
         hint = _nearest(str(given), self._choices) if self._choices else ""
         raise ParameterError(
             f"Parameter {self.name}={_shown(given)} cannot be used: {reason}; "
-            f"it takes {_expects(self.annotation, self.type)}.{hint}"
+            f"it takes {expects(self.annotation, self.type)}.{hint}"
         )
 
     def _understood(self, given: Any) -> Any:
@@ -79,6 +78,11 @@ class Parameter:
         if self._is_list or (dict in self._kinds and text.startswith("{")):
             return from_json(text)
         return self._choices.get(given, given)
+
+    def typed(self, value: Any) -> Any:
+        """Return a value as people type it: `90s` of the type of minutes, not 1.5."""
+        span = span_of(self.annotation)
+        return span.typed(value) if span else value
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -96,7 +100,7 @@ class Parameter:
     @cached_property
     def _kinds(self) -> set[Any]:
         """The plain types that a value may have, such as {list, NoneType}."""
-        return set(_kinds(self.annotation))
+        return set(kinds(self.annotation))
 
     @property
     def _is_optional(self) -> bool:
@@ -149,17 +153,17 @@ def _read(source: str) -> tuple[Parameter, ...]:
     ]
     exec(compile(ast.Module(imports, []), "<parameters>", "exec"), names)
     comments = _comments(source)
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for node in tree.body:
         if node in imports or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             continue
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             raise ParameterError(f"{_shown(ast.unparse(node))} declares no parameter with its type")
-        if node.target.id in found:
+        if node.target.id in parameters:
             raise ParameterError(f"{node.target.id} is declared twice")
         comment = comments.get(node.end_lineno or node.lineno, "")
-        found[node.target.id] = _parameter(node, node.target.id, names, comment)
-    return tuple(found.values())
+        parameters[node.target.id] = _parameter(node, node.target.id, names, comment)
+    return tuple(parameters.values())
 
 
 def _parameter(node: ast.AnnAssign, name: str, names: dict[str, Any], comment: str) -> Parameter:
@@ -168,7 +172,7 @@ def _parameter(node: ast.AnnAssign, name: str, names: dict[str, Any], comment: s
     annotation = eval(written, names)
     parameter = Parameter(
         name=name,
-        type=_type_name(annotation, written),
+        type=type_name(annotation, written),
         default=None,
         description=comment,
         annotation=annotation,
@@ -204,51 +208,6 @@ def _comments(source: str) -> dict[int, str]:
     }
 
 
-def _field(annotation: Any) -> FieldInfo | None:
-    if get_origin(annotation) is not Annotated:
-        return None
-    return next((item for item in get_args(annotation) if isinstance(item, FieldInfo)), None)
-
-
-def _optional(annotation: Any) -> Any:
-    """Return the kind of value that may also be missing, as `X` of `X | None`; else None."""
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    is_union = get_origin(annotation) in (Union, UnionType)
-    return kinds[0] if is_union and len(kinds) == 1 else None
-
-
-def _type_name(annotation: Any, written: str) -> str:
-    field = _field(annotation)
-    if field and field.title:
-        return field.title
-    if kind := _optional(annotation):
-        return f"{_type_name(kind, written.removesuffix(' | None'))} or none"
-    return written
-
-
-def _expects(annotation: Any, written: str) -> str:
-    field = _field(annotation)
-    if field and field.description:
-        return field.description
-    if kind := _optional(annotation):
-        return f"{_expects(kind, written.removesuffix(' | None'))}, or none"
-    return written
-
-
-def _kinds(annotation: Any) -> Iterator[Any]:
-    """Yield the plain types that values of `annotation` may have; of a literal, its words."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        yield from _kinds(arguments[0])
-    elif origin in (Union, UnionType):
-        for argument in arguments:
-            yield from _kinds(argument)
-    elif origin is Literal:
-        yield from arguments
-    else:
-        yield origin or annotation
-
-
 def _leaves(value: Any) -> Iterator[Any]:
     """Yield the single values of lists and tables, however nested; of tables also the keys."""
     if isinstance(value, Mapping):
@@ -265,8 +224,8 @@ def _unkeepable(value: Any) -> str:
     for leaf in _leaves(value):
         if isinstance(leaf, str) and len(leaf) > _LONGEST:
             return f"it is longer than {_LONGEST} characters"
-        if isinstance(leaf, str) and _NO_CHARACTER.search(leaf):
-            return "it holds characters that no text has"
+        if isinstance(leaf, str) and _INVALID.search(leaf):
+            return "it contains invalid characters"
         if isinstance(leaf, int) and abs(leaf) > _LARGEST:
             return "it is too large a number"
     return ""
@@ -275,7 +234,7 @@ def _unkeepable(value: Any) -> str:
 def _guessed(given: Any, value: Any) -> str:
     """Return what is wrong where pydantic took true or false for 1 or 0; empty otherwise."""
     given_truth, truth = (
-        any(isinstance(leaf, bool) for leaf in _leaves(each)) for each in (given, value)
+        any(isinstance(leaf, bool) for leaf in _leaves(either)) for either in (given, value)
     )
     return "a number is wanted, not true or false" if given_truth and not truth else ""
 
@@ -287,15 +246,11 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 def _words(error: Exception) -> str:
     """Return what is wrong in one line."""
-    told = " ".join(str(error).split()).rstrip(".")
-    return told if isinstance(error, ParameterError) else f"{type(error).__name__}: {told}"
+    said = " ".join(str(error).split()).rstrip(".")
+    return said if isinstance(error, ParameterError) else f"{type(error).__name__}: {said}"
 
 
 def _shown(value: Any) -> str:
     as_json = isinstance(value, list | dict | bool | None)
     text = json.dumps(value, default=str) if as_json else str(value)
     return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

@@ -12,7 +12,7 @@ from opsnb.errors import ExitCode, OpsnbError
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
-from opsnb.records.verdict import cause_of, done, remedies, worst_finding, worst_sentence_of
+from opsnb.records.verdict import all_done, cause_of, remedies, worst_finding, worst_sentence_of
 from opsnb.redaction import MASK
 from opsnb.view import commands
 from opsnb.view.findings import named, summary, worst_first
@@ -102,6 +102,7 @@ def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
     given = {name: value for name, value in given.items() if value != defaults.get(name, ...)}
     if MASK in json.dumps(given, default=str):
         return ""
+    given = catalog.typed(result.runbook, given)
     return commands.run_on(result.runbook, result.target, given, apply=apply, confirm=confirm)
 
 
@@ -111,7 +112,7 @@ def _error(result: RunResult) -> Iterator[Ending]:
     steps = []
     # A run whose record is in the spool has an error, though it may have run to its end.
     is_over = result.ended or (
-        result.kept_late and not any(action.cut_off for action in result.actions)
+        result.kept_late and not any(action.is_incomplete for action in result.actions)
     )
     if not is_over and any(action.begun for action in result.actions):
         why = "continue it; opsnb repeats nothing"
@@ -166,9 +167,7 @@ def _worst(result: RunResult) -> Iterator[Ending]:
     elif result.error is None or result.location:
         tried = [action for action in result.actions if action.state is not ActionState.PLANNED]
         begun = [action for action in tried if action.begun]
-        words = " ".join(map(done, begun or tried)) or (
-            f"{summary(counted)}." if finding else "No check ran."
-        )
+        words = all_done(begun or tried) or (f"{summary(counted)}." if finding else "No check ran.")
         yield Ending(result.status.upper(), result.status, words)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from opsnb.errors import UsageError
 from opsnb.model import Status, now
-from opsnb.params import span_s
+from opsnb.params.spans import span_s
 from opsnb.records import stored
 from opsnb.records.index import statement
 from opsnb.records.listing import stamp

@@ -53,16 +53,19 @@ class Place:
         return path if self.folder else safe_url(str(self.files.unstrip_protocol(path)))
 
     @contextmanager
-    def mapped_errors(self, done: str) -> Iterator[None]:
-        """Turn errors of the file system or its driver into RunBroke: it could not be `done`."""
+    def mapped_errors(self, done: str, name: str = "") -> Iterator[None]:
+        """Turn errors of the file system or its driver into RunBroke: it could not be `done`.
+
+        `name` is the file, if it is not about a record.
+        """
         try:
             yield
         except (OpsnbError, ValidationError):
             raise
         except Exception as error:
+            file = f"{name} in the record store" if name else "The record store"
             raise RunBroke(
-                f"The record store {self.url} could not be {done}: {reason(error)}. "
-                + remedy(error)
+                f"{file} {self.url} could not be {done}: {reason(error)}. {remedy(error)}"
             ) from error
 
 
@@ -79,4 +82,8 @@ def remedy(error: Exception) -> str:
         return "Free space there, or set OPSNB_RECORDS to another folder."
     if code in (errno.EACCES, errno.EPERM, errno.EROFS) or isinstance(error, PermissionError):
         return "Make it writable for this user, or set OPSNB_RECORDS to another folder."
+    if code in (errno.ENOTDIR, errno.EEXIST):
+        return "Remove the file that is in place of a folder, or set OPSNB_RECORDS to another."
+    if code == errno.EISDIR:
+        return "Remove the folder that is in place of a file, or set OPSNB_RECORDS to another."
     return "Fix that, or set OPSNB_RECORDS to another folder."

@@ -30,21 +30,21 @@ class SharedFiles:
         Of several processes that try at the same time, one succeeds, on every store.
         """
         path = self._place.path(name)
-        with self._place.mapped_errors("written"):
-            if self._place.folder:
-                private_files.folder_below(Path(path).parent)
-                return atomic.create(Path(path), text.encode())
-        # A driver may check first and write afterwards, which is not exclusive: the guard is.
+        # A driver may check first and write afterwards, which is not exclusive: the guard is. A
+        # folder whose guard cannot be locked fails here, not when the file is changed.
         with self._guard(name):
+            if self._place.folder:
+                with self._place.mapped_errors("written", name):
+                    return atomic.create(Path(path), text.encode())
             if self.read(name) is not None:
                 return False
-            with self._place.mapped_errors("written"):
+            with self._place.mapped_errors("written", name):
                 self._place.files.pipe_file(path, text.encode())
         return True
 
     def read(self, name: str) -> str | None:
         """Return what the file `name` holds, or None when it does not exist."""
-        with self._place.mapped_errors("read"):
+        with self._place.mapped_errors("read", name):
             try:
                 data = stored.read(self._place.files, self._place.path(name), stored.SMALL_LIMIT)
                 return data.decode(errors="replace")
@@ -56,7 +56,7 @@ class SharedFiles:
     def replace(self, name: str, text: str) -> None:
         """Replace the content of the file `name`."""
         path = self._place.path(name)
-        with self._place.mapped_errors("written"):
+        with self._place.mapped_errors("written", name):
             if self._place.folder:
                 atomic.replace(Path(path).parent, {Path(path).name: text.encode()})
             else:
@@ -75,15 +75,16 @@ class SharedFiles:
             if text is not None:
                 self.replace(name, text)
             else:
-                with self._place.mapped_errors("written"), suppress(FileNotFoundError):
+                with self._place.mapped_errors("written", name), suppress(FileNotFoundError):
                     self._place.files.rm_file(self._place.path(name))
         return True
 
     @contextmanager
     def _guard(self, name: str) -> Iterator[None]:
         """Exclude all other processes, on every machine, from changing the file `name`."""
-        path = self._place.path(f"{name}.guard")
-        with self._place.mapped_errors("written"):
+        guarding = f"{name}.guard"
+        path = self._place.path(guarding)
+        with self._place.mapped_errors("written", guarding):
             if self._place.folder:
                 mode = private_files.mode_in(private_files.folder_below(Path(path).parent))
                 guard: AbstractContextManager[Any] = FileLock(path, timeout=_GUARD_S, mode=mode)

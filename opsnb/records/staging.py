@@ -25,6 +25,7 @@ from typing import IO, Any, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
+from opsnb import catalog
 from opsnb.actions import journal
 from opsnb.config.places import state_folder, state_home
 from opsnb.errors import ConfigError
@@ -142,7 +143,10 @@ class Stage:
     def keep_resumed(self, result: RunResult) -> Path:
         """Write the actions of the run that this one continues to a file for its kernel."""
         path = self.folder / _RESUMED
-        private_files.write(path, journal.Continued.of(result).model_dump_json())
+        # By these the kernel says how to run it again.
+        parameters = catalog.typed(result.runbook, result.parameters)
+        typed = result.model_copy(update={"parameters": parameters})
+        private_files.write(path, journal.Continued.of(typed).model_dump_json())
         return path
 
     def leave(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from opsnb.errors import NotConfigured
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status
 from opsnb.view.findings import named, summary, worst_first
-from opsnb.view.formats import number
+from opsnb.view.formats import counted, number
 
 
 def worst_sentence(result: RunResult) -> str:
@@ -15,7 +16,7 @@ def worst_sentence(result: RunResult) -> str:
     if result.error:
         return result.error
     if result.status is Status.OK and result.actions:
-        return " ".join(map(done, result.actions))
+        return all_done(result.actions)
     counted = result.counted
     if result.status is Status.OK and len(counted) == 1:
         return named(counted[0])
@@ -83,17 +84,53 @@ def cause_of(symptom: Finding, findings: Sequence[Finding]) -> Finding | None:
     return next((found for found in findings if found.name == symptom.explained_by), None)
 
 
+def all_done(actions: Sequence[ActionRecord]) -> str:
+    """Return what the actions of a run would do or did; more than a few are summed up."""
+    if len(actions) <= _MOST_ACTIONS:
+        return " ".join(map(done, actions))
+    idle = [action for action in actions if action.is_idle]
+    busy = [action for action in actions if not action.is_idle]
+    words = [*map(done, busy)] if len(busy) <= _MOST_ACTIONS else _totals(busy)
+    if idle:
+        words.append(
+            f"Nothing to do in {counted(len(idle), 'other action' if busy else 'action')}."
+        )
+    return " ".join(words)
+
+
+_MOST_ACTIONS = 2
+
+
+def _totals(actions: Sequence[ActionRecord]) -> list[str]:
+    """Return how much was done in all, by effect and unit: `Applied, verified, 9 of 9 jobs.`"""
+    planned: Counter[tuple[str, str]] = Counter()
+    applied: Counter[tuple[str, str]] = Counter()
+    for action in actions:
+        planned[_effect(action), action.unit] += action.planned
+        applied[_effect(action), action.unit] += action.applied
+    return [
+        f"{effect}, {applied[effect, unit]:,} of {number(count, unit)}."
+        for (effect, unit), count in planned.items()
+    ]
+
+
 def done(action: ActionRecord) -> str:
     """Return what an action would do or did, and its progress."""
     if action.state is ActionState.PLANNED:
-        return f"Planned, nothing changed: {action.summary}" if action.planned else action.summary
+        return f"{_effect(action)}: {action.summary}" if action.planned else action.summary
     if action.error:
         return action.error
-    if action.cut_off:
+    if action.is_incomplete:
         known = f"{action.applied:,} of {action.planned:,} {action.unit} are known to be done"
         return f"Interrupted while applying; {known}: {action.summary}"
-    if not action.planned and not action.continues:
+    if action.is_idle:
         return action.summary
-    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
     count = f"{action.applied:,} of {number(action.planned, action.unit)}"
-    return f"{action.state.capitalize()}, {effect}, {count}: {action.summary}"
+    return f"{_effect(action)}, {count}: {action.summary}"
+
+
+def _effect(action: ActionRecord) -> str:
+    if action.state is ActionState.PLANNED:
+        return "Planned, nothing changed"
+    effect = {True: "verified", False: "NOT verified", None: "not yet verified"}[action.verified]
+    return f"{action.state.capitalize()}, {effect}"

@@ -10,18 +10,10 @@ Every pattern here takes time linear in the text: each begins with something rar
 unbounded is repeated inside a repetition.
 """
 
-from opsnb.redaction.environment import environment_secrets
-from opsnb.redaction.mask import MASK
-from opsnb.redaction.redactor import Redactor
-from opsnb.redaction.settings import header_secrets, value_secrets
-from opsnb.redaction.urls import safe_url, url_secrets
-
-__all__ = [
-    "MASK",
-    "Redactor",
-    "environment_secrets",
-    "header_secrets",
-    "safe_url",
-    "url_secrets",
-    "value_secrets",
-]
+from opsnb.redaction.environment import environment_secrets as environment_secrets
+from opsnb.redaction.mask import MASK as MASK
+from opsnb.redaction.redactor import Redactor as Redactor
+from opsnb.redaction.settings import header_secrets as header_secrets
+from opsnb.redaction.settings import value_secrets as value_secrets
+from opsnb.redaction.urls import safe_url as safe_url
+from opsnb.redaction.urls import url_secrets as url_secrets

@@ -11,6 +11,7 @@ _STOP = frozenset({
     "not", "the", "a", "an", "must", "cannot", "can", "should",
 })  # fmt: skip
 _ARGUMENT = r"(?:\"(?P<double>[^\"\n]{1,512})\"|'(?P<single>[^'\n]{1,512})'|(?P<bare>[^\s\"'|;&<>)@\\][^\s\"'|;&<>)\\]{0,511}))"
+_FIELD = r"(?:[^\s:'\"\\]|\\[:\\])"  # of .pgpass
 _LITERAL = r"'(?P<value>(?:[^'\n]|''){1,512})'"
 
 
@@ -103,5 +104,6 @@ COMMANDS = Rules((
     rule("crypt password", r"(?i)\b(?:crypt|password|old_password|digest_password|pgp_sym_encrypt|pgp_sym_decrypt|aes_encrypt|aes_decrypt)" r"[ \t]*\((?:[^()'\n]{0,120},[ \t]*)?'(?P<value>(?:[^'\n]|''){1,512})'", _is_argument),
     rule("password", r"(?i)\bset[ \t]+password\b[^\n=]{0,120}=[ \t]*(?:password\()?'(?P<value>(?:[^'\n]|''){1,512})'", _is_argument),
     rule("auth", r"(?i)\b(?:auth[ \t]?=[ \t]?|\w{0,16}basic_?auth)\([ \t]*[\"'][^\"'\n]{0,128}[\"'][ \t]*,[ \t]*[\"'](?P<value>[^\"'\n]{1,256})[\"']"),
-    rule(":5432: :5433: :6432: :*:", r"(?m)(?:^|[\s'\"])[\w.*-]{1,128}:(?:\d{4,5}|\*):[\w.*-]{1,64}:[\w.*-]{1,64}:(?P<value>[^\s:'\"]{3,256})$"),
+    rule(":5432: :5433: :6432: :*:", rf"(?m)(?:^|[\s'\"])[\w.*-]{{1,128}}:(?:\d{{4,5}}|\*):[\w.*-]{{1,64}}:[\w.*-]{{1,64}}:(?P<value>{_FIELD}{{3,256}})$"),
+    rule(":", rf"(?m)^[\w.*-]{{1,128}}:\d{{4,5}}:(?!\d+:)[\w.*-]{{1,64}}:[\w.*-]{{1,64}}:(?P<value>{_FIELD}{{8,256}})$", lambda value: is_credential(value) and "=" not in value),
 ))  # fmt: skip

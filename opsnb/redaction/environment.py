@@ -1,10 +1,12 @@
-"""Secrets in the environment."""
+"""Secrets in the environment, and in the file of passwords that libpq reads with it."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from opsnb.redaction.settings import named_secrets, value_secrets
 
@@ -31,5 +33,21 @@ def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
             secrets |= named_secrets(value)
         else:
             secrets |= value_secrets(value)
+    if environ is os.environ:
+        secrets.update(_passwords_of_libpq())
     secrets.discard("")
     return secrets
+
+
+_PASSWORD = re.compile(
+    r"(?!#)(?:(?:[^:\\\n]|\\.){0,256}:){4}(?P<password>(?:[^:\\\n]|\\.){1,1024})"
+)
+
+
+def _passwords_of_libpq() -> Iterator[str]:
+    """Yield the passwords in ~/.pgpass, with which PostgreSQL's clients connect."""
+    with suppress(OSError, RuntimeError, ValueError):  # no such file, or no home
+        path = Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if found := _PASSWORD.match(line):
+                yield from (found["password"], re.sub(r"\\(.)", r"\1", found["password"]))

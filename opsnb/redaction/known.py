@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from urllib.parse import quote, quote_plus
 
+from opsnb.redaction.dumps import dumped
 from opsnb.redaction.needles import SHORTEST, Needles
 from opsnb.redaction.readings import Piece, Reading, plain, readings
 from opsnb.redaction.spans import Span
+from opsnb.redaction.words import is_credential
 
 _DEPTH = 2  # as a password in Basic credentials, in a registry's file, in a Kubernetes Secret
 
@@ -45,6 +47,9 @@ class Known:
             spans += [reading.span(*span) for span in self._texts.spans(reading.text)]
         for digits in filter(None, (_hex_digits(text), _listed_bytes(text))):
             spans += [digits.span(*span) for span in self._hex.spans(digits.text)]
+        for dump in dumped(text):
+            for found in self._hex.spans(dump.digits):
+                spans += dump.spans(*found)
         if depth:
             spans += [span for span, decoded in _decoded(text) if self.spans(decoded, depth - 1)]
         return spans
@@ -73,6 +78,8 @@ def _texts(secret: str) -> set[str]:
     if any(len(reading) < SHORTEST for reading in plain(secret)):
         # A secret made of escapes is searched for as it is written.
         written |= {encode(form) for form in written for encode in _ENCODINGS}
+    if _HOST.fullmatch(secret) and is_credential(secret):
+        written.add(secret.lower())  # in the host of a URL, as it is answered or logged
     read = {reading for form in written for reading in plain(form)}
     return read | {form for raw in _raw(secret) for form in _base64(raw)}
 
@@ -83,6 +90,9 @@ def _raw(secret: str) -> tuple[bytes, bytes]:
         secret.encode(errors="surrogateescape"),
         secret.encode("utf-16-le", errors="surrogatepass"),
     )
+
+
+_HOST = re.compile(r"[A-Za-z0-9-]{8,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}")
 
 
 def _json(text: str) -> str:
@@ -125,7 +135,9 @@ def _base64(raw: bytes) -> Iterator[str]:
 
 
 _PAIR = "[0-9a-fA-F]{2}"
-_HEX = re.compile(rf"{_PAIR}(?:[:, -]{{0,2}}(?:0x|\\x)?{_PAIR}){{{SHORTEST - 1},}}[0-9a-fA-F]?")
+_HEX = re.compile(
+    rf"{_PAIR}(?:[:, -]{{0,2}}(?:\n[ \t]{{0,8}})?(?:0x|\\x)?{_PAIR}){{{SHORTEST - 1},}}[0-9a-fA-F]?"
+)
 _DIGITS = re.compile(r"(?:0x|\\x)|[0-9a-fA-F]+")
 
 

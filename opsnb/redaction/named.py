@@ -22,6 +22,11 @@ _AFTER = re.compile(
 )
 _VALUES = ("double", "single", "back", "bare")
 _ENVIRONMENT = re.compile(r"[^\s\"'`<>\\]{1,1024}")
+# The same with quoted and escaped parts, or with a quote that has no partner.
+_SHELL_WORD = re.compile(
+    r"(?:[^\s\"'`<>\\]|\\[^\s]|'[^'\n]{0,256}'|\"(?:[^\"\\\n]|\\[^\n]){0,256}\"|[\"']){1,512}+"
+)
+_QUOTES = ('"', "'", "\\")
 _FOLDED = re.compile(
     r"[\w\"'-]{0,40}+(?P<sign>:)[ \t]{0,8}[|>][+-]?\n(?P<value>[ \t]+\S[^\n]{2,1024})"
 )
@@ -94,6 +99,8 @@ def _value(text: str, hit: int) -> Span | None:
     start, end = after.span(group)
     if group == "bare":
         end = _end_of_bare(text, start, end, name, after)
+    if word := _shell_word(text, name, after, (start, end)):
+        start, end, group = *word, "double"
     value = text[start:end]
     is_secret = (
         (after["sign"] or _takes_argument(text, name, hit, group))
@@ -101,6 +108,25 @@ def _value(text: str, hit: int) -> Span | None:
         and (group != "bare" or _may_be_bare(text, hit, after, name, kind, value))
     )
     return (start, end) if is_secret else None
+
+
+def _shell_word(text: str, name: str, after: re.Match[str], found: Span) -> Span | None:
+    """Return the span of a shell word that goes on behind a quote: PW=a'b"c, PW='a'"'"'b'."""
+    at = after.start("closing") - len(name)
+    is_quoted = text[max(at - 1, 0) : at] in _QUOTES
+    if is_quoted or not _is_environment(name, after) or not _goes_on(text, *found):
+        return None
+    word = _SHELL_WORD.match(text, after.end("closing"))
+    return word.span() if word and word.end() > found[1] + 1 else None
+
+
+def _goes_on(text: str, start: int, end: int) -> bool:
+    """Whether the quote or backslash at the end of a value is inside of a longer word."""
+    this, following = text[end : end + 1], text[end + 1 : end + 2]
+    inside = following.isalnum() or following in _QUOTES
+    if text[start - 1] in _QUOTES:
+        return text[end - 1] == "\\" or inside
+    return this in _QUOTES and inside
 
 
 def _end_of_bare(text: str, start: int, end: int, name: str, after: re.Match[str]) -> int:

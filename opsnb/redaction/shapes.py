@@ -56,11 +56,19 @@ def _spans(text: str) -> Iterator[Span]:
         folded = text.translate(_SMALL)
     yield from link_spans(text, folded)
     yield from token_spans(text, folded)
-    yield from named_spans(text, folded)
-    yield from header_spans(text, folded)
+    for spans in (named_spans(text, folded), header_spans(text, folded)):
+        yield from (span for span in spans if not _is_lock_token(text, *span))
     yield from COMMANDS.spans(text, folded)
     if "BEGIN" in text or "PuTTY-User-Key" in text:
         yield from key_spans(text)
 
 
+def _is_lock_token(text: str, start: int, end: int) -> bool:
+    """Whether it is the uuid by which BullMQ knows which worker has locked a job."""
+    before = text[max(0, start - 24) : start]
+    return bool(_UUID.fullmatch(text, start, end) and _WORKER.search(before))
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_WORKER = re.compile(r"worker[ _-]?token[^\w\n]{0,5}$", re.IGNORECASE)
 _SMALL = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

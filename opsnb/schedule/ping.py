@@ -1,4 +1,7 @@
-"""Pings for dead man's switches, with the endpoints of healthchecks: `/start`, success, `/fail`.
+"""Pings for dead man's switches, with the endpoints of healthchecks.
+
+They are `/start`, success, `/fail`, and `/log` for a run that did not begin because another run
+held its target: the receiver then alarms only if no later run succeeds in time.
 
 The receiver raises an alarm when no ping arrives, as when cron is down or the machine is off. A
 ping never delays a run by more than a few seconds, and never makes it fail.
@@ -16,26 +19,32 @@ from urllib.parse import urlsplit, urlunsplit
 from opsnb.config.file import Config
 from opsnb.config.unattended import Schedule, address_secrets
 from opsnb.config.variables import expand
-from opsnb.errors import ConfigError, OpsnbError
+from opsnb.errors import ConfigError, ExitCode, Locked, OpsnbError
+from opsnb.model import RunResult
+from opsnb.records.members import members
 from opsnb.redaction import Redactor
 
 _LIMIT_S = 5.0
 _LONGEST_BODY = 10_000
-START, SUCCESS, FAIL = "start", "", "fail"
-_SUCCEEDED: Final = (0, 1)  # a warning does not mean that the schedule failed
+START, SUCCESS, FAIL, LOG = "start", "", "fail", "log"
+_SUCCEEDED: Final = {ExitCode.OK, ExitCode.WARN}  # a warning is no failure of the schedule
 
 
-def ending(exit_code: int) -> str:
-    """Return the ping for `exit_code`: success after ok and warn, else fail."""
-    return SUCCESS if exit_code in _SUCCEEDED else FAIL
+def ending(result: RunResult) -> str:
+    """Return the ping for a run: success after ok and warn, log if it only found a lock."""
+    runs = members(result) if result.is_summary else [result]
+    failed = {run.exit_code for run in runs} - _SUCCEEDED
+    if not failed:
+        return SUCCESS
+    return LOG if failed == {ExitCode.LOCKED} else FAIL
 
 
 @contextmanager
 def switch(schedule: Schedule, config: Config) -> Iterator[Switch]:
     """Yield the dead man's switch of `schedule`, after a start ping.
 
-    An exception sends a fail ping and gets a note for each ping that failed. All pings have been
-    sent at the end.
+    An exception sends a fail ping, Locked one for the log, and gets a note for each ping that
+    failed. All pings have been sent at the end.
     """
     try:
         url = str(expand(schedule.ping, f"Schedule {schedule.name} in {config.path}: ping"))
@@ -46,7 +55,7 @@ def switch(schedule: Schedule, config: Config) -> Iterator[Switch]:
     try:
         yield pings
     except BaseException as error:
-        pings.send(FAIL, str(error))
+        pings.send(LOG if isinstance(error, Locked) else FAIL, str(error))
         pings.wait()
         for line in pings.failures:
             error.add_note(line)

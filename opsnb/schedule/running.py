@@ -74,7 +74,7 @@ def run(name: str, config: Config, now: datetime, stopped: Sequence[signal.Signa
                 result = _run_traced(wanted, config, now, stopped)
                 sentence = worst_sentence(result)
                 log("run=%s exit=%d %s", result.run_id, result.exit_code, sentence)
-                pings.send(ending(result.exit_code), sentence)
+                pings.send(ending(result), sentence)
                 store = Store(config.store)
                 failures = dispatch.after_run(
                     result, config, store, schedule=schedule.name, at=local_now()

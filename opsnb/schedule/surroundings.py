@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from opsnb.config.file import Config, variables
+from opsnb.config.systems import tables
 from opsnb.config.target import unfolded
 from opsnb.config.unattended import Schedule
 from opsnb.errors import ConfigError
@@ -17,29 +18,14 @@ from opsnb.schedule.jobs import Job, job
 
 # Where opsnb's own files are: the same for cron as for the user who installs the lines.
 _OWN = ("OPSNB_RECORDS", "OPSNB_DEMO_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-# Settings of the clients that opsnb uses, and the time zone.
+# Settings of HTTP clients, and the time zone.
 _CLIENTS = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "TZ"),
-    *("PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
-    *("PGSERVICE", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
-# Settings of the programs of process managers on this machine.
-_MANAGERS = {
-    "pm2": ("PM2_HOME",),
-    "docker": ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST"),
-    "systemd": ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
-}
-# These are paths or URLs; relative paths are relative to the working folder.
-_PLACES = frozenset(
-    (
-        *_OWN,
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "PGPASSFILE", "PGSERVICEFILE"),
-        *("PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
-        *("PM2_HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"),
-    )
-)
+# What names of paths end with; relative paths are relative to the working folder.
+_PLACES = ("_HOME", "_RECORDS", "_CONFIG", "_DIR", "FILE", "CERT", "KEY")
 
 
 def config_path(config: Config) -> Path:
@@ -81,21 +67,16 @@ def variables_of(config: Config, targets: Iterable[str]) -> dict[str, str]:
         value = os.environ[name]
         if name.lower().endswith("_proxy") and "@" in value:
             continue  # a password belongs in the file of variables, not in a crontab
-        given[name] = _absolute(value) if name in _PLACES else value
+        given[name] = _absolute(value) if name.endswith(_PLACES) else value
     return given
 
 
 def _needs(config: Config, targets: Iterable[str]) -> list[str]:
-    tables = [config.tables[name] for name in targets]
-    managers = {
-        str(table.get("processes", {}).get("manager", "pm2"))
-        for table in tables
-        if unfolded(table).get("host", {}).get("address", "local") == "local"
-    }
+    written = [unfolded(config.tables[name]) for name in targets]
     names = [*_OWN, *_CLIENTS]
-    for manager in sorted(managers):
-        names += _MANAGERS.get(manager, ())
-    return [name for name in names if os.environ.get(name)]
+    for settings in tables().values():
+        names += [name for table in written for name in settings.client_variables(table)]
+    return [name for name in dict.fromkeys(names) if os.environ.get(name)]
 
 
 def _absolute(place: str) -> str:

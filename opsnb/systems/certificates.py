@@ -21,3 +21,8 @@ def is_of_unknown_authority(error: ssl.SSLCertVerificationError) -> bool:
 def is_of_another_name(error: ssl.SSLCertVerificationError) -> bool:
     """Return whether the certificate is that of another host than the URL's."""
     return error.verify_code in _OTHER_NAME
+
+
+def to_renew(why: str) -> str:
+    """Return why nobody accepts a certificate, and how to fix it."""
+    return f"{why}; renew its certificate, a restart does not help"

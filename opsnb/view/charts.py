@@ -1,8 +1,8 @@
 """Charts in one house style, drawn from a finding's rows.
 
 A chart is inline SVG whose text and lines take the page's own colour (`currentColor`), so that
-one drawing reads well in JupyterLab, on light and dark pages and in print. Its plain form is the
-table that it was drawn from, and the limits.
+one drawing is legible in JupyterLab, on light and dark pages and in print. Its plain form is the
+table of its data, and the limits.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
-from opsnb.view.drawing import TEXT, Drawing, Point, limits_in_words, moments, numbers
+from opsnb.view.drawing import TEXT, date_ticks, draw_svg, limits_in_words, mark_limits
 from opsnb.view.styles import COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
 """Series colours that differ for any colour vision, on light and dark pages."""
@@ -31,21 +34,21 @@ _MEANT: dict[str, str] = {
     "delayed": PALETTE[2],
     **{status.value: colour for status, colour in COLOURS.items()},
 }
-"""Colours that a part keeps in every chart; the others take their turn."""
+"""Colours that a part has in every chart; others take the next free one."""
 
 _LONGEST_LABEL = 34
 _DOTTED = 30  # with more points, a line has no dots
-_NEAR = 3.0  # times as high as what is drawn, a limit is drawn too
-_ROW, _HEIGHT = 24, 120  # of a bar with the room around it, and of other charts, in pixels
+_NEAR = 3.0  # limits up to this many times the largest value are drawn
+_BAR = 0.5  # of the height of a row
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing and what it says in words."""
+    """A drawing and its plain form."""
 
     title: str
     svg: str
-    """Empty when there was nothing to draw; `text` then says why."""
+    """Empty when there is nothing to draw; `text` then says why."""
     text: str
 
 
@@ -56,133 +59,105 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
     """
     finding, title = _worst(finding, parts, title or finding.title)
 
-    def draw() -> Drawing:
-        sums = [sum(float(row.get(part) or 0) for part in parts) for row in finding.rows]
-        drawing = _rows(finding, by, max([*sums, 1]) * 1.05)
+    def draw(axes: Axes) -> None:
+        names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
+        left = [0.0] * len(names)
         others = (
             colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
         )
-        colours = {part: _MEANT.get(part) or next(others, TEXT) for part in parts}
-        for number, row in enumerate(finding.rows):
-            start = 0.0
-            for part in parts:
-                end = start + float(row.get(part) or 0)
-                drawing.bar(start, end, number, colours[part])
-                start = end
-        drawing.legend(colours)
-        drawing.limits(finding.threshold, upright=True)
-        return drawing
+        for part in parts:
+            colour = _MEANT.get(part) or next(others, TEXT)
+            values = [float(row.get(part) or 0) for row in finding.rows]
+            axes.barh(names, values, left=left, color=colour, height=_BAR, label=part)
+            left = [start + value for start, value in zip(left, values, strict=True)]
+        axes.set_xlim(0, max([*left, 1]) * 1.05)
+        axes.invert_yaxis()
+        axes.legend(ncols=len(parts), loc="upper left", bbox_to_anchor=(0, -0.16), borderpad=0)
+        mark_limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
 
-    return _chart(title, finding, (by, *parts), draw)
-
-
-def _rows(finding: Finding, by: str, most: float) -> Drawing:
-    """Return a drawing with a place for each row, named by column `by`, and values from 0."""
-    names = [_label(row[by]) for row in finding.rows]
-    count = len(names)
-    drawing = Drawing((0, most), (count - 0.5, -0.5), names, _ROW * count, is_wide=False)
-    drawing.ticks(numbers(most), list(enumerate(names)))
-    return drawing
+    return _chart(title, finding, (by, *parts), draw, rows=len(finding.rows))
 
 
 def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
     """Return a dot for each row's `value`, in the order of the rows."""
 
-    def draw() -> Drawing:
+    def draw(axes: Axes) -> None:
         values = [float(row[value]) for row in finding.rows]
-        drawing = _plane(finding, (0.5, len(values) + 0.5), max([*values, 0.1]) * 1.25, "sample")
-        points = list(enumerate(values, 1))
-        drawing.line(points, PALETTE[0])
-        drawing.dots(points, PALETTE[0])
-        drawing.limits(finding.threshold)
-        return drawing
+        axes.plot(range(1, len(values) + 1), values, "o-", color=PALETTE[0], lw=1, ms=4)
+        axes.set_ylim(0, max([*values, 0.1]) * 1.25)
+        axes.set_ylabel(finding.unit)
+        axes.set_xlabel("sample")
+        axes.locator_params(axis="x", integer=True)
+        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (value,), draw)
 
 
-def _plane(finding: Finding, over: tuple[float, float], most: float, what: str = "") -> Drawing:
-    """Return a drawing with values from 0 upwards, over numbers of `what`, or else moments."""
-    along_y = numbers(most)
-    drawing = Drawing(over, (0, most), [label for _, label in along_y], _HEIGHT)
-    along_x, context = (numbers(over[1], over[0], whole=True), what) if what else moments(*over)
-    drawing.ticks(along_x, along_y, context)
-    drawing.unit(finding.unit)
-    return drawing
-
-
-def lines(finding: Finding, *, over: str, parts: Sequence[str] = (), title: str = "") -> Chart:
+def lines(finding: Finding, *, over: str, parts: Sequence[str] = ()) -> Chart:
     """Return a line for each column of `parts`, or for all, over the numbers or moments in `over`.
 
     A line is broken where a row has no value.
     """
     names = parts or [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
 
-    def draw() -> Drawing:
-        values = {
-            name: [math.nan if row[name] is None else float(row[name]) for row in finding.rows]
-            for name in names
-        }
-        most = max([value for line in values.values() for value in line if value > 0], default=0)
-        at = [_place(row[over]) for row in finding.rows]
-        is_time = isinstance(finding.rows[0][over], str)
-        drawing = _plane(finding, _ends(at), max(most, 0.1) * 1.1, "" if is_time else over)
-        colours = dict(zip(names, itertools.cycle(PALETTE)))
-        for name, colour in colours.items():
-            points = list(zip(at, values[name], strict=True))
-            drawing.line(points, colour)
-            if len(points) <= _DOTTED:
-                drawing.dots(points, colour, 3)
-        drawing.legend(colours)
-        drawing.limits(finding.threshold)
-        return drawing
+    def draw(axes: Axes) -> None:
+        at: Any = [_place(row[over]) for row in finding.rows]
+        for name, colour in zip(names, itertools.cycle(PALETTE)):
+            values = [math.nan if row[name] is None else row[name] for row in finding.rows]
+            mark = "" if len(values) > _DOTTED else "."
+            axes.plot(at, values, color=colour, label=name, lw=1.4, marker=mark)
+        axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.1)
+        axes.set_ylabel(finding.unit)
+        if at and isinstance(at[0], datetime):
+            date_ticks(axes)
+        else:
+            axes.set_xlabel(over)
+        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
+        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
-    return _chart(title or finding.title, finding, (over, *names), draw)
+    return _chart(finding.title, finding, (over, *names), draw)
 
 
-def forecast(finding: Finding, *, title: str = "") -> Chart:
-    """Return what was measured, the line through it, and where that leads to.
+def forecast(finding: Finding) -> Chart:
+    """Return the measured values, the line through them, and its forecast.
 
-    The rows have the moment in `at`, then either `measured`, or of the line `expected`, and where
-    it is not sure also its range, `least` and `most`.
+    The rows have the time in `at`, then either `measured`, or the line's value `expected`, with its
+    range `least` and `most` where that is known.
     """
 
-    def points(column: str) -> list[Point]:
-        rows = [row for row in finding.rows if row.get(column) is not None]
-        return [(_place(row["at"]), float(row[column])) for row in rows]
-
-    def draw() -> Drawing:
-        top = max(value for _, value in [*points("measured"), *points("expected")])
+    def draw(axes: Axes) -> None:
+        seen = [row for row in finding.rows if row.get("measured") is not None]
+        line = [row for row in finding.rows if row.get("expected") is not None]
+        spread = [row for row in line if row.get("most") is not None]
+        axes.plot(_moments(seen), [row["measured"] for row in seen], ".", color=PALETTE[0], ms=5)
+        axes.plot(_moments(line), [row["expected"] for row in line], color=PALETTE[4], lw=1.4)
+        axes.fill_between(
+            _moments(spread),
+            [row["least"] for row in spread],
+            [row["most"] for row in spread],
+            color=PALETTE[4],
+            alpha=0.25,
+            lw=0,
+        )
+        top = max([row["measured"] for row in seen] + [row["expected"] for row in line])
         limits = finding.threshold.limits.values() if finding.threshold else ()
-        # A limit that is far away would press all that was measured onto the axis.
+        # A limit far above the values would flatten them.
         top = max([top, 0.1, *(limit for limit in limits if limit < _NEAR * top)])
-        drawing = _plane(finding, _ends([_place(row["at"]) for row in finding.rows]), top * 1.12)
-        drawing.area([*points("least"), *reversed(points("most"))], PALETTE[4])
-        drawing.line(points("expected"), PALETTE[4])
-        drawing.dots(points("measured"), PALETTE[0], 3)
-        drawing.limits(finding.threshold)
-        return drawing
+        axes.set_ylim(0, top * 1.12)
+        axes.set_ylabel(finding.unit)
+        date_ticks(axes)
+        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
 
     columns = ("at", "measured", "expected", "least", "most")
-    return _chart(title or finding.title, finding, columns, draw)
+    return _chart(finding.title, finding, columns, draw)
 
 
-def _label(name: Any) -> str:
-    """Return the name of a bar, with room left for the bar."""
-    return outside.shortened(str(name), _LONGEST_LABEL, "…")
+def _moments(rows: Sequence[Row]) -> Any:
+    return [datetime.fromisoformat(row["at"]) for row in rows]
 
 
-def _place(value: Any) -> float:
-    """Return a number, or a moment in s since 1970; one without a zone is in UTC."""
-    if not isinstance(value, str):
-        return float(value)
-    moment = datetime.fromisoformat(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _ends(places: Sequence[float]) -> tuple[float, float]:
-    """Return the first and the last place, apart from each other."""
-    first, last = min(places), max(places)
-    return (first, last) if first < last else (first - 1, last + 1)
+def _place(value: Any) -> Any:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
@@ -192,17 +167,21 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
     """
     finding, title = _worst(finding, (percent,), title or finding.title)
 
-    def draw() -> Drawing:
-        drawing, limit = _rows(finding, by, 100), finding.threshold
-        for number, row in enumerate(finding.rows):
-            value = float(row[percent])
-            drawing.bar(0, 100, number, TEXT, 0.1)
-            drawing.bar(0, value, number, COLOURS[limit.judge(value) if limit else Status.OK], 0.8)
-            drawing.beside(number, f"{value:.0f} %")
-        drawing.limits(limit, upright=True)
-        return drawing
+    def draw(axes: Axes) -> None:
+        names = [str(row[by]) for row in finding.rows]
+        values = [float(row[percent]) for row in finding.rows]
+        limit = finding.threshold
+        colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
+        axes.barh(names, [100] * len(names), color=TEXT, alpha=0.1, height=_BAR)
+        axes.barh(names, values, color=colours, alpha=0.8, height=_BAR)
+        for place, value in enumerate(values):
+            axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=TEXT)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("%")
+        axes.invert_yaxis()
+        mark_limits(axes, limit, axes.axvline, 100)
 
-    return _chart(title, finding, (by, percent), draw)
+    return _chart(title, finding, (by, percent), draw, rows=len(finding.rows))
 
 
 def _worst(finding: Finding, parts: Sequence[str], title: str) -> tuple[Finding, str]:
@@ -219,44 +198,42 @@ def _worst(finding: Finding, parts: Sequence[str], title: str) -> tuple[Finding,
     return finding.model_copy(update={"rows": rows}), f"{title}: {words}"
 
 
-def timeline(
-    finding: Finding, *, value: str, events: Finding | None = None, title: str = ""
-) -> Chart:
+def timeline(finding: Finding, *, value: str, events: Finding | None = None) -> Chart:
     """Return a step line of `value` over the moments in column `at`, both of the rows.
 
     `events` are marked on the same axis, by the columns `at` and `event` of their rows.
     """
 
-    def draw() -> Drawing:
-        at = [_place(row["at"]) for row in finding.rows]
+    def draw(axes: Axes) -> None:
+        moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
         values = [float(row[value]) for row in finding.rows]
-        # The last step, too, is as wide as the others.
-        at.append(at[-1] + (at[-1] - at[-2] if len(at) > 1 else 1))
-        steps = [
-            point
-            for start, end, high in zip(at, at[1:], values, strict=False)
-            for point in ((start, high), (end, high))
-        ]
-        drawing = _plane(finding, _ends(at), max([*values, 1]) * 1.35)
-        drawing.area([(at[0], 0), *steps, (at[-1], 0)], PALETTE[3])
-        drawing.line(steps, PALETTE[3])
-        _mark(drawing, events.rows if events else [])
-        return drawing
+        if len(moments) > 1:  # the last step, too, is as wide as the others
+            moments.append(moments[-1] + (moments[-1] - moments[-2]))
+            values.append(values[-1])
+        axes.fill_between(moments, values, step="post", color=PALETTE[3], alpha=0.35)  # type: ignore[arg-type]
+        axes.step(moments, values, where="post", color=PALETTE[3], lw=1)  # type: ignore[arg-type]
+        axes.set_ylim(0, max([*values, 1]) * 1.35)
+        axes.set_ylabel(finding.unit)
+        _mark(axes, events.rows if events else [])
+        date_ticks(axes)
 
-    return _chart(title or finding.title, finding, ("at", value), draw)
+    return _chart(finding.title, finding, ("at", value), draw)
 
 
-def _mark(drawing: Drawing, events: Sequence[Row]) -> None:
-    """Mark each event where it happened; those of one kind have one colour."""
-    kinds = dict.fromkeys(str(row["event"]) for row in events)
-    colours = dict(zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))))
-    for row in events:
-        drawing.moment(_place(row["at"]), colours[str(row["event"])])
-    drawing.legend(colours)
+def _mark(axes: Axes, events: Sequence[Row]) -> None:
+    """Mark each event at its time; events of one kind have one colour."""
+    kinds = list(dict.fromkeys(str(row["event"]) for row in events))
+    for kind, colour in zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))):
+        for place, row in enumerate(row for row in events if row["event"] == kind):
+            label = kind if place == 0 else None
+            at: Any = datetime.fromisoformat(row["at"])
+            axes.axvline(at, color=colour, lw=1.4, ls=(0, (4, 2)), label=label)
+    if kinds:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, ncols=3, borderpad=0)
 
 
 def grid_html(charts: Sequence[Chart]) -> str:
-    """Return the charts side by side, or one below the other where the page is narrow."""
+    """Return the charts side by side, or below each other on a narrow page."""
     return (
         '<div class="opsnb-charts" style="display:flex;flex-wrap:wrap;gap:16px 24px">'
         + "".join(_figure(chart) for chart in charts)
@@ -278,11 +255,17 @@ def _figure(chart: Chart) -> str:
     )
 
 
+def warm_up() -> None:
+    """Import matplotlib and load its fonts, so that the first chart is not slow."""
+    draw_svg("", lambda axes: None, None)  # noqa: ARG005 - its ticks have fonts already
+
+
 def _chart(
     title: str,
     finding: Finding,
     columns: Sequence[str],
-    draw: Callable[[], Drawing],
+    draw: Callable[[Axes], None],
+    rows: int | None = None,
 ) -> Chart:
     if not finding.rows:
         return Chart(title, "", f"No chart: {finding.message}")
@@ -290,4 +273,4 @@ def _chart(
     text = rows_text(table)
     if finding.threshold and finding.threshold.limits:
         text += f"\nLimits: {limits_in_words(finding.threshold, finding.threshold.limits)}."
-    return Chart(title, draw().svg(title), text)
+    return Chart(title, draw_svg(title, draw, rows), text)

@@ -1,6 +1,6 @@
-"""Command lines to paste: complete, quoted for a shell, on the configuration in force.
+"""Command lines to paste: complete, quoted for a shell, with the current configuration.
 
-A sentence may hold one. `pieces` finds it there again, so that a terminal never wraps it.
+A sentence may contain one; `pieces` finds it, so that a terminal never wraps it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIG = "OPSNB_CONFIG"
 
 
 class Named(Protocol):
-    """A target, as far as a command line names it."""
+    """The part of a target that a command line needs."""
 
     @property
     def name(self) -> str:
@@ -28,7 +28,7 @@ class Named(Protocol):
 
     @property
     def protected(self) -> bool:
-        """Whether an action on it needs its name typed."""
+        """Whether an action needs its name typed."""
 
 
 def line(*words: str) -> str:
@@ -39,7 +39,7 @@ def line(*words: str) -> str:
 
 
 def run(runbook: str, target: Named, *, apply: bool = False, **parameters: Any) -> str:
-    """Return the line that runs `runbook` on `target`, confirmed where that is needed."""
+    """Return the line that runs `runbook` on `target`, with `--confirm` where that is needed."""
     confirm = target.name if target.protected else ""
     return run_on(runbook, target.name, parameters, apply=apply, confirm=confirm)
 
@@ -62,26 +62,26 @@ def run_on(
 
 
 def noted(command: str) -> str:
-    """Return `command`, with a note where a secret in it is masked: as it stands it would fail."""
+    """Return `command`, with a note if a masked secret would make it fail."""
     is_whole = MASKED not in command or command.endswith(_NOTE)
     return command if is_whole else command + _NOTE
 
 
 MASKED = "[redacted]"
-"""What stands in place of a secret."""
+"""The text in place of a secret."""
 _NOTE = f"  # first type what {MASKED} stands for: it is a secret, so it is not shown"
 
 
 def as_option(value: Any) -> str:
-    """Return a parameter's value as a command line or a link gives it."""
+    """Return a parameter's value for a command line or a link."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def quoted(word: str) -> str:
-    r"""Return `word` as a shell reads it back; on one line and legible: `$'a\nb'`."""
+    r"""Return `word` quoted for a shell, on one line and legible: `$'a\nb'`."""
     if "\n" in word or "\t" in word or HIDDEN.search(word):
         return f"$'{_CONTROL.sub(_escaped, word)}'"
-    # A dot or a comma at the end would look like the sentence's own.
+    # A dot or a comma at the end would read as the sentence's.
     return f"'{word}'" if word.endswith(_ENDS) and shlex.quote(word) == word else shlex.quote(word)
 
 
@@ -105,7 +105,7 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """Yield the commands in `text`, and the words between them, in order."""
+    """Yield the commands in `text`, and the text between them, in order."""
     end = 0
     for found in _in_text().finditer(text):
         command = found[0].rstrip("".join(_ENDS))

@@ -1,4 +1,4 @@
-"""How a session shows things: as outputs of the notebook, or in a terminal where there is none."""
+"""Output of a session: in the notebook, or at a terminal where there is none."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from opsnb.view.terminal import visible
 
 
 class Display:
-    """Shows what a session on one target has to show, free of secrets."""
+    """Shows the output of a session on one target, without secrets."""
 
     def __init__(self, target: str, redactor: Redactor) -> None:
         self.redactor = redactor
         self._target = target
-        self._actions: set[str] = set()  # those that the notebook shows already
+        self._actions: set[str] = set()  # already shown in the notebook
 
     def show(
         self, data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any
     ) -> None:
-        """Emit `data` into the notebook, or print its plain form where there is no notebook."""
+        """Emit `data` into the notebook, or print its plain form without a notebook."""
         safe = self.redactor.bundle(data)
         if get_ipython() is None:
             print(visible(safe["text/plain"]))  # noqa: T201 - a plain script has no other output
@@ -56,7 +56,7 @@ class Display:
         self.show({"text/html": view.heading_html(words), "text/plain": words})
 
     def headline(self, findings: Sequence[Finding], words: str) -> None:
-        """Show the worst status of `findings`, and `words` beside it."""
+        """Show the worst status of `findings`, and `words` after it."""
         status = worst(finding.status for finding in findings)
         text = f"{self._target}: {status.upper()} {words}"
         self.show({"text/html": view.headline_html(status, words), "text/plain": text})
@@ -105,5 +105,5 @@ class Display:
         self.show(data, **how)
 
     def _safe(self, findings: Sequence[Finding]) -> list[Finding]:
-        # Redacted before they are drawn: in HTML the shapes of secrets are harder to see.
+        # Redacted before they become HTML, in which secrets are harder to recognise.
         return [self.redactor.result(finding) for finding in findings]

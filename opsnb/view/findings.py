@@ -1,4 +1,4 @@
-"""How findings look: in HTML for notebooks and pages, as plain lines for terminals and diffs."""
+"""Findings in HTML for notebooks and pages, and as plain lines for terminals and diffs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ from opsnb.view.tables import rows_html, rows_text
 _NAMES = frozenset({"Redis", "Valkey", "Node", "Docker"})
 """Words that keep their capital letter inside a sentence."""
 _SCALE_WIDTH = 200
+_SET_ASIDE = {
+    Status.UNKNOWN: "Not known",
+    Status.SKIPPED: "Not checked",
+    Status.OK: "Ruled out",
+}
+"""What is said of a cause that was not found, by its status."""
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -34,10 +40,10 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def finding_html(finding: Finding, rank: int | None = None) -> str:
-    """Return one row: status, name, value on its scale, sentence, what treats it, the evidence.
+    """Return one row: status, name, value on its scale, sentence, remedies, evidence.
 
-    `rank` is its place among the causes. A cause that is ruled out or not known has no status
-    beside its name, which would read as its contrary.
+    `rank` is its place among the causes. A cause that is ruled out or not known is shown without
+    its status, as `OK Worker down` would read as the opposite.
     """
     if is_set_aside(finding):
         return set_aside_html([finding])
@@ -79,7 +85,7 @@ def finding_text(finding: Finding) -> str:
 
 
 def finding_data(finding: Finding, rank: int | None = None) -> dict[str, Any]:
-    """Return `finding` as a notebook's output holds it: for programs, in HTML and as plain text."""
+    """Return `finding` as an output of a notebook: for programs, in HTML and as plain text."""
     return {
         FINDING_MIME: finding.model_dump(mode="json"),
         "text/html": finding_html(finding, rank),
@@ -97,27 +103,27 @@ def set_aside_data(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def is_set_aside(finding: Finding) -> bool:
-    """Whether this is a cause that was not found: ruled out, or not known."""
+    """Whether this is a cause that is ruled out or not known."""
     return finding.is_cause and finding.status not in (Status.WARN, Status.CRIT)
 
 
 def set_aside(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    """Yield what is said of causes that were not found: `Not known` and `Ruled out`, and which.
+    """Yield `Not known`, `Not checked` and `Ruled out` with their causes.
 
-    Each stands with the reason: `worker down (3 workers connected)`.
+    Each cause comes with the reason: `worker down (3 workers connected)`.
     """
-    for heading, are_ruled_out in (("Not known", False), ("Ruled out", True)):
+    for status, heading in _SET_ASIDE.items():
         causes = [
             f"{_inside_sentence(finding.title)} ({_inside_sentence(finding.message.rstrip('.'))})"
             for finding in findings
-            if is_set_aside(finding) and finding.is_ruled_out is are_ruled_out
+            if is_set_aside(finding) and finding.status is status
         ]
         if causes:
             yield heading, "; ".join(causes) + "."
 
 
 def set_aside_text(findings: Sequence[Finding]) -> str:
-    """Return the causes that were not found as plain sentences."""
+    """Return the causes that are ruled out or not known as plain sentences."""
     return "\n".join(f"{heading}: {causes}" for heading, causes in set_aside(findings))
 
 
@@ -127,7 +133,7 @@ def set_aside_html(findings: Sequence[Finding]) -> str:
 
 
 def named(finding: Finding) -> str:
-    """Return what a finding says; a cause says which it is, a symptom what explains it."""
+    """Return the message of a finding; of a cause with its title, of a symptom with its cause."""
     if finding.explained_by:
         return f"{finding.message} Likely cause: see {finding.explained_by}."
     if not finding.is_cause:
@@ -138,21 +144,21 @@ def named(finding: Finding) -> str:
 
 
 def _inside_sentence(title: str) -> str:
-    """Return a title as it stands inside a sentence: `worker down`, but `Redis down`."""
+    """Return a title for use inside a sentence: `worker down`, but `Redis down`."""
     first = title.partition(" ")[0]
     is_name = first in _NAMES or any(letter.isupper() or letter.isdigit() for letter in first[1:])
     return title if is_name else title[:1].lower() + title[1:]
 
 
 def share(finding: Finding) -> str:
-    """Return how much of the symptom a cause explains, in words; empty where none is known."""
+    """Return how much of the symptom a cause explains, in words; empty if that is unknown."""
     if not finding.is_cause or finding.share is None:
         return ""
     return f"Likely share of the symptom: {100 * finding.share:.0f} %."
 
 
 def no_next(finding: Finding) -> str:
-    """Return why nothing treats a finding, in words; empty where a runbook or its cause does."""
+    """Return why nothing treats a finding, in words; empty if a runbook or its cause does."""
     return (
         f"Next: none, {finding.untreated}."
         if finding.untreated and not finding.explained_by
@@ -195,7 +201,7 @@ def findings_table_text(findings: Sequence[Finding]) -> str:
 
 
 def _link(remedy: Remedy) -> str:
-    """Return the path of the runbook from where every notebook stands, with its parameters."""
+    """Return the link to the runbook from any notebook, with its parameters."""
     target = {"target": remedy.target} if remedy.target else {}
     carried = "&".join(
         f"{quote(name, safe='')}={quote(as_option(value), safe='')}"
@@ -205,7 +211,7 @@ def _link(remedy: Remedy) -> str:
 
 
 def _scale(value: float, threshold: Threshold) -> dict[str, Any]:
-    """Return what draws `value` on a scale with the warn and crit marks."""
+    """Return the values for drawing `value` on a scale with its limits."""
     high = _top(value, threshold)
 
     def at(number: float) -> float:

@@ -1,8 +1,7 @@
-"""How numbers, sizes, time spans, moments and lists are written, everywhere in opsnb.
+"""The formats of numbers, sizes, time spans, times and lists, everywhere in opsnb.
 
-`number` and `counted` for amounts, `size` for bytes, `span` for a length of time in a sentence,
-`duration` for one that is followed to the second, `ago` for an age, `utc` for a moment, `and_list`
-for names.
+`number` and `counted` for amounts, `size` for bytes, `span` for a duration in a sentence,
+`duration` for one to the second, `ago` for an age, `utc` for a time, `and_list` for names.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 _SINGULAR = {"indexes": "index", "processes": "process", "queries": "query"}
 _MIN_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+MIB, GIB = 2**20, 2**30
 
 
 def number(value: float, unit: str = "") -> str:
@@ -39,14 +39,14 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def size(count: float) -> str:
     """Return a number of bytes in its natural unit: `512 Bytes`, `1.5 KiB`, `3.0 GiB`."""
-    # Imported here because most commands write no size.
+    # Imported late: most commands write no size.
     from humanize.filesize import naturalsize  # noqa: PLC0415
 
     return naturalsize(count, binary=True)
 
 
 def span(length: float | timedelta) -> str:
-    """Return a length of time in its natural unit: `320 ms`, `12 s`, `5 min`, `3.5 h`, `2 days`.
+    """Return a duration in its natural unit: `320 ms`, `12 s`, `5 min`, `3.5 h`, `2 days`.
 
     `length` is in seconds, or a timedelta.
     """
@@ -63,7 +63,7 @@ def span(length: float | timedelta) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time to the second: `0.8 s`, `2 min 5 s`, `1 h 4 min`, `3 days`."""
+    """Return a duration to the second: `0.8 s`, `2 min 5 s`, `1 h 4 min`, `3 days`."""
     if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MIN_S)
@@ -88,7 +88,7 @@ def ago(seconds: float) -> str:
 
 
 def utc(at: datetime | float) -> str:
-    """Return a moment, or seconds since 1970, as `2026-01-31 10:00:05 UTC`."""
+    """Return a time, or seconds since 1970, as `2026-01-31 10:00:05 UTC`."""
     moment = at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return f"{moment:%F %T} UTC"
 

@@ -1,7 +1,7 @@
 """The HTML of findings, plans and causes: templates in `templates/`, which escape their values.
 
-It carries its own styles, takes the page's text colour and background, and wraps on a narrow
-screen, so that one form serves JupyterLab, light and dark pages, a phone and print.
+It has its own styles, takes the page's text colour and background, and wraps on a narrow screen, so
+that one form serves JupyterLab, light and dark pages, a phone and print.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def render(name: str, **values: Any) -> str:
 
 
 def environment(folder: Path) -> Environment:
-    """Return what renders the templates of a folder; all that they are given is escaped."""
-    # Imported here because most commands write no HTML.
+    """Return the environment for the templates of a folder, which escapes their values."""
+    # Imported late: most commands write no HTML.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     return Environment(

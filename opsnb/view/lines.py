@@ -1,4 +1,4 @@
-"""Lines at a terminal: sentences that wrap under themselves, commands that never wrap."""
+"""Lines at a terminal: sentences with a hanging indent, commands that never wrap."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from rich.text import Text
 
 from opsnb.view.commands import noted, pieces
 
-_LEAST = 24  # columns for a sentence; with less it stands below its label
+_LEAST = 24  # columns for a sentence; with fewer it goes below its label
 _INDENT = 2
 
 
 def command_line(text: str, style: str = "bold") -> Text:
-    """Return a command on a line of its own: however narrow the terminal, it is one line to copy.
+    """Return a command as one line to copy, however narrow the terminal.
 
-    Whoever prints it must not crop.
+    The caller must print it without cropping.
     """
     return Text(f"{' ' * _INDENT}{noted(text)}", style, no_wrap=True, overflow="ignore")
 
 
 def place(label: str, text: str) -> Text:
-    """Return a place, which is never cut either."""
+    """Return a path or URL, which is never truncated either."""
     return Text(f"{label}{text}", no_wrap=True, overflow="ignore")
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A label, and beside it a sentence; a command in that has a line of its own."""
+    """A label and a sentence; a command in the sentence gets its own line."""
 
     label: Text
     text: str
     indent: int
-    """Where the sentence begins; more than the label is wide."""
+    """The column where the sentence begins, to the right of the label."""
     style: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines, as wide as there is room."""
+        """Yield the lines, wrapped to the width of the terminal."""
         room = options.max_width - self.indent
         label, indent = self.label.copy(), self.indent
         if room < _LEAST:
@@ -64,6 +64,6 @@ class Labelled:
             if piece.is_command:
                 yield command_line(piece.text)
             else:
-                # A line break from outside begins no line of ours: all lines are indented.
+                # Every line is indented, so that a line break from outside cannot forge one.
                 for part in piece.text.splitlines():
                     yield from Text(part, self.style).wrap(console, room, overflow="fold")

@@ -1,4 +1,4 @@
-"""How the journal of an action looks: its plan, what is done, and how to undo it."""
+"""The journal of an action in HTML and text: the plan, what is done, and how to undo it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opsnb.view.styles import ACTION_COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_html, rows_text
 
 STANDS_FOR = "same as"
-"""The label of the handbook's own command for an action."""
+"""The label of the handbook's command for an action."""
 
 
 def action_html(record: ActionRecord) -> str:

@@ -1,4 +1,4 @@
-"""Rows at a terminal: a table where it fits, else one line for each value."""
+"""Rows at a terminal: a table if it fits, else one line per value."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Rows:
     total: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield what rich prints, as wide as there is room."""
+        """Yield what rich prints, within the width of the terminal."""
         shown = self.rows[:_MOST_ROWS]
         names = columns(shown)
         cells = [[Text(heading(name)) for name in names]]
-        # On one line: a line break from outside begins no line of ours.
+        # On one line, so that a line break from outside cannot forge one.
         cells += [[Text(one_line(plain(row.get(name)))) for name in names] for row in shown]
         if widths := _widths(console, cells, options.max_width):
             numbers = [all(is_number(row.get(name)) for row in shown) for name in names]
@@ -44,19 +44,19 @@ class Rows:
 
 
 def _widths(console: Console, cells: Sequence[Sequence[Text]], room: int) -> list[int]:
-    """Return the widths of columns that keep words whole; none when there is not the room."""
+    """Return the widths of columns that keep words whole; none if they do not fit."""
     measured = [
-        [each.__rich_measure__(console, console.options) for each in line] for line in cells
+        [cell.__rich_measure__(console, console.options) for cell in line] for line in cells
     ]
-    words = [max(each.minimum for each in column) for column in zip(*measured, strict=True)]
-    least = [min(each, _LONG_WORD) for each in words]
-    most = [max(each.maximum for each in column) for column in zip(*measured, strict=True)]
+    words = [max(cell.minimum for cell in column) for column in zip(*measured, strict=True)]
+    least = [min(word, _LONG_WORD) for word in words]
+    most = [max(cell.maximum for cell in column) for column in zip(*measured, strict=True)]
     spare = room - sum(least) - _BETWEEN * (len(least) - 1)
     if spare < 0:
         return []
     widths = list(least)
-    # Whoever lacks little gets it, so that as few columns as possible are wrapped.
-    for column in sorted(range(len(least)), key=lambda each: most[each] - least[each]):
+    # The columns that lack least come first, so that as few as possible are wrapped.
+    for column in sorted(range(len(least)), key=lambda place: most[place] - least[place]):
         more = min(spare, most[column] - least[column])
         widths[column] += more
         spare -= more

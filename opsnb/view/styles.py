@@ -29,4 +29,4 @@ TERMINAL_STYLES = {
     Status.UNKNOWN: "magenta",
     Status.SKIPPED: "dim",
 }
-"""rich styles, always beside the word: colour alone says nothing on paper or in a log."""
+"""rich styles, always with the word: colour alone means nothing on paper or in a log."""

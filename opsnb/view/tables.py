@@ -55,12 +55,12 @@ def heading(column: str) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` stands at the right of its column."""
+    """Whether `value` is a number, which is aligned to the right."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def plain(value: Any) -> str:
-    """Return a value as a person writes it."""
+    """Return a value in words and numbers."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""The one way by which text reaches the terminal: control characters in it are shown, not obeyed.
+"""The only way for text to reach the terminal: control characters are shown, not sent.
 
-What a service says, a job's reason or a line of a log, may hold sequences that clear the screen,
-set the window's title or write the clipboard, and characters that nobody sees.
+Text from a service, such as a job's reason or a line of a log, may contain invisible characters,
+and sequences that clear the screen, set the window's title or write the clipboard.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ HIDDEN = re.compile(
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
 )
-"""What a terminal obeys, or what turns the direction of writing around or takes no room."""
+"""Control characters, and those that are invisible or reverse the direction of text."""
 
 
 def visible(text: str) -> str:
     r"""Return `text` with each hidden character as `\x1b` or `\u009b`; `\n` and `\t` stay.
 
-    Those of JSON's own text are spelled as JSON does.
+    They are escaped as in JSON.
     """
     return HIDDEN.sub(_spelled, text)
 
 
 def one_line(text: str) -> str:
-    r"""Return `text` as `visible` does, on one line: a line break is `\n`, so that none is forged.
+    r"""Return `text` as `visible` does, on one line: a line break becomes `\n`.
 
-    For what stands in a line of ours: a name, a sentence.
+    For text inside a line, such as a name or a sentence, which must not forge a line.
     """
     return visible(text).replace("\n", "\\n").replace("\t", " ")
 
@@ -49,7 +49,7 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 class _Stream(io.TextIOBase):
-    """A stream on which whatever is printed is made visible: by libraries and tracebacks too."""
+    """A stream that makes all text visible, also that of libraries and tracebacks."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -85,14 +85,16 @@ class _Stream(io.TextIOBase):
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Let nothing through to stdout and stderr but by `visible`, or by a `console`.
+    """Send all text to stdout and stderr through `visible`, or through a `console`.
 
-    So no library's warning, log line or traceback is a way round.
+    So a library's warning, log line or traceback is covered too.
     """
     before = sys.stdout, sys.stderr
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a sign still gets the rest
+            stream.reconfigure(
+                errors="replace"
+            )  # a terminal without a character still gets the rest
     sys.stdout, sys.stderr = (cast(TextIO, _Stream(stream)) for stream in before)
     try:
         yield
@@ -101,7 +103,7 @@ def guarded() -> Iterator[None]:
 
 
 def console(*, stderr: bool = False, file: Any = None, **options: Any) -> Console:
-    """Return rich's console; the colours that it writes are opsnb's own."""
+    """Return rich's console, which sends only opsnb's own colours."""
     # Late, as rich takes longer to import than most commands take.
     from rich.console import Console  # noqa: PLC0415
     from rich.segment import Segment  # noqa: PLC0415
@@ -117,10 +119,10 @@ def console(*, stderr: bool = False, file: Any = None, **options: Any) -> Consol
 
 
 class StatusLine:
-    """The last line of a terminal, written again and again without moving the cursor elsewhere.
+    """The last line of a terminal, rewritten in place.
 
-    A carriage return is all that it needs, so any terminal shows it, and nothing has to be put
-    back when the process is killed.
+    It only needs a carriage return: it works in every terminal, and a killed process leaves nothing
+    to restore.
     """
 
     def __init__(self, console: Console) -> None:
@@ -128,10 +130,10 @@ class StatusLine:
         self._is_written = False
 
     def write(self, text: str) -> None:
-        """Show `text` in place of what stood there; what does not fit is cut."""
+        """Show `text` in place of the line; what does not fit is truncated."""
         from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
 
-        # One less: behind the last column a terminal may go to the next line.
+        # One less, as a terminal may wrap after the last column.
         room = max(self._console.width - 1, 1)
         line = one_line(text)
         if cell_len(line) > room:
@@ -140,7 +142,7 @@ class StatusLine:
         self._is_written = True
 
     def clear(self) -> None:
-        """Leave the line empty, and the cursor at its beginning."""
+        """Clear the line, and move the cursor to its beginning."""
         if self._is_written:
             self._put("\r" + " " * max(self._console.width - 1, 1) + "\r")
         self._is_written = False

@@ -12,7 +12,7 @@ from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued, Journal, read
 from opsnb.config.target import Target
 from opsnb.errors import Refused, Unreachable, UsageError
-from opsnb.model import ActionRecord, ActionState, Finding, Status
+from opsnb.model import ActionRecord, ActionState, Finding, Status, superseded
 from opsnb.redaction import MASK, Redactor
 
 SHELF: list[str] = []
@@ -185,9 +185,10 @@ def test_a_system_lost_after_the_plan_changes_nothing_and_says_why() -> None:
 def test_a_failure_half_way_says_what_was_done_and_what_was_not() -> None:
     record, found = guard()[0].act(breaking)
     assert (record.state, record.applied, record.verified) == (ActionState.FAILED, 1, False)
-    assert found[0].message == (
-        "Redis went away. 1 of 3 books done; run it again to finish the rest."
-    )
+    why = "Redis went away. 1 of 3 books done; run it again to finish the rest."
+    assert found[0].message == why
+    (counted,) = [each for each in superseded(found, [record]) if not each.superseded]
+    assert counted.message == f"2 books are left. The action failed: {why}"
     assert guard()[0].act(clear)[0].planned == 2
 
 

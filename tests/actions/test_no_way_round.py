@@ -11,6 +11,7 @@ from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
 from opsnb.handbook.deployment import deploy as deploying
+from opsnb.handbook.deployment import rollback
 from opsnb.handbook.incidents import data_inconsistency
 from opsnb.systems import cache, database, dependencies, logs, processes, queues
 from tests import queue_jobs
@@ -45,7 +46,7 @@ ACTIONS: list[tuple[str, Action[...], tuple[Any, ...], dict[str, Any]]] = [
     ("maintenance/monthly", database.prove, (), {}),
     ("deployment/deploy", deploying.release, (), {}),
     # To the one that was fetched: that it is newer makes no difference to the work.
-    ("deployment/deploy", deploying.go_back, ("FETCH_HEAD",), {}),
+    ("deployment/deploy", rollback.go_back, ("FETCH_HEAD",), {}),
 ]
 AREAS = list(dict.fromkeys(runbook.partition("/")[0] for runbook, _, _, _ in ACTIONS))
 
@@ -65,6 +66,7 @@ def test_every_action_is_tried() -> None:
             logs,
             data_inconsistency,
             deploying,
+            rollback,
         )
         for item in vars(module).values()
         if isinstance(item, Action)

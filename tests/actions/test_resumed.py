@@ -19,6 +19,7 @@ from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.demo.releases import FIRST, GOOD
 from opsnb.handbook.deployment import deploy as deploying
+from opsnb.handbook.deployment import rollback
 from opsnb.handbook.incidents import data_inconsistency
 from opsnb.model import ActionRecord, ActionState, Finding, Status
 from opsnb.systems import cache, database, dependencies, logs, processes, queues
@@ -353,7 +354,7 @@ CASES: dict[str, Case] = {
         deploying.release, is_deployed, prepare=deployment.first_release, steps=7
     ),
     "deployment/rollback": Case(
-        deploying.go_back,
+        rollback.go_back,
         is_back,
         {"to": FIRST},
         prepare=deployment.good_release,

@@ -124,7 +124,7 @@ def test_the_pytest_plugin_reports_the_same_as_failed_tests(repository: Path) ->
     assert "remove.ipynb: the heading `## Impact` is missing." in done.stdout
     assert "there is no runbook 'notices/removed'. Did you mean 'notices/remove'?" in done.stdout
     assert "Traceback" not in done.stdout
-    assert "2 failed, 4 passed" in done.stdout
+    assert "2 failed, 5 passed" in done.stdout
 
 
 def test_defaults_that_change_something_are_found_by_running_them(

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
+import re
 from pathlib import Path
+
+import pytest
 
 from opsnb import catalog
 from opsnb.config.target import Target
-from tests.authoring.walk import Reader
+from tests.authoring.walk import Reader, files_of, practise
 
 PAGES = ("check", "action", "runbook", "fault")
-_DRILL_LIMIT_S = 300
+
+
+_PLACES = re.compile(r"^\| an? \[[\w ]+\]\((?P<page>\w+)\.md\) \| (?P<places>\d+) \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("page", "cells"), [("check", 1), ("action", 1), ("fault", 0)])
+def test_a_guide_touches_no_more_places_than_the_overview_says(page: str, cells: int) -> None:
+    folder = catalog.share("docs") / "extend"
+    said = dict(_PLACES.findall((folder / "index.md").read_text()))
+    files = {name for name in files_of(folder / f"{page}.md") if not name.startswith("tests/")}
+    assert len(files) + cells == int(said[page]), files
 
 
 def test_the_guides_lead_from_a_check_to_a_drill(demo: Target, tmp_path: Path) -> None:
@@ -30,23 +39,8 @@ def test_the_guides_lead_from_a_check_to_a_drill(demo: Target, tmp_path: Path) -
     runs = [json.loads(path.read_text()) for path in tmp_path.rglob("records/**/result.json")]
     applied = [run["actions"][0]["applied"] for run in runs if run["runbook"] == "scenes/empty"]
     assert sorted(applied) == [0, 0, 300]
-    practise(reader)
-
-
-def practise(reader: Reader) -> None:
-    """Hold the drill of the page: another terminal runs what the diagnosis names."""
-    drill = subprocess.Popen(
-        [sys.executable, "-m", "opsnb", "drill", "lost-scripts", "--json"],
-        cwd=reader.folder,
-        stdout=subprocess.PIPE,
-        text=True,
+    practise(
+        reader.folder,
+        "lost-scripts",
+        lambda: reader.type("opsnb run scenes/empty -t demo --apply"),
     )
-    flag = Path(os.environ["OPSNB_DEMO_HOME"], "faults", "lost-scripts")
-    ends = time.monotonic() + _DRILL_LIMIT_S
-    while not flag.exists() and drill.poll() is None and time.monotonic() < ends:
-        time.sleep(0.1)
-    assert flag.exists(), drill.poll()
-    reader.type("opsnb run scenes/empty -t demo --apply")
-    told, _ = drill.communicate(timeout=_DRILL_LIMIT_S)
-    assert drill.returncode == 0, told
-    assert json.loads(told)["runbook"] == "drill/lost-scripts"

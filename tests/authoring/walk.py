@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +18,13 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _BIN = Path(sys.executable).parent
+_DRILL_LIMIT_S = 300
+
+
+def files_of(page: Path) -> set[str]:
+    """Return the files that a reader of `page` writes."""
+    blocks = _BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return {block["title"].partition(", ")[0] for block in blocks if block["title"]}
 
 
 @dataclass
@@ -69,3 +78,24 @@ class Reader:
             path.write_text("".join(lines))
         else:
             path.write_text(text)
+
+
+def practise(folder: Path, fault: str, fix: Callable[[], object], path: str = "") -> None:
+    """Hold a drill in `folder`, with the programs of `path` first, and `fix` what it broke."""
+    environment = {**os.environ, "PATH": f"{path or _BIN}:{os.environ['PATH']}"}
+    drill = subprocess.Popen(
+        ["python3", "-m", "opsnb", "drill", fault, "--json"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    flag = Path(os.environ["OPSNB_DEMO_HOME"], "faults", fault)
+    ends = time.monotonic() + _DRILL_LIMIT_S
+    while not flag.exists() and drill.poll() is None and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert flag.exists(), drill.poll()
+    fix()
+    told, _ = drill.communicate(timeout=_DRILL_LIMIT_S)
+    assert drill.returncode == 0, told
+    assert json.loads(told)["runbook"] == f"drill/{fault}"

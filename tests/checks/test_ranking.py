@@ -45,7 +45,8 @@ def test_causes_that_were_not_found_stand_in_sentences_without_a_status() -> Non
     aside = [*diagnosis.unmeasured, *diagnosis.ruled_out]
     text = view.set_aside_text(aside)
     assert text.splitlines() == [
-        "Not known: API itself slow (as api says); V8 heap full (as heap says).",
+        "Not known: API itself slow (as api says).",
+        "Not checked: V8 heap full (as heap says).",
         "Ruled out: queue paused (as paused says); Redis down (as redis says).",
     ]
     html = view.set_aside_html(aside)

@@ -53,6 +53,21 @@ def test_a_folder_adds_runbooks_and_replaces_those_of_the_same_id(tmp_path: Path
     assert sections[-1] == "Orders"
 
 
+def test_a_readme_beside_the_runbooks_gives_their_section_its_title(tmp_path: Path) -> None:
+    write(tmp_path / "ours/rabbitmq/purge.ipynb", "Purge a queue")
+    readme = tmp_path / "ours/rabbitmq/README.md"
+    configure(tmp_path, 'paths = ["ours"]')
+
+    def title() -> str:
+        return catalog.by_section(catalog.runbooks())[-1][0]
+
+    assert title() == "Rabbitmq"
+    readme.write_text("# RabbitMQ\n\nOur broker.\n")
+    assert title() == "RabbitMQ"
+    readme.write_text("Our broker.\n")
+    assert title() == "Rabbitmq"
+
+
 def test_sections_can_be_switched_off_but_not_ones_own(tmp_path: Path) -> None:
     write(tmp_path / "ours/database/vacuum.ipynb", "Vacuum")
     configure(tmp_path, 'paths = ["ours"]', 'off = ["database", "deployment"]')

@@ -205,10 +205,3 @@ def test_every_system_names_what_there_is() -> None:
         named = [*system.shorthands.values(), *system.defaults, *system.variables, *system.inherits]
         assert {*named, *filter(None, (system.plain, system.address))} <= keys.keys()
         assert all(field.description for field in keys.values()), name
-
-
-@pytest.mark.parametrize("name", sorted(systems.systems()))
-def test_no_module_of_a_system_hides_a_name_that_notebooks_use(name: str) -> None:
-    folder = Path(systems.__file__).parents[1] / "systems" / name
-    public = attribute(f"opsnb.systems.{name}.public:__all__")
-    assert not {file.stem for file in folder.glob("*.py")} & set(public)

@@ -251,6 +251,16 @@ def test_the_demo_is_known_while_its_file_is_there(tmp_path: Path, write: Write)
     assert load_config().names == ["a"]
 
 
+def test_what_one_says_of_the_demo_oneself_is_added_to_it(tmp_path: Path, write: Write) -> None:
+    (tmp_path / "demo").mkdir()
+    stack = '[targets.demo]\napi_url = "http://127.0.0.1:4000"\nhost = "local"\n'
+    (tmp_path / "demo" / "opsnb.toml").write_text(stack)
+    write('[targets.demo]\nhost = "ssh://ops@app-1"\n')
+    demo = load_target("demo")
+    assert Api.of(demo).url == "http://127.0.0.1:4000"
+    assert HostSettings.of(demo).address == "ssh://ops@app-1"
+
+
 def test_limits_of_the_target_go_before_the_files_and_the_handbooks(write: Write) -> None:
     write(
         "[thresholds.api_p95_ms]\nwarn = 10\ncrit = 30\n[targets.a]\n"

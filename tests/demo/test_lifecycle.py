@@ -21,7 +21,7 @@ from opsnb.config.target import Target
 from opsnb.demo import faults, node, stack
 from opsnb.demo.home import Home, Settings, port_is_free
 from opsnb.demo.node import App
-from opsnb.errors import DemoError
+from opsnb.errors import ConfigError, DemoError
 from opsnb.systems.api.settings import Api
 from opsnb.systems.processes.settings import Processes
 
@@ -211,7 +211,7 @@ def test_a_folder_too_deep_for_sockets_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / ("deep" * 30)))
-    with pytest.raises(DemoError, match="OPSNB_DEMO_HOME"):
+    with pytest.raises(ConfigError, match="OPSNB_DEMO_HOME"):
         stack.up(quiet)
 
 
@@ -220,5 +220,13 @@ def test_a_folder_that_cannot_be_made_is_refused(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "file" / "demo"))
-    with pytest.raises(DemoError, match="OPSNB_DEMO_HOME"):
+    with pytest.raises(ConfigError, match="OPSNB_DEMO_HOME"):
         stack.up(quiet)
+
+
+def test_a_folder_without_room_for_a_lock_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPSNB_DEMO_HOME", "/proc/demo")  # there, filelock retries for ever
+    with pytest.raises(ConfigError, match=r"/proc/demo\.lock cannot be created.*OPSNB_DEMO_HOME"):
+        stack.up(pytest.fail)

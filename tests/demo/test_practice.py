@@ -18,7 +18,7 @@ from opsnb.config.file import load_config, load_target
 from opsnb.config.places import demo_home
 from opsnb.config.target import Target
 from opsnb.demo import faults
-from opsnb.demo.drills import ANY, DRILLS, drill
+from opsnb.demo.faults import ANY, all_drills, drill
 from opsnb.demo.practice import practise
 from opsnb.errors import DemoError, Locked, UsageError
 from opsnb.model import RunResult, Status
@@ -28,6 +28,7 @@ from opsnb.systems import processes, queues
 from tests.operate.database import wait_for
 from tests.runs import run_once
 
+DRILLS = all_drills()
 PAUSED = DRILLS["queue-paused"]
 BRIEF = replace(PAUSED, parameters={**PAUSED.parameters, "seconds": "1s"})
 """The same, whose looks are shorter: how fast jobs come and go says nothing of a pause."""

@@ -105,7 +105,7 @@ def move(target: Target, former: ActionRecord | None, hours: float) -> Plan:
 @action(needs=("redis",))
 def bump(target: Target, former: ActionRecord | None, hours: float) -> Plan:
     """Count on"""
-    if former and former.cut_off:
+    if former and former.is_incomplete:
         raise CannotTell
     _planned()
 

@@ -20,7 +20,7 @@ import pytest
 from opsnb.catalog import RunbookInfo
 from opsnb.config.file import load_config
 from opsnb.config.target import Target
-from opsnb.errors import Interrupted, Locked
+from opsnb.errors import ConfigError, ExitCode, Interrupted, Locked
 from opsnb.headless import locks
 from opsnb.headless.locks import held
 from opsnb.headless.order import Order
@@ -274,6 +274,27 @@ def test_a_run_that_acts_is_refused_and_one_that_reads_is_not(tmp_path: Path) ->
             run(acting)
     assert run(acting).exit_code == 0
     assert len(list(store.run_ids())) == 2
+
+
+@pytest.mark.parametrize(
+    ("blocked", "words"),
+    [
+        (".locks", r"File exists\. Remove the file that is in place of a folder"),
+        (f"{NAME}.guard/folder", r"Is a directory\. Remove the folder that is in place of a file"),
+    ],
+)
+def test_a_lock_that_cannot_be_written_is_refused_before_anything_is_started(
+    tmp_path: Path, blocked: str, words: str
+) -> None:
+    store = Path(load_config().store)
+    (store / blocked).parent.mkdir(parents=True)
+    (store / blocked).touch()
+    path = notebook.write(tmp_path / "one.ipynb", "apply = False", FINDING.format(status="ok"))
+    acting = Order(RunbookInfo("test/one", path), Target(name="shop"), {"apply": True})
+    with pytest.raises(ConfigError, match=rf"^Target shop cannot be locked.*{words}") as caught:
+        run(acting)
+    assert caught.value.exit_code == ExitCode.UNUSABLE
+    assert list(Store(str(store)).run_ids()) == []
 
 
 def test_a_run_that_loses_its_lock_is_interrupted(

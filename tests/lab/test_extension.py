@@ -109,6 +109,26 @@ def test_a_copy_at_work_is_shown_disarmed_and_its_file_stays(tmp_path: Path) -> 
         until(lambda: not lock.exists())
 
 
+def test_what_leaves_an_armed_copy_only_plans(tmp_path: Path) -> None:
+    with server(tmp_path / "log") as client:
+        opened(client)
+        armed = pause().read_text()
+        assert "apply: Apply = True" in armed
+        made = client.post("/api/contents/queues", json={"copy_from": PAUSE}).raise_for_status()
+        duplicate = pause().parent / Path(made.json()["path"]).name
+        leaving = [
+            duplicate.read_text(),
+            client.get(f"/files/{PAUSE}").raise_for_status().text,
+            client.get(f"/nbconvert/script/{PAUSE}").raise_for_status().text,
+            client.get(f"/nbconvert/notebook/{PAUSE}").raise_for_status().text,
+        ]
+        for text in leaving:
+            assert "apply: Apply = False" in text
+            assert "apply: Apply = True" not in text
+        assert '"armed"' not in leaving[0]
+        assert pause().read_text() == armed
+
+
 def test_only_a_page_that_opens_it_empties_a_copy_without_a_kernel(tmp_path: Path) -> None:
     with server(tmp_path / "log") as client:
         opened(client)

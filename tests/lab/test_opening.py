@@ -224,6 +224,7 @@ def test_who_holds_the_lock_is_said_where_it_is_refused(page: Page) -> None:
         expect(refused).not_to_contain_text("--wait")
         expect(bar(page).get_by_role("alert")).to_contain_text(other.run_id)
         screenshot(page, "locked.png", height=1000)
+    until(lambda: bool(store().result("latest").actions))
     assert not store().result("latest").actions[0].begun
     run_all(page)
     expect(front(page).locator(".opsnb-action", has_text="APPLIED")).to_be_visible()

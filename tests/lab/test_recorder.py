@@ -14,7 +14,7 @@ from opsnb import catalog
 from opsnb.actions.journal import Journal
 from opsnb.config.file import load_config
 from opsnb.config.places import state_home
-from opsnb.errors import RunBroke
+from opsnb.errors import ConfigError, RunBroke
 from opsnb.lab.copies import fresh, opened, working_folder
 from opsnb.lab.recorder import Recorder
 from opsnb.lab.run import Run
@@ -324,7 +324,7 @@ def test_copies_that_cannot_be_made_are_told(
 ) -> None:
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a-file"))
-    with pytest.raises(RunBroke, match=r"cannot be copied to .* set XDG_STATE_HOME"):
+    with pytest.raises(ConfigError, match=r"cannot be copied to .* set XDG_STATE_HOME"):
         working_folder()
 
 

@@ -215,6 +215,17 @@ def test_another_runbook_in_the_schedule_is_no_recovery() -> None:
     assert memory.events(channel(), other, START) == []
 
 
+def test_an_alarm_of_a_system_that_the_target_no_longer_has_is_closed() -> None:
+    memory, checks = Memory({}), Checks(["shop"], {"daily": ["shop"], "hourly": ["shop"]})
+    assert kinds([CRIT], memory=memory) == ["problem"]
+    removed = replace(observed(None), unconfigured=frozenset([("shop", "api.health")]))
+    assert memory.closed(channel(), replace(removed, schedule="hourly"), checks) == []
+    (event,) = memory.closed(channel(), removed, checks)
+    assert (event.kind, event.was) == (Kind.CLOSED, CRIT)
+    assert "no longer checked" in event.observation.message
+    assert memory.events(channel(), removed, START) == []
+
+
 def test_what_was_never_told_or_has_recovered_is_not_closed() -> None:
     memory, gone = Memory({}), Checks([], {})
     assert kinds([CRIT, OK], memory=memory) == ["problem", "recovery"]

@@ -58,6 +58,17 @@ def test_a_cause_is_one_alarm_with_its_symptom() -> None:
     assert found["queues.depth"].command.endswith("run incidents/service_down -t shop")
 
 
+def test_a_check_that_explains_another_is_one_alarm_with_it() -> None:
+    found = observed(
+        finding("api.health", explained_by="processes.up"),
+        finding("processes.up"),
+        finding("host.disk"),
+    )
+    bad = {name for name, each in found.items() if each.status is Status.CRIT}
+    assert bad == {"api.health", "host.disk"}
+    assert "Most likely: processes.up is so." in found["api.health"].message
+
+
 def test_each_object_is_an_alarm_of_its_own() -> None:
     found = observed(
         finding("queues.depth", arguments={"queue": "a"}),
@@ -78,6 +89,21 @@ def test_what_the_target_does_not_have_is_none() -> None:
     assert not any(each.is_bad for each in found.values())
 
 
+@pytest.mark.parametrize(
+    ("others", "unconfigured"),
+    [
+        ([], {("shop", "cache.ping")}),
+        # Nothing is known of an object of the same check that was measured elsewhere.
+        ([finding("cache.ping", arguments={"node": "b"})], set()),
+    ],
+)
+def test_a_check_of_a_system_that_the_target_does_not_have_is_known(
+    others: list[Finding], unconfigured: set[tuple[str, str]]
+) -> None:
+    absent = finding("cache.ping", Status.UNKNOWN, failure="NotConfigured")
+    assert observed_run(absent, *others).unconfigured == unconfigured
+
+
 def test_a_run_that_measured_nothing_is_one() -> None:
     found = observed(finding("database.ping", Status.UNKNOWN, failure="NotConfigured"))
     assert found["run"].status is Status.UNKNOWN
@@ -91,6 +117,7 @@ def test_a_run_that_broke_is_one_and_one_that_was_interrupted_is_none() -> None:
     found = observed(error="It timed out.", exit_code=124)
     assert (found["run"].status, found["run"].message) == (Status.UNKNOWN, "It timed out.")
     assert observed(error="You interrupted the run.", exit_code=130) == {}
+    assert observed(error="Target shop is locked.", exit_code=75) == {}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from opsnb.params import (
+    Age,
     Apply,
+    Duration,
     Hours,
     Milliseconds,
     Minutes,
@@ -17,6 +19,7 @@ from opsnb.params import (
     TargetName,
     Window,
 )
+from opsnb.params.cell import Parameter
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,36 @@ def test_hours_understand_units(given: Any, hours: float) -> None:
 )
 def test_every_span_understands_units(span: Any, given: str, number: float) -> None:
     assert TypeAdapter(span).validate_python(given) == pytest.approx(number)
+
+
+@pytest.mark.parametrize(
+    ("span", "given", "typed"),
+    [
+        (Minutes, "1s", "1s"),
+        (Minutes, "10s", "10s"),
+        (Minutes, "90s", "90s"),
+        (Minutes, "5m", 5),
+        (Minutes, "2d", "2d"),
+        (Minutes, "100ms", "100ms"),
+        (Minutes, 0.0123, "738ms"),
+        (Hours, 24, 24),
+        (Hours, "90m", "90m"),
+        (Hours | None, "1ms", "1ms"),
+        (Hours | None, None, None),
+        (Hours, 0.00000012345, "0.00000012345h"),
+        (Duration, "2d", "2d"),
+        (Duration, 1001, "1001s"),
+        (Milliseconds, "1.5ms", "1.5ms"),
+        (Age, 0, 0),
+        (Samples, 3, 3),
+        (TargetName, "0.5", "0.5"),
+    ],
+)
+def test_a_span_is_typed_as_it_was_given(span: Any, given: Any, typed: Any) -> None:
+    parameter = Parameter("x", "span", default=None, description="", annotation=span)
+    value = parameter.parse(given)
+    assert parameter.typed(value) == typed
+    assert parameter.parse(parameter.typed(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ import psycopg
 from tests.planted.secrets import Secrets, filled
 from tests.queue_jobs import META
 from tests.servers.postgres import Server as Postgres
+from tests.systems.processes.test_checks import pm2_entry
 from tests.systems.redis_server import Server as Redis
-from tests.systems.test_processes import pm2_entry
 
 NOW = datetime.now(UTC)
 STAMP = f"{NOW:%Y-%m-%dT%H:%M:%S}.000Z"

@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from opsnb.errors import NotConfigured
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status, Table
 from opsnb.records import history, show
+from opsnb.records.ending import endings
 from opsnb.records.history import Past
 from opsnb.records.members import Member
 from opsnb.records.store import Store
@@ -290,3 +291,50 @@ def test_a_system_that_the_target_lacks_is_not_what_a_run_ends_with() -> None:
     other = Finding(name="host.pm2", status=Status.UNKNOWN, message="pm2 cannot be started.")
     assert worst_sentence_of([lacks, other]) == named(other)
     assert worst_sentence_of([lacks]) == named(lacks)
+
+
+IDLE = [
+    step(f"queues.clean_{number}", ActionState.APPLIED, started=START, summary="Nothing to do: x.")
+    for number in range(9)
+]
+ANALYZED = step(
+    "database.analyze",
+    ActionState.APPLIED,
+    started=START,
+    planned=3,
+    applied=3,
+    verified=True,
+    summary="ANALYZE 3 tables.",
+)
+
+
+@pytest.mark.parametrize(
+    ("actions", "last"),
+    [
+        ([*IDLE, ANALYZED], "Applied, verified, 3 of 3 jobs: ANALYZE 3 tables. "
+                            "Nothing to do in 9 other actions."),
+        ([ANALYZED, *IDLE], "Applied, verified, 3 of 3 jobs: ANALYZE 3 tables. "
+                            "Nothing to do in 9 other actions."),
+        ([ANALYZED] * 4, "Applied, verified, 12 of 12 jobs."),
+        ([ANALYZED, *IDLE[:1], ANALYZED, ANALYZED],
+         "Applied, verified, 9 of 9 jobs. Nothing to do in 1 other action."),
+        (IDLE, "Nothing to do in 9 actions."),
+        (IDLE[:1], "Nothing to do: x."),
+        ([IDLE[0], ANALYZED],
+         "Nothing to do: x. Applied, verified, 3 of 3 jobs: ANALYZE 3 tables."),
+    ],
+)  # fmt: skip
+def test_the_last_line_sums_up_all_actions(actions: list[ActionRecord], last: str) -> None:
+    result = make_result(actions=actions)
+    assert worst_sentence(result) == last
+    (ending,) = endings(result)
+    assert ending.sentence == last
+
+
+def test_the_command_that_applies_a_plan_has_spans_as_people_type_them() -> None:
+    plan = step("processes.start", ActionState.PLANNED, planned=1)
+    given = {"target": "demo", "minutes": 1 / 60, "apply": False, "confirm": ""}
+    result = make_result(runbook="incidents/service_down", parameters=given, actions=[plan])
+    (*_, dry_run) = endings(result)
+    command = "opsnb run incidents/service_down -t demo -p minutes=1s --apply"
+    assert [each.command for each in dry_run.steps] == [command]

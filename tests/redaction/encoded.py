@@ -61,6 +61,32 @@ def _wrapped(columns: int) -> Callable[[str], str]:
     return write
 
 
+def _dump(secret: str, line: Callable[[int, bytes], str]) -> str:
+    """Return a dump of a URL with the secret, which straddles two lines."""
+    raw = f"redis://op:{secret}@host/0".encode()
+    return "\n".join(line(at, raw[at : at + 16]) for at in range(0, len(raw), 16))
+
+
+def _shown(raw: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in raw)
+
+
+def _hexdump(at: int, raw: bytes) -> str:
+    pairs = f"{raw[:8].hex(' ')}  {raw[8:].hex(' ')}"
+    return f"{at:08x}  {pairs:49} |{_shown(raw)}|"
+
+
+def _xxd(at: int, raw: bytes) -> str:
+    return f"{at:08x}: {raw.hex(' ', -2):40} {_shown(raw)}"
+
+
+def _words(at: int, raw: bytes) -> str:
+    """Return a line of plain hexdump: words of two bytes, the lower byte first."""
+    raw += b"\0" * (len(raw) % 2)
+    swapped = bytes(byte for pair in zip(raw[1::2], raw[::2], strict=True) for byte in pair)
+    return f"{at:07x} {swapped.hex(' ', -2)}"
+
+
 WAYS: dict[str, Callable[[str], str]] = {
     "plain": _in_line,
     "URL": lambda s: f"redis://u:{quote(s, safe='')}@h",
@@ -90,6 +116,11 @@ WAYS: dict[str, Callable[[str], str]] = {
     "HEX": lambda s: f"0x{s.encode().hex().upper()}",
     "hex:hex": lambda s: s.encode().hex(":"),
     "hex hex": lambda s: f"<Buffer {s.encode().hex(' ')}>",
+    "hexdump": lambda s: _dump(s, _words),
+    "hexdump -C": lambda s: _dump(s, _hexdump),
+    "xxd": lambda s: _dump(s, _xxd),
+    "xxd -p": lambda s: "\n".join(textwrap.wrap(f"user:{s}@host".encode().hex(), 16)),
+    "xxd -i": lambda s: ",\n  ".join(f"0x{byte:02x}" for byte in s.encode()),
     "SQL literal": lambda s: "SELECT '{}'".format(s.replace("'", "''")),
     "SQL identifier": lambda s: 'SELECT 1 AS "{}"'.format(s.replace('"', '""')),
     "SQL literal by codes": lambda s: "U&'{}'".format("".join(f"\\{ord(c):04X}" for c in s)),

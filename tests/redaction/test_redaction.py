@@ -7,6 +7,7 @@ import html
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -262,6 +263,27 @@ def test_a_header_tells_its_secret_and_no_other_word() -> None:
     assert "kept4nobody" in header_secrets("X-Api-Key", "kept4nobody")
     assert not header_secrets("Accept", "application/json")
     assert not header_secrets("Host", "api.example.com")
+
+
+def test_the_passwords_of_libpq_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PGPASSFILE", raising=False)
+    lines = "# host:port:database:user:password\ndb1:5432:*:ops:Kq7-first\n*:*:*:me:a\\:b\\\\c9x\n"
+    (tmp_path / ".pgpass").write_text(lines)
+    assert {"Kq7-first", "a:b\\c9x"} <= environment_secrets()
+    assert "password" not in environment_secrets()
+    (tmp_path / "other").write_text("db1:5432:*:ops:Zx8-other\n")
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "other"))
+    found = environment_secrets()
+    assert ("Zx8-other" in found, "Kq7-first" in found) == (True, False)
+
+
+def test_a_host_that_is_secret_is_masked_in_small_letters_too() -> None:
+    redactor = Redactor(["Team7-KqWzX", "Production"])
+    assert redactor.text("POST https://team7-kqwzx.hooks.example/") == (
+        "POST https://[redacted].hooks.example/"
+    )
+    assert redactor.text("production is up") == "production is up"
 
 
 def test_environment_secrets_are_found_by_name_and_by_url() -> None:

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from opsnb import catalog
 from opsnb.config.file import load_config
+from opsnb.headless.locks import held
+from opsnb.headless.order import Order
+from opsnb.headless.result import begin
 from opsnb.records.store import Store
 from opsnb.schedule import crontab
 from opsnb.schedule.log import log_file
@@ -140,6 +144,22 @@ def test_channels_that_fail_and_hang_change_nothing(hook: Receiver, service: Rec
     # What waited arrives with the next run, and nothing of it is told to cron once more.
     assert [each["type"] for each in hook.messages("/slow")] == ["failure"]
     assert "Notification to" not in again.stderr
+
+
+def test_a_run_that_finds_its_target_locked_is_no_failure(
+    hook: Receiver, service: Receiver
+) -> None:
+    given = 'apply = true\nparameters = { queue = "emails" }\n'
+    configure(hook, service, schedule=given, channel='status = ["crit", "unknown"]\n')
+    text = Path("opsnb.toml").read_text().replace("health/daily", "queues/pause")
+    Path("opsnb.toml").write_text(text.replace('status = ["crit"]\n', ""))
+    config, info = load_config(), catalog.runbook("queues/pause")
+    other = begin(Order(info, config.target("shop-1")), info.path.read_bytes())
+    with held(Store(config.store), "shop-1", other):
+        ended = as_cron()
+    assert ended.returncode == 75
+    assert "Target shop-1 is locked" in ended.stderr
+    assert hook.paths == [f"/ping/{UUID}/start?x=1", f"/ping/{UUID}/log?x=1"]
 
 
 def test_what_cannot_begin_is_pinged_and_told(hook: Receiver, service: Receiver) -> None:

@@ -73,8 +73,9 @@ def hook() -> Iterator[Receiver]:
 
 def test_cron_runs_what_was_installed(spool: Path, hook: Receiver) -> None:
     Path("opsnb.toml").write_text(CONFIG.format(url=hook.url, port=hook.port))
-    command = [OPSNB, "schedule", "crontab", "--install"]
-    subprocess.run(private(spool, *command), check=True, capture_output=True)
+    command = private(spool, OPSNB, "schedule", "crontab", "--install")
+    installed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert installed.returncode == 0, installed.stderr
     daemon = subprocess.Popen(private(spool, CRON, "-f"), start_new_session=True)
     store = Store(load_config().store)
     log = Path(os.environ["XDG_STATE_HOME"], "opsnb", "schedule", "schedule.log")

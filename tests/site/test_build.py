@@ -10,7 +10,7 @@ import typer
 
 from opsnb import catalog
 from opsnb.config.file import load_config
-from opsnb.demo.drills import DRILLS
+from opsnb.demo.faults import all_drills
 from opsnb.errors import UsageError
 from opsnb.records.store import Store
 from opsnb.site.builder import build
@@ -218,7 +218,7 @@ def test_the_reference_comes_from_the_code(place: Place) -> None:
     assert "Not for the page" not in commands
     assert "time_limit_s" in place.page("reference/configuration.html")
     drills = place.page("drills.html")
-    assert all(f'<span id="{each.name}">' in drills for each in DRILLS.values())
+    assert all(f'<span id="{each.name}">' in drills for each in all_drills().values())
     thresholds = place.page("thresholds.html")
     assert "above 71 %" in thresholds
     assert "SITE_TEST_UNSET" in thresholds

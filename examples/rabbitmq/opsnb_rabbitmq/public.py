@@ -1,6 +1,4 @@
-"""What notebooks call: see the package."""
+"""What notebooks call: every public name of these modules."""
 
-from opsnb_rabbitmq.checks import alarms, consumers, depth, ping, queue_names, queues
-from opsnb_rabbitmq.purging import purge
-
-__all__ = ["alarms", "consumers", "depth", "ping", "purge", "queue_names", "queues"]
+from opsnb_rabbitmq.checks import *
+from opsnb_rabbitmq.purging import *

@@ -23,4 +23,5 @@ RABBITMQ = System(
     ),
     probes="opsnb_rabbitmq.doctor:PROBES",
     dependency="opsnb_rabbitmq.starting:dependency",
+    faults="opsnb_rabbitmq.faults:FAULTS",
 )

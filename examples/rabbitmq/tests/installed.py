@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class Site:
 
     environment: Path
     folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    """Environment variables of each command."""
 
     def configure(self, **targets: dict[str, Any]) -> None:
         """Write `opsnb.toml` with these targets."""
@@ -51,15 +53,29 @@ class Site:
         self, program: str, *words: str, folder: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment, in `folder` or beside `opsnb.toml`."""
-        names = ("PATH", "HOME", "LANG", "TMPDIR")
         return subprocess.run(
             [self.environment / "bin" / program, *words],
             cwd=folder or self.folder,
-            env={name: os.environ[name] for name in names if name in os.environ} | variables,
+            env=self._environment() | variables,
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def start(self, program: str, *words: str) -> subprocess.Popen[str]:
+        """Start a program of the environment beside `opsnb.toml`."""
+        return subprocess.Popen(
+            [self.environment / "bin" / program, *words],
+            cwd=self.folder,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        names = ("PATH", "HOME", "LANG", "TMPDIR")
+        return {name: os.environ[name] for name in names if name in os.environ} | self.variables
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ COMMANDS = [line for kind, _, text in BLOCKS if kind == "bash" for line in text.
 
 
 def test_every_block_is_code_of_a_file_or_commands() -> None:
-    assert len(BLOCKS) == len(CODE) + 3
+    assert len(BLOCKS) == len(CODE) + 4  # of the configuration two, of commands two
     assert COMMANDS
 
 

@@ -7,7 +7,7 @@ import time
 import httpx
 
 from opsnb.demo import service
-from opsnb.demo.faults.fault import Fault, nothing, see
+from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.parts import Parts
 
 LEAST_LOG_ERRORS = 60
@@ -56,21 +56,19 @@ def take_out_of_log(stack: Parts, words: str) -> None:
 
 FAULTS = (
     Fault(
-        "api-slow",
-        "The API waits 1.5 seconds before each request, until you restart it.",
-        "api.latency",
-        None,
-        frozenset({service.API}),
-        _see_slow_api,
-        nothing,
+        name="api-slow",
+        description="The API waits 1.5 seconds before each request, until you restart it.",
+        symptom="Everything works, but every click takes more than a second.",
+        runbook="incidents/performance_degradation",
+        cause="degradation.api_itself",
+        needs=frozenset({service.API}),
+        break_it=_see_slow_api,
     ),
     Fault(
-        "log-errors",
-        "The service writes 80 ERROR lines a second into its log.",
-        "logs.errors",
-        None,
-        frozenset({service.API}),
-        _see_log_errors,
-        lambda stack: take_out_of_log(stack, LOG_ERROR),
+        name="log-errors",
+        description="The service writes 80 ERROR lines a second into its log.",
+        needs=frozenset({service.API}),
+        break_it=_see_log_errors,
+        fix_it=lambda stack: take_out_of_log(stack, LOG_ERROR),
     ),
 )

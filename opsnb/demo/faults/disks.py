@@ -69,13 +69,14 @@ def _run(*command: str) -> None:
 
 FAULTS = (
     Fault(
-        "full-disk",
-        f"An old log fills the disk of the access log ({SIZE_MIB} MiB).",
-        "host.disk",
-        None,
-        frozenset({service.API}),
-        _break,
-        _unmount,
+        name="full-disk",
+        description=f"An old log fills the disk of the access log ({SIZE_MIB} MiB).",
+        symptom="The log fills with new errors; users notice nothing yet.",
+        runbook="incidents/high_error_rate",
+        cause="outage.disk_full",
+        needs=frozenset({service.API}),
         demand=_demand,
+        break_it=_break,
+        fix_it=_unmount,
     ),
 )

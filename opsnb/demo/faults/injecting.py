@@ -8,47 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from opsnb.config.sources import own_faults
 from opsnb.demo import parts, service
-from opsnb.demo.faults import (
-    answers,
-    caching,
-    disks,
-    jobs,
-    leaking,
-    outages,
-    releases,
-    rows,
-    sessions,
-)
 from opsnb.demo.faults.fault import Fault, see
+from opsnb.demo.faults.known import all_faults
+from opsnb.demo.faults.known import fault as known
 from opsnb.demo.home import Home, write_private
 from opsnb.demo.parts import Parts
-from opsnb.errors import DemoError, UsageError, did_you_mean
+from opsnb.errors import DemoError
 
 # The suffix of the file of a fault that is being cleared.
 CLEARING = ".clearing"
-
-FAULTS: dict[str, Fault] = {
-    fault.name: fault
-    for fault in (
-        *jobs.FAULTS,
-        *outages.FAULTS,
-        *answers.FAULTS,
-        *caching.FAULTS,
-        *disks.FAULTS,
-        *leaking.FAULTS,
-        *rows.FAULTS,
-        *releases.FAULTS,
-        *sessions.FAULTS,
-    )
-}
-
-
-def all_faults() -> dict[str, Fault]:
-    """Return the faults by name, with those that `[runbooks] faults` in `opsnb.toml` adds."""
-    own = (fault for module in own_faults() for fault in module.FAULTS)
-    return FAULTS | {fault.name: fault for fault in own}
 
 
 def inject(name: str) -> None:
@@ -58,7 +27,7 @@ def inject(name: str) -> None:
     and DemoError when the stack is not up, another fault holds what this one needs, this machine
     cannot have it, or the effect does not come.
     """
-    fault = _known(name)
+    fault = known(name)
     with Home.current().locked(_silent):
         stack = parts.current(_silent)
         _require(stack.home, fault, fault.needs)
@@ -74,7 +43,7 @@ def clear(name: str) -> None:
     Returns when the stack is as healthy as the other active faults let it be. Raises UsageError
     and DemoError as `inject` does.
     """
-    fault = _known(name)
+    fault = known(name)
     with Home.current().locked(_silent):
         stack = parts.current(_silent)
         if name not in _active(stack.home):
@@ -85,7 +54,7 @@ def clear(name: str) -> None:
         clearing = flag.with_suffix(CLEARING)
         if flag.exists():
             flag.rename(clearing)
-        fault.mend_it(stack)
+        fault.fix_it(stack)
         clearing.unlink()
         parts.settle(stack, held(stack.home))
 
@@ -118,13 +87,6 @@ def _silent(_: str) -> None:
     """Say nothing: a fault is quick."""
 
 
-def _known(name: str) -> Fault:
-    faults = all_faults()
-    if name not in faults:
-        raise UsageError(f"There is no fault '{name}'." + did_you_mean(name, faults))
-    return faults[name]
-
-
 def _active(home: Home) -> list[str]:
     return [
         name
@@ -150,8 +112,8 @@ def _see_held(stack: Parts, fault: Fault) -> None:
     if dependency is None or service.API in away:
         return
 
-    def known() -> bool:
+    def noticed() -> bool:
         health = service.health(stack.settings)
         return health is not None and health.get(dependency) == "down"
 
-    see(known, "the API does not notice")
+    see(noticed, "the API does not notice")

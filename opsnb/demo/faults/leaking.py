@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opsnb.demo import service
-from opsnb.demo.faults.fault import Fault, nothing, see
+from opsnb.demo.faults.fault import Fault, see
 from opsnb.demo.parts import Parts
 
 LEAST_GROWTH = 20 * 2**20
@@ -21,12 +21,12 @@ def _see_growth(stack: Parts) -> None:
 
 FAULTS = (
     Fault(
-        "memory-leak",
-        "The API leaks 5 MiB each second until you restart it.",
-        "memory.leaking",
-        None,
-        frozenset({service.API}),
-        _see_growth,
-        nothing,
+        name="memory-leak",
+        description="The API leaks 5 MiB each second until you restart it.",
+        symptom="An alert says that the machine has less free memory every minute.",
+        runbook="troubleshooting/memory",
+        cause="memory.leaking",
+        needs=frozenset({service.API}),
+        break_it=_see_growth,
     ),
 )

@@ -40,13 +40,14 @@ def _mend(stack: Parts) -> None:
 
 FAULTS = (
     Fault(
-        "bad-release",
-        "Someone deployed a release by hand that cannot list projects.",
-        "logs.errors",
-        None,
-        frozenset({service.API, "postgres"}),
-        _break,
-        _mend,
+        name="bad-release",
+        description="Someone deployed a release by hand that cannot list projects.",
+        symptom="Some users get errors instead of their projects.",
+        runbook="incidents/high_error_rate",
+        cause="errors.started",
+        needs=frozenset({service.API, "postgres"}),
         demand=_demand,
+        break_it=_break,
+        fix_it=_mend,
     ),
 )

@@ -24,12 +24,14 @@ def _mend(stack: Parts) -> None:
 
 FAULTS = (
     Fault(
-        "inconsistent-rows",
-        "Some analyses in PostgreSQL have a score in percent instead of a share from 0 to 1.",
-        "repair.integrity",
-        None,
-        frozenset({"postgres", service.API}),
-        _break,
-        _mend,
+        name="inconsistent-rows",
+        description="Some analyses in PostgreSQL have a score in percent instead "
+        "of a share from 0 to 1.",
+        symptom="A user sees an analysis with a confidence of 5,000 %.",
+        runbook="incidents/data_inconsistency",
+        cause="repair.integrity",
+        needs=frozenset({"postgres", service.API}),
+        break_it=_break,
+        fix_it=_mend,
     ),
 )

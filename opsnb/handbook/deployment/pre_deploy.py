@@ -21,7 +21,6 @@ from opsnb.systems.queues.settings import Queues
 from opsnb.view import commands
 
 RECORDED_AS = "readiness"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 CHECKLIST = "deployment/pre_deploy"
 _TESTS_LIMIT_S = 900.0
@@ -31,13 +30,13 @@ _BLOCKS = (Status.CRIT, Status.UNKNOWN)
 @check(treated_by="the message says what is missing")
 def reviewed(_: Target, by: str) -> Finding:
     """Code review"""
-    return _ticked(by, "Code review is not confirmed.", "reviewed_by")
+    return _confirmed(by, "Code review is not confirmed.", "reviewed_by")
 
 
 @check(treated_by="the message says what is missing")
 def announced(_: Target, by: str) -> Finding:
     """Notification of stakeholders"""
-    return _ticked(by, "Notice to stakeholders is not confirmed.", "announced_by")
+    return _confirmed(by, "Notice to stakeholders is not confirmed.", "announced_by")
 
 
 @check(needs=(host.SYSTEM,), limit_s=_TESTS_LIMIT_S, treated_by="the message says what is missing")
@@ -46,20 +45,20 @@ def tested(target: Target, by: str) -> Finding:
     try:
         return deploy.tests(target)
     except NotConfigured as error:
-        return _ticked(by, f"Tests: {error}", "tested_by")
+        return _confirmed(by, f"Tests: {error}", "tested_by")
 
 
 @check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
 def migrations(target: Target, by: str) -> Finding:
     """Test of the migrations"""
     try:
-        found = deploy.pending(target)
+        finding = deploy.pending(target)
     except NotConfigured as error:
-        return _ticked(by, f"Migrations: {error}", "migrations_tested_by")
-    if not found.rows:
-        return found
-    ticked = _ticked(by, found.message, "migrations_tested_by")
-    return ticked.model_copy(update={"rows": found.rows})
+        return _confirmed(by, f"Migrations: {error}", "migrations_tested_by")
+    if not finding.rows:
+        return finding
+    confirmed = _confirmed(by, finding.message, "migrations_tested_by")
+    return confirmed.model_copy(update={"rows": finding.rows})
 
 
 @check(needs=(database.SYSTEM,))
@@ -68,7 +67,7 @@ def backup(target: Target, folder: str, hours: float | None = None) -> Finding:
     if not Database.of(target).url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
     hours = target.limit("backup_age_hours", hours)
-    remedy = Remedy(runbook="database/backup", apply=True, why="makes one")
+    remedy = Remedy.of("database/backup", "makes one", apply=True)
     whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
     if not whole:
         return _missing(f"There is no full backup in {folder}.", remedy)
@@ -84,14 +83,14 @@ def calm(target: Target) -> Finding:
     """Queues before the deployment"""
     if not Queues.of(target).url:
         return Finding(status=Status.OK, message=f"Target {target.name} names no queues.")
-    found = [queues.depth(target), queues.failures(target), queues.pauses(target)]
-    bad = [finding for finding in found if finding.status in (Status.WARN, Status.CRIT)]
+    findings = [queues.depth(target), queues.failures(target), queues.pauses(target)]
+    bad = [finding for finding in findings if finding.status in (Status.WARN, Status.CRIT)]
     if bad:
         return _missing(" ".join(finding.message for finding in bad))
-    unknown = [finding.message for finding in found if finding.status is Status.UNKNOWN]
+    unknown = [finding.message for finding in findings if finding.status is Status.UNKNOWN]
     if unknown:
         return Finding(status=Status.UNKNOWN, message=" ".join(unknown))
-    return Finding(status=Status.OK, message=" ".join(finding.message for finding in found))
+    return Finding(status=Status.OK, message=" ".join(finding.message for finding in findings))
 
 
 @check(treated_by="the message says what is missing")
@@ -99,12 +98,12 @@ def alerts(target: Target, by: str) -> Finding:
     """Monitoring"""
     config = load_config()
     rows: list[Row] = [
-        {"schedule": each.name, "runbook": each.runbook, "cron": each.cron}
-        for each in config.schedules
-        if target.name in config.matching(each.targets)
+        {"schedule": schedule.name, "runbook": schedule.runbook, "cron": schedule.cron}
+        for schedule in config.schedules
+        if target.name in config.matching(schedule.targets)
     ]
     if not rows:
-        return _ticked(by, f"No schedule of opsnb.toml checks {target.name}.", "watched_by")
+        return _confirmed(by, f"No schedule of opsnb.toml checks {target.name}.", "watched_by")
     names = ", ".join(row["schedule"] for row in rows)
     return Finding(status=Status.OK, message=f"Checked on schedule: {names}.", rows=rows)
 
@@ -112,22 +111,24 @@ def alerts(target: Target, by: str) -> Finding:
 @check(needs=(host.SYSTEM,), treated_by="the message says what is missing")
 def rollback(target: Target) -> Finding:
     """Rollback"""
-    found = deploy.clean(target)
-    if found.status is not Status.OK:
-        return found
+    finding = deploy.clean(target)
+    if finding.status is not Status.OK:
+        return finding
     if not Deploy.of(target).go_back:
         return _missing(f"`go_back` is not configured in [targets.{target.name}.deploy].")
     how = (
         "with its migration" if Deploy.of(target).migrate_down else "migrations by the backup alone"
     )
-    return found.model_copy(update={"message": f"{found.message} It can be gone back to, {how}."})
+    return finding.model_copy(
+        update={"message": f"{finding.message} A rollback is configured, {how}."}
+    )
 
 
 def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "") -> None:
-    """Raise Refused when something is to be deployed that the checklist has not let through.
+    """Raise Refused for a deployment whose checklist is missing or not complete.
 
     The newest one of the last `hours` counts; `unchecked_by` names who does without. A run that
-    continues another was let through before.
+    continues another has passed it before.
     """
     if not apply or continued() or unchecked_by.strip():
         return
@@ -138,15 +139,15 @@ def demand(target: Target, *, apply: bool, hours: float, unchecked_by: str = "")
             f"No checklist was gone through in the last {hours:g} hours: "
             f"{commands.run(CHECKLIST, target)}. {without}"
         )
-    missing = [each.title for each in newest[0].findings if each.status in _BLOCKS]
+    missing = [finding.title for finding in newest[0].findings if finding.status in _BLOCKS]
     if missing or newest[0].error:
         raise Refused(
             f"The checklist {newest[0].run_id} lacks: {', '.join(missing) or 'its end'}. {without}"
         )
 
 
-def _ticked(by: str, otherwise: str, parameter: str) -> Finding:
-    """Return whether a person has said so, in place of a measurement."""
+def _confirmed(by: str, otherwise: str, parameter: str) -> Finding:
+    """Return a finding that rests on a person's word instead of a measurement."""
     if name := by.strip(" -"):
         return Finding(status=Status.OK, message=f"Confirmed by {name}.")
     return _missing(f"{otherwise} If it was done: -p {parameter}=NAME.")

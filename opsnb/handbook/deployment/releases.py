@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from opsnb.actions.journal import JOURNAL, read
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
-from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, now
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status, now
 from opsnb.records.reader import past_runs
 from opsnb.view import commands
 
+DEPLOY, ROLLBACK = "deployment/deploy", "deployment/rollback"
 _RECORDS = timedelta(days=90)
+_LONGEST = timedelta(hours=6)  # the longest that a change may take
 _ACTIONS = {DEPLOY: "deploying.release", ROLLBACK: "deploying.go_back"}
 
 
@@ -30,39 +31,60 @@ class Change:
     run_id: str
     runbook: str
     before: str
-    """The release that was there when it began."""
+    """The release that was live when it began."""
     to: str
     """The release that it went back to; empty for a deployment."""
     is_over: bool
-    """Whether it came to its end."""
+    """Whether it completed."""
     stopped_at: str
-    """The step at which it did not."""
+    """The step at which it failed or was interrupted."""
     why: str
+    applied: int
+    """How many of its steps were done."""
+    began: float
+    """When its run began, in seconds since 1970, as `ended`."""
+    ended: float
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it was a rollback."""
+        return self.runbook == ROLLBACK
 
 
-def changes(target: Target) -> list[Change]:
-    """Return the recorded changes of the last 90 days, the oldest first."""
-    return list(_changes(target))
+def changes(target: Target, since: datetime | None = None) -> list[Change]:
+    """Return the recorded changes since a time, by default of 90 days, the oldest first.
+
+    Records that cannot be read are left out.
+    """
+    return [
+        _change(done, result)
+        for result in past_runs(target, since or now() - _RECORDS, tuple(_ACTIONS))
+        for done in result.actions
+        if done.name == _ACTIONS[result.runbook] and done.begun
+    ]
 
 
-def _changes(target: Target) -> Iterator[Change]:
-    for result in past_runs(target, now() - _RECORDS, tuple(_ACTIONS)):
-        for done in result.actions:
-            if done.name == _ACTIONS[result.runbook] and done.begun:
-                yield _change(done, result.run_id, result.runbook)
+def changes_after(target: Target, since: float) -> list[Change]:
+    """Return the changes that did something and ended after `since`, the oldest first."""
+    past = changes(target, datetime.fromtimestamp(since, UTC) - _LONGEST)
+    return [change for change in past if change.applied and change.ended >= since]
 
 
-def _change(done: ActionRecord, run_id: str = "", runbook: str = "") -> Change:
+def _change(done: ActionRecord, result: RunResult | None = None) -> Change:
+    """Return the change that an action made; without a `result`, in this run."""
     unfinished = (row for row in done.sample if row.get("state") in ("failed", "under way"))
     at = next(unfinished, {})
     return Change(
-        run_id=run_id,
-        runbook=runbook,
+        run_id=result.run_id if result else "",
+        runbook=result.runbook if result else "",
         before=str(done.terms.get("before", "")),
         to=str(done.terms.get("to", "")),
         is_over=done.state is ActionState.APPLIED,
         stopped_at=str(at.get("step", "")),
         why=str(at.get("said", "")),
+        applied=done.applied,
+        began=(result.started if result else now()).timestamp(),
+        ended=(result.finished if result else now()).timestamp(),
     )
 
 
@@ -75,7 +97,7 @@ def unfinished_change(past: Sequence[Change]) -> Change | None:
 def release_before(past: Sequence[Change], at: str) -> str:
     """Return the release that was live before `at`, by `past` changes; empty if unknown.
 
-    One that was gone back from is not among those before.
+    A release that was rolled back is not counted.
     """
     trail: list[str] = []
     for change in past:
@@ -88,7 +110,7 @@ def release_before(past: Sequence[Change], at: str) -> str:
 
 
 def _of_this_run() -> Iterator[Change]:
-    """Yield the changes that this run has begun itself, of which there is no record yet."""
+    """Yield the changes that this run has begun itself, which have no record yet."""
     path = os.environ.get(JOURNAL)
     for done in read(Path(path)) if path else ():
         if done.begun and done.name in _ACTIONS.values():
@@ -109,11 +131,5 @@ def unfinished(target: Target) -> Finding:
         message=f"{left.run_id} stopped{place}{why}: the code on disk may differ from what runs. "
         f"Continue it: {commands.line('run', '--resume', left.run_id)}, or roll back.",
         rows=[{"run": left.run_id, "runbook": left.runbook, "before": left.before}],
-        remedies=[
-            Remedy(
-                runbook=ROLLBACK,
-                parameters={"release": left.before},
-                why=f"goes back to {left.before}",
-            )
-        ],
+        remedies=[Remedy.of(ROLLBACK, f"goes back to {left.before}", release=left.before)],
     )

@@ -1,4 +1,4 @@
-"""Whether it is better or worse than before the deployment. Handbook, section 8.3."""
+"""Whether the service is better or worse than before the deployment. Handbook, section 8.3."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from datetime import timedelta
 
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.handbook.deployment.deployments import DEPLOY, ROLLBACK
+from opsnb.handbook.deployment.releases import DEPLOY, ROLLBACK
 from opsnb.model import Finding, Remedy, Row, Status, now
 from opsnb.records.readings import Found, Readings
 from opsnb.view.formats import number
 
 RECORDED_AS = "comparison"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _RECORDS = timedelta(days=30)
-_SAME = 0.25  # of the larger one: below that, two measurements of the same differ as well
+_SAME = 0.25  # of the larger value: two measurements of one state may differ by this much
 _LEAST = {"ms": 20.0, "%": 1.0, "jobs": 10.0, "lines": 5.0}
-"""What is too little to report, whatever its share."""
+"""Differences too small to report, in each unit."""
 
 
 @check()
@@ -43,7 +41,7 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
         value=len(worse),
         unit="worse",
         rows=rows,
-        remedies=[Remedy(runbook=ROLLBACK, why="goes back to the release before")] if worse else [],
+        remedies=[Remedy.of(ROLLBACK, "goes back to the release before")] if worse else [],
     )
 
 
@@ -62,21 +60,18 @@ def _before(target: Target) -> dict[str, Found]:
 
 def _row(finding: Finding, before: Found) -> Row:
     then, since = before.value or 0.0, finding.value or 0.0
+    lower_is_worse = bool(finding.threshold and finding.threshold.lower_is_worse)
     return {
         "metric": finding.title,
         "before": number(then, finding.unit),
         "now": number(since, finding.unit),
-        "compared": verdict(then, since, finding.unit, lower_is_worse=_lower_is_worse(finding)),
+        "compared": verdict(then, since, finding.unit, lower_is_worse=lower_is_worse),
     }
 
 
 def verdict(then: float, since: float, unit: str, *, lower_is_worse: bool = False) -> str:
-    """Return `better`, `same` or `worse`: how `since` is beside `then`, both in `unit`."""
+    """Return `better`, `same` or `worse`: how `since` compares with `then`, both in `unit`."""
     least = max(_SAME * max(abs(then), abs(since)), _LEAST.get(unit, 0.0))
     if abs(since - then) <= least:
         return "same"
     return "worse" if (since < then) is lower_is_worse else "better"
-
-
-def _lower_is_worse(finding: Finding) -> bool:
-    return bool(finding.threshold and finding.threshold.lower_is_worse)

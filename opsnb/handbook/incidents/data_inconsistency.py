@@ -27,12 +27,11 @@ from opsnb.systems.database.integrity import (
     violations,
 )
 from opsnb.systems.database.settings import Database, Integrity
-from opsnb.systems.queues.holding import held, holding, running, to_hold, wait_until_idle
+from opsnb.systems.queues.holding import held, holding, left_by, running, to_hold, wait_until_idle
 from opsnb.view import commands
 from opsnb.view.formats import and_list
 
 RECORDED_AS = "repair"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 REASON = "for the repair of data"
 """The note of a pause, by which the next run recognises its own pauses."""
@@ -58,21 +57,21 @@ def integrity(target: Target, name: str = "") -> Finding:
 
 
 def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
-    """Return what the `checks` find."""
+    """Return the finding of the `checks`."""
     rows, statuses, words, violated = [], [Status.OK], [], []
     for rule in checks:
         try:
-            found = violations(connection, rule)
+            violation = violations(connection, rule)
         except ServiceError as error:
             statuses.append(Status.UNKNOWN)
             words.append(str(error))
             rows.append(_row(rule, None, str(error)))
             continue
-        if found.count:
+        if violation.count:
             statuses.append(Status.CRIT)
-            words.append(f"{found.count:,} rows violate {rule.name}.")
+            words.append(f"{violation.count:,} rows violate {rule.name}.")
             violated.append(rule)
-        rows.append(_row(rule, found.count))
+        rows.append(_row(rule, violation.count))
     return Finding(
         status=worst(statuses),
         message=" ".join(words) or f"No row violates {and_list(row['check'] for row in rows)}.",
@@ -80,10 +79,10 @@ def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
         unit="rows",
         rows=rows,
         remedies=[
-            Remedy(
-                runbook="incidents/data_inconsistency",
-                parameters={"check": rule.name},
-                why="shows what its repair would change; with --apply runs it",
+            Remedy.of(
+                "incidents/data_inconsistency",
+                "shows what its repair would change; with --apply runs it",
+                check=rule.name,
             )
             for rule in violated
             if rule.repair
@@ -94,19 +93,8 @@ def _judged(connection: Connection, checks: Sequence[Integrity]) -> Finding:
 @check(needs=(queues.SYSTEM,))
 def left_paused(target: Target) -> Finding:
     """Queues that a repair left paused"""
-    left = held(target, _queues(Database.of(target).integrity), REASON)
-    if not left:
-        return Finding(status=Status.OK, message="No repair has left a queue paused.")
-    return Finding(
-        status=Status.WARN,
-        message=f"An interrupted repair left {and_list(left)} paused.",
-        rows=[{"queue": queue} for queue in left],
-        remedies=[
-            # Not the repair, which would also fix everything else that is wrong.
-            Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
-            for queue in left
-        ],
-    )
+    # The remedy is not the repair, which would also fix everything else that is wrong.
+    return left_by("repair", held(target, _queues(Database.of(target).integrity), REASON))
 
 
 def violating(target: Target, name: str = "") -> list[Row]:
@@ -134,8 +122,8 @@ def repair_rows(
     """
     checks = _chosen(target, name)
     with checking(target) as connection:
-        found = {rule.name: violations(connection, rule) for rule in checks}
-    violated = [rule for rule in checks if found[rule.name].count]
+        before = {rule.name: violations(connection, rule) for rule in checks}
+    violated = [rule for rule in checks if before[rule.name].count]
     todo = [
         rule
         for rule in violated
@@ -147,7 +135,7 @@ def repair_rows(
     related = _queues(todo)
     ours, refusal = to_hold(target, related, left)
     pausing = ours[len(left) :]
-    sample = [row for rule in todo for row in _before_after(rule, found, rehearsals)]
+    sample = [row for rule in todo for row in _before_after(rule, before, rehearsals)]
     terms = former.terms if former else {"checks": [rule.name for rule in todo]}
 
     def work(permit: Permit) -> Iterator[int]:
@@ -176,7 +164,7 @@ def repair_rows(
         return [_effect(target, repaired, ours)]
 
     return Plan(
-        summary=" ".join(_summary(todo, found, rehearsals, pausing, left)),
+        summary=" ".join(_summary(todo, before, rehearsals, pausing, left)),
         planned=len(pausing) + len(todo) + len(ours),
         unit="steps",
         command="; ".join(rule.repair for rule in todo) or "the repair of a check, in SQL",
@@ -232,7 +220,7 @@ def _words(row: Row) -> str:
 
 def _summary(
     todo: Sequence[Integrity],
-    found: dict[str, Violations],
+    before: dict[str, Violations],
     rehearsals: dict[str, Rehearsal],
     pausing: Sequence[str],
     left: Sequence[str],
@@ -240,7 +228,7 @@ def _summary(
     for rule in todo:
         tried = rehearsals[rule.name]
         yield (
-            f"Repair {rule.name}: {found[rule.name].count:,} rows violate it, the repair changes "
+            f"Repair {rule.name}: {before[rule.name].count:,} rows violate it, the repair changes "
             f"{tried.changed:,} and leaves {tried.left.count:,} that do."
         )
     if pausing:
@@ -252,11 +240,11 @@ def _summary(
 
 
 def _before_after(
-    rule: Integrity, found: dict[str, Violations], rehearsals: dict[str, Rehearsal]
+    rule: Integrity, before: dict[str, Violations], rehearsals: dict[str, Rehearsal]
 ) -> list[Row]:
     deletes = rule.repair.split()[0].lower() == "delete"
     shown = {
-        "violates": found[rule.name].sample,
+        "violates": before[rule.name].sample,
         "would be deleted" if deletes else "would become": rehearsals[rule.name].after,
     }
     return [

@@ -1,7 +1,7 @@
 """Why everything is slow: the machine, the database, the cache, the queues, or the API itself.
 
 Handbook, section 6.3. The systems' own checks, taken as causes of one symptom: how much of it each
-can explain, and which runbook goes on from there.
+can explain, and which runbook comes next.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import math
 import statistics
 from dataclasses import replace
 
-from opsnb.checks.check import Check, check, ruled_out, treated_by
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import Check, check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import NotConfigured, ServiceError
 from opsnb.handbook.troubleshooting import slow_queries
@@ -21,8 +22,6 @@ from opsnb.systems.queues.pause_state import since_words
 from opsnb.view.formats import counted
 
 RECORDED_AS = "degradation"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _PINGS = 5
 _WATCHED_S = 2.0
 
@@ -31,61 +30,51 @@ _WATCHED_S = 2.0
 def load(target: Target) -> Finding:
     """Machine busy
 
-    Load counts all that runs on the machine: a container with a limit is judged by that instead.
+    Load counts every process of the machine; a container with a CPU limit is judged by its limit.
     """
     (row,) = host.reachable(target).rows
     if row["limit_cores"]:
         return host.cpu(target)
-    each = row["load_1m"] / row["cores"]
+    per_core = row["load_1m"] / row["cores"]
     before = row["load_15m"] / row["cores"]
     message = (
-        f"{each:.1f} processes want to run for each of {row['cores']} cores, over the last 15 "
-        f"minutes it was {before:.1f}."
+        f"{per_core:.1f} processes are ready to run for each of {row['cores']} cores; over the "
+        f"last 15 minutes it was {before:.1f}."
     )
-    status = target.threshold("load_per_core").judge(each)
-    return Finding(status=status, message=message, value=round(each, 2), rows=[row])
+    status = target.threshold("load_per_core").judge(per_core)
+    return Finding(status=status, message=message, value=round(per_core, 2), rows=[row])
 
 
 @check(needs=(api.SYSTEM, cache.SYSTEM, database.SYSTEM), limit_s=30.0, is_cause=True)
 def api_itself(target: Target) -> Finding:
     """API itself slow"""
-    found = api.latency(target)
+    finding = api.latency(target)
     pings = {"Redis": cache.ping, "PostgreSQL": database.ping}
     asked = {name: _ping_ms(ping, target) for name, ping in pings.items()}
     known = {name: ms for name, ms in asked.items() if ms is not None}
     said = ", ".join(
         f"{name} {'is down' if ms == math.inf else f'{ms:.1f} ms'}" for name, ms in known.items()
     )
-    message = f"{found.message} Its dependencies: {said}." if said else found.message
+    message = f"{finding.message} Its dependencies: {said}." if said else finding.message
     quick_ms = target.limit("redis_ping_ms")
-    if found.status is Status.OK or any(ms > quick_ms for ms in known.values()):
+    if finding.status is Status.OK or any(ms > quick_ms for ms in known.values()):
         return ruled_out(message)
     names = _process_names(target)
-    return Finding(
-        status=found.status,
-        message=message,
-        value=found.value,
-        unit=found.unit,
-        share=0.5,
-        remedies=[
-            *(
-                Remedy(
-                    runbook="incidents/service_down",
-                    parameters={"process": name},
-                    why=f"restarts {name}",
-                )
-                for name in names
-            ),
-            Remedy(
-                runbook="incidents/high_error_rate",
-                why="shows whether a deployment or a restart preceded it",
-            ),
-        ],
+    return likely(
+        message,
+        0.5,
+        *(Remedy.of("incidents/service_down", f"restarts {name}", process=name) for name in names),
+        Remedy.of(
+            "incidents/high_error_rate", "shows whether a deployment or a restart preceded it"
+        ),
+        status=finding.status,
+        value=finding.value,
+        unit=finding.unit,
     )
 
 
 def _ping_ms(ping: Check[[]], target: Target) -> float | None:
-    """Return the median time of an answer in ms, inf without one; None where there is no system."""
+    """Return the median response time in ms; inf when it is down, None when not configured."""
     try:
         return statistics.median(ping(target).value or 0.0 for _ in range(_PINGS))
     except NotConfigured:
@@ -123,7 +112,7 @@ DATABASE: tuple[Check[[]], ...] = (
     database.long_queries.given().as_cause(
         "Long-running queries", 0.75, treated_by("database/connections", "ends them, with --apply")
     ),
-    # What is slow now: an average since the last reset may be of a day that is long over.
+    # What is slow now: an average since the last reset covers days.
     slow_queries.pace.given(_WATCHED_S).as_cause(
         "Slow statements", 0.65, treated_by("troubleshooting/slow_queries", "explains the worst")
     ),
@@ -151,22 +140,24 @@ CACHE: tuple[Check[[]], ...] = (
 
 
 def _pauses(target: Target) -> Finding:
-    """Return the pauses, as bad as the length of what they hold up, which they explain."""
-    found = queues.pauses.function(target)
-    paused = {row["queue"] for row in found.rows}
+    """Return the pauses, with the status of the longest queue that they explain."""
+    finding = queues.pauses.function(target)
+    paused = {row["queue"] for row in finding.rows}
     limit = target.threshold("queue_waiting")
     lengths = [
         limit.judge(row["waiting"])
         for row in (queues.depth.function(target).rows if paused else [])
         if row["queue"] in paused
     ]
-    if not found.rows:
-        return found
-    # Behind the title of the cause, which says already that it is paused.
-    message = "; ".join(f"{row['queue']}{since_words(row)}" for row in found.rows[:3])
-    more = len(found.rows) - 3
+    if not finding.rows:
+        return finding
+    # The title of the cause says already that it is paused.
+    message = "; ".join(f"{row['queue']}{since_words(row)}" for row in finding.rows[:3])
+    more = len(finding.rows) - 3
     message += f"; and {counted(more, 'other')}." if more > 0 else "."
-    return found.model_copy(update={"status": worst([found.status, *lengths]), "message": message})
+    return finding.model_copy(
+        update={"status": worst([finding.status, *lengths]), "message": message}
+    )
 
 
 QUEUES: tuple[Check[[]], ...] = (

@@ -1,7 +1,7 @@
-"""Why the service is down: what it stands on, its processes, its machine.
+"""Why the service is down: what it depends on, its processes, its machine.
 
-Handbook, section 6.1. What the service stands on is ranked before its own processes, which cannot
-be blamed for failing without it.
+Handbook, section 6.1. What the service depends on is ranked before its own processes, which
+cannot run without it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 
 from opsnb.checks import evidence
-from opsnb.checks.check import check, ruled_out, treated_by
+from opsnb.checks.causes import explains, likely, not_checked, ruled_out
+from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
 from opsnb.model import Finding, Remedy, Row, Status
@@ -19,23 +20,23 @@ from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import span
 
 RECORDED_AS = "outage"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
-CLEAR = Remedy(
-    runbook="maintenance/weekly",
-    parameters={"packages": False, "outside_window": True},
-    why="shows the old logs and jobs that can go; with --apply they go",
+CLEAR = Remedy.of(
+    "maintenance/weekly",
+    "shows the old logs and jobs that can go; with --apply they go",
+    packages=False,
+    outside_window=True,
 )
-"""What makes room on a disk."""
+"""Makes room on a disk."""
 
 _KEYS: dict[str, str] = {"redis": "redis_url", "postgres": "database_url"}
-_FULL_PERCENT = 99.0
+_FULL_PERCENT = 99.0  # PostgreSQL and Redis fail before the last blocks are used
 _EVERY_S = 2.0
 _POLL_S = 0.5
 _LONGEST_S = 7 * 24 * 3600.0
 
-# What explains how much of an outage, when it is there: the rest follows from it.
-_DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
+# Shares of an outage, as each cause explains those that follow.
+_DISK_SHARE, _STORE_SHARE, _PROCESS_SHARE, _SILENT_SHARE = 1.0, 0.9, 0.8, 0.6
 
 
 @check(
@@ -46,23 +47,22 @@ _DISK, _STORE, _PROCESS, _SILENT = 1.0, 0.9, 0.8, 0.6
 def service(target: Target, wait_s: float = 0) -> Finding:
     """Service health.
 
-    As its health check has it, of which also the body counts. One that has just been started is
-    given `wait_s` seconds.
+    By its health check, whose body counts too. A service that has just started gets `wait_s`.
     """
     ends = time.monotonic() + wait_s
-    while (found := _answer(target)).status is not Status.OK and time.monotonic() < ends:
+    while (finding := _answer(target)).status is not Status.OK and time.monotonic() < ends:
         time.sleep(_POLL_S)
-    return found
+    return finding
 
 
 def _answer(target: Target) -> Finding:
     try:
-        found = api.health(target)
+        finding = api.health(target)
     except (NotConfigured, Misconfigured):
         raise
     except ServiceError as error:
         return Finding(status=Status.CRIT, message=str(error))
-    return Finding(status=found.status, message=found.message, rows=found.rows)
+    return Finding(status=finding.status, message=finding.message, rows=finding.rows)
 
 
 @check(limit_s=20.0, is_cause=True, treated_by="start it by hand", condition="cache.ping")
@@ -80,7 +80,7 @@ def postgres(target: Target) -> Finding:
 def _dependency(target: Target, name: str) -> Finding:
     known = dependencies.dependency(target, name)
     if known is None:
-        return ruled_out(f"Target {target.name} names no {_KEYS[name]}.")
+        return not_checked(f"Target {target.name} names no {_KEYS[name]}.")
     if known.state == "up":
         return ruled_out(known.said)
     if known.state == "unknown":
@@ -94,29 +94,19 @@ def _dependency(target: Target, name: str) -> Finding:
         message += (
             f" Start {known.title} by hand, or set {name} in [targets.{target.name}.restart]."
         )
-    return Finding(status=Status.CRIT, message=message, share=_STORE, remedies=remedies)
+    return likely(message, _STORE_SHARE, *remedies, status=Status.CRIT)
 
 
 @check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True, condition="processes.up")
 def not_up(target: Target) -> Finding:
     """Processes down"""
-    found = processes.up(target)
-    if not found.is_alarm:
-        return Finding(status=found.status, message=found.message, rows=found.rows)
-    down = bool(found.value)
-    return Finding(
-        status=found.status,
-        message=found.message,
-        value=found.value,
-        unit=found.unit,
-        rows=found.rows,
-        share=_PROCESS,
-        remedies=[
-            _start("starts what is down, and only that")
-            if down
-            else Remedy(runbook="incidents/high_error_rate", why="shows why it keeps failing")
-        ],
+    finding = processes.up(target)
+    remedy = (
+        _start("starts what is down, and only that")
+        if finding.value
+        else Remedy.of("incidents/high_error_rate", "shows why it keeps failing")
     )
+    return explains(finding, _PROCESS_SHARE, remedy)
 
 
 @check(needs=(host.SYSTEM,), limit_s=20.0, is_cause=True)
@@ -128,53 +118,48 @@ def silent(target: Target) -> Finding:
         raise
     except ServiceError as error:
         if api.is_untrusted(error):  # a restart changes no certificate
-            return Finding(
+            return likely(
+                str(error),
+                _SILENT_SHARE,
                 status=Status.CRIT,
-                message=str(error),
-                share=_SILENT,
                 untreated="renew its certificate by hand",
             )
         answered = str(error)
-    found = processes.up(target)
-    if found.value:
+    finding = processes.up(target)
+    if finding.value:
         return ruled_out("Processes are down, which is a cause of its own.")
-    names = dict.fromkeys(row["name"] for row in found.rows if row["up"])
-    return Finding(
-        status=Status.CRIT,
-        message=f"{answered} Yet {Processes.of(target).manager} reports all processes as up.",
-        rows=found.rows,
-        share=_SILENT,
-        remedies=[
-            Remedy(
-                runbook="incidents/service_down",
-                parameters={"process": name},
-                apply=True,
-                why=f"restarts {name}",
-            )
+    names = dict.fromkeys(row["name"] for row in finding.rows if row["up"])
+    return likely(
+        f"{answered} Yet {Processes.of(target).manager} reports all processes as up.",
+        _SILENT_SHARE,
+        *[
+            Remedy.of("incidents/service_down", f"restarts {name}", apply=True, process=name)
             for name in names
         ],
+        status=Status.CRIT,
+        rows=finding.rows,
     )
 
 
 machine = host.reachable.as_cause("Machine not reachable")
-"""As a cause: nothing on it can be asked."""
+"""A cause, since nothing on the machine can be read."""
 
 
 @check(needs=(host.SYSTEM,), is_cause=True)
 def disk_full(target: Target) -> Finding:
     """Disk full"""
-    found = host.disk(target)
-    full = [row for row in found.rows if _is_full(row)]
+    finding = host.disk(target)
+    full = [row for row in finding.rows if _is_full(row)]
     if not full:
-        return ruled_out(found.message, rows=found.rows)
-    return Finding(
+        return ruled_out(finding.message, rows=finding.rows)
+    return likely(
+        f"{finding.message} Whatever writes there fails.",
+        _DISK_SHARE,
+        CLEAR,
         status=Status.CRIT,
-        message=f"{found.message} Whatever writes there fails.",
-        value=found.value,
-        unit=found.unit,
+        value=finding.value,
+        unit=finding.unit,
         rows=full,
-        share=_DISK,
-        remedies=[CLEAR],
     )
 
 
@@ -190,7 +175,7 @@ def _is_full(row: Row) -> bool:
 def stable(target: Target, minutes: float) -> Finding:
     """Stability of the service.
 
-    Asks every two seconds for `minutes`, or just once when that is 0.
+    Sends a request every two seconds for `minutes`, or a single one when that is 0.
     """
     before = _restarts(target) if minutes else None
     began = time.monotonic()
@@ -219,23 +204,23 @@ def stable(target: Target, minutes: float) -> Finding:
 
 def _sample(target: Target, began: float) -> Row:
     clock = time.perf_counter()
-    found = _answer(target)
+    finding = _answer(target)
     return {
         "at_s": round(time.monotonic() - began, 1),
         "ms": round((time.perf_counter() - clock) * 1000, 1),
-        "answered": found.status is Status.OK,
-        "said": found.message,
+        "answered": finding.status is Status.OK,
+        "said": finding.message,
     }
 
 
 def _restarts(target: Target) -> dict[str, int] | None:
-    """Return how often each process was restarted; None when its manager cannot be asked."""
+    """Return how often each process was restarted; None when its manager does not say."""
     try:
         groups = processes.groups_of(processes.listed(target), Processes.of(target))
     except (ServiceError, processes.DaemonGone) as error:
         evidence.without(f"restarts of the processes, for {str(error).rstrip('.')}")
         return None
-    return {name: sum(each.restarts or 0 for each in found) for name, found in groups.items()}
+    return {name: sum(process.restarts or 0 for process in group) for name, group in groups.items()}
 
 
 def _restarted(before: dict[str, int] | None, after: dict[str, int] | None) -> Sequence[str]:
@@ -245,4 +230,4 @@ def _restarted(before: dict[str, int] | None, after: dict[str, int] | None) -> S
 
 
 def _start(why: str) -> Remedy:
-    return Remedy(runbook="incidents/service_down", apply=True, why=why)
+    return Remedy.of("incidents/service_down", why, apply=True)

@@ -12,16 +12,16 @@ from opsnb.errors import Refused
 from opsnb.model import Row, now
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_AHEAD = 8  # days in which each day of the week comes once at least
+_AHEAD = 8  # days, which hold each day of the week
 
 
 def require(
     target: Target, *, apply: bool, outside: bool = False, at: datetime | None = None
 ) -> None:
-    """Raise Refused when something is to be changed and the target's window is closed.
+    """Raise Refused for a change while the target's window is closed, unless `outside` allows it.
 
-    Unless `outside` says that it may be all the same. A plan can be looked at at any time; a
-    target without a window has no hours for it. `at` is now by default.
+    Plans can be read at any time. A target without a window can be changed at any time. `at` is
+    now by default.
     """
     window, at = target.maintenance, at or now()
     if not apply or outside or window is None or is_open(window, at):
@@ -35,7 +35,7 @@ def require(
 
 
 def is_open(window: Maintenance, at: datetime) -> bool:
-    """Say whether the moment lies in a window, the end of which is outside."""
+    """Whether a window is open at a moment; at its end it is closed."""
     begins, _ = next(_windows(window, at))
     return begins <= at
 
@@ -51,7 +51,7 @@ def windows(target: Target) -> list[Row]:
 
 
 def _windows(window: Maintenance, at: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the windows that have not ended, the present or next one first."""
+    """Yield the windows that have not ended, the current or next one first."""
     zone = ZoneInfo(window.timezone)
     today = at.astimezone(zone).date()
     over = timedelta(days=1 if window.ends <= window.begins else 0)

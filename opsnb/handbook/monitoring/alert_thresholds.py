@@ -12,7 +12,7 @@ from opsnb.view.formats import number
 
 
 def distances(target: Target, findings: Sequence[Finding]) -> list[Row]:
-    """Each metric, its room to the limits, and the runbook that goes on from there"""
+    """Each metric, its distance from the limits, and the runbook that treats it"""
     return [_row(target, finding) for finding in findings if finding.title]
 
 
@@ -47,7 +47,7 @@ def _row(target: Target, finding: Finding) -> Row:
 
 
 def _worst_queue(finding: Finding) -> dict[str, str]:
-    """Return the queue that a finding about queues is about, as a parameter; else nothing."""
+    """Return the worst queue of a finding about queues, as a parameter; else nothing."""
     column = {queues.depth.name: "waiting", queues.failures.name: "failed_percent"}.get(
         finding.name
     )

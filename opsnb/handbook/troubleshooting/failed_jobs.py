@@ -1,15 +1,16 @@
-"""Why jobs fail: a dependency, a worker that dies, a slow upstream, or the code and what it is fed.
+"""Why jobs fail: a dependency, a worker that dies, a slow upstream service, or code and data.
 
-Handbook, section 5.5. Failed jobs are grouped by their reason, with numbers and ids left out, and
-the top frame of their stack; each group has one kind of cause.
+Handbook, section 5.5. Failed jobs are grouped by their reason, without numbers and ids, and the top
+frame of their stack; each group has one kind of cause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from opsnb.checks import evidence
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.handbook.error_causes import FAILED_CHILD, Cause, Places, cause_of
@@ -20,11 +21,9 @@ from opsnb.systems.queues.settings import Queues
 from opsnb.view.formats import and_list, span
 
 RECORDED_AS = "failures"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (queues.SYSTEM,)
-_NOTEWORTHY_PERCENT = 1.0  # of a queue's jobs
-_STILL_S = 60.0  # a failure that is younger says that it still happens
+_NOTEWORTHY_PERCENT = 1.0  # of a queue's jobs: a kind that is rarer is no warning of its own
+_STILL_S = 60.0  # a younger failure shows that it still happens
 _MOST_ROWS = 10
 _MOST_NAMES = 5
 
@@ -57,44 +56,33 @@ class Failed(Reading[Failures]):
 @check(needs=_SYSTEMS)
 def rate(target: Target, jobs: Failed) -> Finding:
     """Failed share of the queue's jobs"""
-    found = jobs.of(target).rate
-    if found.percent is None:
-        evidence.partial(found.why)
-        return Finding(status=Status.UNKNOWN, message=f"{found.words}.", rows=[found.row()])
-    threshold = target.threshold("queue_failed_percent")
-    return Finding.measured(found.percent, threshold, f"{found.words}.")
+    return jobs.of(target).rate.judged(target)
 
 
 def patterns(target: Target, jobs: Failed) -> list[Row]:
     """Failures by reason and place"""
-    found = jobs.of(target)
-    return [_group_row(target, group, found) for group in found.groups[:_MOST_ROWS]]
+    failed = jobs.of(target)
+    return [_group_row(target, group, failed) for group in failed.groups[:_MOST_ROWS]]
 
 
 @check(needs=_SYSTEMS, is_cause=True)
 def dependency(target: Target, jobs: Failed) -> Finding:
     """Redis or database failures"""
-    remedy = Remedy(
-        runbook="incidents/service_down", why="shows which one is down; with --apply starts it"
-    )
+    remedy = Remedy.of("incidents/service_down", "shows which one is down; with --apply starts it")
     return _judge(target, jobs, "dependency", "mention {}", remedy)
 
 
 @check(needs=_SYSTEMS, is_cause=True)
 def worker_died(target: Target, jobs: Failed) -> Finding:
     """Workers that die over their jobs"""
-    remedy = Remedy(runbook="troubleshooting/memory", why="shows whether they ran out of memory")
+    remedy = Remedy.of("troubleshooting/memory", "shows whether they ran out of memory")
     return _judge(target, jobs, "worker", "were lost by a worker that died or hung", remedy)
 
 
 @check(needs=_SYSTEMS, is_cause=True)
 def upstream(target: Target, jobs: Failed) -> Finding:
     """Slow or failing upstream service"""
-    remedy = Remedy(
-        runbook="queues/pause",
-        parameters={"queue": jobs.queue},
-        why="stops the calls until it responds",
-    )
+    remedy = Remedy.of("queues/pause", "stops the calls until it responds", queue=jobs.queue)
     return _judge(target, jobs, "upstream", "timed out or were refused by an upstream", remedy)
 
 
@@ -111,64 +99,65 @@ def defect(target: Target, jobs: Failed) -> Finding:
 
 
 def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy) -> Finding:
-    """Judge the failed jobs of one kind; `words` say what they did, `before` what fixes that."""
-    found, places = jobs.of(target), Places.of(target)
-    causes = {id(group): _cause(group, places) for group in found.groups}
-    groups = [group for group in found.groups if _KINDS[causes[id(group)]] == kind]
+    """Judge the failed jobs of one kind; `words` say what they did, `before` are what fixes it."""
+    failed, places = jobs.of(target), Places.of(target)
+    causes = {id(group): _cause(group, places) for group in failed.groups}
+    groups = [group for group in failed.groups if _KINDS[causes[id(group)]] == kind]
+    if not failed.read:
+        return ruled_out(f"{jobs.queue} has no failed job.")
     if not groups:
         none = words.format("Redis or a database")
-        return ruled_out(f"Of {found.read} failed jobs of {jobs.queue} none {none}.")
+        return ruled_out(f"Of {failed.read} failed jobs of {jobs.queue} none {none}.")
     count, first = sum(len(group.jobs) for group in groups), groups[0]
     if kind == "child":
         before = _children(target, groups)
     named = dict.fromkeys(_NAMES.get(causes[id(group)], "") for group in groups)
-    status = _status(target, count, found)
-    since = found.now_ms - max(group.last_ms for group in groups)
+    status = _status(target, count, failed)
+    since = failed.now_ms - max(group.last_ms for group in groups)
     recent = since < _STILL_S * 1000
     lately = "it still happens" if recent else f"the last {span(since / 1000)} ago"
     place = f" in {first.frame}" if first.frame else ""
-    return Finding(
-        status=status,
-        message=f"{count} of {found.read} failed jobs {words.format(and_list(named))}, most: "
+    return likely(
+        f"{count} of {failed.read} failed jobs {words.format(and_list(named))}, most: "
         f"{first.example}{place}; {lately}.",
+        count / failed.read,
+        *([] if status is Status.OK else [*before, _retry(jobs.queue, first)]),
+        status=status,
         value=count,
         unit="jobs",
-        rows=[_group_row(target, group, found) for group in groups[:_MOST_ROWS]],
-        share=count / found.read,
-        remedies=[] if status is Status.OK else [*before, _retry(jobs.queue, first)],
+        rows=[_group_row(target, group, failed) for group in groups[:_MOST_ROWS]],
     )
 
 
 def _children(target: Target, groups: Sequence[Failure]) -> tuple[Remedy, ...]:
-    """Return what treats the queues of the children that failed: `child bull:emails:7 failed`."""
+    """Return remedies for the queues of failed children, named as `child bull:emails:7 failed`."""
     named = [match for group in groups if (match := FAILED_CHILD.search(group.example))]
     prefix = f"{Queues.of(target).prefix}:"
-    found = dict.fromkeys(match["key"].removeprefix(prefix).rpartition(":")[0] for match in named)
+    children = dict.fromkeys(
+        match["key"].removeprefix(prefix).rpartition(":")[0] for match in named
+    )
     return tuple(
-        Remedy(
-            runbook="troubleshooting/failed_jobs",
-            parameters={"queue": queue},
-            why="shows why the children failed",
-        )
-        for queue in [queue for queue in found if queue][:_MOST_NAMES]
+        Remedy.of("troubleshooting/failed_jobs", "shows why the children failed", queue=queue)
+        for queue in [queue for queue in children if queue][:_MOST_NAMES]
     )
 
 
-def _status(target: Target, jobs: int, found: Failures) -> Status:
-    """Return how bad it is that so many of the failed jobs have one kind of cause."""
-    if found.rate.percent is None:
+def _status(target: Target, jobs: int, failed: Failures) -> Status:
+    """Return the status for so many failed jobs with one kind of cause."""
+    if failed.rate.percent is None:
         return Status.WARN
-    percent = found.rate.percent * jobs / found.read
+    percent = failed.rate.percent * jobs / failed.read
     status = target.threshold("queue_failed_percent").judge(percent)
     return Status.WARN if status is Status.OK and percent > _NOTEWORTHY_PERCENT else status
 
 
 def _retry(queue: str, group: Failure) -> Remedy:
-    reason = {"reason": group.common} if group.common else {}
-    return Remedy(
-        runbook="queues/retry_failed",
-        parameters={"queue": queue, **reason},
-        why="once the cause is fixed, shows them; with --apply retries them",
+    reason: dict[str, Any] = {"reason": group.common} if group.common else {}
+    return Remedy.of(
+        "queues/retry_failed",
+        "once the cause is fixed, shows them; with --apply retries them",
+        queue=queue,
+        **reason,
     )
 
 
@@ -176,7 +165,7 @@ def _cause(group: Failure, places: Places) -> Cause:
     return cause_of(group.text, group.stack, places)
 
 
-def _group_row(target: Target, group: Failure, found: Failures) -> Row:
+def _group_row(target: Target, group: Failure, failed: Failures) -> Row:
     return {
         "jobs": len(group.jobs),
         "reason": group.reason,
@@ -184,7 +173,7 @@ def _group_row(target: Target, group: Failure, found: Failures) -> Row:
         "kind": _cause(group, Places.of(target)),
         "job names": ", ".join(sorted(filter(None, group.names))[:_MOST_NAMES]),
         "attempts": group.attempts,
-        "first": f"{span((found.now_ms - group.first_ms) / 1000)} ago",
-        "last": f"{span((found.now_ms - group.last_ms) / 1000)} ago",
+        "first": f"{span((failed.now_ms - group.first_ms) / 1000)} ago",
+        "last": f"{span((failed.now_ms - group.last_ms) / 1000)} ago",
         "newest": group.jobs[0],
     }

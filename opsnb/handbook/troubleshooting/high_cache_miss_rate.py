@@ -1,11 +1,12 @@
-"""Why the cache misses: it is empty, keys expire or are evicted, or are never there.
+"""Why the cache misses: it is empty, keys expire or are evicted, or are never cached.
 
-Handbook, section 5.2. All causes are judged by what the server counts while it is watched.
+Handbook, section 5.2. All causes are judged by the server's counters while it is watched.
 """
 
 from __future__ import annotations
 
-from opsnb.checks.check import check, ruled_out
+from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Remedy, Status
 from opsnb.systems import cache
@@ -14,11 +15,9 @@ from opsnb.systems.cache.settings import Cache
 from opsnb.systems.database.settings import Database
 
 RECORDED_AS = "misses"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (cache.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
-_NOTEWORTHY = 0.3  # of the misses
+_NOTEWORTHY = 0.3  # of the misses: a cause that explains fewer is not worth a remedy
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
@@ -31,7 +30,7 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
         seen.expired,
         f"{seen.expired:,} keys expired",
         *_long_lived(target),
-        Remedy(runbook="cache/key_patterns", why="shows how long which keys live"),
+        Remedy.of("cache/key_patterns", "shows how long which keys live"),
         *_warm_up(target, "loads what is read most, until the times to live are corrected"),
     )
 
@@ -40,8 +39,8 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
 def evicted(target: Target, seconds: float = 2) -> Finding:
     """Evicted keys, memory full
 
-    While it is full, what nothing else explains was evicted before it was watched, or has not
-    found room since; a cache that is warmed up again would lose it again.
+    While memory is full, evictions explain what nothing else does: those keys were evicted before
+    the watch, and a warmed-up cache would lose them again.
     """
     seen = cache.losses(target, seconds)
     return _judge(
@@ -49,8 +48,8 @@ def evicted(target: Target, seconds: float = 2) -> Finding:
         seen,
         seen.evicted if not seen.full else seen.evicted + _unexplained(seen),
         f"{seen.evicted:,} keys were evicted" + "; memory is at its limit" * seen.full,
-        Remedy(runbook="cache/key_patterns", why="shows what takes the memory"),
-        Remedy(runbook="cache/health", why="shows maxmemory and its policy"),
+        Remedy.of("cache/key_patterns", "shows what takes the memory"),
+        Remedy.of("cache/health", "shows maxmemory and its policy"),
     )
 
 
@@ -58,14 +57,13 @@ def evicted(target: Target, seconds: float = 2) -> Finding:
 def cold(target: Target, seconds: float = 2) -> Finding:
     """Cold cache"""
     seen, keys = cache.losses(target, seconds), cache.count(target)
-    sparse = keys < seen.misses / seen.seconds
     return _judge(
         target,
         seen,
-        _unexplained(seen) if sparse and not seen.full else 0,
+        _unexplained(seen) if _is_sparse(seen, keys) and not seen.full else 0,
         f"the cache holds {keys:,} keys",
         *_warm_up(target, "has the service load what is read most"),
-        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+        Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
 
 
@@ -73,25 +71,24 @@ def cold(target: Target, seconds: float = 2) -> Finding:
 def never_there(target: Target, seconds: float = 2) -> Finding:
     """Keys that are never cached"""
     seen, keys = cache.losses(target, seconds), cache.count(target)
-    sparse = keys < seen.misses / seen.seconds
     return _judge(
         target,
         seen,
-        0 if sparse or seen.full else _unexplained(seen),
+        0 if _is_sparse(seen, keys) or seen.full else _unexplained(seen),
         f"the cache holds {keys:,} keys, and few go",
-        Remedy(runbook="cache/performance", why="shows which families of keys are asked for"),
+        Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
 
 
 def _long_lived(target: Target) -> list[Remedy]:
-    """Return the warm-up with times to live of its own, for a service as the handbook has it."""
+    """Return the warm-up with its own times to live, for a service like the handbook's."""
     if not (cache.is_warmed_directly(target) and Database.of(target).url):
         return []
     return [
-        Remedy(
-            runbook="cache/warm_up",
-            parameters={"via": "direct"},
-            why="writes the projects to live for 15 minutes, until the times to live are corrected",
+        Remedy.of(
+            "cache/warm_up",
+            "writes the projects to live for 15 minutes, until the times to live are corrected",
+            via="direct",
         )
     ]
 
@@ -100,7 +97,12 @@ def _warm_up(target: Target, why: str) -> list[Remedy]:
     """Return the warm-up, where the target has one."""
     if not Cache.of(target).warm_up:
         return []
-    return [Remedy(runbook="cache/warm_up", apply=True, why=why)]
+    return [Remedy.of("cache/warm_up", why, apply=True)]
+
+
+def _is_sparse(seen: Losses, keys: int) -> bool:
+    """Whether the cache holds fewer keys than miss in a second, so that it is cold."""
+    return keys < seen.misses / seen.seconds
 
 
 def _unexplained(seen: Losses) -> int:
@@ -109,7 +111,7 @@ def _unexplained(seen: Losses) -> int:
 
 
 def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: Remedy) -> Finding:
-    """Return the finding for a cause that explains so many of the misses."""
+    """Return the finding of a cause that explains `explained` misses."""
     share = min(1.0, explained / seen.misses) if seen.misses else 0.0
     missed = f"{seen.misses:,} of {seen.reads:,} cache reads missed in {seen.seconds:.0f} s"
     message = f"{missed}, and {words}."
@@ -121,11 +123,4 @@ def _judge(target: Target, seen: Losses, explained: int, words: str, *remedies: 
         return Finding(status=Status.UNKNOWN, message=message)
     if share < _NOTEWORTHY or status is Status.OK:
         return ruled_out(message)
-    return Finding(
-        status=status,
-        message=message,
-        value=round(100 * share),
-        unit="%",
-        share=share,
-        remedies=list(remedies),
-    )
+    return likely(message, share, *remedies, status=status, value=round(100 * share), unit="%")

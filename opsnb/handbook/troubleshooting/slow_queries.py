@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import time
 
-from opsnb.checks.check import check, explains, ruled_out, treated_by
+from opsnb.checks import evidence
+from opsnb.checks.causes import explains, likely, ruled_out
+from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
-from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.model import Finding, Remedy, Status
 from opsnb.redaction import outside
 from opsnb.systems import database
 from opsnb.systems.database import Advice, Statement
+from opsnb.view.formats import counted
 
 RECORDED_AS = "slowness"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
-
 _SYSTEMS = (database.SYSTEM,)
 _WATCHING_LIMIT_S = 75.0
 _RUNBOOK = "troubleshooting/slow_queries"
 _CHECK_AGAIN_S = 0.3
-_OFTEN = 2  # calls in that time; a single one may have been a person's
+_OFTEN = 2  # calls while watching; a single one may be a person's
 _MOST_EXPLAINED = 5
 _QUOTED = 80
 _MOST_ROWS = 10
@@ -30,9 +31,9 @@ _MOST_ROWS = 10
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S)
 def pace(target: Target, seconds: float = 3) -> Finding:
     """Statement time now"""
-    found = database.busiest(target, seconds)
-    slowest = max(_repeated(found), key=lambda each: each.mean_ms, default=None)
-    calls = sum(each.calls for each in found)
+    statements = database.busiest(target, seconds)
+    slowest = max(_repeated(statements), key=lambda statement: statement.mean_ms, default=None)
+    calls = sum(statement.calls for statement in statements)
     message = f"PostgreSQL ended {calls} statements in {seconds:g} s"
     if slowest:
         quote = outside.head(slowest.row()["statement"], _QUOTED)
@@ -41,32 +42,41 @@ def pace(target: Target, seconds: float = 3) -> Finding:
         round(slowest.mean_ms, 2) if slowest else 0.0,
         target.threshold("database_statement_ms"),
         message + ".",
-        rows=[each.row() for each in found[:_MOST_ROWS]],
+        rows=[statement.row() for statement in statements[:_MOST_ROWS]],
     )
 
 
 @check(needs=_SYSTEMS, limit_s=_WATCHING_LIMIT_S, is_cause=True)
 def missing_index(target: Target, seconds: float = 3) -> Finding:
     """Missing index"""
-    found = database.busiest(target, seconds)
+    statements = database.busiest(target, seconds)
     limit = target.threshold("database_statement_ms")
-    slow = [each for each in _repeated(found) if limit.judge(each.mean_ms) is not Status.OK]
+    slow = [
+        statement
+        for statement in _repeated(statements)
+        if limit.judge(statement.mean_ms) is not Status.OK
+    ]
     if not slow:
         return ruled_out("No statement that ran repeatedly was slow.")
     advice = database.missing_for(target, slow[:_MOST_EXPLAINED])
     if not advice:
-        return ruled_out(f"The plans of {len(slow)} slow statements show no index that is missing.")
+        if (more := len(slow) - _MOST_EXPLAINED) > 0:
+            evidence.partial(f"the plans of {counted(more, 'more slow statement')}")
+        explained = counted(min(len(slow), _MOST_EXPLAINED), "slow statement")
+        return ruled_out(f"No missing index in the plans of {explained}.")
     first = advice[0]
-    return Finding(
-        status=Status.WARN,
-        message=f"A statement that takes {first.statement.mean_ms:.0f} ms reads all "
+    return likely(
+        f"A statement that takes {first.statement.mean_ms:.0f} ms reads all "
         f"{first.rows:,} rows of {first.table}; an index on {', '.join(first.columns)} would "
         "serve it.",
+        min(1.0, sum(statement.statement.percent for statement in advice) / 100),
+        *[_create(statement) for statement in advice],
         value=round(first.statement.mean_ms, 1),
         unit="ms",
-        rows=[_advice_row(each) for each in advice],
-        share=min(1.0, sum(each.statement.percent for each in advice) / 100),
-        remedies=[_create(each) for each in advice],
+        rows=[
+            {**statement.statement.row(), "rows read": statement.rows, "fix": statement.command}
+            for statement in advice
+        ],
     )
 
 
@@ -83,10 +93,10 @@ def blocked(target: Target, seconds: float = 3) -> Finding:
         time.sleep(_CHECK_AGAIN_S)
     if not finding.is_alarm:
         return finding
-    remedy = Remedy(
-        runbook=_RUNBOOK,
-        parameters={"end_pid": int(finding.rows[0]["session"])},
-        why="shows the session that blocks; with --apply ends it",
+    remedy = Remedy.of(
+        _RUNBOOK,
+        "shows the session that blocks; with --apply ends it",
+        end_pid=int(finding.rows[0]["session"]),
     )
     return explains(finding, 1.0, remedy)
 
@@ -98,16 +108,17 @@ def flooded(target: Target) -> Finding:
     if not finding.is_alarm:
         return finding
     share = min(1.0, (finding.value or 0.0) / 100)
-    clients = Remedy(runbook="database/connections", why="shows all clients")
+    clients = Remedy.of("database/connections", "shows all clients")
     most = max(finding.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
     if not most["idle"] + most["idle_in_transaction"]:
         return explains(finding, share, clients)
     application = most["application"]
     message = f"{finding.message} Most are idle ones of {application}."
-    end_idle = Remedy(
-        runbook=_RUNBOOK,
-        parameters={"end_idle_of": application, "idle_longer_than": "5s"},
-        why="shows its idle sessions; with --apply ends them",
+    end_idle = Remedy.of(
+        _RUNBOOK,
+        "shows its idle sessions; with --apply ends them",
+        end_idle_of=application,
+        idle_longer_than="5s",
     )
     finding = finding.model_copy(update={"message": message})
     return explains(finding, share, end_idle, clients)
@@ -129,16 +140,13 @@ unvacuumed = database.vacuum_state.given().as_cause(
 
 
 def _repeated(statements: list[Statement]) -> list[Statement]:
-    return [each for each in statements if each.calls >= _OFTEN]
+    return [statement for statement in statements if statement.calls >= _OFTEN]
 
 
 def _create(advice: Advice) -> Remedy:
-    return Remedy(
-        runbook=_RUNBOOK,
-        parameters={"index_table": advice.table, "index_columns": ",".join(advice.columns)},
-        why="shows the plan; with --apply the index is created, concurrently",
+    return Remedy.of(
+        _RUNBOOK,
+        "shows the plan; with --apply the index is created, concurrently",
+        index_table=advice.table,
+        index_columns=",".join(advice.columns),
     )
-
-
-def _advice_row(advice: Advice) -> Row:
-    return {**advice.statement.row(), "rows read": advice.rows, "fix": advice.command}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from opsnb.demo.drills import all_drills
+from opsnb.demo.faults.known import all_drills
 from opsnb.site.entries import Entry
 from opsnb.site.templates import render
 

@@ -13,8 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from opsnb.config import systems
-from opsnb.config.file import Config, Contact, Records, Runbooks
+from opsnb.config.file import Config
 from opsnb.config.places import CONFIG_NAME
+from opsnb.config.schema import Contact, Records, Runbooks
 from opsnb.config.settings import Limits, Maintenance
 from opsnb.config.target import Target
 from opsnb.config.unattended import Notify, Schedule

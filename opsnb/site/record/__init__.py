@@ -11,7 +11,7 @@ from opsnb.site.output import File
 from opsnb.site.record.around import Around, arounds
 from opsnb.site.record.page import content, damaged
 
-_CODE = ("site", "view", "records", "model.py")
+_CODE = ("site", "view", "records", "model")
 
 
 def pages(site: Site) -> Iterator[File]:

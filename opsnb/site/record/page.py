@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from opsnb.demo.drills import all_drills
+from opsnb.demo.faults.known import all_drills
 from opsnb.errors import OpsnbError
 from opsnb.model import ActionRecord, Finding, RunResult, Status
 from opsnb.records.ending import word, word_in_lists

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from opsnb.checks.probe import Probe
 from opsnb.config.target import Target
 from opsnb.redaction import safe_url
-from opsnb.systems.api import checks
+from opsnb.systems.api import checks, connecting, reported_queues
 from opsnb.systems.api.settings import Api
 
 _DOWN = "Start the service, or correct api_url."
@@ -27,7 +27,7 @@ PROBES = (
         key="api_url",
     ),
     Probe(
-        checks.queue_stats,
+        reported_queues.queue_stats,
         tried=lambda target: _get(target, Api.of(target).queue_stats),
         down=_DOWN,
         key="api_url",
@@ -36,6 +36,6 @@ PROBES = (
         checks.certificate,
         tried=lambda target: f"api.verify in [targets.{target.name}]",
         found="Name the certificate authority's file as api.ca, and leave api.verify out.",
-        applies=lambda target: not checks.is_verified(target),
+        applies=lambda target: not connecting.is_verified(target),
     ),
 )

@@ -1,29 +1,6 @@
-"""What the other parts of opsnb and notebooks call: see the package."""
+"""What notebooks and the other parts of opsnb call: every public name of these modules."""
 
-from opsnb.systems.api.checks import (
-    SYSTEM,
-    client,
-    health,
-    is_untrusted,
-    latency,
-    p95,
-    percentile,
-    post,
-    queue_names,
-    queue_stats,
-    wait_until_well,
-)
-
-__all__ = [
-    "SYSTEM",
-    "client",
-    "health",
-    "is_untrusted",
-    "latency",
-    "p95",
-    "percentile",
-    "post",
-    "queue_names",
-    "queue_stats",
-    "wait_until_well",
-]
+from opsnb.systems.api.checks import *
+from opsnb.systems.api.connecting import *
+from opsnb.systems.api.reported_queues import *
+from opsnb.systems.api.responses import *

@@ -7,4 +7,4 @@ if TYPE_CHECKING:
 else:
     from opsnb.systems.lazily import lazily
 
-    __getattr__ = lazily(__name__)
+    __getattr__, __dir__ = lazily(__name__)

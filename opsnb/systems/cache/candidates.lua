@@ -1,4 +1,4 @@
--- Looks at some keys from a cursor on and returns those that may be the bookkeeping of a queue. It
+-- Reads some keys from a cursor on and returns those that may be the bookkeeping of a queue. It
 -- runs in the server, because carrying a million names out takes longer than reading them there.
 -- By hand: redis-cli --eval candidates.lua , 0 1000 meta wait active
 -- ARGV: cursor, count, the last parts of the keys of queues

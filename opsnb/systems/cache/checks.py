@@ -15,21 +15,16 @@ from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connecting import connection
 from opsnb.systems.cache.info import (
-    chosen_database,
     figure,
-    filled_databases,
-    known_info,
     read_info,
     server_time_s,
 )
-from opsnb.systems.cache.keyspace import describe, scan, text
+from opsnb.systems.cache.keyspace import scan
 from opsnb.systems.cache.server import QUEUES, SYSTEM
 from opsnb.systems.cache.settings import Cache
 from opsnb.systems.queues.settings import Queues
-from opsnb.view.formats import counted, span
+from opsnb.view.formats import MIB, span
 
-_MIB = 1024 * 1024
-_MUCH_WASTE = 100 * _MIB  # less is not worth waking anyone
 _SEARCH_S = 1.0
 _CLOCK_S = 2  # Redis counts its uptime in whole seconds
 
@@ -73,21 +68,21 @@ def memory(target: Target) -> Finding:
     rows = _memory_rows(info)
     if limit is None:
         evidence.partial("maxmemory, which this Redis does not report in INFO")
-        message = f"Redis memory: {used / _MIB:.1f} MiB in use."
-        return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
+        message = f"Redis memory: {used / MIB:.1f} MiB in use."
+        return Finding(status=Status.OK, message=message, value=used / MIB, unit="MiB", rows=rows)
     if not limit:
         message = (
-            f"Redis memory: {used / _MIB:.1f} MiB in use; no limit, because maxmemory is not set."
+            f"Redis memory: {used / MIB:.1f} MiB in use; no limit, because maxmemory is not set."
         )
-        return Finding(status=Status.OK, message=message, value=used / _MIB, unit="MiB", rows=rows)
+        return Finding(status=Status.OK, message=message, value=used / MIB, unit="MiB", rows=rows)
     policy = info.get("maxmemory_policy", "noeviction")
-    message = f"Redis memory: {used / _MIB:.1f} of {limit / _MIB:.0f} MiB in use ({policy})."
+    message = f"Redis memory: {used / MIB:.1f} of {limit / MIB:.0f} MiB in use ({policy})."
     threshold = target.threshold("memory_used_percent")
-    found = Finding.measured(100 * used / limit, threshold, message, rows=rows)
+    finding = Finding.measured(100 * used / limit, threshold, message, rows=rows)
     if used >= limit and policy == "noeviction":
-        found.status = Status.CRIT
-        found.message = f"{message.rstrip('.')}: Redis is full and refuses every write."
-    return found
+        finding.status = Status.CRIT
+        finding.message = f"{message.rstrip('.')}: Redis is full and refuses every write."
+    return finding
 
 
 @check(needs=(QUEUES,), treated_by="set maxmemory-policy noeviction in the Redis of the queues")
@@ -132,13 +127,14 @@ def fragmentation(target: Target) -> Finding:
         info = read_info(client)
     used, resident = figure(info, "used_memory"), figure(info, "used_memory_rss")
     ratio = resident / max(1, used)
+    waste = target.limit("redis_waste_mib") * MIB
     status = Status.OK
-    message = f"Redis memory: {resident / _MIB:.0f} MiB resident for {used / _MIB:.0f} MiB used."
+    message = f"Redis memory: {resident / MIB:.0f} MiB resident for {used / MIB:.0f} MiB used."
     judged = target.threshold("redis_fragmentation_ratio").judge(ratio)
-    if resident - used > _MUCH_WASTE and judged is not Status.OK:
+    if resident - used > waste and judged is not Status.OK:
         status = judged
         message += " The rest is fragmented: redis-cli CONFIG SET activedefrag yes."
-    elif used - resident > _MUCH_WASTE:
+    elif used - resident > waste:
         status = Status.WARN
         message += " The rest is swapped out, and reading it is slow: give the host more memory."
     rows = [
@@ -225,66 +221,6 @@ def _never_saved(info: dict[str, Any], now_s: float) -> bool:
     )
 
 
-@check(needs=(SYSTEM,))
-def keys(target: Target) -> Finding:
-    """Keys by database"""
-    with connection(target) as client:
-        info = read_info(client)
-        if not filled_databases(info) and client.dbsize():
-            raise BadAnswer(SYSTEM, "This Redis does not report its databases in INFO.")
-    rows: list[Row] = [
-        {
-            "db": number,
-            "keys": count["keys"],
-            "with_ttl": count["expires"],
-            "without_ttl": count["keys"] - count["expires"],
-            "mean_ttl": span(count.get("avg_ttl", 0) / 1000) if count["expires"] else "",
-        }
-        for number, count in ((db, info[f"db{db}"]) for db in filled_databases(info))
-    ]
-    total = sum(row["keys"] for row in rows)
-    lasting = sum(row["without_ttl"] for row in rows)
-    message = (
-        f"Redis holds {counted(total, 'key')} in {counted(len(rows), 'database')}; "
-        f"{lasting:,} of them never expire."
-    )
-    if not total:
-        message = "Redis holds no keys."
-    return Finding(status=Status.OK, message=message, value=total, unit="keys", rows=rows)
-
-
-@check(needs=(SYSTEM,))
-def key(target: Target, name: str, *, db: str = "") -> Finding:
-    """One key: type, time to live, size.
-
-    Its value is not read: it may be large or private. `db` is the number of its database; empty is
-    the one of redis_url.
-    """
-    with connection(target) as client:
-        known_info(client)
-        chosen = client.raw(chosen_database(client, db))
-        found = describe(chosen, [name.encode()])
-        if not found:
-            return Finding(status=Status.OK, message=f"There is no key '{name}' now.")
-        encoding = _encoding(chosen, name)
-    fact = found[0]
-    lives = "never expires" if fact.ttl_s is None else f"expires in {span(fact.ttl_s)}"
-    size = "" if fact.bytes is None else f", {fact.bytes:,} bytes"
-    message = f"'{name}' is a {fact.type}{size}, and {lives}."
-    rows = [{**fact.row(), "encoding": text(encoding)}]
-    return Finding(status=Status.OK, message=message, value=fact.ttl_s, unit="s", rows=rows)
-
-
-def _encoding(client: redis.Redis, name: str) -> bytes:
-    """Return how a key is encoded; nothing where OBJECT is not permitted."""
-    try:
-        found: Any = client.object("ENCODING", name)
-    except redis.ResponseError:
-        evidence.without("its encoding, as OBJECT ENCODING is not permitted")
-        return b""
-    return found or b""
-
-
 def _configured(client: redis.Redis, name: str) -> Any:
     """Return a setting of the server; None where CONFIG is not permitted, as often if hosted."""
     try:
@@ -302,7 +238,7 @@ def _memory_rows(info: dict[str, float]) -> list[Row]:
         "maxmemory": "maxmemory",
     }
     rows: list[Row] = [
-        {"memory": name, "MiB": round(info[key] / _MIB, 1)}
+        {"memory": name, "MiB": round(info[key] / MIB, 1)}
         for name, key in fields.items()
         if info.get(key)
     ]

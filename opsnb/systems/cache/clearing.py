@@ -19,7 +19,7 @@ from opsnb.params import ClearScope
 from opsnb.systems.cache.connecting import Connection, connection, writing
 from opsnb.systems.cache.info import demand_writable, known_info
 from opsnb.systems.cache.keyspace import describe
-from opsnb.systems.cache.remaining import COUNTING_S, course_of, effect
+from opsnb.systems.cache.remaining import COUNTING_S, effect, progress_of
 from opsnb.systems.cache.selection import Selection, databases
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.cache.settings import Cache
@@ -84,17 +84,17 @@ def clear(  # noqa: PLR0913 - what a runbook can choose by
         tallies, rows, sizes = _count(client, selection)
     count = sum(t.estimate for t in tallies)
     spared = sum((t.spared for t in tallies), Counter[str]())
-    course = course_of(former)
+    progress = progress_of(former)
 
     def work(permit: Permit) -> Iterator[int]:
-        course.began, course.ended = time.monotonic(), False
+        progress.began, progress.ended = time.monotonic(), False
         with writing(target, permit) as client:
             yield from unlink(client, selection)
-        course.ended = True
+        progress.ended = True
 
     def verify() -> list[Finding]:
         with connection(target) as client:
-            return [effect(client, selection, course)]
+            return [effect(client, selection, progress)]
 
     return Plan(
         summary=_summary(selection, tallies, count, spared),

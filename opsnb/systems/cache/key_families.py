@@ -89,9 +89,9 @@ class _Wanted:
 
     globs: tuple[str, ...]
     cache: list[re.Pattern[bytes]]
-    """What matches keys of the cache; empty where `opsnb.toml` does not say."""
+    """The expressions that match cache keys; empty where `opsnb.toml` has no patterns."""
     queues: str
-    """What the keys of queues begin with."""
+    """The prefixes of the queues' keys."""
 
     def is_cache(self, key: bytes) -> bool:
         """Whether a key counts as cache."""

@@ -169,7 +169,7 @@ def describe(
 
 
 def _is_hidden(reply: object) -> bool:
-    """Say whether the login may run the command, but not on this key."""
+    """Return whether the login may run the command, but not on this key."""
     return isinstance(reply, NoPermissionError) and "command" not in str(reply)
 
 

@@ -1,4 +1,4 @@
-"""What listens at a Redis URL: it tells a wrong scheme from a server that is down."""
+"""What listens at a Redis URL: a wrong scheme is not a server that is down."""
 
 from __future__ import annotations
 

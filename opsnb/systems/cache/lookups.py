@@ -24,6 +24,7 @@ from opsnb.systems.cache.monitor import Sample, sample_since
 from opsnb.systems.cache.queue_keys import find_queues
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.queues.settings import Queues, shares_redis
+from opsnb.view.formats import counted
 
 _ENOUGH_READS = 100
 _ENOUGH_MISSES = 20  # in the window; below it is no symptom
@@ -71,14 +72,14 @@ class Losses:
         return 100 * self.misses / self.reads if self.reads else 0.0
 
     def status(self, target: Target) -> Status:
-        """Whether so many lookups missed that it needs a cause."""
+        """Return the status: enough misses need a cause."""
         if self.misses < _ENOUGH_MISSES:
             return Status.OK
         return target.threshold("cache_hit_percent").judge(100 - self.percent)
 
 
 def losses(target: Target, seconds: float) -> Losses:
-    """Watch the server for so many seconds. Raises ServiceError."""
+    """Watch the server for `seconds`. Raises ServiceError."""
     began = time.monotonic()
     with connection(target) as client:
         (_, before), *_, (took_s, after) = watch(client, seconds)
@@ -102,7 +103,7 @@ def losses(target: Target, seconds: float) -> Losses:
 
 
 def _without_queues(seen: Losses, sample: Sample) -> Losses:
-    """Return what was seen without the lookups of BullMQ, extrapolated from the sample."""
+    """Return the losses without the lookups of BullMQ, extrapolated from the sample."""
     if not sample.of_queues:
         return seen
     times = seen.seconds / sample.seconds
@@ -143,22 +144,23 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     since = (
         f"{ever.percent:.1f} % since the start ({ever.count:,} reads)"
         if ever.count
-        else "none ever"
+        else "no reads since the start"
     )
     if now.count < _ENOUGH_READS:
         message = (
-            f"Hit rate unknown: {now.count:,} reads in {seconds:.2g} s{others}, too few; {since}."
+            f"Cache: {counted(now.count, 'read') if now.count else 'no reads'} in "
+            f"{seconds:.2g} s{others}, too few for the hit rate to matter; {since}."
         )
         return Finding(status=Status.OK, message=message, rows=rows)
     message = (
         f"Hit rate {now.percent:.1f} % ({now.count:,} reads in {seconds:.2g} s{others}); {since}."
     )
-    found = Finding.measured(now.percent, limit, message, rows=rows)
-    return found.model_copy(update={"status": Status.UNKNOWN}) if unsure else found
+    finding = Finding.measured(now.percent, limit, message, rows=rows)
+    return finding.model_copy(update={"status": Status.UNKNOWN}) if unsure else finding
 
 
 def _rows(moments: list[tuple[float, dict[str, Any]]]) -> list[Row]:
-    """Return the hits and misses between each two moments, where there were any."""
+    """Return the hits and misses of each step that had any."""
     return [
         {
             "second": round(at, 1),
@@ -178,7 +180,7 @@ def _no_monitor(client: Connection) -> str:
 
 
 def _may_hold_queues(target: Target, client: Connection) -> bool:
-    """Say whether the cache's Redis holds queues; True where that cannot be known."""
+    """Return whether the cache's Redis holds queues; True where that cannot be known."""
     if not shares_redis(target):
         return False
     if Queues.of(target).names:

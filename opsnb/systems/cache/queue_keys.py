@@ -30,11 +30,11 @@ class FoundQueues:
     """The queues that a database holds."""
 
     names: frozenset[bytes] = frozenset()
-    """What each queue's keys begin with, up to and with a colon: `bull:mail:`."""
+    """The prefix of each queue's keys, with its colon: `bull:mail:`."""
     heads: tuple[bytes, ...] = ()
-    """What else begins keys of queues."""
+    """Other prefixes of queues' keys."""
     exact: frozenset[bytes] = frozenset()
-    """Keys of queues, whole."""
+    """Whole keys of queues."""
     complete: bool = True
     """False when the search stopped early."""
     looked_at: int = 0
@@ -183,10 +183,10 @@ def _marked(
     heads, exact = dict[bytes, None](), set[bytes]()
     for key, kind in zip(keys, _types(client, keys), strict=True):
         for mark in MARKS:
-            found = mark.pattern.match(key)
-            if not found or kind != mark.kind:
+            match = mark.pattern.match(key)
+            if not match or kind != mark.kind:
                 continue
-            space = found[1]
+            space = match[1]
             if mark.beside and not client.exists(*(space + other for other in mark.beside)):
                 continue
             heads.update((space + head, None) for head in mark.heads)

@@ -18,35 +18,19 @@ DEFAULT_PORT = 6379
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 # Options that ioredis reads from a URL, and that say only how its own client behaves.
 _OF_IOREDIS = frozenset(
-    [
-        "autoResubscribe",
-        "commandTimeout",
-        "connectTimeout",
-        "connectionName",
-        "enableAutoPipelining",
-        "enableOfflineQueue",
-        "enableReadyCheck",
-        "family",
-        "keepAlive",
-        "lazyConnect",
-        "maxRetriesPerRequest",
-        "noDelay",
-        "showFriendlyErrorStack",
-    ]
+    (
+        *("autoResubscribe", "commandTimeout", "connectTimeout", "connectionName"),
+        *("enableAutoPipelining", "enableOfflineQueue", "enableReadyCheck", "family"),
+        *("keepAlive", "lazyConnect", "maxRetriesPerRequest"),
+        *("noDelay", "showFriendlyErrorStack"),
+    )
 )
 
 _SCHEMES_TAKEN = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 # What redis-py reads from a URL. Its time limits are opsnb's own, whatever the URL says of them.
 _OPTIONS = (
-    "client_name",
-    "db",
-    "health_check_interval",
-    "max_connections",
-    "protocol",
-    "retry_on_timeout",
-    "socket_connect_timeout",
-    "socket_keepalive",
-    "socket_timeout",
+    *("client_name", "db", "health_check_interval", "max_connections", "protocol"),
+    *("retry_on_timeout", "socket_connect_timeout", "socket_keepalive", "socket_timeout"),
 )
 _NUMBERS = (
     "health_check_interval",
@@ -56,15 +40,8 @@ _NUMBERS = (
 )
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _TLS_OPTIONS = (
-    "ssl_ca_certs",
-    "ssl_ca_data",
-    "ssl_ca_path",
-    "ssl_cert_reqs",
-    "ssl_certfile",
-    "ssl_check_hostname",
-    "ssl_ciphers",
-    "ssl_keyfile",
-    "ssl_password",
+    *("ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile"),
+    *("ssl_check_hostname", "ssl_ciphers", "ssl_keyfile", "ssl_password"),
 )
 _SENTINEL_OPTIONS = ("sentinel_password", "sentinel_username")  # where they are not Redis' own
 
@@ -118,7 +95,7 @@ def is_same_server(one: str, other: str) -> bool:
 
 
 def _server(url: str) -> tuple[str, ...]:
-    """Return what tells one Redis and the login there from another, whatever the database."""
+    """Return what distinguishes one Redis and login from another, whatever the database."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return (parts.netloc, parts.path)

@@ -18,6 +18,7 @@ from opsnb.errors import (
     TimedOut,
     Unreachable,
 )
+from opsnb.systems import certificates
 from opsnb.systems.cache import listener
 from opsnb.systems.cache.server import SYSTEM, Server, server_of
 from opsnb.systems.cache.wire import DENIED, NotRedis, Stranger, TooLarge
@@ -125,7 +126,7 @@ def _reason(error: Exception) -> str:
     cause = _cause(error)
     text = str(cause).rstrip(".")
     if isinstance(cause, ssl.SSLCertVerificationError):
-        text = f"its certificate is not trusted ({cause.verify_message.rstrip('.')})"
+        text = certificates.to_renew(cause.verify_message.rstrip("."))
     elif isinstance(cause, OSError) and cause.strerror:
         text = cause.strerror
     return text.partition("Connect call failed")[0].strip() or text

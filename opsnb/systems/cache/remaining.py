@@ -18,26 +18,26 @@ _CLOCK_TICK_S = 1.5  # the server counts idle time in whole seconds, of a clock 
 
 
 @dataclass
-class Course:
+class ClearProgress:
     """When the work began, on the monotonic clock, and whether it ended."""
 
     began: float = 0.0
     ended: bool = False
 
 
-def course_of(former: ActionRecord | None) -> Course:
-    """Return the course of a clear that an interrupted run began and that is complete by now."""
+def progress_of(former: ActionRecord | None) -> ClearProgress:
+    """Return the progress of a clear that an interrupted run began, which is complete by now."""
     if not (former and former.started):
-        return Course()
-    return Course(time.monotonic() - (now() - former.started).total_seconds(), ended=True)
+        return ClearProgress()
+    return ClearProgress(time.monotonic() - (now() - former.started).total_seconds(), ended=True)
 
 
-def effect(client: Connection, selection: Selection, course: Course) -> Finding:
-    """Count the keys that match now, and tell those that were left from those that came back."""
+def effect(client: Connection, selection: Selection, progress: ClearProgress) -> Finding:
+    """Count the keys that match now: those that were left, and those that came back."""
     left = old = 0
-    since_s = time.monotonic() - course.began
+    since_s = time.monotonic() - progress.began
     ends = time.monotonic() + COUNTING_S
-    telling = complete = True
+    is_conclusive = complete = True
     for number in selection.databases:
         database = client.raw(number)
         queues = selection.queues(database)
@@ -46,16 +46,16 @@ def effect(client: Connection, selection: Selection, course: Course) -> Finding:
             idle = _idle_s(database, ours)
             left += len(ours)
             old += sum(seconds > since_s + _CLOCK_TICK_S for seconds in idle or ())
-            telling = telling and idle is not None
+            is_conclusive = is_conclusive and idle is not None
             if time.monotonic() > ends:
                 complete = False
                 break
-    if not course.ended:
+    if not progress.ended:
         old = left  # the work did not reach the end, so no key can have come back
-    return _judge(left, old, telling, complete)
+    return _judge(left, old, is_conclusive, complete)
 
 
-def _judge(left: int, old: int, telling: bool, complete: bool) -> Finding:
+def _judge(left: int, old: int, is_conclusive: bool, complete: bool) -> Finding:
     """Return what the keys that match now say about the clear."""
     if not complete:
         status = Status.CRIT if old else Status.UNKNOWN
@@ -69,7 +69,7 @@ def _judge(left: int, old: int, telling: bool, complete: bool) -> Finding:
         message = f"{counted(old, 'key')} that should be gone {is_} still there."
     elif not left:
         status, message = Status.OK, "No key that matches is left."
-    elif telling:
+    elif is_conclusive:
         status = Status.OK
         matches = "matches" if left == 1 else "match"
         message = f"{counted(left, 'key')} {matches} again: the service has cached since the clear."

@@ -8,11 +8,11 @@ from itertools import pairwise
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
-from opsnb.systems.api import percentile
 from opsnb.systems.cache.connecting import connection
 from opsnb.systems.cache.counters import WATCHING_LIMIT_S, grown, watch
 from opsnb.systems.cache.info import figure
 from opsnb.systems.cache.server import SYSTEM
+from opsnb.systems.percentiles import percentile
 
 _PINGS = 200
 _PINGING_S = 3.0

@@ -1,4 +1,4 @@
--- Looks at some keys from a cursor on and unlinks those that match and belong to no queue. It runs
+-- Reads some keys from a cursor on and unlinks those that match and belong to no queue. It runs
 -- in the server, because carrying a million names out and back takes longer than unlinking them.
 -- By hand, sparing what begins with bull: in database 0 (it changes data):
 --   redis-cli -n 0 --eval unlink.lua , 0 1000 1 bull: 0 0 'session:*'

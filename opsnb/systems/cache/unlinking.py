@@ -18,7 +18,7 @@ from opsnb.systems.cache.queue_keys import FoundQueues
 from opsnb.systems.cache.selection import Selection
 
 
-class Pace:
+class PingPace:
     """How many keys to take at once, so that other clients do not wait.
 
     It sends PING on a connection of its own, as another client would. The median of the last three
@@ -62,7 +62,7 @@ def unlink(client: Connection, selection: Selection) -> Iterator[int]:
     chosen = {number: client.raw(number) for number in selection.databases}
     # All databases first: the search for a queue that is new since the plan may refuse.
     queues = {number: selection.queues(database) for number, database in chosen.items()}
-    pace, done = Pace(client.raw()), 0
+    pace, done = PingPace(client.raw()), 0
     for number, database in chosen.items():
         for pattern in selection.patterns or (None,):
             for removed in _unlink_all(database, pattern, queues[number], pace):
@@ -74,7 +74,7 @@ _UNLINK = Path(__file__).with_name("unlink.lua").read_text("utf-8")
 
 
 def _unlink_all(
-    client: redis.Redis, pattern: bytes | None, queues: FoundQueues, pace: Pace
+    client: redis.Redis, pattern: bytes | None, queues: FoundQueues, pace: PingPace
 ) -> Iterator[int]:
     """Yield how many keys each batch unlinked.
 

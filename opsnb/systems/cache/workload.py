@@ -121,7 +121,7 @@ def _family_of(words: list[str], positions: dict[str, int]) -> str:
 
 
 def _is_off(client: redis.Redis) -> bool:
-    """Say whether the slow log is off; False where CONFIG is not permitted."""
+    """Return whether the slow log is off; False where CONFIG is not permitted."""
     try:
         found: Any = client.config_get("slowlog-*")
     except redis.ResponseError:

@@ -21,6 +21,7 @@ from opsnb.systems.database.server import demand_primary
 
 LOCK_WAIT_S = 10.0
 """How long a change waits for a lock, unless a parameter says otherwise."""
+_SHARE = 0.8  # of the time limit of a statement that reads, for its wait for locks
 
 
 @contextmanager
@@ -29,13 +30,16 @@ def connection(
 ) -> Iterator[Connection]:
     """Yield a read-only connection in one transaction, with a time limit for each statement.
 
-    `database` is another one of the same server. `limit_s` replaces the target's time limit where
-    rows are counted.
+    A statement that waits for a lock fails before that. `database` is another one of the same
+    server. `limit_s` replaces the target's time limit where rows are counted.
     """
     with driver_errors(target), opened(target, database) as connected:
         connected.read_only = True
         connected.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        _bounded_locally(connected, statement_timeout=limit_s or target.time_limit_s)
+        limit_s = limit_s or target.time_limit_s
+        # Shorter, so that a wait for a lock is told from a slow answer.
+        lock_wait_s = _SHARE * min(limit_s, LOCK_WAIT_S)
+        _bounded_locally(connected, statement_timeout=limit_s, lock_timeout=lock_wait_s)
         yield connected
 
 

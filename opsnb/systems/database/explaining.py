@@ -24,7 +24,7 @@ from opsnb.systems.database.sight import login, note_hidden_statements
 from opsnb.systems.database.statement_stats import statistics
 from opsnb.systems.database.words import quoted
 
-_BIG_ROWS = 10_000  # PostgreSQL reads a smaller table completely anyway
+BIG_ROWS = 10_000  # PostgreSQL reads a smaller table completely anyway
 _MOST_COLUMNS = 3
 GENERIC_PLANS = 160000  # the first version that explains a statement without its values
 _NAME = r'(?:[a-z_]\w*|"(?:[^"]|"")+")'  # a plan quotes names that are not in lower case
@@ -172,7 +172,7 @@ def _advice(database: Connection, statement: Statement, scan: dict[str, Any]) ->
     found = queries.rows(
         database, "scanned_table", schema=scan["Schema"], table=scan["Relation Name"]
     )
-    if not found or found[0]["rows"] < _BIG_ROWS:
+    if not found or found[0]["rows"] < BIG_ROWS:
         return None
     row = found[0]
     columns = tuple(name for name in wanted if name in row["columns"])

@@ -15,6 +15,8 @@ from psycopg.pq import PGconn, Ping
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, ServiceError, TimedOut, Unreachable
 from opsnb.redaction import outside, safe_url
+from opsnb.systems import certificates
+from opsnb.systems.database import tls
 from opsnb.systems.database.settings import Database
 from opsnb.view import commands
 
@@ -35,6 +37,7 @@ _BEHIND = re.compile(
 """The state of the server, or of the one behind a pooler; no other login would get in."""
 _STATEMENT_MODE = "not allowed in statement pooling mode"
 """pgbouncer's message; it has the same SQLSTATE for every error."""
+_UNVERIFIED = "certificate verify failed"
 _OF_THE_URL = re.compile(
     r"certificate|not support SSL|private key|password supplied|channel binding|peer authentication"
     r"|authentication method requirement"
@@ -113,6 +116,10 @@ def _of_connecting(target: Target, error: psycopg.Error) -> ServiceError:
         failure = Unreachable(SYSTEM, f"{where} accepts no connections: {why}.")
     elif "FATAL:" in text:  # it was reached, and refused
         failure = Misconfigured(SYSTEM, f"{where} refuses the login: {why}; {fix}.")
+    elif _UNVERIFIED in text and (broken := tls.broken_certificate(target)):
+        failure = Unreachable(
+            SYSTEM, f"{where} cannot be reached: {certificates.to_renew(broken)}."
+        )
     elif _is_about_the_url(error, text):
         failure = Misconfigured(SYSTEM, f"{where} cannot be used: {why}; {fix}.")
     else:

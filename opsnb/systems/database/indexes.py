@@ -12,14 +12,13 @@ from opsnb.model import Row
 from opsnb.systems.database import queries
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.words import quoted
+from opsnb.view.formats import MIB
 
 Scope = Literal["invalid", "database", "tables", "indexes"]
 """Which indexes `sql/indexes.sql` returns."""
 
 PLAN_S = 30.0
 """The time limit for reading the sizes of some ten thousand indexes."""
-
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Index:
         """Its row in the plan."""
         what = "drop: left by a failed attempt" if self.leftover else "rebuild"
         state = "valid" if self.valid else "invalid"
-        mib = self.bytes / _MIB
+        mib = self.bytes / MIB
         return {
             "index": self.label,
             "table": self.on_table,

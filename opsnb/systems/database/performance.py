@@ -17,6 +17,7 @@ from opsnb.redaction import outside
 from opsnb.systems.database import queries
 from opsnb.systems.database.connecting import connection
 from opsnb.systems.database.cursor import MARKED, Connection
+from opsnb.systems.database.explaining import BIG_ROWS
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.sight import (
     demand_counts,
@@ -27,18 +28,13 @@ from opsnb.systems.database.sight import (
 )
 from opsnb.systems.database.statement_stats import Statistics, statistics
 from opsnb.view import commands
-from opsnb.view.formats import counted
-
-"""The handbook's limit for the mean time of a statement."""
+from opsnb.view.formats import MIB, counted
 
 _MOST_ROWS = 20
 _SHOWN = 300  # characters of a statement
 _RUNNING_SHOWN = 200
-_MIB = 2**20
 _OFTEN = 2  # a statement that ran once, such as a migration, will not run again
 _LEAST_BLOCKS = 100_000  # fewer reads say nothing about a cache
-_BIG_ROWS = 10_000
-_OFTEN_SCANNED = 100
 
 
 @check(needs=(SYSTEM,))
@@ -144,15 +140,16 @@ def unused_indexes(target: Target, limit: int = _MOST_ROWS) -> Finding:
         "troubleshooting/slow_queries", "explains the slowest statement and proposes an index"
     ),
 )
-def missing_indexes(target: Target, rows_from: int = _BIG_ROWS) -> Finding:
+def missing_indexes(target: Target, rows_from: int = BIG_ROWS) -> Finding:
     """Big tables that are read from end to end.
 
-    Tables of at least `rows_from` rows where most scans, and at least a hundred, read every row.
+    Tables of at least `rows_from` rows where most scans read every row, and more than a few do.
     """
     with connection(target) as database:
         note_uncounted(database)
+        often = target.limit("database_full_scans")
         rows = queries.rows(
-            database, "full_scans", rows_from=rows_from, often=_OFTEN_SCANNED, most=_MOST_ROWS
+            database, "full_scans", rows_from=rows_from, often=often, most=_MOST_ROWS
         )
     if not rows:
         message = f"No table of {rows_from:,} rows or more is mostly read from end to end."
@@ -178,12 +175,12 @@ def table_sizes(target: Target, limit: int = _MOST_ROWS) -> Finding:
         rows = queries.rows(database, "table_sizes", most=limit, measured=10 * limit)
         locked = queries.row(database, "locked_relations")["relations"]
     of, total = (rows[0]["of"], rows[0]["all_bytes"]) if rows else (0, 0)
-    message = f"{counted(of, 'table')} with all indexes: about {total / _MIB:,.1f} MiB."
+    message = f"{counted(of, 'table')} with all indexes: about {total / MIB:,.1f} MiB."
     if locked:
         message += f" {counted(locked, 'relation')} skipped, locked exclusively."
     keys = ("table", "table_mib", "index_mib", "rows_estimated")
     shown = [{key: row[key] for key in keys} for row in rows]
-    return Finding(status=Status.OK, message=message, value=total / _MIB, unit="MiB", rows=shown)
+    return Finding(status=Status.OK, message=message, value=total / MIB, unit="MiB", rows=shown)
 
 
 @check(needs=(SYSTEM,))

@@ -23,6 +23,8 @@ from opsnb.systems.database.failures import SYSTEM, reason
 from opsnb.systems.database.words import quoted
 
 _LIMIT_S = 150.0  # a sample and a measurement, a minute each at most
+_NOT_ABOUT_IT = (psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable)
+"""Errors that do not blame the statement itself."""
 _PLACEHOLDER = re.compile(r"\$\d")
 _SHOWN = 100
 _CONDITIONS = ("Index Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter")
@@ -101,7 +103,7 @@ def _explained(database: Connection, text: str, *, measured: bool) -> dict[str, 
             SYSTEM, "The statement did not end in time and was rolled back; raise the limit."
         ) from error
     except psycopg.Error as error:
-        if not error.sqlstate or isinstance(error, psycopg.errors.InsufficientPrivilege):
+        if not error.sqlstate or isinstance(error, _NOT_ABOUT_IT):
             raise
         must = "one SELECT that only reads" if measured else "one statement"
         raise BadAnswer(

@@ -73,7 +73,7 @@ class Program:
     def run(self, arguments: Iterable[str | Path]) -> Iterator[None]:
         """Run the program, yielding again and again until it has ended.
 
-        If the caller gives up, the program is told to end, which cancels its statement on the
+        If the caller gives up, the program is asked to end, which cancels its statement on the
         server. Raises ServiceError with the program's complaint.
         """
         with self._started(arguments, subprocess.DEVNULL) as (process, complaints):

@@ -11,10 +11,9 @@ from psycopg import sql
 
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
-from opsnb.errors import BadAnswer, Refused, ServiceError, UsageError
+from opsnb.errors import ServiceError
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.params import ReindexKind
-from opsnb.systems.database import queries, relations
 from opsnb.systems.database.commands import run
 from opsnb.systems.database.connecting import LOCK_WAIT_S, connection, session
 from opsnb.systems.database.cursor import Connection
@@ -23,20 +22,22 @@ from opsnb.systems.database.index_validity import drop_commands
 from opsnb.systems.database.indexes import (
     PLAN_S,
     Index,
-    being_built,
     duplicates_query,
     read_indexes,
 )
 from opsnb.systems.database.pooler import demand_session
-from opsnb.systems.database.relations import nearest
-from opsnb.systems.database.room import free_bytes
+from opsnb.systems.database.reindexable import (
+    allowed_indexes,
+    chosen_indexes,
+    demand_nobody_builds,
+    demand_room,
+    without_exclusions,
+)
 from opsnb.systems.database.server import demand_primary, identity, name_of
-from opsnb.systems.database.sight import login
 from opsnb.systems.database.words import quoted
 from opsnb.systems.host.settings import HostSettings
-from opsnb.view.formats import counted
+from opsnb.view.formats import MIB, counted
 
-_MIB = 2**20
 _MOST_SAMPLES = 20
 _MOST_NAMED = 5
 
@@ -61,8 +62,8 @@ def reindex(  # noqa: PLR0913 - the parameters of its runbook
     with connection(target, limit_s=PLAN_S) as database:
         demand_primary(database)
         home = name_of(database)
-        chosen, written = _chosen(database, kind, name)
-        chosen, others = _allowed(database, chosen, named=bool(name) and kind != "database")
+        chosen, written = chosen_indexes(database, kind, name)
+        chosen, others = allowed_indexes(database, chosen, named=bool(name) and kind != "database")
         if former:
             files = former.terms["files"]
             chosen = [each for each in chosen if each.leftover or each.label in files]
@@ -72,15 +73,15 @@ def reindex(  # noqa: PLR0913 - the parameters of its runbook
         rebuilt = [each for each in chosen if not each.leftover]
         excluded = len(rebuilt)
         if concurrently:
-            rebuilt = _without_exclusions(rebuilt, named=bool(name) and kind == "index")
+            rebuilt = without_exclusions(rebuilt, named=bool(name) and kind == "index")
         excluded -= len(rebuilt)
         intended = rebuilt
         if former:
             intended = [replace(each, file=files[each.label]) for each in rebuilt]
             # An index that still has its former file was not rebuilt yet.
             rebuilt = [each for each in rebuilt if each in intended or not each.valid]
-        _demand_nobody_builds(database, tables)
-        room = _demand_room(database, HostSettings.of(target).address, rebuilt)
+        demand_nobody_builds(database, tables)
+        room = demand_room(database, HostSettings.of(target).address, rebuilt)
         basis = (identity(database), [(i.label, i.valid, i.leftover) for i in rebuilt + droppable])
     if rebuilt or droppable:
         demand_session(target, "REINDEX CONCURRENTLY" if concurrently else "REINDEX")
@@ -136,100 +137,6 @@ def reindex(  # noqa: PLR0913 - the parameters of its runbook
     )
 
 
-def _chosen(database: Connection, kind: ReindexKind, name: str) -> tuple[list[Index], str]:
-    """Return the chosen indexes, and the name as SQL writes it."""
-    if kind == "database":
-        _demand_this_database(database, name)
-        return read_indexes(database, "database"), quoted(name) if name else ""
-    if not name and kind == "index":
-        return read_indexes(database, "invalid"), "..."
-    if not name:
-        raise UsageError(f"Say which {kind}: -p name=...")
-    if kind == "table":
-        found = relations.table(database, name)
-        return read_indexes(database, "tables", _tree(database, found.oid)), found.written
-    found = relations.index(database, name)
-    return read_indexes(database, "indexes", _tree(database, found.oid)), found.written
-
-
-def _allowed(database: Connection, chosen: list[Index], *, named: bool) -> tuple[list[Index], int]:
-    """Return the indexes that this login may rebuild, and how many others there are.
-
-    Raises BadAnswer if an index that was named belongs to another login.
-    """
-    owned = {each.table_oid for each in chosen}
-    tables = {
-        row["oid"] for row in queries.rows(database, "maintainable_tables", tables=list(owned))
-    }
-    allowed = [each for each in chosen if each.table_oid in tables]
-    others = [each for each in chosen if each.table_oid not in tables]
-    if others and named:
-        first = others[0]
-        raise BadAnswer(
-            SYSTEM,
-            f"Login {login(database)} may not rebuild {first.label}: only the owner of "
-            f"{first.on_table} may; use the login {quoted(first.owner)} in database_url.",
-        )
-    return allowed, len(others)
-
-
-def _demand_this_database(database: Connection, name: str) -> None:
-    home = name_of(database)
-    if name in ("", home):
-        return
-    rows = database.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
-    known = [row["datname"] for row in rows]
-    if name not in known:
-        raise UsageError(f"There is no database '{name}'." + nearest(name, known))
-    raise UsageError(
-        f"The target's database is '{home}', not '{name}'; "
-        "describe the other one as a target of its own in opsnb.toml."
-    )
-
-
-def _tree(database: Connection, oid: int) -> set[int]:
-    """Return a relation and, when it is partitioned, all of its partitions."""
-    return {row["oid"] for row in queries.rows(database, "partition_tree", relation=oid)}
-
-
-def _without_exclusions(indexes: list[Index], *, named: bool) -> list[Index]:
-    """Skip the indexes that PostgreSQL cannot build concurrently; refuse if one was named."""
-    if named and any(each.excludes for each in indexes):
-        raise UsageError(
-            f"{indexes[0].label} belongs to an exclusion constraint, which cannot be rebuilt "
-            "concurrently: add -p concurrently=false, in a maintenance window."
-        )
-    return [each for each in indexes if not each.excludes]
-
-
-def _demand_nobody_builds(database: Connection, tables: set[int]) -> None:
-    seen, unseen = being_built(database, tables)
-    if not (seen or unseen):
-        return
-    row = queries.row(database, "index_builder", table=min(seen or unseen))
-    raise BadAnswer(
-        SYSTEM,
-        f"Session {row['pid']} is building an index on {row['name']}; wait until it has finished.",
-    )
-
-
-def _demand_room(database: Connection, host: str, indexes: list[Index]) -> str:
-    """Refuse if the largest new copy does not fit on the disk; return a remark, if any.
-
-    They are built one after another, and each old one is dropped when its new one is complete.
-    """
-    need = max((each.bytes for each in indexes), default=0)
-    free = free_bytes(database, host)
-    if free is None:
-        return " The free space on the database's disk cannot be checked from here."
-    if free < need:
-        raise Refused(
-            f"A copy of the largest index takes {need / _MIB:,.0f} MiB, and the data directory's "
-            f"disk has {free / _MIB:,.0f} MiB free: make room first."
-        )
-    return ""
-
-
 def _statements(
     leftovers: list[Index], rebuilt: list[Index], *, concurrently: bool
 ) -> Iterator[tuple[sql.Composed, Index]]:
@@ -261,7 +168,7 @@ def _drop_new_leftovers(
     target: Target, permit: Permit, index: Index, before: set[int], lock_wait_s: float
 ) -> None:
     with session(target, permit, lock_wait_s=lock_wait_s) as server:
-        _demand_nobody_builds(server, {index.table_oid})
+        demand_nobody_builds(server, {index.table_oid})
         for left in read_indexes(server, "tables", [index.table_oid]):
             if left.leftover and left.reachable and left.oid not in before:
                 drop = sql.SQL("DROP INDEX CONCURRENTLY {}").format(left.identifier)
@@ -296,8 +203,8 @@ def _effect(
         rows.append(
             {
                 "index": old.label,
-                "mib_before": old.bytes / _MIB,
-                "mib_after": new.bytes / _MIB if new else None,
+                "mib_before": old.bytes / MIB,
+                "mib_after": new.bytes / MIB if new else None,
                 "valid": new.valid if new else False,
                 "new": new is not None and new.file != old.file,
             }

@@ -16,8 +16,7 @@ from opsnb.systems.database.connecting import connection
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.host.settings import LOCAL, HostSettings
-
-_MIB = 2**20
+from opsnb.view.formats import MIB
 
 _HERE = ("", "localhost", "127.0.0.1", "::1")
 
@@ -28,10 +27,10 @@ def size(target: Target) -> Finding:
     with connection(target) as database:
         row = queries.row(database, "database_size")
         free = free_bytes(database, HostSettings.of(target).address)
-    mib = row["bytes"] / _MIB
+    mib = row["bytes"] / MIB
     message = f"Database {row['name']} takes {mib:,.1f} MiB"
     if free is not None:
-        message += f"; its disk has {free / _MIB:,.0f} MiB free"
+        message += f"; its disk has {free / MIB:,.0f} MiB free"
     rows: list[Row] = [{"database": row["name"], "size_bytes": row["bytes"], "free_bytes": free}]
     limits = target.threshold("database_size_mib")
     return Finding.measured(round(mib, 1), limits, f"{message}.", rows=rows)
@@ -63,6 +62,6 @@ def demand_room(free: int | None, needed: int, purpose: str) -> None:
     if free is not None and free < needed:
         raise BadAnswer(
             SYSTEM,
-            f"To {purpose} takes about {needed / _MIB:,.0f} MiB, and the database's disk has "
-            f"{free / _MIB:,.0f} MiB free: make room, or use another server.",
+            f"To {purpose} takes about {needed / MIB:,.0f} MiB, and the database's disk has "
+            f"{free / MIB:,.0f} MiB free: make room, or use another server.",
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -73,6 +74,14 @@ class Database(Settings):
     def _named_apart(cls, checks: tuple[Integrity, ...]) -> tuple[Integrity, ...]:
         check_names(checks, "integrity checks")
         return checks
+
+    @classmethod
+    def client_variables(cls, _written: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of libpq."""
+        return (
+            *("PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
+            *("PGSERVICE", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE"),
+        )
 
     @property
     def conninfo(self) -> str:

@@ -1,4 +1,4 @@
-"""What a service depends on: whether it is up, and how it is started.
+"""The systems that a service depends on: whether each is up, and how to start it.
 
 Each system that is one says so in its registration; nothing here lists them.
 """
@@ -26,7 +26,7 @@ Place = str | tuple[str, int]
 
 @dataclass(frozen=True)
 class Dependency:
-    """What a service depends on, at this moment."""
+    """The state of a system that the service depends on."""
 
     name: str
     """Its key in `[targets.NAME.restart]`."""
@@ -41,7 +41,7 @@ class Dependency:
 
     @property
     def is_away(self) -> bool:
-        """Whether a start would bring it back."""
+        """Whether starting it may help."""
         return self.state in ("down", "hangs")
 
     def row(self) -> Row:
@@ -56,9 +56,9 @@ def ask(
     command: Sequence[str],
     places: Iterable[Place],
 ) -> Dependency | None:
-    """Return how a system is, by the check `ping`; None when the target does not name it.
+    """Return the state of a system by the check `ping`; None when the target does not have it.
 
-    `command` starts it. One that does not answer in time is asked once more: it may be busy. It is
+    `command` starts it. One that times out is asked again: it may be busy. It is
     down when nothing listens at its `places`.
     """
 
@@ -82,14 +82,14 @@ def ask(
 
 
 def dependency(target: Target, name: str) -> Dependency | None:
-    """Return how one of them is; None when the target does not name it."""
+    """Return the state of one system; None when the target does not have it."""
     return _functions()[name](target)
 
 
 def dependencies(target: Target) -> list[Dependency]:
-    """Return how each of those is that the target names; they are asked at the same time."""
+    """Return the state of each system that the target has; they are checked at the same time."""
     with ThreadPoolExecutor() as pool:
-        # In the caller's context, so that what they cannot see is told to the check that asks.
+        # In the caller's context, so that what they cannot see is reported to the check that asks.
         asked = [pool.submit(copy_context().run, each, target) for each in _functions().values()]
         return [known for each in asked if (known := each.result())]
 
@@ -118,7 +118,7 @@ def _key(system: str) -> str:
 def _listening(places: Iterable[Place], limit_s: float) -> State:
     """Return `refuses` when something takes connections there, `down` when nothing does.
 
-    `unknown` where that cannot be told: no address is known, or its name has none.
+    `unknown` where that is not known: no address is known, or its name has none.
     """
     states = {_connects(place, limit_s) for place in places}
     if "refuses" in states:

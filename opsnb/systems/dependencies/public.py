@@ -1,12 +1,4 @@
-"""Redis and PostgreSQL, as what the service depends on."""
+"""What notebooks and the other parts of opsnb call: every public name of these modules."""
 
-from opsnb.systems.dependencies.asking import Dependency, Place, ask, dependency
-from opsnb.systems.dependencies.starting import start
-
-__all__ = [
-    "Dependency",
-    "Place",
-    "ask",
-    "dependency",
-    "start",
-]
+from opsnb.systems.dependencies.asking import *
+from opsnb.systems.dependencies.starting import *

@@ -1,4 +1,4 @@
-"""Starting what the service depends on, where it is down."""
+"""Starting the systems that the service depends on, when they are down."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _warnings(
 
 
 def _effect(target: Target, names: Sequence[str]) -> Finding:
-    """Wait until those that were started answer, and say whether they do."""
+    """Wait until those that were started respond, and return whether they do."""
     ends = time.monotonic() + _PATIENCE_S
     while True:
         found = [known for known in dependencies(target) if not names or known.name in names]

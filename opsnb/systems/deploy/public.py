@@ -1,25 +1,3 @@
-"""What the other parts of opsnb and notebooks call: see the package."""
+"""What notebooks and the other parts of opsnb call: every public name of these modules."""
 
-from opsnb.systems.deploy.releasing import (
-    clean,
-    do,
-    is_release,
-    paths,
-    pending,
-    release,
-    release_before,
-    restart,
-    tests,
-)
-
-__all__ = [
-    "clean",
-    "do",
-    "is_release",
-    "paths",
-    "pending",
-    "release",
-    "release_before",
-    "restart",
-    "tests",
-]
+from opsnb.systems.deploy.releasing import *

@@ -36,7 +36,7 @@ def release(target: Target) -> str:
 
 
 def release_before(target: Target) -> str:
-    """Return which release was there before, as the working copy knows it. Raises BadAnswer."""
+    """Return the release before this one, by the working copy. Raises BadAnswer."""
     return _read(target, Deploy.of(target).before)
 
 
@@ -70,11 +70,11 @@ def restart(target: Target) -> Sequence[str]:
 
 
 def is_release(target: Target, name: str) -> bool:
-    """Say whether the working copy knows a release of that name. Raises NotConfigured."""
+    """Return whether the working copy knows a release of that name. Raises NotConfigured."""
     if not name.strip() or name.startswith("-"):
         return False
     if not Deploy.of(target).known:
-        return True  # nothing can tell
+        return True  # there is nothing to compare
     try:
         _read(target, [_filled(word, {"release": name}) for word in Deploy.of(target).known])
     except ProgramFailed:
@@ -157,10 +157,10 @@ def paths(target: Target) -> Finding:
             answer = http.get(path)
             rows.append({"path": path, "status": answer.status_code})
     bad = [row for row in rows if row["status"] != httpx.codes.OK]
-    told = ", ".join(f"GET {row['path']} answered {row['status']}" for row in bad or rows)
+    answers = ", ".join(f"GET {row['path']} answered {row['status']}" for row in bad or rows)
     return Finding(
         status=Status.CRIT if bad else Status.OK,
-        message=f"{told or 'No paths are named'}.",
+        message=f"{answers or 'No paths are named'}.",
         value=len(bad),
         unit="failed",
         rows=rows,

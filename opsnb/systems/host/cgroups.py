@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from opsnb.checks import evidence
 from opsnb.systems.host.running import Host
@@ -116,11 +117,9 @@ def processor(files: Mapping[str, str], cores: int) -> Processor | None:
         spent = files.get(f"{_V1_USAGE}{at.removeprefix(_V1_CPU)}/cpuacct.usage", "").strip()
         if quota.isdecimal() and period.isdecimal() and int(period) and spent.isdecimal():
             found.append(Processor(int(quota) / int(period), int(spent) / 1e9))
-    return min((each for each in found if 0 < each.cores < cores), key=_cores, default=None)
-
-
-def _cores(limit: Processor) -> float:
-    return limit.cores
+    return min(
+        (each for each in found if 0 < each.cores < cores), key=attrgetter("cores"), default=None
+    )
 
 
 def _groups(membership: str) -> dict[str, str]:

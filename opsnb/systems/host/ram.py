@@ -15,8 +15,8 @@ from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.systems.host import cgroups
 from opsnb.systems.host.running import SYSTEM, Host, host_of
 from opsnb.systems.host.vitals import is_linux
+from opsnb.view.formats import GIB
 
-_GIB = 2**30
 _MEMINFO = "/proc/meminfo"
 
 
@@ -62,7 +62,7 @@ _FREE = ("MemFree", "Buffers", "Cached", "SReclaimable")
 
 
 def parse_meminfo(text: str) -> _Memory:
-    """Return what /proc/meminfo says; kernels before 3.14 do not tell what is available."""
+    """Return what /proc/meminfo says; kernels before 3.14 do not report what is available."""
     kib = {match[1]: int(match[2]) * 1024 for match in re.finditer(r"(?m)^(\w+):\s+(\d+) kB", text)}
     if "MemAvailable" not in kib and all(name in kib for name in _FREE[:3]):
         kib["MemAvailable"] = sum(kib.get(name, 0) for name in _FREE) - kib.get("Shmem", 0)
@@ -81,12 +81,12 @@ def _memory_finding(state: _Memory, limits: Threshold) -> Finding:
     swap_used = state.swap_total - state.swap_free
     what = "memory" if state.of == "RAM" else "the container's memory limit"
     message = (
-        f"{percent:.0f}% of {what} is used: {used / _GIB:.1f} of {state.total / _GIB:.1f} GiB, "
-        f"{state.available / _GIB:.1f} GiB available."
+        f"{percent:.0f}% of {what} is used: {used / GIB:.1f} of {state.total / GIB:.1f} GiB, "
+        f"{state.available / GIB:.1f} GiB available."
     )
     rows = [_memory_row(state.of, state.total, used, limits.judge(percent))]
     if state.swap_total:
-        message += f" Swap holds {swap_used / _GIB:.1f} of {state.swap_total / _GIB:.1f} GiB."
+        message += f" Swap holds {swap_used / GIB:.1f} of {state.swap_total / GIB:.1f} GiB."
         rows.append(_memory_row("swap", state.swap_total, swap_used, Status.OK))
     return Finding.measured(round(percent, 1), limits, message, rows=rows)
 

@@ -1,7 +1,6 @@
 """Programs that run on the target's machine and files that are read there, here or by ssh.
 
-Both are done in the same way, programs by argv and files by their tail, so that what is above this
-module has one parser for both.
+Both ways take the same arguments and return the same output, so callers have one parser.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import stat
 import subprocess
 import time
@@ -19,31 +17,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, TimedOut, Unreachable
-from opsnb.machine.holder import STARTED_BY
-from opsnb.redaction import outside, safe_url
+from opsnb.redaction import safe_url
 from opsnb.systems.host import ssh
+from opsnb.systems.host.failures import complaint, lacking_right
 from opsnb.systems.host.settings import LOCAL, HostSettings
+from opsnb.systems.host.subprocesses import NotStarted, finish
 
 SYSTEM = "host"
 _CALL_S = 5.0
-_GONE_S = 1.0
-_MOST_COMPLAINT = 2**16
 _IN_FOLDER = 'cd "$1" && shift && exec "$@"'
 _EACH_TEXT = (
     'm=$1; shift; for f; do if [ -r "$f" ]; then printf \'\\n%s %s\\n\' "$m" "$f"; '
     'head -c 262144 "$f"; fi; done; printf \'\\n%s \' "$m"'
 )
-_FAILURE = re.compile(r"\b(fail\w*|\w*error|\w*exception|fatal)\b", re.IGNORECASE)
-_AROUND = re.compile(r"\s*at\s|Node\.js v\d")
-"""What Node.js prints after the sentence that says what went wrong."""
 _NOT_STARTED = (126, 127)  # by the convention of shells, `env` and `timeout`
 _PLAIN = {"LC_ALL": "C", "LANGUAGE": ""}
-"""So that a program prints the words and numbers that are known here, whatever the host speaks."""
+"""Programs print English words and numbers, whatever the locale of the host."""
 
 
 class ProgramMissing(BadAnswer):
@@ -53,7 +45,7 @@ class ProgramMissing(BadAnswer):
 class ProgramFailed(BadAnswer):
     """The program ended with a non-zero exit code.
 
-    `said` is the last line of its complaint, `output` what it printed all the same.
+    `said` is the last line of its error output, `output` its standard output.
     """
 
     def __init__(self, system: str, message: str, said: str, output: str) -> None:
@@ -64,7 +56,7 @@ class ProgramFailed(BadAnswer):
 
 @dataclass(frozen=True)
 class Host:
-    """The machine of a target, on behalf of one check of `system`.
+    """The machine of a target, for one check of `system`.
 
     What fails is reported as a failure of `system`, except that a machine which cannot be
     reached is one of the "host", so that it is one cause for all that is read there. Nothing
@@ -78,12 +70,12 @@ class Host:
 
     @property
     def is_local(self) -> bool:
-        """Say whether it is this machine."""
+        """Return whether it is this machine."""
         return self.address == LOCAL
 
     @property
     def name(self) -> str:
-        """Where it is, fit for a message."""
+        """The machine's name in messages."""
         return "this machine" if self.is_local else safe_url(self.address)
 
     def run(
@@ -101,7 +93,7 @@ class Host:
     ) -> str:
         """Return what a program that changes something prints; raises as `run`.
 
-        Its language is left as it is, for what it starts keeps it.
+        It keeps the host's locale, which the processes that it starts inherit.
         """
         return self._output(argv, limit_s, env or {}).decode(errors="replace")
 
@@ -117,7 +109,7 @@ class Host:
         return self._output(words, limit_s, env or {}, Path(argv[0]).name).decode(errors="replace")
 
     def has(self, program: str) -> bool:
-        """Say whether `program` is on the host's PATH, or is a program there by its path."""
+        """Return whether `program` is on the host's PATH, or is a program there by its path."""
         if self.is_local:
             return shutil.which(program) is not None
         try:
@@ -168,8 +160,8 @@ class Host:
                     found[path] = Path(path).read_text(errors="replace")
             return found
         mark = secrets.token_hex(8)
-        told = self.run(["sh", "-c", _EACH_TEXT, "sh", mark, *paths])
-        parts = [part.partition("\n") for part in told.split(f"\n{mark} ")[1:]]
+        printed = self.run(["sh", "-c", _EACH_TEXT, "sh", mark, *paths])
+        parts = [part.partition("\n") for part in printed.split(f"\n{mark} ")[1:]]
         return {path: text for path, _, text in parts if path}
 
     def tail(self, path: str, size: int) -> bytes:
@@ -208,7 +200,7 @@ class Host:
     def _output(
         self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], called: str = ""
     ) -> bytes:
-        """Run a program, and map what can go wrong: the only place where that is done.
+        """Run a program and map its failures; nothing else runs programs.
 
         `called` is its name where another one starts it.
         """
@@ -218,7 +210,7 @@ class Host:
             raise TimedOut(self.system, f"There was no time left for `{program}` on {self.name}.")
         try:
             code, out, err = (
-                _finish(argv, limit_s, env)
+                finish(argv, limit_s, env)
                 if self.is_local
                 else self._over_ssh(argv, limit_s, env, program)
             )
@@ -226,19 +218,19 @@ class Host:
             raise TimedOut(
                 self.system, f"`{program}` on {self.name} did not finish within {limit_s:.1f} s."
             ) from None
-        except _NotStarted as error:
+        except NotStarted as error:
             missing = program if self.is_local else "ssh"
             raise ProgramMissing(
                 self.system, f"`{missing}` cannot be started here: {error}."
             ) from error
         if code == 0:
             return out
-        said = _complaint(err) or _complaint(out) or f"exit code {code}"
+        said = complaint(err) or complaint(out) or f"exit code {code}"
         if code in _NOT_STARTED:
             raise ProgramMissing(
                 self.system, f"`{program}` cannot be started on {self.name}: {said}."
             )
-        if fix := _right_lacking(err.decode(errors="replace")):
+        if fix := lacking_right(err.decode(errors="replace")):
             message = f"`{program}` on {self.name} is not allowed: {said}. {fix}"
             raise Misconfigured(self.system, message)
         message = f"`{program}` on {self.name} failed: {said}."
@@ -247,7 +239,7 @@ class Host:
     def _over_ssh(
         self, argv: Sequence[str], limit_s: float, env: Mapping[str, str], program: str
     ) -> tuple[int, bytes, bytes]:
-        """Run a program over there, and map what can go wrong on the way."""
+        """Run a program over ssh, and map failures of the connection."""
         call = ssh.Call(argv, limit_s, env)
         options = (
             "-T",
@@ -257,7 +249,7 @@ class Host:
             f"ConnectTimeout={max(1, self.connect_s):.0f}",
         )
         words = ["ssh", *options, "--", self.address.rstrip("/"), call.words]
-        code, out, err = _finish(words, limit_s, {})
+        code, out, err = finish(words, limit_s, {})
         try:
             answer = call.answer(out, err)
         except ssh.NotRun as error:
@@ -298,91 +290,3 @@ def host_of(target: Target, system: str = SYSTEM, limit_s: float = 9.0) -> Host:
     """
     ends = time.monotonic() + (max(limit_s, 2 * target.time_limit_s) if limit_s > 0 else limit_s)
     return Host(HostSettings.of(target).address, system, target.time_limit_s, ends)
-
-
-class _NotStarted(Exception):
-    """The operating system cannot start the program; the words are why."""
-
-
-def _without_mark() -> dict[str, str]:
-    """Return this process' environment, so that what an action starts on purpose outlives its run.
-
-    What has the mark is ended with the run.
-    """
-    return {name: value for name, value in os.environ.items() if name != STARTED_BY}
-
-
-def _finish(
-    argv: Sequence[str], limit_s: float, env: Mapping[str, str]
-) -> tuple[int, bytes, bytes]:
-    """Run a program to its end; at the time limit end it with all that it has started."""
-    with _file() as out:
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                env={**_without_mark(), **env},
-            )
-        except OSError as error:
-            raise _NotStarted(error.strerror) from error
-        try:
-            _, err = process.communicate(timeout=limit_s)
-        except BaseException:
-            # An interrupt may come when the program has ended already: its group is then gone.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):  # the kernel may hold it, as over a dead NFS
-                process.wait(_GONE_S)
-            raise
-        out.seek(0)
-        return process.returncode, out.read(), err
-
-
-def _file() -> IO[bytes]:
-    """Return a file in memory: Node may end before a pipe has taken all that it printed."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("opsnb"), "w+b")
-    return TemporaryFile()
-
-
-def _complaint(output: bytes) -> str:
-    """Return the line that says what went wrong: the last that speaks of it, else the last."""
-    lines = outside.tail(output.decode(errors="replace").strip(), _MOST_COMPLAINT).splitlines()
-    lines = [line for line in lines if not _AROUND.match(line)] or lines
-    bad = [line for line in lines if _FAILURE.search(line)] or lines
-    return bad[-1].strip().rstrip(".") if bad else ""
-
-
-_RIGHTS = (
-    (
-        re.compile(
-            r"sudo:.*(password|terminal|tty)|sudo: no tty|doas: .*(tty|auth)", re.IGNORECASE
-        ),
-        "It asks for a password, and nobody is there to type it: allow the command with NOPASSWD "
-        "in sudoers.",
-    ),
-    (
-        re.compile(r"[Ii]nteractive authentication required|polkit"),
-        "Log in as a user who may, or put sudo before the command.",
-    ),
-    (
-        re.compile(r"permission denied.*(docker|podman).*sock", re.IGNORECASE | re.DOTALL),
-        "Log in as a user of the group docker, or put sudo before the command.",
-    ),
-    (
-        re.compile(r"System has not been booted with systemd"),
-        "Set manager in the target's processes to what runs the service there.",
-    ),
-    (
-        re.compile(r"Failed to connect to (the )?bus|DBUS_SESSION_BUS_ADDRESS"),
-        "For units of a user, set XDG_RUNTIME_DIR in the env of the target's processes.",
-    ),
-)
-
-
-def _right_lacking(err: str) -> str:
-    """Return what to configure when a program says that this login may not do it, else nothing."""
-    return next((fix for pattern, fix in _RIGHTS if pattern.search(err)), "")

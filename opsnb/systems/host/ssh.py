@@ -33,7 +33,7 @@ _SCRIPT = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program printed over there."""
+    """The output of a program over ssh."""
 
     code: int
     out: bytes
@@ -41,7 +41,7 @@ class Answer:
 
 
 class NotRun(Exception):
-    """The login shell did not run the command; the words are what it said instead."""
+    """The login shell did not run the command; the message is what it printed instead."""
 
 
 class CutOff(Exception):

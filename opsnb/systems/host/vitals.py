@@ -1,4 +1,4 @@
-"""Whether the machine answers, and how busy its processor is."""
+"""Whether the machine responds, and how busy its processor is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def cpu(target: Target) -> Finding:
 
 
 def is_linux(host: Host) -> bool:
-    """Say whether /proc can be read there; over ssh Linux is expected."""
+    """Return whether /proc can be read there; over ssh Linux is expected."""
     return not host.is_local or platform.system() == _LINUX
 
 

@@ -21,13 +21,13 @@ from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, host_of
 from opsnb.systems.logs.rotation import siblings
 from opsnb.systems.logs.settings import Logs
+from opsnb.view.formats import MIB
 
 _SYSTEM = "logs"
 _LIMIT_S = 60.0
 _AT_ONCE = 100
 _MOST_ROWS = 50
 _MOST_FILES = 10_000
-_MIB = 2**20
 _DAY_MIN = 24 * 60
 _OPEN_FILES = 'exec find /proc/[0-9]*/fd "$@"'
 _NAMES = ("*.log", "*.log.*", "*.log-*", "*.log_*")
@@ -47,7 +47,7 @@ _NO_LOG_FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class OldLog:
-    """A log that nobody has written to for long."""
+    """A log that was last written to long ago."""
 
     path: str
     size: int
@@ -59,7 +59,7 @@ class OldLog:
         """Return what is shown of it."""
         return {
             "file": self.path,
-            "mib": round(self.size / _MIB, 2),
+            "mib": round(self.size / MIB, 2),
             "written": f"{datetime.fromtimestamp(self.written, UTC):%Y-%m-%d}",
         }
 
@@ -104,7 +104,7 @@ def _summary(names: str, found: Sequence[OldLog], held: int, days: float) -> str
     size = sum(each.size for each in found)
     what = (
         f"Remove {len(found):,} logs under {names} that nobody has written to for {days:g} days, "
-        f"{size / _MIB:,.1f} MiB."
+        f"{size / MIB:,.1f} MiB."
         if found
         else f"No log under {names}{' that could go' if held else ''} is older than {days:g} days."
     )
@@ -135,20 +135,20 @@ def _places(target: Target, host: Host) -> tuple[list[str], set[str]]:
 
 
 def _resolved(host: Host, paths: Sequence[str]) -> list[str]:
-    """Return where paths lead to, whether anything is there or not."""
+    """Return the real paths, whether they exist or not."""
     return host.run(["realpath", "-zm", "--", *paths], _LIMIT_S).rstrip("\0").split("\0")
 
 
 def _old(host: Host, folders: Sequence[str], live: set[str], days: float) -> list[OldLog]:
     deep = [each for each in folders if each not in _SHARED and _FOR_LOGS.search(each)]
     shared = [each for each in folders if each not in deep]
-    told = "".join(
+    listed = "".join(
         _listed(host, places, depth, days)
         for places, depth in ((deep, []), (shared, ["-maxdepth", "1"]))
         if places
     )
     found = set()  # a folder inside another is looked through twice, unless it is a disk of its own
-    for line in told.split("\0")[:-1]:
+    for line in listed.split("\0")[:-1]:
         written, size, path = line.split(" ", 2)
         # A name that is no text cannot be shown, so it is not removed either.
         if path not in live and "\ufffd" not in path:
@@ -168,7 +168,7 @@ def _listed(host: Host, folders: Sequence[str], depth: Sequence[str], days: floa
 
 
 def _siblings(folders: Sequence[str], live: set[str], paths: Sequence[str]) -> set[str]:
-    """Return those of `paths` in `folders` that are rotated files of a live log."""
+    """Return the `paths` in `folders` that are rotated files of a live log."""
     found: set[str] = set()
     for folder in folders:
         names = [posixpath.basename(path) for path in paths if posixpath.dirname(path) == folder]
@@ -182,7 +182,7 @@ def _siblings(folders: Sequence[str], live: set[str], paths: Sequence[str]) -> s
 def _unheld(
     host: Host, folders: Sequence[str], found: Sequence[OldLog]
 ) -> tuple[list[OldLog], int]:
-    """Return those that no process holds open, and how many others there are.
+    """Return the files that no process holds open, and how many are open.
 
     A quiet service writes no line for long: its log is alive, and what it would write into a
     removed file is lost.
@@ -196,21 +196,21 @@ def _held(host: Host, folders: Sequence[str]) -> set[str]:
     """Return the files under `folders` that are open, as far as this user may see it."""
     words = [word for each in folders for word in ("-o", "-lname", f"{_literal(each)}/*")][1:]
     try:
-        told = host.run(
+        held = host.run(
             ["sh", "-c", _OPEN_FILES, "sh", "(", *words, ")", "-printf", r"%l\0"], _LIMIT_S
         )
     except ProgramFailed as error:
-        told = error.output  # other users' processes, and those that ended meanwhile
-    return set(told.split("\0")) - {""}
+        held = error.output  # other users' processes, and those that ended meanwhile
+    return set(held.split("\0")) - {""}
 
 
 def _literal(path: str) -> str:
-    """Return `path` as a pattern that it alone fits."""
+    """Return a pattern that matches only `path`."""
     return re.sub(r"([\\*?\[])", r"\\\1", path)
 
 
 def _remove(host: Host, folders: Sequence[str], old: Sequence[OldLog], days: float) -> None:
-    """Remove those that are still as old as that, still files, and still held by nobody."""
+    """Remove the files that are still that old, still files, and still not open."""
     found, _ = _unheld(host, folders, old)
     if not found:
         return

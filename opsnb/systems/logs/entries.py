@@ -1,7 +1,7 @@
 """The errors among the lines of a log, each with the lines that belong to it.
 
 Pure functions. Most lines of a log are no errors, and of those only the ones around an error are
-looked at: `SIGNS` says of a line whether it may be one, here or by `grep` on the host.
+read: `SIGNS` says of a line whether it may be one, here or by `grep` on the host.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from opsnb.systems.logs.levels import says_error
-from opsnb.systems.logs.lines import Clock, Head, is_part, parse, raw
+from opsnb.systems.logs.lines import Head, is_part, parse, raw
+from opsnb.systems.logs.stamps import Clock
 
 SIGNS = (
     "err|eror|fatal|ftl|crit|emerg|alert|panic|severe|exception|uncaught|unhandled"
@@ -20,7 +21,7 @@ SIGNS = (
     "|nomem|rofs)|segmentation fault|core dumped|out of memory|traceback"
     r'|(level|priority|severitynumber)["\\]*: ?["\\]*([0-3]["\\,} ]|[5-9][0-9]|1[7-9]|2[0-4])'
 )
-"""What a line has that may be an error, as `grep -iE` and Python's `re` both read it."""
+"""Words that an error may have, as `grep -iE` and Python's `re` both read them."""
 
 LETTERS = r"^<[0-9]|(^|[] [|])[EF][]/:]|[]Z0-9:] [EF] |^[EF][01][0-9]"
 """The same of a line whose level is a letter, or syslog's priority; looked for where there are
@@ -56,7 +57,7 @@ class ErrorEntry(NamedTuple):
     at: float
     message: str
     stack: str = ""
-    """What follows it: the error's own text and where it was raised."""
+    """The lines after it: the error's own text and where it was raised."""
 
 
 class Finder:
@@ -73,7 +74,7 @@ class Finder:
     def _start(self) -> None:
         self._before: deque[str] = deque(maxlen=_MOST_BEFORE)
         self._head: Head | None = None  # of the entry that lines without a stamp belong to
-        self._is_told = False  # whether that entry is an error already
+        self._is_reported = False  # whether that entry is an error already
         self._is_crash = False
         self._parts: list[str] = []
         self._error: ErrorEntry | None = None  # to which lines may still be added
@@ -141,17 +142,17 @@ class Finder:
             return
         yield from self._flushed()
         self._before.clear()
-        self._head, self._is_told, self._is_crash = head, False, False
+        self._head, self._is_reported, self._is_crash = head, False, False
         if head.at < self._since:
             return
         severe, message = head.verdict()
         if says_error(message) if severe is None else severe:
             self._error = ErrorEntry(head.at, _kept(message), head.stack)
             self._line = _kept(line.strip())
-            self._is_told = True
+            self._is_reported = True
 
     def _belongs(self, head: Head) -> bool:
-        """Say whether a line that only its wrapping gives a time belongs to the entry before."""
+        """Return whether a line whose only time is its wrapper's belongs to the entry before."""
         if _CONTINUES.match(head.rest):
             return True
         before = self._last()
@@ -163,7 +164,7 @@ class Finder:
             line = self._before.pop()
             head = parse(line, self._clock)
             if head and not (head.is_bare and _CONTINUES.match(head.rest)):
-                self._head, self._is_told = head, _is_error(head)
+                self._head, self._is_reported = head, _is_error(head)
                 break
             if _CRASHES.match(line):
                 self._is_crash = True
@@ -176,15 +177,15 @@ class Finder:
             self._add(text)
             return
         head = self._last()
-        if head is None or self._is_told or head.at < self._since or not says_error(text):
+        if head is None or self._is_reported or head.at < self._since or not says_error(text):
             return
-        # A line of JSON is complete, and a crash is told by Node itself: neither is continued.
+        # A line of JSON is complete, and Node itself prints a crash: neither is continued.
         is_own = (head.fields is not None or self._is_crash) and not _CONTINUES.match(text)
         if is_own or head.verdict().severe is None:
             yield from self._flushed()
             at = own.at if own else head.at
             self._error = ErrorEntry(at, _kept(text.strip()))
-            self._is_told = head.fields is None
+            self._is_reported = head.fields is None
 
 
 def _is_error(head: Head) -> bool:
@@ -205,19 +206,11 @@ def signed(
         yield bool(_SIGN.search(line) or (extra and extra.search(line))), part
 
 
-def errors_in(lines: Iterable[str], clock: Clock, since: float) -> Iterator[ErrorEntry]:
-    """Yield the errors among `lines`, the oldest first, that are not older than `since`.
-
-    A line without a stamp belongs to the entry before it, so that a stack trace is one error.
-    """
-    return Finder(clock, since).errors(signed(lines))
-
-
 def continues(line: str) -> bool:
-    """Say whether a line without a stamp is part of the one before, by how it begins."""
+    """Return whether a line without a stamp is part of the one before, by how it begins."""
     return bool(_CONTINUES.match(line) or _RAISED.match(line))
 
 
 def has_letter(line: str) -> bool:
-    """Say whether the level of a line may be a letter, or syslog's priority."""
+    """Return whether the level of a line may be a letter, or syslog's priority."""
     return bool(_LETTER.search(line, 0, 200))

@@ -18,9 +18,9 @@ from opsnb.redaction.outside import pattern
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
 from opsnb.systems.logs.entries import ErrorEntry, Finder
-from opsnb.systems.logs.files import WindowReader
-from opsnb.systems.logs.lines import Clock
 from opsnb.systems.logs.settings import Logs
+from opsnb.systems.logs.stamps import Clock
+from opsnb.systems.logs.window import WindowReader
 from opsnb.view.formats import span
 
 SYSTEM = "logs"
@@ -31,7 +31,7 @@ _QUOTE_LENGTH = 120
 
 @dataclass(frozen=True)
 class Window:
-    """What the logs of a target say of the last hours."""
+    """The errors in a target's logs within the last hours."""
 
     clock: Clock
     """The host's, at the moment of reading."""
@@ -42,7 +42,7 @@ class Window:
     marked: list[tuple[float, str]]
     """When lines were written that were looked for, and the lines."""
     notes: list[str]
-    """What else is to know of the logs."""
+    """Remarks on the logs."""
 
 
 def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> Window:
@@ -58,7 +58,7 @@ def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> 
     unread: list[str] = []
     # The names of grep's language, which has no groups without a number and no word borders.
     extra = marks.pattern.replace("(?:", "(").replace(r"\b", "") if marks else ""
-    paths = reader.paths(Logs.of(target).files)
+    paths = reader.files.paths(Logs.of(target).files)
     for path in paths:
         finder = Finder(reader.clock, reader.since, marks)
         try:
@@ -77,8 +77,11 @@ def read(target: Target, hours: float, marks: re.Pattern[str] | None = None) -> 
 def _notes(reader: WindowReader) -> list[str]:
     share = reader.understood.share
     if share == 1:
-        return reader.notes
-    return [*reader.notes, f"{share:.0%} of the lines sampled have a time that is understood."]
+        return reader.files.notes
+    return [
+        *reader.files.notes,
+        f"{share:.0%} of the lines sampled have a time that is understood.",
+    ]
 
 
 @check(needs=(HOST,))
@@ -98,7 +101,7 @@ def errors(target: Target, hours: float = 1) -> Finding:
 
 
 def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
-    """Return a row for each pattern of errors, the one seen last on top."""
+    """Return a row for each pattern of errors, the latest first."""
     alike: dict[str, list[tuple[str, ErrorEntry]]] = defaultdict(list)
     for path, entry in found:
         alike[pattern(entry.message)].append((path, entry))
@@ -120,7 +123,7 @@ def groups(found: Iterable[tuple[str, ErrorEntry]]) -> list[Row]:
 
 
 def sentence(rows: list[Row], count: int, hours: float, *, since: str = "") -> str:
-    """Return what a tired person reads first of the `groups` of `count` errors.
+    """Return one sentence on the `groups` of `count` errors.
 
     `since` says where the window began, in place of its length.
     """

@@ -87,7 +87,7 @@ _HARMLESS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# Camel case tells a name from a word, so these are looked for as they are written.
+# Camel case distinguishes a name from a word, so these are looked for as they are written.
 _CASED = re.compile(
     r"\b[a-z]+Errors?[A-Z]\w*|\b[A-Z]\w*Error[A-Z]\w*|\b[eE]rrors?[A-Z]\w*"
     r"|\b(?:on|handle|log|throw|format|is|get|set|create|catch|capture|report|with|to|show|clear"
@@ -128,12 +128,12 @@ def level_of(text: str) -> Verdict:
 
 
 def _is_none(text: str, match: re.Match[str]) -> bool:
-    """Say whether what looks like a level begins words such as "error: none"."""
+    """Return whether a level only begins words such as "error: none"."""
     return not match["titled"].isupper() and bool(_ZERO.match(text, match.start("titled")))
 
 
 def says_error(text: str) -> bool:
-    """Say whether the words of `text`, which has no level, speak of an error.
+    """Return whether the words of `text`, which has no level, speak of an error.
 
     Counts of nothing, addresses, paths and names such as ErrorBoundary do not.
     """
@@ -141,7 +141,7 @@ def says_error(text: str) -> bool:
 
 
 def severe_number(level: int, *, is_syslog: bool = False) -> bool:
-    """Say whether a level in numbers is error or worse: syslog's fall, pino's and bunyan's grow."""
+    """Return whether a number means error or worse: syslog's fall, pino's and bunyan's grow."""
     if is_syslog or _SYSLOG_WORST <= level <= _SYSLOG_MILDEST:
         return level <= _SYSLOG_ERROR
     return level >= _PINO_ERROR
@@ -152,7 +152,7 @@ _DECORATION = re.compile(r"\x1b\[[\d;]*m|[+-]\d+\s*$")
 
 
 def is_word(level: Any) -> bool:
-    """Say whether a level in a field is one in words, which all loggers mean alike."""
+    """Return whether a level in a field is one in words, which all loggers mean alike."""
     return _DECORATION.sub("", str(level)).strip().lower() in _KNOWN_WORDS
 
 

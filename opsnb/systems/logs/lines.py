@@ -1,4 +1,4 @@
-"""What a line of a log says: when it was written, how bad it is, its message, and its cause.
+"""A line of a log: when it was written, how bad it is, its message, and its cause.
 
 Pure functions, which know the shapes that services, pm2, containers and syslog write; they read
 nothing. A line may be wrapped in another's: a container's, the journal's, syslog's.
@@ -6,28 +6,19 @@ nothing. A line may be wrapped in another's: a container's, the journal's, syslo
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from opsnb.redaction import outside
+from opsnb.systems.logs.json_fields import fields_of, first_of, stack_of, verdict_of
 from opsnb.systems.logs.levels import (
     Verdict,
-    is_word,
-    joined,
     level_of,
-    severe_field,
-    severe_opentelemetry,
 )
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
-__all__ = ["Clock", "Head", "Verdict", "is_part", "parse", "raw"]
-
-_MOST_JSON = 2**18
-"""Characters of a line that are read as JSON; a longer one is read by its beginning."""
 _MOST_CUT = 2**16
-"""Characters that are looked at of a line whose end is missing, or that is huge."""
+"""Characters that are read of a line whose end is missing, or that is huge."""
 _DEPTH = 3
 
 
@@ -48,8 +39,8 @@ class Head(NamedTuple):
     """Whether only what wraps the line has a time, so that it may belong to the entry before."""
 
     def verdict(self) -> Verdict:
-        """Return how bad it is and what it says."""
-        found = _json_verdict(self.fields) if self.fields else level_of(self.level + self.rest)
+        """Return how bad it is, and its message."""
+        found = verdict_of(self.fields) if self.fields else level_of(self.level + self.rest)
         if found.severe is None and self.priority:
             return found._replace(severe=int(self.priority) % 8 <= 3)
         return found
@@ -57,7 +48,7 @@ class Head(NamedTuple):
     @property
     def stack(self) -> str:
         """Return the stack of the error in a JSON line."""
-        return _stack(self.fields) if self.fields else ""
+        return stack_of(self.fields) if self.fields else ""
 
 
 _ANSI = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
@@ -66,7 +57,7 @@ _PREFIX = re.compile(r"(?:\d+\|[^|]{1,64}\|[ ]?|[\w.-]{1,64}-\d+ +\| )")
 _PRIORITY = re.compile(r"<(?P<pri>\d{1,3})>(?P<rfc5424>1 )?")
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (?:stdout|stderr) ([FP])\S* ?")
 _SYSLOG_TAG = re.compile(r" \S+ [^\s:\[\]]{1,64}(?:\[\d+\]: ?|: )")
-# Behind an ISO stamp, where other words stand at the same place, only a process id tells.
+# Behind an ISO stamp, where other words stand at the same place, only a process id shows it.
 _ISO_SYSLOG_TAG = re.compile(
     r" (?!\W?(?i:error|warn|info|debug|fatal|trace)\b)\S+ [^\s:\[\]]{1,64}\[\d+\]: ?"
 )
@@ -79,26 +70,9 @@ _NEST = re.compile(r"\[Nest\] \d+ +- ")
 _WITHIN = re.compile(r"[\s:\-|]*(?=[\d\[])")
 
 _TIME_KEYS = (
-    "time",
-    "timestamp",
-    "ts",
-    "@timestamp",
-    "datetime",
-    "date",
-    "@t",
-    "eventTime",
-    "t",
-    "asctime",
+    *("time", "timestamp", "ts", "@timestamp", "datetime", "date", "@t", "eventTime"),
+    *("t", "asctime"),
 )
-_LEVEL_KEYS = (
-    *("level", "severity", "lvl", "levelname", "log.level", "level_name", "loglevel", "logLevel"),
-    *("severity_text", "severityText", "SeverityText", "@l", "error_severity"),
-)
-_MESSAGE_KEYS = (
-    *("msg", "message", "short_message", "MESSAGE", "@m", "@mt", "body", "event", "log", "text"),
-)
-_ERROR_KEYS = ("err", "error", "exception", "cause", "reason", "@x")
-_STACK_KEYS = ("stack", "stack_trace", "stacktrace", "error.stack_trace", "full_message")
 _CUT_LEVEL = re.compile(r'"(?:level|severity|lvl|levelname)":\s*(?:"(\w+)"|(\d+))')
 _CUT_TIME = re.compile(r'"(?:time|timestamp|ts|@timestamp)":\s*(?:"([^"]+)"|([\d.]+))')
 _CUT_MESSAGE = re.compile(r'"(?:msg|message)":\s*"((?:[^"\\]|\\.){0,8192})')
@@ -145,15 +119,15 @@ def _header(is_syslog: bool, is_rfc5424: bool) -> re.Pattern[str]:
 def _behind(
     text: str, head: Head, header: re.Pattern[str], clock: Clock, depth: int
 ) -> Head | None:
-    """Return the head of a line of text, by what stands behind its stamp."""
+    """Return the head of a line of text, by the text after its stamp."""
     rest = head.rest
-    found = header.match(rest)
-    if found:
-        rest = rest[found.end() :]
+    match = header.match(rest)
+    if match:
+        rest = rest[match.end() :]
     if (" at " in text or "\tat " in text) and _FRAME.match(rest):
-        return head._replace(rest=rest.lstrip(": "), is_bare=True) if found else None
+        return head._replace(rest=rest.lstrip(": "), is_bare=True) if match else None
     inner = rest.lstrip(" :\t|-")
-    if inner.startswith("{") and (fields := _fields(inner)):
+    if inner.startswith("{") and (fields := fields_of(inner)):
         return head._replace(rest=rest, fields=fields)
     if depth < _DEPTH and (within := _WITHIN.match(rest)) and rest is not text:
         stamp = stamp_of(rest[within.end() :], clock)
@@ -161,11 +135,11 @@ def _behind(
             return head._replace(
                 rest=rest[within.end() + stamp.end :], level=head.level or stamp.level
             )
-    return head._replace(rest=rest, is_bare=bool(found))
+    return head._replace(rest=rest, is_bare=bool(match))
 
 
 def _of_json(line: str, clock: Clock, depth: int) -> Head | None:
-    fields = _fields(line)
+    fields = fields_of(line)
     if fields is None:
         return _of_cut_json(line, clock)
     written = fields.get("log")
@@ -174,9 +148,9 @@ def _of_json(line: str, clock: Clock, depth: int) -> Head | None:
         return None if at is None else _within(written.rstrip("\r\n"), at, clock, depth)
     if "__REALTIME_TIMESTAMP" in fields:
         return _of_journal(fields, clock, depth)
-    value = _first(fields, _TIME_KEYS)
+    value = first_of(fields, _TIME_KEYS)
     if value is None and isinstance(fields.get("meta"), dict):
-        value = _first(fields["meta"], _TIME_KEYS)
+        value = first_of(fields["meta"], _TIME_KEYS)
     at = moment_of(value, clock)
     return None if at is None else Head(at, "", fields=fields)
 
@@ -202,11 +176,11 @@ def _within(text: str, at: float, clock: Clock, depth: int) -> Head:
     if head:
         return head._replace(at=at)
     plain = _ANSI.sub("", text)
-    return Head(at, plain, fields=_fields(plain), is_bare=True)
+    return Head(at, plain, fields=fields_of(plain), is_bare=True)
 
 
 def _of_cut_json(line: str, clock: Clock) -> Head | None:
-    """Return what the beginning of a line says whose end is missing, or that is huge."""
+    """Return the head of a line that is huge or has lost its end, by its beginning."""
     head = line[:_MOST_CUT].replace('\\"', '"')  # type: ignore[cut]  # far beyond what is shown
     written = _CUT_TIME.search(head)
     at = moment_of(written[1] or written[2], clock) if written else None
@@ -219,121 +193,14 @@ def _of_cut_json(line: str, clock: Clock) -> Head | None:
     return Head(at, "", fields={"level": level[1] or level[2], "msg": said})
 
 
-def _first(fields: dict[str, Any], keys: Iterable[str]) -> Any:
-    for key in keys:
-        if key in fields:
-            return fields[key]
-    return None
-
-
-def _fields(text: str) -> dict[str, Any] | None:
-    if not text.startswith("{") or len(text) > _MOST_JSON:
-        return None
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return fields if isinstance(fields, dict) else None
-
-
-def _json_verdict(fields: dict[str, Any]) -> Verdict:
-    message = next((text for key in _MESSAGE_KEYS if (text := _text(fields.get(key)))), "")
-    said = joined(message.strip(), _cause(fields))
-    severe = severe_field(_level(fields), is_syslog="short_message" in fields)
-    if severe is None:
-        severe = severe_opentelemetry(fields.get("severityNumber", fields.get("SeverityNumber")))
-    if severe is not None:
-        return Verdict(severe, said)
-    found = level_of(message)
-    if found.severe is None and any(_is_error(fields.get(key)) for key in ("err", "error", "@x")):
-        return Verdict(True, said)
-    return found
-
-
-def _level(fields: dict[str, Any]) -> Any:
-    """Return the level in the fields: a word before a number, which loggers count differently."""
-    found = [fields[key] for key in _LEVEL_KEYS if key in fields]
-    for holder, key in (("log", "level"), ("context", "logLevel")):  # Elastic's schema, roarr
-        if isinstance(fields.get(holder), dict):
-            found.append(fields[holder].get(key))
-    if found and re.fullmatch(r"[0-7]", str(found[0])):
-        found.append(fields.get("type"))  # consola, whose 3 is no error
-    if not found and isinstance(fields.get("tags"), list):
-        found += fields["tags"]  # hapi, Kibana
-    return next((level for level in found if is_word(level)), found[0] if found else None)
-
-
-def _is_error(value: Any) -> bool:
-    """Say whether a field holds an error, not that there was none."""
-    if isinstance(value, dict):
-        return bool(value)
-    return isinstance(value, str) and bool(value) and severe_word(value)
-
-
-def severe_word(value: str) -> bool:
-    """Say whether the text in the field of an error is one."""
-    return value.strip().lower() not in ("none", "null", "false", "no", "0", "ok", "-", "undefined")
-
-
-def _cause(fields: dict[str, Any]) -> str:
-    """Return what the error in the fields says, with what caused it."""
-    said = ""
-    for key in _ERROR_KEYS:
-        said = joined(said, _error_text(fields.get(key)))
-    for key in ("error.message", "exception.message", "err.message"):
-        said = joined(said, _text(fields.get(key)))
-    return said
-
-
-def _error_text(value: Any, depth: int = 0) -> str:
-    """Return the messages of an error object: its own, its causes', those that it collects."""
-    if isinstance(value, str):
-        return value.strip().partition("\n")[0] if severe_word(value) else ""
-    if not isinstance(value, dict) or depth > 4:
-        return ""
-    said = _text(value.get("message")) or _text(value.get("msg"))
-    code = value.get("code")
-    within = value.get("errors") or value.get("aggregateErrors")
-    if isinstance(within, list):
-        for each in within[:3]:
-            said = joined(said, _error_text(each, depth + 1))
-    for key in ("cause", "original", "parent", "error"):
-        said = joined(said, _error_text(value.get(key), depth + 1))
-    if not said:
-        said = (_text(value.get("type")) or _text(value.get("name"))).removesuffix("Object")
-        said = "" if said == "Error" else said
-    if isinstance(code, str) and re.fullmatch(r"[A-Z][A-Z0-9_]{2,40}", code) and code not in said:
-        return f"{said} ({code})" if said else code
-    return said
-
-
-def _stack(fields: dict[str, Any]) -> str:
-    for holder in (fields, *(fields.get(key) for key in _ERROR_KEYS)):
-        if isinstance(holder, dict):
-            for key in _STACK_KEYS:
-                value = holder.get(key)
-                if isinstance(value, str) and value:
-                    return value
-                if isinstance(value, list):
-                    return "\n".join(map(str, value))
-    return ""
-
-
-def _text(value: Any) -> str:
-    """Return the message in a JSON field: text, or an error object's own message."""
-    if isinstance(value, dict):
-        value = value.get("message")
-    return value if isinstance(value, str) else ""
-
-
 # ---- lines that something else has cut into parts ----------------------------------------------
 
 
 def is_part(line: str) -> bool:
-    """Say whether the rest of what a container wrote stands in the next of its lines."""
+    """Return whether a container's line goes on in its next one."""
     if line.startswith('{"log":'):
-        found = _DOCKER_END.search(line)
-        end = found.start() if found else 0
+        match = _DOCKER_END.search(line)
+        end = match.start() if match else 0
         return end > 0 and not line.endswith("\\n", 0, end)
     cri = _CRI.match(line) if line.find(" std", 0, 48) >= 0 else None
     return bool(cri and cri[2] == "P")
@@ -349,5 +216,5 @@ def raw(parts: list[str], clock: Clock) -> Head | None:
 def _written(line: str) -> str:
     if cri := _CRI.match(line):
         return line[cri.end() :]
-    fields = _fields(line)
+    fields = fields_of(line)
     return str((fields or {}).get("log", "")).rstrip("\r\n")

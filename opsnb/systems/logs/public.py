@@ -1,18 +1,5 @@
-"""What notebooks call of the logs."""
+"""What notebooks and the other parts of opsnb call: every public name of these modules."""
 
-from opsnb.systems.logs.access import error_rate, requests
-from opsnb.systems.logs.clearing import clear
-from opsnb.systems.logs.error_lines import SYSTEM, Window, errors, groups, iso, read, sentence
-
-__all__ = [
-    "SYSTEM",
-    "Window",
-    "clear",
-    "error_rate",
-    "errors",
-    "groups",
-    "iso",
-    "read",
-    "requests",
-    "sentence",
-]
+from opsnb.systems.logs.access import *
+from opsnb.systems.logs.clearing import *
+from opsnb.systems.logs.error_lines import *

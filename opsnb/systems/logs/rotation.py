@@ -6,9 +6,9 @@ import posixpath
 import re
 
 PACKED = (".gz", ".zst", ".xz", ".bz2")
-"""Endings of what can be unpacked."""
+"""Endings of files that can be unpacked."""
 UNREADABLE = (".Z", ".lz4", ".lzma", ".zip", ".br", ".7z")
-"""Endings of what cannot."""
+"""Endings of packed files that cannot."""
 _DATE = r"\d{4}[-_]?\d\d[-_]?\d\d[\d_T:.-]*"
 _PACKED = "(?:" + "|".join(map(re.escape, (*PACKED, *UNREADABLE))) + ")?"
 _DATED = re.compile(_DATE + r"(?=\D|$)")

@@ -191,8 +191,8 @@ def _elsewhere(line: str, clock: Clock) -> Stamp | None:
             else Stamp(min(minute + float(seconds), clock.now), combined.end())
         )
     if _LOGFMT.match(line):
-        found = _LOGFMT_TIME.search(line, 0, 2000)
-        at = moment_of(found["value"], clock) if found else None
+        match = _LOGFMT_TIME.search(line, 0, 2000)
+        at = moment_of(match["value"], clock) if match else None
         return None if at is None else Stamp(at, 0)
     if line.rstrip().endswith("}") and (trailing := _TRAILING_TIME.search(line)):
         at = moment_of(trailing[1] or trailing[2], clock)  # winston's simple format

@@ -43,7 +43,7 @@ def npm(target: Target) -> Finding:
         for name, each in sorted(found.items())
         if isinstance(each, dict)
     ]
-    return _told(len(rows), "packages of the service have newer versions", rows)
+    return _counted(len(rows), "packages of the service have newer versions", rows)
 
 
 @check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
@@ -54,7 +54,7 @@ def debian(target: Target) -> Finding:
     """
     rows = parse_apt(_apt(host_of(target, SYSTEM, _LIMIT_S)))
     urgent = sum(bool(row["security"]) for row in rows)
-    finding = _told(len(rows), "packages of the machine have newer versions", rows)
+    finding = _counted(len(rows), "packages of the machine have newer versions", rows)
     if not urgent:
         return finding
     message = f"{finding.message} {urgent} of them are security updates."
@@ -89,9 +89,9 @@ def debian_security(target: Target) -> Finding:
     host = host_of(target, SYSTEM, _LIMIT_S)
     rows = [row for row in parse_apt(_apt(host)) if row.pop("security")]
     if rows:
-        return _told(len(rows), "packages of the machine have security updates", rows).model_copy(
-            update={"status": Status.WARN}
-        )
+        return _counted(
+            len(rows), "packages of the machine have security updates", rows
+        ).model_copy(update={"status": Status.WARN})
     if not any("_Packages" in name for name in host.names_in(_APT_LISTS)):
         raise BadAnswer(SYSTEM, f"apt on {host.name} has no lists of packages: sudo apt update.")
     fetched = float(host.run(["stat", "-c", "%Y", _APT_LISTS]))
@@ -102,11 +102,11 @@ def debian_security(target: Target) -> Finding:
             f"apt's lists on {host.name} are {age_s / 86_400:.0f} days old, so newer updates are "
             "not known: sudo apt update, then check again.",
         )
-    return _told(0, "packages of the machine have security updates", rows)
+    return _counted(0, "packages of the machine have security updates", rows)
 
 
 def parse_audit(found: dict[str, Any]) -> list[Row]:
-    """Return what `npm audit --json` tells (npm 7 or newer), the worst first.
+    """Return what `npm audit --json` reports (npm 7 or newer), the worst first.
 
     Raises BadAnswer when it is of another shape.
     """
@@ -133,8 +133,10 @@ def _rank(severity: str) -> int:
 
 def _vulnerability(each: dict[str, Any]) -> str:
     """Return what the vulnerability is; for one that only comes from others, their names."""
-    told = [via["title"] if isinstance(via, dict) else f"by {via}" for via in each.get("via", [])]
-    return "; ".join(dict.fromkeys(told))
+    reasons = [
+        via["title"] if isinstance(via, dict) else f"by {via}" for via in each.get("via", [])
+    ]
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def _fix(fix: Any) -> str:
@@ -164,9 +166,9 @@ def parse_apt(text: str) -> list[Row]:
 
 
 def _npm(target: Target, word: str) -> dict[str, Any]:
-    """Return what npm says in JSON; it exits with 1 when it has something to tell.
+    """Return the JSON of npm, which exits with 1 when it reports something.
 
-    Raises BadAnswer with the fix when it failed: then it says so in JSON as well.
+    Raises BadAnswer with the fix when npm failed, which it reports in JSON too.
     """
     folder = Deploy.of(target).folder
     if not folder:
@@ -195,17 +197,17 @@ def _npm(target: Target, word: str) -> dict[str, Any]:
 
 def _complaint(said: dict[str, Any]) -> str:
     """Return why npm failed, in its own words, and what fixes it."""
-    told = said["error"]
-    error: dict[str, Any] = told if isinstance(told, dict) else {"summary": told}
+    reported = said["error"]
+    error: dict[str, Any] = reported if isinstance(reported, dict) else {"summary": reported}
     if error.get("code") == "ENOLOCK":
         return "there is no lock file; npm install --package-lock-only makes one."
-    # A registry that does not answer is told of beside the error, whose summary is empty.
+    # A registry that does not respond is reported beside the error, whose summary is empty.
     words = error.get("summary") or said.get("message") or "it does not say why"
     first = str(words).strip().splitlines()[0].rstrip(".")
     return f"{first}; see whether the registry that `npm config get registry` names answers it."
 
 
-def _told(count: int, words: str, rows: list[Row]) -> Finding:
+def _counted(count: int, words: str, rows: list[Row]) -> Finding:
     return Finding(
         status=Status.OK,
         message=f"{count or 'No'} {words}.",

@@ -1,17 +1,3 @@
-"""What the other parts of opsnb and notebooks call: see the package."""
+"""What notebooks and the other parts of opsnb call: every public name of these modules."""
 
-from opsnb.systems.packages.checks import (
-    debian,
-    debian_security,
-    npm,
-    npm_security,
-    parse_audit,
-)
-
-__all__ = [
-    "debian",
-    "debian_security",
-    "npm",
-    "npm_security",
-    "parse_audit",
-]
+from opsnb.systems.packages.checks import *

@@ -13,7 +13,7 @@ from opsnb.systems.host import host_of
 from opsnb.systems.processes.listing import groups_of, listed
 from opsnb.systems.processes.process import SYSTEM, DaemonGone, Process
 from opsnb.systems.processes.settings import Processes
-from opsnb.view.formats import counted
+from opsnb.view.formats import and_list, counted
 
 _MOST_DONE = 3
 
@@ -31,18 +31,18 @@ def up(target: Target) -> Finding:
     """
     settings = Processes.of(target)
     try:
-        found = listed(target)
+        processes = listed(target)
     except DaemonGone as gone:
         if not settings.names:
             raise BadAnswer(SYSTEM, f"{gone} Name the processes that must be up.") from gone
         return _all_down(settings.names, str(gone))
-    if not found and not settings.names:
+    if not processes and not settings.names:
         raise BadAnswer(
             SYSTEM,
             f"{settings.manager} on {host_of(target).name} runs nothing as this user, and no "
             f"process is named: set names in [targets.{target.name}.processes].",
         )
-    return judge(found, settings)
+    return judge(processes, settings)
 
 
 def judge(found: Sequence[Process], settings: Processes) -> Finding:
@@ -78,7 +78,7 @@ def _trouble(name: str, members: Sequence[Process], manager: str) -> str:
         who = name if len(members) == 1 else f"{len(down)} of {len(members)} instances of {name}"
         verb = "is" if len(down) == 1 else "are"
         states = ", ".join(sorted({process.state for process in down}))
-        return f"{who} {verb} not up ({states}{_restarts(down)}): see its log, then start it."
+        return f"{who} {verb} down ({states}{_restarts(down)}): see its log, then start it."
     failed = [process for process in members if process.is_job and process.status is Status.WARN]
     if failed:
         return f"{name} failed when it last ran ({failed[0].state}): see its log."
@@ -94,7 +94,7 @@ def _restarts(processes: Iterable[Process]) -> str:
 
 
 def _all_well(groups: dict[str, list[Process]]) -> str:
-    """Say what is up, and how what is done has ended."""
+    """Return what is up, and how what is done has ended."""
     up, done = [], []
     for name, members in groups.items():
         if any(process.is_up for process in members):
@@ -103,7 +103,7 @@ def _all_well(groups: dict[str, list[Process]]) -> str:
             done.append(f"{name} {members[0].says or 'has ended well'}")
     more = len(done) - _MOST_DONE
     shown = [*done[:_MOST_DONE], *([f"{more} more have ended well"] if more > 0 else [])]
-    said = [f"{_listing(up)} {'is' if len(up) == 1 else 'are'} up"] if up else []
+    said = [f"{and_list(up)} {'is' if len(up) == 1 else 'are'} up"] if up else []
     return f"{', '.join([*said, *shown])}."
 
 
@@ -111,15 +111,11 @@ def _all_down(names: Sequence[str], why: str) -> Finding:
     verb = "is" if len(names) == 1 else "are"
     return Finding(
         status=Status.CRIT,
-        message=f"{why} So {_listing(names)} {verb} down: start with `pm2 resurrect`.",
+        message=f"{why} So {and_list(names)} {verb} down: start with `pm2 resurrect`.",
         value=len(names),
         unit="down",
         rows=[row_of(Process(name, "missing", is_up=False)) for name in names],
     )
-
-
-def _listing(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def row_of(process: Process) -> Row:

@@ -1,4 +1,4 @@
-"""What docker, or podman in its place, says of its containers."""
+"""Containers, as docker or podman lists them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> 
 def _optional(
     host: Host, argv: Sequence[str], ids: Sequence[str], env: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return what is good to know, or nothing: a container may have gone since it was listed."""
+    """Return optional output, or nothing: a container may have gone since it was listed."""
     if not ids:
         return []
     try:
@@ -78,11 +78,11 @@ def json_lines(manager: str, text: str) -> list[dict[str, Any]]:
             raise cut_off(manager, text) from None
     else:
         lines = [line for line in text.splitlines() if line.strip()]
-        told = [line for line in lines if line.lstrip().startswith("{")]
-        if lines and not told:
+        documents = [line for line in lines if line.lstrip().startswith("{")]
+        if lines and not documents:
             raise no_list(manager, text)
         try:
-            objects = [json.loads(line) for line in told]
+            objects = [json.loads(line) for line in documents]
         except ValueError:
             raise cut_off(manager, text) from None
     if not all(isinstance(item, dict) for item in objects):
@@ -107,7 +107,7 @@ def parse_docker(
 
 
 def _without_past(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what swarm keeps of earlier tasks: nobody is to start the former release again.
+    """Leave out the earlier tasks that swarm keeps: they are of a former release.
 
     Of a service of which nothing runs here the newest is kept, which docker lists first.
     """
@@ -153,7 +153,7 @@ def _names(item: dict[str, Any]) -> list[str]:
 
 
 def _aliases(names: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what else a container is called by: compose 1 wrote `_` where 2 writes `-`."""
+    """Return a container's other names: compose 1 wrote `_` where 2 writes `-`."""
     project = labels.get("com.docker.compose.project", "")
     service = labels.get("com.docker.compose.service", "")
     swarm = labels.get(_SWARM, "")
@@ -196,7 +196,7 @@ def _container(
 
 
 def _is_finished(status: str, detail: dict[str, Any]) -> bool:
-    """Say whether a container that has exited is done: with code 0, and not to be restarted."""
+    """Return whether a container that has exited is done: with code 0, and not to be restarted."""
     match = re.match(r"Exited \((\d+)\)", status)
     code = whole(match[1]) if match else whole(detail.get("code"))
     if code != 0:

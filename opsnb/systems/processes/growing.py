@@ -28,6 +28,11 @@ class Growth:
     """Seconds since the watch began, and bytes."""
 
     @property
+    def size(self) -> int:
+        """Its size at the end, in bytes."""
+        return self.samples[-1][1]
+
+    @property
     def trend(self) -> Trend | None:
         """In bytes a second."""
         return trend([at for at, _ in self.samples], [size for _, size in self.samples])
@@ -41,33 +46,33 @@ def growth(target: Target, seconds: float) -> list[Growth]:
     """
     samples: dict[tuple[str, int | None], list[tuple[float, int]]] = defaultdict(list)
     began = time.monotonic()
-    looks = max(_LEAST_SAMPLES, round(seconds / _EVERY_S))
-    for look in range(looks):
-        time.sleep(max(0.0, began + seconds * look / (looks - 1) - time.monotonic()))
-        found = listed(target)
+    times = max(_LEAST_SAMPLES, round(seconds / _EVERY_S))
+    for turn in range(times):
+        time.sleep(max(0.0, began + seconds * turn / (times - 1) - time.monotonic()))
+        processes = listed(target)
         at = time.monotonic() - began
-        for process in found:
+        for process in processes:
             if process.is_up and process.memory_bytes is not None:
                 samples[process.name, process.pid].append((at, process.memory_bytes))
-    _tell_gaps(found, samples, looks)
-    names = [process.name for process in found]
+    _note_gaps(processes, samples, times)
+    names = [process.name for process in processes]
     return [
         Growth(process, _label(process, names), samples[process.name, process.pid])
-        for process in found
-        if len(samples[process.name, process.pid]) == looks
+        for process in processes
+        if len(samples[process.name, process.pid]) == times
     ]
 
 
-def _tell_gaps(
-    found: list[Process], samples: dict[tuple[str, int | None], list[tuple[float, int]]], looks: int
+def _note_gaps(
+    found: list[Process], samples: dict[tuple[str, int | None], list[tuple[float, int]]], times: int
 ) -> None:
-    """Say which processes that are up could not be watched all the time."""
+    """Report running processes that could not be watched all the time."""
     for process in found:
         if not process.is_up:
             continue
         if process.memory_bytes is None:
             evidence.partial(f"the memory of {process.name}, which its manager does not measure")
-        elif len(samples[process.name, process.pid]) != looks:
+        elif len(samples[process.name, process.pid]) != times:
             evidence.partial(f"{process.name}, which was started while it was watched")
 
 

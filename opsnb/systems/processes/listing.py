@@ -1,4 +1,4 @@
-"""What pm2, docker or systemd says of the processes that it keeps."""
+"""The processes that pm2, docker or systemd lists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MANAGERS: dict[str, Callable[[Host, Processes, datetime, float], list[Process]]
 
 
 def listed(target: Target) -> list[Process]:
-    """Return what the target's manager lists.
+    """Return the processes that the target's manager lists.
 
     Raises BadAnswer when the manager cannot be asked, Misconfigured when it is not there,
     DaemonGone when it does not run.
@@ -54,7 +54,7 @@ def _is_called(process: Process, name: str) -> bool:
 
 
 def worker_of(target: Target) -> str:
-    """Return the process of the workers where the names in opsnb.toml leave no doubt, else empty.
+    """Return the workers' process if the names in opsnb.toml are clear, else empty.
 
     That is the only one, or the only one that is called a worker.
     """

@@ -1,4 +1,4 @@
-"""What pm2 says of its processes."""
+"""Processes, as pm2 lists them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from opsnb.systems.processes.process import (
     whole,
 )
 from opsnb.systems.processes.settings import Processes
+from opsnb.view.formats import MIB
 
-_MIB = 2**20
 _DAEMON_S = 2.0
 # In one go, for each is a login over ssh: the home of pm2, and whether its daemon runs.
 _PROBE = (
@@ -47,7 +47,7 @@ _DAEMON = re.compile(r"PM2 v\S+: God Daemon \((?P<home>.+?)\)")
 
 
 def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> list[Process]:
-    """Return what `pm2 jlist` lists. Raises DaemonGone, BadAnswer."""
+    """Return the processes of `pm2 jlist`. Raises DaemonGone, BadAnswer."""
     argv, env = program(settings), environment(host, settings)
     if host.is_local and (home := _home(argv, env)):
         entries = pm2_daemon.processes(Path(host.expand(home)), _DAEMON_S)
@@ -74,7 +74,7 @@ def _home(argv: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def _demand_daemon(host: Host, program: str, env: dict[str, str]) -> None:
-    """Raise when no daemon runs: whatever is asked of pm2 itself would start one."""
+    """Raise DaemonGone when no daemon runs: any command of pm2 would start one."""
     home, _, state = host.run(["sh", "-c", _PROBE, "sh", program], env=env).strip().rpartition("\n")
     if state in ("runs", "missing"):
         return
@@ -96,7 +96,7 @@ def _demand_daemon(host: Host, program: str, env: dict[str, str]) -> None:
 
 
 def _daemons(host: Host) -> list[str]:
-    """Return the homes of the daemons of pm2 that run there, whoever's they are."""
+    """Return the homes of all pm2 daemons that run there, of any user."""
     if host.is_local:
         titles = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
     else:
@@ -135,7 +135,7 @@ def _processes(text: str, entries: list[dict[str, Any]], at: datetime) -> list[P
 
 
 def _is_module(entry: dict[str, Any]) -> bool:
-    """Say whether it is a part of pm2 itself, such as pm2-logrotate."""
+    """Return whether it is a part of pm2 itself, such as pm2-logrotate."""
     env = entry["pm2_env"]
     options = env.get("axm_options") or {}
     return flag(env.get("pmx_module")) or flag(options.get("isModule"))
@@ -173,7 +173,7 @@ def _process(entry: dict[str, Any], at: datetime) -> Process:
 
 
 def _is_finished(name: str, env: dict[str, Any]) -> bool:
-    """Say whether it ended as it should and is not to be started again by itself."""
+    """Return whether it ended as it should and pm2 does not start it again."""
     if env["status"] != "stopped":
         return False
     code = whole(env.get("exit_code"))
@@ -199,12 +199,12 @@ def _says(code: int | None, due: str) -> str:
 def _heap_bytes(metrics: dict[str, Any]) -> int | None:
     """Return what pm2 shows as "Used Heap Size", in MiB."""
     try:
-        return int(float(metrics["Used Heap Size"]["value"]) * _MIB)
+        return int(float(metrics["Used Heap Size"]["value"]) * MIB)
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def _heap_limit(options: Sequence[str]) -> int | None:
     """Return the limit among Node's own options, which is given in MiB."""
-    found = re.search(r"--max[-_]old[-_]space[-_]size[= ](\d+)", " ".join(options))
-    return int(found[1]) * _MIB if found else None
+    match = re.search(r"--max[-_]old[-_]space[-_]size[= ](\d+)", " ".join(options))
+    return int(match[1]) * MIB if match else None

@@ -28,16 +28,16 @@ class Process:
     """Restarts after it ended by itself soon or with an error."""
     uptime_s: float | None = None
     started: str = ""
-    """When it was started, in the manager's own words: another start has others."""
+    """When it was started, in the manager's own words; they change with each start."""
     memory_bytes: int | None = None
     cpu_percent: float | None = None
     pid: int | None = None
     heap_bytes: int | None = None
-    """What lives on the heap of V8, as pm2 is told by the process itself."""
+    """What lives on the heap of V8, as the process itself reports it to pm2."""
     heap_limit_bytes: int | None = None
     """Past it V8 ends the process, when it was started with such a limit."""
     handle: str = ""
-    """What names this one alone to its manager, among several of one name."""
+    """Its unique id for the manager, as several may have one name."""
     aliases: tuple[str, ...] = ()
     """Other names that it may be called by."""
     is_finished: bool = False
@@ -49,7 +49,7 @@ class Process:
     is_unhealthy: bool = False
     """Its own health check fails."""
     says: str = ""
-    """How it ended or when it is due, for a person."""
+    """How it ended or when it is due, in words."""
 
     @property
     def is_looping(self) -> bool:
@@ -63,7 +63,7 @@ class Process:
 
     @property
     def status(self) -> Status:
-        """How it is, seen for itself."""
+        """Its own status, whatever the others are."""
         if self.is_down:
             return Status.CRIT
         if self.is_finished:
@@ -74,7 +74,7 @@ class Process:
 
 
 class DaemonGone(Exception):
-    """pm2's daemon does not run, and with it nothing that it kept."""
+    """pm2's daemon does not run, so none of its processes does."""
 
 
 def program(settings: Processes) -> list[str]:

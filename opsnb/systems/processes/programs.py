@@ -1,4 +1,4 @@
-"""The programs of the machine that take most of its memory, whoever started them."""
+"""The programs of the machine that use most of its memory, of any user."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from opsnb.model import Finding, Row, Status
 from opsnb.redaction import outside
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import Host, ProgramFailed, ProgramMissing, host_of
+from opsnb.view.formats import MIB
 
-_MIB = 2**20
 _MOST_ROWS = 10
 _FROM_PROC = (
     "size=$(getconf PAGESIZE 2>/dev/null || echo 4096); for p in /proc/[0-9]*; do "
@@ -45,7 +45,7 @@ def largest(target: Target) -> Finding:
     ]
     first = rows[0]
     message = (
-        f"{first['program']} takes most: {first['memory_bytes'] / _MIB:,.0f} MiB in "
+        f"{first['program']} takes most: {first['memory_bytes'] / MIB:,.0f} MiB in "
         f"{first['processes']} processes."
     )
     return Finding(status=Status.OK, message=message, rows=rows)

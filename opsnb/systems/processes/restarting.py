@@ -1,4 +1,4 @@
-"""Start what is not up, by the manager that keeps it."""
+"""Start the processes that are not up, by their manager."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _look(target: Target) -> tuple[bool, Groups]:
 
 
 def _down(groups: Groups) -> set[str]:
-    """Return the names of those of which something is down that is not on its way up."""
+    """Return the names with an instance that is down and not starting."""
     return {
         name
         for name, members in groups.items()
@@ -105,7 +105,7 @@ def _down(groups: Groups) -> set[str]:
 
 
 def _is_all_ours(target: Target) -> bool:
-    """Say whether all that is judged belongs to the service: docker runs much beside it."""
+    """Return whether all judged processes belong to the service: docker runs others too."""
     return bool(Processes.of(target).names) or Processes.of(target).manager != "docker"
 
 
@@ -114,7 +114,7 @@ def _starts(members: Sequence[Process]) -> frozenset[tuple[str, int | None]]:
 
 
 def _is_newer(members: Sequence[Process], former: ActionRecord) -> bool:
-    """Say whether all of `members` were started since the work of `former` began."""
+    """Return whether all of `members` were started since the work of `former` began."""
     assert former.started is not None  # it was begun
     since_s = (now() - former.started).total_seconds()
     return all(member.uptime_s is not None and member.uptime_s < since_s for member in members)
@@ -123,7 +123,7 @@ def _is_newer(members: Sequence[Process], former: ActionRecord) -> bool:
 def _commands(
     target: Target, groups: Groups, names: Sequence[str], also: str, *, is_gone: bool
 ) -> list[list[str]]:
-    """Return the manager's command for each of `names`, or the one that brings all back."""
+    """Return the manager's command for each of `names`, or the one that restores all."""
     argv = program(Processes.of(target))
     if is_gone:
         return [[*argv, "resurrect"]]
@@ -167,7 +167,7 @@ def _warnings(target: Target, groups: Groups, unknown: Sequence[str]) -> Iterato
     stopped = [] if _is_all_ours(target) else sorted(_down(groups))
     if stopped:
         yield (
-            f"{and_list(stopped)} {'is' if len(stopped) == 1 else 'are'} not up, and may belong to "
+            f"{and_list(stopped)} {'is' if len(stopped) == 1 else 'are'} down, and may belong to "
             f"something else: set names in [targets.{target.name}.processes] to the service's "
             "containers, or name one to be started with -p process=NAME."
         )
@@ -183,7 +183,7 @@ def _state(members: Sequence[Process]) -> str:
 
 
 def _steady(target: Target, names: Sequence[str], before: Starts) -> Finding:
-    """Wait until all of `names` have been up for a while, and say whether they are."""
+    """Wait until all of `names` have been up for a while, and return whether they are."""
     ends = time.monotonic() + _PATIENCE_S
     while True:
         is_gone, groups = _look(target)
@@ -192,7 +192,9 @@ def _steady(target: Target, names: Sequence[str], before: Starts) -> Finding:
             raise BadAnswer(
                 SYSTEM, f"{Processes.of(target).manager} lists no process to be verified."
             )
-        unsteady = [name for name, found in members.items() if not _all_steady(found)]
+        unsteady = [
+            name for name, found in members.items() if not (found and all(map(_is_steady, found)))
+        ]
         same = [name for name, found in members.items() if _is_as_before(found, before.get(name))]
         if members and not unsteady and not same:
             break
@@ -213,13 +215,13 @@ def _steady(target: Target, names: Sequence[str], before: Starts) -> Finding:
 def _is_as_before(
     found: Sequence[Process], before: frozenset[tuple[str, int | None]] | None
 ) -> bool:
-    """Say whether something is still the one that was to be restarted, and it can be told."""
+    """Return whether something certainly still is the one that was to be restarted."""
     known = {start for start in before or () if start[0] or start[1]}
     return bool(known) and bool(found) and _starts(found) == before
 
 
 def _steady_in_s(members: Mapping[str, Sequence[Process]]) -> float:
-    """Return in how many seconds all can be steady, 0 when one is yet to come up.
+    """Return in how many seconds all can be steady, 0 while one is not up yet.
 
     To ask its manager before that would only load the machine on which they start.
     """
@@ -230,10 +232,6 @@ def _steady_in_s(members: Mapping[str, Sequence[Process]]) -> float:
         (_SETTLE_S - process.uptime_s for process in judged if process.uptime_s is not None),
         default=0.0,
     )
-
-
-def _all_steady(found: Sequence[Process]) -> bool:
-    return bool(found) and all(map(_is_steady, found))
 
 
 def _is_steady(process: Process) -> bool:

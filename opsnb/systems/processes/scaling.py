@@ -1,4 +1,4 @@
-"""Run more or fewer instances of a process, by the manager that keeps it."""
+"""Run more or fewer instances of a process, by its manager."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _members(target: Target, name: str) -> list[Process]:
 
 
 def _counted(target: Target, name: str, wanted: int) -> Finding:
-    """Wait until so many instances are up, and say whether they are."""
+    """Wait until that many instances are up, and return whether they are."""
     ends = time.monotonic() + _PATIENCE_S
     while True:
         members = _members(target, name)

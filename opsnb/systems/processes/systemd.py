@@ -1,4 +1,4 @@
-"""What systemd says of the service's units."""
+"""The service's units, as systemd lists them."""
 
 from __future__ import annotations
 

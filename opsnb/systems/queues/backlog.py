@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import redis.exceptions
 
@@ -13,31 +12,14 @@ from opsnb.errors import BadAnswer
 from opsnb.model import Row
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
+from opsnb.systems.queues.levels import Levels, read_levels, total
 from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.settings import Queues
+from opsnb.systems.queues.wording import MOST_NAMED, named
 from opsnb.systems.queues.worker_clients import clients, held_locks, number, why_unknown
-from opsnb.view.formats import and_list, counted
-
-STATES = (
-    "waiting",
-    "active",
-    "completed",
-    "failed",
-    "delayed",
-    "prioritized",
-    "waiting-children",
-    "paused",
-)
-"""BullMQ's states of a job. Jobs in `paused` wait in a paused queue of an older BullMQ."""
-
+from opsnb.view.formats import counted
 
 _QUEUES_AT_ONCE = 50
-MOST_NAMED = 3
-
-
-def any_of(queues: int) -> str:
-    """Return the queues as the end of `No job waits in ...`."""
-    return "the queue" if queues == 1 else f"any of {queues} queues"
 
 
 def dashboards(target: Target) -> list[Row]:
@@ -51,7 +33,7 @@ def dashboards(target: Target) -> list[Row]:
 def queues_of(target: Target) -> list[str]:
     """queues (-p queue=NAME)"""
     with reading(target) as session:
-        return session.run(connection.names(session))
+        return session.run(connection.names_of(session))
 
 
 def counts(target: Target) -> list[Row]:
@@ -90,11 +72,13 @@ async def read_counts(session: Session, *, with_workers: bool = True) -> list[Ro
 
     Without `with_workers` the number of workers is unknown.
     """
-    names = await connection.names(session)
+    names = await connection.names_of(session)
     levels: dict[str, Levels] = {}
     refused: dict[str, Exception] = {}
     for start in range(0, len(names), _QUEUES_AT_ONCE):
-        for name, found in (await _levels(session, names[start : start + _QUEUES_AT_ONCE])).items():
+        for name, found in (
+            await read_levels(session, names[start : start + _QUEUES_AT_ONCE])
+        ).items():
             if isinstance(found, Exception):
                 refused[name] = found
             else:
@@ -115,99 +99,9 @@ async def read_counts(session: Session, *, with_workers: bool = True) -> list[Ro
     return rows
 
 
-Levels = dict[str, int]
-"""How many jobs are in each state of a queue, and other numbers of it."""
-
-
-async def _levels(session: Session, names: Sequence[str]) -> dict[str, Levels | Exception]:
-    """Return the numbers of each queue, or why they cannot be read. Nothing is written.
-
-    BullMQ's own count is a script that removes a marker from the list of waiting jobs.
-    """
-    async with session.client.pipeline(transaction=False) as pipe:
-        for name in names:
-            keys = session.queue(name)
-            for part in ("wait", "paused", "active"):
-                pipe.llen(keys[part])
-            for part in ("wait", "paused"):
-                pipe.lindex(keys[part], -1)
-            for part in _SETS:
-                pipe.zcard(keys[part])
-            pipe.hexists(keys["meta"], "paused")
-            pipe.hget(keys["meta"], "version")
-            pipe.exists(*(keys[part] for part in _GROUPS))
-            pipe.get(keys["id"])
-            pipe.exists(keys["meta"], keys["id"], keys["events"])
-        replies = iter(await pipe.execute(raise_on_error=False))
-    found: dict[str, Levels | Exception] = {}
-    for name in names:
-        answers = [next(replies) for _ in range(_ANSWERS)]
-        broken = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        found[name] = broken or _sorted_out(answers)
-    await _find_overdue(session, found)
-    grouped = [name for name, one in found.items() if isinstance(one, dict) and one["has_groups"]]
-    if grouped:
-        evidence.partial(
-            f"jobs of {named(grouped)} that wait in groups: BullMQ Pro keeps them elsewhere; see "
-            "its own dashboard"
-        )
-    return found
-
-
-async def _find_overdue(session: Session, found: dict[str, Levels | Exception]) -> None:
-    """Add how many delayed jobs are overdue: a worker should have moved them."""
-    delayed = {name: one for name, one in found.items() if isinstance(one, dict) and one["delayed"]}
-    if not delayed:
-        return
-    until = (await connection.server_ms(session) - _DUE_MS) * _SCORE_MS
-    async with session.client.pipeline(transaction=False) as pipe:
-        for name in delayed:
-            pipe.zcount(session.queue(name)["delayed"], "-inf", until)
-        counted = await pipe.execute()
-    for one, overdue in zip(delayed.values(), counted, strict=True):
-        one["overdue"] = int(overdue)
-
-
-_SETS = (
-    "completed",
-    "failed",
-    "delayed",
-    "prioritized",
-    "waiting-children",
-    "repeat",
-)
-_GROUPS = ("groups", "groups:limit", "groups:max", "groups:paused")
-_ANSWERS = 5 + len(_SETS) + 5
-_DUE_MS = 60_000  # a worker moves a delayed job within seconds of its time
-_SCORE_MS = 0x1000  # BullMQ's score of a delayed job for one ms
-
-
-def _sorted_out(answers: list[Any]) -> Levels:
-    waiting, apart, active, *rest = answers
-    last = dict(zip(("wait", "paused"), rest[:2], strict=True))
-    # BullMQ 4 wakes workers by a marker at the end of a list, which is no job.
-    markers = {part: str(job or "").startswith("0:") for part, job in last.items()}
-    levels = {
-        "waiting": waiting - markers["wait"],
-        "paused": apart - markers["paused"],
-        "active": active,
-        **dict(zip(_SETS, map(int, rest[2 : 2 + len(_SETS)]), strict=True)),
-    }
-    is_paused, version, groups, added, exists = rest[2 + len(_SETS) :]
-    text = str(added or "")
-    levels.update(
-        is_paused=int(is_paused),
-        has_groups=int(bool(groups) or str(version or "").startswith("bullmq-pro")),
-        added=int(text) if text.isdigit() else 0,
-        exists=int(exists),
-        overdue=0,
-    )
-    return levels
-
-
 def _existing(session: Session, levels: dict[str, Levels]) -> list[str]:
     """Return the queues that are in Redis; the evidence names those of opsnb.toml that are not."""
-    there = [name for name, found in levels.items() if found["exists"] or _total(found)]
+    there = [name for name, found in levels.items() if found["exists"] or total(found)]
     missing = [name for name in levels if name not in there]
     if not missing:
         return there
@@ -220,10 +114,6 @@ def _existing(session: Session, levels: dict[str, Levels]) -> list[str]:
         raise BadAnswer(SYSTEM, f"There is no BullMQ queue {words}.")
     evidence.partial(f"queue {words}")
     return there
-
-
-def _total(found: Levels) -> int:
-    return sum(found[state] for state in STATES)
 
 
 def _why(session: Session, name: str, error: Exception) -> str:
@@ -239,13 +129,6 @@ def _why(session: Session, name: str, error: Exception) -> str:
     return session.refusal(error).rstrip(".")
 
 
-def named(names: Sequence[str]) -> str:
-    """Return the names, or the first of them and how many more."""
-    if len(names) <= MOST_NAMED:
-        return and_list(names)
-    return f"{', '.join(names[: MOST_NAMED - 1])} and {len(names) - MOST_NAMED + 1} more"
-
-
 def _row(name: str, found: Levels, workers: int | None) -> Row:
     """Return the row of one queue."""
     return {
@@ -256,7 +139,7 @@ def _row(name: str, found: Levels, workers: int | None) -> Row:
         "failed": found["failed"],
         "completed": found["completed"],
         "waiting_children": found["waiting-children"],
-        "total": _total(found),
+        "total": total(found),
         "prioritized": found["prioritized"],
         "schedulers": found["repeat"],
         "paused": bool(found["is_paused"]),
@@ -288,7 +171,7 @@ def _jobs(count: int, state: str) -> str:
 async def count(queue: Queue, *, with_workers: bool = True) -> Row:
     """Return the row of one queue, as `counts` has it."""
     session, name = queue.session, queue.name
-    (found,) = (await _levels(session, [name])).values()
+    (found,) = (await read_levels(session, [name])).values()
     if isinstance(found, Exception):
         raise found
     if not with_workers:
@@ -309,7 +192,7 @@ async def each_queue(session: Session, read: Callable[[Queue], Awaitable[Row]]) 
     """Return a row for each queue. The evidence names queues that could not be read."""
     rows: list[Row] = []
     refused: list[Exception] = []
-    for name in await connection.names(session):
+    for name in await connection.names_of(session):
         try:
             rows.append(await read(session.queue(name)))
         except redis.exceptions.ResponseError as error:

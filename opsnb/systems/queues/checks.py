@@ -9,19 +9,18 @@ from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, rates
 from opsnb.systems.queues.backlog import (
-    MOST_NAMED,
-    any_of,
+    count,
     counts,
     due,
     due_words,
     each_queue,
-    named,
     read_counts,
     state_of,
 )
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading
 from opsnb.systems.queues.pause_state import pause_of, paused_words
 from opsnb.systems.queues.values import read_fields, whole
+from opsnb.systems.queues.wording import MOST_NAMED, any_of, named
 from opsnb.systems.queues.worker_clients import in_words, shown
 from opsnb.view.formats import counted, span, utc
 from opsnb.view.tables import MOST_ROWS
@@ -52,7 +51,20 @@ def _resumes(queue: str) -> Remedy:
     return Remedy(runbook="queues/resume", parameters={"queue": queue}, why="resumes it")
 
 
-@check(needs=(SYSTEM,), treated_by=_treat_depth)
+def _is_paused(length: Finding, pauses: Finding) -> bool:
+    """Whether each queue that is too long is paused, and the other finding reports pauses."""
+    limit = length.threshold
+    long = [row for row in length.rows if limit and limit.judge(due(row)) is not Status.OK]
+    are_reported = pauses.status is Status.WARN and any(row.get("paused") for row in pauses.rows)
+    return are_reported and bool(long) and all(row["paused"] for row in long)
+
+
+@check(
+    needs=(SYSTEM,),
+    treated_by=_treat_depth,
+    explained_by=("queues.pauses", "api.queue_stats"),
+    is_explained=_is_paused,
+)
 def depth(target: Target) -> Finding:
     """Queue length"""
     rows = counts(target)
@@ -106,6 +118,24 @@ def failures(target: Target) -> Finding:
     words = [rate.words for rate in [high, *unknown[:MOST_NAMED]] if rate.failed]
     message = f"{'; '.join(words)}." if words else "No failed job in any queue."
     return Finding.measured(high.percent or 0.0, threshold, message, rows=rows)
+
+
+@check(
+    needs=(SYSTEM,),
+    treated_by=treated_by("troubleshooting/failed_jobs", "shows why they fail", queue="{queue}"),
+)
+def failure_rate(target: Target, queue: str) -> Finding:
+    """Failed share of the queue's jobs
+
+    Where no failed job is left, it does not matter how many failed before.
+    """
+    with reading(target) as session:
+        found = session.run(connection.known(session, queue))
+        row = session.run(count(found, with_workers=False))
+        rate = session.run(rates.read(found, row))
+    if not row["failed"]:
+        return Finding(status=Status.OK, message=f"{queue} has no failed job.")
+    return rate.judged(target)
 
 
 @check(needs=(SYSTEM,))
@@ -198,8 +228,10 @@ def _state(target: Target, queue: str) -> tuple[Finding, bool]:
     )
     row = shown(row)
     facts = [{"fact": name, "value": value} for name, value in {**row, **pause}.items()]
-    found = Finding(status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts)
-    return found, bool(pause["paused"])
+    finding = Finding(
+        status=Status.OK, message=message, value=row["total"], unit="jobs", rows=facts
+    )
+    return finding, bool(pause["paused"])
 
 
 def _worst_first(rows: list[Row], column: str) -> list[Row]:

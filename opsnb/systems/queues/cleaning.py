@@ -10,8 +10,9 @@ from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.params import FinishedState, Via
 from opsnb.systems.queues import connection, jobs, layout, route, scripts
-from opsnb.systems.queues.connection import SYSTEM, Pace, Queue, reading, writing
-from opsnb.systems.queues.each import EachChosen, running_words
+from opsnb.systems.queues.batches import BatchPace
+from opsnb.systems.queues.changing import JobChange, running_words
+from opsnb.systems.queues.connection import SYSTEM, Queue, reading, writing
 from opsnb.systems.queues.jobs import Chosen, Selection
 from opsnb.systems.queues.route import Route
 from opsnb.view.formats import utc
@@ -51,7 +52,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         size = session.run(jobs.weight(found, chosen.first, planned))
         taken = route.choose(target, queue, via, unless=_beyond_api(selection, chosen))
         refusal = "" if taken.by_api else session.run(layout.refusal(found))
-    each = EachChosen(target, queue, selection, chosen, retries=False)
+    change = JobChange(target, queue, selection, chosen, retries=False)
     at_once = selection.is_by_time and not (chosen.held or chosen.running)
 
     def verify() -> list[Finding]:
@@ -60,7 +61,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         remaining = left.count - left.held
         message = (
             f"{remaining or 'None'} of the {selection.of(queue)} from before the limit "
-            f"{'are' if remaining else 'is'} left.{taken.failure}{each.words}"
+            f"{'are' if remaining else 'is'} left.{taken.failure}{change.words}"
         )
         if left.running:
             message += f" {left.running} of them are running."
@@ -76,7 +77,7 @@ def clean_failed(  # noqa: PLR0913 - what a runbook can choose by
         unit="jobs",
         command=route.by_hand(target, queue, "clean"),
         undo="",
-        work=_AtOnce(each, taken).work if at_once else each.work,
+        work=_AtOnce(change, taken).work if at_once else change.work,
         verify=verify,
         sample=sample,
         bytes=size if planned else 0,
@@ -94,13 +95,13 @@ class _AtOnce:
     If it meets a job that must stay, it removes the rest one by one.
     """
 
-    each: EachChosen
+    change: JobChange
     taken: Route
 
     def work(self, permit: Permit) -> Iterator[int]:
-        selection = self.each.selection
-        with writing(self.each.target, permit) as session:
-            queue, done, pace = session.queue(self.each.queue), 0, Pace(_BATCH)
+        selection = self.change.selection
+        with writing(self.change.target, permit) as session:
+            queue, done, pace = session.queue(self.change.queue), 0, BatchPace(_BATCH)
             if self.taken.by_api:
                 done = self._by_api(queue, permit)
                 yield done
@@ -111,7 +112,7 @@ class _AtOnce:
                 there, removed = session.run(layout.run(queue, scripts.CLEAN, keys, arguments))
                 pace.end()
                 if removed < there:
-                    yield from self.each.rest(queue, done + removed)
+                    yield from self.change.rest(queue, done + removed)
                     return
                 if removed:
                     done += removed
@@ -121,12 +122,12 @@ class _AtOnce:
 
     def _by_api(self, queue: Queue, permit: Permit) -> int:
         """Let the API clean; return how many jobs are gone."""
-        selection = self.each.selection
-        before = queue.run(jobs.count(queue, selection))
+        selection = self.change.selection
+        before = queue.run(jobs.count_selected(queue, selection))
         now = queue.run(connection.server_ms(queue.session))
         grace = now - selection.until_ms + _API_SLACK_MS
         self.taken.post(queue.name, "clean", permit, limit_s=_API_LIMIT_S, grace=grace)
-        return before - queue.run(jobs.count(queue, selection))
+        return before - queue.run(jobs.count_selected(queue, selection))
 
 
 def _beyond_api(selection: Selection, chosen: Chosen) -> str:

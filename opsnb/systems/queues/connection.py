@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -132,36 +131,6 @@ def writing(target: Target, permit: Permit) -> Iterator[Session]:
         yield session
 
 
-class Pace:
-    """How much to ask of the server at once, so that other clients do not wait.
-
-    The quickest of the last few batches shows what the server needs for one job: the others waited
-    for something else. A server that is slow even then gets a rest.
-    """
-
-    GOAL_S = 0.005
-    _REST_S = 0.5
-
-    def __init__(self, most: int = 1000) -> None:
-        self._most, self._least = most, most // 20
-        self._each: deque[float] = deque(maxlen=4)  # the last batches' seconds for one
-        self.size = most // 2
-        self._clock = time.perf_counter()
-
-    def start(self) -> int:
-        """Return the size of the batch that begins now."""
-        self._clock = time.perf_counter()
-        return self.size
-
-    def end(self) -> None:
-        """Adapt to the batch that ends now."""
-        self._each.append((time.perf_counter() - self._clock) / self.size)
-        needs = min(self._each)
-        if needs * self._least > self.GOAL_S:
-            time.sleep(min(needs * self._least, self._REST_S))
-        self.size = max(self._least, min(self._most, int(self.GOAL_S / needs)))
-
-
 async def identity(session: Session) -> str:
     """Return the id of the server's run; nothing where INFO is refused."""
     try:
@@ -208,7 +177,7 @@ async def server_ms(session: Session) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-async def names(session: Session) -> list[str]:
+async def names_of(session: Session) -> list[str]:
     """Return the target's queues: those of opsnb.toml, else those in Redis."""
     await _note_lag(session)
     return list(session.settings.names) or await discovery.find(session)
@@ -221,7 +190,7 @@ async def known(session: Session, name: str) -> Queue:
     if name in session.settings.names or await queue.client.exists(queue["meta"], queue["id"]):
         return queue
     try:
-        there = await names(session)
+        there = await names_of(session)
     except BadAnswer as none:
         raise UsageError(f"There is no queue '{name}'. {none}") from none
     raise UsageError(

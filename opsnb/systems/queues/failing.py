@@ -70,9 +70,9 @@ def failures_of(target: Target, queue: str, newest: int = 1000) -> Failures:
     """Group the newest failed jobs of `queue`. Raises UsageError for an unknown queue."""
 
     async def look(session: Session) -> Failures:
-        found = await connection.known(session, queue)
-        rate = await rates.read(found, await count(found, with_workers=False))
-        jobs = await _read(found, newest)
+        known = await connection.known(session, queue)
+        rate = await rates.read(known, await count(known, with_workers=False))
+        jobs = await _read(known, newest)
         return Failures(
             sorted(_grouped(jobs), key=lambda group: -len(group.jobs)),
             len(jobs),

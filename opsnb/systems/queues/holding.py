@@ -15,7 +15,7 @@ from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.machine import interrupts
-from opsnb.model import Row
+from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.backlog import count
 from opsnb.systems.queues.connection import SYSTEM, Queue, Session, reading, writing
@@ -61,6 +61,21 @@ def held(target: Target, queues: Sequence[str], reason: str) -> list[str]:
     with reading(target) as session:
         rows = session.run(_pauses(session, queues))
     return [row["queue"] for row in rows if row["paused"] and _is_for(row["by"], reason)]
+
+
+def left_by(work: str, left: Sequence[str], advice: str = "") -> Finding:
+    """Return a finding about the queues that an interrupted `work` has `left` paused."""
+    if not left:
+        return Finding(status=Status.OK, message=f"No {work} has left a queue paused.")
+    return Finding(
+        status=Status.WARN,
+        message=f"An interrupted {work} has left {and_list(left)} paused{advice}.",
+        rows=[{"queue": queue} for queue in left],
+        remedies=[
+            Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
+            for queue in left
+        ],
+    )
 
 
 async def _running(session: Session, queues: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from opsnb.errors import ParameterError
 from opsnb.model import ActionRecord, Row
 from opsnb.redaction.outside import first_line
 from opsnb.systems.queues import connection, scripts
+from opsnb.systems.queues.batches import BatchPace
 from opsnb.systems.queues.connection import Queue, Session
 from opsnb.systems.queues.values import read_fields, whole
 from opsnb.view.formats import utc
@@ -120,7 +121,7 @@ async def select(queue: Queue, asked: Asked, former: ActionRecord | None) -> tup
 
 def scan(queue: Queue, selection: Selection) -> Chosen:
     """Return the jobs that `selection` chooses. Redis reads each once, a page at a time."""
-    chosen, pace = Chosen(), connection.Pace(_PAGE)
+    chosen, pace = Chosen(), BatchPace(_PAGE)
     keys = [queue[selection.state], queue["repeat"]]
     first, offset = str(selection.since_ms), 0
     while True:
@@ -146,7 +147,7 @@ def scan(queue: Queue, selection: Selection) -> Chosen:
         first = last
 
 
-async def count(queue: Queue, selection: Selection) -> int:
+async def count_selected(queue: Queue, selection: Selection) -> int:
     """Return how many jobs ended in the selection's time, whatever else it asks for."""
     key = queue[selection.state]
     return int(await queue.client.zcount(key, selection.since_ms, selection.until_ms))
@@ -187,9 +188,9 @@ def failed_jobs(target: Target, queue: str, limit: int = 10) -> list[Row]:
     """The newest failed jobs"""
 
     async def newest(session: Session) -> list[Row]:
-        found = await connection.known(session, queue)
-        ids = await session.client.zrevrange(found["failed"], 0, limit - 1)
-        return await rows(found, list(ids))
+        known = await connection.known(session, queue)
+        ids = await session.client.zrevrange(known["failed"], 0, limit - 1)
+        return await rows(known, list(ids))
 
     with connection.reading(target) as session:
         return session.run(newest(session))

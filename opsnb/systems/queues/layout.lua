@@ -1,7 +1,7 @@
 -- Makes BullMQ's scripts of version 6, the only ones in its Python client, act in the layout of the
 -- version that keeps the queue. The queue's `meta` names that version, such as bullmq:5.81.5:
 --   4, 5  While a queue is paused, its waiting jobs are in the list `paused`; from 6 in `wait`.
---   4     There is no key `marker`. Workers wait on `wait`; an entry 0:0 there tells them that
+--   4     There is no key `marker`. Workers wait on `wait`; an entry 0:0 there wakes them because
 --         there are prioritized jobs.
 -- KEYS[1] of every script is the queue's `meta`. With an unknown version nothing changes.
 -- Cost: one HMGET for each job that is put into a list.

@@ -9,7 +9,7 @@ from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.connection import SYSTEM, Queue, reading, writing
-from opsnb.systems.queues.pace import read_brakes
+from opsnb.systems.queues.workload import read_brakes
 from opsnb.view import commands
 
 

@@ -10,7 +10,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.model import Finding, Row, Status
 from opsnb.redaction.outside import first_line, pattern
-from opsnb.systems.api import percentile
+from opsnb.systems.percentiles import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.backlog import counts_of, each_queue
 from opsnb.systems.queues.connection import SYSTEM, Queue, reading
@@ -84,7 +84,7 @@ def throughput(target: Target, queue: str, newest: int = 1000) -> Finding:
     """
     completed, failed, now_s = newest_ended(target, queue, newest)
     if not completed and not failed:
-        message = f"Throughput of {queue} unknown: Redis has no finished job of it."
+        message = f"Redis keeps no finished job of {queue}, so there is no throughput to show."
         return Finding(status=Status.OK, message=message)
     full = [jobs[-1].ended / 1000 for jobs in (completed, failed) if len(jobs) == newest]
     oldest = min(jobs[-1].ended / 1000 for jobs in (completed, failed) if jobs)
@@ -121,7 +121,7 @@ def times(target: Target, queue: str, newest: int = 1000) -> Finding:
     """
     completed, _, _ = newest_ended(target, queue, newest)
     if not completed:
-        message = f"Times of {queue} unknown: Redis has no completed job of it."
+        message = f"Redis keeps no completed job of {queue}, so there are no times to show."
         return Finding(status=Status.OK, message=message)
     waits = [float(job.waited_ms) for job in completed if job.waited_ms is not None]
     worked = [float(job.worked_ms) for job in completed]
@@ -166,7 +166,7 @@ def processing(target: Target, newest: int = 200) -> Finding:
     with reading(target) as session:
         rows = [row for row in session.run(each_queue(session, read)) if row["jobs"]]
     if not rows:
-        message = "Processing times unknown: Redis has no completed job of any queue."
+        message = "Redis keeps no completed job of any queue, so there are no times to show."
         return Finding(status=Status.OK, message=message)
     slowest = max(rows, key=lambda row: float(row["p95_ms"]))
     return Finding(

@@ -169,7 +169,7 @@ def _judge(
 ) -> Finding:
     with reading(target) as session:
         seen = session.run(_read(session.queue(queue)))
-    status, message = _effect(queue, wanted, seen)
+    status, message = _effect(target, queue, wanted, seen)
     return Finding(status=status, message=message + taken.failure, rows=[seen.row])
 
 
@@ -179,7 +179,7 @@ def _still(active: int) -> str:
     return f"{counted(active, 'job')} still {'runs to its' if active == 1 else 'run to their'} end"
 
 
-def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
+def _effect(target: Target, queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
     found, row = seen.layout, seen.row
     if found.paused != (wanted == "paused"):
         return Status.CRIT, f"{queue} is still {'paused' if found.paused else 'not paused'}."
@@ -196,6 +196,6 @@ def _effect(queue: str, wanted: str, seen: _Seen) -> tuple[Status, str]:
             f"{message} {found.in_wait} of its jobs are in `wait`, where a service with another "
             f"version of BullMQ puts them: a worker of BullMQ 4 takes them even now, and a resume "
             f"by the service may lose them. Resume with: "
-            f"opsnb run queues/resume -p queue={queue} --apply"
+            f"{commands.run('queues/resume', target, apply=True, queue=queue)}"
         )
     return Status.OK, message

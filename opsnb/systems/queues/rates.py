@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opsnb.model import Row
+from opsnb.checks import evidence
+from opsnb.config.target import Target
+from opsnb.model import Finding, Row, Status
 from opsnb.systems.queues import events
 from opsnb.systems.queues.connection import Queue
 from opsnb.view.formats import counted
@@ -47,6 +49,14 @@ class Rate:
         if self.of is None:
             return f"{self.queue}: {counted(self.failed, 'failed job')}, of an unknown total"
         return f"{self.queue}: {self.failed} of {self.of} jobs have failed{self.note}"
+
+    def judged(self, target: Target) -> Finding:
+        """Return the finding for it, by the target's threshold."""
+        if self.percent is None:
+            evidence.partial(self.why)
+            return Finding(status=Status.UNKNOWN, message=f"{self.words}.", rows=[self.row()])
+        threshold = target.threshold("queue_failed_percent")
+        return Finding.measured(self.percent, threshold, f"{self.words}.")
 
     def row(self) -> Row:
         """Return what is shown of it."""

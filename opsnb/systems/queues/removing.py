@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opsnb.actions.action import Permit, Plan, action
-from opsnb.checks.check import check, treated_by
+from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.errors import Refused, UsageError
-from opsnb.model import ActionRecord, Finding, Status
+from opsnb.model import ActionRecord, Finding, Remedy, Status
+from opsnb.params.spans import spelled
 from opsnb.systems.queues import connection, layout, scripts
 from opsnb.systems.queues.active import Active, active_jobs, read_active
 from opsnb.systems.queues.connection import SYSTEM, Queue, reading, writing
@@ -17,15 +18,21 @@ from opsnb.view.formats import and_list, counted, span
 _SAMPLE = 20
 
 
-@check(
-    needs=(SYSTEM,),
-    treated_by=treated_by(
-        "queues/remove_stuck",
-        "shows them; with --apply removes them",
-        queue="{queue}",
-        longer_than="{longer_than_min:g}m",
-    ),
-)
+def _removes(_: Target, finding: Finding) -> list[Remedy]:
+    given = finding.arguments
+    # What was left to the target's own limit is left to it there, too.
+    limit = given.get("longer_than_min")
+    parameters = {"longer_than": spelled(limit, "m")} if limit else {}
+    return [
+        Remedy(
+            runbook="queues/remove_stuck",
+            why="shows them; with --apply removes them",
+            parameters={"queue": given["queue"], **parameters},
+        )
+    ]
+
+
+@check(needs=(SYSTEM,), treated_by=_removes)
 def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> Finding:
     """Stuck jobs"""
     longer_than_min = target.limit("queue_stuck_minutes", longer_than_min)

@@ -9,8 +9,8 @@ from opsnb.config.target import Target
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.queues import connection, jobs, layout
 from opsnb.systems.queues.backlog import read_state
+from opsnb.systems.queues.changing import JobChange, running_words
 from opsnb.systems.queues.connection import SYSTEM, reading
-from opsnb.systems.queues.each import EachChosen, running_words
 from opsnb.view.formats import utc
 
 
@@ -40,7 +40,7 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
         chosen = jobs.scan(found, selection)
         sample = session.run(jobs.rows(found, chosen.first))
         row, pause = session.run(read_state(found))
-    each = EachChosen(target, queue, selection, chosen, retries=True)
+    change = JobChange(target, queue, selection, chosen, retries=True)
     warnings = (
         f"{queue} is paused: the jobs wait until you resume it." if pause["paused"] else "",
         "No worker is connected to take them." if chosen.count and row["workers"] == 0 else "",
@@ -55,8 +55,8 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
         unit="jobs",
         command="for (const job of await queue.getFailed()) await job.retry()",
         undo="",
-        work=each.work,
-        verify=lambda: [_judge(each)],
+        work=change.work,
+        verify=lambda: [_judge(change)],
         sample=sample,
         basis=(server, queue),
         warning=" ".join(filter(None, warnings)),
@@ -65,14 +65,14 @@ def retry_failed(  # noqa: PLR0913 - what a runbook can choose by
     )
 
 
-def _judge(each: EachChosen) -> Finding:
+def _judge(change: JobChange) -> Finding:
     """Measure how many of the chosen jobs are still failed, and where the others are."""
-    selection = each.selection
+    selection = change.selection
     later = replace(selection, since_ms=selection.until_ms + 1, until_ms=2**53)
-    with reading(each.target) as session:
-        queue = session.queue(each.queue)
+    with reading(change.target) as session:
+        queue = session.queue(change.queue)
         found = jobs.scan(queue, selection)
-        again = session.run(jobs.count(queue, later))
+        again = session.run(jobs.count_selected(queue, later))
         row, _ = session.run(read_state(queue))
     left = found.count
     rows: list[Row] = [
@@ -82,8 +82,8 @@ def _judge(each: EachChosen) -> Finding:
         {"jobs": "active", "count": row["active"]},
     ]
     message = (
-        f"{left or 'None'} of the {selection.of(each.queue)} {'are' if left else 'is'} left; "
+        f"{left or 'None'} of the {selection.of(change.queue)} {'are' if left else 'is'} left; "
         f"{row['waiting']} jobs wait, {row['active']} are active, {again} failed since the plan."
-        f"{each.words}"
+        f"{change.words}"
     )
     return Finding(status=Status.CRIT if left else Status.OK, message=message, rows=rows)

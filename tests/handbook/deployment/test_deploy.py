@@ -25,7 +25,7 @@ from opsnb.demo.home import Home
 from opsnb.demo.releases import BAD, FIRST, GOOD, Releases
 from opsnb.errors import NotConfigured, Refused, UsageError
 from opsnb.handbook.deployment import deploy as deploying
-from opsnb.handbook.deployment import pre_deploy, releases, verify
+from opsnb.handbook.deployment import pre_deploy, releases, rollback, verify
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import deploy, queues
 from opsnb.systems.deploy.settings import Deploy
@@ -90,13 +90,13 @@ def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(release
     assert "FAIL /api/projects 500" in cut_off.message
     # Another one would find what this one has fetched, which has never run.
     assert deploying.release(released).terms == {"before": before}
-    assert deploying.go_back(released).terms["to"] == before
+    assert rollback.go_back(released).terms["to"] == before
     assert_nothing_is_left(incident.mended(released, effect, minutes="1s"))
     assert version(released) == FIRST
     assert deploy.paths(released).status is Status.OK
     assert releases.unfinished(released).status is Status.OK
     with pytest.raises(Refused, match="no release before"):
-        deploying.go_back(released)
+        rollback.go_back(released)
 
 
 def record(target: Target, minutes_ago: int, **terms: str) -> None:
@@ -140,7 +140,7 @@ def test_a_release_that_does_not_exist_is_refused_before_anything_is_done(
 ) -> None:
     down = ["sh", "-c", f"touch {tmp_path / 'down'}"]
     with pytest.raises(UsageError, match="There is no release"):
-        deploying.go_back(changed(released, migrate_down=down), name, migrate_down=True)
+        rollback.go_back(changed(released, migrate_down=down), name, migrate_down=True)
     assert not (tmp_path / "down").exists()
 
 
@@ -164,7 +164,7 @@ def test_the_rollback_finds_the_release_before_in_the_records(released: Target) 
     before = deploy.release(released)
     run_once(released, "deployment/deploy", {**UNCHECKED, "minutes": "1s"})
     assert version(released) == GOOD
-    plan = deploying.go_back(released)
+    plan = rollback.go_back(released)
     assert plan.terms["to"] == before
     compared = verify.with_before(released, [queues.depth(released)])
     assert [row["compared"] for row in compared.rows] == ["same"]
@@ -174,9 +174,9 @@ def test_the_rollback_finds_the_release_before_in_the_records(released: Target) 
 def test_without_a_record_git_knows_the_release_before(released: Target) -> None:
     before = deploy.release(released)
     bring(released, GOOD)
-    assert deploying.go_back(released).terms["to"] == before
+    assert rollback.go_back(released).terms["to"] == before
     with pytest.raises(Refused, match="is there already"):
-        deploying.go_back(released, deploy.release(released))
+        rollback.go_back(released, deploy.release(released))
 
 
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(

@@ -12,7 +12,7 @@ from opsnb.checks import evidence
 from opsnb.checks.ranking import Diagnosis
 from opsnb.config.target import Target
 from opsnb.demo import faults
-from opsnb.handbook.incidents.high_error_rate import causes as high_error_rate
+from opsnb.handbook.incidents import high_error_rate
 from opsnb.model import ActionRecord, Status
 from opsnb.systems import processes
 from opsnb.systems.cache.settings import Cache
@@ -97,7 +97,10 @@ def test_errors_that_began_with_a_start_say_so(demo: Target, tmp_path: Path) -> 
 
 def record(runbook: str, began: datetime) -> None:
     """Leave a record of a run that changed something, as far as a diagnosis reads it."""
-    done = ActionRecord(id="a1", name="deploying.release", title="", target="demo", applied=1)
+    name = {"deployment/deploy": "deploying.release", "deployment/rollback": "deploying.go_back"}
+    done = ActionRecord(
+        id="a1", name=name[runbook], title="", target="demo", applied=1, started=began
+    )
     keep(began, runbook=runbook, actions=[done], seconds=20)
 
 
@@ -246,7 +249,9 @@ def test_requests_that_fail_no_more_need_no_cause(demo: Target, tmp_path: Path) 
     assert found.status is Status.OK
     assert "None of them did in the last 60 s" in found.message
     without = target.changed(access_logs=())
-    assert high_error_rate.failed_requests(without, high_error_rate.Window(1)).status is Status.OK
+    assert (
+        high_error_rate.failed_requests(without, high_error_rate.Window(1)).status is Status.SKIPPED
+    )
 
 
 def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
@@ -254,7 +259,10 @@ def test_one_axis_has_errors_and_events(demo: Target, tmp_path: Path) -> None:
         demo, tmp_path / "app.log", (40, "WARN redis lost: no connection"), (30, "ERROR failed")
     )
     window = high_error_rate.Window(1)
-    course, events = high_error_rate.course(target, window), high_error_rate.events(target, window)
+    course, events = (
+        high_error_rate.over_time(target, window),
+        high_error_rate.events(target, window),
+    )
     assert sum(row["errors"] for row in course.rows) == 1
     assert "redis lost" in [row["event"] for row in events.rows]
     chart = charts.timeline(course, value="errors", events=events)

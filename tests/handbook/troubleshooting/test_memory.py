@@ -24,8 +24,13 @@ MIB = 2**20
 @pytest.fixture
 def short(demo: Target) -> Target:
     """The demo, on a machine that says that its memory is short."""
-    limits = {**demo.thresholds, "memory_used_percent": Limits(warn=0.1)}
-    return demo.model_copy(update={"thresholds": limits})
+    return limited(demo, "memory_used_percent", 0.1)
+
+
+def limited(target: Target, metric: str, warn: float) -> Target:
+    """The target, with another limit."""
+    limits = {**target.thresholds, metric: Limits(warn=warn)}
+    return target.model_copy(update={"thresholds": limits})
 
 
 def record_sizes(size_at: Callable[[int], float], hours: int, every_min: int) -> None:
@@ -77,8 +82,8 @@ def test_who_is_large_is_a_cause_only_when_memory_is_short(demo: Target, short: 
     for target, status in ((demo, Status.OK), (short, Status.WARN)):
         watched = memory.watch(1)
         for cause in (memory.large, memory.others, memory.postgres):
-            assert cause(target, watched, percent=0.01).status is status
-    assert memory.large(short, watched, percent=90).status is Status.OK
+            assert cause(limited(target, "memory_share_percent", 0.01), watched).status is status
+    assert memory.large(limited(short, "memory_share_percent", 90), watched).status is Status.OK
 
 
 def test_a_heap_near_its_limit_is_found(demo: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +102,7 @@ def test_a_heap_near_its_limit_is_found(demo: Target, monkeypatch: pytest.Monkey
 
 
 def test_the_watch_is_charted(demo: Target) -> None:
-    course = memory.course(demo, memory.watch(1))
+    course = memory.over_time(demo, memory.watch(1))
     assert len(course.rows) == 5
     chart = charts.lines(course, over="s")
     assert "app" in chart.svg

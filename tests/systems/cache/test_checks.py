@@ -10,6 +10,7 @@ import pytest
 
 from opsnb.model import Status
 from opsnb.systems import cache
+from opsnb.systems.cache import keyspace
 from opsnb.systems.cache.keyspace import lifetime
 from opsnb.systems.cache.settings import Cache
 from tests.systems.cache.filling import fill, numbered
@@ -61,14 +62,16 @@ def test_the_hit_rate_is_judged_by_enough_reads_only(shared: Server) -> None:
     client.config_resetstat()
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)
-    assert "too few; none ever" in found.message
+    assert found.message == (
+        "Cache: no reads in 0.3 s, too few for the hit rate to matter; no reads since the start."
+    )
     client.set("a", "b")
     client.mget(["a"] + ["nowhere"] * 9)
     assert cache.hit_rate(shared.target(), 0.3).status is Status.OK
     client.mget((["a"] + ["nowhere"] * 9) * 20)
     found = cache.hit_rate(shared.target(), 0.3)
     assert (found.status, found.value) == (Status.OK, None)  # of what may be long over
-    assert "too few; 10.0 % since the start (210 reads)" in found.message
+    assert "too few for the hit rate to matter; 10.0 % since the start (210 reads)" in found.message
 
     def read() -> None:
         time.sleep(0.3)
@@ -125,7 +128,7 @@ def test_keys_are_counted_by_database(shared: Server) -> None:
     ],
 )
 def test_a_family_is_a_key_without_its_ids(key: str, family: str) -> None:
-    assert cache.family(key) == family
+    assert keyspace.family(key) == family
 
 
 def test_families_have_counts_sizes_and_times_to_live(server: Server) -> None:
@@ -244,7 +247,8 @@ def test_lookups_of_queues_are_none_of_the_cache(server: Server) -> None:
             ended.set()
             worker.join()
         assert seen.of_queues
-        assert seen.misses == pytest.approx(share * seen.reads, rel=0.2)
+        # A short sample begins and ends within a round; the queues' lookups would make it half.
+        assert seen.misses == pytest.approx(share * seen.reads, rel=0.4)
         assert seen.misses >= 20
 
 

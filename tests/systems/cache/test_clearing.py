@@ -230,16 +230,16 @@ def test_where_the_server_keeps_no_idle_times_the_effect_is_unknown_rather_than_
 def stop_after(batches: int, monkeypatch: pytest.MonkeyPatch, stop: object) -> None:
     """Let the work meet `stop` after some batches."""
     seen: list[int] = []
-    adapt = unlinking.Pace.adapt
+    adapt = unlinking.PingPace.adapt
 
-    def adapting(pace: unlinking.Pace) -> None:
+    def adapting(pace: unlinking.PingPace) -> None:
         seen.append(1)
         if len(seen) == batches:
             assert callable(stop)
             stop()
         adapt(pace)
 
-    monkeypatch.setattr(unlinking.Pace, "adapt", adapting)
+    monkeypatch.setattr(unlinking.PingPace, "adapt", adapting)
 
 
 def test_a_server_lost_half_way_is_one_sentence_and_what_was_done(
@@ -290,7 +290,7 @@ class Answering:
 
 def test_a_clear_takes_less_at_once_while_the_server_answers_late() -> None:
     server = Answering()
-    pace = unlinking.Pace(server)  # type: ignore[arg-type]
+    pace = unlinking.PingPace(server)  # type: ignore[arg-type]
     full = pace.batch
 
     def adapt(times: int) -> None:

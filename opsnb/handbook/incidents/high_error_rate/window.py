@@ -16,37 +16,45 @@ from opsnb.checks import evidence
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.errors import ServiceError
-from opsnb.handbook.deployment.deployments import Deployment, deployments
+from opsnb.handbook.deployment.releases import Change, changes_after
 from opsnb.handbook.error_causes import LOST, Cause, Places, cause_of
 from opsnb.model import Status
 from opsnb.redaction import outside
 from opsnb.redaction.outside import pattern
 from opsnb.systems import host, logs, processes
 from opsnb.systems.logs.entries import ErrorEntry
+from opsnb.view.formats import utc
 
-_PAUSE_S = 300.0  # without an error, behind which others have begun
-_QUIET_S = 30.0  # without an error, when they came one upon another, they have ended
-_QUIET_GAPS = 3.0  # times as long as the longest pause between them
-_COME_AGAIN = 2  # long pauses with errors behind them: the next are to be expected
-_LEAST_S = 1.0  # read after an action
+_PAUSE_S = 300.0  # errors after a pause this long count as new ones
+_QUIET_S = 30.0  # errors that came without a pause have ended after this long without one
+_QUIET_GAPS = 3.0  # others after this many times the longest pause between them
+_COME_AGAIN = 2  # after so many long pauses, another one does not mean that they have ended
+_LEAST_S = 1.0  # read at least this much after an action
 _QUOTE_LENGTH = 120
-_SPEAKS_OF: dict[str, Cause] = {"redis": "redis", "postgres": "database"}
 # Numbers that show the cause of an error: ports, addresses, HTTP's statuses, Prisma's codes.
 _TELLING = re.compile(r":\d{2,5}\b|\d+(?:\.\d+){3}|(?<!\d)[1-5]\d\d(?!\d)|\bP\d{4}\b")
 
+PRECEDES_S = 120.0
+"""An event at most this long before the errors may have caused them."""
+CAUSE_OF: dict[str, Cause] = {"redis": "redis", "postgres": "database"}
+"""The cause that an error about a system points to."""
+OWN_CAUSES: tuple[Cause, ...] = ("code", "worker", "child")
+"""The causes that lie in the service itself."""
+
 Errors = list[tuple[str, ErrorEntry]]
+"""Errors, each with its log."""
 
 
 @dataclass(frozen=True)
-class Alike:
-    """Errors that say the same, or the rest of them, each of which is said a few times only."""
+class Group:
+    """Errors that say the same, or the rest, of which each message is rare."""
 
     errors: Errors
     """Each with its log, the oldest first; at least one."""
     begun: float
-    """When those that go on, or ended last, began."""
+    """When the ongoing ones, or those that ended last, began."""
     ended: float | None
-    """When they ended; None while they go on."""
+    """When they ended; None while they continue."""
 
     @property
     def sample(self) -> str:
@@ -59,13 +67,13 @@ class Seen:
     """What the logs and the process manager report of one window of time."""
 
     window: logs.Window
-    alike: list[Alike]
-    """The errors worth a cause, those that say the same together, the most first."""
+    groups: list[Group]
+    """The errors that need a cause, those that say the same together, the largest first."""
     lost: dict[str, list[tuple[float, str]]]
     """When log lines reported Redis or PostgreSQL as lost, and the lines."""
     started: dict[str, float]
     """When each process was started, where its manager says so."""
-    deployed: list[Deployment]
+    deployed: list[Change]
     """The recorded deployments, the oldest first."""
     places: Places
     """Where the target's own Redis and database are."""
@@ -75,28 +83,34 @@ class Seen:
 
     @property
     def count(self) -> int:
-        """How many errors there are."""
+        """The number of errors."""
         return len(self.window.errors)
 
     @property
-    def going_on(self) -> list[Alike]:
-        """Those of `alike` that have not ended."""
-        return [each for each in self.alike if each.ended is None]
+    def ongoing(self) -> list[Group]:
+        """Those of `groups` that have not ended."""
+        return [group for group in self.groups if group.ended is None]
 
     @property
     def current(self) -> Errors:
-        """The errors that go on, which are those to be explained."""
-        return errors_of(self.going_on)
+        """The ongoing errors, which need a cause."""
+        return errors_of(self.ongoing)
 
     @property
     def ended(self) -> float | None:
-        """When the last of them ended; None while some go on, or when there are none."""
-        if self.going_on:
+        """When the last of them ended; None while some continue, or without errors."""
+        if self.ongoing:
             return None
-        return max((each.ended for each in self.alike if each.ended is not None), default=None)
+        return max((group.ended for group in self.groups if group.ended is not None), default=None)
+
+    def needs_no_cause(self, target: Target) -> str:
+        """Return why nothing has to be explained; empty when many errors continue."""
+        if target.threshold("log_errors").judge(self.count) is Status.OK:
+            return f"Log errors: {self.count}, below the limit."
+        return "" if self.ended is None else f"The errors ended at {utc(self.ended)}."
 
     def about(self, *causes: Cause) -> Errors:
-        """Return the errors that continue and point to one of `causes`."""
+        """Return the ongoing errors that point to one of `causes`."""
         return [error for error in self.current if self.cause(error[1]) in causes]
 
     def cause(self, entry: ErrorEntry) -> Cause:
@@ -107,17 +121,17 @@ class Seen:
             self._causes[key] = cause_of(text, entry.stack, self.places)
         return self._causes[key]
 
-    def such(self, some: Sequence[Alike]) -> str:
-        """Return the subject of a sentence about `some` of them, which says which they are."""
-        count = len(errors_of(some))
+    def subject(self, groups: Sequence[Group]) -> str:
+        """Return the subject of a sentence about `groups`, which says which errors they are."""
+        count = len(errors_of(groups))
         if count == self.count:
             return "They"
-        return f'{count} of {self.count} errors, most of all "{some[0].sample}",'
+        return f'{count} of {self.count} errors, most of all "{groups[0].sample}",'
 
-    def counted(self, some: Errors) -> str:
-        """Return how many of the errors that go on are `some`, in words."""
+    def counted(self, errors: Errors) -> str:
+        """Return how many of the ongoing errors are `errors`, in words."""
         total = len(self.current)
-        return f"{len(some)} of {total} errors" + (" that go on" if total < self.count else "")
+        return f"{len(errors)} of {total} {'ongoing ' * (total < self.count)}errors"
 
 
 class Window(Reading[Seen]):
@@ -140,26 +154,26 @@ def _read(target: Target, hours: float) -> Seen:
         name: sorted(
             (at, line)
             for at, line in window.marked
-            if cause_of(line, places=places) == _SPEAKS_OF[name]
+            if cause_of(line, places=places) == CAUSE_OF[name]
         )
-        for name in _SPEAKS_OF
+        for name in CAUSE_OF
     }
     return Seen(
         window,
-        _alike(target, window.errors, window.since + hours * 3600),
+        _groups(target, window.errors, window.since + hours * 3600),
         lost,
         _started(target),
-        deployments(target, window.since),
+        changes_after(target, window.since),
         places,
         hours,
     )
 
 
-def _alike(target: Target, errors: Errors, now: float) -> list[Alike]:
-    """Return the errors that say the same together, the most first.
+def _groups(target: Target, errors: Errors, now: float) -> list[Group]:
+    """Return the errors that say the same together, the largest group first.
 
-    What is said a few times only is taken together, so that errors that differ from each other are
-    seen; when even that is few, it is left out beside others that are many.
+    Rare messages form one group, so that many different errors are seen; when that group is small
+    too, it is left out beside larger ones.
     """
     by_pattern: dict[str, Errors] = defaultdict(list)
     for path, entry in errors:
@@ -174,19 +188,17 @@ def _alike(target: Target, errors: Errors, now: float) -> list[Alike]:
             many.append(said)
     if rest and (not many or limit.judge(len(rest)) is not Status.OK):
         many.append(rest)
-    return [_course(said, now) for said in sorted(many, key=len, reverse=True)]
+    groups = []
+    for said in sorted(many, key=len, reverse=True):
+        said.sort(key=lambda error: error[1].at)
+        moments = [entry.at for _, entry in said]
+        groups.append(Group(said, _begun(moments), _ended(moments, now)))
+    return groups
 
 
-def _course(errors: Errors, now: float) -> Alike:
-    """Return errors with when they began and ended."""
-    ordered = sorted(errors, key=lambda item: item[1].at)
-    moments = [entry.at for _, entry in ordered]
-    return Alike(ordered, _begun(moments), _ended(moments, now))
-
-
-def errors_of(some: Iterable[Alike]) -> Errors:
-    """Return the errors of some groups."""
-    return [error for each in some for error in each.errors]
+def errors_of(groups: Iterable[Group]) -> Errors:
+    """Return the errors of `groups`."""
+    return [error for group in groups for error in group.errors]
 
 
 def _begun(moments: list[float]) -> float:

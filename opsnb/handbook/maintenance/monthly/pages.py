@@ -1,6 +1,6 @@
-"""The handbook's own state: which pages are due for a review. Handbook, section 9.2.
+"""Which runbooks are due for a review. Handbook, section 9.2.
 
-Its review cycle is a month. Each runbook says in its metadata when somebody last read it through.
+The review cycle is a month. The metadata of each runbook holds the date of its last review.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from opsnb.errors import ConfigError
 from opsnb.model import Finding, Row, Status, now
 
 RECORDED_AS = "handbook"
-"""How records name its checks and actions: a name never changes, so that histories go on."""
 
 
 @check(treated_by="people review pages")
 def due(target: Target, days: float | None = None) -> Finding:
     """Pages that are due for review
 
-    Those that nobody has reviewed for more than `days` days, by default the target's limit, the
-    oldest first.
+    Not reviewed for more than `days` days, by default the target's limit; the oldest first.
     """
     days = target.limit("review_age_days", days)
     pages = runbooks()
@@ -45,7 +43,7 @@ def _row(page: RunbookInfo) -> Row:
     try:
         reviewed = page.reviewed
     except ConfigError:
-        reviewed = None  # who reviews it will find that it is broken
+        reviewed = None  # the review will show that it is broken
     return {
         "runbook": page.id,
         "title": page.name,

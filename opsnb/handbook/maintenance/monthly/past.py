@@ -1,6 +1,6 @@
 """The records of a target in two periods: this one, and the one before.
 
-Handbook, section 9.2. A review and a forecast read them once, and no more is kept than they need.
+Handbook, section 9.2. The review and the forecast share one reading, which keeps what they need.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
-from opsnb.model import now
+from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.records.readings import Found, Ran, Readings
 from opsnb.systems import database, host, queues
 
 FIX = "health/daily on a schedule makes them."
-"""What is said where there are too few records."""
+"""The fix for too few records."""
 _WITH_ROWS = (host.disk.name, database.size.name, queues.depth.name)
 """The checks whose rows a forecast reads."""
 
@@ -44,7 +44,7 @@ class Past:
         return [run for run in self.runs if run.started >= self.middle]
 
 
-def look(days: int) -> Reading[Past]:
+def periods(days: int) -> Reading[Past]:
     """Return the records of the last two periods of `days`, read when first needed."""
 
     def read(target: Target) -> Past:
@@ -59,3 +59,15 @@ def look(days: int) -> Reading[Past]:
         )
 
     return Reading(read)
+
+
+def drawable(title: str, limits: Threshold, rows: list[Row]) -> Finding:
+    """Return `rows` as a chart of that title takes them; without rows it says why."""
+    return Finding(
+        title=title,
+        status=Status.OK,
+        message=FIX,
+        unit=limits.unit,
+        threshold=limits,
+        rows=rows,
+    )

@@ -1,4 +1,4 @@
-"""The performance review: how this period was, beside the one before. Handbook, section 9.2."""
+"""The performance review: this period compared with the one before. Handbook, section 9.2."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ExitCode
 from opsnb.handbook.deployment.verify import verdict
-from opsnb.handbook.maintenance.monthly.past import FIX, Past
+from opsnb.handbook.maintenance.monthly.past import FIX, Past, drawable
 from opsnb.model import Finding, Row, Status, Threshold
 from opsnb.records.readings import Found, Ran
 from opsnb.view import charts
 from opsnb.view.formats import number
 
 _LIMIT_S = 90.0  # for months of records in a store behind a network
-_OURS = ("capacity", "review")  # what a review said is not reviewed
+_OURS = ("capacity", "review")  # a review does not review itself
 _STATUSES = (Status.OK, Status.WARN, Status.CRIT, Status.UNKNOWN)
 _MOST_CHARTS = 6
-_LEAST = 3  # of so few measurements, the median is not chance alone
+_LEAST = 3  # measurements: with fewer, the median is chance
 _TOO_FEW = "too few records"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What one check with a limit found in both periods."""
+    """The values of a check with a limit in both periods."""
 
     title: str
     threshold: Threshold
@@ -42,7 +42,7 @@ class Metric:
 
     @property
     def compared(self) -> str:
-        """How its median is beside that of the period before."""
+        """How its median compares with that of the period before."""
         then, now = _values(self.before), self.values
         if not then or not now:
             return "new" if now else "not measured any more"
@@ -67,7 +67,7 @@ class Metric:
         return worse or 2 * self.tripped > len(self.since)
 
     def row(self) -> Row:
-        """Return what is shown of it."""
+        """Return its row of a table."""
         values, before, unit = self.values, _values(self.before), self.threshold.unit
         worst = min if self.threshold.lower_is_worse else max
         counts = Counter(finding.status.value for finding in self.since)
@@ -80,19 +80,12 @@ class Metric:
             "how_often": ", ".join(f"{count} {status}" for status, count in counts.items()),
         }
 
-    def course(self) -> Finding:
-        """Return its values over time, a column for each period, as a chart draws them."""
-        # What is older comes first, and a line is broken where a column has no value.
-        rows = [_point(each, before=each.value) for each in self.before if each.value is not None]
-        rows += [_point(each, since=each.value) for each in self.since if each.value is not None]
-        return Finding(
-            title=self.title,
-            status=Status.OK,
-            message=FIX,
-            unit=self.threshold.unit,
-            threshold=self.threshold,
-            rows=rows,
-        )
+    def chart(self) -> charts.Chart:
+        """Return a chart of its values over time, a line for each period."""
+        # The older ones first; a line is broken where a column has no value.
+        rows = [_point(finding, before=finding.value) for finding in _measured(self.before)]
+        rows += [_point(finding, since=finding.value) for finding in _measured(self.since)]
+        return charts.lines(drawable(self.title, self.threshold, rows), over="at")
 
 
 @check(limit_s=_LIMIT_S, treated_by="compare the records of these days")
@@ -102,18 +95,18 @@ def metrics(target: Target, read: Reading[Past]) -> Finding:
     By the records of all runbooks: what has a limit, those that stand out first.
     """
     past = read.of(target)
-    found = _metrics(past)
-    if not any(metric.values for metric in found):
+    reviewed = _metrics(past)
+    if not any(metric.values for metric in reviewed):
         raise BadAnswer("records", f"There are no records of the last {past.days} days: {FIX}")
-    rows = [metric.row() for metric in found]
-    counts = Counter(metric.compared for metric in found)
+    rows = [metric.row() for metric in reviewed]
+    counts = Counter(metric.compared for metric in reviewed)
     words = ", ".join(f"{count} {word}" for word, count in counts.items())
-    out = [metric for metric in found if metric.stands_out]
-    message = f"Of {len(found)} metrics over {past.days} days: {words}."
+    out = [metric for metric in reviewed if metric.stands_out]
+    message = f"Of {len(reviewed)} metrics over {past.days} days: {words}."
     if not past.before:
         message += " There are no records of the period before, so nothing is compared."
     if out:
-        names = ", ".join(f"{metric.title} ({_told(metric)})" for metric in out)
+        names = ", ".join(f"{metric.title} ({_compared_words(metric)})" for metric in out)
         message += f" What stands out: {names}."
     status = Status.WARN if out else Status.OK
     return Finding(status=status, message=message, rows=rows)
@@ -141,30 +134,23 @@ def runs(target: Target, read: Reading[Past]) -> Finding:
 
 
 def drawn(target: Target, read: Reading[Past]) -> list[charts.Chart]:
-    """Return the course of the metrics, those that stand out first."""
-    found = _metrics(read.of(target))[:_MOST_CHARTS]
-    return [charts.lines(metric.course(), over="at") for metric in found]
+    """Return charts of the metrics over time, those that stand out first."""
+    return [metric.chart() for metric in _metrics(read.of(target))[:_MOST_CHARTS]]
 
 
 def _metrics(past: Past) -> list[Metric]:
     """Return what has a limit and was measured, those that stand out first."""
     since = _by_name(found for found in past.findings if found.at >= past.middle)
     before = _by_name(found for found in past.findings if found.at < past.middle)
-    found = []
+    metrics = []
     for name in dict.fromkeys([*since, *before]):
         both = [*before.get(name, []), *since.get(name, [])]
-        newest = next((each for each in reversed(both) if each.value is not None), None)
-        if (
-            newest
-            and newest.threshold
-            and newest.threshold.limits
-            and name.split(".")[0] not in _OURS
-        ):
-            metric = Metric(
-                newest.label, newest.threshold, since.get(name, []), before.get(name, [])
-            )
-            found.append(metric)
-    return sorted(found, key=lambda each: (not each.stands_out, each.compared != "worse"))
+        newest = _measured(both)[-1:]
+        limits = newest[0].threshold if newest else None
+        if limits and limits.limits and name.split(".")[0] not in _OURS:
+            title = newest[0].label
+            metrics.append(Metric(title, limits, since.get(name, []), before.get(name, [])))
+    return sorted(metrics, key=lambda metric: (not metric.stands_out, metric.compared != "worse"))
 
 
 def _by_name(past: Iterable[Found]) -> dict[str, list[Found]]:
@@ -172,6 +158,10 @@ def _by_name(past: Iterable[Found]) -> dict[str, list[Found]]:
     for found in past:
         by_name.setdefault(found.name, []).append(found)
     return by_name
+
+
+def _measured(past: Sequence[Found]) -> list[Found]:
+    return [found for found in past if found.value is not None]
 
 
 def _values(past: Sequence[Found]) -> list[float]:
@@ -186,20 +176,20 @@ def _point(found: Found, *, before: float | None = None, since: float | None = N
     }
 
 
-def _told(metric: Metric) -> str:
+def _compared_words(metric: Metric) -> str:
     row = metric.row()
     was = f", was {row['before']}" if row["before"] else ""
     times = f"{metric.tripped} of {len(metric.since)} times"
     return f"median {row['median'] or 'unknown'}{was}; past its limit {times}"
 
 
-def _runs_row(runbook: str, found: Sequence[Ran], before: int) -> Row:
-    ended = [run for run in found if run.exit_code < ExitCode.UNUSABLE]
+def _runs_row(runbook: str, runs: Sequence[Ran], before: int) -> Row:
+    ended = [run for run in runs if run.exit_code < ExitCode.UNUSABLE]
     counts = Counter(run.status for run in ended)
     return {
         "runbook": runbook,
-        "runs": len(found),
+        "runs": len(runs),
         **{status.value: counts[status] for status in _STATUSES},
-        "broke": len(found) - len(ended),
+        "broke": len(runs) - len(ended),
         "runs_before": before,
     }

@@ -20,7 +20,7 @@ from typing import IO, Literal, cast
 from opsnb.errors import BadAnswer
 from opsnb.systems.database.dumps.contents import Contents, Unsafe
 from opsnb.systems.database.dumps.judging import inspect
-from opsnb.systems.database.dumps.script import NotSql
+from opsnb.systems.database.dumps.statements import NotSql
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.programs import Program
 

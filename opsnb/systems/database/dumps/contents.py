@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from opsnb.redaction import outside
-from opsnb.systems.database.dumps.script import Statement
+from opsnb.systems.database.dumps.statements import Statement
 from opsnb.systems.database.dumps.tokens import Token
 from opsnb.view.formats import counted
 

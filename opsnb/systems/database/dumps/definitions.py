@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from opsnb.systems.database.dumps.contents import Meaning, Role, Unsafe, unsafe
 from opsnb.systems.database.dumps.reaching import LEAVES, UNSAFE_EXTENSION, demand_no_reaching
-from opsnb.systems.database.dumps.script import Statement
 from opsnb.systems.database.dumps.state import State
+from opsnb.systems.database.dumps.statements import Statement
 from opsnb.systems.database.dumps.tokens import Token
 from opsnb.systems.database.dumps.vocabulary import (
     ALTERS,

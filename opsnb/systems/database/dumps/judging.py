@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from opsnb.redaction import outside
 from opsnb.systems.database.dumps import data, definitions
 from opsnb.systems.database.dumps.contents import LONGEST_WORD, Contents, Meaning, Unsafe, unsafe
-from opsnb.systems.database.dumps.script import CopyEnd, CopyRows, NotSql, Script, Statement
+from opsnb.systems.database.dumps.script import Script
 from opsnb.systems.database.dumps.state import State
+from opsnb.systems.database.dumps.statements import CopyEnd, CopyRows, NotSql, Statement
 from opsnb.systems.database.dumps.vocabulary import NOT_DATA
 
 Step = tuple[Statement, Meaning] | CopyRows | CopyEnd
@@ -123,6 +124,6 @@ def _noted(chunks: Iterable[bytes], contents: Contents) -> Iterator[bytes]:
     for chunk in chunks:
         if len(head) < 8192:
             head = (head + chunk)[:8192]
-            if found := _MADE_OF.search(head):
-                contents.database_major = int(found[1])
+            if match := _MADE_OF.search(head):
+                contents.database_major = int(match[1])
         yield chunk

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from opsnb.systems.database.dumps.contents import Unsafe, unsafe
-from opsnb.systems.database.dumps.script import NotSql, Script, Statement
+from opsnb.systems.database.dumps.script import Script
+from opsnb.systems.database.dumps.statements import NotSql, Statement
 from opsnb.systems.database.dumps.tokens import Token
 from opsnb.systems.database.dumps.vocabulary import EVALUATED, words
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
 
+from opsnb.systems.database.dumps.statements import CopyEnd, CopyRows, NotSql, Statement
 from opsnb.systems.database.dumps.tokens import (
     ESCAPES,
     NAME,
     STANDARD,
     TOKEN,
-    Token,
     block_end,
     tokens,
 )
@@ -24,56 +21,6 @@ from opsnb.systems.database.dumps.tokens import (
 _CHUNK = 2**20
 _LONGEST = 2**30
 """PostgreSQL takes no longer statement."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One statement, without the comments before it and the semicolon after it."""
-
-    text: bytes
-    line: int
-    starts_copy: bool = False
-    """Whether rows follow it."""
-    inserted: int = 0
-    """How many rows an INSERT of literals only adds; 0 for any other statement."""
-    has_standard_strings: bool = True
-
-    @cached_property
-    def tokens(self) -> list[Token]:
-        """Its tokens, without comments; of a command to psql only the name."""
-        if self.text.startswith(b"\\"):
-            name = self.text.split(maxsplit=1)[0]
-            return [Token("command", name.decode(errors="replace"), 0)]
-        return list(tokens(self.text, self.has_standard_strings))
-
-    def first(self, count: int) -> list[Token]:
-        """Return its first tokens, without reading the rest, which may be long."""
-        return list(islice(tokens(self.text, self.has_standard_strings), count))
-
-    def line_at(self, offset: int) -> int:
-        """Return the line of the dump that a token is on."""
-        return self.line + self.text.count(b"\n", 0, offset)
-
-
-@dataclass(frozen=True)
-class CopyRows:
-    """Some of the rows of a COPY, in the form in which the server takes them."""
-
-    data: bytes
-    count: int
-
-
-@dataclass(frozen=True)
-class CopyEnd:
-    """The end of the rows of a COPY."""
-
-
-class NotSql(Exception):
-    """The text cannot be split; the message says where and why."""
-
-    def __init__(self, line: int, why: str) -> None:
-        super().__init__(why)
-        self.line = line
 
 
 _MAY_GO_ON = re.compile(
@@ -222,14 +169,14 @@ class Script:
         """Return start, end and kind of the token at `position`; the kind is empty at the end."""
         pattern = TOKEN[self._has_standard_strings]
         while True:
-            found = pattern.match(self._text, position)
-            kind = found.lastgroup or "" if found else ""
-            end = found.end() if found else position
+            match = pattern.match(self._text, position)
+            kind = match.lastgroup or "" if match else ""
+            end = match.end() if match else position
             if kind == "block":
                 end = block_end(self._text, position)
-            elif kind == "dollar" and found:
-                end = self._text.find(found[0], end)
-                end = end + len(found[0]) if end >= 0 else -1
+            elif kind == "dollar" and match:
+                end = self._text.find(match[0], end)
+                end = end + len(match[0]) if end >= 0 else -1
             elif kind == "open":
                 end = -1
             is_whole = kind == "end" or 0 <= end < len(self._text)

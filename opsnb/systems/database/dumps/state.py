@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsnb.systems.database.dumps.contents import Contents, Meaning, unsafe
 from opsnb.systems.database.dumps.reaching import LEAVES, SHARED, Code
-from opsnb.systems.database.dumps.script import Statement
+from opsnb.systems.database.dumps.statements import Statement
 from opsnb.systems.database.dumps.tokens import Token
 from opsnb.systems.database.dumps.vocabulary import NOT_DATA
 

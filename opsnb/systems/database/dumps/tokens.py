@@ -53,27 +53,27 @@ _BLOCK = re.compile(rb"/\*|\*/")
 def tokens(text: bytes, has_standard_strings: bool) -> Iterator[Token]:
     """Yield the tokens of one whole statement."""
     pattern, position = TOKEN[has_standard_strings], 0
-    while found := pattern.match(text, position):
-        kind, position = found.lastgroup, found.end()
-        written = found[0]
+    while match := pattern.match(text, position):
+        kind, position = match.lastgroup, match.end()
+        written = match[0]
         match kind:
             case "space":
                 continue
             case "block":
-                position = block_end(text, found.start())
+                position = block_end(text, match.start())
             case "dollar":
                 position = text.find(written, position) + len(written)
-                written = text[found.start() : position]
-                yield Token("string", written.decode(errors="replace"), found.start())
+                written = text[match.start() : position]
+                yield Token("string", written.decode(errors="replace"), match.start())
             case "word":
-                yield Token("word", written.decode(errors="replace").lower(), found.start())
+                yield Token("word", written.decode(errors="replace").lower(), match.start())
             case "name":
                 name = written[written.index(b'"') + 1 : -1].replace(b'""', b'"')
-                yield Token("name", name.decode(errors="replace"), found.start())
+                yield Token("name", name.decode(errors="replace"), match.start())
             case "string" | "number" | "command":
-                yield Token(kind, written.decode(errors="replace"), found.start())
+                yield Token(kind, written.decode(errors="replace"), match.start())
             case _:
-                yield Token("sign", written.decode(errors="replace"), found.start())
+                yield Token("sign", written.decode(errors="replace"), match.start())
 
 
 def block_end(text: bytes, position: int) -> int:

@@ -40,8 +40,9 @@ def counts(database: Connection, held: Rows | None = None, before: Rows | None =
             report(f"the rows of {'.'.join(key)} in {database.info.dbname}, because {why}")
             continue
         if is_root:
-            leaves = queries.rows(database, "leaf_partitions", table=table["oid"])
-            count -= sum(held.get((leaf["schema"], leaf["name"]), 0) for leaf in leaves)
+            tree = queries.rows(database, "partition_tree", relation=table["oid"])
+            leaves = ((each["schema"], each["name"]) for each in tree if each["is_leaf"])
+            count -= sum(held.get(leaf, 0) for leaf in leaves)
         counted[key] = count
     if LARGE_OBJECTS in held:
         counted[LARGE_OBJECTS], _ = _count(database, LARGE_OBJECTS)

@@ -27,13 +27,12 @@ from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.pooler import direct
 from opsnb.systems.database.programs import Program
 from opsnb.systems.database.server import identity, major_version, name_of
-from opsnb.view.formats import counted
+from opsnb.view.formats import MIB, counted
 from opsnb.view.terminal import visible
 
 FOLDER = "backups"
 KEEP = 7
 
-_MIB = 2**20
 _REPORT_EVERY_S = 5.0
 _STALE_S = 24 * 3600
 
@@ -47,7 +46,7 @@ def backups(target: Target, folder: str = FOLDER) -> list[Row]:
         {
             "file": str(path),
             "what": what,
-            "mib": path.stat().st_size / _MIB,
+            "mib": path.stat().st_size / MIB,
             "taken": f"{taken(path):%Y-%m-%d %H:%M}",
             "hours_old": (now() - taken(path)).total_seconds() / 3600,
             "checksum": checksum_path(path).exists(),
@@ -155,7 +154,7 @@ def _demand_room(place: Path, size: int) -> None:
         free = shutil.disk_usage(there).free
     if free < size:
         raise Refused(
-            f"The database takes {size / _MIB:,.0f} MiB and {place} has {free / _MIB:,.0f} MiB "
+            f"The database takes {size / MIB:,.0f} MiB and {place} has {free / MIB:,.0f} MiB "
             "free: make room, or name another folder (-p folder=...)."
         )
 
@@ -203,7 +202,7 @@ def _dump(
         for _ in dumper.run(arguments):
             if time.monotonic() - reported > _REPORT_EVERY_S:
                 reported = time.monotonic()
-                print(visible(f"pg_dump: {aside.path.stat().st_size / _MIB:,.0f} MiB"))  # noqa: T201
+                print(visible(f"pg_dump: {aside.path.stat().st_size / MIB:,.0f} MiB"))  # noqa: T201
             yield
         demand_whole(aside)
         _synced(aside.path)
@@ -253,7 +252,7 @@ def _effect(archive: Archive, took: list[float]) -> Finding:
     ]
     made = f", made in {took[0]:.1f} s" if took else ""
     message = (
-        f"{archive.path.name} was read back completely: {size / _MIB:,.2f} MiB{made}, "
+        f"{archive.path.name} was read back completely: {size / MIB:,.2f} MiB{made}, "
         f"sha256 {outside.head(digest, 12)}..."
     )
-    return Finding(status=Status.OK, message=message, value=size / _MIB, unit="MiB", rows=rows)
+    return Finding(status=Status.OK, message=message, value=size / MIB, unit="MiB", rows=rows)

@@ -19,7 +19,7 @@ from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.dumps.archives import Archive, reading
 from opsnb.systems.database.dumps.contents import Meaning
 from opsnb.systems.database.dumps.judging import steps
-from opsnb.systems.database.dumps.script import CopyEnd, CopyRows, Statement
+from opsnb.systems.database.dumps.statements import CopyEnd, CopyRows, Statement
 from opsnb.systems.database.failures import SYSTEM, of_result, reason
 from opsnb.systems.database.recovery.leftout import LeftOut, public_owner
 

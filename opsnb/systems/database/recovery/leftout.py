@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.dumps.contents import Meaning
-from opsnb.systems.database.dumps.script import Statement
+from opsnb.systems.database.dumps.statements import Statement
 
 
 @dataclass

@@ -36,8 +36,8 @@ from opsnb.systems.database.recovery.swapping import consequences, demand_swappa
 from opsnb.systems.database.room import demand_room
 from opsnb.systems.database.words import quoted
 from opsnb.systems.host.settings import HostSettings
+from opsnb.view.formats import MIB
 
-_MIB = 2**20
 _COMMAND = "psql $DATABASE_URL < backup.sql"
 
 
@@ -125,10 +125,10 @@ def restore(
         sample=[
             {"fact": "file", "value": str(path)},
             {"fact": "format", "value": archive.format},
-            {"fact": "MiB", "value": archive.size / _MIB},
+            {"fact": "MiB", "value": archive.size / MIB},
             *([{"fact": "entries", "value": entries}] if entries else []),
             {"fact": "rows", "value": contents.total},
-            {"fact": "the live database, MiB", "value": live.bytes / _MIB},
+            {"fact": "the live database, MiB", "value": live.bytes / MIB},
         ],
         bytes=archive.size,
         basis=[live.identity, swap, *archive.signature()],
