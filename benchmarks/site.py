@@ -34,7 +34,7 @@ from typing import NamedTuple
 from _beside import head
 from _history import fill, real_records, seeds, write
 from health import BIN
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Response, sync_playwright
 
 from opsnb.demo import stack
 from opsnb.records.reader import Reader
@@ -118,11 +118,11 @@ def moved(site: Path, *pages: str) -> Iterator[int]:
         )
         for name in pages:
             page = browser.new_context().new_page()
-            sizes: list[int] = []
-            page.on("response", lambda got, to=sizes: to.append(len(got.body())))
+            responses: list[Response] = []
+            page.on("response", responses.append)
             page.goto(f"http://127.0.0.1:{running.server_address[1]}/{name}")
             page.wait_for_load_state("networkidle")
-            yield sum(sizes)
+            yield sum(len(each.body()) for each in responses)
         browser.close()
         running.shutdown()
 
