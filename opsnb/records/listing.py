@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from opsnb.records import stored
 from opsnb.records.place import Place, reason
@@ -15,8 +15,7 @@ from opsnb.records.stored import RESULT
 _YEAR, _MONTH = re.compile(r"\d{4}"), re.compile(r"\d{2}")
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """What changes with the content of a record's result.json."""
 
     size: int = 0

@@ -153,7 +153,9 @@ class Output:
         """Remove every file that no part of this build has, and folders that are empty then."""
         strays = self._on_disk.keys() - self._kept
         for path in strays:
-            (self.folder / path).unlink(missing_ok=True)
+            # A folder may be in its place by now, or a file in the place of its folder.
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                (self.folder / path).unlink()
         with self._manifest:
             gone = self._recorded() - self._kept
             self._manifest.executemany("DELETE FROM files WHERE path = ?", [(p,) for p in gone])

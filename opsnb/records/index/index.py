@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from opsnb.records.stored import NOTEBOOK, RESULT
 _T = TypeVar("_T")
 _BATCH = 200  # records written at once: a killed process loses no more than these
 _SETTLES_NS = 2_000_000_000  # on any file system, a change after this has another time stamp
+_NEWEST = "SELECT run_id FROM runs ORDER BY run_id DESC LIMIT :count"
 _BROKEN = "SELECT run_id, sentence FROM broken ORDER BY run_id DESC"
 
 
@@ -103,6 +104,14 @@ class Index:
 
         return self._database.run(work)
 
+    def newest(self, count: int) -> list[str]:
+        """Return the newest run ids as the index was left, without asking the store."""
+        return self._database.run(
+            lambda connection: [
+                row["run_id"] for row in connection.execute(_NEWEST, {"count": count})
+            ]
+        )
+
     def broken(self) -> dict[str, str]:
         """Return what could not be read, as the last `refresh` left the index.
 
@@ -151,11 +160,7 @@ class Index:
     def _may_differ(self, known: sqlite3.Row, version: Version) -> bool:
         if self._place.folder is None:
             return bool(known["may_change"])
-        return (known["size"], known["mtime_ns"], known["inode"]) != (
-            version.size,
-            version.mtime_ns,
-            version.inode,
-        )
+        return version != (known["size"], known["mtime_ns"], known["inode"])
 
     def _read(self, run_id: str, version: Version) -> _Read:
         """Read the record of a run; `version` is that of its file before."""
@@ -215,7 +220,7 @@ def _put(connection: sqlite3.Connection, batch: Sequence[_Read]) -> None:
     """Write what was read of records."""
     with _transaction(connection):
         for read in batch:
-            which = {"run_id": read.run_id, "read_ns": read.at_ns, **asdict(read.version)}
+            which = {"run_id": read.run_id, "read_ns": read.at_ns, **read.version._asdict()}
             connection.execute(statement("forget_text"), which)
             if read.result:
                 _put_run(connection, read.result, which, read.sealed_sha256)

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from opsnb import catalog
 from opsnb.errors import RunBroke
+from opsnb.records.index import statement
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.site.context import Site
 from opsnb.site.digests import code, contents, digest
 from opsnb.site.docs import drills, reference
 from opsnb.site.layout import TABS
+from opsnb.site.lines import Line
 from opsnb.site.output import File, Output
 from opsnb.site.templates import FOLDER, render
 
@@ -37,6 +39,7 @@ _NOT_OURS = ("404.html", "sitemap.xml", "sitemap.xml.gz")
 """Files of MkDocs that the site has no use for, or makes itself."""
 _TOOLS = ("mkdocs", "mkdocs-material", "mkdocs-jupyter")
 _SHOWN = 5
+_FOLDER = Path(__file__).parent
 
 Regions = Mapping[str, str]
 """HTML by the name of the region that it goes into."""
@@ -117,22 +120,20 @@ def _notebook(info: catalog.RunbookInfo) -> bytes:
 
 def _regions(site: Site) -> dict[str, Regions]:
     """Return the regions by the path of their page."""
-    # A summary represents its members, which would fill the list.
-    latest: dict[str, list[Any]] = {}
-    for entry in site.entries:
-        if entry.fleet is None or entry.is_summary:
-            latest.setdefault(entry.runbook, []).append(entry)
+    latest: dict[str, list[Line]] = {}
+    for row in site.store.index.read(statement("latest", _FOLDER), {"shown": _SHOWN}):
+        latest.setdefault(row["runbook"], []).append(Line.of(row))
     regions: dict[str, Regions] = {
         f"runbooks/{info.id}.html": {
             "latest": render(
                 "latest",
-                entries=latest.get(info.id, [])[:_SHOWN],
+                lines=latest.get(info.id, []),
                 root="../" * (info.id.count("/") + 1),
             )
         }
         for info in site.infos
     }
-    regions["drills.html"] = {"drills": drills.table_of(site.entries, site.runbook_ids)}
+    regions["drills.html"] = {"drills": drills.table_of(latest, site.runbook_ids)}
     return regions
 
 

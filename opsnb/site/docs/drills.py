@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from opsnb.demo.faults.known import all_drills
-from opsnb.site.entries import Entry
+from opsnb.site.lines import Line
 from opsnb.site.templates import render
 
 
-def table_of(entries: Sequence[Entry], runbooks: Collection[str]) -> str:
+def table_of(latest: Mapping[str, Sequence[Line]], runbooks: Collection[str]) -> str:
     """Return a row for each drill.
 
-    `entries` come newest first; `runbooks` are the ids of those that have a page.
+    `latest` are the latest runs by runbook, `runbooks` the ids of those that have a page.
     """
-    last_held = {entry.runbook: entry for entry in reversed(entries)}
-    drills = [(drill, last_held.get(drill.id)) for drill in all_drills().values()]
+    drills = [
+        (drill, next(iter(latest.get(drill.id, ())), None)) for drill in all_drills().values()
+    ]
     return render("drills", drills=drills, runbooks=runbooks)

@@ -11,7 +11,20 @@ from opsnb.site.output import File
 from opsnb.site.record.around import Around, arounds
 from opsnb.site.record.page import content, damaged
 
-_CODE = ("site", "view", "records", "model")
+# What the pages are made by. Others of opsnb's own changes make none of them again.
+_TEMPLATES = ("layout", "macros", "record", "notebook", "table", "damaged")
+_CODE = (
+    "site/record",
+    "site/layout.py",
+    "site/safe_html.py",
+    "site/templates.py",
+    *(f"site/templates/{name}.html.j2" for name in _TEMPLATES),
+    "records/ending.py",
+    "records/members.py",
+    "records/verdict.py",
+    "model",
+    "view",
+)
 
 
 def pages(site: Site) -> Iterator[File]:

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from sqlite3 import Row
-from typing import Any
 
-from opsnb.model import Status
 from opsnb.records.index import Index, statement
+from opsnb.site.lines import Line
 
 _FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Line:
-    """A run, as other records' pages name it."""
-
-    run_id: str
-    title: str
-    target: str
-    status: Status
-    outcome: str
-    started: datetime
-    sentence: str
-    source_sha256: str
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,26 +68,12 @@ def arounds(index: Index) -> Iterator[Around]:
 def lines(index: Index, run_ids: Iterable[str]) -> dict[str, Line]:
     """Return a line for each of these runs, the newest first."""
     rows = index.read(statement("line", _FOLDER), {"run_ids": list(run_ids)})
-    return {row["run_id"]: _line(row) for row in rows}
+    return {row["run_id"]: Line.of(row) for row in rows}
 
 
 def measured(index: Index, run_id: str) -> list[Row]:
     """Return the findings of a run that count."""
     return index.read(statement("measured", _FOLDER), {"run_id": run_id})
-
-
-def _line(row: Row) -> Line:
-    return Line(
-        row["run_id"],
-        row["title"],
-        row["target"],
-        Status(row["status"]),
-        row["outcome"],
-        datetime.fromisoformat(row["started"]),
-        row["sentence"],
-        row["source_sha256"],
-        json.loads(row["parameters"]),
-    )
 
 
 def _stories(links: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

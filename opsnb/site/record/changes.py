@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlite3 import Row
 
 from opsnb.model import Finding, RunResult, Status
-from opsnb.site.record.around import Line
+from opsnb.site.lines import Line
 from opsnb.view.formats import number
 
 MOST = 20

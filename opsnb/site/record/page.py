@@ -14,8 +14,9 @@ from opsnb.records.members import worst_first as worst_members
 from opsnb.records.verdict import next_command, worst_sentence
 from opsnb.site.context import Site
 from opsnb.site.layout import page
+from opsnb.site.lines import Line
 from opsnb.site.record import changes, styles
-from opsnb.site.record.around import Around, Line, lines, measured
+from opsnb.site.record.around import Around, lines, measured
 from opsnb.site.record.notebook import Unreadable, blocks
 from opsnb.site.templates import render
 from opsnb.view import findings as finding_view
