@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
@@ -143,9 +145,12 @@ def list_records(
     filters = _filters(runbook, target, status, since, until, incident, operator, trigger, acted)
     store = store_in_force()
     if as_json:
-        output.json_array(history.documents(store, filters, limit or None))
+        with _progress(store):
+            documents = history.documents(store, filters, limit or None)
+        output.json_array(documents)
     else:
-        runs = history.past(store, filters, limit or None)
+        with _progress(store):
+            runs = history.past(store, filters, limit or None)
         first = next(runs, None)
         if first is None:
             output.say(views.no_records(any_fits=filters.is_empty))
@@ -185,7 +190,8 @@ def search_records(
 
     filters = _filters(runbook, target, status, since, until, incident, operator, trigger, acted)
     store = store_in_force()
-    found = search(store, " ".join(text), filters, limit)
+    with _progress(store):
+        found = search(store, " ".join(text), filters, limit)
     if as_json:
         output.json_document([views.hit_as_json(hit) for hit in found])
     elif found:
@@ -211,6 +217,14 @@ def show_record(
     else:
         output.record(store, result)
     _name_broken(store)
+
+
+@contextmanager
+def _progress(store: Store) -> Iterator[None]:
+    """Show how far the index of `store` is brought up to date, where that takes long."""
+    with output.progress() as (_, show):
+        store.index.progress = show
+        yield
 
 
 def _name_broken(store: Store) -> None:
@@ -259,6 +273,8 @@ def recover_records() -> int:
 def reindex_records() -> None:
     """Rebuild the index of the records, and every damaged result.json from its notebook."""
     store = store_in_force()
-    for run_id in store.reindex():
+    with _progress(store):
+        rebuilt = store.reindex()
+    for run_id in rebuilt:
         output.say(f"Rebuilt: {run_id}")
     _name_broken(store)

@@ -118,13 +118,16 @@ def past(reader: Reader, filters: Filters, limit: int | None = None) -> Iterator
 
 def documents(reader: Reader, filters: Filters, limit: int | None = None) -> Iterator[str]:
     """Yield the `result.json` of the runs that fit, as `past` does."""
-    for row in _rows(reader, filters, limit):
-        if text := reader.document(row["run_id"], row["size"]):
-            yield text
+    texts = (reader.document(row["run_id"], row["size"]) for row in _rows(reader, filters, limit))
+    return filter(None, texts)
 
 
 def _rows(reader: Reader, filters: Filters, limit: int | None) -> Iterator[Any]:
     reader.index.refresh(since=filters.since)
+    return _pages(reader, filters, limit)
+
+
+def _pages(reader: Reader, filters: Filters, limit: int | None) -> Iterator[Any]:
     asked, left = filters.bound(), limit
     while left is None or left > 0:
         page = _PAGE if left is None else min(left, _PAGE)

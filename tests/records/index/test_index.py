@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 
 from opsnb.config.places import cache_home
 from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status, Threshold
@@ -232,6 +233,31 @@ def test_a_narrow_refresh_reads_what_is_asked_for_and_no_more(
     since = START + timedelta(days=10)
     assert reads.of(lambda: store.index.refresh(since=since, target="a")) == 1
     assert len(run_ids(store.index)) == 3
+
+
+def test_a_store_whose_driver_takes_several_requests_at_once_is_read_so() -> None:
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    kept = [keep(store, make_result(START + timedelta(days=days))) for days in range(70)]
+    store.place.files.pipe_file(f"{store._path(kept[3].run_id)}/result.json", b"{")
+    store.place.files = AsyncFileSystemWrapper(store.place.files)
+    store.index.refresh(texts=True)
+    assert run_ids(store.index) == [run.run_id for run in kept if run is not kept[3]]
+    assert list(store.index.broken()) == [kept[3].run_id]
+    assert count(store.index, "texts") == 69
+
+
+def test_much_that_is_new_shows_how_far_it_is(store: Store) -> None:
+    shown: list[str] = []
+    store.index.progress = shown.append
+    keep(store, make_result())
+    run_ids(store.index)
+    assert shown == []
+    for days in range(200):
+        keep(store, make_result(START + timedelta(days=days)))
+    store.index.discard()
+    run_ids(store.index)
+    assert shown[0] == "Reading 201 records: 0 %"
+    assert len(shown) == 5
 
 
 def test_the_file_is_private(store: Store) -> None:
