@@ -82,16 +82,13 @@ def _plain(html: str) -> str | None:
         if is_drawn is not (name in _IN_DRAWINGS):
             return None  # a browser would end the drawing here
         tag = f"<{name}{_safe_attributes(name, token['attributes'])}"
-        if name in _EMPTY:
+        if name in _EMPTY or (token["empty"] and is_drawn):
             written.append(f"{tag}/>")
-            continue
-        written.append(f"{tag}>")
-        if not token["empty"]:
-            open_elements.append(name)
-        elif is_drawn:
-            written.append(f"</{name}>")
-        else:
+        elif token["empty"]:
             return None  # a browser takes it for open
+        else:
+            written.append(f"{tag}>")
+            open_elements.append(name)
     if open_elements or "<" in html[at:]:
         return None
     return "".join([*written, html[at:]])

@@ -11,6 +11,7 @@ from opsnb.site.record import prose
 from opsnb.site.record.outputs import Outputs, joined
 
 _FORMAT = 4
+_KINDS = frozenset({"markdown", "code", "raw"})
 _TITLE = re.compile(r"\A\s*# .*\n?")
 
 
@@ -53,6 +54,10 @@ def blocks(
 
 
 def _blocks(cells: Sequence[Mapping[str, Any]], outputs: Outputs) -> Iterator[Block]:
+    for cell in cells:
+        if cell["cell_type"] not in _KINDS:
+            kind = str(cell["cell_type"])[:40]
+            raise Unreadable(f"It has a cell of an unknown type, {kind!r}.")
     first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
     preface = "\n\n".join(joined(cell["source"]) for cell in cells[:first])
     preface = _TITLE.sub("", preface)  # the page has its own title
@@ -69,7 +74,5 @@ def _blocks(cells: Sequence[Mapping[str, Any]], outputs: Outputs) -> Iterator[Bl
             shown = list(outputs.html(cell.get("outputs", [])))
             if code or shown:
                 yield Block(code=code, outputs=shown)
-        elif kind == "raw":
-            yield Block(code=prose.printed(source))
         else:
-            raise Unreadable(f"It has a cell of an unknown type, {str(kind)[:40]!r}.")
+            yield Block(code=prose.printed(source))
