@@ -18,7 +18,11 @@ def code(*parts: str) -> str:
 
 
 def contents(root: Path) -> Iterator[bytes]:
-    """Yield the name and content of each file at or below `root`, in a fixed order."""
+    """Yield the name and content of each file at or below `root`, in a fixed order.
+
+    Raises OSError when there is no `root`.
+    """
+    root.stat()
     for file in [root] if root.is_file() else sorted(root.rglob("*")):
         if file.is_file() and file.suffix != ".pyc":
             yield str(file.relative_to(root.parent)).encode()
