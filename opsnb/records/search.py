@@ -15,11 +15,12 @@ MARKS = "\ue000\ue001"
 
 _PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _MOST_PIECES = 32
-_COMMON = re.compile(
+COMMON = (
     "a|an|and|are|at|by|did|do|does|for|from|had|has|have|how|i|in|is|it|me|my|of|on|or|our|the|"
-    "there|this|to|was|we|were|what|when|where|which|who|why|with|you",
-    re.IGNORECASE,
+    "there|this|to|was|we|were|what|when|where|which|who|why|with|you"
 )
+"""Words that say nothing of what is searched."""
+_COMMON = re.compile(COMMON, re.IGNORECASE)
 
 
 @dataclass(frozen=True)

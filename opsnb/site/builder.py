@@ -26,6 +26,7 @@ from opsnb.site.digests import code, contents, digest
 from opsnb.site.docs import building as docs
 from opsnb.site.output import MANIFEST, File, opened
 from opsnb.site.pages import PAGES
+from opsnb.site.search import building as search
 
 Say = Callable[[str], None]
 
@@ -65,6 +66,7 @@ def _update(site: Site, out: Path, say: Say) -> None:
         output.update("records", record.pages(site))
         docs.update(site, output, say)
         output.update("pages", _pages(site))
+        search.update(site, output)
         output.sweep()
 
 

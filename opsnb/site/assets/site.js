@@ -100,6 +100,14 @@
     apply();
   }
 
+  /* The key / goes to the search, as long as nothing is being typed. */
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches?.("input, select, textarea, [contenteditable]")) return;
+    document.querySelector("input[name=q]")?.focus();
+    event.preventDefault();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.querySelector("button.scheme");
     if (button) toggle(button);

@@ -207,7 +207,7 @@ def _complete(config: MkDocsConfig, site: Site) -> None:
     """Add to MkDocs' configuration what mkdocs.yml cannot contain."""
     from opsnb.site.docs.runbooks import RunbookPages, navigation  # noqa: PLC0415
 
-    config.theme.dirs.insert(0, str(FOLDER.with_name("theme")))
+    config.theme.dirs[:0] = [str(FOLDER.with_name("theme")), str(FOLDER)]
     tabs: dict[str, Any] = dict(TABS)
     tabs["Runbooks"] = [{"Overview": tabs["Runbooks"]}, *navigation(site.infos)]
     tabs["Docs"] = config.nav

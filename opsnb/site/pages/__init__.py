@@ -8,13 +8,14 @@ renders it, and a digest of what it shows. Add a new kind of page to `PAGES`, an
 from __future__ import annotations
 
 from opsnb.site.context import Pages
-from opsnb.site.pages import contacts, missing, records, runbooks, status
+from opsnb.site.pages import contacts, missing, records, runbooks, search, status
 
 PAGES: tuple[Pages, ...] = (
     status.pages,
     runbooks.pages,
     records.pages,
     contacts.pages,
+    search.pages,
     missing.pages,
 )
 """All kinds of pages, besides the page of each record and those of MkDocs."""
