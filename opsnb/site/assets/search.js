@@ -84,30 +84,37 @@
     return telling.length ? telling : words;
   }
 
-  /* The results of one bundle: those with all words, else those with at least half of them. */
+  /* The results of one bundle: with all words, and with at least half of them. */
   async function results(index, words, filters, isSorted) {
-    const whole = (await index.search(words.join(" "), { filters })).results;
-    let found = whole.map((result) => ({ score: result.score, data: result.data, id: result.id, isWhole: true }));
-    if (!found.length && words.length > 1) {
-      const by = new Map();
-      for (const word of words) {
-        for (const { id, score, data } of (await index.search(word, { filters })).results) {
-          const before = by.get(id) ?? { id, data, score: 0, words: 0, isWhole: false };
-          by.set(id, { ...before, score: before.score + score, words: before.words + 1 });
-        }
+    const by = new Map();
+    for (const word of words.length > 1 ? words : []) {
+      for (const { id, score, data } of (await index.search(word, { filters })).results) {
+        const before = by.get(id) ?? { id, data, score: 0, words: 0, isWhole: false };
+        by.set(id, { ...before, score: before.score + score, words: before.words + 1 });
       }
-      found = [...by.values()].filter((result) => result.words * 2 >= words.length);
-      for (const result of found) result.score *= result.words;
     }
+    for (const { id, score, data } of (await index.search(words.join(" "), { filters })).results) {
+      by.set(id, { id, data, score, words: words.length, isWhole: true });
+    }
+    let found = [...by.values()].filter((result) => result.words * 2 >= words.length);
+    found = await withIds(found, words.filter((word) => /\d/.test(word) && word.length > 2));
     if (isSorted && found.length > 1) {
       const sorted = new Map();
-      for (const term of found[0].isWhole ? [words.join(" ")] : words) {
+      for (const term of words) {
         const { results: newest } = await index.search(term, { filters, sort: { at: "desc" } });
         newest.forEach((result) => sorted.set(result.id, Number(result.score)));
       }
       for (const result of found) result.age = -(sorted.get(result.id) ?? 0);
     }
     return found;
+  }
+
+  /* pagefind also takes words that only begin alike, which two run ids do. */
+  async function withIds(found, ids) {
+    if (!ids.length) return found;
+    const best = found.sort((a, b) => b.score - a.score).slice(0, 40);
+    const texts = await Promise.all(best.map((result) => result.data()));
+    return best.filter((_, at) => ids.every((id) => texts[at].content.toLowerCase().includes(id)));
   }
 
   class Group {
@@ -122,15 +129,16 @@
       this.found.push(...results.map((result) => ({ ...result, position })));
     }
 
-    /* Those with all words if there are any; then by how well they match; records the newest first. */
+    /* Those with all words first, and of records no others if there are such; then by how well they
+       match; records that match alike, the newest first. */
     sorted() {
-      const hasWhole = this.found.some((result) => result.isWhole);
-      const kept = this.found.filter((result) => result.isWhole === hasWhole);
+      const hasWhole = this.isRecords && this.found.some((result) => result.isWhole);
+      const kept = this.found.filter((result) => result.isWhole || !hasWhole);
       const best = Math.max(...kept.map((result) => result.score));
       const rank = (result) => (result.score >= best / 2 ? 0 : 1);
-      return kept.sort((a, b) => (this.isRecords
+      return kept.sort((a, b) => b.isWhole - a.isWhole || (this.isRecords
         ? rank(a) - rank(b) || a.position - b.position || a.age - b.age
-        : b.score - a.score));
+        : b.words - a.words || b.score - a.score));
     }
   }
 
