@@ -84,8 +84,9 @@
     return telling.length ? telling : words;
   }
 
-  /* The results of one bundle: with all words, and with at least half of them. */
-  async function results(index, words, filters, isSorted) {
+  /* The results of one bundle: with all words, and with many of them: of records more than half, as
+     hundreds are alike. */
+  async function results(index, words, filters, isRecords) {
     const by = new Map();
     for (const word of words.length > 1 ? words : []) {
       for (const { id, score, data } of (await index.search(word, { filters })).results) {
@@ -96,9 +97,9 @@
     for (const { id, score, data } of (await index.search(words.join(" "), { filters })).results) {
       by.set(id, { id, data, score, words: words.length, isWhole: true });
     }
-    let found = [...by.values()].filter((result) => result.words * 2 >= words.length);
+    let found = [...by.values()].filter((result) => result.words * 2 >= words.length + isRecords);
     found = await withIds(found, words.filter((word) => /\d/.test(word) && word.length > 2));
-    if (isSorted && found.length > 1) {
+    if (isRecords && found.length > 1) {
       const sorted = new Map();
       for (const term of words) {
         const { results: newest } = await index.search(term, { filters, sort: { at: "desc" } });

@@ -36,11 +36,12 @@ def _document(row: Row) -> str:
 
 
 def _unsaid(row: Row) -> str:
-    """Return the beginning of what it printed, without the lines that stand elsewhere already."""
-    said = {line.strip() for name in ("done", "found", "fine") for line in _lines(row[name])}
-    left = dict.fromkeys(line for line in map(str.strip, _lines(row["printed"])))
-    return "\n".join(line for line in left if line and line not in said)[:_PRINTED]
+    """Return the beginning of what it printed, without lines that repeat what it did or found."""
+    said = [line for name in ("done", "found", "messages") for line in _lines(row[name])]
+    printed = dict.fromkeys(_lines(row["printed"]))
+    left = (line for line in printed if not any(words in line for words in said))
+    return "\n".join(left)[:_PRINTED]
 
 
 def _lines(text: str | None) -> list[str]:
-    return (text or "").splitlines()
+    return [line.strip() for line in (text or "").splitlines() if line.strip()]
