@@ -2,117 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
-import pytest
-import typer
 from playwright.sync_api import Browser, Page
 
-from opsnb import catalog
-from opsnb.config.file import load_config
-from opsnb.records.store import Store
-from opsnb.site.builder import build
-from opsnb.site.server import server
-from tests.browser import chromium
 from tests.site import samples
-
-SCREENS = ((1280, "light"), (390, "dark"))
-
-app = typer.Typer(help="Commands to try.")
-
-
-@app.command()
-def run(runbook: str = typer.Argument(help="Its id.")) -> None:
-    """Run a runbook."""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A site with records of each kind."""
-    folder = tmp_path_factory.mktemp("browser")
-    (folder / "opsnb.toml").write_text("[targets.demo]\n[records]\nstore = 'kept'\n")
-    samples.write_runbooks(folder / "notebooks")
-    store = Store(str(folder / "kept"))
-    samples.fill(store)
-    samples.keep_several(store)
-    share = catalog.share
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("OPSNB_RECORDS", raising=False)
-        patch.setenv("OPSNB_DEMO_HOME", str(folder / "demo"))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(
-            catalog, "share", lambda name: folder / name if name == "notebooks" else share(name)
-        )
-        said: list[str] = []
-        config = load_config(folder / "opsnb.toml")
-        yield build(config, folder / "site", said.append, app=app)
-
-
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    with server(site, 0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}/"
-        running.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-class Visitor:
-    """A page that remembers what it asked for and what it complained of."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
-        page.on(
-            "console",
-            lambda message: (
-                self.complaints.append(f"{page.url}: {message.text}")
-                if message.type in ("error", "warning")
-                else None
-            ),
-        )
-
-    def foreign(self, home: str) -> list[str]:
-        """Return the requests that went anywhere but to the site itself."""
-        return [url for url in self.requests if not url.startswith((home, "data:", "blob:"))]
-
-    def is_too_wide(self) -> bool:
-        root = "document.documentElement"
-        return bool(self.page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"))
-
-
-@pytest.fixture(params=SCREENS, ids=str)
-def visitor(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitor]:
-    width, scheme = request.param
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    yield Visitor(context.new_page())
-    context.close()
-
-
-def search(visitor: Visitor, words: str) -> Iterator[str]:
-    """Yield the addresses that the site's search finds."""
-    page = visitor.page
-    if page.viewport_size and page.viewport_size["width"] < 800:
-        page.locator("label.md-header__button[for=__search]").click()
-    field = page.locator("input.md-search__input")
-    field.click()
-    field.press_sequentially(words)  # the theme listens to keys
-    page.locator("a.md-search-result__link").first.wait_for()
-    for found in page.locator("a.md-search-result__link").all():
-        yield str(found.get_attribute("href"))
+from tests.site.visitor import Visitor, search
 
 
 def test_every_page_that_can_be_reached_is_whole(visitor: Visitor, address: str) -> None:
@@ -158,18 +54,12 @@ def test_links_into_a_page_find_their_place(browser: Browser, address: str) -> N
     page.close()
 
 
-def test_the_search_finds_runbooks(visitor: Visitor, address: str) -> None:
-    visitor.page.goto(address + "thresholds.html")
-    assert any("runbooks/queues/pause.html" in url for url in search(visitor, "pause queue"))
-    assert visitor.complaints == []
-
-
 def test_pages_opened_as_files_work_too(visitor: Visitor, site: Path) -> None:
     home = site.as_uri()
     visitor.page.goto(f"{home}/index.html")
     visitor.page.locator("a[href^='records/']").first.click()
     visitor.page.get_by_role("link", name="Docs").click()
-    assert any("runbooks/queues/pause.html" in url for url in search(visitor, "pause queue"))
+    assert f"{home}/runbooks/queues/pause.html" in search(visitor, "pause queue")
     assert visitor.foreign(home) == []
     assert visitor.complaints == []
 

@@ -67,7 +67,7 @@ def _run(source: Path, made: Path) -> None:
     program = get_executable()
     if program is None:
         raise RunBroke("pagefind is not installed: pip install 'pagefind[bin]'.")
-    command = [program, "--site", source, "--output-path", made, "--silent"]
+    command = [str(program), "--site", str(source), "--output-path", str(made), "--silent"]
     options = ["--force-language", "en", "--keep-index-url", "--root-selector", "main"]
     ended = subprocess.run(
         [*command, *options, "--exclude-selectors", ", ".join(_ASIDE)],
