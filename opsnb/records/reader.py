@@ -204,9 +204,7 @@ class Reader:
             self.broken[result.run_id] = stored.damaged_link(result.run_id, wrong)
 
     def _path(self, run_id: str, name: str = "") -> str:
-        """Return the path of the folder of a run, or of the file `name` in it."""
-        folder = self.place.path(f"{stored.month_of(run_id)}/{run_id}")
-        return f"{folder}/{name}" if name else folder
+        return self.place.record(run_id, name)
 
 
 def _names(runbook: str | Collection[str] | None) -> Collection[str]:

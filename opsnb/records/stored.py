@@ -5,13 +5,14 @@ Only regular files are opened, reads have limits, and a record must fit the fold
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ STAMP = "%Y%m%dT%H%M%SZ"
 RESULT_LIMIT = 32_000_000  # bytes
 NOTEBOOK_LIMIT = 128_000_000
 SMALL_LIMIT = 1_000_000
+_PIECE = 1 << 20  # bytes read at once
 _RUNBOOK = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 _LARGEST = 1e300  # no float holds a larger number
 # A number that may be larger: the search is far quicker than a look at each one.
@@ -64,19 +66,49 @@ def read(files: Any, path: str, limit: int) -> bytes:
     return bytes(files.cat_file(path))
 
 
+def digest(files: Any, path: str, limit: int) -> str:
+    """Return the sha256 of the file at `path`, as hex, without holding it. Raises as `read`."""
+    found, size = hashlib.sha256(), 0
+    with _opened(files, path, limit) as file:
+        while piece := file.read(_PIECE):
+            size += len(piece)
+            if size > limit:
+                raise _too_large(size, limit)
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _opened(files: Any, path: str, limit: int) -> Any:
+    if isinstance(files, LocalFileSystem):
+        return _opened_local(Path(path), limit)
+    size = files.info(path).get("size")
+    if isinstance(size, int) and size > limit:
+        raise _too_large(size, limit)
+    return files.open(path, "rb")
+
+
 def _read_local(path: Path, limit: int) -> bytes:
-    _demand_regular(path.lstat())
-    # It may have been replaced by now: opening it must not block either.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        state = os.fstat(handle)
-        _demand_regular(state)
-        if state.st_size > limit:
-            raise _too_large(state.st_size, limit)
+    with _opened_local(path, limit) as file:
         data = file.read(limit + 1)
     if len(data) > limit:  # it grows, or reports a size of 0
         raise _too_large(len(data), limit)
     return data
+
+
+def _opened_local(path: Path, limit: int) -> BinaryIO:
+    _demand_regular(path.lstat())
+    # It may have been replaced by now: opening it must not block either.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb")
+    try:
+        state = os.fstat(handle)
+        _demand_regular(state)
+        if state.st_size > limit:
+            raise _too_large(state.st_size, limit)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _demand_regular(state: os.stat_result) -> None:

@@ -24,6 +24,7 @@ from opsnb.model import (
     Finding,
     Remedy,
     RunResult,
+    Seal,
     Status,
     Table,
     Threshold,
@@ -42,6 +43,7 @@ _OWN: dict[type[BaseModel], frozenset[str]] = {
     Evidence: frozenset(),
     ActionRecord: frozenset({"id", "name", "title", "target", "continues", "unit"}),
     Table: frozenset({"title"}),
+    Seal: frozenset({"sha256", "notebook_sha256", "previous"}),
     RunResult: frozenset(
         {"run_id", "runbook", "title", "runbook_sha256", "commit", "target", "trigger"}
         | {"incident", "parent", "fleet", "opsnb_version"}

@@ -31,6 +31,7 @@ from opsnb.model import (
 from opsnb.records.extract import rebuild
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store
+from tests.records.test_store import as_in_notebook
 
 PAUSE = "queues/pause.ipynb"
 
@@ -136,8 +137,9 @@ def test_every_save_brings_the_record_up_to_date_and_closing_ends_it(lab: Lab) -
         first.run_id
     ]
     (ended,) = lab.records()
-    assert ended == second.model_copy(update={"open": False})
-    assert rebuild(lab.store.notebook(ended.run_id)) == ended
+    assert ended.seal
+    assert ended == second.model_copy(update={"open": False, "seal": ended.seal})
+    assert rebuild(lab.store.notebook(ended.run_id)) == as_in_notebook(ended)
     assert stages() == []
 
 

@@ -59,7 +59,6 @@ class _Read:
     """None when it cannot be used."""
     broken: str = ""
     """Why it cannot, or which of its links is damaged, as a sentence."""
-    sealed_sha256: str | None = None
     size: int = 0
 
 
@@ -155,7 +154,7 @@ class Filling:
             raise _Broken(stored.broken(run_id, error)) from error
         wrong = stored.wrong_links(result)
         broken = stored.damaged_link(run_id, wrong) if wrong else ""
-        return made(result, broken, _seal(data), len(data))
+        return made(result, broken, len(data))
 
     def _printed(self, row: sqlite3.Row) -> dict[str, Any]:
         """Return, beside `row`, what the run printed, and whether that will stay so.
@@ -173,8 +172,7 @@ class Filling:
         return {**row, "printed": printed, "final": True}
 
     def _file(self, run_id: str, name: str, limit: int) -> bytes:
-        path = self._place.path(f"{stored.month_of(run_id)}/{run_id}/{name}")
-        return stored.read(self._place.files, path, limit)
+        return stored.read(self._place.files, self._place.record(run_id, name), limit)
 
 
 class _Broken(OpsnbError):
@@ -188,7 +186,7 @@ def _put(connection: sqlite3.Connection, batch: Sequence[_Read]) -> None:
             which = {"run_id": read.run_id, "read_ns": read.at_ns, **read.version._asdict()}
             connection.execute(statement("forget_text"), which)
             if read.result:
-                _put_run(connection, read.result, which, read.sealed_sha256)
+                _put_run(connection, read.result, which)
             else:
                 connection.execute(statement("forget_run"), which)
             if read.broken:
@@ -197,10 +195,8 @@ def _put(connection: sqlite3.Connection, batch: Sequence[_Read]) -> None:
                 connection.execute(statement("forget_broken"), which)
 
 
-def _put_run(
-    connection: sqlite3.Connection, result: RunResult, which: rows.Row, seal: str | None
-) -> None:
-    row = {**rows.run(result, seal), **which}
+def _put_run(connection: sqlite3.Connection, result: RunResult, which: rows.Row) -> None:
+    row = {**rows.run(result), **which}
     run = connection.execute(statement("put_run"), row).lastrowid
     parts = (("finding", rows.findings), ("action", rows.actions), ("member", rows.targets))
     for name, of in parts:
@@ -240,10 +236,3 @@ def _batches(items: Iterable[_T], size: Callable[[_T], int] = lambda _: 0) -> It
             batch, total = [], 0
     if batch:
         yield batch
-
-
-def _seal(data: bytes) -> str | None:
-    """Return the sha256 of the seal in a result, if it has one."""
-    seal = from_json(data).get("seal") if b'"seal"' in data else None
-    sealed = seal.get("sha256") if isinstance(seal, dict) else None
-    return sealed if isinstance(sealed, str) else None

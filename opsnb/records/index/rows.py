@@ -26,7 +26,7 @@ def utc(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment else None
 
 
-def run(result: RunResult, sealed_sha256: str | None) -> Row:
+def run(result: RunResult) -> Row:
     """Return the row of a run, without what is compared with its file."""
     return {
         "run_id": result.run_id,
@@ -58,7 +58,7 @@ def run(result: RunResult, sealed_sha256: str | None) -> Row:
         "kept_late": result.kept_late,
         "revision": result.commit,
         "source_sha256": result.runbook_sha256,
-        "sealed_sha256": sealed_sha256,
+        "sealed_sha256": result.seal and result.seal.sha256,
     }
 
 

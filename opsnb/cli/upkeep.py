@@ -1,0 +1,170 @@
+"""`records verify` and `records prune`: keep the store whole, and only as large as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from opsnb.cli import output
+from opsnb.cli.application import Json, records_app
+from opsnb.cli.context import config_in_force, store_in_force
+from opsnb.cli.records import ByTrigger, Outcome
+
+if TYPE_CHECKING:
+    from opsnb.config.schema import Keep
+    from opsnb.records.prune import Old
+    from opsnb.records.verify import Verification, Wrong
+
+_MOST_WRONG = 10_000  # in the JSON document
+
+
+@records_app.command("verify")
+def verify_records(as_json: Json = False) -> int:
+    """Verify that no record was changed, removed or put in since it was written.
+
+    Exit code 0: all records are as they were written; 2: some are not.
+    """
+    from opsnb.errors import ExitCode
+    from opsnb.records.verify import Verification
+
+    store = store_in_force()
+    with Verification(store) as verification, output.progress() as (_, show):
+        verification.read(lambda count: show(f"{count:,} records") if count % 100 == 0 else None)
+        found = verification.wrong()
+        if as_json:
+            some = [asdict(each) for each in islice(found, _MOST_WRONG)]
+            is_whole = not some
+            output.json_document(
+                {
+                    "records": verification.counts,
+                    "pruned": [
+                        {**asdict(each), "at": each.at.isoformat()} for each in verification.pruned
+                    ],
+                    "wrong": some,
+                    "more_wrong": sum(1 for _ in found),
+                }
+            )
+        else:
+            is_whole = not _say_wrong(found)
+            _say_verified(verification, is_whole=is_whole)
+    return ExitCode.OK if is_whole else ExitCode.CRIT
+
+
+def _say_wrong(found: Iterator[Wrong]) -> bool:
+    """Print what is wrong, each as it comes; return whether anything is."""
+    is_any = False
+    for each in found:
+        output.say(f"{each.kind.upper():<8}  {each.sentence} {each.next}".rstrip())
+        is_any = True
+    return is_any
+
+
+def _say_verified(verification: Verification, *, is_whole: bool) -> None:
+    from opsnb.view.formats import counted, utc
+
+    counts = verification.counts
+    words = [
+        f"{counts['sealed']:,} sealed",
+        *([f"{counts['unsealed']:,} without a seal, by an older opsnb"] * (counts["unsealed"] > 0)),
+        *([f"{counts['open']:,} not sealed yet, open in JupyterLab"] * (counts["open"] > 0)),
+    ]
+    output.say(f"{counted(sum(counts.values()), 'record')}: {'; '.join(words)}.")
+    if verification.pruned:
+        last = verification.pruned[-1]
+        records = sum(each.records for each in verification.pruned)
+        output.say(
+            f"Removed by opsnb records prune: {counted(records, 'record')}, the last ones by "
+            f"{last.operator} on {last.host}, {utc(last.at)}."
+        )
+    output.say(
+        "All are as they were written."
+        if is_whole
+        else "Some are not as they were written: see above."
+    )
+
+
+@records_app.command("prune")
+def prune_records(
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Remove records that are older: `90d`, `36h`."),
+    ] = None,
+    newest: Annotated[
+        int | None,
+        typer.Option(min=0, help="Keep so many of each runbook on each target; default 1."),
+    ] = None,
+    status: Annotated[
+        list[Outcome] | None,
+        typer.Option("--status", metavar="STATUS", help="Only runs that ended so; repeatable."),
+    ] = None,
+    trigger: ByTrigger = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove them.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove old records, by the [[records.keep]] tables of opsnb.toml or by these options.
+
+    Without --apply, nothing is removed: it shows what would be. Records of incidents, of open runs
+    and the newest one of all are kept.
+    """
+    from opsnb.records import prune
+
+    store = store_in_force()
+    rules = _rules(older_than, newest, status, trigger)
+    found = list(prune.old(store, rules))
+    gone = sum(1 for _ in prune.remove(store, found)) if apply else 0
+    if as_json:
+        output.json_document(
+            {"applied": apply, "removed": gone, "records": [each.run_id for each in found]}
+        )
+        return
+    for rule in rules:
+        output.say(_pruned_line(rule, [each for each in found if each.rule == rule]))
+    if apply:
+        output.say(f"Removed: {gone:,}. opsnb records verify knows of it.")
+    elif found:
+        output.say("Dry run: nothing was removed. To remove them, add --apply.")
+
+
+def _rules(
+    older_than: str | None, newest: int | None, status: list[Outcome] | None, trigger: str | None
+) -> tuple[Keep, ...]:
+    """Return the rules that the options make, else those of the configuration.
+
+    Raises UsageError when there are none.
+    """
+    from opsnb.config.schema import Keep
+    from opsnb.errors import UsageError
+    from opsnb.params import span_s
+
+    if older_than is None and newest is None:
+        if status or trigger:
+            raise UsageError("--status and --trigger need --older-than or --newest with them.")
+        if rules := config_in_force().records.keep:
+            return rules
+        raise UsageError(
+            "Nothing says which records may be removed. Add --older-than 90d, or "
+            "[[records.keep]] tables to opsnb.toml."
+        )
+    seconds = span_s(older_than) if older_than is not None else 0
+    if seconds is None:
+        raise UsageError(f"--older-than {older_than!r} is not an age. Write it like 90d or 36h.")
+    return (
+        Keep(
+            status=tuple(status or ()),
+            trigger=trigger or "*",
+            days=seconds / 86_400,
+            newest=1 if newest is None else newest,
+        ),
+    )
+
+
+def _pruned_line(rule: Keep, found: Sequence[Old]) -> str:
+    from opsnb.records.prune import words
+    from opsnb.view.formats import counted
+
+    span = f", {found[-1].run_id[:8]} to {found[0].run_id[:8]}" if found else ""
+    return f"{counted(len(found), 'record')}{span}: {words(rule)}"
