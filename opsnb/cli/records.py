@@ -210,7 +210,7 @@ def show_record(
     from opsnb.records import show as views
 
     store = store_in_force()
-    result = _result(store, run_id)
+    result = result_of(store, run_id)
     if as_json:
         location = result.location or store.folder(result.run_id)
         output.say(views.result_as_json(result, location))
@@ -235,7 +235,7 @@ def _name_broken(store: Store) -> None:
         output.note(f"opsnb: {more:,} more records are damaged: opsnb records reindex")
 
 
-def _result(store: Store, run_id: str) -> RunResult:
+def result_of(store: Store, run_id: str) -> RunResult:
     """Return a result from the store or from the spool, where records wait for the store."""
     from opsnb.records import recovery
 

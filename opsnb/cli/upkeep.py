@@ -1,22 +1,24 @@
-"""`records verify` and `records prune`: keep the store whole, and only as large as it should be."""
+"""`records verify`, `prune` and `diff`: what changed, and what may go."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opsnb.cli import output
+from opsnb.cli import completion, output
 from opsnb.cli.application import Json, records_app
 from opsnb.cli.context import config_in_force, store_in_force
-from opsnb.cli.records import ByTrigger, Outcome
+from opsnb.cli.records import ByTrigger, Outcome, result_of
 
 if TYPE_CHECKING:
     from opsnb.config.schema import Keep
+    from opsnb.model import RunResult
     from opsnb.records.prune import Old
+    from opsnb.records.store import Store
     from opsnb.records.verify import Verification, Wrong
 
 _MOST_WRONG = 10_000  # in the JSON document
@@ -138,7 +140,7 @@ def _rules(
     """
     from opsnb.config.schema import Keep
     from opsnb.errors import UsageError
-    from opsnb.params import span_s
+    from opsnb.params.spans import span_s
 
     if older_than is None and newest is None:
         if status or trigger:
@@ -168,3 +170,59 @@ def _pruned_line(rule: Keep, found: Sequence[Old]) -> str:
 
     span = f", {found[-1].run_id[:8]} to {found[0].run_id[:8]}" if found else ""
     return f"{counted(len(found), 'record')}{span}: {words(rule)}"
+
+
+@records_app.command("diff")
+def diff_records(
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A run id, the end of one, or `latest`.",
+            autocompletion=completion.run_ids,
+        ),
+    ],
+    second: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="B",
+            help="The later run; without it, A is compared with the run of its runbook and target "
+            "before it.",
+            autocompletion=completion.run_ids,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs: findings, numbers, parameters, and the runbook's source."""
+    from opsnb.errors import UsageError
+    from opsnb.records import diff, diff_view
+
+    store = store_in_force()
+    before, after = result_of(store, first), result_of(store, second or first)
+    if second is None:
+        earlier = diff.run_before(store, after)
+        if earlier is None:
+            raise UsageError(
+                f"{after.run_id} is the first run of {after.runbook} on {after.target}. Name the "
+                "two runs: opsnb records diff A B"
+            )
+        before = store.result(earlier)
+    found = diff.compare(before, after, _notebook(store, before), _notebook(store, after))
+    if as_json:
+        output.json_document(found.as_json())
+    else:
+        output.render(diff_view.difference(found))
+
+
+def _notebook(store: Store, result: RunResult) -> dict[str, Any] | None:
+    """Return the notebook of a run; None, and a note on stderr, when it cannot be read."""
+    from opsnb.errors import RunBroke
+    from opsnb.records import recovery
+
+    if result.location:
+        return recovery.notebook(result)
+    try:
+        return store.notebook(result.run_id)
+    except RunBroke as error:
+        output.note(f"opsnb: {error}")
+        return None

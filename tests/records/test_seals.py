@@ -19,6 +19,7 @@ import pytest
 from opsnb.model import RunResult, Seal, now
 from opsnb.records import heads, seals, verify
 from opsnb.records.contents import record_files
+from opsnb.records.seals import Sealed
 from opsnb.records.store import Store
 from opsnb.records.verify import Verification
 from opsnb.redaction import Redactor
@@ -162,7 +163,7 @@ def test_a_record_that_was_put_in_later_is_found(
     insert(store, forged)
     assert verified(store) == [("inserted", forged.run_id)]
     # A marker of its own makes the next record name it, but not those written in between.
-    head = heads.Sealed(forged.run_id, seal_of(forged).sha256, seal_of(forged).at)
+    head = Sealed(forged.run_id, seal_of(forged).sha256, seal_of(forged).at)
     store.heads._write(head.sha256, head)
     last = keep(store, make_result())
     assert forged.run_id in seal_of(last).previous
@@ -244,7 +245,7 @@ def test_a_clock_that_is_behind_does_not_break_the_order(
 
 def test_a_writer_that_was_killed_before_its_record_appeared_leaves_no_head(store: Store) -> None:
     newest = several(store)[-1]
-    ghost = heads.Sealed(make_result().run_id, "0" * 64, now())
+    ghost = Sealed(make_result().run_id, "0" * 64, now())
     store.heads._write(f"{ghost.sha256}.new", ghost)
     last = keep(store, make_result(START + timedelta(hours=1)))
     assert list(seal_of(last).previous) == [newest.run_id]
