@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -24,7 +25,7 @@ __all__ = ["store"]  # a fixture
 AT = START + timedelta(days=100)
 
 
-def kept_on(store: Store, day: int, **fields: object) -> RunResult:
+def kept_on(store: Store, day: int, **fields: Any) -> RunResult:
     return keep(store, make_result(START + timedelta(days=day), **fields))
 
 
