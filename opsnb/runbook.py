@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from secrets import token_hex
@@ -22,6 +22,7 @@ from opsnb.checks.ranking import ranked
 from opsnb.checks.running import Findings, Measurement
 from opsnb.checks.watching import Series, Watched
 from opsnb.config.file import load_target
+from opsnb.config.settings import Table
 from opsnb.config.systems import systems
 from opsnb.config.target import Target
 from opsnb.errors import (
@@ -293,12 +294,21 @@ class Runbook:
         return frames.records(self.target, days, runbooks)
 
 
+def _models(model: type[Table]) -> Iterator[type[Table]]:
+    """Yield the tables of `opsnb.toml`, which are built when they are first used."""
+    for each in model.__subclasses__():
+        yield each
+        yield from _models(each)
+
+
 def warm_up() -> None:
     """Prepare what the first session of a process would: tables, templates and patterns.
 
     Reads no configuration and opens no connection, so that processes may be forked afterwards.
     """
     systems()
+    for model in _models(Table):
+        model.model_rebuild()
     shown = Display("", Redactor(["warm-up"]))
     finding = Finding(
         name="warm.up",

@@ -19,7 +19,7 @@ from opsnb.redaction.notebooks import (
     masked_notebook,
     masked_outputs,
 )
-from opsnb.redaction.pages import markup, words_of
+from opsnb.redaction.pages import markup, styleless, words_of
 from opsnb.redaction.results import masked, masked_entries, masked_rows
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
@@ -101,9 +101,18 @@ class Redactor:
         return self._shown(text, own, is_html)
 
     def _mask_shown(self, text: str, own: frozenset[str], is_html: bool) -> str:
-        kept, tags, spans = places(text, own), [], list(self._spans(text))
-        if is_html and (tags := markup(text)) and (words := words_of(text)):
-            spans += [words.span(*span) for span in self._spans(words.text)]
+        kept = places(text, own)
+        if not is_html:
+            spans, tags = list(self._spans(text)), []
+        else:
+            tags = markup(text)
+            readings = [styleless(text), words_of(text) if tags else None]
+            spans = [
+                reading.span(*span)
+                for reading in readings
+                if reading
+                for span in self._spans(reading.text)
+            ]
         return cut_around(text, [span for span in merged(spans) if not within(span, kept)], tags)
 
     def known(self, text: str) -> str:
