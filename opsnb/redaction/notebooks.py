@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from opsnb.model import TARGET_KEY, RunResult
-from opsnb.redaction.results import BUNDLES, masked_entries, masked_fields, own_words
+from opsnb.redaction.results import BUNDLES, masked_entries, masked_fields
 
 _RESULT_KEY = "opsnb"  # in a notebook's metadata: the result of its run
 _OWN_METADATA = frozenset(
@@ -38,6 +40,11 @@ class Masker(Protocol):
 
     def json(self, value: Any) -> Any:
         """Return JSON from outside masked."""
+
+    def fields(
+        self, model: type[BaseModel], fields: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return the fields of a `model` masked, and its own words if nothing was masked."""
 
 
 def is_notebook(value: Any) -> bool:
@@ -144,16 +151,13 @@ def _output(output: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
 
 def masked_bundle(data: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
     """Return an output's data by MIME type masked."""
-    safe, own = {}, set[str]()
+    safe, own = {}, frozenset[str]()
     for mime, model in BUNDLES.items():
         if isinstance(fields := data.get(mime), dict):
-            safe[mime] = masked_fields(model, fields, masker.json)
-            if safe[mime] == fields:
-                # The text and the HTML were made from data without secrets.
-                own |= own_words(model, fields)
-    words = frozenset(own)
+            safe[mime], words = masker.fields(model, fields)
+            own |= words
     return {
-        mime: safe[mime] if mime in safe else _shown(mime, item, words, masker)
+        mime: safe[mime] if mime in safe else _shown(mime, item, own, masker)
         for mime, item in data.items()
     }
 

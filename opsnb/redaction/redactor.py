@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -20,7 +21,7 @@ from opsnb.redaction.notebooks import (
     masked_outputs,
 )
 from opsnb.redaction.pages import markup, styleless, words_of
-from opsnb.redaction.results import masked, masked_entries, masked_rows
+from opsnb.redaction.results import masked, masked_entries, masked_fields, masked_rows, own_words
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
 
@@ -40,6 +41,7 @@ class Redactor:
         self._known = Known(secrets)
         # A notebook is masked again after each cell, mostly unchanged.
         self._spans = lru_cache(maxsize=16_384)(self._find)
+        self._fields = lru_cache(maxsize=1024)(self._mask_fields)
         self._shown = lru_cache(maxsize=1024)(self._mask_shown)
 
     def text(self, text: str) -> str:
@@ -65,6 +67,19 @@ class Redactor:
     def bundle(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return an output's data by MIME type masked."""
         return masked_bundle(data, self)
+
+    def fields(
+        self, model: type[BaseModel], fields: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return the fields of a `model` masked, and its own words if nothing was masked."""
+        text, own = self._fields(model, json.dumps(fields))
+        return json.loads(text), own
+
+    def _mask_fields(self, model: type[BaseModel], text: str) -> tuple[str, frozenset[str]]:
+        fields = json.loads(text)
+        masked = json.dumps(masked_fields(model, fields, self.json))
+        # The text and the HTML were made from data without secrets.
+        return masked, frozenset(own_words(model, fields) if masked == text else ())
 
     def tree(self, value: Any) -> Any:
         """Return a notebook, a cell's outputs, or other JSON from outside masked."""

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from opsnb.catalog import RunbookInfo
+from opsnb.config.places import find_config
 from opsnb.config.sources import sources
 
 _SESSION = "from opsnb.runbook import warm_up; warm_up()"
+_CONFIG = "import pathlib, opsnb.config.file as f; f.read_toml(pathlib.Path({path!r}))"
 _FIGURE = (
     "import io, matplotlib.figure as drawn; drawn.Figure().subplots().figure.savefig(io.BytesIO())"
 )
@@ -30,6 +32,8 @@ def imports(runbooks: Iterable[RunbookInfo]) -> list[str]:
         statements |= dict.fromkeys(_statements(code))
     if "from opsnb import Runbook" in statements:
         statements[_SESSION] = None
+        if config := find_config():
+            statements[_CONFIG.format(path=str(config.resolve()))] = None
     if any("matplotlib" in statement for statement in statements):
         statements[_FIGURE] = None
     return list(statements)
