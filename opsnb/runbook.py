@@ -143,10 +143,7 @@ class Runbook:
         clock = time.perf_counter()
         findings = self._latest.measure(checks)
         took = f"{time.perf_counter() - clock:.1f} s"
-        self._display.headline(findings, f"({view.summary(findings)} in {took})")
-        for finding in view.worst_first(findings):
-            self._display.finding(finding)
-        self._display.values(findings)
+        self._display.findings(findings, f"({view.summary(findings)} in {took})")
         return findings
 
     def diagnose(self, symptom: Check[[]], *causes: Check[[]]) -> Findings:
@@ -320,7 +317,8 @@ def warm_up() -> None:
     )
     drawn = [charts.levels(finding, by="part", percent="percent")]
     shown.redactor.bundle(view.finding_data(shown.redactor.result(finding)))
-    shown.redactor.bundle({"text/html": charts.grid_html(drawn)})
+    for html in (view.headline_html(Status.OK, ""), charts.grid_html(drawn)):
+        shown.redactor.bundle({"text/html": html})
 
 
 def disarm() -> None:

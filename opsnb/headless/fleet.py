@@ -34,6 +34,7 @@ from opsnb.records.verdict import remedies, to_treat, worst_sentence
 from opsnb.redaction import MASK, Redactor, environment_secrets
 
 _OF_ONE_TARGET = ("target", "confirm")
+_TICK_S = 0.2
 
 
 @dataclass
@@ -104,7 +105,7 @@ def run(  # noqa: PLR0913 - what to run, where, and how
 
     The order's target is their `stand_in`; the run that it `resumes` is the summary on which
     `targets` failed. `confirmed` are the protected targets that may be changed; `jobs` run at a
-    time, by default two per processor. `progress` is called first and when runs have ended. When a
+    time, by default two per processor. `progress` is called first and after every run. When a
     signal arrives in `stopped`, runs end early and no others start.
 
     Errors on one target are in the summary. Before anything is started, raises Refused when a
@@ -122,9 +123,16 @@ def run(  # noqa: PLR0913 - what to run, where, and how
     with fork_server(order, server, once=False) as kernels:
         crew = _Crew(begun.run_id, config, stopped, kernels, redactor, state)
         progress(state)
-        for _ in crew.run(orders, jobs or _jobs()):
-            stage.save(notebook(begun, state.done), redactor)
-            progress(state)
+        unsaved, due = 0, 0.0
+        for ended in crew.run(orders, jobs or _jobs()):
+            for _ in range(ended):
+                progress(state)
+            unsaved += ended
+            clock = time.monotonic()
+            # A summary takes the longer the more targets have ended: a sixth of the time at most.
+            if unsaved and clock >= due:
+                stage.save(notebook(begun, state.done), redactor)
+                unsaved, due = 0, time.monotonic() + 5 * (time.monotonic() - clock)
     return _summary(begun, state.done, stopped, store, stage)
 
 
@@ -192,20 +200,15 @@ class _Crew:
     redactor: Redactor
     state: State
 
-    def run(self, orders: Mapping[str, Order | UsageError], jobs: int) -> Iterator[None]:
-        """Run all orders; yield when some have ended, and after the last."""
+    def run(self, orders: Mapping[str, Order | UsageError], jobs: int) -> Iterator[int]:
+        """Run all orders; yield how many have just ended, which may be none."""
         pool = ThreadPoolExecutor(jobs)
         try:
             futures = [pool.submit(self._note, *ordered) for ordered in orders.items()]
             pending = set(futures)
             while pending:
-                _, pending = wait(pending, return_when=FIRST_COMPLETED)
-                clock = time.monotonic()
-                yield
-                # Saving grows with the number of targets: a sixth of the time at most goes into it.
-                late, pending = wait(pending, timeout=5 * (time.monotonic() - clock))
-                if late and not pending:
-                    yield
+                ended, pending = wait(pending, _TICK_S, FIRST_COMPLETED)
+                yield len(ended)
             for future in futures:
                 future.result()
         finally:

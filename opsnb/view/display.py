@@ -66,6 +66,15 @@ class Display:
         text = f"{self._target}: {status.upper()} {words}"
         self.show({"text/html": view.headline_html(status, words), "text/plain": text})
 
+    def findings(self, findings: Sequence[Finding], words: str) -> None:
+        """Show `words` as the headline, then the findings, the worst on top, then their values."""
+        safe = self._safe(findings)
+        self.headline(safe, words)
+        for finding in view.worst_first(safe):
+            self._emit(view.finding_data(finding))
+        html, text = view.findings_table_html(safe), view.findings_table_text(safe)
+        self._emit({"text/html": html, "text/plain": text})
+
     def finding(self, finding: Finding, rank: int | None = None) -> None:
         """Show a finding; `rank` is its place among the causes."""
         (safe,) = self._safe([finding])
@@ -74,12 +83,6 @@ class Display:
     def set_aside(self, findings: Sequence[Finding]) -> None:
         """Show causes that are ruled out, or that could not be measured."""
         self._emit(view.set_aside_data(self._safe(findings)))
-
-    def values(self, findings: Sequence[Finding]) -> None:
-        """Show the values of `findings` as one table."""
-        safe = self._safe(findings)
-        html, text = view.findings_table_html(safe), view.findings_table_text(safe)
-        self._emit({"text/html": html, "text/plain": text})
 
     def rows(self, title: str, rows: list[Row]) -> None:
         """Show rows under a title."""
