@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import time
 import tomllib
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ LOCAL = "local"
 """The target that there is without a file."""
 ALL = "all"
 """In place of a target's name: every target that there is."""
+_SETTLED_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         found = path.stat()
-        tables = _toml(path.resolve(), found.st_mtime_ns, found.st_size, found.st_ino)
+        # What was written just now may be written again without a trace in its times.
+        is_fresh = abs(time.time() - found.st_mtime) < _SETTLED_S
+        toml = _toml.__wrapped__ if is_fresh else _toml
+        tables = toml(path.resolve(), found.st_mtime_ns, found.st_size, found.st_ino)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}. Make it a readable text file."
