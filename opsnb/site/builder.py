@@ -24,7 +24,7 @@ from opsnb.site import record
 from opsnb.site.context import Site
 from opsnb.site.digests import code, contents, digest
 from opsnb.site.docs import building as docs
-from opsnb.site.output import MANIFEST, File, opened
+from opsnb.site.output import File, forget, opened
 from opsnb.site.pages import PAGES
 from opsnb.site.search import building as search
 
@@ -47,8 +47,10 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
     try:
         try:
             _update(site, out, say)
+        except sqlite3.OperationalError:
+            raise
         except sqlite3.DatabaseError:  # the manifest is damaged
-            (out / MANIFEST).write_bytes(b"")
+            forget(out)
             _update(site, out, say)
     except (OSError, sqlite3.Error) as error:
         raise RunBroke(

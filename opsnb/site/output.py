@@ -83,13 +83,21 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
+def forget(folder: Path) -> None:
+    """Throw the manifest of a site away, so that the next build writes every file again."""
+    for name in (f"{MANIFEST}-journal", MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+    (folder / MANIFEST).touch()  # the folder is still a site
+
+
 def _manifest(path: Path) -> sqlite3.Connection:
     """Open the manifest; a damaged one, or one of another version, is made again."""
     try:
         return _connected(path)
+    except sqlite3.OperationalError:  # it is not damaged: the disk is full, or the like
+        raise
     except sqlite3.DatabaseError:
-        path.unlink()
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+        forget(path.parent)
         return _connected(path)
 
 
