@@ -53,7 +53,7 @@ Reader(sys.argv[1]).index.refresh()
 _REVIEW = """
 from opsnb.config.target import Target
 from opsnb.handbook.maintenance.monthly import capacity, past, review
-target, read = Target(name="demo"), past.look(30)
+target, read = Target(name="demo"), past.periods(30)
 for check in (review.metrics, review.runs, capacity.forecast):
     check(target, read)
 """

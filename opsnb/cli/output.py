@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from opsnb.model import RunResult, Table
     from opsnb.records.store import Store
 
-_Item = TypeVar("_Item")
 _AT_ONCE = 100  # items of a list that are laid out and printed together
 
 
@@ -58,12 +57,16 @@ def render(renderable: RenderableType) -> None:
         terminal.console().print(renderable, crop=False)
 
 
-def entries(
-    items: Iterable[_Item],
-    laid_out: Callable[[Sequence[_Item]], RenderableType],
-    line: Callable[[_Item], str],
-) -> None:
-    """Print a list as it comes: `laid_out` on a terminal, a `line` for each item elsewhere."""
+class _Entry(Protocol):
+    @property
+    def line(self) -> str: ...
+
+
+_Item = TypeVar("_Item", bound=_Entry)
+
+
+def entries(items: Iterable[_Item], laid_out: Callable[[Sequence[_Item]], RenderableType]) -> None:
+    """Print a list as it comes: `laid_out` on a terminal, a line for each item elsewhere."""
     waiting = iter(items)
     with _reader_may_leave():
         console = terminal.console() if sys.stdout.isatty() else None
@@ -71,7 +74,7 @@ def entries(
             if console:
                 console.print(laid_out(some), crop=False)
             else:
-                typer.echo("\n".join(map(line, some)))
+                typer.echo("\n".join(item.line for item in some))
 
 
 def json_array(documents: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import chain, islice
@@ -15,8 +15,11 @@ from opsnb.cli.application import Json, RunArgument, records_app
 from opsnb.cli.context import config_in_force, store_in_force
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from opsnb.model import RunResult
-    from opsnb.records.history import Filters
+    from opsnb.records.history import Filters, Past
+    from opsnb.records.search import Hit
     from opsnb.records.store import Store
 
 RECOVER_WITHIN_S = 60.0
@@ -140,7 +143,6 @@ def list_records(
     prints an array of whole results.
     """
     from opsnb.records import history
-    from opsnb.records import show as views
 
     filters = _filters(runbook, target, status, since, until, incident, operator, trigger, acted)
     store = store_in_force()
@@ -153,9 +155,9 @@ def list_records(
             runs = history.past(store, filters, limit or None)
         first = next(runs, None)
         if first is None:
-            output.say(views.no_records(any_fits=filters.is_empty))
+            output.say(history.no_records(filters))
         else:
-            output.entries(chain([first], runs), views.record_list, views.record_line)
+            output.entries(chain([first], runs), _laid_out)
     _name_broken(store)
 
 
@@ -185,7 +187,6 @@ def search_records(
     Runs that did it come first, then those that were critical about it, then the others. Words
     match in all their forms: "cleared" finds "clear".
     """
-    from opsnb.records import show as views
     from opsnb.records.search import search
 
     filters = _filters(runbook, target, status, since, until, incident, operator, trigger, acted)
@@ -193,9 +194,9 @@ def search_records(
     with _progress(store):
         found = search(store, " ".join(text), filters, limit)
     if as_json:
-        output.json_document([views.hit_as_json(hit) for hit in found])
+        output.json_document([hit.as_json for hit in found])
     elif found:
-        output.entries(found, views.hits, views.hit_line)
+        output.entries(found, _hits)
     else:
         output.say("No record matches. Try fewer words, or fewer filters.")
     _name_broken(store)
@@ -217,6 +218,18 @@ def show_record(
     else:
         output.record(store, result)
     _name_broken(store)
+
+
+def _laid_out(runs: Sequence[Past]) -> RenderableType:
+    from opsnb.records import show as views  # late: rich is for terminals
+
+    return views.record_list(runs)
+
+
+def _hits(found: Sequence[Hit]) -> RenderableType:
+    from opsnb.records import show as views
+
+    return views.hits(found)
 
 
 @contextmanager

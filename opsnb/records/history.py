@@ -16,6 +16,7 @@ from opsnb.records import stored
 from opsnb.records.index import statement
 from opsnb.records.listing import stamp
 from opsnb.records.reader import Reader
+from opsnb.view.terminal import one_line
 
 SQL = Path(__file__).parent / "sql"
 _PAGE = 1000  # records whose entries are in memory at once
@@ -39,11 +40,6 @@ class Filters:
     trigger: str | None = None
     acted: bool | None = None
     """Whether an action began, so that something may have been changed; None for both."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether every run fits."""
-        return self == Filters()
 
     def bound(self) -> dict[str, Any]:
         """Return the parameters of list.sql, without those of its page."""
@@ -106,6 +102,18 @@ class Past:
             datetime.fromisoformat(row["started"]),
             row["sentence"],
         )
+
+    @property
+    def line(self) -> str:
+        """It on one line, for pipes; its run id says when, what and where."""
+        return one_line(f"{self.outcome.upper():<11}  {self.run_id}  {self.sentence}")
+
+
+def no_records(filters: Filters) -> str:
+    """Return what stands in place of an empty list."""
+    if filters == Filters():
+        return "No records yet. Make the first one with: opsnb run health/daily"
+    return "No record fits. Leave out a filter, or go further back with --since."
 
 
 def past(reader: Reader, filters: Filters, limit: int | None = None) -> Iterator[Past]:

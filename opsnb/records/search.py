@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from opsnb.records.history import SQL, Filters, Past
 from opsnb.records.index import statement
@@ -36,6 +37,25 @@ class Hit:
     def snippet(self) -> str:
         """The text without marks."""
         return "".join(letter for letter in self.marked if letter not in MARKS)
+
+    @property
+    def line(self) -> str:
+        """It on one line, for pipes."""
+        return replace(self.run, sentence=self.snippet).line
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """It as a JSON object."""
+        return {
+            "run_id": self.run.run_id,
+            "runbook": self.run.runbook,
+            "target": self.run.target,
+            "status": self.run.status.value,
+            "started": self.run.started.isoformat(),
+            "operator": self.operator,
+            "sentence": self.run.sentence,
+            "snippet": self.snippet,
+        }
 
 
 def search(reader: Reader, text: str, filters: Filters, limit: int) -> list[Hit]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +25,6 @@ from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
 from opsnb.records.search import Hit
 from opsnb.records.verdict import done
-from opsnb.view import terminal
 from opsnb.view.findings import is_set_aside, named, no_next, set_aside, share, summary, worst_first
 from opsnb.view.formats import ago, counted
 from opsnb.view.lines import Labelled, command_line, place
@@ -54,41 +52,10 @@ def record_list(runs: Iterable[Past], *, at: datetime | None = None) -> Renderab
     return Group(*(_entry(run, at, run.sentence) for run in runs))
 
 
-def no_records(*, any_fits: bool) -> str:
-    """Return what stands in place of an empty list, where `any_fits` or only some records do."""
-    if any_fits:
-        return "No records yet. Make the first one with: opsnb run health/daily"
-    return "No record fits. Leave out a filter, or go further back with --since."
-
-
-def record_line(run: Past) -> str:
-    """Return a run on one line, for pipes; its run id says when, what and where."""
-    return terminal.one_line(f"{run.outcome.upper():<{_OF_RUN - 2}}  {run.run_id}  {run.sentence}")
-
-
 def hits(found: Iterable[Hit], *, at: datetime | None = None) -> RenderableType:
     """Return an entry for each hit of a search: as in a list, with the text that matches."""
     at = at or now()
     return Group(*(_entry(hit.run, at, hit.snippet, f" by {hit.operator}") for hit in found))
-
-
-def hit_line(hit: Hit) -> str:
-    """Return a hit on one line, for pipes."""
-    return record_line(replace(hit.run, sentence=hit.snippet))
-
-
-def hit_as_json(hit: Hit) -> dict[str, Any]:
-    """Return a hit as a JSON object."""
-    return {
-        "run_id": hit.run.run_id,
-        "runbook": hit.run.runbook,
-        "target": hit.run.target,
-        "status": hit.run.status.value,
-        "started": hit.run.started.isoformat(),
-        "operator": hit.operator,
-        "sentence": hit.run.sentence,
-        "snippet": hit.snippet,
-    }
 
 
 def record(

@@ -65,7 +65,7 @@ def past(result: RunResult) -> Past:
 
 def test_in_a_pipe_a_record_is_one_line() -> None:
     forged = make_result(error="Broke.\nOK  20261123T071500Z-x", exit_code=70)
-    line = show.record_line(past(forged))
+    line = past(forged).line
     assert "\n" not in line
     assert line.startswith(f"OK           {forged.run_id}  Broke.")
 
@@ -177,8 +177,8 @@ def test_progress_counts_what_ended_and_names_what_runs_last() -> None:
 
 
 def test_no_records_says_what_to_do() -> None:
-    assert "opsnb run health/daily" in show.no_records(any_fits=True)
-    assert "Leave out a filter" in show.no_records(any_fits=False)
+    assert "opsnb run health/daily" in history.no_records(history.Filters())
+    assert "Leave out a filter" in history.no_records(history.Filters(target="x"))
 
 
 def test_json_has_the_place_of_the_record() -> None:
