@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,8 @@ from opsnb.config.file import Config
 from opsnb.errors import OpsnbError
 from opsnb.records.store import Store
 from opsnb.records.stored import RUN_ID
-from opsnb.site.entries import Entry
+from opsnb.site.runs import Run, newest
+from opsnb.site.usage import Usage, usage
 from opsnb.timetable.standing import Standing, standings
 from opsnb.timetable.times import local_now
 
@@ -31,9 +32,14 @@ class Site:
     built: datetime
 
     @cached_property
-    def entries(self) -> list[Entry]:
-        """All records, newest first."""
-        return [Entry.of(result) for result in self.store.results()]
+    def newest(self) -> list[Run]:
+        """The newest run of each runbook on each target, the newest first."""
+        return newest(self.store.index)
+
+    @cached_property
+    def usage(self) -> Mapping[str, Usage]:
+        """How each runbook was used that has run, by its id."""
+        return usage(self.store.index)
 
     @cached_property
     def broken(self) -> dict[str, str]:

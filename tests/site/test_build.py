@@ -98,10 +98,10 @@ def test_home_shows_the_newest_record_of_each_runbook_worst_first(place: Place) 
     kept = samples.fill(place.store)
     place.build()
     home = place.page("index.html")
-    order(home, 'id="target-staging"', 'id="target-demo"', 'id="target-production"')
+    order(home, 'id="target-staging"', 'id="target-production"', 'id="target-demo"')
     assert kept["older"] not in home
     assert kept["newer"] not in home
-    demo = home[home.index('id="target-demo"') : home.index('id="target-production"')]
+    demo = home[home.index('id="target-demo"') :]
     order(demo, kept["broke"], kept["unreadable"])
     assert "NameError: name &#39;queue&#39; is not defined" in demo
     assert '<span class="status status-crit">crit</span>' in home
@@ -251,6 +251,8 @@ def test_an_unchanged_page_is_not_written_again(place: Place) -> None:
             path.relative_to(place.out).as_posix(): path.stat().st_ino
             for path in place.out.rglob("*")
             if path.is_file() and not path.name.startswith(".")
+            # Says when the site was built.
+            if path != place.out / "index.html"
         }
 
     before = versions()
@@ -263,7 +265,6 @@ def test_an_unchanged_page_is_not_written_again(place: Place) -> None:
     assert changed == {
         f"records/{added}.html",
         f"records/{kept['unreadable']}.html",  # the run before it leads to it
-        "index.html",
         "records/index.html",
         "runbooks/index.html",
         "runbooks/health/daily.html",

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from opsnb import catalog
 from opsnb.errors import RunBroke
-from opsnb.records.index import statement
 from opsnb.redaction import Redactor, environment_secrets
 from opsnb.site.context import Site
 from opsnb.site.digests import code, contents, digest
 from opsnb.site.docs import drills, reference
 from opsnb.site.layout import TABS
-from opsnb.site.lines import Line
 from opsnb.site.output import File, Output
 from opsnb.site.templates import FOLDER, render
+from opsnb.site.usage import Usage
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -38,8 +37,6 @@ _REGION = re.compile(r"<!-- opsnb:([a-z]+) -->.*?<!-- /opsnb -->", re.DOTALL)
 _NOT_OURS = ("404.html", "sitemap.xml", "sitemap.xml.gz")
 """Files of MkDocs that the site has no use for, or makes itself."""
 _TOOLS = ("mkdocs", "mkdocs-material", "mkdocs-jupyter")
-_SHOWN = 5
-_FOLDER = Path(__file__).parent
 
 Regions = Mapping[str, str]
 """HTML by the name of the region that it goes into."""
@@ -120,20 +117,17 @@ def _notebook(info: catalog.RunbookInfo) -> bytes:
 
 def _regions(site: Site) -> dict[str, Regions]:
     """Return the regions by the path of their page."""
-    latest: dict[str, list[Line]] = {}
-    for row in site.store.index.read(statement("latest", _FOLDER), {"shown": _SHOWN}):
-        latest.setdefault(row["runbook"], []).append(Line.of(row))
     regions: dict[str, Regions] = {
         f"runbooks/{info.id}.html": {
             "latest": render(
                 "latest",
-                lines=latest.get(info.id, []),
+                usage=site.usage.get(info.id, Usage()),
                 root="../" * (info.id.count("/") + 1),
             )
         }
         for info in site.infos
     }
-    regions["drills.html"] = {"drills": drills.table_of(latest, site.runbook_ids)}
+    regions["drills.html"] = {"drills": drills.table_of(site.usage, site.runbook_ids)}
     return regions
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from opsnb.demo.faults.known import all_drills
-from opsnb.site.lines import Line
 from opsnb.site.templates import render
+from opsnb.site.usage import Usage
 
 
-def table_of(latest: Mapping[str, Sequence[Line]], runbooks: Collection[str]) -> str:
+def table_of(usage: Mapping[str, Usage], runbooks: Collection[str]) -> str:
     """Return a row for each drill.
 
-    `latest` are the latest runs by runbook, `runbooks` the ids of those that have a page.
+    `usage` is by runbook, `runbooks` are the ids of those that have a page.
     """
     drills = [
-        (drill, next(iter(latest.get(drill.id, ())), None)) for drill in all_drills().values()
+        (drill, usage[drill.id].runs[0] if drill.id in usage else None)
+        for drill in all_drills().values()
     ]
     return render("drills", drills=drills, runbooks=runbooks)

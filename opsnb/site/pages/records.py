@@ -2,55 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import partial
-from itertools import groupby
 
 from opsnb.site.context import Page, Site
-from opsnb.site.digests import digest
-from opsnb.site.entries import Entry
 from opsnb.site.layout import page
+from opsnb.site.runs import Run, rows, runs
+from opsnb.view import commands
+
+PATH = "records/index.html"
 
 NEWEST = 200
 """How many records the first list shows; older ones are on a page for each month."""
+MOST = 1000
+"""How many records a month shows."""
+_LATER = "~"  # sorts behind every run id
+
+
+@dataclass(frozen=True)
+class _Month:
+    """The records of a month."""
+
+    stamp: str
+    """`202611`, as its run ids begin."""
+    runs: int
+    crit: int
+    acted: int
+    version: str
+
+    @property
+    def name(self) -> str:
+        """`2026-11`."""
+        return f"{self.stamp[:4]}-{self.stamp[4:]}"
+
+    @property
+    def command(self) -> str:
+        """The line that lists all of them."""
+        first = date(int(self.stamp[:4]), int(self.stamp[4:]), 1)
+        after = (first + timedelta(days=32)).replace(day=1)
+        return commands.line("records", "list", "--since", f"{first}", "--until", f"{after}")
 
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield the list of the newest records, and one of each month when there are more."""
-    by_month = _months(site.entries)
-    newest, broken = site.entries[:NEWEST], site.store.broken
-    yield Page("records/index.html", partial(_listing, "Records", newest, by_month, broken))
-    for month, entries in by_month.items():
-        # A record changes only while it is open, and then its outcome does too.
-        shown = digest(f"{entry.run_id} {entry.outcome} {entry.sentence}" for entry in entries)
-        yield Page(
-            f"records/{month}.html",
-            partial(_listing, f"Records of {month}", entries, {}, {}),
-            shown,
-        )
+    months = [_Month(*row) for row in rows(site.store.index, "months")]
+    yield Page(PATH, partial(_newest, site, months))
+    if sum(month.runs for month in months) > NEWEST:
+        for month in months:
+            path = f"records/{month.name}.html"
+            yield Page(path, partial(_of_month, site, month, path), month.version)
 
 
-def _months(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return the entries by month when there are more than one list should hold, else nothing."""
-    if len(entries) <= NEWEST:
-        return {}
-    return {month: list(group) for month, group in groupby(entries, lambda entry: entry.month)}
-
-
-def _listing(
-    title: str,
-    entries: Sequence[Entry],
-    by_month: Mapping[str, list[Entry]],
-    broken: Mapping[str, str],
-) -> str:
-    """Return a table of records, and the way to those of each month."""
+def _newest(site: Site, months: Sequence[_Month]) -> str:
+    asked = {"since": "", "until": _LATER, "most": NEWEST, "newest": True}
+    found = runs(rows(site.store.index, "listed", **asked))
+    total = sum(month.runs for month in months)
     return page(
         "records",
-        path="records/index.html",
-        title=title,
+        path=PATH,
+        title="Records",
         tab="Records",
-        entries=entries,
-        total=sum(map(len, by_month.values())),
-        months=by_month,
-        broken=broken,
+        runs=found,
+        total=total,
+        months=months if total > len(found) else [],
+        month=None,
+        broken=site.broken,
+    )
+
+
+def _of_month(site: Site, month: _Month, path: str) -> str:
+    asked = {"since": month.stamp, "until": f"{month.stamp}{_LATER}", "most": MOST, "newest": False}
+    found: list[Run] = runs(rows(site.store.index, "listed", **asked))
+    return page(
+        "records",
+        path=path,
+        title=f"Records of {month.name}",
+        tab="Records",
+        runs=found,
+        total=month.runs,
+        months=[],
+        month=month,
+        broken={},
     )

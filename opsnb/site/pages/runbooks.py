@@ -9,10 +9,36 @@ from functools import partial
 from opsnb.catalog import RunbookInfo, by_section
 from opsnb.errors import ConfigError
 from opsnb.site.context import Page, Site
-from opsnb.site.entries import Entry, latest
 from opsnb.site.layout import page
+from opsnb.site.runs import Run
+from opsnb.site.usage import Usage
 
 PATH = "runbooks/index.html"
+
+_SHOWN = 5  # targets whose newest run a row shows
+
+
+@dataclass(frozen=True)
+class Row:
+    """One runbook in a list."""
+
+    info: RunbookInfo
+    usage: Usage
+    newest: list[Run]
+    """Its newest run on each target, the newest first."""
+
+    @property
+    def risk(self) -> str:
+        """Whether it only reads, or may change something."""
+        try:
+            return "changes things with --apply" if self.info.acts else "reads only"
+        except ConfigError:
+            return "cannot be read"
+
+    @property
+    def shown(self) -> list[Run]:
+        """The runs that are shown."""
+        return self.newest[:_SHOWN]
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -20,30 +46,21 @@ def pages(site: Site) -> Iterator[Page]:
     yield Page(PATH, partial(overview, site))
 
 
+def listed(site: Site) -> dict[str, Row]:
+    """Return what a list shows of each runbook, by its id."""
+    newest: dict[str, list[Run]] = {}
+    for run in site.newest:
+        newest.setdefault(run.runbook, []).append(run)
+    return {
+        info.id: Row(info, site.usage.get(info.id, Usage()), newest.get(info.id, []))
+        for info in site.infos
+    }
+
+
 def overview(site: Site) -> str:
-    """Return the runbooks by section with their newest records."""
-    newest: dict[str, list[Entry]] = {}
-    for entry in sorted(latest(site.entries), key=lambda entry: entry.target):
-        newest.setdefault(entry.runbook, []).append(entry)
+    """Return the runbooks by section with their newest runs."""
+    known = listed(site)
     sections = {
-        section: [_Row(info, newest.get(info.id, [])) for info in group]
-        for section, group in by_section(site.infos)
+        section: [known[info.id] for info in group] for section, group in by_section(site.infos)
     }
     return page("runbooks", path=PATH, title="Runbooks", tab="Runbooks", sections=sections)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One runbook in the list."""
-
-    info: RunbookInfo
-    newest: list[Entry]
-    """Its newest record on each target."""
-
-    @property
-    def does(self) -> str:
-        """Whether it only checks, or also acts."""
-        try:
-            return "checks, and acts with --apply" if self.info.acts else "checks"
-        except ConfigError:
-            return "cannot be read"
