@@ -74,9 +74,9 @@ def seal_files(files: dict[str, bytes], result: RunResult) -> None:
 
 def completed(data: bytes, notebook_sha256: str) -> bytes:
     """Return the content of a `result.json` whose seal has no hashes yet, with them."""
-    empty = b'"sha256": "",\n  "notebook_sha256": ""'
+    empty = b'"sha256": "", "notebook_sha256": ""'
     before, _, after = data.rpartition(empty)
-    filled = b'"sha256": "%s",\n  "notebook_sha256": "%s"'
+    filled = b'"sha256": "%s", "notebook_sha256": "%s"'
     notebook = notebook_sha256.encode()
     digest = hashlib.sha256(before + filled % (_BLANK, notebook) + after).hexdigest()
     return before + filled % (digest.encode(), notebook) + after
