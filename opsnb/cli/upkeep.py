@@ -25,7 +25,17 @@ _MOST_WRONG = 10_000  # in the JSON document
 
 
 @records_app.command("verify")
-def verify_records(as_json: Json = False) -> int:
+def verify_records(
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN_ID",
+            help="Note that this record, which was changed, removed or put in on purpose, may stay "
+            "so; repeatable.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Verify that no record was changed, removed or put in since it was written.
 
     Exit code 0: all records are as they were written; 2: some are not.
@@ -36,6 +46,10 @@ def verify_records(as_json: Json = False) -> int:
     store = store_in_force()
     with Verification(store) as verification, output.progress() as (_, show):
         verification.read(lambda count: show(f"{count:,} records") if count % 100 == 0 else None)
+        if accept:
+            verification.accept(store, accept)
+            output.note(f"Accepted, with your name: {', '.join(accept)}")
+            return ExitCode.OK
         found = verification.wrong()
         if as_json:
             some = [asdict(each) for each in islice(found, _MOST_WRONG)]
@@ -66,6 +80,7 @@ def _say_wrong(found: Iterator[Wrong]) -> bool:
 
 
 def _say_verified(verification: Verification, *, is_whole: bool) -> None:
+    from opsnb.records.verify import BY_HAND
     from opsnb.view.formats import counted, utc
 
     counts = verification.counts
@@ -75,13 +90,15 @@ def _say_verified(verification: Verification, *, is_whole: bool) -> None:
         *([f"{counts['open']:,} not sealed yet, open in JupyterLab"] * (counts["open"] > 0)),
     ]
     output.say(f"{counted(sum(counts.values()), 'record')}: {'; '.join(words)}.")
-    if verification.pruned:
-        last = verification.pruned[-1]
-        records = sum(each.records for each in verification.pruned)
-        output.say(
-            f"Removed by opsnb records prune: {counted(records, 'record')}, the last ones by "
-            f"{last.operator} on {last.host}, {utc(last.at)}."
-        )
+    by_hand = [each for each in verification.pruned if each.reason == BY_HAND]
+    pruned = [each for each in verification.pruned if each not in by_hand]
+    for doing, lists in (("Removed by opsnb records prune", pruned), ("Accepted", by_hand)):
+        if lists:
+            records = sum(each.records + each.accepted for each in lists)
+            output.say(
+                f"{doing}: {counted(records, 'record')}, the last by {lists[-1].operator} on "
+                f"{lists[-1].host}, {utc(lists[-1].at)}."
+            )
     output.say(
         "All are as they were written."
         if is_whole

@@ -98,7 +98,7 @@ def _remove(store: Store, rule: Keep, run_ids: Sequence[str]) -> Iterator[str]:
                     records[run_id] = removed
         if not records:
             return
-        _list(store, rule, records)
+        note(store, words(rule), records)
         for run_id in records:
             with suppress(FileNotFoundError):  # removed by another process
                 _remove_record(store, run_id)
@@ -117,23 +117,33 @@ def _removable(store: Store, run_id: str) -> removals.Removed | None:
     return removals.Removed(sha256=seal.sha256, at=seal.at, previous=seal.previous)
 
 
-def _list(store: Store, rule: Keep, records: dict[str, removals.Removed]) -> None:
-    """Write the list of `records`, as a link of the chain of seals."""
-    draft = seals.drafted(store.heads.current())
-    removal = removals.Removal(
-        operator=operator(),
-        host=socket.gethostname(),
-        reason=words(rule),
-        at=draft.at,
-        previous=draft.previous,
-        records=records,
-    )
-    text = removal.model_dump_json(indent=1) + "\n"
-    list_id = new_run_id(_LIST_OF, _LIST_IN, draft.at)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    with store.heads.joined(list_id, draft, digest):
-        if not store.shared.create(removals.name(list_id), text):
-            raise RunBroke(f"{removals.name(list_id)} exists already. Run it again.")
+def note(
+    store: Store,
+    reason: str,
+    records: dict[str, removals.Removed],
+    accepted: dict[str, str] | None = None,
+) -> None:
+    """Write a list of removed and accepted records, as a link of the chain of seals.
+
+    Raises RunBroke when the store cannot be written.
+    """
+    with store.place.mapped_errors("written"):
+        draft = seals.drafted(store.heads.current())
+        removal = removals.Removal(
+            operator=operator(),
+            host=socket.gethostname(),
+            reason=reason,
+            at=draft.at,
+            previous=draft.previous,
+            records=records,
+            accepted=accepted or {},
+        )
+        text = removal.model_dump_json(indent=1) + "\n"
+        list_id = new_run_id(_LIST_OF, _LIST_IN, draft.at)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        with store.heads.joined(list_id, draft, digest):
+            if not store.shared.create(removals.name(list_id), text):
+                raise RunBroke(f"{removals.name(list_id)} exists already. Run it again.")
 
 
 def _remove_record(store: Store, run_id: str) -> None:

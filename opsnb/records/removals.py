@@ -1,9 +1,12 @@
 """Lists of the records that `opsnb records prune` removed: `<store>/.removed/<id>.json`.
 
 A list says who removed what, and when, with the seals of those records, so that `verify` does not
-miss them. It is a link of the chain of seals itself: it names the heads, and the next record names
-it. So a list that is changed, removed or put in later shows like a record, and every list is
-reported by `verify`: a removal can be explained, but not hidden.
+miss them. `verify --accept` writes such a list, too: of records that were changed, removed or put
+in by hand, on purpose.
+
+A list is a link of the chain of seals itself: it names the heads, and the next record names it. So
+a list that is changed, removed or put in later shows like a record, and every list is reported by
+`verify`: a removal can be explained, but not hidden.
 """
 
 from __future__ import annotations
@@ -41,7 +44,9 @@ class Removal(BaseModel):
     at: datetime
     previous: dict[str, str]
     """The heads when it was written, as in a record's seal."""
-    records: dict[str, Removed]
+    records: dict[str, Removed] = Field(default_factory=dict)
+    accepted: dict[str, str] = Field(default_factory=dict)
+    """The sha256 of records that are there, but not as they were written, by run id."""
 
 
 def name(list_id: str) -> str:
@@ -58,7 +63,8 @@ def read(place: Place, list_id: str) -> tuple[Removal, str]:
     """Return a list and its sha256. Raises OSError, ValueError when it is damaged."""
     data = stored.read(place.files, place.path(name(list_id)), _LIMIT)
     removal = Removal.model_validate_json(data)
-    if removal.at.tzinfo is None or not all(_is_sound(each) for each in removal.records.items()):
+    are_sound = all(map(_is_sound, removal.records.items()))
+    if removal.at.tzinfo is None or not are_sound:
         raise stored.Damaged("is damaged")
     return removal, hashlib.sha256(data).hexdigest()
 

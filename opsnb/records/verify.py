@@ -6,8 +6,9 @@ on disk, so that the memory needed does not grow with the store.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,20 +16,27 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
-from opsnb.records import removals, seals, stored
+from opsnb.errors import UsageError
+from opsnb.records import prune, removals, seals, stored
 from opsnb.records.heads import Heads
 from opsnb.records.history import SQL
 from opsnb.records.index import statement
 from opsnb.records.reader import Reader
+from opsnb.records.store import Store
 from opsnb.records.stored import NOTEBOOK, RESULT
 
+BY_HAND = "accepted by hand"
+"""The reason in a list of accepted records."""
 _SLACK_S = 600.0  # so long after it was sealed may a record appear
 _INTERACTIVE = "interactive"
 _RESTORE = "Restore it from a backup of the store."
 _REINDEX = "Rebuild it with: opsnb records reindex"
-_PUT_RECORD = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_RECORD = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PUT_NAMED = "INSERT INTO named VALUES (?, ?, ?, ?)"
 _PUT_REMOVED = "INSERT OR IGNORE INTO removed VALUES (?, ?, ?)"
+_PUT_ACCEPTED = "INSERT OR IGNORE INTO accepted VALUES (?, ?)"
+_NAMED = "SELECT DISTINCT sha256 FROM named WHERE run_id = ?"
+_CONTENT = "SELECT content FROM records WHERE run_id = ?"
 _COUNTS = "SELECT state, count(*) AS records FROM records GROUP BY state"
 
 
@@ -46,13 +54,15 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Pruned:
-    """Records that `opsnb records prune` removed at once."""
+    """A list: records that were removed at once, or accepted as they are."""
 
     at: datetime
     operator: str
     host: str
     reason: str
     records: int
+    accepted: int
+    """How many others were accepted as they are."""
 
 
 class Verification:
@@ -68,7 +78,7 @@ class Verification:
         self._db.row_factory = sqlite3.Row
         self._db.executescript(statement("seals", SQL))
         self.pruned: list[Pruned] = []
-        """What `opsnb records prune` removed, the oldest first."""
+        """What was removed or accepted, the oldest first."""
 
     def __enter__(self) -> Self:
         return self
@@ -115,67 +125,82 @@ class Verification:
         self._db.execute(sql, values)
 
     def _read_record(self, run_id: str) -> None:
-        state, data, sentence = "damaged", b"", ""
-        fields: Any = {}
-        seal = None
+        data, notebook, seal = b"", "", None
+        state, sentence = "damaged", ""
         try:
-            data = stored.read(
-                self._place.files, self._place.record(run_id, RESULT), stored.RESULT_LIMIT
-            )
+            path = self._place.record(run_id, RESULT)
+            data = stored.read(self._place.files, path, stored.RESULT_LIMIT)
             fields = from_json(data)
             seal = seals.parsed(fields)
-            state, sentence = self._state(run_id, fields, data)
+            notebook, sentence = self._notebook(run_id)
+            if not sentence or seal is None:
+                state, sentence = _state(run_id, fields, data, notebook)
         except (ValueError, OSError, RecursionError) as error:
             if not self._reader.has(run_id):
                 return  # pruned meanwhile
             sentence = f"{RESULT} of {run_id} {stored.why(_plain(error))}."
-        began = _began(run_id)
         at = seal.at.timestamp() if seal else None
-        self._put(_PUT_RECORD, run_id, state, seals.claimed(data) or None, at, began, sentence)
+        sha256 = seals.claimed(data) or None
+        content = hashlib.sha256(data + notebook.encode()).hexdigest()
+        self._put(_PUT_RECORD, run_id, state, sha256, at, _began(run_id), content, sentence)
         # What a changed record names is not believed.
-        for named, sha256 in (seal.previous if seal and state == "sealed" else {}).items():
-            self._put(_PUT_NAMED, named, sha256, run_id, at)
+        for named, named_sha256 in (seal.previous if seal and state == "sealed" else {}).items():
+            self._put(_PUT_NAMED, named, named_sha256, run_id, at)
 
-    def _state(self, run_id: str, fields: Mapping[str, Any], data: bytes) -> tuple[str, str]:
-        """Return the state of a record, and a sentence about what is wrong with it."""
-        if fields.get("run_id") != run_id:
-            return "damaged", f"{RESULT} of {run_id} belongs to another run."
-        if not fields.get("seal"):
-            is_open = fields.get("open") or fields.get("trigger") == _INTERACTIVE
-            return ("open" if is_open else "unsealed"), ""
-        changed = [] if seals.holds(data) else [RESULT]
-        notebook = self._place.record(run_id, NOTEBOOK)
+    def _notebook(self, run_id: str) -> tuple[str, str]:
+        """Return the sha256 of a record's notebook, and a sentence if it cannot be read."""
+        path = self._place.record(run_id, NOTEBOOK)
         try:
-            found = stored.digest(self._place.files, notebook, stored.NOTEBOOK_LIMIT)
+            return stored.digest(self._place.files, path, stored.NOTEBOOK_LIMIT), ""
         except (ValueError, OSError) as error:
-            return "damaged", f"{NOTEBOOK} of {run_id} {stored.why(error)}."
-        if found != fields["seal"].get("notebook_sha256"):
-            changed.append(NOTEBOOK)
-        if changed:
-            verb = "has" if len(changed) == 1 else "have"
-            files = " and ".join(changed)
-            return "changed", f"{files} of {run_id} {verb} changed since the record was sealed."
-        return "sealed", ""
+            return "", f"{NOTEBOOK} of {run_id} {stored.why(error)}."
 
     def _read_list(self, list_id: str) -> None:
         try:
             removal, sha256 = removals.read(self._place, list_id)
         except (ValueError, OSError) as error:
             sentence = f"{removals.name(list_id)} {stored.why(error)}."
-            self._put(_PUT_RECORD, list_id, "damaged", None, None, None, sentence)
+            self._put(_PUT_RECORD, list_id, "damaged", None, None, None, "", sentence)
             return
         at = removal.at.timestamp()
         self.pruned.append(
-            Pruned(removal.at, removal.operator, removal.host, removal.reason, len(removal.records))
+            Pruned(
+                removal.at,
+                removal.operator,
+                removal.host,
+                removal.reason,
+                len(removal.records),
+                len(removal.accepted),
+            )
         )
-        self._put(_PUT_RECORD, list_id, "sealed", sha256, at, None, "")
+        self._put(_PUT_RECORD, list_id, "sealed", sha256, at, None, sha256, "")
+        for run_id, content in removal.accepted.items():
+            self._put(_PUT_ACCEPTED, run_id, content)
         for named, named_sha256 in removal.previous.items():
             self._put(_PUT_NAMED, named, named_sha256, list_id, at)
         for run_id, removed in removal.records.items():
-            self._put(_PUT_REMOVED, run_id, removed.sha256, list_id)
             since = removed.at.timestamp() if removed.at else None
+            self._put(_PUT_REMOVED, run_id, removed.sha256, since)
             for named, named_sha256 in removed.previous.items():
                 self._put(_PUT_NAMED, named, named_sha256, run_id, since)
+
+    def accept(self, store: Store, run_ids: Collection[str]) -> None:
+        """Note that these records may stay as they are, changed, removed or put in.
+
+        Raises UsageError when one of them is as it was written.
+        """
+        wrong = {each.run_id: each.kind for each in self.wrong()}
+        for run_id in run_ids:
+            if run_id not in wrong:
+                raise UsageError(f"{run_id} is not reported by opsnb records verify.")
+        removed, accepted = {}, {}
+        for run_id in run_ids:
+            if wrong[run_id] == "removed":
+                (named, *_) = self._db.execute(_NAMED, (run_id,)).fetchone()
+                removed[run_id] = removals.Removed(sha256=named)
+            else:
+                (accepted[run_id],) = self._db.execute(_CONTENT, (run_id,)).fetchone()
+        prune.note(store, BY_HAND, removed, accepted)
 
     def _still(self, row: sqlite3.Row) -> bool:
         """Return whether that is still so: records are written and sealed meanwhile."""
@@ -189,6 +214,25 @@ class Verification:
                 path = self._place.record(run_id, RESULT)
                 return not seals.claimed(stored.read(self._place.files, path, stored.RESULT_LIMIT))
         return True
+
+
+def _state(
+    run_id: str, fields: Mapping[str, Any], data: bytes, notebook_sha256: str
+) -> tuple[str, str]:
+    """Return the state of a record, and a sentence about what is wrong with it."""
+    if fields.get("run_id") != run_id:
+        return "damaged", f"{RESULT} of {run_id} belongs to another run."
+    if not fields.get("seal"):
+        is_open = fields.get("open") or fields.get("trigger") == _INTERACTIVE
+        return ("open" if is_open else "unsealed"), ""
+    changed = [] if seals.holds(data) else [RESULT]
+    if notebook_sha256 != fields["seal"].get("notebook_sha256"):
+        changed.append(NOTEBOOK)
+    if not changed:
+        return "sealed", ""
+    verb = "has" if len(changed) == 1 else "have"
+    files = " and ".join(changed)
+    return "changed", f"{files} of {run_id} {verb} changed since the record was sealed."
 
 
 def _wrong(row: sqlite3.Row) -> Wrong:

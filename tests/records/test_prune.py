@@ -172,3 +172,22 @@ def test_verify_says_what_is_wrong_and_what_to_do() -> None:
     assert code == 2
     ((wrong),) = json.loads(said)["wrong"]
     assert (wrong["kind"], wrong["run_id"]) == ("changed", results[1].run_id)
+
+
+def test_what_was_done_on_purpose_is_accepted_with_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_rest(monkeypatch)
+    store = Store(load_config().store)
+    kept = [keep(store, make_result(START + timedelta(days=day))).run_id for day in range(5)]
+    path = Path(store.folder(kept[1]), "record.ipynb")
+    path.write_text(path.read_text().replace("Fine.", "Bad!."))
+    store.place.files.rm(store.place.record(kept[3]), recursive=True)
+    with pytest.raises(UsageError, match="is not reported"):
+        records("verify", "--accept", kept[0])
+    assert verified(store) == [("changed", kept[1]), ("removed", kept[3])]
+    assert records("verify", "--accept", kept[1], "--accept", kept[3])[0] == 0
+    code, said = records("verify")
+    assert code == 0
+    assert "Accepted: 2 records, the last by" in said
+    # Another change is another matter.
+    path.write_text(path.read_text().replace("Bad!.", "Fine!"))
+    assert verified(store) == [("changed", kept[1])]

@@ -7,6 +7,7 @@ CREATE TABLE records (
   sha256 TEXT,                     -- in its seal
   at REAL,                         -- when it was sealed
   began REAL,                      -- when its run began, by its run id
+  content TEXT NOT NULL,           -- the sha256 of its files as they are
   sentence TEXT NOT NULL           -- what is wrong with it by itself, or ''
 ) WITHOUT ROWID;
 CREATE INDEX records_by_time ON records (at) WHERE state = 'sealed';
@@ -23,8 +24,15 @@ CREATE INDEX named_by_run ON named (run_id);
 CREATE TABLE removed (
   run_id TEXT NOT NULL,
   sha256 TEXT NOT NULL,
-  list TEXT NOT NULL,
+  at REAL,                         -- when it was sealed; NULL if that is not known any more
   PRIMARY KEY (run_id, sha256)
+) WITHOUT ROWID;
+
+-- Records that are not as they were written, as somebody has accepted them.
+CREATE TABLE accepted (
+  run_id TEXT NOT NULL,
+  content TEXT NOT NULL,
+  PRIMARY KEY (run_id, content)
 ) WITHOUT ROWID;
 
 -- When those were sealed that name a record which is gone or not as it was: what that one named is
