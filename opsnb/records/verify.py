@@ -77,6 +77,7 @@ class Verification:
         self._db = sqlite3.connect("", isolation_level=None)  # "": on disk, without a name
         self._db.row_factory = sqlite3.Row
         self._db.executescript(statement("seals", SQL))
+        self._db.execute("BEGIN")  # never committed: it is thrown away
         self.pruned: list[Pruned] = []
         """What was removed or accepted, the oldest first."""
 
