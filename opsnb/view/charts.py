@@ -11,13 +11,21 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
 from typing import Any
 
-from opsnb.model import Finding, Row, Status
+from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.redaction import outside
-from opsnb.view.drawing import TEXT, Drawing, Point, limits_in_words, moments, numbers
+from opsnb.view.drawing import (
+    TEXT,
+    WIDTH,
+    Frame,
+    date_ticks,
+    draw_svg,
+    limits_in_words,
+    mark_limits,
+)
 from opsnb.view.styles import COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_text
 
@@ -36,7 +44,9 @@ _MEANT: dict[str, str] = {
 _LONGEST_LABEL = 34
 _DOTTED = 30  # with more points, a line has no dots
 _NEAR = 3.0  # limits up to this many times the largest value are drawn
-_ROW, _HEIGHT = 24, 120  # of a bar with the room around it, and of other charts, in pixels
+_BAR = 0.5  # of the height of a row
+_SQUARE = 7.0  # points: the mark of a bar in the legend
+_POINT_ROWS = 4  # so many rows in a point of the width, and a line shows not all of them
 
 
 @dataclass(frozen=True)
@@ -56,58 +66,40 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
     """
     finding, title = _worst(finding, parts, title or finding.title)
 
-    def draw() -> Drawing:
-        sums = [sum(float(row.get(part) or 0) for part in parts) for row in finding.rows]
-        drawing = _rows(finding, by, max([*sums, 1]) * 1.05)
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
+        left = [0.0] * len(names)
         others = (
             colour for colour in PALETTE if colour not in {_MEANT.get(part) for part in parts}
         )
-        colours = {part: _MEANT.get(part) or next(others, TEXT) for part in parts}
-        for number, row in enumerate(finding.rows):
-            start = 0.0
-            for part in parts:
-                end = start + float(row.get(part) or 0)
-                drawing.bar(start, end, number, colours[part])
-                start = end
-        drawing.legend(colours)
-        drawing.limits(finding.threshold, upright=True)
-        return drawing
+        for part in parts:
+            colour = _MEANT.get(part) or next(others, TEXT)
+            values = [float(row.get(part) or 0) for row in finding.rows]
+            axes.barh(range(len(names)), values, left=left, color=colour, height=_BAR)
+            frame.legend.append((part, {"color": colour, "lw": _SQUARE}))
+            left = [start + value for start, value in zip(left, values, strict=True)]
+        axes.set_xlim(0, max([*left, 1]) * 1.05)
+        frame.names(names)
+        mark_limits(frame, finding.threshold, axes.get_xlim()[1])
 
-    return _chart(title, finding, (by, *parts), draw)
-
-
-def _rows(finding: Finding, by: str, most: float) -> Drawing:
-    """Return a drawing with a place for each row, named by column `by`, and values from 0."""
-    names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
-    count = len(names)
-    drawing = Drawing((0, most), (count - 0.5, -0.5), names, _ROW * count, is_wide=False)
-    drawing.ticks(numbers(most), list(enumerate(names)))
-    return drawing
+    return _chart(title, finding, (by, *parts), draw, rows=len(finding.rows))
 
 
 def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
     """Return a dot for each row's `value`, in the order of the rows."""
 
-    def draw() -> Drawing:
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
         values = [float(row[value]) for row in finding.rows]
-        drawing = _plane(finding, (0.5, len(values) + 0.5), max([*values, 0.1]) * 1.25, "sample")
-        points = list(enumerate(values, 1))
-        drawing.line(points, PALETTE[0])
-        drawing.dots(points, PALETTE[0])
-        drawing.limits(finding.threshold)
-        return drawing
+        axes.plot(range(1, len(values) + 1), values, "o-", color=PALETTE[0], lw=1, ms=4)
+        axes.set_ylim(0, max([*values, 0.1]) * 1.25)
+        axes.set_ylabel(finding.unit)
+        axes.set_xlabel("sample")
+        axes.locator_params(axis="x", integer=True)
+        mark_limits(frame, finding.threshold, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (value,), draw)
-
-
-def _plane(finding: Finding, over: tuple[float, float], most: float, what: str = "") -> Drawing:
-    """Return a drawing with values from 0 upwards, over numbers of `what`, or else moments."""
-    along_y = numbers(most)
-    drawing = Drawing(over, (0, most), [label for _, label in along_y], _HEIGHT)
-    along_x, context = (numbers(over[1], over[0], whole=True), what) if what else moments(*over)
-    drawing.ticks(along_x, along_y, context)
-    drawing.unit(finding.unit)
-    return drawing
 
 
 def lines(finding: Finding, *, over: str, parts: Sequence[str] = ()) -> Chart:
@@ -117,24 +109,23 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = ()) -> Chart:
     """
     names = parts or [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
 
-    def draw() -> Drawing:
-        values = {
-            name: [math.nan if row[name] is None else float(row[name]) for row in finding.rows]
-            for name in names
-        }
-        most = max([value for line in values.values() for value in line if value > 0], default=0)
-        at = [_place(row[over]) for row in finding.rows]
-        is_time = isinstance(finding.rows[0][over], str)
-        drawing = _plane(finding, _ends(at), max(most, 0.1) * 1.1, "" if is_time else over)
-        colours = dict(zip(names, itertools.cycle(PALETTE)))
-        for name, colour in colours.items():
-            points = list(zip(at, values[name], strict=True))
-            drawing.line(points, colour)
-            if len(points) <= _DOTTED:
-                drawing.dots(points, colour, 3)
-        drawing.legend(colours)
-        drawing.limits(finding.threshold)
-        return drawing
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        at: Any = []
+        mark = "" if len(finding.rows) > _DOTTED else "."
+        for name, colour in zip(names, itertools.cycle(PALETTE)):
+            rows = _visible(finding.rows, name)
+            at = [_place(row[over]) for row in rows]
+            values = [math.nan if row[name] is None else row[name] for row in rows]
+            axes.plot(at, values, color=colour, lw=1.4, marker=mark)
+            frame.legend.append((name, {"color": colour, "lw": 1.4}))
+        axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.1)
+        axes.set_ylabel(finding.unit)
+        if at and isinstance(at[0], datetime):
+            date_ticks(axes)
+        else:
+            axes.set_xlabel(over)
+        mark_limits(frame, finding.threshold, axes.get_ylim()[1])
 
     return _chart(finding.title, finding, (over, *names), draw)
 
@@ -146,38 +137,60 @@ def forecast(finding: Finding) -> Chart:
     range `least` and `most` where that is known.
     """
 
-    def points(column: str) -> list[Point]:
-        rows = [row for row in finding.rows if row.get(column) is not None]
-        return [(_place(row["at"]), float(row[column])) for row in rows]
-
-    def draw() -> Drawing:
-        top = max(value for _, value in [*points("measured"), *points("expected")])
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        seen = [row for row in finding.rows if row.get("measured") is not None]
+        line = [row for row in finding.rows if row.get("expected") is not None]
+        spread = [row for row in line if row.get("most") is not None]
+        axes.plot(_moments(seen), [row["measured"] for row in seen], ".", color=PALETTE[0], ms=5)
+        axes.plot(_moments(line), [row["expected"] for row in line], color=PALETTE[4], lw=1.4)
+        axes.fill_between(
+            _moments(spread),
+            [row["least"] for row in spread],
+            [row["most"] for row in spread],
+            color=PALETTE[4],
+            alpha=0.25,
+            lw=0,
+        )
+        top = max([row["measured"] for row in seen] + [row["expected"] for row in line])
         limits = finding.threshold.limits.values() if finding.threshold else ()
         # A limit far above the values would flatten them.
         top = max([top, 0.1, *(limit for limit in limits if limit < _NEAR * top)])
-        drawing = _plane(finding, _ends([_place(row["at"]) for row in finding.rows]), top * 1.12)
-        drawing.area([*points("least"), *reversed(points("most"))], PALETTE[4])
-        drawing.line(points("expected"), PALETTE[4])
-        drawing.dots(points("measured"), PALETTE[0], 3)
-        drawing.limits(finding.threshold)
-        return drawing
+        axes.set_ylim(0, top * 1.12)
+        axes.set_ylabel(finding.unit)
+        date_ticks(axes)
+        mark_limits(frame, finding.threshold, axes.get_ylim()[1])
 
     columns = ("at", "measured", "expected", "least", "most")
     return _chart(finding.title, finding, columns, draw)
 
 
-def _place(value: Any) -> float:
-    """Return a number, or a moment in s since 1970; one without a zone is in UTC."""
-    if not isinstance(value, str):
-        return float(value)
-    moment = datetime.fromisoformat(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _moments(rows: Sequence[Row]) -> Any:
+    return [datetime.fromisoformat(row["at"]) for row in rows]
 
 
-def _ends(places: Sequence[float]) -> tuple[float, float]:
-    """Return the first and the last place, apart from each other."""
-    first, last = min(places), max(places)
-    return (first, last) if first < last else (first - 1, last + 1)
+def _visible(rows: Sequence[Row], name: str) -> Sequence[Row]:
+    """Return the rows that a line can show: in each point of its width the extremes and a gap."""
+    wide = len(rows) / WIDTH
+    if wide <= _POINT_ROWS:
+        return rows
+    kept: dict[int, None] = {0: None}
+    for point in range(WIDTH):
+        places = range(round(point * wide), round((point + 1) * wide))
+        gaps = [place for place in places if rows[place][name] is None]
+        known = [place for place in places if rows[place][name] is not None]
+        ends = (
+            {min(known, key=lambda at: rows[at][name]), max(known, key=lambda at: rows[at][name])}
+            if known
+            else set()
+        )
+        kept |= dict.fromkeys(sorted({*gaps[:1], *ends}))
+    kept[len(rows) - 1] = None
+    return [rows[place] for place in kept]
+
+
+def _place(value: Any) -> Any:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart:
@@ -187,17 +200,23 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
     """
     finding, title = _worst(finding, (percent,), title or finding.title)
 
-    def draw() -> Drawing:
-        drawing, limit = _rows(finding, by, 100), finding.threshold
-        for number, row in enumerate(finding.rows):
-            value = float(row[percent])
-            drawing.bar(0, 100, number, TEXT, 0.1)
-            drawing.bar(0, value, number, COLOURS[limit.judge(value) if limit else Status.OK], 0.8)
-            drawing.beside(number, f"{value:.0f} %")
-        drawing.limits(limit, upright=True)
-        return drawing
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
+        values = [float(row[percent]) for row in finding.rows]
+        limit = finding.threshold
+        colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
+        places = range(len(names))
+        axes.barh(places, [100] * len(names), color=TEXT, alpha=0.1, height=_BAR)
+        axes.barh(places, values, color=colours, alpha=0.8, height=_BAR)
+        for place, value in enumerate(values):
+            axes.text(value, place, f" {value:.0f} %", va="center", fontsize=8, color=TEXT)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("%")
+        frame.names(names)
+        mark_limits(frame, limit, 100)
 
-    return _chart(title, finding, (by, percent), draw)
+    return _chart(title, finding, (by, percent), draw, rows=len(finding.rows))
 
 
 def _worst(finding: Finding, parts: Sequence[str], title: str) -> tuple[Finding, str]:
@@ -220,32 +239,32 @@ def timeline(finding: Finding, *, value: str, events: Finding | None = None) -> 
     `events` are marked on the same axis, by the columns `at` and `event` of their rows.
     """
 
-    def draw() -> Drawing:
-        at = [_place(row["at"]) for row in finding.rows]
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
         values = [float(row[value]) for row in finding.rows]
-        # The last step, too, is as wide as the others.
-        at.append(at[-1] + (at[-1] - at[-2] if len(at) > 1 else 1))
-        steps = [
-            point
-            for start, end, high in zip(at, at[1:], values, strict=False)
-            for point in ((start, high), (end, high))
-        ]
-        drawing = _plane(finding, _ends(at), max([*values, 1]) * 1.35)
-        drawing.area([(at[0], 0), *steps, (at[-1], 0)], PALETTE[3])
-        drawing.line(steps, PALETTE[3])
-        _mark(drawing, events.rows if events else [])
-        return drawing
+        if len(moments) > 1:  # the last step, too, is as wide as the others
+            moments.append(moments[-1] + (moments[-1] - moments[-2]))
+            values.append(values[-1])
+        axes.fill_between(moments, values, step="post", color=PALETTE[3], alpha=0.35)  # type: ignore[arg-type]
+        axes.step(moments, values, where="post", color=PALETTE[3], lw=1)  # type: ignore[arg-type]
+        axes.set_ylim(0, max([*values, 1]) * 1.35)
+        axes.set_ylabel(finding.unit)
+        _mark(frame, events.rows if events else [])
+        date_ticks(axes)
 
     return _chart(finding.title, finding, ("at", value), draw)
 
 
-def _mark(drawing: Drawing, events: Sequence[Row]) -> None:
+def _mark(frame: Frame, events: Sequence[Row]) -> None:
     """Mark each event at its time; events of one kind have one colour."""
     kinds = dict.fromkeys(str(row["event"]) for row in events)
-    colours = dict(zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))))
-    for row in events:
-        drawing.moment(_place(row["at"]), colours[str(row["event"])])
-    drawing.legend(colours)
+    for kind, colour in zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))):
+        style: dict[str, Any] = {"color": colour, "lw": 1.4, "ls": (0, (4, 2))}
+        for row in events:
+            if row["event"] == kind:
+                frame.axes.axvline(datetime.fromisoformat(row["at"]), **style)  # type: ignore[arg-type]
+        frame.legend.append((kind, style))
 
 
 def grid_html(charts: Sequence[Chart]) -> str:
@@ -271,11 +290,21 @@ def _figure(chart: Chart) -> str:
     )
 
 
+def warm_up() -> None:
+    """Import matplotlib, load its fonts and draw, so that the first chart is not slow."""
+    rows: list[Row] = [{"at": now().isoformat(), "percent": float(at)} for at in range(2)]
+    limit = Threshold(metric="", label="", unit="%", warn=1, crit=2)
+    finding = Finding(status=Status.OK, message="", threshold=limit, rows=rows)
+    bars(finding, by="at", parts=["percent"])
+    lines(finding, over="at")
+
+
 def _chart(
     title: str,
     finding: Finding,
     columns: Sequence[str],
-    draw: Callable[[], Drawing],
+    draw: Callable[[Frame], None],
+    rows: int | None = None,
 ) -> Chart:
     if not finding.rows:
         return Chart(title, "", f"No chart: {finding.message}")
@@ -283,4 +312,4 @@ def _chart(
     text = rows_text(table)
     if finding.threshold and finding.threshold.limits:
         text += f"\nLimits: {limits_in_words(finding.threshold, finding.threshold.limits)}."
-    return Chart(title, draw().svg(title), text)
+    return Chart(title, draw_svg(title, draw, rows), text)

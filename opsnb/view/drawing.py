@@ -1,227 +1,304 @@
-"""Drawing charts: SVG in one style, with fixed margins, for a page.
-
-It is written here and not by matplotlib, which takes 40 ms and 15 kB for the same picture. Every
-run draws some, and what is drawn is searched for secrets, kept in the record and published.
-"""
+"""Drawing charts: matplotlib's style, the marks of limits, and SVG for a page."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import io
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from opsnb.model import Status, Threshold
+from opsnb.view import compact_svg
 from opsnb.view.formats import number
-from opsnb.view.html import render
 from opsnb.view.styles import COLOURS
 
-# In pixels, which a page shrinks on a narrow screen.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.ft2font import FT2Font
+    from matplotlib.text import Text
+
+TEXT = "#010203"  # replaced by the page's text colour in the SVG
 WIDTH = 353
-_MARGIN, _WIDE_MARGIN = 10, 36  # on the right; the wide one has room for a number
-_TOP = 18
-_LEAST_LEFT = 20
-_LABEL_GAP = 5
-_LINE = 12
-_MOST_TICKS = 6
-TEXT = "currentColor"
-
-Tick = tuple[float, str]
-Point = tuple[float, float]
-
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
-_TICKS_S = (
-    *(1, 2, 5, 10, 15, 30),
-    *(_MINUTE_S * minutes for minutes in (1, 2, 5, 10, 15, 30)),
-    *(_HOUR_S * hours for hours in (1, 2, 3, 6, 12)),
-    *(_DAY_S * days for days in (1, 2, 7, 14)),
-)
-_MONTH_S = 30.4 * _DAY_S
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Where values lie between two places; those beyond an end lie at that end."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        """Return the place of `value`, in pixels."""
-        share = (value - self.low) / ((self.high - self.low) or 1)
-        return round(self.start + min(max(share, 0), 1) * (self.end - self.start), 1)
+"""Points of a chart's width, with which it fits a phone without shrinking."""
+_HEIGHT = 166.0  # points
+_ROW, _AROUND_ROWS, _MOST = 24.5, 72.0, 576.0  # points of the height of a chart with rows
+_SIZE, _SMALL = 9.0, 7.5  # points of text
+_LINE = 1.35  # of a text's size
+_EDGE = 4.0  # points around everything
+_EM = 100.0  # points at which letters are measured
+_TICK = 6.0  # points from the axis to the labels of its ticks
+_MARK = 9.0  # points of the line before a word of the legend
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": _SIZE,
+    "text.color": TEXT,
+    # A name with dollar signs is a name, not a formula.
+    "text.parse_math": False,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": TEXT,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": TEXT,
+    "grid.alpha": 0.12,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+    # The grid shows the places of ticks.
+    "xtick.bottom": False,
+    "ytick.left": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+}
 
 
-@dataclass(frozen=True)
-class _Path:
-    d: str
-    fill: str = "none"
-    stroke: str = ""
-    width: float = 1
-    opacity: float = 1
-    is_dashed: bool = False
-    is_dotted: bool = False
+@dataclass
+class Frame:
+    """The axes of a chart, and what stands around them."""
+
+    axes: Axes
+    legend: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Words, each with the style of the line before it; below the axes if rows are named."""
+    is_named: bool = False
+    room: float = 0.0
+    """Points that the names of rows need."""
+    note: str = ""
+    """Stands at the bottom, where it covers nothing."""
+    limits: list[Text] = field(default_factory=list)
+    """Labels of limits: of upright lines above the axes, of others at the lines' right ends."""
+
+    def names(self, names: Sequence[str]) -> None:
+        """Name the rows, the first at the top."""
+        self.is_named = True
+        self.axes.set_yticks([])
+        self.room = _EDGE + _TICK + max(_width(name, _SIZE) for name in names)
+        across = self.axes.get_yaxis_transform()
+        for place, name in enumerate(names):
+            self.axes.text(-0.015, place, name, ha="right", va="center_baseline", transform=across)
+        self.axes.set_ylim(len(names) - 0.5, -0.5)
 
 
-@dataclass(frozen=True)
-class _Text:
-    x: float
-    y: float
-    words: str
-    anchor: str = "start"
-    colour: str = ""
+def draw_svg(title: str, draw: Callable[[Frame], None], rows: int | None) -> str:
+    """Return the SVG of `draw`, high enough for `rows`."""
+    # Imported late: matplotlib takes longer to import than most runs take.
+    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    style: Any = {**_STYLE, "svg.hashsalt": title}  # ids stay the same between runs
+    with rc_context(style):
+        height = _HEIGHT if rows is None else min(_AROUND_ROWS + _ROW * rows, _MOST)
+        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        frame = Frame(axes)
+        draw(frame)
+        _fit(figure, frame)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata=_NO_METADATA)
+    return _inline(written.getvalue(), title)
 
 
-class Drawing:
-    """A chart in the making: a plane with two scales, and what stands on and around it."""
+def _fit(figure: Figure, frame: Frame) -> None:
+    """Give the axes what the texts around them leave of the figure.
 
-    def __init__(
-        self,
-        x: tuple[float, float],
-        y: tuple[float, float],
-        labels: Iterable[str],
-        height: float,
-        *,
-        is_wide: bool = True,
-    ) -> None:
-        """Take the ends of both scales, the labels that stand to the left, and the plane's height.
+    Here the letters' widths are added up; matplotlib's own layouts draw the figure twice.
+    """
+    # The names of rows are known; how many other ticks there are depends on the height.
+    if frame.is_named:
+        left, width = _fit_width(figure, frame)
+        is_raised = _part_upright(frame, left, width)
+        _fit_height(figure, frame, is_raised=is_raised)
+    else:
+        height = _fit_height(figure, frame)
+        _, width = _fit_width(figure, frame)
+        _part_level(frame, width, height)
 
-        The vertical scale runs upwards; one whose first end is larger runs downwards. One that is
-        not `is_wide` has room for a number at its right.
-        """
-        self._right = WIDTH - (_MARGIN if is_wide else _WIDE_MARGIN)
-        self._left = max(round(max(map(_wide, labels), default=0)) + _LABEL_GAP, _LEAST_LEFT)
-        self._bottom = self._end = _TOP + height
-        low, high = sorted(y)
-        starts, ends = (self._bottom, _TOP) if y == (low, high) else (_TOP, self._bottom)
-        self.x = Scale(*x, self._left, self._right)
-        self.y = Scale(low, high, starts, ends)
-        self._paths: list[_Path] = []
-        self._texts: list[_Text] = []
 
-    def ticks(self, along_x: Sequence[Tick], along_y: Sequence[Tick], context: str = "") -> None:
-        """Draw the axes and the labels at their ticks; `context` stands below their right end."""
-        xs, ys = [self.x(at) for at, _ in along_x], [self.y(at) for at, _ in along_y]
-        across = "".join(f"M{self._left} {at}H{self._right}" for at in ys)
-        grid = "".join(f"M{at} {_TOP}V{self._bottom}" for at in xs) + across
-        self._paths += [
-            _Path(grid, stroke=TEXT, opacity=0.12),
-            _Path(f"M{self._left} {_TOP}V{self._bottom}H{self._right}", stroke=TEXT, opacity=0.7),
-        ]
-        y = self._below()
-        self._texts += [
-            _Text(x, y, label, "middle" if x + _wide(label) / 2 < WIDTH else "end")
-            for x, (_, label) in zip(xs, along_x, strict=True)
-        ]
-        self._texts += [
-            _Text(self._left - _LABEL_GAP, round(y + 3, 1), label, "end")
-            for y, (_, label) in zip(ys, along_y, strict=True)
-        ]
-        if context:
-            self._texts.append(_Text(self._right, self._below(), context, "end"))
+def _fit_width(figure: Figure, frame: Frame) -> tuple[float, float]:
+    """Set where the axes begin and end across; return the first and their width, in points."""
+    axes = frame.axes
+    widths = (width for _, width in _ticks(axes.yaxis))
+    left = frame.room or _EDGE + _TICK + max(widths, default=0.0)
+    left += (_SIZE * _LINE + _EDGE) * bool(axes.get_ylabel())
+    right = _right(axes, left)
+    figure.subplots_adjust(left=left / WIDTH, right=1 - right / WIDTH)
+    return left, WIDTH - left - right
 
-    def unit(self, unit: str) -> None:
-        """Write the unit of the vertical axis above it."""
-        self._texts.append(_Text(0, _TOP - 9, unit))
 
-    def bar(self, low: float, high: float, row: int, colour: str, opacity: float = 1) -> None:
-        """Draw a bar from `low` to `high` at the row `row`."""
-        start, end, y = self.x(low), self.x(high), self.y(row)
-        if end > start:
-            d = f"M{start} {y - 6:g}H{end}v12H{start}Z"
-            self._paths.append(_Path(d, fill=colour, opacity=opacity))
+def _fit_height(figure: Figure, frame: Frame, *, is_raised: bool = False) -> float:
+    """Set where the axes begin and end upwards, and write what stands above and below them.
 
-    def beside(self, row: int, words: str) -> None:
-        """Write `words` to the right of the row `row`."""
-        self._texts.append(_Text(self._right + 4, self.y(row) + 3, words))
+    Returns their height in points.
+    """
+    axes, legend = frame.axes, _flowed(frame.legend)
+    # Below the ticks stand a label, or what dates or large numbers have in common.
+    has_footing = (
+        not frame.is_named or axes.get_xlabel() or axes.xaxis.get_major_formatter().get_offset()
+    )
+    note = _SMALL * _LINE * bool(frame.note)
+    words = _SIZE * _LINE * len(legend)
+    above = _EDGE + _SMALL * _LINE * (1 + is_raised) + words * (not frame.is_named)
+    below = _EDGE + _TICK + _SIZE * _LINE * (1 + bool(has_footing)) + note + words * frame.is_named
+    height = figure.get_figheight() * 72 + note + _SIZE * _LINE * max(len(legend) - 1, is_raised)
+    figure.set_figheight(height / 72)
+    figure.subplots_adjust(top=1 - above / height, bottom=below / height)
+    _write_legend(figure, legend, note + words if frame.is_named else height - _EDGE / 2)
+    if frame.note:
+        figure.text(1 - 1 / WIDTH, 2 / height, frame.note, ha="right", fontsize=_SMALL, alpha=0.8)
+    return height - above - below
 
-    def line(self, points: Sequence[Point], colour: str) -> None:
-        """Draw a line, broken where a point has no finite value."""
-        parts, pen = [], "M"
-        for x, y in points:
-            if math.isfinite(y):
-                parts.append(f"{pen}{self.x(x):g} {self.y(y):g}")
-            pen = "L" if math.isfinite(y) else "M"
-        self._paths.append(_Path("".join(parts), stroke=colour, width=1.3))
 
-    def dots(self, points: Sequence[Point], colour: str, width: float = 4) -> None:
-        """Draw a dot at each point that has a finite value."""
-        d = "".join(f"M{self.x(x):g} {self.y(y):g}h0" for x, y in points if math.isfinite(y))
-        self._paths.append(_Path(d, stroke=colour, width=width, is_dotted=True))
+def _ticks(axis: Axis) -> list[tuple[float, float]]:
+    """Return for each tick its place, from 0 to 1 on the axis, and its label's width in points."""
+    low, high = axis.get_view_interval()
+    places = axis.get_majorticklocs().tolist()
+    labels = axis.get_major_formatter().format_ticks(places)
+    shares = [(place - low) / (high - low) for place in places]
+    return [
+        (share, _width(label, _SIZE))
+        for share, label in zip(shares, labels, strict=True)
+        if -0.01 <= share <= 1.01
+    ]
 
-    def area(self, points: Sequence[Point], colour: str) -> None:
-        """Fill the area within `points`."""
-        if points:
-            d = "L".join(f"{self.x(x):g} {self.y(y):g}" for x, y in points)
-            self._paths.append(_Path(f"M{d}Z", fill=colour, opacity=0.3))
 
-    def moment(self, at: float, colour: str) -> None:
-        """Draw a dashed line at `at` on the horizontal axis."""
-        self._dashed(f"M{self.x(at)} {_TOP}V{self._bottom}", colour)
+def _right(axes: Axes, left: float) -> float:
+    """Return the points on the right of the axes that labels of ticks and of bars need."""
+    low, high = axes.get_xlim()
+    ends = [(place, width / 2) for place, width in _ticks(axes.xaxis)]
+    ends += [
+        (
+            (text.get_position()[0] - low) / (high - low),
+            _width(text.get_text(), _SIZE),
+        )
+        for text in axes.texts
+        if text.get_transform() is axes.transData
+    ]
+    room = WIDTH - 1 - left
+    return max([_EDGE, *(1 + room - (room - width) / share for share, width in ends if share > 0)])
 
-    def _dashed(self, d: str, colour: str) -> None:
-        self._paths.append(_Path(d, stroke=colour, width=1.4, is_dashed=True))
 
-    def legend(self, colours: Mapping[str, str]) -> None:
-        """Name the colours below the axis."""
-        x, y = 0.0, 0.0
-        for name, colour in colours.items():
-            wide = _wide(name) + 24
-            if not x or x + wide > WIDTH:
-                x, y = self._left, self._below() + 2
-                self._end += 2
-            self._paths.append(_Path(f"M{x:g} {y - 7:g}h8v8h-8Z", fill=colour))
-            self._texts.append(_Text(round(x + 11, 1), y, name))
-            x += wide
+def _part_upright(frame: Frame, left: float, width: float) -> bool:
+    """Keep the labels of upright limits within the chart; true where one stands above another."""
+    low, high = frame.axes.get_xlim()
+    end = 0.0
+    for label in sorted(frame.limits, key=lambda text: text.get_position()[0]):
+        at = left + (label.get_position()[0] - low) / (high - low) * width
+        length = _width(label.get_text(), _SMALL)
+        if label.get_horizontalalignment() == "right" and at < length:
+            label.set_horizontalalignment("left")
+        if label.get_horizontalalignment() == "left" and at + length > WIDTH:
+            label.set_horizontalalignment("right")
+        start = at if label.get_horizontalalignment() == "left" else at - length
+        if start < end:
+            label.set_text(label.get_text() + "\n")
+            return True
+        end = start + length
+    return False
 
-    def below(self, words: str) -> None:
-        """Write `words` below all else, on the right."""
-        if words:
-            self._texts.append(_Text(self._right, self._below(), words, "end"))
 
-    def _below(self) -> float:
-        self._end += _LINE
-        return self._end
+def _part_level(frame: Frame, width: float, height: float) -> None:
+    """Put the labels of level limits beside each other where they would cover each other."""
+    low, high = frame.axes.get_ylim()
+    at, shift = float("-inf"), 0.0
+    for label in sorted(frame.limits, key=lambda text: text.get_position()[1]):
+        place = (label.get_position()[1] - low) / (high - low) * height
+        shift = shift if place - at < _SMALL * _LINE else 0.0
+        label.set_position((1 - shift / width, label.get_position()[1] + 2 / height * (high - low)))
+        at, shift = place, shift + _width(label.get_text(), _SMALL) + _EDGE
 
-    def limits(self, threshold: Threshold | None, *, upright: bool = False) -> None:
-        """Mark the limits within the scale, and name those beyond it below all else.
 
-        On the vertical axis, or `upright` on the horizontal one.
-        """
-        if threshold is None:
-            return
-        scale = self.x if upright else self.y
-        near = {status: limit for status, limit in threshold.limits.items() if limit <= scale.high}
-        y = 0.0
-        for status, limit in sorted(near.items(), key=lambda item: -item[1]):
-            at, words = scale(limit), f"{status} {number(limit)}"
-            if upright:
-                self._dashed(f"M{at} {_TOP}V{self._bottom}", COLOURS[status])
+def _flowed(
+    legend: Sequence[tuple[str, dict[str, Any]]],
+) -> list[list[tuple[float, str, dict[str, Any]]]]:
+    """Return the lines of a legend: in each the entries, with the points where they begin."""
+    lines: list[list[tuple[float, str, dict[str, Any]]]] = []
+    at = float(WIDTH)
+    for words, style in legend:
+        length = _MARK + _EDGE + _width(words, _SMALL)
+        if at + length > WIDTH - _EDGE:
+            lines.append([])
+            at = _EDGE
+        lines[-1].append((at, words, style))
+        at += length + 2 * _EDGE
+    return lines
+
+
+def _write_legend(
+    figure: Figure, lines: Sequence[Sequence[tuple[float, str, dict[str, Any]]]], top: float
+) -> None:
+    """Write the lines of a legend below `top`, in points from the bottom."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+    from matplotlib.transforms import IdentityTransform  # noqa: PLC0415
+
+    points = IdentityTransform()
+    for row, line in enumerate(lines):
+        middle = top - (row + 0.5) * _SIZE * _LINE
+        for at, words, style in line:
+            mark = Line2D(
+                [at, at + _MARK], [middle, middle], transform=points, solid_capstyle="butt", **style
+            )
+            figure.add_artist(mark)
+            figure.text(
+                at + _MARK + _EDGE,
+                middle - 0.36 * _SMALL,
+                words,
+                fontsize=_SMALL,
+                transform=points,
+            )
+
+
+def _width(text: str, size: float) -> float:
+    """Return the width of `text` in points, in a font that is wider than most."""
+    return size * max((sum(map(_advance, line)) for line in text.splitlines()), default=0.0)
+
+
+@cache
+def _advance(letter: str) -> float:
+    """Return a letter's width in ems."""
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 1.0
+    return _font().load_char(ord(letter)).linearHoriAdvance / 2**16 / _EM
+
+
+@cache
+def _font() -> FT2Font:
+    from matplotlib.font_manager import FontProperties, findfont, get_font  # noqa: PLC0415
+
+    font = get_font(findfont(FontProperties(family=["sans-serif"])))
+    font.set_size(_EM, 72)
+    return font
+
+
+def mark_limits(frame: Frame, threshold: Threshold | None, shown_to: float) -> None:
+    """Mark the limits within the axis, and name those beyond it in a note."""
+    if threshold is None:
+        return
+    axes = frame.axes
+    frame.note = _beyond(threshold, shown_to)
+    line = axes.axvline if frame.is_named else axes.axhline
+    transform = axes.get_xaxis_transform() if frame.is_named else axes.get_yaxis_transform()
+    for status, limit in threshold.limits.items():
+        if limit <= shown_to:
+            line(limit, color=COLOURS[status], lw=1.4, ls=(0, (4, 2)))
+            at = (limit, 1.01) if frame.is_named else (1, limit)
+            label = axes.text(
+                at[0],
+                at[1],
+                f"{status} {number(limit)}",
+                transform=transform,
                 # The labels of limits that stand close together would cover each other.
-                anchor = "end" if limit == min(near.values()) and at > WIDTH / 3 else "start"
-                place = (at, _TOP - 4.0)
-            else:
-                self._dashed(f"M{self._left} {at}H{self._right}", COLOURS[status])
-                anchor = "end"
-                y = max(at - 3, y + 9)
-                place = (self._right, y)
-            self._texts.append(_Text(*place, words, anchor, COLOURS[status]))
-        self.below(_beyond(threshold, scale.high))
-
-    def svg(self, title: str) -> str:
-        """Return what is drawn."""
-        height = round(self._end + 5)
-        paths = [path for path in self._paths if path.d]
-        return render(
-            "chart", title=title, width=WIDTH, height=height, paths=paths, texts=self._texts
-        ).replace("\n", "")
-
-
-def _wide(words: str) -> float:
-    """Return about how many pixels `words` take."""
-    return sum(9 if glyph > "\u2e7f" else 7 if glyph.isupper() else 5.2 for glyph in words)
+                ha="right" if status is Status.WARN or not frame.is_named else "left",
+                va="bottom",
+                fontsize=_SMALL,
+                color=COLOURS[status],
+            )
+            frame.limits.append(label)
 
 
 def _beyond(threshold: Threshold, shown_to: float) -> str:
@@ -238,36 +315,22 @@ def limits_in_words(threshold: Threshold, limits: Mapping[Status, float]) -> str
     )
 
 
-def numbers(high: float, low: float = 0, *, whole: bool = False) -> list[Tick]:
-    """Return round numbers from `low` to `high`, at most six steps apart; `whole` without parts."""
-    least = max((high - low) / _MOST_TICKS, 1 if whole else 1e-12)
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= least * 0.999)
-    places = range(math.ceil(low / step), math.floor(high / step * 1.0001) + 1)
-    return [(place * step, number(round(place * step, 12))) for place in places]
+def date_ticks(axes: Axes) -> None:
+    """Format the times on the axis."""
+    # Imported late, as all of matplotlib.
+    from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415
+
+    locator = axes.xaxis.get_major_locator()
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def moments(low: float, high: float) -> tuple[list[Tick], str]:
-    """Return ticks from one moment to another, in s since 1970, and the day or year for them."""
-    least = (high - low) / _MOST_TICKS
-    step = next((step for step in _TICKS_S if step >= least), None)
-    last = datetime.fromtimestamp(high, UTC)
-    if step is None:
-        return _months(low, high, math.ceil(least / _MONTH_S)), ""
-    places = range(math.ceil(low / step), math.floor(high / step) + 1)
-    ticks = [(float(place * step), _moment(place * step, step)) for place in places]
-    return ticks, f"{last:%Y}" if step >= _DAY_S else f"{last:%F} UTC"
-
-
-def _moment(at: float, step: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
-    if step >= _DAY_S or (at % _DAY_S == 0 and step >= _HOUR_S):
-        return f"{moment.day} {moment:%b}"
-    return f"{moment:%H:%M}" if step >= _MINUTE_S else f"{moment:%T}"
-
-
-def _months(low: float, high: float, step: int) -> list[Tick]:
-    first, last = (datetime.fromtimestamp(at, UTC) for at in (low, high))
-    months = range(first.year * 12 + first.month, last.year * 12 + last.month)
-    starts = [datetime(at // 12, at % 12 + 1, 1, tzinfo=UTC) for at in months if at % step == 0]
-    return [(start.timestamp(), f"{start:%b %Y}") for start in starts]
+def _inline(svg: str, title: str) -> str:
+    """Return matplotlib's file as an element of a page."""
+    body = compact_svg.compacted(svg[svg.index("<svg") :]).replace(TEXT, "currentColor")
+    head, rest = body.split(">", 1)
+    view_box = re.search(r'viewBox="[^"]*"', head)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{view_box[0] if view_box else ""} role="img" aria-label="{escape(title)}" '
+        f'style="display:block;width:100%;max-width:{WIDTH}px;height:auto">{rest.strip()}'
+    )

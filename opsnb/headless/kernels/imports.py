@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from opsnb.catalog import RunbookInfo
@@ -11,6 +12,9 @@ from opsnb.config.sources import sources
 
 _SESSION = "from opsnb.runbook import warm_up; warm_up()"
 _CONFIG = "import pathlib, opsnb.config.file as f; f.read_toml(pathlib.Path({path!r}))"
+# Charts are warmed up only if a runbook draws some: matplotlib takes as long to import as all else.
+_DRAWS = re.compile(r"\b(charts|watching)\b")
+_CHARTS = "from opsnb.view import charts; charts.warm_up()"
 _FIGURE = (
     "import io, matplotlib.figure as drawn; drawn.Figure().subplots().figure.savefig(io.BytesIO())"
 )
@@ -34,6 +38,8 @@ def imports(runbooks: Iterable[RunbookInfo]) -> list[str]:
         statements[_SESSION] = None
         if config := find_config():
             statements[_CONFIG.format(path=str(config.resolve()))] = None
+    if any(_DRAWS.search(statement) for statement in statements):
+        statements[_CHARTS] = None
     if any("matplotlib" in statement for statement in statements):
         statements[_FIGURE] = None
     return list(statements)
