@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from sqlite3 import Row
 
 import typer
 
@@ -14,7 +15,7 @@ from opsnb.config.file import Config
 from opsnb.errors import OpsnbError
 from opsnb.records.store import Store
 from opsnb.records.stored import RUN_ID
-from opsnb.site.runs import Run, newest
+from opsnb.site.runs import Run, newest, rows
 from opsnb.site.usage import Usage, usage
 from opsnb.timetable.standing import Standing, standings
 from opsnb.timetable.times import local_now
@@ -35,6 +36,11 @@ class Site:
     def newest(self) -> list[Run]:
         """The newest run of each runbook on each target, the newest first."""
         return newest(self.store.index)
+
+    @cached_property
+    def readings(self) -> list[Row]:
+        """The newest reading of each metric of each target, as metrics.sql returns it."""
+        return rows(self.store.index, "metrics")
 
     @cached_property
     def usage(self) -> Mapping[str, Usage]:

@@ -14,18 +14,29 @@ TABS = (
     ("Status", "index.html"),
     ("Runbooks", "runbooks/index.html"),
     ("Records", "records/index.html"),
+    ("Trends", "trends/index.html"),
+    ("Actions", "actions.html"),
     ("Contacts", "contacts.html"),
     ("Docs", "guide/getting-started.html"),
 )
 """The top navigation: the words, and the page."""
 
 
-def page(template: str, *, path: str, title: str, tab: str = "", **values: Any) -> str:
+def page(
+    template: str, *, path: str, title: str, tab: str = "", root: str = "", **values: Any
+) -> str:
     """Return the page at `path`, rendered from a template that extends `layout.html.j2`.
 
     `tab` is the words of the tab that it belongs to. In the template, `root` leads to the site's
     root: `{{ root }}records/index.html`. `values` are escaped.
+    A page that is shown at other addresses than `path` is given its `root`.
     """
     return render(
-        template, root="../" * path.count("/"), title=title, tab=tab, tabs=TABS, path=path, **values
+        template,
+        root=root or "../" * path.count("/"),
+        title=title,
+        tab=tab,
+        tabs=TABS,
+        path=path,
+        **values,
     )

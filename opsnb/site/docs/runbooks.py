@@ -25,6 +25,7 @@ _CLUTTER = (
     "style, script, link, .zeroclipboard-container, .clipboard-copy-txt, .celltoolbar,"
     ".jp-Collapser, .jp-InputPrompt, .jp-OutputPrompt"
 )
+_WHEN_TO_USE = re.compile(r"<h2[^>]*id=\"when-to-use\"")
 _NOTEBOOK_LINK = re.compile(r"(?P<path>[^:?#]+)\.ipynb(?P<rest>[?#].*)?")
 
 
@@ -60,15 +61,12 @@ class RunbookPages:
         return page
 
     def on_page_content(self, html: str, /, *, page: Page, **_: Any) -> str:
-        """Return the page in the theme's own style, with its parameters on top."""
+        """Return the page in the theme's own style, with its parameters after *When to use*."""
         info = self._infos.get(page.file.src_uri)
         if info is None:
             return html
         html = _tidied(html, page.file.src_uri, self._infos)
-        head, heading, rest = html.partition("</h1>")
-        if not heading:
-            head, rest = "", html
-        return head + heading + self._opening(info) + rest
+        return _opened(html, self._opening(info))
 
     def _opening(self, info: RunbookInfo) -> str:
         """Return the parameters as a table, the line that runs the runbook, and a region."""
@@ -116,6 +114,15 @@ def _page_of(href: str, source: str, pages: Mapping[str, Any]) -> str:
     folder = posixpath.dirname(source)
     wanted = posixpath.normpath(posixpath.join(folder, f"{match['path']}.ipynb"))
     return f"{match['path']}.html{match['rest'] or ''}" if wanted in pages else ""
+
+
+def _opened(html: str, opening: str) -> str:
+    """Return the page with `opening` below *When to use*, or below the heading without that."""
+    use = _WHEN_TO_USE.search(html)
+    after = html.find("<h2", use.end()) if use else -1
+    if after < 0:
+        after = html.find("</h1>") + len("</h1>") if "</h1>" in html else 0
+    return html[:after] + opening + html[after:]
 
 
 def _broken(info: RunbookInfo, error: Exception) -> str:

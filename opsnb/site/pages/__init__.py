@@ -8,14 +8,29 @@ renders it, and a digest of what it shows. Add a new kind of page to `PAGES`, an
 from __future__ import annotations
 
 from opsnb.site.context import Pages
-from opsnb.site.pages import contacts, missing, records, runbooks, search, status
+from opsnb.site.pages import (
+    actions,
+    alerts,
+    contacts,
+    feed,
+    missing,
+    records,
+    runbooks,
+    search,
+    status,
+    trends,
+)
 
 PAGES: tuple[Pages, ...] = (
     status.pages,
     runbooks.pages,
+    alerts.pages,
     records.pages,
+    trends.pages,
+    actions.pages,
     contacts.pages,
     search.pages,
+    feed.pages,
     missing.pages,
 )
 """All kinds of pages, besides the page of each record and those of MkDocs."""

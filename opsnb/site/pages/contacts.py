@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -10,6 +11,9 @@ from opsnb.site.context import Page, Site
 from opsnb.site.layout import page
 
 PATH = "contacts.html"
+
+# In the international form, or at least seven digits that signs may divide.
+_PHONE = re.compile(r"(?<![\w.@:/-])(?:\+\d[\d ()./-]{5,}\d|\d[\d ()-]{5,}\d)(?![\w@])")
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -28,7 +32,19 @@ def contacts(site: Site) -> str:
         tab="Contacts",
         missing=[each.role for each in found if "TBD" in (each.name, each.contact)],
         contacts=[
-            [redact(text) for text in (each.role, each.name, each.contact, each.availability)]
+            {
+                "role": redact(each.role),
+                "name": redact(each.name),
+                "contact": redact(each.contact),
+                "availability": redact(each.availability),
+                "phone": _phone(redact(each.contact)),
+            }
             for each in found
         ],
     )
+
+
+def _phone(contact: str) -> str:
+    """Return the first telephone number in `contact`, to be dialled; empty where there is none."""
+    found = _PHONE.search(contact)
+    return re.sub(r"[^+\d]", "", found[0]) if found else ""
