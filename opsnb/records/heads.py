@@ -35,7 +35,7 @@ _MOST = 1000  # markers that are read
 _MARKER_LIMIT = 4096  # bytes
 _SETTLED = 200  # so many records in a row that are no heads: older ones are none either
 _TRIES = 5
-_ABANDONED_AFTER = timedelta(days=1)
+_ABANDONED_AFTER = timedelta(hours=1)  # no record takes so long to appear
 
 
 class Heads:
@@ -99,7 +99,8 @@ class Heads:
         names = sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths)
         if self._place.folder:
             atomic.sweep_files(self._place.folder / HEADS, names)
-        return [name for name in names if _MARKER.fullmatch(name)][:_MOST]
+        markers = (name for name in names if _MARKER.fullmatch(name))
+        return sorted(markers, key=lambda name: name.endswith(_NEW))[:_MOST]
 
     def _head(self, name: str, sha256: str) -> Sealed | None:
         path = self._path(name)

@@ -147,7 +147,8 @@ def test_the_end_of_the_kernel_ends_the_record_and_a_save_opens_it_again(lab: La
     lab.show(finding(Status.OK))
     lab.run.save()
     lab.run.end()
-    assert not lab.records()[0].open
+    (ended,) = lab.records()
+    assert (ended.open, ended.seal) == (False, None)
     lab.show(finding(Status.WARN))
     lab.run.save()
     (again,) = lab.records()
@@ -294,6 +295,7 @@ def test_a_jupyterlab_that_is_killed_leaves_a_record_that_is_true(lab: Lab, save
     (killed,) = lab.records()
     assert (killed.open, killed.status, killed.exit_code) == (False, Status.UNKNOWN, 70)
     assert "JupyterLab was killed" in (killed.error or "")
+    assert killed.seal
     assert [action.state for action in killed.actions] == [ActionState.APPLYING]
     assert len(killed.findings) == saved
     assert stages() == []
@@ -318,7 +320,8 @@ def test_a_run_that_had_ended_is_left_as_it_was_when_jupyterlab_is_killed(lab: L
 
     in_a_process_that_is_killed(work)
     assert reap(lab.store) == []
-    assert [(each.error, each.open) for each in lab.records()] == [(None, False)]
+    (ended,) = lab.records()
+    assert (ended.error, ended.open, bool(ended.seal)) == (None, False, True)
 
 
 def test_copies_that_cannot_be_made_are_told(

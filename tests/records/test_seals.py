@@ -261,3 +261,14 @@ def test_a_terabyte_in_place_of_a_record_is_passed_over(tmp_path: Path) -> None:
         with path.open("wb") as file:
             file.truncate(10**12)
     assert verified(store) == [("damaged", run_id) for run_id in run_ids[:2]]
+
+
+def test_the_marker_of_a_killed_writer_is_swept_once_it_is_old(store: Store) -> None:
+    several(store)
+    for age, sha256 in ((timedelta(minutes=5), "0" * 64), (timedelta(hours=2), "1" * 64)):
+        ghost = Sealed(make_result().run_id, sha256, now() - age)
+        store.heads._write(f"{sha256}.new", ghost)
+    store.heads.current()
+    paths = store.place.files.ls(store.place.path(heads.HEADS), detail=False)
+    left = [str(path).rpartition("/")[2] for path in paths if str(path).endswith(".new")]
+    assert left == [f"{'0' * 64}.new"]

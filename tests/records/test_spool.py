@@ -27,6 +27,7 @@ from opsnb.records.staging import Stage, going_on
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor
 from tests.headless.test_faults import fill
+from tests.records.test_seals import verified
 from tests.records.test_store import as_in_notebook, make_notebook, make_result
 
 RECOVER = (
@@ -206,6 +207,7 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> No
     assert kills
     reap(store)
     assert sorted(result.run_id for result in store.results()) == sorted(told)
+    assert verified(store) == []
     assert not list((tmp_path / "store" / ".writing").glob("*"))
 
 
