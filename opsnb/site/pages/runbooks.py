@@ -18,6 +18,8 @@ from opsnb.site.usage import Usage
 
 PATH = "runbooks/index.html"
 
+_FIRST = ("incidents", "troubleshooting")
+"""The sections whose symptoms are listed first."""
 _SHOWN = 5  # targets whose newest run a row shows
 
 
@@ -60,12 +62,18 @@ def pages(site: Site) -> Iterator[Page]:
     """
     known = listed(site)
     by_symptom: dict[str, list[tuple[str, Row]]] = {}
-    for row in known.values():
+    for row in sorted(known.values(), key=_generality):
         for name, words in row.symptoms.items():
             by_symptom.setdefault(name, []).append((words, row))
     yield Page(PATH, partial(_overview, site, known, by_symptom))
     for name, found in by_symptom.items():
         yield Page(symptom_path(name), partial(_symptom, name, found))
+
+
+def _generality(row: Row) -> tuple[int, str]:
+    """Return what sorts the runbooks of symptoms: those for incidents first."""
+    section = row.info.section
+    return (_FIRST.index(section) if section in _FIRST else len(_FIRST)), row.info.id
 
 
 def symptom_path(name: str) -> str:
