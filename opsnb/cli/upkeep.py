@@ -163,6 +163,7 @@ def _rules(
         if status or trigger:
             raise UsageError("--status and --trigger need --older-than or --newest with them.")
         if rules := config_in_force().records.keep:
+            _demand_outcomes(rules)
             return rules
         raise UsageError(
             "Nothing says which records may be removed. Add --older-than 90d, or "
@@ -179,6 +180,19 @@ def _rules(
             newest=1 if newest is None else newest,
         ),
     )
+
+
+def _demand_outcomes(rules: Sequence[Keep]) -> None:
+    """Raise ConfigError when a rule of opsnb.toml is about a status that no run has."""
+    from opsnb.errors import ConfigError, did_you_mean
+
+    known = [str(outcome) for outcome in Outcome]
+    for status in (status for rule in rules for status in rule.status):
+        if status not in known:
+            raise ConfigError(
+                f"{status!r} in [[records.keep]] is not a status of a run; they are "
+                f"{', '.join(known)}.{did_you_mean(status, known)}"
+            )
 
 
 def _pruned_line(rule: Keep, found: Sequence[Old]) -> str:

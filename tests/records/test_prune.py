@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from opsnb.cli.entry import app
 from opsnb.config.file import load_config
 from opsnb.config.schema import Keep
-from opsnb.errors import UsageError
+from opsnb.errors import ConfigError, UsageError
 from opsnb.model import RunResult, Status, now
 from opsnb.records import prune, removals
 from opsnb.records.store import Store
@@ -156,6 +156,9 @@ def test_the_command_follows_the_configuration(
     keep(store, make_result(now() - timedelta(days=99), status=Status.WARN, exit_code=1))
     _, said = records("prune", "--json")
     assert json.loads(said)["records"] == [kept[1], kept[0]]
+    config.write_text(config.read_text().replace('"ok"', '"okay"'))
+    with pytest.raises(ConfigError, match="'okay' in"):
+        records("prune")
 
 
 def test_verify_says_what_is_wrong_and_what_to_do() -> None:
