@@ -11,9 +11,6 @@ from opsnb.records.history import SQL, Filters, Past
 from opsnb.records.index import statement
 from opsnb.records.reader import Reader
 
-MARKS = "\ue000\ue001"
-"""What stands before and behind a word that matches: characters that no text has."""
-
 _PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _MOST_PIECES = 32
 COMMON = (
@@ -30,13 +27,8 @@ class Hit:
 
     run: Past
     operator: str
-    marked: str
-    """Its text around the words that match, which stand between `MARKS`, on one line."""
-
-    @property
-    def snippet(self) -> str:
-        """The text without marks."""
-        return "".join(letter for letter in self.marked if letter not in MARKS)
+    snippet: str
+    """Its text around the words that match, on one line."""
 
     @property
     def line(self) -> str:

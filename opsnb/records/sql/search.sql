@@ -28,7 +28,7 @@ WITH best AS (
 )
 SELECT
   run_id, runbook, target, status, outcome, open, started, sentence, operator,
-  snippet(texts, -1, char(57344), char(57345), ' ... ', 32) AS snippet
+  snippet(texts, -1, '', '', ' ... ', 32) AS snippet
 FROM best JOIN texts ON texts.rowid = best.id JOIN runs ON runs.id = best.id
 WHERE texts MATCH :words
 ORDER BY tier, score, run_id DESC
