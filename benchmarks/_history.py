@@ -20,6 +20,8 @@ from health import BIN
 
 from opsnb.demo import faults
 from opsnb.model import RunResult
+from opsnb.records.contents import as_json
+from opsnb.records.extract import METADATA_KEY
 from opsnb.records.reader import Reader
 from opsnb.records.stored import NOTEBOOK, RESULT, STAMP, id_part, month_of
 
@@ -144,8 +146,14 @@ def write(url: str, seed: Seed, at: datetime, number: int, operator: str = "anna
 
 
 def _pieces(path: Path) -> list[str | datetime]:
-    """Return a text with its times apart: every second piece is one."""
-    pieces = _TIME.split(path.read_text(encoding="utf-8"))
+    """Return the content of a file, without its seal, which no copy can keep.
+
+    Its times are apart: every second piece is one.
+    """
+    content = json.loads(path.read_bytes())
+    for sealed in (content, content.get("metadata", {}).get(METADATA_KEY, {})):
+        sealed.pop("seal", None)
+    pieces = _TIME.split(as_json(content).decode())
     return [
         datetime.fromisoformat(piece) if number % 2 else piece
         for number, piece in enumerate(pieces)

@@ -68,6 +68,7 @@ def runs(store: Store) -> dict[str, RunResult]:
         (Filters(acted=False), ["refused", "crit", "ok"]),
         (Filters(acted=True, status=("crit",)), []),
         (Filters(operator="' OR 1=1 --"), []),
+        (Filters(operator="\udce4"), []),
     ],
 )
 def test_the_runs_that_fit_come_newest_first(

@@ -102,4 +102,7 @@ def _bound(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _as_text(value: Any) -> Any:
     if isinstance(value, datetime):
         return rows.utc(value)
+    if isinstance(value, str):
+        # Half a character, as of a terminal with another encoding, is no text for SQLite.
+        return value.encode(errors="replace").decode()
     return json.dumps(list(value)) if isinstance(value, list | tuple | frozenset) else value
