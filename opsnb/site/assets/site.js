@@ -121,7 +121,21 @@
     event.preventDefault();
   });
 
+  /* Material adds buttons to code and makes wide tables scroll, at any time, without names for those
+     who do not see them or without a way for those who have no pointer. */
+  function nameAdditions() {
+    document.querySelectorAll(".md-code__nav").forEach((nav, at) => {
+      if (!nav.ariaLabel) nav.ariaLabel = `Code ${at + 1}`;
+    });
+    for (const wide of document.querySelectorAll(".md-typeset__scrollwrap")) wide.tabIndex = 0;
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    const article = document.querySelector("article.md-content__inner");
+    if (article) {
+      nameAdditions();
+      new MutationObserver(nameAdditions).observe(article, { childList: true, subtree: true });
+    }
     const button = document.querySelector("button.scheme");
     if (button) toggle(button);
     showAges();
