@@ -1,0 +1,100 @@
+"""The questions that a year of records answers, by clicking and searching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from opsnb import catalog
+from opsnb.config.file import load_config, load_target
+from opsnb.records.store import Store
+from opsnb.site.builder import build
+from tests.site.conftest import app
+from tests.site.visitor import Visitor, found, search, served
+from tests.site.year import INCIDENT, Year, real
+
+
+@pytest.fixture(scope="module")
+def place(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose configuration names the store of the year."""
+    folder = tmp_path_factory.mktemp("year")
+    (folder / "opsnb.toml").write_text("[targets.demo]\n[records]\nstore = 'year'\n")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OPSNB_CONFIG", "OPSNB_RECORDS", "REDIS_URL", "DATABASE_URL"):
+            patch.delenv(name, raising=False)
+        patch.setenv("OPSNB_DEMO_HOME", str(stack_home))
+        for name in ("STATE", "CACHE"):
+            patch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def year(place: Path) -> dict[str, str]:
+    """The run ids of a year, by what happened."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSNB_RECORDS", str(place / "real"))
+        runs = real(load_target("demo"))
+    made = Year(Store(str(place / "real")), Store(str(place / "year")), datetime.now(UTC))
+    made.write(runs)
+    return made.ids
+
+
+@pytest.fixture(scope="module")
+def home(place: Path, year: dict[str, str]) -> Iterator[str]:
+    """The address of the site of that year."""
+    assert year
+    assert catalog.runbooks()
+    with served(build(load_config(), place / "site", lambda _: None, app=app)) as address:
+        yield address
+
+
+def test_what_did_we_do_last_time(visitor: Visitor, home: str, year: dict[str, str]) -> None:
+    page = visitor.page
+    page.goto(home)
+    assert search(visitor, "worker down")[0] == f"{home}records/{year['restarted']}.html"
+    page.locator("#found li a").first.click()
+    page.wait_for_url(f"**/{year['restarted']}.html")
+    assert INCIDENT in page.locator(".facts").first.inner_text()
+    assert "anna" in page.locator(".facts").first.inner_text()
+    assert page.locator(".action-applied").count() == 1
+    page.locator("a[rel=prev]").click()
+    page.wait_for_url(f"**/{year['down']}.html")
+
+
+def test_is_it_getting_worse(visitor: Visitor, home: str, year: dict[str, str]) -> None:
+    page = visitor.page
+    page.goto(f"{home}records/{year['spike']}.html")
+    changes = page.locator("[aria-label='Changed findings']").inner_text()
+    assert "Failed jobs" in changes
+    assert "CRIT" in changes
+
+
+def test_who_cleared_the_cache_and_what_happened_then(
+    visitor: Visitor, home: str, year: dict[str, str]
+) -> None:
+    page = visitor.page
+    page.goto(f"{home}guide/on-call.html")
+    assert search(visitor, "who cleared the cache")[0] == f"{home}records/{year['cleared']}.html"
+    first = page.locator("#found li").first
+    assert "chloe" in first.inner_text()
+    first.get_by_role("link").click()
+    page.wait_for_url(f"**/{year['cleared']}.html")
+    assert "chloe" in page.locator(".facts").first.inner_text()
+    action = page.locator(".action-applied")
+    assert action.locator(".status").count() > 0  # its effect, as it was measured then
+
+
+def test_the_deployment_and_its_rollback_are_found(
+    visitor: Visitor, home: str, year: dict[str, str]
+) -> None:
+    visitor.page.goto(f"{home}search.html?q=rollback")
+    assert f"{home}runbooks/deployment/rollback.html" in found(visitor.page)
+    visitor.page.goto(f"{home}search.html?q=who+deployed")
+    assert f"{home}records/{year['deployed']}.html" in found(visitor.page)
+    tail = year["deployed"].rpartition("-")[2]
+    visitor.page.goto(f"{home}search.html?q={tail}")
+    assert f"{home}records/{year['deployed']}.html" in found(visitor.page)
