@@ -130,7 +130,15 @@
     for (const wide of document.querySelectorAll(".md-typeset__scrollwrap")) wide.tabIndex = 0;
   }
 
+  /* What scrolls sideways can be reached by keyboard. */
+  function reachWide() {
+    for (const wide of document.querySelectorAll("main pre")) {
+      if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    reachWide();
     const article = document.querySelector("article.md-content__inner");
     if (article) {
       nameAdditions();
