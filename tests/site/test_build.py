@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -273,6 +277,38 @@ def test_an_unchanged_page_is_not_written_again(place: Place) -> None:
         "runbooks/index.html",
         "runbooks/health/daily.html",
     }
+
+
+def tree(site: Path) -> dict[str, bytes]:
+    """Return the content of each file that a visitor may see."""
+    return {
+        path.relative_to(site).as_posix(): path.read_bytes()
+        for path in site.rglob("*")
+        if path.is_file() and not path.relative_to(site).as_posix().startswith(".")
+    }
+
+
+def test_a_build_that_is_killed_at_any_moment_is_put_right_by_the_next(place: Place) -> None:
+    chosen = random.Random(3)
+    kept = samples.fill(place.store)
+    place.build()
+    for kill in range(8):
+        samples.keep(place.store, samples.findings(), minutes=200 + kill)
+        if kill == 4:
+            shutil.rmtree(place.store.folder(kept["older"]))
+        child = os.fork()
+        if child == 0:
+            place.build()
+            os._exit(0)
+        time.sleep(chosen.uniform(0, 0.6))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    place.build()
+    killed = place.out
+    place.out = place.folder / "fresh"
+    place.build()
+    assert tree(killed) == tree(place.out)
+    assert not (killed / f"records/{kept['older']}.html").exists()
 
 
 def test_a_folder_with_something_else_in_it_is_refused(place: Place) -> None:
