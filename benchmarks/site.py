@@ -169,8 +169,7 @@ def measure(folder: Path, url: str, count: int, peer_count: int) -> None:
     peer = peer_build(folder / "peer", store, run_ids[-peer_count:])
     each = peer.cpu / peer_count
     head("The site over mkdocs-jupyter")
-    mine = (first.cpu - docs.cpu) / count  # the docs were built again for no record
-    compared("first build, a record, CPU", 1000 * mine, 1000 * each, "ms")
+    compared("first build, a record, CPU", 1000 * first.cpu / count, 1000 * each, "ms")
     compared(f"one more of {count:,}, CPU", again.cpu, each * count, "s")
     print(f"  the same by the clock: {again.wall:.1f} s")
     weights(folder, run_ids[-peer_count:], site)
