@@ -71,7 +71,11 @@ def hook() -> Iterator[Receiver]:
         yield found
 
 
-def test_cron_runs_what_was_installed(spool: Path, hook: Receiver) -> None:
+def test_cron_runs_what_was_installed(
+    spool: Path, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The line has the PATH, and cron limits its length.
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
     Path("opsnb.toml").write_text(CONFIG.format(url=hook.url, port=hook.port))
     command = private(spool, OPSNB, "schedule", "crontab", "--install")
     installed = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -13,7 +13,7 @@ _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE 
 BLOCKS = [match.groups() for match in _BLOCK.finditer(GUIDE)]
 CODE = [(file, text) for _, file, text in BLOCKS if file and file != "opsnb.toml"]
 COMMANDS = [line for kind, _, text in BLOCKS if kind == "bash" for line in text.splitlines()]
-(CONFIG,) = [text for _, file, text in BLOCKS if file == "opsnb.toml"]
+CONFIG = "\n".join(text for _, file, text in BLOCKS if file == "opsnb.toml")
 
 
 def test_every_block_is_code_of_a_file_or_commands() -> None:
