@@ -7,6 +7,7 @@ a page that is not there.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -74,7 +75,30 @@ def _update(site: Site, out: Path, say: Say) -> None:
 
 def _assets() -> Iterator[File]:
     for path in sorted(_ASSETS.iterdir()):
-        yield File(f"assets/{path.name}", digest(contents(path)), path.read_bytes)
+        small = _SMALLER.get(path.suffix, _unchanged)
+        made_from = digest([code("site/builder.py"), *contents(path)])
+        yield File(f"assets/{path.name}", made_from, partial(_small, path, small))
+
+
+def _small(path: Path, small: Callable[[str], str]) -> bytes:
+    return small(path.read_text(encoding="utf-8")).encode()
+
+
+def _unchanged(text: str) -> str:
+    return text
+
+
+def _small_style(css: str) -> str:
+    """Return a style sheet without comments and indents."""
+    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL))
+
+
+def _small_script(script: str) -> str:
+    """Return a script without indents: no text in it goes over several lines."""
+    return re.sub(r"^\s+", "", script, flags=re.MULTILINE)
+
+
+_SMALLER = {".css": _small_style, ".js": _small_script}
 
 
 def _pages(site: Site) -> Iterator[File]:

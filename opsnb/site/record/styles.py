@@ -12,7 +12,7 @@ _STYLED = re.compile(r' style="([^"]*)"')
 # In a style sheet, other characters could end a rule. A tag with a class keeps its style.
 _TAG = re.compile(
     r'<([a-z]+)((?: (?!class=|style=)[a-z][a-z:-]*="[^"]*")*) style="([a-zA-Z0-9#.,:;%() -]*)"'
-    r'((?: (?!class=)[a-z][a-z:-]*="[^"]*")*)>'
+    r'((?: (?!class=)[a-z][a-z:-]*="[^"]*")*)(/?>)'
 )
 _SPACES = re.compile(r"(?<=[:;,]) | (?=[:;,])")
 
@@ -26,12 +26,12 @@ def shared(html: str) -> tuple[Markup, Markup]:
     used: dict[str, str] = {}
 
     def classed(match: re.Match[str]) -> str:
-        tag, before, style, after = match.groups()
+        tag, before, style, after, end = match.groups()
         name = names.get(style)
         if name is None:
             return match[0]
         used[name] = style
-        return f'<{tag} class="{name}"{before}{after}>'
+        return f'<{tag} class="{name}"{before}{after}{end}'
 
     html = _TAG.sub(classed, html)
     rules = (f".{name}{{{_SPACES.sub('', style)}}}" for name, style in used.items())
