@@ -272,7 +272,7 @@ def test_styles_that_become_rules_cannot_leave_them(store: Store) -> None:
     bad = '<b style="color:red}body{display:none">x</b>' * 9
     page = page_of(store, samples.display(bad + '<i style="color:red">y</i>' * 9))
     (rules,) = re.findall(r"<style>(.*?)</style>", page)
-    assert rules == ".s1{color:red}"
+    assert rules == ".style1{color:red}"
 
 
 # --- records that are not as others ----------------------------------------------------------

@@ -21,7 +21,9 @@ def shared(html: str) -> tuple[Markup, Markup]:
     """Return the rules for styles that `html`, which is safe, repeats, and `html` with classes."""
     counts = Counter(_STYLED.findall(html))
     names = {
-        style: f"s{place}" for place, (style, n) in enumerate(counts.most_common()) if n >= _OFTEN
+        style: f"style{place}"
+        for place, (style, n) in enumerate(counts.most_common())
+        if n >= _OFTEN
     }
     used: dict[str, str] = {}
 
