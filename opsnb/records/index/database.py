@@ -47,7 +47,9 @@ _UNAVAILABLE = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SCHEMA_VERSION = 1
+_SCHEMA = "SELECT name, sql FROM sqlite_schema ORDER BY name"
 
 
 @cache
@@ -72,8 +74,9 @@ class Database:
     def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what `work` returns, given a connection in autocommit mode.
 
-        When the database fails meanwhile, `work` is done again from its beginning in another one,
-        which is empty at first: `path` has changed then. It must leave no transaction open.
+        When the file is damaged or fails meanwhile, `work` is done again from its beginning in
+        another one, which is empty at first: `path` has changed then. It must leave no transaction
+        open. An error in its own SQL is raised as it is.
         """
         with self._lock:
             while True:
@@ -109,12 +112,14 @@ class Database:
         self.path, self._memory = None, _in_memory()
 
     def _leave(self, error: sqlite3.Error) -> None:
-        """Leave the file that failed with `error`."""
+        """Leave the file that failed with `error`; raise it when the file is in order."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in _UNAVAILABLE:
             self._settle()
-        else:
+        elif code in _DAMAGED or not _is_whole(self.path):
             self._replace()
+        else:
+            raise error
 
     def _replace(self) -> None:
         """Replace a damaged file by a new one, in the next folder if this one takes none."""
@@ -171,6 +176,20 @@ def _demand_schema(connection: sqlite3.Connection) -> None:
     """Raise DatabaseError when the schema is not there, as in a file that was cut to nothing."""
     if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
         raise sqlite3.DatabaseError("the schema is missing")
+
+
+def _is_whole(path: Path | None) -> bool:
+    """Return whether the file has the schema that it was made with."""
+    try:
+        with closing(_connected(path)) as connection, closing(_in_memory()) as empty:
+            _demand_schema(connection)
+            return _schema(connection) == _schema(empty)
+    except sqlite3.Error:
+        return False
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return [(row["name"], row["sql"]) for row in connection.execute(_SCHEMA)]
 
 
 def _cache_folder() -> Path:

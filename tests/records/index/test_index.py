@@ -325,6 +325,25 @@ def test_a_damaged_file_is_made_again(
     assert run_ids(Index(store.place)) == expected
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT status FROM runs JOIN findings ON run = runs.id",
+        "SELECT colour FROM runs",
+        "SELECT FROM",
+        "SELECT run_id FROM runs WHERE target = :unnamed",
+    ],
+)
+def test_an_error_in_a_readers_sql_is_raised_and_the_file_stays(store: Store, sql: str) -> None:
+    result = keep(store, make_result())
+    assert run_ids(store.index) == [result.run_id]
+    before = files()
+    with pytest.raises(sqlite3.Error):
+        store.index.read(sql)
+    assert files() == before
+    assert run_ids(store.index) == [result.run_id]
+
+
 @pytest.fixture
 def _nowhere_else(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep caches and temporary files on the small disk."""
