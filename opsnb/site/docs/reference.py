@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from opsnb.config import systems
 from opsnb.config.file import Config
 from opsnb.config.places import CONFIG_NAME
-from opsnb.config.schema import Contact, Records, Runbooks
+from opsnb.config.schema import Contact, Keep, Records, Runbooks
 from opsnb.config.settings import Limits, Maintenance
 from opsnb.config.target import Target
 from opsnb.config.unattended import Notify, Schedule
@@ -78,7 +78,7 @@ def tables() -> Iterator[type[BaseModel]]:
     for settings in systems.tables().values():
         yield settings
         yield from settings.inner_tables()
-    yield from (Maintenance, Limits, Schedule, Notify, Contact, Records, Runbooks)
+    yield from (Maintenance, Limits, Schedule, Notify, Contact, Records, Keep, Runbooks)
 
 
 def _section(table: type[BaseModel]) -> str:
