@@ -102,11 +102,10 @@ def _treatment(run: Run, wrong: Row, acted: Sequence[Run]) -> Run | None:
     for by in acted:
         if by.target != run.target or by.started <= datetime.fromisoformat(wrong["at"]):
             continue
-        parameters = json.loads(by.parameters)
         for remedy in remedies:
             wanted = remedy.parameters.items()
             if remedy.runbook == by.runbook and all(
-                parameters.get(name) == value for name, value in wanted
+                by.parameters.get(name) == value for name, value in wanted
             ):
                 return by
     return None

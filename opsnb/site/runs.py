@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,8 +43,9 @@ class Run:
     """Why it failed, else its worst finding, else what it did or how many checks are ok."""
     next: str
     """The command that fixes its worst finding; empty if there is none."""
-    parameters: str
-    """In JSON."""
+    parameters: Mapping[str, Any]
+    source_sha256: str
+    """Of its runbook's notebook."""
 
     @classmethod
     def of(cls, row: Row) -> Run:
@@ -64,7 +65,8 @@ class Run:
             bool(row["acted"]),
             row["sentence"],
             row["next"],
-            row["parameters"],
+            json.loads(row["parameters"]),
+            row["source_sha256"],
         )
 
     @property
@@ -77,7 +79,7 @@ class Run:
         """The line that runs the same again, without changing anything."""
         given = {
             name: value
-            for name, value in json.loads(self.parameters).items()
+            for name, value in self.parameters.items()
             if value and isinstance(value, str) and name not in ("target", "confirm")
         }
         return Remedy(runbook=self.runbook, parameters=given, target=self.target).command
@@ -92,6 +94,12 @@ def newest(index: Index) -> list[Run]:
     for run in runs(rows(index, "newest")):
         found.setdefault((run.target, run.runbook), run)
     return list(found.values())
+
+
+def named(index: Index, run_ids: Iterable[str]) -> dict[str, Run]:
+    """Return these runs by their ids, the newest first."""
+    found = runs(rows(index, "named", run_ids=list(run_ids)))
+    return {run.run_id: run for run in found}
 
 
 def runs(found: Iterable[Row]) -> list[Run]:

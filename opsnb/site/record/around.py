@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlite3 import Row
 
 from opsnb.records.index import Index, statement
-from opsnb.site.lines import Line
 
 _FOLDER = Path(__file__).parent
 
@@ -63,12 +62,6 @@ def arounds(index: Index) -> Iterator[Around]:
             fleet if fleet in known and fleet != run_id else None,
             tuple(fleets[run_id]) if fleet == run_id else (),
         )
-
-
-def lines(index: Index, run_ids: Iterable[str]) -> dict[str, Line]:
-    """Return a line for each of these runs, the newest first."""
-    rows = index.read(statement("line", _FOLDER), {"run_ids": list(run_ids)})
-    return {row["run_id"]: Line.of(row) for row in rows}
 
 
 def measured(index: Index, run_id: str) -> list[Row]:

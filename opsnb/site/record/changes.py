@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlite3 import Row
 
 from opsnb.model import Finding, RunResult, Status
-from opsnb.site.lines import Line
+from opsnb.site.runs import Run
 from opsnb.view.formats import number
 
 MOST = 20
@@ -40,7 +40,7 @@ def findings(result: RunResult, former: Sequence[Row]) -> list[Change]:
     return sorted(_changed(result, former), key=lambda change: -change.severity)
 
 
-def terms(result: RunResult, former: Line) -> Iterator[tuple[str, str, str]]:
+def terms(result: RunResult, former: Run) -> Iterator[tuple[str, str, str]]:
     """Yield what else differs: its name, how it was, and how it is."""
     if result.runbook_sha256 != former.source_sha256:
         yield "runbook", former.source_sha256[:12], result.runbook_sha256[:12]

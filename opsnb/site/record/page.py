@@ -14,10 +14,10 @@ from opsnb.records.members import worst_first as worst_members
 from opsnb.records.verdict import next_command, worst_sentence
 from opsnb.site.context import Site
 from opsnb.site.layout import page
-from opsnb.site.lines import Line
 from opsnb.site.record import changes, styles
-from opsnb.site.record.around import Around, lines, measured
+from opsnb.site.record.around import Around, measured
 from opsnb.site.record.notebook import Unreadable, blocks
+from opsnb.site.runs import Run, named
 from opsnb.site.templates import render
 from opsnb.view import findings as finding_view
 from opsnb.view import plans as action_view
@@ -33,7 +33,7 @@ def content(site: Site, around: Around) -> bytes:
         result = site.store.result(around.run_id)
     except OpsnbError as error:  # it was damaged or removed just now
         return damaged(around.run_id, str(error))
-    found = lines(site.store.index, {run_id for _, run_id in around.named})
+    found = named(site.store.index, {run_id for _, run_id in around.named})
     html = page(
         "record",
         path=path,
@@ -111,7 +111,7 @@ def _action(action: ActionRecord, findings: Iterable[Finding]) -> dict[str, Any]
     }
 
 
-def _since_green(site: Site, result: RunResult, green: Line | None) -> dict[str, Any]:
+def _since_green(site: Site, result: RunResult, green: Run | None) -> dict[str, Any]:
     """Return what changed since the last run that ended ok."""
     if green is None or result.is_summary or result.status is Status.SKIPPED:
         return {"green": None, "changes": [], "terms": []}

@@ -6,7 +6,7 @@ WITH numbered AS (
 )
 SELECT
   run_id, runbook, title, target, status, outcome, error IS NOT NULL AS broke, started, seconds, operator,
-  "trigger", acted, sentence, next, parameters
+  "trigger", acted, sentence, next, parameters, source_sha256
 FROM numbered
 WHERE back <= :most
 ORDER BY run_id DESC

@@ -3,7 +3,7 @@
 SELECT * FROM (
   SELECT
     run_id, runbook, title, target, status, outcome, error IS NOT NULL AS broke, started, seconds,
-    operator, "trigger", acted, sentence, next, parameters
+    operator, "trigger", acted, sentence, next, parameters, source_sha256
   FROM runs
   WHERE run_id >= :since AND run_id < :until
   ORDER BY :newest OR acted OR status <> 'ok' DESC, run_id DESC

@@ -3,7 +3,7 @@
 SELECT
   max(at) AS at, findings.key, findings.status AS found,
   run_id, runbook, title, target, runs.status, outcome, error IS NOT NULL AS broke, started, seconds,
-  operator, "trigger", acted, sentence, next, parameters
+  operator, "trigger", acted, sentence, next, parameters, source_sha256
 FROM json_each(:objects) AS wanted
 CROSS JOIN findings ON name = wanted.value ->> 1 AND findings.key = wanted.value ->> 2
 CROSS JOIN runs ON runs.id = run AND target = wanted.value ->> 0
