@@ -41,6 +41,20 @@ def test_every_page_that_can_be_reached_is_whole(visitor: Visitor, address: str)
     assert visitor.foreign(address) == []
 
 
+def test_the_search_leaves_room_for_the_name_of_the_site(visitor: Visitor, address: str) -> None:
+    for name, place in (
+        ("index.html", ".brand"),
+        ("guide/on-call.html", ".md-header__title .md-ellipsis >> nth=0"),
+    ):
+        visitor.page.goto(address + name)
+        words = visitor.page.locator(place)
+        assert words.inner_text().strip() == "opsnb"
+        assert words.evaluate("words => words.scrollWidth <= words.clientWidth"), name
+        end = words.evaluate("words => words.getBoundingClientRect().right")
+        box = visitor.page.locator("input[name=q]").evaluate("box => box.getBoundingClientRect().x")
+        assert end <= box, name
+
+
 def test_links_into_a_page_find_their_place(browser: Browser, address: str) -> None:
     page = browser.new_page()
     for name in ("index.html", "runbooks/queues/pause.html", "thresholds.html"):
