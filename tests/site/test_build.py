@@ -248,6 +248,23 @@ def test_many_records_are_listed_by_month(place: Place, monkeypatch: pytest.Monk
     assert kept[0] in place.page("records/2026-11.html")
 
 
+def test_a_month_of_many_records_has_several_pages(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, count in (("NEWEST", 2), ("PART", 3), ("MOST", 6)):
+        monkeypatch.setattr(f"opsnb.site.pages.records.{name}", count)
+    kept = [samples.keep(place.store, samples.findings(), minutes=n) for n in range(5)]
+    place.build()
+    order(place.page("records/2026-11.html"), "1 to 3 of 5", kept[4], kept[3], kept[2])
+    second = place.page("records/2026-11-2.html")
+    order(second, "4 to 5 of 5", 'href="2026-11-2.html" aria-current="page"', kept[1], kept[0])
+    assert kept[2] not in second
+    kept += [samples.keep(place.store, samples.findings(), minutes=n) for n in range(5, 8)]
+    place.build()
+    assert "The pages show 6" in place.page("records/2026-11-2.html")
+    assert not (place.out / "records/2026-11-3.html").exists()
+
+
 def test_an_unchanged_page_is_not_written_again(place: Place) -> None:
     kept = samples.fill(place.store)
     place.build()

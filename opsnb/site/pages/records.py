@@ -9,7 +9,7 @@ from functools import partial
 
 from opsnb.site.context import Page, Site
 from opsnb.site.layout import page
-from opsnb.site.runs import Run, rows, runs
+from opsnb.site.runs import rows, runs
 from opsnb.view import commands
 
 PATH = "records/index.html"
@@ -18,6 +18,8 @@ NEWEST = 200
 """How many records the first list shows; older ones are on a page for each month."""
 MOST = 1000
 """How many records a month shows."""
+PART = 250
+"""How many of them one page shows, in some 110 KB."""
 _LATER = "~"  # sorts behind every run id
 
 
@@ -38,6 +40,12 @@ class _Month:
         return f"{self.stamp[:4]}-{self.stamp[4:]}"
 
     @property
+    def parts(self) -> list[str]:
+        """The files of its pages, the newest records first."""
+        count = -(-min(self.runs, MOST) // PART)
+        return [f"{self.name}.html", *(f"{self.name}-{n}.html" for n in range(2, count + 1))]
+
+    @property
     def command(self) -> str:
         """The line that lists all of them."""
         first = date(int(self.stamp[:4]), int(self.stamp[4:]), 1)
@@ -51,8 +59,9 @@ def pages(site: Site) -> Iterator[Page]:
     yield Page(PATH, partial(_newest, site, months))
     if sum(month.runs for month in months) > NEWEST:
         for month in months:
-            path = f"records/{month.name}.html"
-            yield Page(path, partial(_of_month, site, month, path), month.version)
+            for part, name in enumerate(month.parts):
+                html = partial(_of_month, site, month, part)
+                yield Page(f"records/{name}", html, month.version)
 
 
 def _newest(site: Site, months: Sequence[_Month]) -> str:
@@ -68,21 +77,24 @@ def _newest(site: Site, months: Sequence[_Month]) -> str:
         total=total,
         months=months if total > len(found) else [],
         month=None,
+        first=1,
         broken=site.broken,
     )
 
 
-def _of_month(site: Site, month: _Month, path: str) -> str:
+def _of_month(site: Site, month: _Month, part: int) -> str:
     asked = {"since": month.stamp, "until": f"{month.stamp}{_LATER}", "most": MOST, "newest": False}
-    found: list[Run] = runs(rows(site.store.index, "listed", **asked))
+    found = rows(site.store.index, "listed", **asked)
     return page(
         "records",
-        path=path,
+        path=f"records/{month.parts[part]}",
         title=f"Records of {month.name}",
         tab="Records",
-        runs=found,
+        runs=runs(found[part * PART : (part + 1) * PART]),
         total=month.runs,
         months=[],
         month=month,
+        first=part * PART + 1,
+        most=MOST,
         broken={},
     )
