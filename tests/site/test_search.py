@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -118,16 +119,22 @@ def guest(browser: Browser) -> Iterator[Visitor]:
 
 def test_a_new_record_changes_the_bundle_of_its_month_alone(place: Place, guest: Visitor) -> None:
     samples.keep(place.store, samples.findings(), minutes=-60 * 24 * 40)
-    samples.keep(place.store, samples.findings())
-    place.build()
-    before = place.written()
-    new = samples.keep(place.store, samples.findings(waiting=140), minutes=60)
+    down = partial(samples.keep, place.store, runbook="incidents/service_down")
+    down(samples.findings(api=False))
     site = place.build()
+    symptom = site / "symptoms" / "no-response.html"
+    shown = symptom.read_text()
+    before = place.written()
+    new = down(samples.findings(waiting=140), minutes=60)
+    place.build()
+    assert symptom.read_text() != shown
     after = place.written()
     changed = {path for path in after if before.get(path) != after[path]}
     assert {path.split("/")[0] for path in changed} == {"2026-11.1", "bundles.js"}
     with served(site) as home:
         assert f"records/{new}.html" in asked(guest, home, "140 jobs wait")
+        assert "symptoms/no-response.html" not in asked(guest, home, "140 jobs wait")
+        assert "symptoms/no-response.html" in asked(guest, home, "users get no response")
         assert guest.complaints == []
 
 

@@ -7,7 +7,8 @@ when they are all there, and files of former bundles go last, so a search always
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -26,8 +27,10 @@ from opsnb.site.search import bundles, documents
 _FOLDER = "search"
 _LARGEST = 400
 """Records in one bundle, so that a new one does not make a whole month of thousands again."""
-_OWN_PAGES = ("contacts.html",)
+_OWN_PAGES = re.compile(r"contacts\.html|symptoms/.+\.html")
 """Of the site's own pages, those that are searched; the others repeat what records say."""
+_RUNS = re.compile(r"<div data-pagefind-ignore>.*?</div>", re.DOTALL)
+"""The parts of a page that change with each run: its record is found itself."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +88,26 @@ def _files(name: str, bundle: bundles.Bundle) -> Iterator[File]:
 
 
 def _docs(output: Output) -> _Part:
-    own = {path: made for path, made in output.known("pages").items() if path in _OWN_PAGES}
-    paths = [path for path in (*output.known(docs.PART), *own) if path.endswith(".html")]
-    made_from = [code("site/search"), output.made_from(docs.PART) or "", *own.values()]
-    return _Part("docs", digest(made_from), partial(_pages, output.folder, paths), {})
+    own = filter(_OWN_PAGES.fullmatch, output.known("pages"))
+    lasting = {path: _RUNS.sub("", _text(output.folder, path)) for path in own}
+    paths = [path for path in output.known(docs.PART) if path.endswith(".html")]
+    made_from = [
+        code("site/search"),
+        output.made_from(docs.PART) or "",
+        *lasting,
+        *lasting.values(),
+    ]
+    return _Part("docs", digest(made_from), partial(_pages, output.folder, paths, lasting), {})
 
 
-def _pages(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _pages(folder: Path, paths: Sequence[str], own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for path in paths:
-        yield path, (folder / path).read_text(encoding="utf-8")
+        yield path, _text(folder, path)
+    yield from own.items()
+
+
+def _text(folder: Path, path: str) -> str:
+    return (folder / path).read_text(encoding="utf-8")
 
 
 def _records(site: Site) -> Iterator[_Part]:
