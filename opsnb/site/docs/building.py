@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 PART = "docs"
 _REGION = re.compile(r"<!-- opsnb:([a-z]+) -->.*?<!-- /opsnb -->", re.DOTALL)
-_NOT_OURS = ("404.html", "sitemap.xml", "sitemap.xml.gz")
-"""Files of MkDocs that the site has no use for, or makes itself."""
+_NOT_OURS = re.compile(r"404\.html|sitemap\.xml(\.gz)?|.+\.j2")
+"""Files of MkDocs that the site has no use for, or makes itself, and its templates."""
 _TOOLS = ("mkdocs", "mkdocs-material", "mkdocs-jupyter")
 
 Regions = Mapping[str, str]
@@ -148,7 +148,7 @@ def _built(
         raise RunBroke(f"MkDocs could not build the docs: {error}.") from error
     made = work / "site"
     files = {path.relative_to(made).as_posix(): path for path in made.rglob("*") if path.is_file()}
-    return {name: path for name, path in sorted(files.items()) if name not in _NOT_OURS}
+    return {name: path for name, path in sorted(files.items()) if not _NOT_OURS.fullmatch(name)}
 
 
 def _stage(site: Site, docs: Path, texts: Mapping[str, str]) -> None:
