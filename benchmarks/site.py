@@ -34,11 +34,12 @@ from typing import NamedTuple
 from _beside import head
 from _history import fill, real_records, seeds, write
 from health import BIN
-from playwright.sync_api import Page, Response, sync_playwright
+from playwright.sync_api import Page, Response
 
 from opsnb.demo import stack
 from opsnb.records.reader import Reader
 from opsnb.site.server import server
+from tests.browser import chromium
 
 _ROUNDS = 3
 _CONFIG = "[targets.demo]\n[records]\nstore = 'records'\n"
@@ -111,18 +112,14 @@ def peer_build(folder: Path, store: Path, run_ids: list[str]) -> Took:
 
 def moved(site: Path, *pages: str) -> Iterator[int]:
     """Yield how many bytes a browser with an empty cache loads for each page."""
-    with server(site, 0) as running, sync_playwright() as playwright:
+    with server(site, 0) as running, chromium() as browser:
         threading.Thread(target=running.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
         for name in pages:
             page = browser.new_context().new_page()
             responses = _responses(page)
             page.goto(f"http://127.0.0.1:{running.server_address[1]}/{name}")
             page.wait_for_load_state("networkidle")
             yield sum(len(each.body()) for each in responses)
-        browser.close()
         running.shutdown()
 
 
