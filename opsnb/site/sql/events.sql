@@ -1,5 +1,5 @@
 -- What happened to a target, to be marked in its history: deployments, other actions, incidents.
-SELECT CASE WHEN name LIKE 'deploy.%' THEN 'deployment' ELSE 'action' END AS event, at
+SELECT CASE WHEN name LIKE 'deploying.%' THEN 'deployment' ELSE 'action' END AS event, at
 FROM actions JOIN runs ON runs.id = run
 WHERE target = :target AND begun AND at IS NOT NULL
 UNION ALL
