@@ -18,6 +18,8 @@ KINDS = {
     "docs": "guide/on-call.html",
     "configuration": "reference/configuration.html",
     "drills": "drills.html",
+    "trends": "trends/index.html",
+    "actions": "actions.html",
     "contacts": "contacts.html",
     "found": "search.html?q=queue",
     "missing": "404.html",
@@ -28,6 +30,9 @@ _PAGES = re.compile(rb"/Type\s*/Page\b")
 def addresses(site: Path) -> Iterator[str]:
     """Yield a page of each kind, and the page of each record: their kinds differ."""
     yield from KINDS.values()
+    for kind in ("symptoms/*.html", "alerts/*.html", "trends/*/*.html"):
+        fullest = max(site.glob(kind), key=lambda path: path.stat().st_size)
+        yield fullest.relative_to(site).as_posix()
     for path in sorted((site / "records").glob("2*T*.html")):
         yield f"records/{path.name}"
 
