@@ -46,14 +46,15 @@
     return new Response(bytes);
   };
 
-  /* The list of bundles. It is loaded again when a build has replaced them meanwhile. */
+  /* The list of bundles. It is loaded again for each query that is sent, as a build may have replaced
+     some meanwhile. */
   let bundles = null;
   const opened = new Map();
   window.opsnbBundles = (given) => { bundles = given; };
 
   async function begin() {
+    if (isIncomplete) opened.clear();
     isIncomplete = false;
-    opened.clear();
     await load(`search/bundles.js?${Date.now()}`);
     await load(bundles.engine);
     const select = form.elements.target;
@@ -65,8 +66,8 @@
   }
 
   function open(bundle) {
-    if (!opened.has(bundle.name)) {
-      opened.set(bundle.name, (async () => {
+    if (!opened.has(bundle.file)) {
+      opened.set(bundle.file, (async () => {
         await load(bundle.file);
         const options = { basePath: `${bundle.name}/`, noWorker: true, excerptLength: 24 };
         const index = window.opsnbPagefind.createInstance(options);
@@ -74,7 +75,7 @@
         return index;
       })());
     }
-    return opened.get(bundle.name);
+    return opened.get(bundle.file);
   }
 
   /* The words of a query, without those that say nothing. Odd characters part words. */
@@ -145,7 +146,7 @@
 
   let run = 0;
 
-  async function search() {
+  async function search(isSent = false) {
     const mine = ++run;
     const [query, status, target] = ["q", "status", "target"].map((name) => form.elements[name].value);
     const words = wordsOf(query);
@@ -160,7 +161,7 @@
     state.textContent = "Searching …";
     for (let attempt = 0; attempt < 2; attempt += 1) {
       try {
-        if (!bundles || isIncomplete) await begin();
+        if (!bundles || isIncomplete || (isSent && !attempt)) await begin();
         if (mine !== run) return;
         await find(mine, words, { ...(status && { status }), ...(target && { target }) });
         if (!isIncomplete) return;
@@ -288,12 +289,12 @@
   let waiting;
   form.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(search, 250);
+    waiting = setTimeout(() => search(), 250);
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(waiting);
-    search();
+    search(true);
   });
   search();
 })();
