@@ -85,6 +85,15 @@ class RunbookInfo:
         except (KeyError, TypeError, ValueError):
             return None
 
+    @property
+    def symptoms(self) -> dict[str, str]:
+        """What users see that this runbook is the first to run for, as `opsnb.symptoms` of its
+        metadata says: the words, by the name in the address of the symptom's page on the site,
+        which does not change. Raises ConfigError on a broken file.
+        """
+        found = self._content[1].get("opsnb", {}).get("symptoms", {})
+        return {str(name): str(words) for name, words in found.items()}
+
     @cached_property
     def title(self) -> str:
         """The first heading, or the id where there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from secrets import token_hex
@@ -22,6 +22,8 @@ from opsnb.checks.ranking import ranked
 from opsnb.checks.running import Findings, Measurement
 from opsnb.checks.watching import Series, Watched
 from opsnb.config.file import load_target
+from opsnb.config.settings import Table
+from opsnb.config.systems import systems
 from opsnb.config.target import Target
 from opsnb.errors import (
     Misconfigured,
@@ -31,7 +33,16 @@ from opsnb.errors import (
     Unreachable,
     UsageError,
 )
-from opsnb.model import PROGRESS_MIME, SESSION_KEY, ActionRecord, Finding, Row, now
+from opsnb.model import (
+    PROGRESS_MIME,
+    SESSION_KEY,
+    ActionRecord,
+    Finding,
+    Row,
+    Status,
+    Threshold,
+    now,
+)
 from opsnb.records import frames
 from opsnb.redaction import Redactor, environment_secrets, outside
 from opsnb.view import charts
@@ -132,10 +143,7 @@ class Runbook:
         clock = time.perf_counter()
         findings = self._latest.measure(checks)
         took = f"{time.perf_counter() - clock:.1f} s"
-        self._display.headline(findings, f"({view.summary(findings)} in {took})")
-        for finding in view.worst_first(findings):
-            self._display.finding(finding)
-        self._display.values(findings)
+        self._display.findings(findings, f"({view.summary(findings)} in {took})")
         return findings
 
     def diagnose(self, symptom: Check[[]], *causes: Check[[]]) -> Findings:
@@ -281,6 +289,34 @@ class Runbook:
         `trigger`, `incident`, the numbers of `findings` and `actions`, and `run_id`.
         """
         return frames.records(self.target, days, runbooks)
+
+
+def _models(model: type[Table]) -> Iterator[type[Table]]:
+    """Yield the tables of `opsnb.toml`, which are built when they are first used."""
+    for each in model.__subclasses__():
+        yield each
+        yield from _models(each)
+
+
+def warm_up() -> None:
+    """Prepare what the first session of a process would: tables, templates and patterns.
+
+    Reads no configuration and opens no connection, so that processes may be forked afterwards.
+    """
+    systems()
+    for model in _models(Table):
+        model.model_rebuild()
+    shown = Display("", Redactor(["warm-up"]))
+    finding = Finding(
+        name="warm.up",
+        status=Status.OK,
+        message="Nothing is measured.",
+        value=1,
+        threshold=Threshold(metric="", label="", unit="", warn=2),
+        rows=[{"part": "one"}],
+    )
+    shown.redactor.bundle(view.finding_data(shown.redactor.result(finding)))
+    shown.redactor.bundle({"text/html": view.headline_html(Status.OK, "")})
 
 
 def disarm() -> None:

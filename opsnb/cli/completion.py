@@ -97,8 +97,11 @@ def _parameters(context: typer.Context) -> Iterator[str]:
 
 
 def _run_ids(config: Config) -> Iterator[str]:
-    from opsnb.records.store import Store
+    from opsnb.records.reader import Reader
 
     yield "latest"
-    if "://" not in config.store:  # listing a remote store takes too long
-        yield from islice(Store(config.store).run_ids(), _MOST_RUNS)
+    reader = Reader(config.store)
+    if "://" in config.store:  # listing a remote store takes too long
+        yield from reader.index.newest(_MOST_RUNS)
+    else:
+        yield from islice(reader.run_ids(), _MOST_RUNS)

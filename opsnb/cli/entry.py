@@ -11,7 +11,8 @@ from typer._click.exceptions import NoArgsIsHelpError
 
 # The order of these imports is the order in which the help lists the commands.
 # isort: off
-from opsnb.cli import runbooks, run, lab, doctor, records, schedule, notify, site, demo, authoring  # noqa: F401
+from opsnb.cli import runbooks, run, lab, doctor, records, upkeep  # noqa: F401
+from opsnb.cli import schedule, notify, site, demo, authoring  # noqa: F401
 
 # isort: on
 from opsnb.cli import completion, output

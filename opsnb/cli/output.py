@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from opsnb.config.file import Config
     from opsnb.model import RunResult, Table
     from opsnb.records.store import Store
+
+_AT_ONCE = 100  # items of a list that are laid out and printed together
 
 
 def say(text: str) -> None:
@@ -52,6 +55,36 @@ def render(renderable: RenderableType) -> None:
     with _reader_may_leave():
         # Not cropped, so that no command is cut; everything else fits the terminal.
         terminal.console().print(renderable, crop=False)
+
+
+class _Entry(Protocol):
+    @property
+    def line(self) -> str: ...
+
+
+_Item = TypeVar("_Item", bound=_Entry)
+
+
+def entries(items: Iterable[_Item], laid_out: Callable[[Sequence[_Item]], RenderableType]) -> None:
+    """Print a list as it comes: `laid_out` on a terminal, a line for each item elsewhere."""
+    waiting = iter(items)
+    with _reader_may_leave():
+        console = terminal.console() if sys.stdout.isatty() else None
+        while some := list(islice(waiting, _AT_ONCE)):
+            if console:
+                console.print(laid_out(some), crop=False)
+            else:
+                typer.echo("\n".join(item.line for item in some))
+
+
+def json_array(documents: Iterable[str]) -> None:
+    """Print JSON documents as one array, each as it comes."""
+    with _reader_may_leave():
+        before = "[\n"
+        for document in documents:
+            typer.echo(before + terminal.visible(document), nl=False)
+            before = ",\n"
+        typer.echo("[]" if before == "[\n" else "\n]")
 
 
 def json_document(value: Any) -> None:

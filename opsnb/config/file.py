@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import time
 import tomllib
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ LOCAL = "local"
 """The target that there is without a file."""
 ALL = "all"
 """In place of a target's name: every target that there is."""
+_SETTLED_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -186,19 +189,35 @@ def _handbook_target() -> dict[str, Any]:
     return table
 
 
-def _read(path: Path) -> File:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of the file at `path`, which is read again when it has changed.
+
+    A file of many targets takes long to read: a process that forks reads it for its children.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        found = path.stat()
+        # What was written just now may be written again without a trace in its times.
+        is_fresh = abs(time.time() - found.st_mtime) < _SETTLED_S
+        toml = _toml.__wrapped__ if is_fresh else _toml
+        tables = toml(path.resolve(), found.st_mtime_ns, found.st_size, found.st_ino)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}. Make it a readable text file."
         ) from error
-    try:
-        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
     except RecursionError:
         raise ConfigError(f"{path} has brackets nested too deeply; correct them.") from None
+    return dict(tables)
+
+
+@lru_cache(maxsize=4)
+def _toml(path: Path, *_version: int) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _read(path: Path) -> File:
+    tables = read_toml(path)
     targets = tables.pop("targets", {})
     values = {**_expand_but_addresses(tables, str(path)), "targets": targets}
     file = validated(File, values, str(path))

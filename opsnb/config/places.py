@@ -51,6 +51,11 @@ def state_folder(name: str) -> Path:
     return private_files.folder(home / name)
 
 
+def cache_home() -> Path:
+    """Return the folder for what opsnb can make again. Raises ConfigError as `at_home`."""
+    return at_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "opsnb"
+
+
 def find_config(start: Path | None = None) -> Path | None:
     """Return the path of the `opsnb.toml` that is in force, or None when there is none."""
     if named := os.environ.get("OPSNB_CONFIG"):

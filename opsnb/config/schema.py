@@ -19,6 +19,25 @@ class Contact(Table):
     availability: str = Field("", description="When they can be reached.")
 
 
+class Keep(Table):
+    """`[[records.keep]]`: how long `opsnb records prune` keeps records; the first that fits holds.
+
+    A record that no table fits is kept.
+    """
+
+    status: tuple[str, ...] = Field(
+        (),
+        description="For runs that ended so, such as `ok`, `crit` or `refused`; all by default.",
+    )
+    trigger: str = Field(
+        "*", description="For runs begun so, such as `manual` or `schedule*`; all by default."
+    )
+    days: float = Field(0, ge=0, description="Keep records that are younger.")
+    newest: int = Field(
+        1, ge=0, description="Keep so many of each runbook on each target, whatever their age."
+    )
+
+
 class Records(Table):
     """`[records]`: where executed notebooks are kept."""
 
@@ -31,6 +50,9 @@ class Records(Table):
         "",
         description="Where the site is published, such as `https://ops.example.com`: notifications "
         "link to its pages.",
+    )
+    keep: tuple[Keep, ...] = Field(
+        (), description="What `opsnb records prune` may remove; nothing by default."
     )
 
 

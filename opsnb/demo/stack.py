@@ -292,6 +292,7 @@ def _describe_target(stack: Parts) -> None:
             "manager": "pm2",
             "names": [service.API, service.WORKER],
             "command": str(home.pm2_command),
+            "env.PM2_HOME": str(home.pm2),
         }
     )
     deploy = table(stack.service.deploy())

@@ -28,6 +28,7 @@ GRACE_S = 10.0
 
 _POLL_S = 0.05
 _INTERRUPT_EVERY_S = 3.0
+_ENGINE = "opsnb"
 _MARKER = "papermill-error-cell-tag"
 _FORMATS = ("rfc3987_syntax", "rfc3986_validator", "isoduration")
 
@@ -133,15 +134,26 @@ def _papermill(
             sys.modules.setdefault(unused, None)  # type: ignore[arg-type]
         # Imported here, while the kernel starts.
         import nbformat  # noqa: PLC0415
-        import papermill  # noqa: PLC0415
+        from papermill import execute as steps  # noqa: PLC0415
 
         # Parameters were checked before and the result holds every error: their logs are noise.
         for noisy in ("papermill", "traitlets"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
-        source = nbformat.from_dict(notebook)
-        papermill.execute_notebook(
-            source, None, parameters, engine_name="opsnb", progress_bar=False, **options
+        # The steps of papermill.execute_notebook, which also formats a file that is not written.
+        source = steps.load_notebook_node(nbformat.from_dict(notebook))
+        if parameters:
+            source = steps.parameterize_notebook(source, parameters, engine_name=_ENGINE)
+        source = steps.prepare_notebook_metadata(source, None, None)
+        engines = steps.papermill_engines
+        executed = engines.execute_notebook_with_engine(
+            _ENGINE,
+            steps.remove_error_markers(source),
+            engines.nb_kernel_name(engine_name=_ENGINE, nb=source),
+            output_path=None,
+            progress_bar=False,
+            **options,
         )
+        steps.raise_for_execution_errors(executed, None)
     except Exception as error:  # noqa: BLE001 - the main thread reports it
         failures.append(error)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,7 @@ from opsnb.records.verdict import remedies, to_treat, worst_sentence
 from opsnb.redaction import MASK, Redactor, environment_secrets
 
 _OF_ONE_TARGET = ("target", "confirm")
+_TICK_S = 0.2
 
 
 @dataclass
@@ -121,9 +123,16 @@ def run(  # noqa: PLR0913 - what to run, where, and how
     with fork_server(order, server, once=False) as kernels:
         crew = _Crew(begun.run_id, config, stopped, kernels, redactor, state)
         progress(state)
-        for _ in crew.run(orders, jobs or _jobs()):
-            stage.save(notebook(begun, state.done), redactor)
-            progress(state)
+        unsaved, due = 0, 0.0
+        for ended in crew.run(orders, jobs or _jobs()):
+            for _ in range(ended):
+                progress(state)
+            unsaved += ended
+            clock = time.monotonic()
+            # A summary takes the longer the more targets have ended: a sixth of the time at most.
+            if unsaved and clock >= due:
+                stage.save(notebook(begun, state.done), redactor)
+                unsaved, due = 0, time.monotonic() + 5 * (time.monotonic() - clock)
     return _summary(begun, state.done, stopped, store, stage)
 
 
@@ -191,14 +200,17 @@ class _Crew:
     redactor: Redactor
     state: State
 
-    def run(self, orders: Mapping[str, Order | UsageError], jobs: int) -> Iterator[None]:
-        """Run all orders; yield after each."""
+    def run(self, orders: Mapping[str, Order | UsageError], jobs: int) -> Iterator[int]:
+        """Run all orders; yield how many have just ended, which may be none."""
         pool = ThreadPoolExecutor(jobs)
         try:
-            for future in as_completed(
-                [pool.submit(self._note, target, order) for target, order in orders.items()]
-            ):
-                yield future.result()
+            futures = [pool.submit(self._note, *ordered) for ordered in orders.items()]
+            pending = set(futures)
+            while pending:
+                ended, pending = wait(pending, _TICK_S, FIRST_COMPLETED)
+                yield len(ended)
+            for future in futures:
+                future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -153,8 +153,7 @@ def _chain(store: Store, former: RunResult) -> list[RunResult]:
 def demand_not_continued(store: Store, former: RunResult) -> None:
     """Raise UsageError when another run has continued `former`."""
     # Not only since it began: the clock may have been set back.
-    kept = store.results(runbook=former.runbook, target=former.target)
-    for child in chain(staged_results(store), kept):
+    for child in chain(staged_results(store), store.continued_by(former)):
         if child.parent == former.run_id:
             raise UsageError(
                 f"{former.run_id} was continued by {child.run_id}"

@@ -125,10 +125,13 @@ class Run:
             made = self._kept and (before is None or before.run_id != self._kept.run_id)
             return self._kept if made else None
 
-    def end(self) -> None:
-        """Complete the record after the end of the kernel; a save reopens it. Raises OpsnbError."""
+    def end(self, *, is_final: bool = False) -> None:
+        """Complete the record after the end of the kernel. Raises OpsnbError.
+
+        A save reopens it, unless it `is_final`: then the record is sealed.
+        """
         with self._turn:
-            self._record(self._read(), is_open=False)
+            self._record(self._read(), is_open=False, is_final=is_final)
 
     def close(self) -> RunResult | None:
         """End the run for good and return its result; None when it has no record.
@@ -136,7 +139,7 @@ class Run:
         Raises OpsnbError when the record cannot be written: then it waits in the spool.
         """
         try:
-            self.end()
+            self.end(is_final=True)
         except RunBroke as error:
             redactor = self._redactor()
             if self._unwritten is None:
@@ -148,13 +151,14 @@ class Run:
         self._stage.close()
         return self._kept
 
-    def _record(self, content: bytes, *, is_open: bool) -> None:
+    def _record(self, content: bytes, *, is_open: bool, is_final: bool = False) -> None:
         notebook = _notebook(content, self.path)
         redactor = self._redactor()
         self._follow(notebook, redactor)
         self._leave_others_out(notebook)
         self._stage.save(notebook, redactor)
-        self._write(notebook, redactor, is_open=is_open, is_new=content != self._saved)
+        is_new = content != self._saved
+        self._write(notebook, redactor, is_open=is_open, is_new=is_new, is_final=is_final)
         self._saved = content
         if self._kept:
             copies.note_recorded(self._folder, _notebook(content, self.path), self._opening.run_id)
@@ -184,7 +188,7 @@ class Run:
         if self._kept:
             notebook = _notebook(self._saved, self.path)
             self._leave_others_out(notebook)
-            self._write(notebook, redactor, is_open=False, is_new=False)
+            self._write(notebook, redactor, is_open=False, is_new=False, is_final=True)
 
     def _leave_others_out(self, notebook: dict[str, Any]) -> None:
         """Remove from `notebook` outputs on other targets: they are in their records."""
@@ -196,7 +200,13 @@ class Run:
                 ]
 
     def _write(
-        self, notebook: dict[str, Any], redactor: Redactor, *, is_open: bool, is_new: bool
+        self,
+        notebook: dict[str, Any],
+        redactor: Redactor,
+        *,
+        is_open: bool,
+        is_new: bool,
+        is_final: bool,
     ) -> None:
         complete(notebook, self.journal, self._opening)
         if not executed(notebook):
@@ -207,9 +217,9 @@ class Run:
             result.finished, result.seconds = self._kept.finished, self._kept.seconds
         self._unwritten = result, notebook
         if self._kept:
-            self._store.update(result, notebook, redactor)
+            self._store.update(result, notebook, redactor, is_final=is_final)
         else:
-            self._store.keep(result, notebook, redactor)
+            self._store.keep(result, notebook, redactor, is_final=is_final)
             self._opening.run_id = result.run_id  # a new one, if it was taken
             self._stage.update(redactor.result(self._opening))
         self._kept, self._unwritten = result, None

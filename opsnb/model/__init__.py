@@ -21,6 +21,7 @@ from opsnb.model.outputs import TABLE_MIME as TABLE_MIME
 from opsnb.model.outputs import TARGET_KEY as TARGET_KEY
 from opsnb.model.outputs import Table as Table
 from opsnb.model.result import RunResult as RunResult
+from opsnb.model.result import Seal as Seal
 from opsnb.model.result import status_of as status_of
 from opsnb.model.result import superseded as superseded
 from opsnb.model.status import Status as Status

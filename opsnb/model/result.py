@@ -13,6 +13,21 @@ from opsnb.model.finding import LATE, Finding
 from opsnb.model.status import Status, worst
 
 
+class Seal(BaseModel):
+    """Shows later that a record is as it was written, and which records came before it."""
+
+    model_config = LATE
+
+    sha256: str = ""
+    """Of `result.json` with zeros in this place: of the whole record, and of `previous`."""
+    notebook_sha256: str = ""
+    """Of `record.ipynb`."""
+    at: datetime
+    """When it was written; never before the records that it names."""
+    previous: dict[str, str] = Field(default_factory=dict)
+    """The records that no other one named yet: run id to the `sha256` of the seal."""
+
+
 class RunResult(BaseModel):
     """The content of `result.json`: one execution of a runbook against one target."""
 
@@ -53,6 +68,8 @@ class RunResult(BaseModel):
     finished: datetime
     seconds: float
     opsnb_version: str
+    seal: Seal | None = None
+    """Set when the record is final; older versions of opsnb wrote none. The last key of all."""
 
     @property
     def origin(self) -> str:

@@ -29,16 +29,21 @@ class Span:
         return core_schema.no_info_before_validator_function(self._read, handler(source))
 
     def _read(self, value: Any) -> Any:
-        if isinstance(value, str) and _SPAN.fullmatch(value.strip()):
-            parts = _PART.findall(value)
-            return sum(float(count) * _UNITS_S[unit] for count, unit in parts) / _UNITS_S[self.unit]
-        return value
+        seconds = span_s(value) if isinstance(value, str) else None
+        return value if seconds is None else seconds / _UNITS_S[self.unit]
 
     def typed(self, value: Any) -> Any:
         """Return a number of this unit as it is typed: `24`, or `1s` for a sixtieth of a minute."""
         if not isinstance(value, float):
             return value
         return int(value) if value.is_integer() and value < _LARGE else spelled(value, self.unit)
+
+
+def span_s(text: str) -> float | None:
+    """Return the seconds of the span `text`; None for any other text."""
+    if not _SPAN.fullmatch(text.strip()):
+        return None
+    return sum(float(count) * _UNITS_S[unit] for count, unit in _PART.findall(text))
 
 
 def spelled(value: float, unit: str) -> str:

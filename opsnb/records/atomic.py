@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,6 +114,23 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove_folder(root: Path, folder: Path) -> None:
+    """Remove a record's `folder` from the store at `root`: readers see all of it, or nothing."""
+    aside = root / WRITING / f"{folder.name}.{secrets.token_hex(8)}"
+    private_files.folder_below(aside.parent)
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
+def sweep_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove those of the files `names` in `folder` that killed writers have left aside."""
+    for name in names:
+        if name.startswith("."):
+            with suppress(OSError):
+                if time.time() - (folder / name).stat().st_mtime > _ABANDONED_AFTER_S:
+                    (folder / name).unlink()
 
 
 def _sweep(writing: Path) -> None:

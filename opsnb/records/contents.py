@@ -10,6 +10,7 @@ from typing import Any
 from opsnb.model import RunResult
 from opsnb.records.bounds import bound, shallow, shortened, trim
 from opsnb.records.extract import METADATA_KEY, stamp
+from opsnb.records.seals import NOT_IN_NOTEBOOK, seal_files
 from opsnb.records.stored import NOTEBOOK, RESULT
 from opsnb.redaction import Redactor
 
@@ -17,7 +18,10 @@ from opsnb.redaction import Redactor
 def record_files(
     result: RunResult, notebook: dict[str, Any], redactor: Redactor
 ) -> dict[str, bytes]:
-    """Return the files of a record by name; the notebook, which holds everything, comes first."""
+    """Return the files of a record by name; the notebook, which holds everything, comes first.
+
+    A seal that `result` has is completed, in it and in the files.
+    """
     stamp(notebook, result)
     notebook = joined_streams(notebook)
     fields = redactor.result(result).model_dump(mode="json")
@@ -25,7 +29,14 @@ def record_files(
     bound(kept)  # only now, so that no secret is cut in two
     for noted in (fields, kept["metadata"][METADATA_KEY]):
         noted["error"] = noted["error"] and shortened(noted["error"])
-    return {NOTEBOOK: as_json(kept), RESULT: as_json(fields)}
+    if result.seal:  # hashes and ids that opsnb made, whatever a secret looks like
+        fields["seal"] = result.seal.model_dump(mode="json")
+        kept["metadata"][METADATA_KEY]["seal"] = result.seal.model_dump(
+            mode="json", exclude=NOT_IN_NOTEBOOK
+        )
+    files = {NOTEBOOK: as_json(kept), RESULT: as_json(fields)}
+    seal_files(files, result)
+    return files
 
 
 def joined_streams(notebook: dict[str, Any]) -> dict[str, Any]:
@@ -59,11 +70,25 @@ def _stream(output: dict[str, Any]) -> str | None:
     return output.get("name", "stdout") if output.get("output_type") == "stream" else None
 
 
-def as_json(value: Any) -> bytes:
-    """Return `value` as the JSON of a file; NaN and infinity become null."""
+def as_json(value: dict[str, Any]) -> bytes:
+    """Return `value` as the JSON of a file; NaN and infinity become null.
+
+    Each entry of its lists, such as a cell or a finding, is one line: `json` indents ten times
+    slower than it writes.
+    """
     try:
-        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        lines = ",\n".join(f"{_compact(key)}: {_lines(item)}" for key, item in value.items())
     except ValueError:
         return as_json(json.loads(json.dumps(value), parse_constant=lambda _: None))
     # A lone surrogate (half a character of a cut log line) is not UTF-8: "?" replaces it.
-    return (text + "\n").encode(errors="replace")
+    return f"{{\n{lines}\n}}\n".encode(errors="replace")
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _compact(value)
+    return "[\n" + ",\n".join(map(_compact, value)) + "\n]"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

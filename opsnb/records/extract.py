@@ -25,10 +25,15 @@ from opsnb.model import (
     Table,
     superseded,
 )
+from opsnb.records.seals import NOT_IN_NOTEBOOK
 from opsnb.view.plans import action_html, action_text
 
 METADATA_KEY = "opsnb"
-_FROM_OUTPUTS = {"findings", "actions"}
+_NOT_STAMPED: dict[str, bool | set[str]] = {
+    "findings": True,
+    "actions": True,
+    "seal": NOT_IN_NOTEBOOK,
+}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -141,7 +146,7 @@ def _replace_last(notebook: dict[str, Any], record: ActionRecord) -> None:
 
 def stamp(notebook: dict[str, Any], result: RunResult) -> None:
     """Write into the metadata of `notebook` what its outputs lack of `result`."""
-    fields = result.model_dump(mode="json", exclude=_FROM_OUTPUTS)
+    fields = result.model_dump(mode="json", exclude=_NOT_STAMPED)
     notebook.setdefault("metadata", {})[METADATA_KEY] = fields
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opsnb.config.target import Target
 from opsnb.model import now
-from opsnb.records.reader import past_runs
+from opsnb.records.readings import Readings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -35,11 +35,11 @@ def history(target: Target, name: str, days: float) -> DataFrame:
     One row each time it was measured: `time` (UTC), `status`, `value`, `unit`, `run_id`. A finding
     that was measured again after an action is left out. Without records the frame is empty.
     """
+    readings = Readings(target, now() - timedelta(days=days))
     rows = [
-        (finding.started, finding.status.value, finding.value, finding.unit, run.run_id)
-        for run in past_runs(target, now() - timedelta(days=days))
-        for finding in run.counted
-        if finding.name == name
+        (found.at, found.status.value, found.value, found.unit, found.run_id)
+        for found in readings.findings([name])
+        if found.counted
     ]
     return _frame(rows, _FINDINGS)
 
@@ -50,6 +50,7 @@ def records(target: Target, days: float, runbooks: tuple[str, ...]) -> DataFrame
     One row for each: `time` (UTC, when it began), `runbook`, `status`, `exit_code`, `seconds`,
     `operator`, `trigger`, `incident`, how many `findings` and `actions`, `run_id`.
     """
+    readings = Readings(target, now() - timedelta(days=days), runbooks)
     rows = [
         (
             run.started,
@@ -60,11 +61,11 @@ def records(target: Target, days: float, runbooks: tuple[str, ...]) -> DataFrame
             run.operator,
             run.trigger,
             run.incident,
-            len(run.counted),
-            len(run.actions),
+            run.findings,
+            run.actions,
             run.run_id,
         )
-        for run in past_runs(target, now() - timedelta(days=days), runbooks)
+        for run in readings.runs()
     ]
     return _frame(rows, _RUNS)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from opsnb.errors import ExitCode
@@ -51,7 +52,12 @@ class Member:
         """Whether it did not end with exit code 0."""
         return self.exit_code != 0
 
-    @property
+    @cached_property
+    def shown(self) -> dict[str, Any]:
+        """What the summary shows of this member, by MIME type."""
+        return view.finding_data(self.finding)
+
+    @cached_property
     def finding(self) -> Finding:
         """The finding of the summary for this member."""
         return Finding(
@@ -105,14 +111,15 @@ def _rank(code: int) -> int:
 
 def notebook(opening: RunResult, ended: Iterable[Member]) -> dict[str, Any]:
     """Return the notebook of the summary, with the members that have `ended`, the worst first."""
-    findings = [member.finding for member in worst_first(ended)]
+    ranked = worst_first(ended)
+    findings = [member.finding for member in ranked]
     status = worst(finding.status for finding in findings)
     words = view.summary(findings) or "No run has ended."
     headline = {"text/html": view.headline_html(status, words), "text/plain": words}
     return written.notebook(
         _introduction(opening),
         "Each target has its own run and record.",
-        [headline, *map(view.finding_data, findings)],
+        [headline, *(member.shown for member in ranked)],
     )
 
 

@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from opsnb.errors import ConfigError, OpsnbError, RunBroke
+from opsnb.records.stored import month_of
 from opsnb.redaction import safe_url
 
 
@@ -47,6 +48,11 @@ class Place:
     def path(self, name: str) -> str:
         """Return the path of a file or folder in the store."""
         return f"{self.root}/{name}"
+
+    def record(self, run_id: str, name: str = "") -> str:
+        """Return the path of the folder of a run, or of the file `name` in it."""
+        folder = self.path(f"{month_of(run_id)}/{run_id}")
+        return f"{folder}/{name}" if name else folder
 
     def shown(self, path: str) -> str:
         """Return `path` as people see it: a folder, or a URL without secrets."""

@@ -6,10 +6,11 @@ runbooks that compare with earlier runs.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
@@ -19,12 +20,14 @@ from opsnb.config.target import Target
 from opsnb.errors import OpsnbError, RunBroke, UsageError, did_you_mean
 from opsnb.model import RunResult
 from opsnb.records import stored
-from opsnb.records.place import Place, reason
+from opsnb.records.index import Index, statement
+from opsnb.records.listing import Listing, stamp
+from opsnb.records.place import Place
 from opsnb.records.stored import NOTEBOOK, RESULT
 
 LATEST = "latest"
 RESTORE = "Restore it from a backup of the store, or remove that record."
-_REINDEX = "Rebuild it with: opsnb records reindex"
+_SQL = Path(__file__).parent / "sql"
 _COMPARED = 100  # run ids that a mistyped one is compared with
 
 
@@ -58,6 +61,11 @@ class Reader:
         self.broken: dict[str, str] = {}
         """Records that could not be read: run id to one sentence that says why."""
 
+    @cached_property
+    def index(self) -> Index:
+        """What its records say, in tables."""
+        return Index(self.place)
+
     def results(
         self,
         *,
@@ -81,33 +89,35 @@ class Reader:
     def _results(
         self, runbooks: Collection[str], target: str | None, since: datetime | None, reverse: bool
     ) -> Iterator[RunResult]:
-        run_ids: Iterable[str] = self.run_ids(since=since)
-        for run_id in reversed(list(run_ids)) if reverse else run_ids:
-            if not _may_be(run_id, runbooks, target):
-                continue
-            try:
-                result = self._read_result(run_id)
-            except (ValueError, OSError) as error:
-                self.broken[run_id] = _why_broken(run_id, error)
-                continue
-            self._note_wrong_links(result)
-            if (not runbooks or result.runbook in runbooks) and target in (None, result.target):
+        index = self.index
+        index.refresh(since=since, runbooks=runbooks, target=target)
+        self.broken |= index.unread
+        asked = {"since": stamp(since), "runbooks": list(runbooks) or None, "target": target}
+        candidates = index.read(statement("candidates"), asked)
+        for row in reversed(candidates) if reverse else candidates:
+            run_id = row["run_id"]
+            if row["broken"] and stored.may_be(run_id, runbooks, target):
+                self.broken[run_id] = row["broken"]
+            if row["is_readable"] and (result := self._readable(run_id)):
                 yield result
+
+    def _readable(self, run_id: str) -> RunResult | None:
+        """Return the result of a run; None, and a note in `broken`, when it has become damaged."""
+        try:
+            return self._read_result(run_id)
+        except (ValueError, OSError) as error:
+            self.broken[run_id] = stored.broken(run_id, error)
+            return None
+
+    def continued_by(self, run: RunResult) -> list[RunResult]:
+        """Return the last run that continued `run`, if any did."""
+        self.index.refresh(runbooks=[run.runbook], target=run.target)
+        found = self.index.read(statement("continued_by", _SQL), {"parent": run.run_id})
+        return [result for row in found if (result := self._readable(row["run_id"]))]
 
     def run_ids(self, *, since: datetime | None = None) -> Iterator[str]:
         """Yield the ids of the runs begun at or after `since` (default: of all), newest first."""
-        first = since.astimezone(UTC).strftime(stored.STAMP) if since else ""
-        for year in self._listed("", re.compile(r"\d{4}")):
-            for month in self._listed(year, re.compile(r"\d{2}")):
-                if f"{year}{month}" < first[:6]:
-                    return
-                for run_id in self._listed(f"{year}/{month}", stored.RUN_ID):
-                    if run_id[:6] != f"{year}{month}":
-                        self._note_misplaced(run_id, f"{year}/{month}")
-                    elif run_id[: len(first)] < first:
-                        return
-                    else:
-                        yield run_id
+        yield from Listing(self.place, self.broken).run_ids(stamp(since))
 
     def result(self, run_id: str) -> RunResult:
         """Return the result of a run.
@@ -119,14 +129,29 @@ class Reader:
         try:
             result = self._read_result(whole_id)
         except (ValueError, OSError) as error:
-            raise RunBroke(_why_broken(whole_id, error)) from error
+            raise RunBroke(stored.broken(whole_id, error)) from error
         self._note_wrong_links(result)
         return result
+
+    def document(self, run_id: str, size: int) -> str | None:
+        """Return the text of the result of a run, whole id, that the index has read.
+
+        It is validated again when its size is another than `size`, that of the index. None, and a
+        note in `broken`, when it has become damaged.
+        """
+        try:
+            data = stored.read(self.place.files, self._path(run_id, RESULT), stored.RESULT_LIMIT)
+            if len(data) != size:
+                stored.result(data, run_id)
+            return data.decode().strip()
+        except (ValueError, OSError) as error:
+            self.broken[run_id] = stored.broken(run_id, error)
+            return None
 
     def notebook(self, run_id: str) -> dict[str, Any]:
         """Return the executed notebook of a run. `run_id` and errors as for `result`."""
         whole_id = self.find(run_id)
-        path = f"{self._path(whole_id)}/{NOTEBOOK}"
+        path = self._path(whole_id, NOTEBOOK)
         try:
             notebook = from_json(stored.read(self.place.files, path, stored.NOTEBOOK_LIMIT))
             return stored.demand_notebook(notebook)
@@ -171,51 +196,16 @@ class Reader:
         return f"There is no run '{run_id}' in the record store {self.url}.{hint}"
 
     def _read_result(self, run_id: str) -> RunResult:
-        path = f"{self._path(run_id)}/{RESULT}"
+        path = self._path(run_id, RESULT)
         return stored.result(stored.read(self.place.files, path, stored.RESULT_LIMIT), run_id)
 
     def _note_wrong_links(self, result: RunResult) -> None:
         if wrong := stored.wrong_links(result):
-            self.broken[result.run_id] = f"{RESULT} of {result.run_id} {wrong}. {_REINDEX}"
+            self.broken[result.run_id] = stored.damaged_link(result.run_id, wrong)
 
-    def _note_misplaced(self, run_id: str, month: str) -> None:
-        self.broken[run_id] = (
-            f"{run_id} is in {month}, where its run id does not belong. "
-            f"Move it to {stored.month_of(run_id)}, or remove it."
-        )
-
-    def _path(self, run_id: str) -> str:
-        return self.place.path(f"{stored.month_of(run_id)}/{run_id}")
-
-    def _listed(self, folder: str, shape: re.Pattern[str]) -> list[str]:
-        """Return the names in `folder` that have that shape, the last one first."""
-        with self.place.mapped_errors("read"):
-            try:
-                path = self.place.path(folder).rstrip("/") or "/"
-                paths = self.place.files.ls(path, detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-            except OSError as error:
-                if not folder:
-                    raise
-                self.broken[folder] = f"The folder {folder} cannot be read: {reason(error)}."
-                return []
-        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
-        return sorted((name for name in names if shape.fullmatch(name)), reverse=True)
+    def _path(self, run_id: str, name: str = "") -> str:
+        return self.place.record(run_id, name)
 
 
 def _names(runbook: str | Collection[str] | None) -> Collection[str]:
     return (runbook,) if isinstance(runbook, str) else runbook or ()
-
-
-def _may_be(run_id: str, runbooks: Collection[str], target: str | None) -> bool:
-    """Return whether a record may match by its run id alone, so that it is worth reading."""
-    _, _, rest = run_id.partition("-")
-    name, _, _ = rest.rpartition("-")
-    return (target is None or name.endswith(f"-{stored.id_part(target)}")) and (
-        not runbooks or any(name.startswith(f"{stored.id_part(each)}-") for each in runbooks)
-    )
-
-
-def _why_broken(run_id: str, error: Exception) -> str:
-    return f"{RESULT} of {run_id} {stored.why(error)}. {_REINDEX}"

@@ -138,7 +138,11 @@ def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
     result = run.result
     store.sweep(result.run_id)
     kept = store.has(result.run_id)
+    # Its runner redacted it; this process may not know the same secrets.
+    redactor = Redactor(environment_secrets())
     if kept and _is_whole(store, result.run_id):
+        with suppress(OpsnbError):  # such as a notebook that was damaged meanwhile
+            store.seal(result.run_id, redactor)  # JupyterLab was killed before it did
         stage.close()
         return []
     found = _executed(stage, result)
@@ -148,8 +152,7 @@ def _write(store: Store, stage: Stage, run: Staged) -> list[str]:
     if not run.unwritten:
         _end(result, found, stage.folder)
     write = store.update if kept else store.keep
-    # Its runner redacted it; this process may not know the same secrets.
-    write(result, found, Redactor(environment_secrets()))
+    write(result, found, redactor)
     stage.close()
     return [result.run_id]
 

@@ -19,10 +19,12 @@ from rich.text import Text
 
 from opsnb.model import ActionState, Finding, RunResult, Status, now
 from opsnb.model import Table as Shown
-from opsnb.records.ending import endings, word, word_in_lists
+from opsnb.records.ending import endings, word
+from opsnb.records.history import Past
 from opsnb.records.members import Member, members
 from opsnb.records.members import worst_first as worst_members
-from opsnb.records.verdict import done, worst_sentence
+from opsnb.records.search import Hit
+from opsnb.records.verdict import done
 from opsnb.view.findings import is_set_aside, named, no_next, set_aside, share, summary, worst_first
 from opsnb.view.formats import ago, counted
 from opsnb.view.lines import Labelled, command_line, place
@@ -36,25 +38,24 @@ _OF_ACTION = 12
 _OF_RUN = 13  # as wide as `INTERRUPTED`
 
 
-def as_json(results: Iterable[RunResult]) -> str:
-    """Return `results` as one JSON array."""
-    return _json([result.model_dump(mode="json") for result in results])
-
-
 def result_as_json(result: RunResult, location: str) -> str:
     """Return `result` as one JSON object, with `location` beside its own keys."""
     return _json({**result.model_dump(mode="json"), "location": location})
 
 
-def record_list(results: Sequence[RunResult], *, at: datetime | None = None) -> RenderableType:
+def record_list(runs: Iterable[Past], *, at: datetime | None = None) -> RenderableType:
     """Return an entry for each run: when, status, runbook and target, then its sentence.
 
     Ages are relative to `at`; by default, now.
     """
-    if not results:
-        return Text("No records yet. Make the first one with: opsnb run health/daily")
     at = at or now()
-    return Group(*(_entry(result, at) for result in results))
+    return Group(*(_entry(run, at, run.sentence) for run in runs))
+
+
+def hits(found: Iterable[Hit], *, at: datetime | None = None) -> RenderableType:
+    """Return an entry for each hit of a search: as in a list, with the text that matches."""
+    at = at or now()
+    return Group(*(_entry(hit.run, at, hit.snippet, f" by {hit.operator}") for hit in found))
 
 
 def record(
@@ -104,16 +105,16 @@ def fleet_counts(done: Sequence[Member], running: Collection[str], waiting: int)
     )
 
 
-def _entry(result: RunResult, at: datetime) -> RenderableType:
+def _entry(run: Past, at: datetime, words: str, by: str = "") -> RenderableType:
     head = (
-        f"{result.runbook} on {result.target}, {_when(result.started)}, "
-        f"{ago((at - result.started).total_seconds())}{', still open' if result.open else ''}"
+        f"{run.runbook} on {run.target}{by}, {_when(run.started)}, "
+        f"{ago((at - run.started).total_seconds())}{', still open' if run.is_open else ''}"
     )
-    how = Text(word_in_lists(result).upper(), style=TERMINAL_STYLES[result.status])
+    how = Text(run.outcome.upper(), style=TERMINAL_STYLES[run.status])
     return Group(
         Labelled(how, head, _OF_RUN),
-        Labelled(Text(), worst_sentence(result), _OF_RUN),
-        Labelled(Text(), result.run_id, _OF_RUN, "dim"),
+        Labelled(Text(), words, _OF_RUN),
+        Labelled(Text(), run.run_id, _OF_RUN, "dim"),
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -22,10 +23,12 @@ from opsnb.model import RunResult
 from opsnb.records import atomic, stored
 from opsnb.records.contents import as_json, record_files
 from opsnb.records.extract import rebuild
+from opsnb.records.heads import Heads
 from opsnb.records.place import reason, remedy
 from opsnb.records.reader import RESTORE, Reader
+from opsnb.records.seals import completed, drafted
 from opsnb.records.shared_files import SharedFiles
-from opsnb.records.stored import NOTEBOOK, RESULT
+from opsnb.records.stored import NOTEBOOK, RESULT, digest
 from opsnb.redaction import Redactor
 
 
@@ -54,6 +57,7 @@ class Store(Reader):
         super().__init__(url)
         self.shared = SharedFiles(self.place)
         """Small files beside the records."""
+        self.heads = Heads(self.place)
 
     def demand_writable(self) -> None:
         """Raise ConfigError when no record can be written here now. A missing folder is created."""
@@ -68,10 +72,18 @@ class Store(Reader):
                 f"The record store {self.url} cannot be written: {reason(error)}. " + remedy(error)
             ) from error
 
-    def keep(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> str:
+    def keep(
+        self,
+        result: RunResult,
+        notebook: dict[str, Any],
+        redactor: Redactor,
+        *,
+        is_final: bool = True,
+    ) -> str:
         """Store the record of a run, redacted, and return its location.
 
-        The result is stamped into `notebook`. Output beyond the limits of `bounds` is left out.
+        It is sealed if it `is_final` and the run is not open. The result is stamped into
+        `notebook`. Output beyond the limits of `bounds` is left out.
         When another run has the same run id, `result.run_id` gets another suffix: no record is
         overwritten or lost. Raises RunBroke when the store cannot be written; nothing of the record
         is left behind then.
@@ -80,8 +92,11 @@ class Store(Reader):
             raise ValueError(f"'{result.run_id}' is not a run id; make it with new_run_id")
         with self.place.mapped_errors("written"):
             while True:
-                with suppress(atomic.Taken):
-                    self._put(result.run_id, record_files(result, notebook, redactor))
+                with (
+                    suppress(atomic.Taken),
+                    self._sealed(result, notebook, redactor, is_final) as (files),
+                ):
+                    self._put(result.run_id, files)
                     return self.folder(result.run_id)
                 head, _, _ = result.run_id.rpartition("-")
                 other = f"{head}-{_suffix()}"
@@ -122,14 +137,44 @@ class Store(Reader):
             ):
                 self.place.files.rm(folder, recursive=True)
 
-    def update(self, result: RunResult, notebook: dict[str, Any], redactor: Redactor) -> None:
-        """Replace the record of a run that is still open, redacted.
+    def update(
+        self,
+        result: RunResult,
+        notebook: dict[str, Any],
+        redactor: Redactor,
+        *,
+        is_final: bool = True,
+    ) -> None:
+        """Replace the record of a run that is not sealed yet, redacted.
 
-        Readers see the old or the new content of each of the two files. Raises RunBroke when the
-        store cannot be written; the record is unchanged then.
+        It is sealed as by `keep`. Readers see the old or the new content of each of the two files.
+        Raises RunBroke when the store cannot be written; the record is unchanged then.
         """
-        with self.place.mapped_errors("written"):
-            self._replace(result.run_id, record_files(result, notebook, redactor))
+        with (
+            self.place.mapped_errors("written"),
+            self._sealed(result, notebook, redactor, is_final) as files,
+        ):
+            self._replace(result.run_id, files)
+
+    def seal(self, run_id: str, redactor: Redactor) -> None:
+        """Seal the record of a run, whole id, that has ended; does nothing if it has a seal."""
+        result = self.result(run_id)
+        if result.seal is None:
+            self.update(result, self.notebook(run_id), redactor)
+
+    @contextmanager
+    def _sealed(
+        self, result: RunResult, notebook: dict[str, Any], redactor: Redactor, is_final: bool
+    ) -> Iterator[dict[str, bytes]]:
+        """Yield the files of a record, for the body to write."""
+        if not is_final or result.open:
+            result.seal = None
+            yield record_files(result, notebook, redactor)
+            return
+        result.seal = drafted(self.heads.current())
+        files = record_files(result, notebook, redactor)
+        with self.heads.joined(result.run_id, result.seal, result.seal.sha256):
+            yield files
 
     def _replace(self, run_id: str, files: dict[str, bytes]) -> None:
         folder = self._path(run_id)
@@ -140,22 +185,26 @@ class Store(Reader):
                 self.place.files.pipe_file(f"{folder}/{name}", data)
 
     def reindex(self) -> list[str]:
-        """Rebuild `result.json` from the notebook where it is missing or broken.
+        """Make the index again, and `result.json` from the notebook where it is missing or broken.
 
         Return the run ids that were repaired; the others stay in `broken`.
         """
         self.broken.clear()
-        for _ in self.results():
-            pass
+        self.index.discard()
+        self.broken |= self.index.broken()
         return [run_id for run_id in list(self.broken) if self._rebuild(run_id)]
 
     def _rebuild(self, run_id: str) -> bool:
         try:
             result = rebuild(self.notebook(run_id))
             self._demand_plausible(result, run_id)
-            # The notebook was redacted when it was written.
             with self.place.mapped_errors("written"):
-                self._replace(run_id, {RESULT: as_json(result.model_dump(mode="json"))})
+                # The notebook was redacted when it was written.
+                data = as_json(result.model_dump(mode="json"))
+                if result.seal:
+                    path = self._path(run_id, NOTEBOOK)
+                    data = completed(data, digest(self.place.files, path, stored.NOTEBOOK_LIMIT))
+                self._replace(run_id, {RESULT: data})
         except OpsnbError as error:
             self.broken[run_id] = str(error)
             return False

@@ -5,12 +5,14 @@ Only regular files are opened, reads have limits, and a record must fit the fold
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
@@ -19,13 +21,17 @@ from pydantic_core import from_json
 from opsnb.model import RunResult
 
 NOTEBOOK, RESULT = "record.ipynb", "result.json"
+_REINDEX = "Rebuild it with: opsnb records reindex"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_.-]+-[0-9a-f]{4,}")
 STAMP = "%Y%m%dT%H%M%SZ"
 RESULT_LIMIT = 32_000_000  # bytes
 NOTEBOOK_LIMIT = 128_000_000
 SMALL_LIMIT = 1_000_000
+_PIECE = 1 << 20  # bytes read at once
 _RUNBOOK = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 _LARGEST = 1e300  # no float holds a larger number
+# A number that may be larger: the search is far quicker than a look at each one.
+_MAY_BE_HUGE = re.compile(rb"[0-9]{200}|[\s:,\[]-?[0-9][0-9.]*[eE]\+?[0-9]{3}")
 _OFF_BY = timedelta(days=1)
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -60,19 +66,49 @@ def read(files: Any, path: str, limit: int) -> bytes:
     return bytes(files.cat_file(path))
 
 
+def digest(files: Any, path: str, limit: int) -> str:
+    """Return the sha256 of the file at `path`, as hex, without holding it. Raises as `read`."""
+    found, size = hashlib.sha256(), 0
+    with _opened(files, path, limit) as file:
+        while piece := file.read(_PIECE):
+            size += len(piece)
+            if size > limit:
+                raise _too_large(size, limit)
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _opened(files: Any, path: str, limit: int) -> Any:
+    if isinstance(files, LocalFileSystem):
+        return _opened_local(Path(path), limit)
+    size = files.info(path).get("size")
+    if isinstance(size, int) and size > limit:
+        raise _too_large(size, limit)
+    return files.open(path, "rb")
+
+
 def _read_local(path: Path, limit: int) -> bytes:
-    _demand_regular(path.lstat())
-    # It may have been replaced by now: opening it must not block either.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        state = os.fstat(handle)
-        _demand_regular(state)
-        if state.st_size > limit:
-            raise _too_large(state.st_size, limit)
+    with _opened_local(path, limit) as file:
         data = file.read(limit + 1)
     if len(data) > limit:  # it grows, or reports a size of 0
         raise _too_large(len(data), limit)
     return data
+
+
+def _opened_local(path: Path, limit: int) -> BinaryIO:
+    _demand_regular(path.lstat())
+    # It may have been replaced by now: opening it must not block either.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    file = os.fdopen(handle, "rb")
+    try:
+        state = os.fstat(handle)
+        _demand_regular(state)
+        if state.st_size > limit:
+            raise _too_large(state.st_size, limit)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _demand_regular(state: os.stat_result) -> None:
@@ -93,7 +129,7 @@ def result(data: bytes, run_id: str) -> RunResult:
     fields = from_json(data, allow_inf_nan=False)
     if not isinstance(fields, dict):
         raise Damaged("is damaged: it is not an object")
-    if not _is_finite(fields):
+    if _MAY_BE_HUGE.search(data) and not _is_finite(fields):
         raise Damaged("is damaged: a number in it is too large")
     result = RunResult.model_validate(fields)
     demand_fits(result, run_id)
@@ -151,6 +187,28 @@ def why(error: Exception) -> str:
     if isinstance(error, ValueError):
         return f"is damaged: it is not JSON ({error})"
     return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def broken(run_id: str, error: Exception) -> str:
+    """Return, as a sentence, why the result of a run could not be used, and what to do."""
+    return f"{RESULT} of {run_id} {why(error)}. {_REINDEX}"
+
+
+def damaged_link(run_id: str, clause: str) -> str:
+    """Return the sentence about a link that `wrong_links` has found."""
+    return f"{RESULT} of {run_id} {clause}. {_REINDEX}"
+
+
+def may_be(run_id: str, runbooks: Collection[str], target: str | None) -> bool:
+    """Return whether a record may match by its run id alone, so that it is worth reading.
+
+    An empty `runbooks` and a `target` of None match all.
+    """
+    _, _, rest = run_id.partition("-")
+    name, _, _ = rest.rpartition("-")
+    return (target is None or name.endswith(f"-{id_part(target)}")) and (
+        not runbooks or any(name.startswith(f"{id_part(each)}-") for each in runbooks)
+    )
 
 
 def demand_notebook(notebook: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from opsnb.redaction.rules import rule
+from opsnb.redaction.rules import Rules, rule
 from opsnb.redaction.words import PROSE, is_credential
 
 _STOP = frozenset({
@@ -72,7 +72,7 @@ def _is_password(value: str) -> bool:
     return all(any(map(each, value)) for each in has)
 
 
-COMMANDS = (
+COMMANDS = Rules((
     *(rule(needles, command + _ARGUMENT, _is_argument) for needles, command in _COMMANDS),
     rule("</ ]]>", r"(?i)<\w{0,32}(?:password|passwd|passphrase|secret|token|apikey)(?: [^<>\n]{0,80})?>(?:<!\[CDATA\[)?(?P<value>[^<>\n\]]{3,512})(?:</|\]\]>)", _is_argument),
     rule("</", r"(?i)<\w{1,32} (?:key|name|id)=[\"'][\w:.-]{0,64}(?:password|passwd|secret|token|apikey)[\"']>(?P<value>[^<>\n]{3,512})</", _is_value),
@@ -106,4 +106,4 @@ COMMANDS = (
     rule("auth", r"(?i)\b(?:auth[ \t]?=[ \t]?|\w{0,16}basic_?auth)\([ \t]*[\"'][^\"'\n]{0,128}[\"'][ \t]*,[ \t]*[\"'](?P<value>[^\"'\n]{1,256})[\"']"),
     rule(":5432: :5433: :6432: :*:", rf"(?m)(?:^|[\s'\"])[\w.*-]{{1,128}}:(?:\d{{4,5}}|\*):[\w.*-]{{1,64}}:[\w.*-]{{1,64}}:(?P<value>{_FIELD}{{3,256}})$"),
     rule(":", rf"(?m)^[\w.*-]{{1,128}}:\d{{4,5}}:(?!\d+:)[\w.*-]{{1,64}}:[\w.*-]{{1,64}}:(?P<value>{_FIELD}{{8,256}})$", lambda value: is_credential(value) and "=" not in value),
-)  # fmt: skip
+))  # fmt: skip

@@ -29,6 +29,9 @@ _DETECTORS: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
     ("square_oauth", "SquareOAuthDetector", ("sq0csp",), 1),
     ("stripe", "StripeDetector", ("k_live_",), 1),
 )
+_NEEDLES = [
+    (needle, number) for number, (_, _, needles, _) in enumerate(_DETECTORS) for needle in needles
+]
 _WORD = r"[A-Za-z0-9]"
 _START, _END = rf"(?<!{_WORD})", rf"(?!{_WORD})"
 
@@ -100,12 +103,11 @@ _FORMS: tuple[tuple[str, str], ...] = (
 
 def token_spans(text: str, folded: str) -> Iterator[Span]:
     """Yield the spans of keys and tokens of well-known services; `folded` is in lower case."""
-    for prefix, pattern in _patterns():
-        if prefix in text:
-            for match in pattern.finditer(text):
-                yield match.span(pattern.groups)
-    for number, (_, _, needles, _) in enumerate(_DETECTORS):
-        if any(needle in folded for needle in needles) and _may_have(number, text):
+    for pattern in [pattern for prefix, pattern in _patterns() if prefix in text]:
+        for match in pattern.finditer(text):
+            yield match.span(pattern.groups)
+    for number in sorted({number for needle, number in _NEEDLES if needle in folded}):
+        if _may_have(number, text):
             for pattern in _detector(number):
                 for match in pattern.finditer(text):
                     if _stands_alone(text, match.start(), match.end()):

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from opsnb.redaction.settings import named_secrets, value_secrets
@@ -27,16 +28,21 @@ def environment_secrets(environ: Mapping[str, str] = os.environ) -> set[str]:
 
     A value may be a URL, a connection string of any database, a document in JSON.
     """
+    secrets = set(_secrets(tuple(environ.items())))
+    if environ is os.environ:
+        secrets.update(_passwords_of_libpq())
+    return secrets - {""}
+
+
+@lru_cache(maxsize=4)  # each check asks, and the environment seldom changes
+def _secrets(variables: tuple[tuple[str, str], ...]) -> frozenset[str]:
     secrets: set[str] = set()
-    for name, value in environ.items():
+    for name, value in variables:
         if _SECRET_VARIABLE.search(name) and not _ABOUT_A_SECRET.search(name):
             secrets |= named_secrets(value)
         else:
             secrets |= value_secrets(value)
-    if environ is os.environ:
-        secrets.update(_passwords_of_libpq())
-    secrets.discard("")
-    return secrets
+    return frozenset(secrets)
 
 
 _PASSWORD = re.compile(

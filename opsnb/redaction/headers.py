@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from opsnb.redaction.rules import rule, rule_spans
+from opsnb.redaction.rules import Rules, rule
 from opsnb.redaction.spans import Span
 from opsnb.redaction.words import is_credential, is_mixed, is_word
 
@@ -33,18 +33,18 @@ _SESSION = re.compile(
     r"sid$|sess|auth|token|jwt|csrf|xsrf|remember|login|secret|ticket|sso|identity|^id$|_id$|key$",
     re.IGNORECASE,
 )
-_RULES = (
+_RULES = Rules((
     rule("hawk_", r"(?i)\bhawk [^\n]{0,512}?\bmac=\"(?P<value>[\w+/=-]{16,512})\""),
     rule("bearer.authorization.k8s.io.", r"bearer\.authorization\.k8s\.io\.(?P<value>[\w-]{16,8192})"),
     rule("bearer_ basic_ token_", r"(?i)" r"\b(?:bearer|basic|token)[ \t]+(?P<value>[A-Za-z0-9._~+/=-]{8,8192})", lambda value: is_credential(value, shortest=16)),
     rule("x- -token api-key apikey", r"(?i)" r"\b(?:x-(?!cache|surrogate|request|idempotency|partition|correlation|trace)[a-z-]{0,40}(?:token|key|auth|secret|signature|password)|private-token|api-?key|dd-api-key|job-token" rf"|dd-application-key|x-amz-security-token){_OPEN}(?P<value>[^\s\"'`,;<>{{}}()\[\]\\]{{6,4096}})", lambda value: not is_word(value)),
     rule("sess .sid csrf xsrf remember secure- host-", r"\b(?:connect\.sid|PHPSESSID|JSESSIONID|ASP\.NET_SessionId|ASPSESSIONID\w{8}|laravel_session|_session_id" r"|sessionid|session_token|__Secure-[\w.-]+|__Host-[\w.-]+|next-auth\.session-token|XSRF-TOKEN|csrftoken" r"|remember_token|_forum_session|_gitlab_session|grafana_session|_[a-z]+_session|koa[.:]sess(?:\.sig)?" r"|express:sess(?:\.sig)?|rack\.session|sails\.sid|wordpress_logged_in_\w+)[\"']?[=:][ \t]?[\"']?" r"(?P<value>[^\s;,\"'&<>\\)\]}]{8,4096})"),
-)  # fmt: skip
+))  # fmt: skip
 
 
 def header_spans(text: str, folded: str) -> Iterator[Span]:
     """Yield the spans of credentials in headers and cookies; `folded` is in lower case."""
-    yield from rule_spans(_RULES, text, folded)
+    yield from _RULES.spans(text, folded)
     if "authorization" in folded:
         yield from _authorizations(text)
     if "cookie" in folded:

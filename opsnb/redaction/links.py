@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opsnb.redaction.rules import Rule, rule, rule_spans
+from opsnb.redaction.rules import Rule, Rules, rule
 from opsnb.redaction.spans import Span
 from opsnb.redaction.urls import QUERY_SECRET, URL_PASSWORD
 from opsnb.redaction.words import is_mixed
@@ -31,7 +31,7 @@ def _is_token(value: str) -> bool:
 
 
 _LONG_TOKEN = 20
-_RULES = (
+_RULES = Rules((
     rule("://", r"(?<=://)(?=[^\s/@:]{0,200}[A-Z0-9])(?P<value>[\w.~%+=-]{16,512})(?::(?:x-oauth-basic)?)?(?=@[\w\[])", _is_token),
     Rule(("?", "&", ";"), QUERY_SECRET, _is_given),
     rule("? & ;", r"(?i)" r"[?&;](?:sig|signature|x-amz-signature|x-goog-signature|x-amz-credential|sessionid|session|sid|ticket|auth" r"|jwt|otp|jsessionid|phpsessid|key|hmac|sharekey|hash_key|client_assertion|code_verifier)=" r"(?P<value>[^\s&'\"<>#\\]{8,4096})", _is_given),
@@ -57,12 +57,12 @@ _RULES = (
     # Database names in driver formats: the password ends before a character that hosts do not have.
     rule("@tcp( @udp( @unix(", r"(?<![\w/:])[\w.-]{1,64}:(?P<value>[^\s@:/'\"]{1,256})@(?:tcp|udp|unix)\("),
     rule("jdbc:oracle", r"jdbc:oracle:\w+:[\w$#.-]{1,64}/(?P<value>[^\s@'\"]{1,128})@"),
-)  # fmt: skip
+))  # fmt: skip
 
 
 def link_spans(text: str, folded: str) -> Iterator[Span]:
     """Yield the spans of secrets in links; `folded` is in lower case."""
-    yield from rule_spans(_RULES, text, folded)
+    yield from _RULES.spans(text, folded)
     if "://" in text and "@" in text:
         for match in URL_PASSWORD.finditer(text):
             start, end = match.end("head") + 1, match.end() - 1

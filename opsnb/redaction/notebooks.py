@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from opsnb.model import TARGET_KEY, RunResult
-from opsnb.redaction.pages import markup
-from opsnb.redaction.results import BUNDLES, masked_entries, masked_fields, own_words
-from opsnb.redaction.spans import Span, places
+from opsnb.redaction.results import BUNDLES, masked_entries, masked_fields
 
 _RESULT_KEY = "opsnb"  # in a notebook's metadata: the result of its run
 _OWN_METADATA = frozenset(
@@ -32,14 +32,19 @@ class Masker(Protocol):
     def pieces(self, pieces: Sequence[str]) -> list[str]:
         """Return the pieces of one text masked."""
 
-    def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
-        """Return `text` masked, except `markup` and opsnb's `own` words."""
+    def shown(self, text: str, own: frozenset[str], *, is_html: bool) -> str:
+        """Return `text` masked, except markup and opsnb's `own` words."""
 
     def known(self, text: str) -> str:
         """Return `text` with only the known secrets masked."""
 
     def json(self, value: Any) -> Any:
         """Return JSON from outside masked."""
+
+    def fields(
+        self, model: type[BaseModel], fields: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return the fields of a `model` masked, and its own words if nothing was masked."""
 
 
 def is_notebook(value: Any) -> bool:
@@ -146,29 +151,27 @@ def _output(output: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
 
 def masked_bundle(data: Mapping[str, Any], masker: Masker) -> dict[str, Any]:
     """Return an output's data by MIME type masked."""
-    safe, own = {}, set[str]()
+    safe, own = {}, frozenset[str]()
     for mime, model in BUNDLES.items():
         if isinstance(fields := data.get(mime), dict):
-            safe[mime] = masked_fields(model, fields, masker.json)
-            if safe[mime] == fields:
-                # The text and the HTML were made from data without secrets.
-                own |= own_words(model, fields)
+            safe[mime], words = masker.fields(model, fields)
+            own |= words
     return {
         mime: safe[mime] if mime in safe else _shown(mime, item, own, masker)
         for mime, item in data.items()
     }
 
 
-def _shown(mime: str, item: Any, own: set[str], masker: Masker) -> Any:
+def _shown(mime: str, item: Any, own: frozenset[str], masker: Masker) -> Any:
     if mime.endswith("json"):
         return masker.json(item)
     if mime in _HTML:
-        return multiline(item, lambda text: masker.shown(text, places(text, own), markup(text)))
+        return multiline(item, lambda text: masker.shown(text, own, is_html=True))
     if mime.startswith(("image/", "audio/", "video/", "font/")) or mime == "application/pdf":
         # Not searched for shapes, which could match in a picture by chance.
         return multiline(item, masker.known)
     if own:
-        return multiline(item, lambda text: masker.shown(text, places(text, own)))
+        return multiline(item, lambda text: masker.shown(text, own, is_html=False))
     return multiline(item, masker.text)
 
 

@@ -10,6 +10,7 @@ from opsnb.redaction.spans import Span, merged
 _TAG = re.compile(r"<(?:[a-zA-Z/!?](?:[^<>\"']|\"[^\"]*\"|'[^']*')*+)>")
 _VALUE = re.compile(r"(?<!\sstyle)(?<!\sclass)=\s*+(?:\"([^\"]*)\"|'([^']*)')")
 _WORDS = re.compile(rf"(?P<tag>{_TAG.pattern})|{ENTITY}")
+_STYLE = re.compile(r"\s(?:style|class)=(?:\"[^\"]*\"|'[^']*')")
 # Inline tags; any other tag ends a line or a cell.
 _INLINE = re.compile(
     r"</?(?:a|abbr|b|bdi|code|em|font|i|ins|kbd|mark|s|samp|small|span|strong|u|wbr)\b"
@@ -27,6 +28,11 @@ def markup(html: str) -> list[Span]:
             at = end
         spans.append((at, tag.end()))
     return merged(spans)
+
+
+def styleless(html: str) -> Reading:
+    """Return `html` without styles and classes: they are half of it, and markup that stays."""
+    return read(html, _STYLE, lambda _: "") or Reading(html, [(0, 0, len(html))], None)
 
 
 def words_of(html: str) -> Reading | None:

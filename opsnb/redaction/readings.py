@@ -199,7 +199,9 @@ def _triggers(text: str) -> tuple[str, ...]:
 
 # Those that need more than a simple search.
 _ZERO_WIDTH = re.compile(r"[\0\xad\u200b-\u200d\u2060\ufeff]")
+_CODE = re.compile(f"%{_HEX}{{2}}")
 _OTHERWISE: dict[str, Callable[[str], object]] = {
+    "%": lambda text: "%" in text and _CODE.search(text),
     "\x1b": lambda text: "\x1b" in text or "\x9b" in text,
     "''": lambda text: "''" in text or "\\'" in text,
     '""': lambda text: '""' in text or '\\"' in text,

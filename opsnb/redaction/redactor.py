@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -19,8 +20,8 @@ from opsnb.redaction.notebooks import (
     masked_notebook,
     masked_outputs,
 )
-from opsnb.redaction.pages import words_of
-from opsnb.redaction.results import masked, masked_entries, masked_rows
+from opsnb.redaction.pages import markup, styleless, words_of
+from opsnb.redaction.results import masked, masked_entries, masked_fields, masked_rows, own_words
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
 
@@ -40,6 +41,8 @@ class Redactor:
         self._known = Known(secrets)
         # A notebook is masked again after each cell, mostly unchanged.
         self._spans = lru_cache(maxsize=16_384)(self._find)
+        self._fields = lru_cache(maxsize=1024)(self._mask_fields)
+        self._shown = lru_cache(maxsize=1024)(self._mask_shown)
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked, and without characters that cannot be encoded.
@@ -64,6 +67,19 @@ class Redactor:
     def bundle(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return an output's data by MIME type masked."""
         return masked_bundle(data, self)
+
+    def fields(
+        self, model: type[BaseModel], fields: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """Return the fields of a `model` masked, and its own words if nothing was masked."""
+        text, own = self._fields(model, json.dumps(fields))
+        return json.loads(text), own
+
+    def _mask_fields(self, model: type[BaseModel], text: str) -> tuple[str, frozenset[str]]:
+        fields = json.loads(text)
+        masked = json.dumps(masked_fields(model, fields, self.json))
+        # The text and the HTML were made from data without secrets.
+        return masked, frozenset(own_words(model, fields) if masked == text else ())
 
     def tree(self, value: Any) -> Any:
         """Return a notebook, a cell's outputs, or other JSON from outside masked."""
@@ -95,12 +111,24 @@ class Redactor:
             return []
         return cut_pieces(pieces, self._spans("".join(pieces)))
 
-    def shown(self, text: str, own: Sequence[Span], markup: Sequence[Span] = ()) -> str:
-        """Return `text` masked, except `markup` and opsnb's `own` words."""
-        spans = list(self._spans(text))
-        if markup and (words := words_of(text)):
-            spans += [words.span(*span) for span in self._spans(words.text)]
-        return cut_around(text, [span for span in merged(spans) if not within(span, own)], markup)
+    def shown(self, text: str, own: frozenset[str], *, is_html: bool) -> str:
+        """Return `text` masked, except markup and opsnb's `own` words."""
+        return self._shown(text, own, is_html)
+
+    def _mask_shown(self, text: str, own: frozenset[str], is_html: bool) -> str:
+        kept = places(text, own)
+        if not is_html:
+            spans, tags = list(self._spans(text)), []
+        else:
+            tags = markup(text)
+            readings = [styleless(text), words_of(text) if tags else None]
+            spans = [
+                reading.span(*span)
+                for reading in readings
+                if reading
+                for span in self._spans(reading.text)
+            ]
+        return cut_around(text, [span for span in merged(spans) if not within(span, kept)], tags)
 
     def known(self, text: str) -> str:
         """Return `text` with only the known secrets masked."""

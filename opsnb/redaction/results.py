@@ -7,9 +7,10 @@ hold. Everything else is taken for text from outside, so that a new field cannot
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ from opsnb.model import (
     Finding,
     Remedy,
     RunResult,
+    Seal,
     Status,
     Table,
     Threshold,
@@ -42,6 +44,7 @@ _OWN: dict[type[BaseModel], frozenset[str]] = {
     Evidence: frozenset(),
     ActionRecord: frozenset({"id", "name", "title", "target", "continues", "unit"}),
     Table: frozenset({"title"}),
+    Seal: frozenset({"sha256", "notebook_sha256", "previous"}),
     RunResult: frozenset(
         {"run_id", "runbook", "title", "runbook_sha256", "commit", "target", "trigger"}
         | {"incident", "parent", "fleet", "opsnb_version"}
@@ -110,16 +113,22 @@ def _is_own(model: type[BaseModel], name: str, value: Any) -> bool:
     """Whether the field has only opsnb's own words or numbers."""
     if name in _OWN[model]:
         return True
-    field = model.model_fields.get(name)
-    if field is None or value is None:
-        return value is None
-    kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if kind]
-    own = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _OWN_TYPES)]
+    if value is None:
+        return True
+    own = _own_kinds(model, name)
     # A damaged record may have text in place of a number.
     return bool(own) and (not isinstance(value, str) or _is_text_of(own, value))
 
 
-def _is_text_of(kinds: list[type], text: str) -> bool:
+@cache
+def _own_kinds(model: type[BaseModel], name: str) -> tuple[type, ...]:
+    """Return the types of a field that hold only numbers, times or opsnb's own words."""
+    field = model.model_fields.get(name)
+    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    return tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _OWN_TYPES))
+
+
+def _is_text_of(kinds: Iterable[type], text: str) -> bool:
     """Whether `text` is a status or a time in JSON."""
     if _TIME.fullmatch(text):
         return any(issubclass(kind, datetime) for kind in kinds)
@@ -127,6 +136,7 @@ def _is_text_of(kinds: list[type], text: str) -> bool:
     return any(text in {member.value for member in enum} for enum in enums)
 
 
+@cache
 def _nested(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     field = model.model_fields.get(name)
     kinds = (field.annotation, *get_args(field.annotation)) if field else ()

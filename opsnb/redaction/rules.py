@@ -27,10 +27,21 @@ def rule(needles: str, pattern: str, accepts: Callable[[str], bool] = lambda _: 
     return Rule(words, re.compile(pattern), accepts)
 
 
-def rule_spans(rules: Iterable[Rule], text: str, folded: str) -> Iterator[Span]:
-    """Yield the spans of the secrets of `rules` in `text`; `folded` is it in lower case."""
-    for rule in rules:
-        if any(needle in folded for needle in rule.needles):
+class Rules:
+    """Rules that are tried at once."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = tuple(rules)
+        self._by_needle: dict[str, list[int]] = {}
+        for number, rule in enumerate(self._rules):
+            for needle in rule.needles:
+                self._by_needle.setdefault(needle, []).append(number)
+
+    def spans(self, text: str, folded: str) -> Iterator[Span]:
+        """Yield the spans of secrets in `text`; `folded` is it in lower case."""
+        having = [numbers for needle, numbers in self._by_needle.items() if needle in folded]
+        for number in sorted({number for numbers in having for number in numbers}):
+            rule = self._rules[number]
             for match in rule.pattern.finditer(text):
                 group = match.lastgroup or ""
                 if rule.accepts(match[group]):

@@ -12,7 +12,6 @@ from opsnb.redaction.links import link_spans
 from opsnb.redaction.named import named_spans
 from opsnb.redaction.private_keys import key_spans
 from opsnb.redaction.readings import read
-from opsnb.redaction.rules import rule_spans
 from opsnb.redaction.spans import Span
 
 # What hides a shape: colours, as in IPython's tracebacks, and escaped quotes, as in messages that
@@ -36,7 +35,7 @@ def shape_spans(text: str) -> Iterator[Span]:
         for span in _spans(plain.text):
             yield plain.span(*span)
     if "-" in text and (listed := read(text, _WORDS, lambda _: " ")):
-        for span in rule_spans(COMMANDS, listed.text, listed.text.lower()):
+        for span in COMMANDS.spans(listed.text, listed.text.lower()):
             yield listed.span(*span)
     if _TELLING.search(text) and (decoded := read(text, _ENCODED, _character)):
         for span in _spans(decoded.text):
@@ -59,7 +58,7 @@ def _spans(text: str) -> Iterator[Span]:
     yield from token_spans(text, folded)
     for spans in (named_spans(text, folded), header_spans(text, folded)):
         yield from (span for span in spans if not _is_lock_token(text, *span))
-    yield from rule_spans(COMMANDS, text, folded)
+    yield from COMMANDS.spans(text, folded)
     if "BEGIN" in text or "PuTTY-User-Key" in text:
         yield from key_spans(text)
 

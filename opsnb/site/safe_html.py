@@ -2,14 +2,18 @@
 
 What is not listed here is removed, and the rest is serialised again from its tree, so that a
 browser parses it exactly as it was parsed here. Nothing in it runs or is fetched from elsewhere.
+HTML that is written as plainly as opsnb writes it needs no tree: see `_plain`.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from html import escape, unescape
+from typing import TYPE_CHECKING
 
-from bs4 import BeautifulSoup, Tag
-from bs4.element import NavigableString, PreformattedString
+if TYPE_CHECKING:
+    from bs4 import Tag
 
 _TEXT = (
     "a abbr article aside b bdi blockquote br caption cite code col colgroup dd del details dfn "
@@ -38,8 +42,73 @@ _UNSAFE_STYLE = re.compile(r"\\|@|expression|script:|position|binding|behavior",
 _FETCHES = re.compile(r"url\(\s*['\"]?(?!#)|image(-set)?\(|src\(", re.IGNORECASE)
 
 
+# Plain: listed elements in pairs, every attribute in double quotes, no comment, no declaration.
+_TOKEN = re.compile(
+    r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)"
+    r"(?P<attributes>(?:\s+[a-zA-Z][a-zA-Z0-9_:-]*=\"[^\"<>]*\")*)\s*(?P<empty>/?)>"
+)
+_PAIR = re.compile(r"([a-zA-Z][a-zA-Z0-9_:-]*)=\"([^\"]*)\"")
+_EMPTY = frozenset({"br", "col", "hr", "img", "wbr"})
+_IN_DRAWINGS = frozenset(_DRAWING.split()) - {"desc"}  # a browser reads HTML in it
+
+
 def safe(html: str) -> str:
     """Return `html` without anything that could run, fetch, submit or cover the page."""
+    plain = _plain(html)
+    return _parsed(html) if plain is None else plain
+
+
+def _plain(html: str) -> str | None:
+    """Return safe HTML without building a tree; None when it is not as plain as that takes.
+
+    Every byte of the result is text without `<`, or a tag that is written again from its parts.
+    """
+    written: list[str] = []
+    open_elements: list[str] = []
+    at = 0
+    for token in _TOKEN.finditer(html):
+        between = html[at : token.start()]
+        name = token["name"].lower()
+        if "<" in between or name not in _ELEMENTS:
+            return None
+        at = token.end()
+        written.append(between)
+        if token["end"]:
+            if not open_elements or open_elements.pop() != name or token["attributes"]:
+                return None
+            written.append(f"</{name}>")
+            continue
+        is_drawn = "svg" in open_elements or name == "svg"
+        if is_drawn is not (name in _IN_DRAWINGS):
+            return None  # a browser would end the drawing here
+        tag = f"<{name}{_safe_attributes(name, token['attributes'])}"
+        if name in _EMPTY or (token["empty"] and is_drawn):
+            written.append(f"{tag}/>")
+        elif token["empty"]:
+            return None  # a browser takes it for open
+        else:
+            written.append(f"{tag}>")
+            open_elements.append(name)
+    if open_elements or "<" in html[at:]:
+        return None
+    return "".join([*written, html[at:]])
+
+
+@lru_cache(maxsize=4096)
+def _safe_attributes(element: str, attributes: str) -> str:
+    kept: dict[str, str] = {}
+    for name, value in _PAIR.findall(attributes):
+        text = unescape(value)
+        if _is_safe(element, name.lower(), text):
+            kept.setdefault(name.lower(), escape(text))
+    return "".join(f' {name}="{value}"' for name, value in kept.items())
+
+
+def _parsed(html: str) -> str:
+    # Imported here because what opsnb writes itself seldom needs it.
+    from bs4 import BeautifulSoup  # noqa: PLC0415
+    from bs4.element import NavigableString, PreformattedString  # noqa: PLC0415
+
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(_DROPPED.split()):
         element.decompose()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ import typer
 from opsnb.config.file import Config
 from opsnb.errors import UsageError
 from opsnb.site.builder import build
+from opsnb.site.pages.missing import PATH as MISSING
 
 HOST = "127.0.0.1"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_RELATIVE = re.compile(r'\b(href|src)="(?![#/]|[a-z]+:)')
+"""The beginning of an address in a page at the site's root that leads to another page."""
 _IDLE_S = 30.0
 """A client that sends nothing for this long is disconnected."""
 
@@ -45,13 +50,26 @@ class _Files(SimpleHTTPRequestHandler):
             )
             return None
         if not self._is_served():
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return None
+            return self._send_missing()
         return super().send_head()
 
-    def list_directory(self, path: Any) -> None:  # noqa: ARG002 - of the base class
+    def _send_missing(self) -> BytesIO:
+        """Send the head of the page for addresses that there are not, and return that page."""
+        root = "../" * self.path.partition("?")[0].lstrip("/").count("/")
+        try:
+            page = Path(self.directory, MISSING).read_text(encoding="utf-8")
+        except OSError:  # the first build has not come so far
+            page = "<!doctype html><title>Not found</title><h1>Not found</h1>"
+        body = BytesIO(_RELATIVE.sub(rf'\1="{root}', page).encode())
+        self.send_response(HTTPStatus.NOT_FOUND)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(body.getbuffer().nbytes))
+        self.end_headers()
+        return body
+
+    def list_directory(self, path: Any) -> Any:  # noqa: ARG002 - of the base class
         """Refuse to list a folder."""
-        self.send_error(HTTPStatus.NOT_FOUND)
+        return self._send_missing()
 
     def end_headers(self) -> None:
         """Keep other sites from framing or reading what is served."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from pathlib import Path
 
 from opsnb.config.unattended import Schedule
 from opsnb.errors import OpsnbError
-from opsnb.model import RunResult
+from opsnb.records.index import statement
+from opsnb.records.listing import stamp
 from opsnb.records.reader import Reader
-from opsnb.records.verdict import worst_sentence
 from opsnb.timetable import traces
 
-_RECORDS_READ = 500  # the newest records of the runbook to search for the last run of a schedule
+_SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,15 @@ def _recorded(
     schedule: Schedule, store: Reader, since: datetime | None, now: datetime
 ) -> LastRun | None:
     """Return the last recorded run that began at or after `since`, and not after `now`."""
-    runs = islice(store.results(runbook=schedule.runbook, since=since), _RECORDS_READ)
-    own = (run for run in runs if run.trigger == trigger(schedule) and run.started <= now)
-    result = next((run for run in own if run.fleet is None or run.is_summary), None)
-    return _of(result) if result else None
-
-
-def _of(result: RunResult) -> LastRun:
-    return LastRun(
-        result.started, result.run_id, result.status, result.exit_code, worst_sentence(result)
-    )
+    store.index.refresh(since=since, runbooks=[schedule.runbook])
+    store.broken |= store.index.broken()
+    asked = {
+        "runbook": schedule.runbook,
+        "trigger": trigger(schedule),
+        "since": stamp(since),
+        "now": now,
+    }
+    for row in store.index.read(statement("last_run", _SQL), asked):
+        started = datetime.fromisoformat(row["started"])
+        return LastRun(started, row["run_id"], row["status"], row["exit_code"], row["sentence"])
+    return None

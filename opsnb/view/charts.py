@@ -13,16 +13,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opsnb.model import Finding, Row, Status
+from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.redaction import outside
-from opsnb.view.drawing import TEXT, date_ticks, draw_svg, limits_in_words, mark_limits
+from opsnb.view.drawing import (
+    TEXT,
+    WIDTH,
+    Frame,
+    date_ticks,
+    draw_svg,
+    limits_in_words,
+    mark_limits,
+)
 from opsnb.view.styles import COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_text
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PALETTE = ("#4c8dff", "#2fa968", "#d9902f", "#d65c5c", "#9a6fd6", "#3fb0b8")
 """Series colours that differ for any colour vision, on light and dark pages."""
@@ -40,6 +45,8 @@ _LONGEST_LABEL = 34
 _DOTTED = 30  # with more points, a line has no dots
 _NEAR = 3.0  # limits up to this many times the largest value are drawn
 _BAR = 0.5  # of the height of a row
+_SQUARE = 7.0  # points: the mark of a bar in the legend
+_POINT_ROWS = 4  # so many rows in a point of the width, and a line shows not all of them
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,8 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
     """
     finding, title = _worst(finding, parts, title or finding.title)
 
-    def draw(axes: Axes) -> None:
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
         names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
         left = [0.0] * len(names)
         others = (
@@ -68,12 +76,12 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
         for part in parts:
             colour = _MEANT.get(part) or next(others, TEXT)
             values = [float(row.get(part) or 0) for row in finding.rows]
-            axes.barh(names, values, left=left, color=colour, height=_BAR, label=part)
+            axes.barh(range(len(names)), values, left=left, color=colour, height=_BAR)
+            frame.legend.append((part, {"color": colour, "lw": _SQUARE}))
             left = [start + value for start, value in zip(left, values, strict=True)]
         axes.set_xlim(0, max([*left, 1]) * 1.05)
-        axes.invert_yaxis()
-        axes.legend(ncols=len(parts), loc="upper left", bbox_to_anchor=(0, -0.16), borderpad=0)
-        mark_limits(axes, finding.threshold, axes.axvline, axes.get_xlim()[1])
+        frame.names(names)
+        mark_limits(frame, finding.threshold, axes.get_xlim()[1])
 
     return _chart(title, finding, (by, *parts), draw, rows=len(finding.rows))
 
@@ -81,14 +89,15 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
 def samples(finding: Finding, *, value: str, title: str = "") -> Chart:
     """Return a dot for each row's `value`, in the order of the rows."""
 
-    def draw(axes: Axes) -> None:
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
         values = [float(row[value]) for row in finding.rows]
         axes.plot(range(1, len(values) + 1), values, "o-", color=PALETTE[0], lw=1, ms=4)
         axes.set_ylim(0, max([*values, 0.1]) * 1.25)
         axes.set_ylabel(finding.unit)
         axes.set_xlabel("sample")
         axes.locator_params(axis="x", integer=True)
-        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+        mark_limits(frame, finding.threshold, axes.get_ylim()[1])
 
     return _chart(title or finding.title, finding, (value,), draw)
 
@@ -100,20 +109,23 @@ def lines(finding: Finding, *, over: str, parts: Sequence[str] = ()) -> Chart:
     """
     names = parts or [name for name in (finding.rows[0] if finding.rows else {}) if name != over]
 
-    def draw(axes: Axes) -> None:
-        at: Any = [_place(row[over]) for row in finding.rows]
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        at: Any = []
+        mark = "" if len(finding.rows) > _DOTTED else "."
         for name, colour in zip(names, itertools.cycle(PALETTE)):
-            values = [math.nan if row[name] is None else row[name] for row in finding.rows]
-            mark = "" if len(values) > _DOTTED else "."
-            axes.plot(at, values, color=colour, label=name, lw=1.4, marker=mark)
+            rows = _visible(finding.rows, name)
+            at = [_place(row[over]) for row in rows]
+            values = [math.nan if row[name] is None else row[name] for row in rows]
+            axes.plot(at, values, color=colour, lw=1.4, marker=mark)
+            frame.legend.append((name, {"color": colour, "lw": 1.4}))
         axes.set_ylim(0, max(axes.get_ylim()[1], 0.1) * 1.1)
         axes.set_ylabel(finding.unit)
         if at and isinstance(at[0], datetime):
             date_ticks(axes)
         else:
             axes.set_xlabel(over)
-        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, borderpad=0)
-        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+        mark_limits(frame, finding.threshold, axes.get_ylim()[1])
 
     return _chart(finding.title, finding, (over, *names), draw)
 
@@ -125,7 +137,8 @@ def forecast(finding: Finding) -> Chart:
     range `least` and `most` where that is known.
     """
 
-    def draw(axes: Axes) -> None:
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
         seen = [row for row in finding.rows if row.get("measured") is not None]
         line = [row for row in finding.rows if row.get("expected") is not None]
         spread = [row for row in line if row.get("most") is not None]
@@ -146,7 +159,7 @@ def forecast(finding: Finding) -> Chart:
         axes.set_ylim(0, top * 1.12)
         axes.set_ylabel(finding.unit)
         date_ticks(axes)
-        mark_limits(axes, finding.threshold, axes.axhline, axes.get_ylim()[1])
+        mark_limits(frame, finding.threshold, axes.get_ylim()[1])
 
     columns = ("at", "measured", "expected", "least", "most")
     return _chart(finding.title, finding, columns, draw)
@@ -154,6 +167,26 @@ def forecast(finding: Finding) -> Chart:
 
 def _moments(rows: Sequence[Row]) -> Any:
     return [datetime.fromisoformat(row["at"]) for row in rows]
+
+
+def _visible(rows: Sequence[Row], name: str) -> Sequence[Row]:
+    """Return the rows that a line can show: in each point of its width the extremes and a gap."""
+    wide = len(rows) / WIDTH
+    if wide <= _POINT_ROWS:
+        return rows
+    kept: dict[int, None] = {0: None}
+    for point in range(WIDTH):
+        places = range(round(point * wide), round((point + 1) * wide))
+        gaps = [place for place in places if rows[place][name] is None]
+        known = [place for place in places if rows[place][name] is not None]
+        ends = (
+            {min(known, key=lambda at: rows[at][name]), max(known, key=lambda at: rows[at][name])}
+            if known
+            else set()
+        )
+        kept |= dict.fromkeys(sorted({*gaps[:1], *ends}))
+    kept[len(rows) - 1] = None
+    return [rows[place] for place in kept]
 
 
 def _place(value: Any) -> Any:
@@ -167,19 +200,21 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
     """
     finding, title = _worst(finding, (percent,), title or finding.title)
 
-    def draw(axes: Axes) -> None:
-        names = [str(row[by]) for row in finding.rows]
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
+        names = [outside.shortened(str(row[by]), _LONGEST_LABEL, "…") for row in finding.rows]
         values = [float(row[percent]) for row in finding.rows]
         limit = finding.threshold
         colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
-        axes.barh(names, [100] * len(names), color=TEXT, alpha=0.1, height=_BAR)
-        axes.barh(names, values, color=colours, alpha=0.8, height=_BAR)
+        places = range(len(names))
+        axes.barh(places, [100] * len(names), color=TEXT, alpha=0.1, height=_BAR)
+        axes.barh(places, values, color=colours, alpha=0.8, height=_BAR)
         for place, value in enumerate(values):
-            axes.annotate(f" {value:.0f} %", (value, place), va="center", fontsize=8, color=TEXT)
+            axes.text(value, place, f" {value:.0f} %", va="center", fontsize=8, color=TEXT)
         axes.set_xlim(0, 100)
         axes.set_xlabel("%")
-        axes.invert_yaxis()
-        mark_limits(axes, limit, axes.axvline, 100)
+        frame.names(names)
+        mark_limits(frame, limit, 100)
 
     return _chart(title, finding, (by, percent), draw, rows=len(finding.rows))
 
@@ -204,7 +239,8 @@ def timeline(finding: Finding, *, value: str, events: Finding | None = None) -> 
     `events` are marked on the same axis, by the columns `at` and `event` of their rows.
     """
 
-    def draw(axes: Axes) -> None:
+    def draw(frame: Frame) -> None:
+        axes = frame.axes
         moments = [datetime.fromisoformat(row["at"]) for row in finding.rows]
         values = [float(row[value]) for row in finding.rows]
         if len(moments) > 1:  # the last step, too, is as wide as the others
@@ -214,22 +250,21 @@ def timeline(finding: Finding, *, value: str, events: Finding | None = None) -> 
         axes.step(moments, values, where="post", color=PALETTE[3], lw=1)  # type: ignore[arg-type]
         axes.set_ylim(0, max([*values, 1]) * 1.35)
         axes.set_ylabel(finding.unit)
-        _mark(axes, events.rows if events else [])
+        _mark(frame, events.rows if events else [])
         date_ticks(axes)
 
     return _chart(finding.title, finding, ("at", value), draw)
 
 
-def _mark(axes: Axes, events: Sequence[Row]) -> None:
+def _mark(frame: Frame, events: Sequence[Row]) -> None:
     """Mark each event at its time; events of one kind have one colour."""
-    kinds = list(dict.fromkeys(str(row["event"]) for row in events))
+    kinds = dict.fromkeys(str(row["event"]) for row in events)
     for kind, colour in zip(kinds, itertools.cycle((PALETTE[0], *PALETTE[4:], *PALETTE[1:3]))):
-        for place, row in enumerate(row for row in events if row["event"] == kind):
-            label = kind if place == 0 else None
-            at: Any = datetime.fromisoformat(row["at"])
-            axes.axvline(at, color=colour, lw=1.4, ls=(0, (4, 2)), label=label)
-    if kinds:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7.5, ncols=3, borderpad=0)
+        style: dict[str, Any] = {"color": colour, "lw": 1.4, "ls": (0, (4, 2))}
+        for row in events:
+            if row["event"] == kind:
+                frame.axes.axvline(datetime.fromisoformat(row["at"]), **style)  # type: ignore[arg-type]
+        frame.legend.append((kind, style))
 
 
 def grid_html(charts: Sequence[Chart]) -> str:
@@ -256,15 +291,19 @@ def _figure(chart: Chart) -> str:
 
 
 def warm_up() -> None:
-    """Import matplotlib and load its fonts, so that the first chart is not slow."""
-    draw_svg("", lambda axes: None, None)  # noqa: ARG005 - its ticks have fonts already
+    """Import matplotlib, load its fonts and draw, so that the first chart is not slow."""
+    rows: list[Row] = [{"at": now().isoformat(), "percent": float(at)} for at in range(2)]
+    limit = Threshold(metric="", label="", unit="%", warn=1, crit=2)
+    finding = Finding(status=Status.OK, message="", threshold=limit, rows=rows)
+    bars(finding, by="at", parts=["percent"])
+    lines(finding, over="at")
 
 
 def _chart(
     title: str,
     finding: Finding,
     columns: Sequence[str],
-    draw: Callable[[Axes], None],
+    draw: Callable[[Frame], None],
     rows: int | None = None,
 ) -> Chart:
     if not finding.rows:

@@ -39,7 +39,12 @@ class Display:
         self, data: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any
     ) -> None:
         """Emit `data` into the notebook, or print its plain form without a notebook."""
-        safe = self.redactor.bundle(data)
+        self._emit(self.redactor.bundle(data), metadata, **how)
+
+    def _emit(
+        self, safe: dict[str, Any], metadata: dict[str, Any] | None = None, **how: Any
+    ) -> None:
+        """Emit what holds no secret any more."""
         if get_ipython() is None:
             print(visible(safe["text/plain"]))  # noqa: T201 - a plain script has no other output
         else:
@@ -61,19 +66,23 @@ class Display:
         text = f"{self._target}: {status.upper()} {words}"
         self.show({"text/html": view.headline_html(status, words), "text/plain": text})
 
+    def findings(self, findings: Sequence[Finding], words: str) -> None:
+        """Show `words` as the headline, then the findings, the worst on top, then their values."""
+        safe = self._safe(findings)
+        self.headline(safe, words)
+        for finding in view.worst_first(safe):
+            self._emit(view.finding_data(finding))
+        html, text = view.findings_table_html(safe), view.findings_table_text(safe)
+        self._emit({"text/html": html, "text/plain": text})
+
     def finding(self, finding: Finding, rank: int | None = None) -> None:
         """Show a finding; `rank` is its place among the causes."""
         (safe,) = self._safe([finding])
-        self.show(view.finding_data(safe, rank))
+        self._emit(view.finding_data(safe, rank))
 
     def set_aside(self, findings: Sequence[Finding]) -> None:
         """Show causes that are ruled out, or that could not be measured."""
-        self.show(view.set_aside_data(self._safe(findings)))
-
-    def values(self, findings: Sequence[Finding]) -> None:
-        """Show the values of `findings` as one table."""
-        html, text = view.findings_table_html(findings), view.findings_table_text(findings)
-        self.show({"text/html": html, "text/plain": text})
+        self._emit(view.set_aside_data(self._safe(findings)))
 
     def rows(self, title: str, rows: list[Row]) -> None:
         """Show rows under a title."""
@@ -105,5 +114,6 @@ class Display:
         self.show(data, **how)
 
     def _safe(self, findings: Sequence[Finding]) -> list[Finding]:
-        # Redacted before they become HTML, in which secrets are harder to recognise.
+        # Redacted before they are drawn: in HTML the shapes of secrets are harder to see. What is
+        # recorded is searched as a whole once more.
         return [self.redactor.result(finding) for finding in findings]

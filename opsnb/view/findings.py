@@ -47,22 +47,26 @@ def finding_html(finding: Finding, rank: int | None = None) -> str:
     """
     if is_set_aside(finding):
         return set_aside_html([finding])
+    evidence = rows_html(finding.rows) if finding.rows else ""
+    return render("finding", **parts(finding, rank), evidence=evidence)
+
+
+def parts(finding: Finding, rank: int | None = None) -> dict[str, Any]:
+    """Return what every drawing of a finding shows, but for its evidence."""
     limit, value = finding.threshold, finding.value
     has_scale = value is not None and limit and limit.limits and math.isfinite(value)
-    return render(
-        "finding",
-        finding=finding,
-        rank=rank,
-        colour=COLOURS[finding.status],
-        value=_optional(value, finding.unit),
-        scale=_scale(value, limit) if has_scale and value is not None and limit else None,
-        message=finding.message if finding.is_cause else named(finding),
-        share=share(finding),
-        remedies=[(remedy, _link(remedy)) for remedy in finding.remedies],
-        no_next=no_next(finding),
-        evidence=rows_html(finding.rows) if finding.rows else "",
-        is_open=finding.status not in (Status.OK, Status.SKIPPED),
-    )
+    return {
+        "finding": finding,
+        "rank": rank,
+        "colour": COLOURS[finding.status],
+        "value": _optional(value, finding.unit),
+        "scale": _scale(value, limit) if has_scale and value is not None and limit else None,
+        "message": finding.message if finding.is_cause else named(finding),
+        "share": share(finding),
+        "remedies": [(remedy, _link(remedy)) for remedy in finding.remedies],
+        "no_next": no_next(finding),
+        "is_open": finding.status not in (Status.OK, Status.SKIPPED),
+    }
 
 
 def finding_text(finding: Finding) -> str:
@@ -219,7 +223,7 @@ def _scale(value: float, threshold: Threshold) -> dict[str, Any]:
         "colour": COLOURS[threshold.judge(value)],
         "words": _scale_words(value, threshold),
         "marks": [
-            {"at": at(limit), "colour": COLOURS[status], "words": number(limit)}
+            {"at": at(limit), "colour": COLOURS[status], "status": status, "words": number(limit)}
             for status, limit in threshold.limits.items()
         ],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 from opsnb.model import ActionRecord, ActionState
 from opsnb.view.formats import size
@@ -17,16 +18,19 @@ STANDS_FOR = "same as"
 
 def action_html(record: ActionRecord) -> str:
     """Return the journal of an action in HTML."""
+    sample = rows_html(record.sample) if record.sample else ""
+    return render("action", **parts(record), colour=ACTION_COLOURS[record.state], sample=sample)
+
+
+def parts(record: ActionRecord) -> dict[str, Any]:
+    """Return what every drawing of an action shows, but for its sample."""
     facts = [("done", _progress(record)), *action_facts(record)]
-    return render(
-        "action",
-        record=record,
-        colour=ACTION_COLOURS[record.state],
-        facts=[(label, words) for label, words in facts if words],
-        command=STANDS_FOR,
-        sample_title=_sample_title(record),
-        sample=rows_html(record.sample) if record.sample else "",
-    )
+    return {
+        "record": record,
+        "facts": [(label, words) for label, words in facts if words],
+        "command": STANDS_FOR,
+        "sample_title": _sample_title(record),
+    }
 
 
 def action_text(record: ActionRecord) -> str:

@@ -15,9 +15,20 @@ MOST_ROWS = 20
 
 def rows_html(rows: Sequence[Row]) -> str:
     """Return `rows` as an HTML table that scrolls inside itself; only the first `MOST_ROWS`."""
+    return render("rows", **table(rows))
+
+
+def table(rows: Sequence[Row], total: int | None = None) -> dict[str, Any]:
+    """Return what draws `rows` as a table: `headings`, `cells`, and how many `more` there are.
+
+    `total` is the number of rows, where these are only the first.
+    """
     names = columns(rows)
-    cells = [[_cell(row.get(name)) for name in names] for row in rows[:MOST_ROWS]]
-    return render("rows", headings=[heading(name) for name in names], cells=cells, more=_more(rows))
+    return {
+        "headings": [heading(name) for name in names],
+        "cells": [[_cell(row.get(name)) for name in names] for row in rows[:MOST_ROWS]],
+        "more": max(0, (len(rows) if total is None else total) - MOST_ROWS),
+    }
 
 
 def rows_text(rows: Sequence[Row]) -> str:
@@ -59,7 +70,8 @@ def plain(value: Any) -> str:
 
 def _cell(value: Any) -> dict[str, Any]:
     colour = COLOURS[value] if isinstance(value, Status) else ""
-    return {"text": plain(value), "colour": colour, "right": is_number(value)}
+    status = value.value if colour else ""
+    return {"text": plain(value), "colour": colour, "status": status, "right": is_number(value)}
 
 
 def _more(rows: Sequence[Row]) -> int:

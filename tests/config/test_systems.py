@@ -118,7 +118,7 @@ import json
 from opsnb.config.file import load_config
 from opsnb.doctor import examine
 from opsnb.systems.dependencies import dependency, start
-from opsnb.site.reference import configuration
+from opsnb.site.docs.reference import configuration
 from acme_broker import checks
 from acme_broker.system import Broker
 

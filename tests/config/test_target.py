@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from opsnb.config.file import load_config, load_target
+from opsnb.config.file import load_config, load_target, read_toml
 from opsnb.config.places import find_config
 from opsnb.errors import ConfigError, UnknownTarget
 from opsnb.redaction import MASK
@@ -324,3 +328,28 @@ def test_a_header_that_no_client_can_send_is_refused(
     with pytest.raises(ConfigError, match=r"api\.headers") as refused:
         load_config(path).target("t")
     assert said in str(refused.value)
+
+
+def test_a_file_is_parsed_once_and_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    loads = tomllib.loads
+
+    def noted(text: str) -> dict[str, Any]:
+        parsed.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", noted)
+    path = tmp_path / "opsnb.toml"
+    hour_ago = time.time() - 3600
+    for number, api in enumerate(("one", "two")):
+        path.write_text(f'[targets.a]\napi_url = "http://{api}"\n')
+        os.utime(path, (hour_ago + number, hour_ago + number))
+        for _ in range(3):
+            assert read_toml(path)["targets"]["a"] == {"api_url": f"http://{api}"}
+    assert len(parsed) == 2
+    path.write_text('[targets.a]\napi_url = "http://new"\n')  # and may be written again at once
+    for _ in range(3):
+        assert read_toml(path)["targets"]["a"] == {"api_url": "http://new"}
+    assert len(parsed) == 5

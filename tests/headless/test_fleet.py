@@ -33,7 +33,7 @@ from opsnb.systems.api.settings import Api
 from opsnb.systems.cache.settings import Cache
 from tests.cli.test_cli import opsnb
 from tests.headless.notebook import write
-from tests.records.test_store import make_result
+from tests.records.test_store import as_in_notebook, make_result
 
 PARAMETERS = 'target: str = ""\napply: bool = False\nconfirm: str = ""\nnote: str = ""'
 CHECK = """
@@ -141,7 +141,8 @@ def test_what_befalls_one_target_touches_no_other(tmp_path: Path, listening: soc
         assert (kept.fleet, kept.parameters["target"]) == (summary.run_id, name)
     notebook = store().notebook(summary.run_id)
     nbformat.validate(nbformat.from_dict(notebook))
-    assert rebuild(notebook) == store().result(summary.run_id) == summary
+    assert store().result(summary.run_id) == summary
+    assert rebuild(notebook) == as_in_notebook(summary)
     assert [finding.status for finding in summary.findings] == sorted(
         (finding.status for finding in summary.findings), key=lambda status: -status.severity
     )

@@ -16,7 +16,7 @@ import papermill
 import psutil
 import pytest
 
-from opsnb.catalog import RunbookInfo
+from opsnb.catalog import RunbookInfo, runbooks
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
 from tests.headless import notebook
@@ -181,14 +181,37 @@ def test_a_server_that_nobody_used_ends(tmp_path: Path) -> None:
     process.wait(30)
 
 
-def test_who_draws_finds_matplotlib_imported_and_nobody_else_waits_for_it(tmp_path: Path) -> None:
-    has_it = "import sys; print('matplotlib.figure' in sys.modules)"
+def test_what_a_runbook_uses_is_imported_before_its_kernel_is_forked(tmp_path: Path) -> None:
+    system = "from opsnb.systems import cache"
+    loaded = "import sys; before = {name for name in sys.modules}"
+    report = "print([name in before for name in ('redis', 'matplotlib.figure')])"
     printed = {}
-    for line in ("from opsnb import Runbook", "from opsnb.view import charts"):
-        path = notebook.write(tmp_path / "in.ipynb", line, has_it)
-        with ForkServer(imports([RunbookInfo("test/one", path)]), once=True) as server:
-            _, printed[line] = notebook.texts(execute(path, server))
-    assert list(printed.values()) == ["False\n", "True\n"]
+    for use in ("cache.ping", "cache", "cache.no_such_check"):
+        path = notebook.write(tmp_path / "in.ipynb", loaded, report, f"{system}\nif 0: {use}")
+        with ForkServer(imports([RunbookInfo("test/one", path)])) as server:
+            _, printed[use], _ = notebook.texts(execute(path, server))
+    assert printed == {
+        "cache.ping": "[True, False]\n",
+        "cache": "[False, False]\n",
+        "cache.no_such_check": "[True, False]\n",
+    }
+
+
+def test_matplotlib_is_imported_where_a_runbook_imports_it(tmp_path: Path) -> None:
+    has_it = "import sys; print('matplotlib.figure' in sys.modules)"
+    path = notebook.write(tmp_path / "in.ipynb", has_it, "import matplotlib.pyplot as plt")
+    with ForkServer(imports([RunbookInfo("test/one", path)]), once=True) as server:
+        printed, _ = notebook.texts(execute(path, server))
+    assert printed == "True\n"
+
+
+def test_the_fork_server_has_one_thread_after_the_imports_of_every_runbook(tmp_path: Path) -> None:
+    path = notebook.write(tmp_path / "in.ipynb", "print(1)")
+    with ForkServer(imports(runbooks())) as server:
+        execute(path, server)
+        process = psutil.Process(server.pid)
+        assert process.num_threads() == 1
+        assert process.net_connections() == []
 
 
 def test_papermill_alone_takes_the_engine(tmp_path: Path) -> None:

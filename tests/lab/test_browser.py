@@ -149,7 +149,7 @@ def test_a_record_that_cannot_be_written_costs_no_save(tmp_path: Path) -> None:
         run_all(page)
         warning = page.locator(".opsnb-bar").get_by_role("alert")
         expect(warning).to_contain_text("is saved, but its record is not")
-        expect(warning).to_contain_text("set OPSNB_RECORDS to another folder")
+        expect(warning).to_contain_text("set OPSNB_RECORDS to another")
         screenshot(page, "unwritable.png")
         (copy,) = (state_home() / "lab").glob("*/cache/health.ipynb")
         assert "cache.ping" in copy.read_text()

@@ -31,6 +31,7 @@ from opsnb.model import (
 from opsnb.records.extract import rebuild
 from opsnb.records.recovery import reap
 from opsnb.records.store import Store
+from tests.records.test_store import as_in_notebook
 
 PAUSE = "queues/pause.ipynb"
 
@@ -136,8 +137,9 @@ def test_every_save_brings_the_record_up_to_date_and_closing_ends_it(lab: Lab) -
         first.run_id
     ]
     (ended,) = lab.records()
-    assert ended == second.model_copy(update={"open": False})
-    assert rebuild(lab.store.notebook(ended.run_id)) == ended
+    assert ended.seal
+    assert ended == second.model_copy(update={"open": False, "seal": ended.seal})
+    assert rebuild(lab.store.notebook(ended.run_id)) == as_in_notebook(ended)
     assert stages() == []
 
 
@@ -145,7 +147,8 @@ def test_the_end_of_the_kernel_ends_the_record_and_a_save_opens_it_again(lab: La
     lab.show(finding(Status.OK))
     lab.run.save()
     lab.run.end()
-    assert not lab.records()[0].open
+    (ended,) = lab.records()
+    assert (ended.open, ended.seal) == (False, None)
     lab.show(finding(Status.WARN))
     lab.run.save()
     (again,) = lab.records()
@@ -292,6 +295,7 @@ def test_a_jupyterlab_that_is_killed_leaves_a_record_that_is_true(lab: Lab, save
     (killed,) = lab.records()
     assert (killed.open, killed.status, killed.exit_code) == (False, Status.UNKNOWN, 70)
     assert "JupyterLab was killed" in (killed.error or "")
+    assert killed.seal
     assert [action.state for action in killed.actions] == [ActionState.APPLYING]
     assert len(killed.findings) == saved
     assert stages() == []
@@ -316,7 +320,8 @@ def test_a_run_that_had_ended_is_left_as_it_was_when_jupyterlab_is_killed(lab: L
 
     in_a_process_that_is_killed(work)
     assert reap(lab.store) == []
-    assert [(each.error, each.open) for each in lab.records()] == [(None, False)]
+    (ended,) = lab.records()
+    assert (ended.error, ended.open, bool(ended.seal)) == (None, False, True)
 
 
 def test_copies_that_cannot_be_made_are_told(
@@ -336,7 +341,8 @@ def test_a_copy_that_is_closed_and_opened_again_has_a_record_of_its_own(lab: Lab
     assert opened(lab.copy, goes_on=False)
     lab.run.save()
     (kept,) = lab.records()  # reading alone leaves no record
-    assert kept == first.model_copy(update={"open": False})
+    assert kept.seal
+    assert kept == first.model_copy(update={"open": False, "seal": kept.seal})
 
     lab.show(finding(Status.OK))
     lab.run.save()

@@ -19,11 +19,7 @@ from opsnb.checks.running import Findings, Measurement
 from opsnb.config.file import load_config
 from opsnb.headless.order import Order
 from opsnb.model import RunResult
-from opsnb.records.store import Store
 from opsnb.redaction import MASK, Redactor, environment_secrets
-from opsnb.site import lists
-from opsnb.site import records as pages
-from opsnb.site.entries import Entry
 from opsnb.systems import api, logs
 from opsnb.view import findings as view
 from tests import runs
@@ -113,6 +109,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
                 "OPSNB_CONFIG": str(root / "opsnb.toml"),
                 "OPSNB_RECORDS": str(root / "records"),
                 "XDG_STATE_HOME": str(root / "state"),
+                "XDG_CACHE_HOME": str(root / "cache"),
                 "OPSNB_DEMO_HOME": str(root / "no-demo"),
                 "COLUMNS": "2000",
                 **secrets.environment,
@@ -160,15 +157,13 @@ def _all_of(root: Path, secrets: Secrets) -> Written:
             ["run", "queues/pause", "-t", "all", "-p", f"queue={named}", "--json"],
             ["run", "troubleshooting/failed_jobs", "-t", "all", "-p", "queue=mail"],
             ["records", "show", next(iter(written.runs.values())).run_id],
+            ["records", "search", "mail"],
+            ["site", "build", "--out", str(root / "site")],
         )
     )
-    store = Store(load_config().store)
-    kept = list(store.results())
-    for result in kept:
-        page = pages.body(result, store.notebook(result.run_id))
-        written.places[f"the page of {result.run_id}"] = _without_pictures(page)
-    written.places["the page of all records"] = lists.overview([Entry.of(each) for each in kept])
-    for folder in ("records", "state"):
+    for page in [*root.glob("site/*.html"), *root.glob("site/records/**/*.html")]:
+        written.places[str(page.relative_to(root))] = _without_pictures(page.read_text("utf-8"))
+    for folder in ("records", "state", "cache"):
         for path in (path for path in (root / folder).rglob("*") if path.is_file()):
             written.places[str(path.relative_to(root))] = _readable(path)
     return written

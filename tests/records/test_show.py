@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,13 +14,15 @@ import pytest
 from rich.console import Console, RenderableType
 
 from opsnb.errors import NotConfigured
-from opsnb.model import ActionRecord, ActionState, Finding, Remedy, Status, Table
-from opsnb.records import show
+from opsnb.model import ActionRecord, ActionState, Finding, Remedy, RunResult, Status, Table
+from opsnb.records import history, show
 from opsnb.records.ending import endings
+from opsnb.records.history import Past
 from opsnb.records.members import Member
+from opsnb.records.store import Store
 from opsnb.records.verdict import worst_sentence, worst_sentence_of
 from opsnb.view.findings import named
-from tests.records.test_store import START, make_result
+from tests.records.test_store import START, keep, make_result
 
 FINDINGS = [
     Finding(name="api.health", status=Status.OK, message="The API answers 200 in 12 ms."),
@@ -52,6 +55,21 @@ RESULT = make_result(
 )
 
 
+def past(result: RunResult) -> Past:
+    """Return the entry of `result` in a list, as the index of a store has it."""
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    keep(store, result)
+    (entry,) = history.past(store, history.Filters())
+    return entry
+
+
+def test_in_a_pipe_a_record_is_one_line() -> None:
+    forged = make_result(error="Broke.\nOK  20261123T071500Z-x", exit_code=70)
+    line = past(forged).line
+    assert "\n" not in line
+    assert line.startswith(f"OK           {forged.run_id}  Broke.")
+
+
 def printed(renderable: RenderableType, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, no_color=True)
     console.print(renderable, crop=False)
@@ -63,7 +81,7 @@ def printed(renderable: RenderableType, width: int = 80) -> str:
 
 
 def test_the_list_says_when_what_and_the_worst() -> None:
-    text = printed(show.record_list([RESULT], at=START + timedelta(hours=3)))
+    text = printed(show.record_list([past(RESULT)], at=START + timedelta(hours=3)))
     assert "CRIT         health/daily on demo, 2026-11-23 07:15 UTC, 3 h ago" in text
     assert "PostgreSQL refuses" in text
     assert "answers 200" not in text
@@ -159,12 +177,11 @@ def test_progress_counts_what_ended_and_names_what_runs_last() -> None:
 
 
 def test_no_records_says_what_to_do() -> None:
-    assert "opsnb run" in printed(show.record_list([]))
+    assert "opsnb run health/daily" in history.no_records(history.Filters())
+    assert "Leave out a filter" in history.no_records(history.Filters(target="x"))
 
 
-def test_json_is_one_document() -> None:
-    [entry] = json.loads(show.as_json([RESULT]))
-    assert entry["run_id"] == RESULT.run_id
+def test_json_has_the_place_of_the_record() -> None:
     assert json.loads(show.result_as_json(RESULT, "/x"))["location"] == "/x"
 
 
@@ -253,7 +270,7 @@ def test_a_line_break_from_outside_begins_no_line() -> None:
 )
 def test_a_run_that_ended_early_is_shown_as_that(code: int, word: str) -> None:
     result = make_result(status=Status.UNKNOWN, exit_code=code, error="Why it ended.", findings=[])
-    listed = printed(show.record_list([result]))
+    listed = printed(show.record_list([past(result)]))
     assert listed.startswith(word)
     assert "UNKNOWN" not in listed
     assert f"{word}, EXIT {code}" in printed(show.record(result, "/there")).upper()
@@ -261,7 +278,7 @@ def test_a_run_that_ended_early_is_shown_as_that(code: int, word: str) -> None:
 
 def test_a_critical_finding_counts_for_more_than_how_its_run_ended() -> None:
     result = make_result(status=Status.CRIT, exit_code=130, error="You interrupted the run.")
-    assert printed(show.record_list([result])).startswith("CRIT")
+    assert printed(show.record_list([past(result)])).startswith("CRIT")
 
 
 def test_a_system_that_the_target_lacks_is_not_what_a_run_ends_with() -> None:

@@ -27,7 +27,8 @@ from opsnb.records.staging import Stage, going_on
 from opsnb.records.store import Store
 from opsnb.redaction import Redactor
 from tests.headless.test_faults import fill
-from tests.records.test_store import make_notebook, make_result
+from tests.records.test_seals import verified
+from tests.records.test_store import as_in_notebook, make_notebook, make_result
 
 RECOVER = (
     "import sys; from opsnb.records.recovery import reap; from opsnb.records.store import Store; "
@@ -69,7 +70,7 @@ def test_a_record_waits_and_says_where_and_why(tmp_path: Path) -> None:
     kept = store.result(told.run_id)
     assert (kept.exit_code, kept.error) == (make_result().exit_code, None)
     assert "could not be written when the run ended" in kept.kept_late
-    assert rebuild(store.notebook(told.run_id)) == kept
+    assert rebuild(store.notebook(told.run_id)) == as_in_notebook(kept)
     assert (reap(store), recovery.waiting(store)) == ([], [])
 
 
@@ -206,6 +207,7 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> No
     assert kills
     reap(store)
     assert sorted(result.run_id for result in store.results()) == sorted(told)
+    assert verified(store) == []
     assert not list((tmp_path / "store" / ".writing").glob("*"))
 
 

@@ -169,6 +169,7 @@ RUNBOOK = notebook(
     markdown("## Check\n\nEverything at the same time."),
     code("rb = Runbook(target)\nrb.check_all(api.health, queues.depth, host.disk)"),
 )
+RUNBOOK["metadata"]["opsnb"] = {"symptoms": {"not-sure": "Nobody knows what is wrong"}}
 PAUSE = notebook(
     markdown(
         "# Pause a queue\n\n## Impact\n\nJobs wait; nothing is lost. "

@@ -18,7 +18,7 @@ from opsnb.config.file import load_config
 from opsnb.config.settings import Settings, Table
 from opsnb.config.target import Target
 from opsnb.model import ActionRecord, ActionState, now
-from opsnb.site.reference import tables
+from opsnb.site.docs.reference import tables
 from opsnb.systems import cache
 
 DOCS = catalog.share("docs")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from opsnb.site.safe_html import safe
+from opsnb.site.safe_html import _parsed, _plain, safe
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -67,3 +70,64 @@ def test_nothing_in_it_runs_or_is_fetched(html: str) -> None:
 )
 def test_what_a_reader_sees_stays(html: str) -> None:
     assert safe(html) == html
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>a</p></div><div>",
+        "<p>a",
+        "<div/>text",
+        "<svg><p>a</p></svg>",
+        "<g></g>",
+        "<b><i>a</b></i>",
+        "<svg><desc><b>a</b></desc></svg>",
+        "a < b",
+        "<p title='x'>a</p>",
+    ],
+)
+def test_what_a_browser_may_read_otherwise_is_parsed(html: str) -> None:
+    assert _plain(html) is None
+
+
+_HARMLESS = ["x", "a b", "#a", "url(#a)", "color:red", "a &amp; b", "a & b", "&lt;b&gt;", "'"]
+_HARMFUL = ["javascript:alert(1)", "&#106;avascript:x", "url(//evil)", "position:fixed"]
+_VALUES = st.sampled_from([*_HARMLESS, *_HARMFUL])
+_ATTRIBUTES = st.dictionaries(
+    st.sampled_from(["class", "href", "style", "onclick", "src", "data-x", "title", "fill"]),
+    _VALUES,
+    max_size=3,
+).map(lambda given: "".join(f' {name}="{value}"' for name, value in given.items()))
+_TEXT = st.sampled_from(["", "text", "1 > 0", "&lt;script&gt;", "a &amp; b", "\n", "é\0"])
+
+
+def _elements(names: list[str], inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds(
+        lambda name, attributes, content: f"<{name}{attributes}>{content}</{name}>",
+        st.sampled_from(names),
+        _ATTRIBUTES,
+        inside,
+    )
+
+
+_DRAWINGS = _elements(
+    ["svg"], st.recursive(_TEXT, lambda inside: _elements(["g", "path", "text"], inside))
+)
+_PAGES = st.recursive(
+    _TEXT | _DRAWINGS,
+    lambda inside: st.lists(
+        _elements(["div", "span", "b", "a", "details", "pre", "td"], inside), max_size=3
+    ).map("".join),
+)
+
+
+@settings(deadline=None)
+@given(_PAGES)
+def test_both_ways_to_make_html_safe_keep_the_same(html: str) -> None:
+    plain = _plain(html)
+    assert plain is not None
+    assert _tree(plain) == _tree(_parsed(html))
+
+
+def _tree(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")

@@ -13,8 +13,8 @@ import opsnb
 from opsnb.view import terminal
 
 PACKAGE = Path(opsnb.__file__).parent
-MAY_WRITE = {"terminal.py", "cli/output.py", "demo/launch.py"}
-"""The last writes for a child that could not be started; whoever else hands it to the others."""
+MAY_WRITE = {"terminal.py", "cli/output.py", "demo/launch.py", "machine/interrupts.py"}
+"""launch.py writes for a child that did not start, interrupts.py a fixed line at a signal."""
 WRITERS = {"echo", "secho", "print", "write", "writelines", "print_exc", "print_exception"}
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__", "typer", "click", "rich", "traceback"}
 

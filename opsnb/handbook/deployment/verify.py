@@ -9,7 +9,7 @@ from opsnb.checks.check import check
 from opsnb.config.target import Target
 from opsnb.handbook.deployment.releases import DEPLOY, ROLLBACK
 from opsnb.model import Finding, Remedy, Row, Status, now
-from opsnb.records.reader import past_runs
+from opsnb.records.readings import Found, Readings
 from opsnb.view.formats import number
 
 RECORDED_AS = "comparison"
@@ -45,21 +45,20 @@ def with_before(target: Target, findings: Sequence[Finding]) -> Finding:
     )
 
 
-def _before(target: Target) -> dict[str, Finding]:
-    """Return by name what the newest deployment measured before it changed anything."""
-    past = list(past_runs(target, now() - _RECORDS, (DEPLOY, ROLLBACK)))
-    for result in reversed(past):
-        begun = [done.started for done in result.actions if done.applied and done.started]
-        if begun:
+def _before(target: Target) -> dict[str, Found]:
+    """Return what the newest deployment had measured before it changed anything, by name."""
+    past = Readings(target, now() - _RECORDS, (DEPLOY, ROLLBACK))
+    for run in reversed(past.runs()):
+        if run.changed:
             return {
-                finding.name: finding
-                for finding in reversed(result.findings)
-                if finding.value is not None and finding.started < min(begun)
+                found.name: found
+                for found in reversed(past.findings())
+                if found.run_id == run.run_id and found.value is not None and found.at < run.changed
             }
     return {}
 
 
-def _row(finding: Finding, before: Finding) -> Row:
+def _row(finding: Finding, before: Found) -> Row:
     then, since = before.value or 0.0, finding.value or 0.0
     lower_is_worse = bool(finding.threshold and finding.threshold.lower_is_worse)
     return {

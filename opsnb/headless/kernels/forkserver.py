@@ -11,6 +11,7 @@ the kernel shuts down.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -58,6 +59,22 @@ class KernelProcess:
         if self._child:
             return self._child.poll()
         return None if self._started and self._started == started(self.pid) else 0
+
+    async def ended(self) -> None:
+        """Wait until the process has ended, or return at once where only polling tells."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not Linux, an old one, or the process is gone
+            return
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(handle, done.set)
+        try:
+            if self.poll() is None:
+                await done.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
 
     def wait(self) -> int:
         """Close the connection. Call this when `poll` says that the process has ended."""

@@ -15,7 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets import Any as AnyTrait
 from traitlets import Type
 
-from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.kernels.forkserver import ForkServer, KernelProcess
 from opsnb.headless.kernels.provisioner import POLL_EVERY_S, ForkProvisioner
 
 _ASK_AGAIN_AFTER_S = 0.1
@@ -109,6 +109,12 @@ class Manager(AsyncKernelManager):
         return await super()._async_pre_start_kernel(**{**kwargs, **quiet})
 
     pre_start_kernel = _async_pre_start_kernel
+
+    async def _async_wait(self, pollinterval: float = POLL_EVERY_S) -> None:
+        process = getattr(self.provisioner, "process", None)
+        if isinstance(process, KernelProcess):
+            await process.ended()
+        await super()._async_wait(pollinterval)
 
     async def _async_finish_shutdown(
         self,

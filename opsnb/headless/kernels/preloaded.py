@@ -46,12 +46,13 @@ def main() -> None:
         gc.collect()
     gc.freeze()  # children share these objects while the collector does not touch them
     gc.enable()
-    imported = _imported()
+    files = _files()
+    imported = _changed(files)
     while line := waiting.pop() if waiting else _next(control):
         if how == "once":
             control.close()
             serve(line)
-        if _imported() != imported:
+        if _changed(files) != imported:
             _restart(control, line, how, imports)
         _fork(control, line)
 
@@ -73,15 +74,20 @@ def _fork(control: socket.socket, line: socket.socket) -> None:
     serve(line)
 
 
-def _imported() -> dict[str, int]:
-    """Return when each imported file was last changed; 0 when it is gone."""
+def _files() -> list[str]:
+    """Return the files that were imported."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return {file: _changed(file) for file in files if file}
+    return [file for file in files if file]
 
 
-def _changed(file: str) -> int:
+def _changed(files: list[str]) -> list[int]:
+    """Return when each of `files` was last changed; 0 when it is gone."""
+    return [_changed_ns(file) for file in files]
+
+
+def _changed_ns(file: str) -> int:
     try:
-        return Path(file).stat().st_mtime_ns
+        return os.stat(file).st_mtime_ns  # noqa: PTH116 - a thousand files before each kernel
     except OSError:
         return 0
 

@@ -8,7 +8,7 @@ such as the pm2 daemon or a server, keeps running.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import sys
 
 import psutil
 
@@ -39,7 +39,6 @@ def _started_by(mark: str) -> list[psutil.Process]:
     strays = []
     for pid in psutil.pids():
         try:
-            # Read directly, which is several times faster than psutil.
             if pid != os.getpid() and entry in _environment(pid):
                 strays.append(psutil.Process(pid))
         except (OSError, psutil.Error):
@@ -47,7 +46,13 @@ def _started_by(mark: str) -> list[psutil.Process]:
     return strays
 
 
-def _environment(pid: int) -> list[bytes]:
-    if Path("/proc/self/environ").exists():
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return [f"{name}={value}".encode() for name, value in psutil.Process(pid).environ().items()]
+def _environment(pid: int) -> bytes:
+    if not sys.platform.startswith("linux"):
+        variables = psutil.Process(pid).environ()
+        return "\0".join(f"{name}={value}" for name, value in variables.items()).encode()
+    # Read directly, which is several times faster than psutil.
+    handle = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
+    try:
+        return b"".join(iter(lambda: os.read(handle, 2**16), b""))
+    finally:
+        os.close(handle)

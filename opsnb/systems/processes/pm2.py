@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,6 +15,7 @@ import psutil
 from opsnb.checks import evidence
 from opsnb.errors import BadAnswer, Misconfigured
 from opsnb.systems.host import Host, ProgramFailed
+from opsnb.systems.processes import pm2_daemon
 from opsnb.systems.processes.process import (
     SYSTEM,
     DaemonGone,
@@ -28,6 +30,7 @@ from opsnb.systems.processes.process import (
 from opsnb.systems.processes.settings import Processes
 from opsnb.view.formats import MIB
 
+_DAEMON_S = 2.0
 # In one go, for each is a login over ssh: the home of pm2, and whether its daemon runs.
 _PROBE = (
     'h=${PM2_HOME:-$HOME/.pm2}; f=$h/pm2.pid; printf "%s\\n" "$h"; '
@@ -46,6 +49,10 @@ _DAEMON = re.compile(r"PM2 v\S+: God Daemon \((?P<home>.+?)\)")
 def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> list[Process]:
     """Return the processes of `pm2 jlist`. Raises DaemonGone, BadAnswer."""
     argv, env = program(settings), environment(host, settings)
+    if host.is_local and (home := _home(argv, env)):
+        entries = pm2_daemon.processes(Path(host.expand(home)), _DAEMON_S)
+        if entries is not None:
+            return _processes(json.dumps(entries), entries, at)
     if "PM2_HOME" in env or not settings.command:
         _demand_daemon(host, argv[0], env)
     try:
@@ -57,6 +64,13 @@ def processes(host: Host, settings: Processes, at: datetime, limit_s: float) -> 
     if "Spawning PM2 daemon" in text:
         raise DaemonGone(f"pm2's daemon was not running on {host.name}.")
     return parse_pm2(text, at)
+
+
+def _home(argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """Return the home of the daemon that `argv` would ask; empty where it may be another's."""
+    if len(argv) > 1 or not (argv == ["pm2"] or "PM2_HOME" in env):
+        return ""  # such as sudo, or a program that sets a home itself
+    return env.get("PM2_HOME") or os.environ.get("PM2_HOME") or "~/.pm2"
 
 
 def _demand_daemon(host: Host, program: str, env: dict[str, str]) -> None:

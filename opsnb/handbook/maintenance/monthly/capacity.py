@@ -11,7 +11,7 @@ from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.handbook.maintenance.monthly.forecasting import Forecast, Point
-from opsnb.handbook.maintenance.monthly.past import FIX, Past, findings
+from opsnb.handbook.maintenance.monthly.past import FIX, Past
 from opsnb.model import Finding, Row, Status, Threshold, now
 from opsnb.systems import database, host, queues
 from opsnb.view import charts
@@ -83,8 +83,8 @@ def _forecasts(target: Target, past: Past) -> list[Forecast]:
 def _size_limits(target: Target, past: Past) -> Threshold:
     """Return the limits of the database's size; where none are set, what its disk holds."""
     limits = target.threshold("database_size_mib")
-    sizes = [finding for finding in findings(past.runs) if finding.name == database.size.name]
-    rows = [row for finding in sizes for row in finding.rows]
+    sizes = [found for found in past.filling if found.name == database.size.name]
+    rows = [row for found in sizes for row in found.rows]
     if limits.limits or not rows or rows[-1]["free_bytes"] is None:
         return limits
     return replace(limits, crit=(rows[-1]["size_bytes"] + rows[-1]["free_bytes"]) / MIB)
@@ -95,15 +95,15 @@ def _by_row(
 ) -> list[Forecast]:
     """Return a forecast for each row of the newest finding of `check`, named after its columns."""
     recorded = [
-        finding
-        for finding in findings(past.runs)
-        if finding.name == check and finding.rows and _has(finding.rows[0], value)
+        found
+        for found in past.filling
+        if found.name == check and found.rows and _has(found.rows[0], value)
     ]
-    recorded.sort(key=lambda finding: finding.started)
+    recorded.sort(key=lambda found: found.at)
     points: dict[str, list[Point]] = {}
     for finding in recorded:
         for row in finding.rows:
-            point = finding.started.timestamp(), value(row)
+            point = finding.at.timestamp(), value(row)
             points.setdefault(name.format_map(row), []).append(point)
     # Nothing is forecast of a disk or a queue that is gone.
     current = [name.format_map(row) for row in recorded[-1].rows] if recorded else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from opsnb.checks.check import check
@@ -12,8 +12,9 @@ from opsnb.checks.reading import Reading
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ExitCode
 from opsnb.handbook.deployment.verify import verdict
-from opsnb.handbook.maintenance.monthly.past import FIX, Past, drawable, findings
-from opsnb.model import Finding, Row, RunResult, Status, Threshold
+from opsnb.handbook.maintenance.monthly.past import FIX, Past, drawable
+from opsnb.model import Finding, Row, Status, Threshold
+from opsnb.records.readings import Found, Ran
 from opsnb.view import charts
 from opsnb.view.formats import number
 
@@ -31,8 +32,8 @@ class Metric:
 
     title: str
     threshold: Threshold
-    since: list[Finding]
-    before: list[Finding]
+    since: list[Found]
+    before: list[Found]
 
     @property
     def values(self) -> list[float]:
@@ -116,7 +117,7 @@ def runs(target: Target, read: Reading[Past]) -> Finding:
     """Runs, by runbook and outcome"""
     past = read.of(target)
     before = Counter(run.runbook for run in past.before)
-    since: dict[str, list[RunResult]] = {}
+    since: dict[str, list[Ran]] = {}
     for run in past.since:
         since.setdefault(run.runbook, []).append(run)
     rows = [_runs_row(runbook, since[runbook], before[runbook]) for runbook in sorted(since)]
@@ -139,36 +140,37 @@ def drawn(target: Target, read: Reading[Past]) -> list[charts.Chart]:
 
 def _metrics(past: Past) -> list[Metric]:
     """Return what has a limit and was measured, those that stand out first."""
-    since, before = _by_name(past.since), _by_name(past.before)
+    since = _by_name(found for found in past.findings if found.at >= past.middle)
+    before = _by_name(found for found in past.findings if found.at < past.middle)
     metrics = []
     for name in dict.fromkeys([*since, *before]):
         both = [*before.get(name, []), *since.get(name, [])]
         newest = _measured(both)[-1:]
         limits = newest[0].threshold if newest else None
         if limits and limits.limits and name.split(".")[0] not in _OURS:
-            title = newest[0].title
+            title = newest[0].label
             metrics.append(Metric(title, limits, since.get(name, []), before.get(name, [])))
     return sorted(metrics, key=lambda metric: (not metric.stands_out, metric.compared != "worse"))
 
 
-def _by_name(past: Sequence[RunResult]) -> dict[str, list[Finding]]:
-    by_name: dict[str, list[Finding]] = {}
-    for finding in findings(past):
-        by_name.setdefault(finding.name, []).append(finding)
+def _by_name(past: Iterable[Found]) -> dict[str, list[Found]]:
+    by_name: dict[str, list[Found]] = {}
+    for found in past:
+        by_name.setdefault(found.name, []).append(found)
     return by_name
 
 
-def _measured(findings: Sequence[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.value is not None]
+def _measured(past: Sequence[Found]) -> list[Found]:
+    return [found for found in past if found.value is not None]
 
 
-def _values(findings: Sequence[Finding]) -> list[float]:
-    return [finding.value for finding in findings if finding.value is not None]
+def _values(past: Sequence[Found]) -> list[float]:
+    return [found.value for found in past if found.value is not None]
 
 
-def _point(finding: Finding, *, before: float | None = None, since: float | None = None) -> Row:
+def _point(found: Found, *, before: float | None = None, since: float | None = None) -> Row:
     return {
-        "at": finding.started.isoformat(timespec="seconds"),
+        "at": found.at.isoformat(timespec="seconds"),
         "the period before": before,
         "this period": since,
     }
@@ -181,7 +183,7 @@ def _compared_words(metric: Metric) -> str:
     return f"median {row['median'] or 'unknown'}{was}; past its limit {times}"
 
 
-def _runs_row(runbook: str, runs: Sequence[RunResult], before: int) -> Row:
+def _runs_row(runbook: str, runs: Sequence[Ran], before: int) -> Row:
     ended = [run for run in runs if run.exit_code < ExitCode.UNUSABLE]
     counts = Counter(run.status for run in ended)
     return {

@@ -13,7 +13,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.handbook.troubleshooting.memory.watched import Watch, growth_row, mib
 from opsnb.model import Finding, Remedy, Row, Status
-from opsnb.records.reader import past_runs
+from opsnb.records.readings import Readings
 from opsnb.systems import host, processes
 from opsnb.systems.processes import DaemonGone, Process
 from opsnb.view.formats import MIB, span
@@ -148,17 +148,14 @@ def _up(target: Target) -> list[Process]:
 def _recorded(target: Target, since: float) -> dict[str, list[tuple[float, int]]]:
     """Return the size of each process at the times of the records; several of one name added."""
     recorded: dict[str, list[tuple[float, int]]] = {}
-    for result in past_runs(target, datetime.fromtimestamp(since, UTC)):
-        for finding in result.findings:
-            if finding.name != processes.up.name:
-                continue
-            at = finding.started.timestamp()
-            sizes: dict[str, int] = {}
-            for row in finding.rows:
-                if row.get("memory_bytes"):
-                    sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
-            for name, size in sizes.items():
-                recorded.setdefault(name, []).append((at, size))
+    past = Readings(target, datetime.fromtimestamp(since, UTC))
+    for found in past.findings([processes.up.name], rows=True):
+        sizes: dict[str, int] = {}
+        for row in found.rows:
+            if row.get("memory_bytes"):
+                sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
+        for name, size in sizes.items():
+            recorded.setdefault(name, []).append((found.at.timestamp(), size))
     return recorded
 
 

@@ -1,0 +1,1 @@
+DELETE FROM broken WHERE run_id = :run_id

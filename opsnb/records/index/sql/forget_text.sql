@@ -1,0 +1,1 @@
+DELETE FROM texts WHERE rowid = (SELECT id FROM runs WHERE run_id = :run_id)

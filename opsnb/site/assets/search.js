@@ -1,0 +1,300 @@
+/* The search page. pagefind searches bundles: one for the docs and runbooks, and those of records by
+   month, which are loaded the newest first until enough is found. Whatever pagefind fetches comes
+   from scripts (see opsnb/site/search), as pages opened as files may load nothing else. */
+"use strict";
+(() => {
+  const root = document.documentElement.dataset.root;
+  const form = document.getElementById("search");
+  const state = document.getElementById("state");
+  const place = document.getElementById("found");
+  const common = new RegExp(`^(${form.dataset.common})$`, "i");
+  const ENOUGH = 20; /* records, until older months are loaded only when asked for */
+  const AT_FIRST = 5;
+  const MORE = 20;
+
+  /* Files that scripts have brought, by their path. */
+  const files = new Map();
+  const loading = new Map();
+  let isIncomplete = false;
+
+  window.opsnbFiles = (given) => {
+    for (const [path, data] of Object.entries(given)) files.set(path, data);
+  };
+
+  function load(path) {
+    if (!loading.has(path)) {
+      loading.set(path, new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = root + path;
+        script.onload = resolve;
+        script.onerror = () => {
+          loading.delete(path);
+          isIncomplete = true;
+          reject(new Error(`${path} cannot be loaded`));
+        };
+        document.head.append(script);
+      }));
+    }
+    return loading.get(path);
+  }
+
+  /* What pagefind calls in place of fetch. */
+  window.opsnbFetch = async (url) => {
+    const path = url.split("?")[0].replace(/^.*\/(?=wasm\.)/, "");
+    if (!files.has(path)) await load(`${path}.js`);
+    const bytes = Uint8Array.from(atob(files.get(path)), (letter) => letter.charCodeAt(0));
+    return new Response(bytes);
+  };
+
+  /* The list of bundles. It is loaded again for each query that is sent, as a build may have replaced
+     some meanwhile. */
+  let bundles = null;
+  const opened = new Map();
+  window.opsnbBundles = (given) => { bundles = given; };
+
+  async function begin() {
+    if (isIncomplete) opened.clear();
+    isIncomplete = false;
+    await load(`search/bundles.js?${Date.now()}`);
+    await load(bundles.engine);
+    const select = form.elements.target;
+    const known = new Set([...select.options].map((option) => option.value));
+    const targets = new Set(bundles.bundles.flatMap((bundle) => bundle.targets ?? []));
+    for (const target of [...targets].sort()) {
+      if (!known.has(target)) select.add(new Option(target, target));
+    }
+  }
+
+  function open(bundle) {
+    if (!opened.has(bundle.file)) {
+      opened.set(bundle.file, (async () => {
+        await load(bundle.file);
+        const options = { basePath: `${bundle.name}/`, noWorker: true, excerptLength: 24 };
+        const index = window.opsnbPagefind.createInstance(options);
+        await index.init();
+        return index;
+      })());
+    }
+    return opened.get(bundle.file);
+  }
+
+  /* The words of a query, without those that say nothing. Odd characters part words. */
+  function wordsOf(query) {
+    const words = query.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.slice(0, 24) ?? [];
+    const telling = words.filter((word) => !common.test(word));
+    return telling.length ? telling : words;
+  }
+
+  /* The results of one bundle: with all words, and with many of them: of records more than half, as
+     hundreds are alike. */
+  async function results(index, words, filters, isRecords) {
+    const by = new Map();
+    for (const word of words.length > 1 ? words : []) {
+      for (const { id, score, data } of (await index.search(word, { filters })).results) {
+        const before = by.get(id) ?? { id, data, score: 0, words: 0, isWhole: false };
+        by.set(id, { ...before, score: before.score + score, words: before.words + 1 });
+      }
+    }
+    for (const { id, score, data } of (await index.search(words.join(" "), { filters })).results) {
+      by.set(id, { id, data, score, words: words.length, isWhole: true });
+    }
+    let found = [...by.values()].filter((result) => result.words * 2 >= words.length + isRecords);
+    found = await withIds(found, words.filter((word) => /\d/.test(word) && word.length > 2));
+    if (isRecords && found.length > 1) {
+      const sorted = new Map();
+      for (const term of words) {
+        const { results: newest } = await index.search(term, { filters, sort: { at: "desc" } });
+        newest.forEach((result) => sorted.set(result.id, Number(result.score)));
+      }
+      for (const result of found) result.age = -(sorted.get(result.id) ?? 0);
+    }
+    return found;
+  }
+
+  /* pagefind also takes words that only begin alike, which two run ids do. */
+  async function withIds(found, ids) {
+    if (!ids.length) return found;
+    const best = found.sort((a, b) => b.score - a.score).slice(0, 40);
+    const texts = await Promise.all(best.map((result) => result.data()));
+    return best.filter((_, at) => ids.every((id) => texts[at].content.toLowerCase().includes(id)));
+  }
+
+  class Group {
+    constructor(title, isRecords) {
+      this.title = title;
+      this.isRecords = isRecords;
+      this.found = [];
+      this.shown = AT_FIRST;
+    }
+
+    add(results, position) {
+      this.found.push(...results.map((result) => ({ ...result, position })));
+    }
+
+    /* Those with all words first, and of records no others if there are such; then by how well they
+       match; records that match alike, the newest first. */
+    sorted() {
+      const hasWhole = this.isRecords && this.found.some((result) => result.isWhole);
+      const kept = this.found.filter((result) => result.isWhole || !hasWhole);
+      const best = Math.max(...kept.map((result) => result.score));
+      const rank = (result) => (result.score >= best / 2 ? 0 : 1);
+      return kept.sort((a, b) => b.isWhole - a.isWhole || (this.isRecords
+        ? rank(a) - rank(b) || a.position - b.position || a.age - b.age
+        : b.words - a.words || b.score - a.score));
+    }
+  }
+
+  let run = 0;
+
+  async function search(isSent = false) {
+    const mine = ++run;
+    const [query, status, target] = ["q", "status", "target"].map((name) => form.elements[name].value);
+    const words = wordsOf(query);
+    const asked = new URLSearchParams(Object.entries({ q: query, status, target }).filter(([, value]) => value));
+    history.replaceState(null, "", asked.size ? `?${asked}` : location.pathname);
+    document.title = query ? `${query} - Search - opsnb` : "Search - opsnb";
+    if (!words.length) {
+      place.replaceChildren();
+      state.textContent = "Search for what was done, a symptom, a run id or a part of one.";
+      return;
+    }
+    state.textContent = "Searching …";
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      try {
+        if (!bundles || isIncomplete || (isSent && !attempt)) await begin();
+        if (mine !== run) return;
+        await find(mine, words, { ...(status && { status }), ...(target && { target }) });
+        if (!isIncomplete) return;
+      } catch (error) {
+        if (mine !== run) return;
+        isIncomplete = true;
+      }
+    }
+    if (mine === run) state.textContent = "A part of the search cannot be loaded. Reload the page, or in a terminal: opsnb records search WORDS";
+  }
+
+  async function find(mine, words, filters) {
+    const acted = new Group("Records of changes and problems", true);
+    const pages = new Group("Runbooks and docs", false);
+    const others = new Group("Other records", true);
+    const isFiltered = Object.keys(filters).length > 0;
+    const older = [];
+    let until = "";
+    for (const [position, bundle] of bundles.bundles.entries()) {
+      if (!bundle.month) {
+        if (!isFiltered) pages.add(await results(await open(bundle), words, {}, false), position);
+      } else if (acted.found.length + others.found.length >= ENOUGH) {
+        older.push([position, bundle]);
+      } else {
+        await inside(position, bundle);
+      }
+      if (mine !== run) return;
+    }
+    await show();
+
+    async function inside(position, bundle) {
+      const index = await open(bundle);
+      acted.add(await results(index, words, { ...filters, rank: "first" }, true), position);
+      others.add(await results(index, words, { ...filters, rank: "other" }, true), position);
+      until = bundle.month;
+    }
+
+    async function show() {
+      const shown = (await Promise.all([acted, pages, others].map(section))).filter(Boolean);
+      if (mine !== run) return;
+      const records = acted.sorted().length + others.sorted().length;
+      const counts = [`${records} ${records === 1 ? "record" : "records"}`];
+      if (!isFiltered) counts.push(`${pages.sorted().length} ${pages.sorted().length === 1 ? "page" : "pages"}`);
+      state.textContent = `${counts.join(" and ")}${until ? `; records since ${until}` : ""}`;
+      if (older.length) shown.push(button(`Search older records, before ${until}`, async () => {
+        const wanted = acted.found.length + others.found.length + ENOUGH;
+        while (older.length && acted.found.length + others.found.length < wanted) await inside(...older.shift());
+        await show();
+      }));
+      place.replaceChildren(...shown);
+    }
+
+    async function section(group) {
+      const found = group.sorted();
+      if (!found.length) return null;
+      const shown = await Promise.all(found.slice(0, group.shown).map((result) => result.data()));
+      const made = document.createElement("section");
+      const list = document.createElement("ol");
+      list.className = "found";
+      list.append(...shown.map(group.isRecords ? record : page));
+      made.append(element("h2", group.title), list);
+      const left = found.length - shown.length;
+      if (left > 0) made.append(button(`Show more (${left})`, async () => {
+        group.shown += MORE;
+        await show();
+      }));
+      return made;
+    }
+  }
+
+  /* --- what is shown: always text, never HTML of a record ------------------------------------ */
+
+  function element(name, text = "", more = {}) {
+    return Object.assign(document.createElement(name), { textContent: text }, more);
+  }
+
+  function button(words, action) {
+    return element("button", words, { type: "button", className: "more", onclick: action });
+  }
+
+  function link(data, text) {
+    return element("a", text, { href: root + data.raw_url.replace(/^\//, "") });
+  }
+
+  /* pagefind marks words in text in which it has escaped only < and >. */
+  function excerpt(data) {
+    const made = element("p", "", { className: "excerpt" });
+    data.excerpt.split(/<\/?mark>/).forEach((part, at) => {
+      const text = part.replaceAll("&lt;", "<").replaceAll("&gt;", ">");
+      made.append(at % 2 ? element("mark", text) : text);
+    });
+    return made;
+  }
+
+  function record(data) {
+    const { title, target, status, outcome, started, operator, sentence } = data.meta;
+    const made = element("li");
+    const head = element("p");
+    const pill = element("span", outcome, { className: `status status-${status}` });
+    const at = element("time", `${started.slice(0, 16).replace("T", " ")} UTC`, { dateTime: started });
+    head.append(pill, " ", link(data, `${title} on ${target}`), " ");
+    const who = element("span", "", { className: "aside" });
+    who.append(at, `, ${operator}`);
+    head.append(who);
+    made.append(head, element("p", sentence), excerpt(data));
+    return made;
+  }
+
+  function page(data) {
+    const made = element("li");
+    const head = element("p");
+    head.append(link(data, data.meta.title ?? data.raw_url));
+    made.append(head, excerpt(data));
+    return made;
+  }
+
+  const asked = new URLSearchParams(location.search);
+  form.elements.q.value = asked.get("q") ?? "";
+  form.elements.status.value = asked.get("status") ?? "";
+  if (!form.elements.status.value) form.elements.status.value = "";
+  if (asked.get("target")) {
+    form.elements.target.add(new Option(asked.get("target"), asked.get("target")));
+    form.elements.target.value = asked.get("target");
+  }
+  let waiting;
+  form.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => search(), 250);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    clearTimeout(waiting);
+    search(true);
+  });
+  search();
+})();

@@ -1,0 +1,1 @@
+"""The part of the site that MkDocs builds: the docs and the runbooks."""

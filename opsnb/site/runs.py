@@ -1,0 +1,107 @@
+"""Runs as the site's lists show them, read from the index of the records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Row
+from typing import Any
+
+from opsnb.model import Remedy, Status
+from opsnb.records.index import Index, statement
+
+_FOLDER = Path(__file__).with_name("sql")
+
+
+def rows(index: Index, name: str, **parameters: Any) -> list[Row]:
+    """Return the rows of the query in `sql/NAME.sql`."""
+    return index.read(statement(name, _FOLDER), parameters)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, in the words of its record."""
+
+    run_id: str
+    runbook: str
+    title: str
+    target: str
+    status: Status
+    outcome: str
+    """How it ended in a word: its status, or why it ended early."""
+    broke: bool
+    """Whether it did not run to its end, so that its findings are not all there are."""
+    started: datetime
+    seconds: float
+    operator: str
+    trigger: str
+    acted: bool
+    sentence: str
+    """Why it failed, else its worst finding, else what it did or how many checks are ok."""
+    next: str
+    """The command that fixes its worst finding; empty if there is none."""
+    parameters: Mapping[str, Any]
+    source_sha256: str
+    """Of its runbook's notebook."""
+
+    @classmethod
+    def of(cls, row: Row) -> Run:
+        """Return the run of a row that has these columns."""
+        return cls(
+            row["run_id"],
+            row["runbook"],
+            row["title"],
+            row["target"],
+            Status(row["status"]),
+            row["outcome"],
+            bool(row["broke"]),
+            datetime.fromisoformat(row["started"]),
+            row["seconds"],
+            row["operator"],
+            row["trigger"],
+            bool(row["acted"]),
+            row["sentence"],
+            row["next"],
+            json.loads(row["parameters"]),
+            row["source_sha256"],
+        )
+
+    @property
+    def page(self) -> str:
+        """The file of its page, in the folder of the records' pages."""
+        return f"{self.run_id}.html"
+
+    @property
+    def command(self) -> str:
+        """The line that runs the same again, without changing anything."""
+        given = {
+            name: value
+            for name, value in self.parameters.items()
+            if value and isinstance(value, str) and name not in ("target", "confirm")
+        }
+        return Remedy(runbook=self.runbook, parameters=given, target=self.target).command
+
+
+def newest(index: Index) -> list[Run]:
+    """Return the newest run of each runbook on each target, the newest first.
+
+    Of a run on several targets its members count, and those that could not start.
+    """
+    found: dict[tuple[str, str], Run] = {}
+    for run in runs(rows(index, "newest")):
+        found.setdefault((run.target, run.runbook), run)
+    return list(found.values())
+
+
+def named(index: Index, run_ids: Iterable[str]) -> dict[str, Run]:
+    """Return these runs by their ids, the newest first."""
+    found = runs(rows(index, "named", run_ids=list(run_ids)))
+    return {run.run_id: run for run in found}
+
+
+def runs(found: Iterable[Row]) -> list[Run]:
+    """Return the runs of these rows."""
+    return [Run.of(row) for row in found]

@@ -1,0 +1,1 @@
+SELECT count(*) AS actions FROM actions WHERE begun

@@ -1,0 +1,218 @@
+"""The history of one metric of a target: what is usual by hour of week, and what changes."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from sqlite3 import Row
+from statistics import median
+
+from markupsafe import Markup
+from pydantic import TypeAdapter
+
+from opsnb.model import Status, Threshold
+from opsnb.site.templates import render
+from opsnb.view.formats import number
+
+_Point = tuple[float, float]
+
+_WIDTH, _HEIGHT, _TOP = 380, 90, 16
+"""Of the plane, in pixels, which a page shrinks on a narrow screen; and what is above it."""
+_NEAR = 2.5  # limits up to this many times the largest value are drawn
+_BINS = 120
+"""Points that a picture has at most."""
+_FEWEST = 5  # readings of an hour of the week; with fewer, all readings say what is usual
+_BAND = 3 * 1.4826  # of the median absolute deviation: three standard deviations of a normal one
+_HOURS = 168
+_WEEK_S = 7 * 86_400.0
+_BEFORE_S = 4 * _WEEK_S
+_EVENTS = 20
+"""Marks that a picture has at most."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the target."""
+
+    what: str
+    """`deployment`, `action` or `incident`."""
+    at: float
+    """In seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Trend:
+    """The history of one metric of a target: numbers and their times, the oldest first."""
+
+    key: str
+    name: str
+    label: str
+    unit: str
+    status: Status
+    """Of the newest reading."""
+    run_id: str
+    """The run that read it."""
+    threshold: Threshold | None
+    """As it was at the newest reading."""
+    at: Sequence[float]
+    """In seconds since 1970."""
+    values: Sequence[float]
+
+    @classmethod
+    def of(cls, readings: Sequence[Row]) -> Trend:
+        """Return the trend of the readings of one key, the oldest first."""
+        newest = readings[-1]
+        return cls(
+            newest["key"],
+            newest["name"],
+            newest["label"] or newest["name"],
+            newest["unit"],
+            Status(newest["status"]),
+            newest["run_id"],
+            _threshold(newest["threshold"]) if newest["threshold"] else None,
+            [datetime.fromisoformat(row["at"]).timestamp() for row in readings],
+            [row["value"] for row in readings],
+        )
+
+    @property
+    def system(self) -> str:
+        """The system that it belongs to, such as `cache`."""
+        return self.name.partition(".")[0]
+
+    @property
+    def newest(self) -> datetime:
+        """When it was read last."""
+        return datetime.fromtimestamp(self.at[-1], UTC)
+
+    @property
+    def value(self) -> str:
+        """What was read last, with its unit."""
+        return number(self.values[-1], self.unit)
+
+    @cached_property
+    def _usual(self) -> dict[int | None, tuple[float, float]]:
+        """The lower and upper end of what is usual, by hour of the week; at None, at any hour."""
+        by_hour: dict[int, list[float]] = {}
+        for at, value in zip(self.at, self.values, strict=True):
+            by_hour.setdefault(_hour_of_week(at), []).append(value)
+        usual: dict[int | None, tuple[float, float]] = {None: _band(self.values)}
+        for hour, values in by_hour.items():
+            if len(values) >= _FEWEST:
+                usual[hour] = _band(values)
+        return usual
+
+    def usual(self, at: float) -> tuple[float, float]:
+        """Return the ends of what is usual at that hour of the week: median and MAD."""
+        known = self._usual
+        return known.get(_hour_of_week(at), known[None])
+
+    @cached_property
+    def unusual(self) -> int:
+        """How many readings of the last 7 days are outside of what is usual."""
+        first = bisect_left(self.at, self.at[-1] - _WEEK_S)
+        return sum(
+            not low <= value <= high
+            for value, (low, high) in (
+                (value, self.usual(at))
+                for at, value in zip(self.at[first:], self.values[first:], strict=True)
+            )
+        )
+
+    @cached_property
+    def change(self) -> tuple[float, float] | None:
+        """The medians of the 4 weeks before the last 7 days, and of these; None without both."""
+        week = bisect_left(self.at, self.at[-1] - _WEEK_S)
+        before = self.values[bisect_left(self.at, self.at[-1] - _WEEK_S - _BEFORE_S) : week]
+        return (median(before), median(self.values[week:])) if before else None
+
+    @property
+    def words(self) -> str:
+        """Whether it gets worse, in words."""
+        parts = []
+        if self.change:
+            before, now = (number(value, self.unit) for value in self.change)
+            same = f"median {now}, as in the 4 weeks before"
+            parts.append(same if before == now else f"median {now}, {before} in the 4 weeks before")
+        if self.unusual:
+            parts.append(f"{self.unusual} unusual")
+        return f"Last 7 days: {', '.join(parts)}." if parts else ""
+
+    @property
+    def rank(self) -> tuple[int, str, str]:
+        """The worst first."""
+        return -self.status.severity, self.label, self.key
+
+    def picture(self, events: Sequence[Event]) -> Markup:
+        """Return the history as SVG: thresholds, the usual band, and marks for the events."""
+        points = self._points()
+        band = [(at, *self.usual(at)) for at, _ in points]
+        limits = self.threshold.limits if self.threshold else {}
+        most = max([high for *_, high in band] + [value for _, value in points])
+        near = {status: limit for status, limit in limits.items() if limit <= _NEAR * most}
+        high = max([most, *near.values()]) * 1.1 or 1.0
+        low = min([0.0, *(value for _, value in points)])
+        first, last = self.at[0], max(self.at[-1], self.at[0] + 60)
+
+        def x(at: float) -> float:
+            return round(_WIDTH * (at - first) / (last - first), 1)
+
+        def y(value: float) -> float:
+            share = (min(max(value, low), high) - low) / (high - low)
+            return round(_TOP + _HEIGHT * (1 - share), 1)
+
+        outline = [(at, top) for at, _, top in band] + [(at, low) for at, low, _ in reversed(band)]
+        marked = [event for event in events if first <= event.at <= last][-_EVENTS:]
+        html = render(
+            "trend_picture",
+            title=f"{self.label}: {self.value}. {self.words}",
+            width=_WIDTH,
+            top=_TOP,
+            bottom=_TOP + _HEIGHT,
+            band=_path((x(at), y(value)) for at, value in outline),
+            line=_path((x(at), y(value)) for at, value in points),
+            only=(x(points[0][0]), y(points[0][1])) if len(points) == 1 else None,
+            limits=[(status, y(limit), number(limit)) for status, limit in near.items()],
+            highest=number(high, self.unit),
+            lowest=number(low),
+            first=datetime.fromtimestamp(first, UTC),
+            last=datetime.fromtimestamp(last, UTC),
+            marks=[(event.what, x(event.at)) for event in marked],
+            kinds=list(dict.fromkeys(event.what for event in marked)),
+        )
+        return Markup(html.replace("\n", ""))
+
+    def _points(self) -> list[_Point]:
+        """Return the readings, of each bin the worst one when there are many."""
+        pairs = list(zip(self.at, self.values, strict=True))
+        if len(pairs) <= _BINS:
+            return pairs
+        span = (self.at[-1] - self.at[0]) / _BINS or 1.0
+        worst = min if self.threshold and self.threshold.lower_is_worse else max
+        bins: dict[int, list[_Point]] = {}
+        for pair in pairs:
+            bins.setdefault(math.floor((pair[0] - self.at[0]) / span), []).append(pair)
+        return [worst(found, key=lambda pair: pair[1]) for found in bins.values()]
+
+
+def _path(points: Iterable[_Point]) -> str:
+    return "L".join(f"{x:g} {y:g}" for x, y in points)
+
+
+def _band(values: Sequence[float]) -> tuple[float, float]:
+    middle = median(values)
+    spread = _BAND * median(abs(value - middle) for value in values)
+    return middle - spread, middle + spread
+
+
+def _hour_of_week(at: float) -> int:
+    # 1970 began on a Thursday, UTC.
+    return int(at // timedelta(hours=1).total_seconds()) % _HOURS
+
+
+@lru_cache(maxsize=1024)
+def _threshold(limits: str) -> Threshold:
+    return TypeAdapter(Threshold).validate_json(limits)
