@@ -85,7 +85,7 @@ def _plain(html: str) -> str | None:
         if name in _EMPTY or (token["empty"] and is_drawn):
             written.append(f"{tag}/>")
         elif token["empty"]:
-            return None  # a browser takes it for open
+            return None  # a browser would read it as an opening tag
         else:
             written.append(f"{tag}>")
             open_elements.append(name)

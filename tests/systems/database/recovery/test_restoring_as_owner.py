@@ -124,8 +124,9 @@ def test_a_swap_that_failed_is_said_by_the_oid(
     assert (record.state, record.verified) == (ActionState.FAILED, False)
     assert [each.status for each in found] == [Status.CRIT, Status.CRIT]
     assert "function no_such() does not exist" in found[0].message
-    assert found[1].message.startswith("shop is still the same database: nothing was swapped.")
-    assert "function no_such() does not exist" in found[1].message
+    assert found[1].message == (
+        f"shop is still the same database: nothing was swapped. The action failed: {record.error}"
+    )
     assert databases(server) == ["shop"]
 
 
