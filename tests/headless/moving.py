@@ -48,13 +48,21 @@ _calls = {"planned": 0}
 def reach(point: str) -> None:
     """Wait as long as somebody wants it at this point."""
     wanted = Path(os.environ.get(POINTS, "/nowhere"), "wanted")
-    while wanted.exists() and wanted.read_text() == point:
+    while _text(wanted) == point:
         reached = wanted.with_name("reached")
         if not reached.exists():
             aside = wanted.with_name("aside")
             aside.write_text(f"{os.getpid()} {os.getppid()}")
             aside.rename(reached)
         time.sleep(0.01)
+
+
+def _text(path: Path) -> str | None:
+    """The text of a file; None when it is gone, which it may be from one moment to the next."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
 
 
 def client(target: Target) -> Any:

@@ -53,7 +53,7 @@ def unusable_value(parameter: Parameter) -> st.SearchStrategy[str]:
         dated = parameter.type in ("date", "time")
         return st.one_of(no_text, no_number) if dated else no_text
     values = next(values for kind, values in UNUSABLE.items() if kind in kinds)
-    if kinds & {int, float} and parameter.type not in ("int", "float", "int | None"):
+    if kinds & {int, float} and parameter.annotation not in (int, float, int | None):
         values = st.one_of(values, out_of_bounds)
     if type(None) in kinds:
         values = values.filter(lambda word: word.strip())
