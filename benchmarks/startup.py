@@ -3,7 +3,8 @@
     python benchmarks/startup.py
 
 Prints, from medians of alternating rounds, the wall time of `opsnb --help`, `opsnb list` and a
-refused parameter over that of `python -c 'import typer, pydantic'` (goal: at most 2 each).
+refused parameter over that of `python -c 'import typer, pydantic'` (goal: at most 2 each), and the
+same for an empty command of typer, below which no command that takes options can be.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from _beside import head, row
 ROUNDS = 15
 OPSNB = str(Path(sys.executable).with_name("opsnb"))
 PEER = (sys.executable, "-c", "import typer, pydantic")
+EMPTY = "import typer\napp = typer.Typer()\n@app.command()\ndef empty() -> None: ...\napp()"
 OURS = {
+    "an empty command of typer": (sys.executable, "-c", EMPTY),
     "opsnb --help": (OPSNB, "--help"),
     "opsnb list": (OPSNB, "list"),
     "opsnb run, refused": (OPSNB, "run", "health/daily", "-p", "nonsense=1"),

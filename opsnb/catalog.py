@@ -5,6 +5,7 @@ A listing reads JSON alone: pydantic, which parameters need, is imported when th
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -165,10 +166,26 @@ class RunbookInfo:
 
         Raises ParameterError on the first that is unknown, mistyped or out of range.
         """
-        # Imported only now: a list of the runbooks does without pydantic.
-        from opsnb.params import cell  # noqa: PLC0415
+        self._refuse_unknown(given)
+        known = {parameter.name: parameter for parameter in self.parameters}
+        return {name: known[name].parse(value) for name, value in given.items()}
 
-        return cell.check(self.id, self.parameters, given)
+    def _refuse_unknown(self, given: Iterable[str]) -> None:
+        """Raise ParameterError on a name that is not declared, before any type is built."""
+        try:
+            lines = ast.parse(self.declarations).body
+        except (SyntaxError, ValueError):
+            return  # `parameters` says what is wrong with the cell
+        known = [
+            line.target.id
+            for line in lines
+            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+        ]
+        for name in given:
+            if name not in known:
+                raise ParameterError(
+                    f"{self.id} has no parameter {name[:60]!r}." + did_you_mean(name, known)
+                )
 
 
 def runbooks() -> list[RunbookInfo]:

@@ -25,6 +25,7 @@ one place.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -141,7 +142,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     The sentence starts with a space, to be put behind the one that says what is wrong.
     """
     names = sorted(known)
+    plain = unicodedata.normalize("NFKC", word).casefold().replace("-", "_")
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    near = near or difflib.get_close_matches(plain, names, n=1, cutoff=0.5)
     near = near or [name for name in names if word and name.startswith(word)]
     if near:
         return f" Did you mean '{near[0]}'?"

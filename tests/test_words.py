@@ -17,7 +17,7 @@ import typer
 import opsnb
 from opsnb import catalog
 from opsnb.checks.check import Check
-from opsnb.cli.entry import app
+from opsnb.cli.commands import app
 from tests.runs import ROOT
 
 PACKAGE = Path(opsnb.__file__).parent

@@ -5,23 +5,30 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from importlib import import_module
 
 import typer
 from typer._click.exceptions import NoArgsIsHelpError
 
-# The order of these imports is the order in which the help lists the commands.
-# isort: off
-from opsnb.cli import runbooks, run, lab, doctor, records, upkeep  # noqa: F401
-from opsnb.cli import schedule, notify, site, demo, authoring  # noqa: F401
-
-# isort: on
 from opsnb.cli import completion, output
 from opsnb.cli.application import app
 from opsnb.errors import ExitCode, Locked, OpsnbError, Refused
 from opsnb.machine import interrupts
 from opsnb.view import commands, terminal
 
-__all__ = ["app", "main"]
+_MODULES = {
+    "list": "runbooks",
+    "show": "runbooks",
+    "run": "run",
+    "open": "lab",
+    "lab": "lab",
+    "doctor": "doctor",
+    "schedule": "schedule",
+    "notify": "notify",
+    "site": "site",
+    "demo": "demo",
+}
+"""The module of each command that stands in one alone."""
 
 
 def main() -> None:
@@ -38,6 +45,8 @@ def main() -> None:
 
 def _exit_code(debug: bool) -> int:
     try:
+        # With the other commands, typer takes as long again before it begins.
+        import_module(f"opsnb.cli.{_MODULES.get(''.join(sys.argv[1:2]), 'commands')}")
         interrupts.end_in_order()
         code = app(standalone_mode=False)
     except NoArgsIsHelpError as error:

@@ -147,8 +147,10 @@ def _declared() -> Iterator[str]:
         with suppress(OSError), os.scandir(folder or ".") as entries:  # it may be a zip file
             for entry in entries:
                 if entry.name.endswith("-info"):
-                    with suppress(OSError):  # it declares none
-                        yield Path(entry, "entry_points.txt").read_text(errors="replace")
+                    points = f"{entry.path}/entry_points.txt"
+                    # A package without the file declares none.
+                    with suppress(OSError), open(points, errors="replace") as file:  # noqa: PTH123
+                        yield file.read()
 
 
 def _of_package(name: str, value: str) -> Path:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
 import re
-import tokenize
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -60,7 +57,7 @@ class Parameter:
                 reason = _unkeepable(value) or _guessed(plain, value)
                 if not reason:
                     return value
-        hint = _nearest(str(given), self._choices) if self._choices else ""
+        hint = did_you_mean(str(given), self._choices) if self._choices else ""
         raise ParameterError(
             f"Parameter {self.name}={_shown(given)} cannot be used: {reason}; "
             f"it takes {expects(self.annotation, self.type)}.{hint}"
@@ -130,20 +127,6 @@ def read(source: str, path: Path) -> list[Parameter]:
         ) from error
 
 
-def check(runbook: str, known: Iterable[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values `given`, checked by what `runbook` declares; others may be missing.
-
-    Raises ParameterError on the first that is unknown, mistyped or out of range.
-    """
-    by_name = {parameter.name: parameter for parameter in known}
-    for name in given:
-        if name not in by_name:
-            raise ParameterError(
-                f"{runbook} has no parameter {_shown(name)}." + _nearest(name, by_name)
-            )
-    return {name: by_name[name].parse(value) for name, value in given.items()}
-
-
 @lru_cache(maxsize=256)  # the types of a notebook that is read again need not be built again
 def _read(source: str) -> tuple[Parameter, ...]:
     tree = ast.parse(source)
@@ -152,7 +135,7 @@ def _read(source: str) -> tuple[Parameter, ...]:
         node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     exec(compile(ast.Module(imports, []), "<parameters>", "exec"), names)
-    comments = _comments(source)
+    lines = source.encode().split(b"\n")
     parameters: dict[str, Parameter] = {}
     for node in tree.body:
         if node in imports or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
@@ -161,7 +144,8 @@ def _read(source: str) -> tuple[Parameter, ...]:
             raise ParameterError(f"{_shown(ast.unparse(node))} declares no parameter with its type")
         if node.target.id in parameters:
             raise ParameterError(f"{node.target.id} is declared twice")
-        comment = comments.get(node.end_lineno or node.lineno, "")
+        after = lines[(node.end_lineno or node.lineno) - 1][node.end_col_offset :].decode().strip()
+        comment = after.lstrip("# ") if after.startswith("#") else ""
         parameters[node.target.id] = _parameter(node, node.target.id, names, comment)
     return tuple(parameters.values())
 
@@ -198,16 +182,6 @@ def _default(parameter: Parameter, written: ast.expr) -> Any:
     return default if default == value else value
 
 
-def _comments(source: str) -> dict[int, str]:
-    """Return the comment on each line that has one, by line number."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokens
-        if token.type == tokenize.COMMENT
-    }
-
-
 def _leaves(value: Any) -> Iterator[Any]:
     """Yield the single values of lists and tables, however nested; of tables also the keys."""
     if isinstance(value, Mapping):
@@ -237,11 +211,6 @@ def _guessed(given: Any, value: Any) -> str:
         any(isinstance(leaf, bool) for leaf in _leaves(either)) for either in (given, value)
     )
     return "a number is wanted, not true or false" if given_truth and not truth else ""
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """Return the hint of `did_you_mean`, in whatever case and form `word` is written."""
-    return did_you_mean(unicodedata.normalize("NFKC", word).casefold().replace("-", "_"), known)
 
 
 def _words(error: Exception) -> str:

@@ -80,13 +80,13 @@ def as_option(value: Any) -> str:
 def quoted(word: str) -> str:
     r"""Return `word` quoted for a shell, on one line and legible: `$'a\nb'`."""
     if "\n" in word or "\t" in word or HIDDEN.search(word):
-        return f"$'{_CONTROL.sub(_escaped, word)}'"
+        return f"$'{re.sub(_CONTROL, _escaped, word)}'"
     # A dot or a comma at the end would read as the sentence's.
     return f"'{word}'" if word.endswith(_ENDS) and shlex.quote(word) == word else shlex.quote(word)
 
 
 _ENDS = (".", ",", ":", ";", "!", "?")
-_CONTROL = re.compile(rf"{HIDDEN.pattern}|[\n\t\\']")
+_CONTROL = rf"{HIDDEN.pattern}|[\n\t\\']"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -40,7 +40,7 @@ def interrupted(program: str, module: str, *words: str) -> subprocess.CompletedP
     [
         ("opsnb.cli.entry", ("list",)),
         ("typer", ("list",)),
-        ("opsnb.cli.schedule", ("list",)),
+        ("opsnb.cli.schedule", ("records", "list")),
         ("annotated_types", ("list",)),
         ("opsnb.catalog", ("list",)),
         ("fsspec", ("records", "list")),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from opsnb.cli.entry import app
+from opsnb.cli.commands import app
 from opsnb.config.file import load_config
 from opsnb.config.target import Target
 from opsnb.errors import RunBroke

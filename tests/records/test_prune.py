@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from opsnb.cli.entry import app
+from opsnb.cli.commands import app
 from opsnb.config.file import load_config
 from opsnb.config.schema import Keep
 from opsnb.errors import ConfigError, UsageError

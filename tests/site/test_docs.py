@@ -13,7 +13,7 @@ import typer
 from opsnb import catalog
 from opsnb.actions.guard import Guard
 from opsnb.actions.journal import Continued
-from opsnb.cli.entry import app
+from opsnb.cli.commands import app
 from opsnb.config.file import load_config
 from opsnb.config.settings import Settings, Table
 from opsnb.config.target import Target
