@@ -16,6 +16,18 @@ from opsnb.config.target import Target
 from opsnb.demo import faults, stack
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Share one cache folder, kept between runs: what npm installs and builds takes minutes."""
+    assert config.cache
+    os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("xdg"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the indexes of the tests' own record stores, which are of no use to another run."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"], "opsnb/records"), ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def stack_home() -> Iterator[Path]:
     """The state folder of the suite's own demo stack, which is up.
@@ -54,7 +66,6 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "no-demo"))
     monkeypatch.setenv("OPSNB_RECORDS", str(tmp_path / "records"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
 

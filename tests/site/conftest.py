@@ -40,7 +40,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPSNB_RECORDS", raising=False)
         patch.setenv("OPSNB_DEMO_HOME", str(folder / "demo"))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(
             catalog, "share", lambda name: folder / name if name == "notebooks" else share(name)
         )

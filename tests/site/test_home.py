@@ -114,7 +114,6 @@ class Place:
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A new place each time."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "demo"))
     for name in ("OPSNB_CONFIG", "OPSNB_RECORDS"):
         monkeypatch.delenv(name, raising=False)

@@ -23,7 +23,6 @@ DISK = thresholds()["disk_used_percent"]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "demo"))
     for name in ("OPSNB_CONFIG", "OPSNB_RECORDS"):
         monkeypatch.delenv(name, raising=False)

@@ -40,8 +40,7 @@ TITLE = "Daily health check"
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "kept"))
 
 
