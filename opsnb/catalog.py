@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsnb.config.sources import Sources, make_importable, sources
 from opsnb.errors import ConfigError, OpsnbError, ParameterError, UnknownRunbook, did_you_mean
+from opsnb.view import commands
 
 if TYPE_CHECKING:
     from opsnb.params.cell import Parameter
@@ -211,16 +212,29 @@ def runbook(name: str) -> RunbookInfo:
     raise UnknownRunbook(f"There is no runbook '{name}'." + (why or did_you_mean(name, known)))
 
 
-def typed(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters of the runbook `name` as people type them, those that it knows."""
+def again(
+    name: str,
+    target: str,
+    parameters: Mapping[str, Any],
+    *,
+    apply: bool = False,
+    confirm: str = "",
+) -> str:
+    """Return the line that repeats a run of the runbook `name`.
+
+    Its parameters stand as people type them, defaults left out. `confirm` counts only with `apply`.
+    """
     try:
         known = {parameter.name: parameter for parameter in runbook(name).parameters}
     except OpsnbError:  # its file may have changed since
         known = {}
-    return {
-        given: known[given].typed(value) if given in known else value
-        for given, value in values.items()
+    given = {
+        each: known[each].typed(value) if each in known else value
+        for each, value in parameters.items()
+        if each not in ("target", "apply", "confirm")
+        and not (each in known and value == known[each].default)
     }
+    return commands.run_on(name, target, given, apply=apply, confirm=confirm)
 
 
 def at(path: Path) -> RunbookInfo:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from papermill.translators import translate_parameters
 
+from opsnb import catalog
 from opsnb.catalog import RunbookInfo
 from opsnb.errors import ConfigError, ParameterError
 from tests.headless import notebook
@@ -225,3 +228,21 @@ def test_a_broken_file_tells_of_no_review(tmp_path: Path) -> None:
     (tmp_path / "broken.ipynb").write_text("[]")
     with pytest.raises(ConfigError, match="not a readable notebook"):
         _ = RunbookInfo("test/broken", tmp_path / "broken.ipynb").reviewed
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("queues/clean_failed", {"queue": "it's mine", "older_than": 1.5, "state": "completed"}),
+        ("cache/clear", {"pattern": "a b*", "queue_keys": True}),
+        ("deployment/pre_deploy", {"hours": 36.0, "reviewed_by": "Ada Lovelace, QA"}),
+        ("database/reindex", {"concurrently": False}),
+    ],
+)
+def test_the_command_repeats_a_run_exactly(name: str, given: dict[str, Any]) -> None:
+    info = catalog.runbook(name)
+    values = info.validate({"target": "shop"} | given)
+    words = shlex.split(catalog.again(name, "shop", values))
+    typed = [word.partition("=")[::2] for flag, word in pairwise(words) if flag == "-p"]
+    assert {option for option, _ in typed} == set(given)
+    assert info.validate({"target": "shop"} | dict(typed)) == values

@@ -33,6 +33,7 @@ from opsnb.errors import (
 from opsnb.machine import interrupts
 from opsnb.model import ActionRecord, ActionState, Finding, Status, now
 from opsnb.redaction import MASK, Redactor, outside
+from opsnb.view.commands import quoted
 
 P = ParamSpec("P")
 _SHOW_EVERY_S = 0.5
@@ -147,6 +148,10 @@ class Guard:
     ) -> NoReturn:
         """Refuse, so that the operator decides what happens to the rest of `former`."""
         assert self.continued is not None  # `former` comes from it
+        command = self.continued.command
+        apply = f"{command} --apply"
+        if self.target.protected:
+            apply += f" --confirm {quoted(self.target.name)}"
         try:
             current = planning().summary
         except OpsnbError as error:
@@ -155,7 +160,7 @@ class Guard:
             record,
             f"how much of this is left is unknown: {journal.interrupted(former)}. "
             f"The plan then: {former.summary} The plan now: {current} To apply the plan of now: "
-            f"{self.continued.command} --apply. To see it first: {self.continued.command}",
+            f"{apply}. To see it first: {command}",
         )
 
     def _not_planned(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ValidationError
 
 from opsnb.errors import Locked, RunBroke
-from opsnb.model import ActionRecord, RunResult
-from opsnb.view import commands
+from opsnb.model import ActionRecord
 from opsnb.view.formats import number, utc
 
 JOURNAL, RESUME = "OPSNB_JOURNAL", "OPSNB_RESUME"
@@ -162,15 +161,6 @@ class Continued(BaseModel):
     actions: list[ActionRecord]
     """Its actions and those of the runs that it continued, each with its run in `continues`."""
 
-    @classmethod
-    def of(cls, result: RunResult) -> Self:
-        """Return what a kernel that continues `result` needs to know."""
-        return cls(
-            run_id=result.run_id,
-            command=commands.line("run", result.runbook, *_options(result.parameters)),
-            actions=result.actions,
-        )
-
     def take(self, record: ActionRecord) -> ActionRecord | None:
         """Return the former journal of the action that `record` begins; None without one.
 
@@ -206,17 +196,3 @@ def _continued(path: str) -> Continued:
             f"What the run did that is to be continued cannot be read from {path}, so nothing was "
             "begun; give the same command again."
         ) from error
-
-
-def _options(parameters: Mapping[str, Any]) -> list[str]:
-    """Return `parameters` as options of a command line, without `apply`."""
-    words: list[str] = []
-    for name, value in parameters.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        if name == "target":
-            words += ["-t", text]
-        elif name == "confirm":
-            words += ["--confirm", text] if text else []
-        elif name != "apply":
-            words += ["-p", f"{name}={text}"]
-    return words

@@ -35,5 +35,5 @@ def ruled_out(message: str, rows: Sequence[Row] = (), *, settled: bool = False) 
 
 
 def not_checked(message: str) -> Finding:
-    """Return the finding of a cause that does not apply or left no trace; `message` says why."""
+    """Return the finding of what does not apply or left no trace; `message` says why."""
     return Finding(status=Status.SKIPPED, message=message)

@@ -223,12 +223,8 @@ def _title(system: str) -> str:
 def _unreachable(target: Target, system: str, error: Unreachable) -> Finding:
     """Return the finding for a system that is down and that no check of this run probes."""
     name = _title(system)
-    remedy = Remedy(
-        runbook="incidents/service_down",
-        why=f"shows why {name} does not respond, and starts what is down",
-        target=target.name,
-        protected=target.protected,
-    )
+    why = f"shows why {name} does not respond, and starts what is down"
+    remedy = Remedy.of("incidents/service_down", why).on(target)
     return Finding(
         name=f"{system}{REACHABLE}",
         title=f"Connection to {name}",

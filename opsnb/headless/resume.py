@@ -128,13 +128,18 @@ def _parameters(former: RunResult) -> dict[str, Any]:
         if MASK in json.dumps(value, default=str):
             raise UsageError(
                 f"{former.run_id} cannot be continued: parameter {name} was kept without the "
-                f"secret in it. Run it again: {_again(former)} -p {name}=..."
+                f"secret in it. Run it again: {_again(former)}"
             )
     return parameters
 
 
 def _again(former: RunResult) -> str:
-    return commands.run_on(former.runbook, former.target, {})
+    """Return the command that repeats a run exactly: what it was to apply is applied again."""
+    apply, confirm = (former.parameters.get(name) for name in ("apply", "confirm"))
+    command = catalog.again(
+        former.runbook, former.target, former.parameters, apply=bool(apply), confirm=confirm or ""
+    )
+    return commands.noted(command)
 
 
 def _chain(store: Store, former: RunResult) -> list[RunResult]:

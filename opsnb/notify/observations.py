@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from opsnb import catalog
 from opsnb.errors import ExitCode, NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
 from opsnb.records.members import Member, members
@@ -119,7 +120,7 @@ def _place(store: Store, result: RunResult) -> str:
 
 
 def _without_record(member: Member, summary: RunResult) -> Observation:
-    command = commands.run_on(summary.runbook, member.target, {})
+    command = commands.noted(catalog.again(summary.runbook, member.target, summary.parameters))
     status = member.status if member.status is not Status.SKIPPED else Status.UNKNOWN
     return Observation(member.target, RUN, _RUN_TITLE, status, member.sentence, command)
 

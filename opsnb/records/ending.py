@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from opsnb import catalog
-from opsnb.errors import ExitCode, OpsnbError
+from opsnb.errors import ExitCode
 from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.records.members import members
 from opsnb.records.members import worst_first as worst_members
@@ -88,22 +87,12 @@ def _applied(worst: Ending, plan: Sequence[Ending], result: RunResult) -> Ending
     return replace(worst, steps=steps)
 
 
-def again(result: RunResult, *, apply: bool, confirm: str = "") -> str:
-    """Return the command that repeats a run; empty when a parameter was kept without its secret."""
-    given = dict(result.parameters)
-    for name in ("target", "apply", "confirm"):
-        given.pop(name, None)
-    try:
-        defaults = {
-            known.name: known.default for known in catalog.runbook(result.runbook).parameters
-        }
-    except OpsnbError:
-        defaults = {}
-    given = {name: value for name, value in given.items() if value != defaults.get(name, ...)}
-    if MASK in json.dumps(given, default=str):
-        return ""
-    given = catalog.typed(result.runbook, given)
-    return commands.run_on(result.runbook, result.target, given, apply=apply, confirm=confirm)
+def _applied_by(result: RunResult, confirm: str) -> list[Step]:
+    """Return the command that applies a run; none when a parameter was kept without its secret."""
+    command = catalog.again(
+        result.runbook, result.target, result.parameters, apply=True, confirm=confirm
+    )
+    return [] if MASK in command else [Step(command)]
 
 
 def _error(result: RunResult) -> Iterator[Ending]:
@@ -118,8 +107,7 @@ def _error(result: RunResult) -> Iterator[Ending]:
         why = "continue it; opsnb repeats nothing"
         steps.append(Step(commands.line("run", "--resume", result.run_id), why))
     if any(_lacks_name(action, result) for action in result.actions):
-        command = again(result, apply=True, confirm=result.target)
-        steps += [Step(command)] if command else []
+        steps += _applied_by(result, result.target)
     how = word(result)
     sentence = result.error
     if sentence.startswith(f"{how}, "):  # the word is shown beside it
@@ -142,10 +130,8 @@ def _plan(result: RunResult) -> Iterator[Ending]:
     if result.error or not any(action.planned for action in planned):
         return
     confirm = result.target if any(action.protected for action in planned) else ""
-    command = again(result, apply=True, confirm=confirm)
-    steps = [Step(command)] if command else []
     sentence = "Nothing was changed. To apply, add --apply."
-    yield Ending("Dry run", Status.OK, sentence, steps)
+    yield Ending("Dry run", Status.OK, sentence, _applied_by(result, confirm))
 
 
 def _worst(result: RunResult) -> Iterator[Ending]:

@@ -143,10 +143,9 @@ class Stage:
     def keep_resumed(self, result: RunResult) -> Path:
         """Write the actions of the run that this one continues to a file for its kernel."""
         path = self.folder / _RESUMED
-        # By these the kernel says how to run it again.
-        parameters = catalog.typed(result.runbook, result.parameters)
-        typed = result.model_copy(update={"parameters": parameters})
-        private_files.write(path, journal.Continued.of(typed).model_dump_json())
+        command = catalog.again(result.runbook, result.target, result.parameters)
+        continued = journal.Continued(run_id=result.run_id, command=command, actions=result.actions)
+        private_files.write(path, continued.model_dump_json())
         return path
 
     def leave(

@@ -10,8 +10,10 @@ from pathlib import Path
 from sqlite3 import Row
 from typing import Any
 
-from opsnb.model import Remedy, Status
+from opsnb import catalog
+from opsnb.model import Status
 from opsnb.records.index import Index, statement
+from opsnb.view import commands
 
 _FOLDER = Path(__file__).with_name("sql")
 
@@ -77,12 +79,7 @@ class Run:
     @property
     def command(self) -> str:
         """The line that runs the same again, without changing anything."""
-        given = {
-            name: value
-            for name, value in self.parameters.items()
-            if value and isinstance(value, str) and name not in ("target", "confirm")
-        }
-        return Remedy(runbook=self.runbook, parameters=given, target=self.target).command
+        return commands.noted(catalog.again(self.runbook, self.target, self.parameters))
 
 
 def newest(index: Index) -> list[Run]:

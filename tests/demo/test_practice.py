@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from opsnb.config.places import demo_home
 from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.demo.faults import ANY, all_drills, drill
+from opsnb.demo.faults.known import possible
 from opsnb.demo.practice import practise
 from opsnb.errors import DemoError, Locked, UsageError
 from opsnb.model import RunResult, Status
@@ -140,16 +141,25 @@ def test_what_was_wrong_before_is_not_asked_for(
     assert practise(BRIEF, load_config(), say=mend).exit_code == 0
 
 
-def test_a_drill_is_known_by_name_or_chosen_by_chance() -> None:
+def test_a_drill_is_known_by_name() -> None:
     assert drill("cold-cache").command == "opsnb run troubleshooting/high_cache_miss_rate -t demo"
-    assert len({drill(ANY).name for _ in range(200)}) > len(DRILLS) / 2
     with pytest.raises(UsageError, match="Did you mean 'cold-cache'"):
         drill("cold-cash")
 
 
-def test_without_a_stack_it_says_how_to_get_one() -> None:
+def test_chance_chooses_among_the_drills_that_this_demo_can_have(
+    demo: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {drill(ANY).name for _ in range(20)} <= set(DRILLS)
+    monkeypatch.setenv("PATH", "")  # so that nothing can be mounted
+    left = possible(DRILLS.values())
+    assert [each.name for each in DRILLS.values() if each not in left] == ["full-disk"]
+
+
+@pytest.mark.parametrize("begin", [lambda: practise(BRIEF, load_config()), lambda: drill(ANY)])
+def test_without_a_stack_it_says_how_to_get_one(begin: Callable[[], object]) -> None:
     with pytest.raises(DemoError, match="opsnb demo up"):
-        practise(BRIEF, load_config())
+        begin()
 
 
 def test_they_are_listed() -> None:

@@ -100,7 +100,7 @@ def test_what_cannot_be_known_is_asked_with_the_commands_for_each_answer(
     second = resumed(killed.run_id)
     assert second.exit_code == 77
     assert second.error is not None
-    command = f"opsnb run {RUNBOOK} -t demo -p what=bump -p note= -p hours=24"
+    command = f"opsnb run {RUNBOOK} -t demo -p what=bump"
     assert f"To apply the plan of now: {command} --apply." in second.error
     assert f"with 2 of {moving.ITEMS} steps known to be done" in second.error
     assert "Count 6 on from 12." in second.error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from contextlib import suppress
 
 from opsnb.config.sources import own_faults
 from opsnb.config.systems import attribute, systems
+from opsnb.demo import parts
 from opsnb.demo.faults import (
     answers,
     caching,
@@ -18,7 +21,7 @@ from opsnb.demo.faults import (
     sessions,
 )
 from opsnb.demo.faults.fault import Fault
-from opsnb.errors import UsageError, did_you_mean
+from opsnb.errors import DemoError, UsageError, did_you_mean
 
 ANY = "any"
 """In place of a drill's name: a random one, so that the name gives nothing away."""
@@ -59,11 +62,25 @@ def all_drills() -> dict[str, Fault]:
     return {name: each for name, each in all_faults().items() if each.symptom}
 
 
+def possible(known: Iterable[Fault]) -> list[Fault]:
+    """Return the faults that this demo can have. Raises DemoError when it is not up."""
+    stack = parts.current(lambda _: None)
+    faults = []
+    for fault in known:
+        with suppress(DemoError):
+            fault.demand(stack)
+            faults.append(fault)
+    return faults
+
+
 def drill(name: str) -> Fault:
-    """Return the fault `name` to practise on, or a random one for `any`. Raises UsageError."""
+    """Return the fault `name` to practise on; for `any` a random one of those that are possible.
+
+    Raises UsageError, and for `any` DemoError when the stack is not up.
+    """
     drills = all_drills()
     if name == ANY:
-        return random.choice(list(drills.values()))
+        return random.choice(possible(drills.values()))
     if name not in drills:
         known = did_you_mean(name, [*drills, ANY])
         raise UsageError(f"There is no drill '{name}'.{known} See them with: opsnb drill list")

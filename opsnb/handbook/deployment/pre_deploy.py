@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from opsnb.actions.journal import continued
+from opsnb.checks.causes import not_checked
 from opsnb.checks.check import check, treated_by
 from opsnb.config.file import load_config
 from opsnb.config.target import Target
@@ -65,7 +66,7 @@ def migrations(target: Target, by: str) -> Finding:
 def backup(target: Target, folder: str, hours: float | None = None) -> Finding:
     """Age of the newest backup"""
     if not Database.of(target).url:
-        return Finding(status=Status.OK, message=f"Target {target.name} names no database.")
+        return not_checked(f"Not checked: target {target.name} names no database.")
     hours = target.limit("backup_age_hours", hours)
     remedy = Remedy.of("database/backup", "makes one", apply=True)
     whole = [row for row in database.backups(target, folder) if row["what"] == "full"]
@@ -82,7 +83,7 @@ def backup(target: Target, folder: str, hours: float | None = None) -> Finding:
 def calm(target: Target) -> Finding:
     """Queues before the deployment"""
     if not Queues.of(target).url:
-        return Finding(status=Status.OK, message=f"Target {target.name} names no queues.")
+        return not_checked(f"Not checked: target {target.name} names no queues.")
     findings = [queues.depth(target), queues.failures(target), queues.pauses(target)]
     bad = [finding for finding in findings if finding.status in (Status.WARN, Status.CRIT)]
     if bad:

@@ -30,7 +30,6 @@ CLEAR = Remedy.of(
 """Makes room on a disk."""
 
 _KEYS: dict[str, str] = {"redis": "redis_url", "postgres": "database_url"}
-_FULL_PERCENT = 99.0  # PostgreSQL and Redis fail before the last blocks are used
 _EVERY_S = 2.0
 _POLL_S = 0.5
 _LONGEST_S = 7 * 24 * 3600.0
@@ -149,7 +148,8 @@ machine = host.reachable.as_cause("Machine not reachable")
 def disk_full(target: Target) -> Finding:
     """Disk full"""
     finding = host.disk(target)
-    full = [row for row in finding.rows if _is_full(row)]
+    limit = target.limit("disk_full_percent")
+    full = [row for row in finding.rows if _used_percent(row) >= limit]
     if not full:
         return ruled_out(finding.message, rows=finding.rows)
     return likely(
@@ -163,9 +163,8 @@ def disk_full(target: Target) -> Finding:
     )
 
 
-def _is_full(row: Row) -> bool:
-    used = (row.get("used_percent"), row.get("inodes_percent"))
-    return any(percent is not None and percent >= _FULL_PERCENT for percent in used)
+def _used_percent(row: Row) -> float:
+    return max(row.get("used_percent") or 0.0, row.get("inodes_percent") or 0.0)
 
 
 @check(

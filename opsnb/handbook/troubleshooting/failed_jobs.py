@@ -22,7 +22,6 @@ from opsnb.view.formats import and_list, span
 
 RECORDED_AS = "failures"
 _SYSTEMS = (queues.SYSTEM,)
-_NOTEWORTHY_PERCENT = 1.0  # of a queue's jobs: a kind that is rarer is no warning of its own
 _STILL_S = 60.0  # a younger failure shows that it still happens
 _MOST_ROWS = 10
 _MOST_NAMES = 5
@@ -148,7 +147,9 @@ def _status(target: Target, jobs: int, failed: Failures) -> Status:
         return Status.WARN
     percent = failed.rate.percent * jobs / failed.read
     status = target.threshold("queue_failed_percent").judge(percent)
-    return Status.WARN if status is Status.OK and percent > _NOTEWORTHY_PERCENT else status
+    return max(
+        status, target.threshold("queue_kind_percent").judge(percent), key=lambda one: one.severity
+    )
 
 
 def _retry(queue: str, group: Failure) -> Remedy:

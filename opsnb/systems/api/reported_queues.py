@@ -22,11 +22,8 @@ def _treats_stats(_: Target, finding: Finding) -> list[Remedy]:
     """Resume paused queues; else show the queues, of which the API lacks some."""
     paused = [str(row.get("name")) for row in finding.rows if row.get("paused")]
     if finding.status is Status.WARN and paused:
-        return [
-            Remedy(runbook="queues/resume", parameters={"queue": queue}, why="resumes it")
-            for queue in paused[:3]
-        ]
-    return [Remedy(runbook="queues/monitor", why="shows the queues as Redis has them")]
+        return [Remedy.of("queues/resume", "resumes it", queue=queue) for queue in paused[:3]]
+    return [Remedy.of("queues/monitor", "shows the queues as Redis has them")]
 
 
 @check(needs=(SYSTEM, "queues"), treated_by=_treats_stats)

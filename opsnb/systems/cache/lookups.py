@@ -26,9 +26,6 @@ from opsnb.systems.cache.server import SYSTEM
 from opsnb.systems.queues.settings import Queues, shares_redis
 from opsnb.view.formats import counted
 
-_ENOUGH_READS = 100
-_ENOUGH_MISSES = 20  # in the window; below it is no symptom
-_FULL = 0.95  # of maxmemory
 _SEARCH_S = 1.0
 
 
@@ -73,7 +70,7 @@ class Losses:
 
     def status(self, target: Target) -> Status:
         """Return the status: enough misses need a cause."""
-        if self.misses < _ENOUGH_MISSES:
+        if self.misses < target.limit("cache_misses"):
             return Status.OK
         return target.threshold("cache_hit_percent").judge(100 - self.percent)
 
@@ -90,7 +87,7 @@ def losses(target: Target, seconds: float) -> Losses:
             reads.misses,
             grown("expired_keys", after, before),
             grown("evicted_keys", after, before),
-            full=_is_full(before),
+            full=_is_full(before, target.limit("redis_full_percent")),
         )
         if seen.status(target) is Status.OK:
             return seen
@@ -112,10 +109,11 @@ def _without_queues(seen: Losses, sample: Sample) -> Losses:
     return replace(seen, reads=reads, misses=misses, of_queues=True)
 
 
-def _is_full(info: dict[str, Any]) -> bool:
+def _is_full(info: dict[str, Any], percent: float) -> bool:
+    """Return whether so many percent of the memory are used, and Redis evicts keys then."""
     limit = int(info.get("maxmemory", 0))
     evicts = info.get("maxmemory_policy", "noeviction") != "noeviction"
-    return evicts and limit > 0 and figure(info, "used_memory") >= _FULL * limit
+    return evicts and limit > 0 and 100 * figure(info, "used_memory") >= percent * limit
 
 
 @check(needs=(SYSTEM,), limit_s=WATCHING_LIMIT_S)
@@ -127,12 +125,12 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
     without the lookups of BullMQ.
     """
     began = time.monotonic()
-    limit = target.threshold("cache_hit_percent")
+    limit, enough = target.threshold("cache_hit_percent"), target.limit("cache_reads")
     others, unsure = "", False
     with connection(target) as client:
         moments = list(watch(client, seconds))
         now, ever = _reads(moments[-1][1], moments[0][1]), _reads(moments[-1][1])
-        if now.count >= _ENOUGH_READS and limit.judge(now.percent) is not Status.OK:
+        if now.count >= enough and limit.judge(now.percent) is not Status.OK:
             sample = sample_since(client, queue_prefix(target), began)
             if sample:
                 now, seconds = _Reads(sample.reads - sample.misses, sample.misses), sample.seconds
@@ -146,7 +144,7 @@ def hit_rate(target: Target, seconds: float = 2) -> Finding:
         if ever.count
         else "no reads since the start"
     )
-    if now.count < _ENOUGH_READS:
+    if now.count < enough:
         message = (
             f"Cache: {counted(now.count, 'read') if now.count else 'no reads'} in "
             f"{seconds:.2g} s{others}, too few for the hit rate to matter; {since}."

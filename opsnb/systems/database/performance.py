@@ -34,7 +34,6 @@ _MOST_ROWS = 20
 _SHOWN = 300  # characters of a statement
 _RUNNING_SHOWN = 200
 _OFTEN = 2  # a statement that ran once, such as a migration, will not run again
-_LEAST_BLOCKS = 100_000  # fewer reads say nothing about a cache
 
 
 @check(needs=(SYSTEM,))
@@ -98,7 +97,7 @@ def cache_hits(target: Target) -> Finding:
         demand_counts(database)
         row = queries.row(database, "block_cache")
     blocks = row["blks_hit"] + row["blks_read"]
-    if blocks < _LEAST_BLOCKS:
+    if blocks < target.limit("database_blocks"):
         message = f"PostgreSQL has read only {blocks:,} blocks: too few to judge its cache."
         return Finding(status=Status.OK, message=message, rows=[row])
     percent = 100 * row["blks_hit"] / blocks

@@ -24,14 +24,10 @@ def _treats_connections(_: Target, finding: Finding) -> list[Remedy]:
     """Return what frees connections: ending the idle ones of the application with most of them."""
     most = max(finding.rows, key=lambda row: int(row["idle"]) + int(row["idle_in_transaction"]))
     if not most["idle"] + most["idle_in_transaction"] or most["application"] == _NAMELESS:
-        return [Remedy(runbook="database/connections", why="shows who holds them")]
-    return [
-        Remedy(
-            runbook="troubleshooting/slow_queries",
-            parameters={"end_idle_of": most["application"]},
-            why=f"shows the idle sessions of {most['application']}; with --apply ends them",
-        )
-    ]
+        return [Remedy.of("database/connections", "shows who holds them")]
+    application = most["application"]
+    why = f"shows the idle sessions of {application}; with --apply ends them"
+    return [Remedy.of("troubleshooting/slow_queries", why, end_idle_of=application)]
 
 
 @check(needs=(SYSTEM,), treated_by=_treats_connections)
@@ -62,13 +58,9 @@ def connections(target: Target) -> Finding:
 
 
 def _treats_blocking(_: Target, finding: Finding) -> list[Remedy]:
-    return [
-        Remedy(
-            runbook="troubleshooting/slow_queries",
-            parameters={"end_pid": int(finding.rows[0]["session"])},
-            why="shows the session that blocks; with --apply ends it",
-        )
-    ]
+    why = "shows the session that blocks; with --apply ends it"
+    session = int(finding.rows[0]["session"])
+    return [Remedy.of("troubleshooting/slow_queries", why, end_pid=session)]
 
 
 @check(needs=(SYSTEM,), treated_by=_treats_blocking)

@@ -143,8 +143,8 @@ def pending(target: Target) -> Finding:
 
 def _treats_paths(_: Target, __: Finding) -> list[Remedy]:
     return [
-        Remedy(runbook="deployment/rollback", why="returns to the previous release"),
-        Remedy(runbook="incidents/service_down", why="finds what is down, if no release broke it"),
+        Remedy.of("deployment/rollback", "returns to the previous release"),
+        Remedy.of("incidents/service_down", "finds what is down, if no release broke it"),
     ]
 
 

@@ -23,7 +23,6 @@ _LIMIT_S = 45.0
 _NPM_LIMIT_S = 30.0
 _SEVERITIES = ("critical", "high", "moderate", "low")
 _APT_LISTS = "/var/lib/apt/lists"
-_STALE_S = 7 * 86_400
 _UPGRADABLE = re.compile(
     r"(?m)^(?P<name>[^/\s]+)/(?P<origin>\S+) (?P<new>\S+) \S+ \[upgradable from: (?P<old>[^\]]+)\]"
 )
@@ -95,11 +94,11 @@ def debian_security(target: Target) -> Finding:
     if not any("_Packages" in name for name in host.names_in(_APT_LISTS)):
         raise BadAnswer(SYSTEM, f"apt on {host.name} has no lists of packages: sudo apt update.")
     fetched = float(host.run(["stat", "-c", "%Y", _APT_LISTS]))
-    age_s = host.clock()[0].timestamp() - fetched
-    if age_s > _STALE_S:
+    age_days = (host.clock()[0].timestamp() - fetched) / 86_400
+    if age_days > target.limit("apt_lists_days"):
         raise BadAnswer(
             SYSTEM,
-            f"apt's lists on {host.name} are {age_s / 86_400:.0f} days old, so newer updates are "
+            f"apt's lists on {host.name} are {age_days:.0f} days old, so newer updates are "
             "not known: sudo apt update, then check again.",
         )
     return _counted(0, "packages of the machine have security updates", rows)

@@ -48,7 +48,7 @@ def _treat_depth(target: Target, finding: Finding) -> list[Remedy]:
 
 
 def _resumes(queue: str) -> Remedy:
-    return Remedy(runbook="queues/resume", parameters={"queue": queue}, why="resumes it")
+    return Remedy.of("queues/resume", "resumes it", queue=queue)
 
 
 def _is_paused(length: Finding, pauses: Finding) -> bool:

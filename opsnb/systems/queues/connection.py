@@ -66,6 +66,8 @@ class Session:
     def __init__(self, target: Target, server: cache.Server) -> None:
         self.target_name = target.name
         self.settings = Queues.of(target)
+        self.overdue_s = target.limit("queue_overdue_seconds")
+        """A worker moves a delayed job within seconds of its time."""
         self.login = server.login
         self.client = cache.asynchronous(server)
         self.script_commands: tuple[str, ...] = ("EVAL_RO", "EVAL")

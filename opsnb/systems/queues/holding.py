@@ -71,10 +71,7 @@ def left_by(work: str, left: Sequence[str], advice: str = "") -> Finding:
         status=Status.WARN,
         message=f"An interrupted {work} has left {and_list(left)} paused{advice}.",
         rows=[{"queue": queue} for queue in left],
-        remedies=[
-            Remedy(runbook="queues/resume", parameters={"queue": queue}, apply=True)
-            for queue in left
-        ],
+        remedies=[Remedy.of("queues/resume", apply=True, queue=queue) for queue in left],
     )
 
 

@@ -67,7 +67,8 @@ async def _find_overdue(session: Session, found: dict[str, Levels | Exception]) 
     delayed = {name: one for name, one in found.items() if isinstance(one, dict) and one["delayed"]}
     if not delayed:
         return
-    until = (await connection.server_ms(session) - _DUE_MS) * _SCORE_MS
+    overdue_ms = round(session.overdue_s * 1000)
+    until = (await connection.server_ms(session) - overdue_ms) * _SCORE_MS
     async with session.client.pipeline(transaction=False) as pipe:
         for name in delayed:
             pipe.zcount(session.queue(name)["delayed"], "-inf", until)
@@ -86,7 +87,6 @@ _SETS = (
 )
 _GROUPS = ("groups", "groups:limit", "groups:max", "groups:paused")
 _ANSWERS = 5 + len(_SETS) + 5
-_DUE_MS = 60_000  # a worker moves a delayed job within seconds of its time
 _SCORE_MS = 0x1000  # BullMQ's score of a delayed job for one ms
 
 

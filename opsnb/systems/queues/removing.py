@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks.check import check
@@ -22,12 +23,13 @@ def _removes(_: Target, finding: Finding) -> list[Remedy]:
     given = finding.arguments
     # What was left to the target's own limit is left to it there, too.
     limit = given.get("longer_than_min")
-    parameters = {"longer_than": spelled(limit, "m")} if limit else {}
+    own: dict[str, Any] = {"longer_than": spelled(limit, "m")} if limit else {}
     return [
-        Remedy(
-            runbook="queues/remove_stuck",
-            why="shows them; with --apply removes them",
-            parameters={"queue": given["queue"], **parameters},
+        Remedy.of(
+            "queues/remove_stuck",
+            "shows them; with --apply removes them",
+            queue=given["queue"],
+            **own,
         )
     ]
 

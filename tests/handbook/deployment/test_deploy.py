@@ -405,3 +405,10 @@ def test_a_step_that_is_not_configured_never_counts_as_done(tmp_path: Path) -> N
     assert (record.planned, record.applied) == (2, 2)
     assert "Not configured, so not done: pause the queues," in found.message
     assert (found.status, record.verified) == (Status.UNKNOWN, False)
+
+
+def test_what_the_target_does_not_have_is_not_checked() -> None:
+    bare = Target(name="bare")
+    for finding in (pre_deploy.backup(bare, "backups"), pre_deploy.calm(bare)):
+        assert finding.status is Status.SKIPPED
+        assert finding.message.startswith("Not checked: target bare names no ")

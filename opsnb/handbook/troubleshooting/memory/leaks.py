@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from opsnb.checks.causes import likely, ruled_out
+from opsnb.checks.causes import likely, not_checked, ruled_out
 from opsnb.checks.check import check
 from opsnb.checks.reading import Reading
 from opsnb.checks.trend import Trend, trend
@@ -68,10 +68,9 @@ def creeping(target: Target) -> Finding:
         if line.least * (points[-1][0] - points[0][0]) > _CREEP_SHARE * line.at(points[0][0]):
             leaks.append((process, line))
     if not rows:
-        return Finding(
-            status=Status.SKIPPED,
-            message="Too few records since the processes were started; health/daily on a schedule "
-            "makes them.",
+        return not_checked(
+            "Too few records since the processes were started; health/daily on a schedule makes "
+            "them."
         )
     if not leaks:
         return ruled_out("Over the records since its start no process is certain to grow.", rows)
@@ -108,9 +107,7 @@ def heap_full(target: Target, watched: Reading[Watch]) -> Finding:
         if percent is not None and heap.judge(percent) is not Status.OK:
             full.append((percent, growth))
     if not rows:
-        return Finding(
-            status=Status.SKIPPED, message="No process reports a V8 heap to its manager."
-        )
+        return not_checked("No process reports a V8 heap to its manager.")
     if not full:
         unbounded = all(row["limit_mib"] is None for row in rows)
         words = (
