@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ def history(target: Target, name: str, days: float) -> DataFrame:
     """
     readings = Readings(target, now() - timedelta(days=days))
     rows = [
-        (found.at, found.status.value, found.value, found.unit, found.run_id)
+        vars(found) | {"time": found.at, "status": found.status.value}
         for found in readings.findings([name])
         if found.counted
     ]
@@ -52,25 +52,12 @@ def records(target: Target, days: float, runbooks: tuple[str, ...]) -> DataFrame
     """
     readings = Readings(target, now() - timedelta(days=days), runbooks)
     rows = [
-        (
-            run.started,
-            run.runbook,
-            run.status.value,
-            run.exit_code,
-            run.seconds,
-            run.operator,
-            run.trigger,
-            run.incident,
-            run.findings,
-            run.actions,
-            run.run_id,
-        )
-        for run in readings.runs()
+        vars(run) | {"time": run.started, "status": run.status.value} for run in readings.runs()
     ]
     return _frame(rows, _RUNS)
 
 
-def _frame(rows: Sequence[tuple[object, ...]], columns: tuple[str, ...]) -> DataFrame:
+def _frame(rows: Sequence[Mapping[str, object]], columns: tuple[str, ...]) -> DataFrame:
     import pandas as pd  # noqa: PLC0415 - late: most notebooks ask for no frame
 
     frame = pd.DataFrame(rows, columns=list(columns))

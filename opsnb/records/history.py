@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from opsnb.errors import UsageError
 from opsnb.model import Status, now
 from opsnb.params.spans import span_s
 from opsnb.records import stored
-from opsnb.records.index import statement
+from opsnb.records.index import filled, statement
 from opsnb.records.listing import stamp
 from opsnb.records.reader import Reader
 from opsnb.view.terminal import one_line
@@ -89,20 +89,6 @@ class Past:
     started: datetime
     sentence: str
 
-    @classmethod
-    def of(cls, row: Any) -> Self:
-        """Return the run in a row of list.sql."""
-        return cls(
-            row["run_id"],
-            row["runbook"],
-            row["target"],
-            Status(row["status"]),
-            row["outcome"],
-            bool(row["open"]),
-            datetime.fromisoformat(row["started"]),
-            row["sentence"],
-        )
-
     @property
     def line(self) -> str:
         """It on one line, for pipes; its run id says when, what and where."""
@@ -121,7 +107,7 @@ def past(reader: Reader, filters: Filters, limit: int | None = None) -> Iterator
 
     Records that cannot be read, of runs no older than the last one, are noted in `reader.broken`.
     """
-    return map(Past.of, _rows(reader, filters, limit))
+    return (filled(Past, row) for row in _rows(reader, filters, limit))
 
 
 def documents(reader: Reader, filters: Filters, limit: int | None = None) -> Iterator[str]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -18,14 +19,15 @@ from opsnb.config.file import load_config
 from opsnb.config.target import Target
 from opsnb.errors import OpsnbError
 from opsnb.model import Row, Status, Threshold
-from opsnb.records.index import statement
+from opsnb.records.index import filled, statement
 from opsnb.records.listing import stamp
 from opsnb.records.reader import Reader
 
 _SQL = Path(__file__).parent / "sql"
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True)
+class Found:
     """What one check found in a past run."""
 
     name: str
@@ -52,7 +54,8 @@ class Found(NamedTuple):
         return list(json.loads(self.evidence)) if self.evidence else []
 
 
-class Ran(NamedTuple):
+@dataclass(frozen=True)
+class Ran:
     """A past run."""
 
     run_id: str
@@ -99,42 +102,11 @@ class Readings:
         With `rows`, what it rests on is read too.
         """
         asked = {**self._asked, "names": list(names) or None, "with_rows": rows}
-        return [
-            Found(
-                row["name"],
-                row["label"],
-                Status(row["status"]),
-                row["value"],
-                row["unit"],
-                datetime.fromisoformat(row["at"]),
-                bool(row["counted"]),
-                row["run_id"],
-                row["threshold"],
-                row["evidence"],
-            )
-            for row in self._read("findings", asked)
-        ]
+        return [filled(Found, row) for row in self._read("findings", asked)]
 
     def runs(self) -> list[Ran]:
         """Return the runs, the oldest first."""
-        return [
-            Ran(
-                row["run_id"],
-                row["runbook"],
-                Status(row["status"]),
-                row["exit_code"],
-                datetime.fromisoformat(row["started"]),
-                datetime.fromisoformat(row["finished"]),
-                row["seconds"],
-                row["operator"],
-                row["trigger"],
-                row["incident"],
-                row["findings"],
-                row["actions"],
-                datetime.fromisoformat(row["changed"]) if row["changed"] else None,
-            )
-            for row in self._read("runs", self._asked)
-        ]
+        return [filled(Ran, row) for row in self._read("runs", self._asked)]
 
     def _read(self, name: str, asked: dict[str, Any]) -> list[Any]:
         return self._index.read(statement(name, _SQL), asked) if self._is_known else []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from opsnb.records.history import SQL, Filters, Past
-from opsnb.records.index import statement
+from opsnb.records.index import filled, statement
 from opsnb.records.reader import Reader
 
 _PIECE = re.compile(r'"([^"]*)"?|([^\s"]+)')
@@ -69,7 +69,7 @@ def search(reader: Reader, text: str, filters: Filters, limit: int) -> list[Hit]
         }
         if found := reader.index.read(statement("search", SQL), asked):
             return [
-                Hit(Past.of(row), row["operator"], " ".join(row["snippet"].split()))
+                Hit(filled(Past, row), row["operator"], " ".join(row["snippet"].split()))
                 for row in found
             ]
     return []

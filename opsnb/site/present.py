@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlite3 import Row
 
 from opsnb.model import Remedy, Status, worst
-from opsnb.records.index import Index
+from opsnb.records.index import Index, filled
 from opsnb.site.runs import Run, rows, runs
 
 _Measured = Mapping[tuple[str, str], Row]
@@ -72,7 +72,7 @@ def _as_of_now(run: Run, found: Sequence[Row], last: _Measured, acted: Sequence[
     for row in found:
         later = last.get((run.target, row["key"]))
         if later and later["at"] > row["at"] and later["found"] == Status.OK:
-            fixed.append(Run.of(later))
+            fixed.append(filled(Run, later))
         elif treatment := _treatment(run, row, acted):
             treated.append(treatment)
         else:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Row
 from typing import Any
 
+from pydantic import Json
+
 from opsnb import catalog
 from opsnb.model import Status
-from opsnb.records.index import Index, statement
+from opsnb.records.index import Index, filled, statement
 from opsnb.view import commands
 
 _FOLDER = Path(__file__).with_name("sql")
@@ -45,31 +46,9 @@ class Run:
     """Why it failed, else its worst finding, else what it did or how many checks are ok."""
     next: str
     """The command that fixes its worst finding; empty if there is none."""
-    parameters: Mapping[str, Any]
+    parameters: Json[dict[str, Any]]
     source_sha256: str
     """Of its runbook's notebook."""
-
-    @classmethod
-    def of(cls, row: Row) -> Run:
-        """Return the run of a row that has these columns."""
-        return cls(
-            row["run_id"],
-            row["runbook"],
-            row["title"],
-            row["target"],
-            Status(row["status"]),
-            row["outcome"],
-            bool(row["broke"]),
-            datetime.fromisoformat(row["started"]),
-            row["seconds"],
-            row["operator"],
-            row["trigger"],
-            bool(row["acted"]),
-            row["sentence"],
-            row["next"],
-            json.loads(row["parameters"]),
-            row["source_sha256"],
-        )
 
     @property
     def page(self) -> str:
@@ -101,4 +80,4 @@ def named(index: Index, run_ids: Iterable[str]) -> dict[str, Run]:
 
 def runs(found: Iterable[Row]) -> list[Run]:
     """Return the runs of these rows."""
-    return [Run.of(row) for row in found]
+    return [filled(Run, row) for row in found]

@@ -16,8 +16,9 @@ How to read it:
 own package and load it with `statement("name", FOLDER)`. Rules:
 
 - `refresh` first, once for each command or build: a `read` says what was true at that `refresh`.
-- Times are UTC text of one width (`2026-11-23T07:15:00.000000+00:00`): compare them as text, turn
-  them into a `datetime` with `datetime.fromisoformat`. A run id sorts by time too: page by it.
+- Times are UTC text of one width (`2026-11-23T07:15:00.000000+00:00`): compare them as text. A run
+  id sorts by time too: page by it.
+- `filled(KIND, row)` makes a dataclass of a row, by its columns, with the types of its fields.
 - A `read` returns all its rows at once. Ask for the columns that you need; for thousands of rows
   with long texts, page: `WHERE run_id < :last ORDER BY run_id DESC LIMIT 1000`.
 - `runs.id` stays the same while the record exists, in one file; store nothing by it. `runs.read_ns`
@@ -32,5 +33,6 @@ own package and load it with `statement("name", FOLDER)`. Rules:
 
 from opsnb.records.index.database import statement
 from opsnb.records.index.index import Index
+from opsnb.records.index.typed import filled
 
-__all__ = ["Index", "statement"]
+__all__ = ["Index", "filled", "statement"]

@@ -1,6 +1,6 @@
 -- A page of the records that fit, the newest first. A NULL condition fits all; the names are globs.
 SELECT
-  run_id, runbook, target, status, outcome, open, started, sentence, size
+  run_id, runbook, target, status, outcome, open AS is_open, started, sentence, size
 FROM runs
 WHERE run_id >= :since
   AND run_id < :before

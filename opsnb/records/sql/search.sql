@@ -27,7 +27,7 @@ WITH best AS (
   LIMIT :page
 )
 SELECT
-  run_id, runbook, target, status, outcome, open, started, sentence, operator,
+  run_id, runbook, target, status, outcome, open AS is_open, started, sentence, operator,
   snippet(texts, -1, '', '', ' ... ', 32) AS snippet
 FROM best JOIN texts ON texts.rowid = best.id JOIN runs ON runs.id = best.id
 WHERE texts MATCH :words
