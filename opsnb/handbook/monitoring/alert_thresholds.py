@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opsnb.config.target import Target
-from opsnb.model import Finding, Remedy, Row, Status
+from opsnb.model import Finding, Row, Status
 from opsnb.systems import queues
 from opsnb.view import commands
 from opsnb.view.formats import number
@@ -40,9 +40,7 @@ def _row(target: Target, finding: Finding) -> Row:
         "crit": limit.crit,
         "room to crit": room.get(Status.CRIT),
         "status": finding.status,
-        "runbook": Remedy(
-            runbook=limit.runbook, parameters=_worst_queue(finding), target=target.name
-        ).command,
+        "runbook": commands.run(limit.runbook, target, **_worst_queue(finding)),
     }
 
 
