@@ -40,7 +40,7 @@ def _row(target: Target, finding: Finding) -> Row:
         "crit": limit.crit,
         "room to crit": room.get(Status.CRIT),
         "status": finding.status,
-        "runbook": commands.run(limit.runbook, target, **_worst_queue(finding)),
+        "runbook": commands.run_on(limit.runbook, target.name, _worst_queue(finding)),
     }
 
 
