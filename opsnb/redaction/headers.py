@@ -36,7 +36,7 @@ _SESSION = re.compile(
 _RULES = Rules((
     rule("hawk_", r"(?i)\bhawk [^\n]{0,512}?\bmac=\"(?P<value>[\w+/=-]{16,512})\""),
     rule("bearer.authorization.k8s.io.", r"bearer\.authorization\.k8s\.io\.(?P<value>[\w-]{16,8192})"),
-    rule("bearer_ basic_ token_", r"(?i)" r"\b(?:bearer|basic|token)[ \t]+(?P<value>[A-Za-z0-9._~+/=-]{8,8192})", lambda value: is_credential(value, shortest=16)),
+    rule("bearer_ basic_ token_", r"(?i)" r"\b(?:bearer|basic|token)[ \t]+(?!--)(?P<value>[A-Za-z0-9._~+/=-]{8,8192})", lambda value: is_credential(value, shortest=16)),
     rule("x- -token api-key apikey", r"(?i)" r"\b(?:x-(?!cache|surrogate|request|idempotency|partition|correlation|trace)[a-z-]{0,40}(?:token|key|auth|secret|signature|password)|private-token|api-?key|dd-api-key|job-token" rf"|dd-application-key|x-amz-security-token){_OPEN}(?P<value>[^\s\"'`,;<>{{}}()\[\]\\]{{6,4096}})", lambda value: not is_word(value)),
     rule("sess .sid csrf xsrf remember secure- host-", r"\b(?:connect\.sid|PHPSESSID|JSESSIONID|ASP\.NET_SessionId|ASPSESSIONID\w{8}|laravel_session|_session_id" r"|sessionid|session_token|__Secure-[\w.-]+|__Host-[\w.-]+|next-auth\.session-token|XSRF-TOKEN|csrftoken" r"|remember_token|_forum_session|_gitlab_session|grafana_session|_[a-z]+_session|koa[.:]sess(?:\.sig)?" r"|express:sess(?:\.sig)?|rack\.session|sails\.sid|wordpress_logged_in_\w+)[\"']?[=:][ \t]?[\"']?" r"(?P<value>[^\s;,\"'&<>\\)\]}]{8,4096})"),
 ))  # fmt: skip

@@ -13,8 +13,9 @@ from urllib.parse import quote, quote_plus
 
 from opsnb.redaction.dumps import dumped
 from opsnb.redaction.needles import SHORTEST, Needles
-from opsnb.redaction.readings import Piece, Reading, plain, readings
+from opsnb.redaction.readings import plain, readings
 from opsnb.redaction.spans import Span
+from opsnb.redaction.spelled import spelled
 from opsnb.redaction.words import is_credential
 
 _DEPTH = 2  # as a password in Basic credentials, in a registry's file, in a Kubernetes Secret
@@ -45,7 +46,7 @@ class Known:
         spans = list(self._texts.spans(text))
         for reading in readings(text, folded=self._folded):
             spans += [reading.span(*span) for span in self._texts.spans(reading.text)]
-        for digits in filter(None, (_hex_digits(text), _listed_bytes(text))):
+        for digits in spelled(text):
             spans += [digits.span(*span) for span in self._hex.spans(digits.text)]
         for dump in dumped(text):
             for found in self._hex.spans(dump.digits):
@@ -81,7 +82,10 @@ def _texts(secret: str) -> set[str]:
     if _HOST.fullmatch(secret) and is_credential(secret):
         written.add(secret.lower())  # in the host of a URL, as it is answered or logged
     read = {reading for form in written for reading in plain(form)}
-    return read | {form for raw in _raw(secret) for form in _base64(raw)}
+    if secret.isascii() and secret.isdigit():
+        read |= {f"{int(secret):,}".replace(",", mark) for mark in ",._ '"}
+    coded = {form for raw in _raw(secret) for form in _base64(raw)}
+    return read | coded | set(_base32(secret.encode(errors="surrogateescape")))
 
 
 def _raw(secret: str) -> tuple[bytes, bytes]:
@@ -134,61 +138,28 @@ def _base64(raw: bytes) -> Iterator[str]:
         yield inner.replace("+", "-").replace("/", "_")
 
 
-_PAIR = "[0-9a-fA-F]{2}"
-_HEX = re.compile(
-    rf"{_PAIR}(?:[:, -]{{0,2}}(?:\n[ \t]{{0,8}})?(?:0x|\\x)?{_PAIR}){{{SHORTEST - 1},}}[0-9a-fA-F]?"
-)
-_DIGITS = re.compile(r"(?:0x|\\x)|[0-9a-fA-F]+")
+def _base32(raw: bytes) -> Iterator[str]:
+    """Yield the base32 of `raw` inside of a longer text, as far as it depends on `raw` alone."""
+    for shift in range(5):
+        coded = base64.b32encode(b"\0" * shift + raw).decode()
+        inner = coded[-(-8 * shift // 5) : 8 * (shift + len(raw)) // 5]
+        yield from (inner, inner.lower())
 
 
-def _hex_digits(text: str) -> Reading | None:
-    """Return the digits of long hex sequences in `text`, whatever separates them."""
-    parts: list[str] = []
-    pieces: list[Piece] = []
-    length = 0
-    for number in _HEX.finditer(text):
-        for digits in _DIGITS.finditer(text, *number.span()):
-            if digits[0] not in ("0x", "\\x"):
-                parts.append(digits[0].lower())
-                pieces.append((length, *digits.span()))
-                length += len(digits[0])
-        parts.append("\n")
-        pieces.append((length, number.end(), number.end()))
-        length += 1
-    return Reading("".join(parts), pieces, None) if parts else None
-
-
-# Bytes as lists of numbers, such as a Node buffer in JSON.
-_LISTED = re.compile(rf"(?<![\d.])\d{{1,3}}(?:,\s{{0,16}}\d{{1,3}}){{{SHORTEST - 1},}}(?![\d.])")
-
-
-def _listed_bytes(text: str) -> Reading | None:
-    """Return, in hex, the bytes of lists of decimal numbers in `text`."""
-    parts: list[str] = []
-    pieces: list[Piece] = []
-    length = 0
-    for numbers in _LISTED.finditer(text):
-        for number in re.finditer(r"\d+", numbers[0]):
-            if (code := int(number[0])) > _LARGEST:
-                parts.append("\n")
-            else:
-                parts.append(f"{code:02x}")
-            start = numbers.start()
-            pieces.append((length, start + number.start(), start + number.end()))
-            length += len(parts[-1])
-        parts.append("\n")
-        pieces.append((length, numbers.end(), numbers.end()))
-        length += 1
-    return Reading("".join(parts), pieces, None) if parts else None
-
-
-_LARGEST = 255
 # A secret of six characters has at least twelve in base64 of base64.
 _CODED = re.compile(r"(?<![\w+/-])[A-Za-z0-9+/_-]{12,}={0,2}")
 
+_UUENCODED = re.compile(
+    r"^begin [0-7]{3,4} [^\n]{1,255}\n(?P<lines>(?:[ -`]{1,61}\n)+)", re.MULTILINE
+)
+
 
 def _decoded(text: str) -> Iterator[tuple[Span, str]]:
-    """Yield the spans of base64 in `text`, with the decoded text."""
+    """Yield the spans of base64 and of uuencoded files in `text`, with the decoded text."""
+    for coded in _UUENCODED.finditer(text) if "begin " in text else ():
+        with suppress(binascii.Error):
+            lines = map(binascii.a2b_uu, coded["lines"].splitlines())
+            yield coded.span("lines"), b"".join(lines).decode(errors="replace")
     for coded in _CODED.finditer(text):
         bare = coded[0].rstrip("=").replace("-", "+").replace("_", "/")
         with suppress(binascii.Error, UnicodeDecodeError):

@@ -96,6 +96,8 @@ def _value(text: str, hit: int) -> Span | None:
     if kind is None:
         return None
     group = next(group for group in _VALUES if after[group] is not None)
+    if group == "bare" and _is_empty(text, name, after):
+        return None
     start, end = after.span(group)
     if group == "bare":
         end = _end_of_bare(text, start, end, name, after)
@@ -108,6 +110,22 @@ def _value(text: str, hit: int) -> Span | None:
         and (group != "bare" or _may_be_bare(text, hit, after, name, kind, value))
     )
     return (start, end) if is_secret else None
+
+
+def _is_empty(text: str, name: str, after: re.Match[str]) -> bool:
+    """Whether the name has no value, so that the word behind a blank is the next of its line.
+
+    `PW= node server.js`, `password= host=db1`, `--token --verbose`.
+    """
+    word: str = after["bare"]
+    if after["argument"]:
+        return bool(_OPTION.match(word))
+    if not after["closing"].startswith("=") or after.start("bare") == after.end("sign"):
+        return False
+    is_shell = name.isupper() and _FURTHER.match(text, after.end("bare"))
+    if is_shell and (not is_mixed(word) or _FOLDER.match(word)):
+        return True
+    return bool(_OPTION.match(word) or _ASSIGNMENT.match(word))
 
 
 def _shell_word(text: str, name: str, after: re.Match[str], found: Span) -> Span | None:
@@ -242,6 +260,9 @@ def _stands_for_a_value(value: str, plain: str, name: str) -> bool:
 _LEAST_DIGITS, _FEW, _WORD, _LEAST_SETTING, _LEAST_MIXED = 4, 3, 5, 8, 12
 _LEAST_TOKEN = 20
 _ID = re.compile(r"[0-9a-f-]+$")
+_OPTION = re.compile(r"--?[a-zA-Z]")
+_FURTHER = re.compile(r"[ \t]+\S")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][\w.-]{0,40}=(?!=|$)")
 _FOLDER = re.compile(r"[/~.]|[A-Za-z]:[\\/]")
 
 

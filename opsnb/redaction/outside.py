@@ -28,6 +28,7 @@ from urllib.parse import quote
 
 from opsnb.redaction import MASK, Redactor, environment_secrets
 from opsnb.redaction.readings import readings
+from opsnb.redaction.spelled import spelled
 
 _SHORTEST = 6  # characters of a secret that reveal something
 _MARGIN = 4096
@@ -98,10 +99,13 @@ class _Cleaner:
             return text[:begun] + MASK
         offset = max(0, len(text) - _LONGEST_ESCAPE * self._longest)
         whole = _CUT_ESCAPE.sub("", text[offset:])
-        for reading in readings(whole) if self._longest else ():
-            begun = self._begun(reading.text)
-            if begun is not None:
-                return text[: offset + reading.span(begun, begun + 1)[0]] + MASK
+        for reading in (*readings(whole), *spelled(whole)) if self._longest else ():
+            bare = reading.text.rstrip("\n")
+            # The last of bytes that are written one by one may be cut itself.
+            for read in (bare, bare[:-2]):
+                begun = self._begun(read)
+                if begun is not None:
+                    return text[: offset + reading.span(begun, begun + 1)[0]] + MASK
         return text
 
     def _begun(self, text: str) -> int | None:

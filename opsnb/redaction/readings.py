@@ -149,6 +149,8 @@ _PATTERNS: dict[str, str] = {
     "%": rf"(?P<bytes>{_PERCENT}{_HIGH}(?:{_PERCENT}{_LOW}){{1,3}})"
     rf"|(?P<byte>{_PERCENT}{_HEX}{{2}})",
     "&": rf"(?P<entity>{ENTITY})",
+    "M-": r"(?P<metas>(?:M-\^?[ -~]){2,4})",  # as shown by cat -A, also the ends of lines
+    "$\n": r"(?P<line>\$\n)",
     "''": r"(?P<single>'(?:\\*+')++)",
     '""': r'(?P<double>"(?:\\*+")++)',
     "'\"'": r"(?P<single>'\"'\"')",
@@ -247,6 +249,13 @@ def _bytes(token: re.Match[str]) -> str:
     return bytes.fromhex("".join(pairs)).decode(errors="surrogateescape")
 
 
+def _metas(token: re.Match[str]) -> str:
+    """Return the characters of bytes as `cat -v` shows them: `M-C`, `M-^I`."""
+    signs = re.findall(r"M-(\^?)(.)", token[0])
+    codes = (_ASCII | ord(sign) ^ (0x40 if control else 0) for control, sign in signs)
+    return bytes(codes).decode(errors="surrogateescape")
+
+
 def _code(token: re.Match[str]) -> str:
     code = int(token[0].lstrip("\\")[1:].strip("{}"), 16)
     return chr(code) if code <= sys.maxunicode else token[0]
@@ -273,6 +282,7 @@ _MEANINGS: dict[str, Meaning] = {
     "double": lambda _: '"',
     "byte": _byte,
     "bytes": _bytes,
+    "metas": _metas,
     "code": _code,
     "pair": _pair,
     "octals": lambda token: bytes(

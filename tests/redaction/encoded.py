@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import html
 import json
 import quopri
 import re
 import shlex
+import subprocess
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +89,33 @@ def _words(at: int, raw: bytes) -> str:
     return f"{at:07x} {swapped.hex(' ', -2)}"
 
 
+def _od(kind: str, *options: str) -> Callable[[str], str]:
+    """Return how `od` prints a URL with the secret, which straddles two lines."""
+
+    def write(secret: str) -> str:
+        raw = f"redis://op:{secret}@host/0".encode()
+        command = ["od", *options, "-t", kind]
+        return subprocess.run(
+            command, input=raw, stdout=subprocess.PIPE, check=True
+        ).stdout.decode()
+
+    return write
+
+
+def _cat(secret: str) -> str:
+    """Return how `cat -A` prints the secret on two lines."""
+    raw = f"as {secret[:7]}\n{secret[7:]} end\n".encode()
+    return subprocess.run(
+        ["cat", "-A"], input=raw, stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
+
+
+def _uuencoded(secret: str) -> str:
+    raw = f"{'k' * 40}{secret} end".encode()
+    lines = (binascii.b2a_uu(raw[at : at + 45]).decode() for at in range(0, len(raw), 45))
+    return f"begin 644 env\n{''.join(lines)}`\nend\n"
+
+
 WAYS: dict[str, Callable[[str], str]] = {
     "plain": _in_line,
     "URL": lambda s: f"redis://u:{quote(s, safe='')}@h",
@@ -121,6 +150,38 @@ WAYS: dict[str, Callable[[str], str]] = {
     "xxd": lambda s: _dump(s, _xxd),
     "xxd -p": lambda s: "\n".join(textwrap.wrap(f"user:{s}@host".encode().hex(), 16)),
     "xxd -i": lambda s: ",\n  ".join(f"0x{byte:02x}" for byte in s.encode()),
+    "od": _od("o2"),
+    "od -c": _od("c"),
+    "od -A x -c": _od("c", "-A", "x"),
+    "od -A n -c": _od("c", "-A", "n"),
+    "od -b": _od("o1"),
+    "od -t u1": _od("u1"),
+    "od -t x1z": _od("x1z"),
+    "od -t x4": _od("x4"),
+    "od -t x8": _od("x8"),
+    "cat -A": _cat,
+    "uuencode": _uuencoded,
+    "base32": lambda s: base64.b32encode(f"u:{s}!".encode()).decode(),
+    "base32, small letters": lambda s: base64.b32encode(f"user:{s}".encode()).decode().lower(),
+    "characters in JSON": lambda s: json.dumps(list(s)),
+    "characters in JSON, in lines": lambda s: json.dumps(list(s), indent=2),
+    "characters in Python": lambda s: repr(list(s)),
+    "characters by number": lambda s: json.dumps(dict(enumerate(s))),
+    "characters as winston spreads them": lambda s: json.dumps(
+        {"level": "info", **dict(enumerate(s))}
+    ),
+    "characters in PHP": lambda s: "".join(f"    [{at}] => '{c}'\n" for at, c in enumerate(s)),
+    "characters apart": " ".join,
+    "characters with commas": ",".join,
+    "characters with commas and blanks": ", ".join,
+    "characters with dashes": "-".join,
+    "characters in lines": "\n".join,
+    "bytes by number": lambda s: json.dumps(dict(enumerate(s.encode()))),
+    "bytes in lines": lambda s: json.dumps(list(s.encode()), indent=4),
+    "bytes with blanks": lambda s: " ".join(map(str, s.encode())),
+    "bytes in SQL": lambda s: "||".join(f"chr({byte})" for byte in s.encode()),
+    "hex in JSON": lambda s: json.dumps([f"{byte:02x}" for byte in s.encode()]),
+    "hex in C": lambda s: "{" + ", ".join(f"0x{byte:02X}" for byte in s.encode()) + "}",
     "SQL literal": lambda s: "SELECT '{}'".format(s.replace("'", "''")),
     "SQL identifier": lambda s: 'SELECT 1 AS "{}"'.format(s.replace('"', '""')),
     "SQL literal by codes": lambda s: "U&'{}'".format("".join(f"\\{ord(c):04X}" for c in s)),

@@ -228,12 +228,15 @@ def test_a_cut_elsewhere_does_not_pass_the_types(tmp_path: Path) -> None:
         lambda c: f"%{ord(c):02X}",
         lambda c: f"&#{ord(c)};",
         lambda c: f"{ord(c):02X}",
+        lambda c: f"'{c}', ",
+        lambda c: f"{ord(c)},",
+        lambda c: f"   {c}",
     ],
-    ids=["octal", "hex escapes", "JSON", "URL", "HTML", "HEX"],
+    ids=["octal", "hex escapes", "JSON", "URL", "HTML", "HEX", "characters", "bytes", "od -c"],
 )
 def test_the_beginning_of_a_secret_in_escapes_is_masked(spelled: Callable[[str], str]) -> None:
     form = "".join(map(spelled, SECRET))
     for inside in range(8 * len(form) // len(SECRET), len(form)):
         shown = outside.opened(f"got {form[:inside]}")
-        assert shown.startswith(f"got {MASK}"), shown
+        assert re.match(rf"got [ ']*{re.escape(MASK)}", shown), shown
         assert form[: inside // 2] not in shown
