@@ -15,7 +15,7 @@ from opsnb.view.findings import worst_first
 
 _EVEN = 0.5
 """The share of a cause that gives none."""
-_SEE_CAUSES = "the causes name what treats it"
+_SEE_CAUSES = "see its causes"
 _NO_CAUSE = "no cause was found; go on with 'If that did not help'"
 
 

@@ -55,6 +55,8 @@ class Config:
         """The record store: an absolute folder or an fsspec URL."""
         named = os.environ.get("OPSNB_RECORDS")
         store = named or self.records.store
+        for local in ("file://", "local://"):
+            store = store.removeprefix(local)  # fsspec's are relative to the working folder
         if "://" in store:
             return store
         base = self.path.parent if self.path and not named else Path()
@@ -220,6 +222,7 @@ def _read(path: Path) -> File:
     tables = read_toml(path)
     targets = tables.pop("targets", {})
     values = {**_expand_but_addresses(tables, str(path)), "targets": targets}
+    check_characters(values.get("records"), str(path))
     file = validated(File, values, str(path))
     check_metrics(file.thresholds, f"[thresholds] in {path}")
     check_channels(

@@ -43,6 +43,7 @@ class Records(Table):
 
     store: str = Field(
         "records",
+        min_length=1,
         description="A folder, relative to `opsnb.toml`, or any fsspec URL. `$OPSNB_RECORDS` goes "
         "before it, relative to the working folder.",
     )

@@ -17,9 +17,9 @@ from opsnb.systems.cache.settings import Cache
 from opsnb.systems.database.settings import Database
 from opsnb.systems.queues.settings import Queues
 
-Cause = Literal["worker", "redis", "database", "upstream", "connection", "child", "code"]
-"""`connection` was lost or refused, by an unknown peer; `child` is a job of a flow whose child
-failed; `code` is everything else."""
+Cause = Literal["worker", "redis", "database", "upstream", "connection", "child", "disk", "code"]
+"""`connection` was lost or refused, by an unknown peer; `disk` is full; `child` is a job of a flow
+whose child failed; `code` is everything else."""
 
 _MOST = 2000  # characters of an error that are read: a long text holds every word
 _PAGE = re.compile(r"<(?:!doctype|html|\?xml)\b", re.IGNORECASE)
@@ -78,6 +78,7 @@ _REDIS_SAYS = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
+_DISK_SAYS = re.compile(r"\b(?:ENOSPC|EDQUOT)\b|No space left on device|Disk quota exceeded", re.I)
 _DATABASE_SAYS = re.compile(
     r"""
     remaining[ ]connection[ ]slots | the[ ]database[ ]system[ ]is | sorry,[ ]too[ ]many[ ]clients
@@ -185,6 +186,8 @@ def cause_of(text: str, stack: str = "", places: Places = _NOWHERE) -> Cause:
     text = text[:end]  # type: ignore[cut]  # judged, never shown
     if FAILED_CHILD.search(text):
         return "child"
+    if _DISK_SAYS.search(text):
+        return "disk"
     if _REDIS_SAYS.search(text):
         return "redis"
     library, text = _library(stack), text.lower()

@@ -170,12 +170,13 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
 def _once(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings without repetitions: the same measurement with the same status.
 
-    The later one is kept, unless only the earlier one names its likeliest cause.
+    The later one is kept, unless only the earlier one is a cause or names its likeliest cause.
     """
     once: dict[tuple[object, Status], Finding] = {}
     for finding in findings:
         kept = once.get((finding.key, finding.status))
-        if not (kept and kept.explained_by and not finding.explained_by):
+        explains = kept and (kept.explained_by or kept.is_cause)
+        if not (explains and not (finding.explained_by or finding.is_cause)):
             once[finding.key, finding.status] = finding
     return list(once.values())
 

@@ -288,12 +288,21 @@ def test_the_store_is_beside_the_file_or_a_url(
 def test_a_relative_store_is_beside_what_names_it(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write('[records]\nstore = "kept"\n')
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    assert load_config().store == str(tmp_path / "kept")
+    for path in ("kept", "../../kept"):
+        for written in (path, f"file://{path}", f"local://{path}"):
+            write(f'[records]\nstore = "{written}"\n')
+            assert load_config().store == str((tmp_path / path).resolve())
     monkeypatch.setenv("OPSNB_RECORDS", "kept")
     assert load_config().store == str(tmp_path / "below" / "kept")
+
+
+@pytest.mark.parametrize("store", ["", "a\\u0000b", "a\\nb"])
+def test_a_store_that_is_no_path_is_refused(write: Write, store: str) -> None:
+    write(f'[records]\nstore = "{store}"\n')
+    with pytest.raises(ConfigError, match="store"):
+        load_config()
 
 
 def test_targets_are_meant_by_name_glob_or_all(write: Write) -> None:

@@ -25,6 +25,10 @@ MYSQL = at("/app/node_modules/mysql2/lib/connection.js", "PoolConnection._notify
 MONGO = at("/app/node_modules/mongodb/lib/sdam/topology.js")
 
 SAID: list[tuple[Cause, str, str]] = [
+    # disks
+    ("disk", "ENOSPC: no space left on device, write", ""),
+    ("disk", "could not extend file \"base/1/2\": No space left on device", PG),
+    ("disk", "EDQUOT: disk quota exceeded, open '/srv/out.pdf'", ""),
     # databases
     ("database", "db timeout", PG),
     ("database", "db timeout", ""),

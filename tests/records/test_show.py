@@ -281,6 +281,25 @@ def test_a_critical_finding_counts_for_more_than_how_its_run_ended() -> None:
     assert printed(show.record_list([past(result)])).startswith("CRIT")
 
 
+def test_the_cause_that_the_last_line_names_is_listed_though_it_was_measured_again() -> None:
+    cause = Finding(
+        name="slowness.flooded",
+        title="Connections exhausted",
+        status=Status.WARN,
+        message="52 of 57 connections in use.",
+        condition="database.connections",
+        is_cause=True,
+        remedies=[Remedy(runbook="database/connections", target="demo")],
+    )
+    later = Finding(
+        name="database.connections", status=Status.WARN, message="46 of 57 connections in use."
+    )
+    result = make_result(findings=[cause, later], status=Status.WARN)
+    shown = printed(show.record(result, "x"))
+    assert shown.count("52 of 57") == 2  # in the list, and as the last line
+    assert "46 of 57" not in shown
+
+
 def test_a_system_that_the_target_lacks_is_not_what_a_run_ends_with() -> None:
     lacks = Finding(
         name="redis.ping",

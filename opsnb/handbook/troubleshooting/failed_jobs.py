@@ -32,6 +32,7 @@ _KINDS: dict[Cause, str] = {
     "redis": "dependency",
     "database": "dependency",
     "connection": "dependency",
+    "disk": "dependency",
     "upstream": "upstream",
     "code": "defect",
 }
@@ -41,6 +42,7 @@ _NAMES: dict[Cause, str] = {
     "redis": "Redis",
     "database": "the database",
     "connection": "a lost connection",
+    "disk": "a full disk",
 }
 
 
@@ -66,7 +68,7 @@ def patterns(target: Target, jobs: Failed) -> list[Row]:
 
 @check(needs=_SYSTEMS, is_cause=True)
 def dependency(target: Target, jobs: Failed) -> Finding:
-    """Redis or database failures"""
+    """Redis, database or disk failures"""
     remedy = Remedy.of("incidents/service_down", "shows which one is down; with --apply starts it")
     return _judge(target, jobs, "dependency", "mention {}", remedy)
 
@@ -105,7 +107,7 @@ def _judge(target: Target, jobs: Failed, kind: str, words: str, *before: Remedy)
     if not failed.read:
         return ruled_out(f"{jobs.queue} has no failed job.")
     if not groups:
-        none = words.format("Redis or a database")
+        none = words.format("Redis, a database or a full disk")
         return ruled_out(f"Of {failed.read} failed jobs of {jobs.queue} none {none}.")
     count, first = sum(len(group.jobs) for group in groups), groups[0]
     if kind == "child":
@@ -156,7 +158,7 @@ def _retry(queue: str, group: Failure) -> Remedy:
     reason: dict[str, Any] = {"reason": group.common} if group.common else {}
     return Remedy.of(
         "queues/retry_failed",
-        "once the cause is fixed, shows them; with --apply retries them",
+        "shows them; with --apply, once the cause is fixed, retries them",
         queue=queue,
         **reason,
     )

@@ -31,7 +31,7 @@ def expiring(target: Target, seconds: float = 2) -> Finding:
         f"{seen.expired:,} keys expired",
         *_long_lived(target),
         Remedy.of("cache/key_patterns", "shows how long which keys live"),
-        *_warm_up(target, "loads what is read most, until the times to live are corrected"),
+        *_warm_up(target, "loads what is read most, until the TTLs are corrected"),
     )
 
 
@@ -62,7 +62,7 @@ def cold(target: Target, seconds: float = 2) -> Finding:
         seen,
         _unexplained(seen) if _is_sparse(seen, keys) and not seen.full else 0,
         f"the cache holds {keys:,} keys",
-        *_warm_up(target, "has the service load what is read most"),
+        *_warm_up(target, "makes the service load what is read most"),
         Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
 
@@ -75,7 +75,7 @@ def never_there(target: Target, seconds: float = 2) -> Finding:
         target,
         seen,
         0 if _is_sparse(seen, keys) or seen.full else _unexplained(seen),
-        f"the cache holds {keys:,} keys, and few go",
+        f"the cache holds {keys:,} keys, and few expire or are evicted",
         Remedy.of("cache/performance", "shows which families of keys are asked for"),
     )
 
@@ -87,7 +87,7 @@ def _long_lived(target: Target) -> list[Remedy]:
     return [
         Remedy.of(
             "cache/warm_up",
-            "writes the projects to live for 15 minutes, until the times to live are corrected",
+            "caches the projects for 15 minutes, until the TTLs are corrected",
             via="direct",
         )
     ]

@@ -36,12 +36,12 @@ def pace(target: Target, seconds: float = 3) -> Finding:
     calls = sum(statement.calls for statement in statements)
     message = f"PostgreSQL ended {calls} statements in {seconds:g} s"
     if slowest:
-        quote = outside.head(slowest.row()["statement"], _QUOTED)
+        quote = outside.shortened(slowest.row()["statement"], _QUOTED)
         message += f"; the slowest took {slowest.mean_ms:.1f} ms: {quote}"
     return Finding.measured(
         round(slowest.mean_ms, 2) if slowest else 0.0,
         target.threshold("database_statement_ms"),
-        message + ".",
+        message if message.endswith(".") else f"{message}.",
         rows=[statement.row() for statement in statements[:_MOST_ROWS]],
     )
 

@@ -159,7 +159,7 @@ def error_rate(target: Target, minutes: float = 15) -> Finding:
     """
     seen = traffic(target, minutes)
     count = len(seen.requests)
-    message = f"Failed requests: {seen.failed:,} of {count:,} in the last {minutes:g} minutes."
+    message = f"{seen.failed:,} of {count:,} requests failed in the last {minutes:g} minutes."
     return Finding.measured(
         round(100 * seen.failed / count, 2) if count else 0.0,
         target.threshold("error_rate_percent"),

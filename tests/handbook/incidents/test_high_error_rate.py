@@ -238,7 +238,7 @@ def test_failed_requests_are_seen_where_the_log_has_no_error(demo: Target, tmp_p
         answered(demo, tmp_path / "access.log", *requests), high_error_rate.Window(1)
     )
     assert found.status is Status.WARN
-    assert "Failed requests: 40 of 480 in the last 15 minutes" in found.message
+    assert "40 of 480 requests failed in the last 15 minutes" in found.message
     assert found.remedies[0].runbook == "incidents/performance_degradation"
 
 

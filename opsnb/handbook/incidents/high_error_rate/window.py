@@ -125,7 +125,7 @@ class Seen:
         """Return the subject of a sentence about `groups`, which says which errors they are."""
         count = len(errors_of(groups))
         if count == self.count:
-            return "They"
+            return "The errors"
         return f'{count} of {self.count} errors, most of all "{groups[0].sample}",'
 
     def counted(self, errors: Errors) -> str:

@@ -91,8 +91,9 @@ def hung(
     row = queues.counts_of(target, queue)
     none_is_free = len(hanging) == row["active"] and bool(row["waiting"])
     return likely(
-        f"{len(hanging)} of {counted(row['active'], 'active job')} in {queue}, job "
-        f"{hanging[0].id} for {span(hanging[0].age_s)}; {usual(times)}.",
+        f"{len(hanging)} of {counted(row['active'], 'active job')} of {queue} "
+        f"{'hangs' if len(hanging) == 1 else 'hang'}: job "
+        f"{hanging[0].id} has run for {span(hanging[0].age_s)}; {usual(times)}.",
         len(hanging) / row["active"] if row["active"] else 1.0,
         _restart(process, "; BullMQ gives its jobs to a worker again within a minute"),
         Remedy.of(
