@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,16 @@ def test_jupyterlab_that_is_interrupted_while_it_imports_says_so_in_one_line(mod
     ended = interrupted(_LAB, module)
     assert (ended.returncode, ended.stdout) == (ExitCode.INTERRUPTED, "")
     assert ended.stderr == "opsnb: Interrupted.\n"
+
+
+def test_nothing_is_imported_before_the_command_line_can_handle_an_interrupt() -> None:
+    code = "import sys; before = set(sys.modules); import opsnb; print(set(sys.modules) - before)"
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert set(ast.literal_eval(ended.stdout)) == {"__future__", "opsnb"}
