@@ -50,6 +50,13 @@ def redis_holds(server: Redis, secrets: Secrets) -> None:
         client.get("gemini:" + filled(121 - inside).replace(" ", "-") + secret)
     client.get(f"user:{secrets.new('key of a command', digits=False)}:cart")
     client.config_set("slowlog-log-slower-than", 10_000_000)
+    family = secrets.new("family of keys", digits=False)
+    for number in range(200):
+        client.set(f"{family}:{number}", "x")
+    client.hset(f"bull:post:repeat:{secrets.new('name of a scheduler')}", mapping={"every": "1"})
+    client.zadd("bull:post:repeat", {secrets.new("scheduler"): 1})
+    child = f"child bull:{secrets.new('queue of a child')}:{secrets.new('id of a child')} failed"
+    _queue(client, "flow", [{"failedReason": child}])
     encoded = base64.b64encode(b"mail").decode()
     client.client_setname(f"bull:{encoded}:w:{secrets.new('name of a worker')}")
 
@@ -83,6 +90,7 @@ def postgres_holds(server: Postgres, secrets: Secrets) -> Iterator[None]:
             rows = "SELECT g, g FROM generate_series(1, 2000) g"
             database.execute(f'INSERT INTO "{table}" {rows}'.encode())
             database.execute(f'DELETE FROM "{table}" WHERE id > 500'.encode())
+        role = _names(database, secrets)
         database.execute("CREATE TABLE held (id int)")
         database.execute("CREATE TABLE notes (id int, note text)")
         for number, text in enumerate(secrets.crossing("row", 200)):
@@ -97,6 +105,8 @@ def postgres_holds(server: Postgres, secrets: Secrets) -> Iterator[None]:
         notes.append(filled(1000) + secrets.new("query across 1023"))
         texts = [f"/* {note} */ SELECT pg_sleep(600)" for note in notes]
         waiting = f"/* {filled(100)}{secrets.new('query that waits')} */ DROP TABLE held"
+        sessions.append(psycopg.connect(server.url(role), autocommit=True))
+        sessions[-1].execute("BEGIN")
         for text in (*texts, waiting):
             sessions.append(_connected(server, secrets.new("application")))
             threading.Thread(target=_ignoring, args=(sessions[-1], text), daemon=True).start()
@@ -111,6 +121,32 @@ def postgres_holds(server: Postgres, secrets: Secrets) -> Iterator[None]:
             )
         for session in sessions:
             session.close()
+
+
+def _names(database: psycopg.Connection[Any], secrets: Secrets) -> str:
+    """Plant them in names of columns, indexes, schemas and roles, and in comments.
+
+    Return the role.
+    """
+    for number, place in enumerate(("column", "column across 63")):
+        name = secrets.new(f"name of a {place}")
+        name = filled(50).replace(" ", "_") + name if "across" in place else name
+        database.execute(f'CREATE TABLE wide{number} (id int, "{name}" int)'.encode())
+        database.execute(f'CREATE INDEX ON wide{number} ("{name}")'.encode())
+        for text in (secrets.new("comment"), *secrets.crossing("comment", 120)):
+            database.execute(f"COMMENT ON TABLE wide{number} IS '{text}'".encode())
+    index = secrets.new("name of an index")
+    database.execute(f'CREATE INDEX "{index}" ON wide0 (id)'.encode())
+    database.execute("CREATE TABLE twice (id int)")
+    database.execute("INSERT INTO twice VALUES (1), (1)")
+    with suppress(psycopg.Error):  # leaves an index that is not valid
+        index = secrets.new("name of an invalid index")
+        database.execute(f'CREATE UNIQUE INDEX CONCURRENTLY "{index}" ON twice (id)'.encode())
+    for kind in ("SCHEMA", "ROLE"):
+        name = secrets.new(f"name of a {kind.lower()}")
+        database.execute(f'CREATE {kind} "{name}"'.encode())
+    database.execute(f'ALTER ROLE "{name}" LOGIN'.encode())
+    return name
 
 
 def _connected(server: Postgres, name: str = "planter") -> psycopg.Connection[Any]:
@@ -172,7 +208,9 @@ def logs_hold(folder: Path, secrets: Secrets) -> dict[str, list[Path]]:
         ],
         "odd": [f"{STAMP} GET what {secrets.across('odd request', 86)}"],
     }
-    found = {}
+    named = folder / f"{secrets.new('name of a log')}.log"
+    named.write_text(f"{STAMP} ERROR boom in a named log\n")
+    found = {"named": [named, folder / f"{secrets.new('name of no log')}.log"]}
     for name, lines in {**logs, **access}.items():
         found[name] = [folder / f"{name}.log"]
         found[name][0].write_text("".join(f"{line}\n" for line in lines))
@@ -243,6 +281,18 @@ def api_tells(secrets: Secrets) -> Iterator[list[str]]:
     queue = {"name": secrets.new("queue of the API"), "paused": True}
     answers["/facts/api/queue/stats"] = (200, json.dumps([queue]))
     moved = secrets.new("place of a redirect")
+    realm = f'Bearer realm="{secrets.new("realm of an API")}"'
+    headers = {
+        "/headers/health": {
+            "WWW-Authenticate": realm,
+            "Server": secrets.new("server of an API"),
+            "Set-Cookie": f"a={secrets.new('cookie of an API')}",
+            "Retry-After": secrets.new("time of an API"),
+            "Content-Type": f"text/{secrets.new('type of an API')}",
+            f"X-{secrets.new('name of a header')}": "1",
+        }
+    }
+    answers["/headers/health"] = (401, "")
 
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -250,6 +300,8 @@ def api_tells(secrets: Secrets) -> Iterator[list[str]]:
             self.send_response(code)
             if code == 302:
                 self.send_header("Location", f"/login?next={moved}")
+            for name, value in headers.get(self.path, {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())
@@ -260,7 +312,7 @@ def api_tells(secrets: Secrets) -> Iterator[list[str]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        names = ("facts", *range(len(words)), "moved")
+        names = ("facts", *range(len(words)), "moved", "headers")
         yield [f"http://127.0.0.1:{server.server_port}/{name}" for name in names]
         server.shutdown()
         thread.join()

@@ -43,6 +43,7 @@ _RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("queues/remove_stuck", "all", {"queue": "mail", "longer_than": 1}),
     ("troubleshooting/failed_jobs", "all", {"queue": "mail"}),
     ("troubleshooting/failed_jobs", "all", {"queue": "post"}),
+    ("troubleshooting/failed_jobs", "all", {"queue": "flow"}),
     ("troubleshooting/high_queue_length", "all", {"queue": "mail"}),
     ("cache/performance", "all", {"seconds": 1}),
     ("cache/key_patterns", "all", {}),
@@ -50,6 +51,7 @@ _RUNS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("database/performance", "all", {"mean_ms": 5, "limit": 100}),
     ("database/connections", "all", {"minutes": 0.001}),
     ("database/analyze", "all", {}),
+    ("database/reindex", "all", {}),
     ("troubleshooting/slow_queries", "all", {"seconds": 1}),
     ("incidents/high_error_rate", "all", {}),
     ("incidents/data_inconsistency", "all", {}),
@@ -161,7 +163,8 @@ def _all_of(root: Path, secrets: Secrets) -> Written:
             ["site", "build", "--out", str(root / "site")],
         )
     )
-    for page in [*root.glob("site/*.html"), *root.glob("site/records/**/*.html")]:
+    pages = [path for kind in ("html", "js", "xml") for path in root.glob(f"site/**/*.{kind}")]
+    for page in pages:
         written.places[str(page.relative_to(root))] = _without_pictures(page.read_text("utf-8"))
     for folder in ("records", "state", "cache"):
         for path in (path for path in (root / folder).rglob("*") if path.is_file()):
