@@ -25,6 +25,7 @@ from opsnb.view.drawing import (
     draw_svg,
     limits_in_words,
     mark_limits,
+    prepare,
 )
 from opsnb.view.styles import COLOURS
 from opsnb.view.tables import MOST_ROWS, rows_text
@@ -44,7 +45,6 @@ _MEANT: dict[str, str] = {
 _LONGEST_LABEL = 34
 _DOTTED = 30  # with more points, a line has no dots
 _NEAR = 3.0  # limits up to this many times the largest value are drawn
-_BAR = 0.5  # of the height of a row
 _SQUARE = 7.0  # points: the mark of a bar in the legend
 _POINT_ROWS = 4  # so many rows in a point of the width, and a line shows not all of them
 
@@ -76,9 +76,10 @@ def bars(finding: Finding, *, by: str, parts: Sequence[str], title: str = "") ->
         for part in parts:
             colour = _MEANT.get(part) or next(others, TEXT)
             values = [float(row.get(part) or 0) for row in finding.rows]
-            axes.barh(range(len(names)), values, left=left, color=colour, height=_BAR)
+            right = [start + value for start, value in zip(left, values, strict=True)]
+            frame.bars(left, right, color=colour)
             frame.legend.append((part, {"color": colour, "lw": _SQUARE}))
-            left = [start + value for start, value in zip(left, values, strict=True)]
+            left = right
         axes.set_xlim(0, max([*left, 1]) * 1.05)
         frame.names(names)
         mark_limits(frame, finding.threshold, axes.get_xlim()[1])
@@ -206,9 +207,9 @@ def levels(finding: Finding, *, by: str, percent: str, title: str = "") -> Chart
         values = [float(row[percent]) for row in finding.rows]
         limit = finding.threshold
         colours = [COLOURS[limit.judge(value) if limit else Status.OK] for value in values]
-        places = range(len(names))
-        axes.barh(places, [100] * len(names), color=TEXT, alpha=0.1, height=_BAR)
-        axes.barh(places, values, color=colours, alpha=0.8, height=_BAR)
+        start = [0.0] * len(names)
+        frame.bars(start, [100.0] * len(names), color=TEXT, alpha=0.1)
+        frame.bars(start, values, color=colours, alpha=0.8)
         for place, value in enumerate(values):
             axes.text(value, place, f" {value:.0f} %", va="center", fontsize=8, color=TEXT)
         axes.set_xlim(0, 100)
@@ -290,13 +291,14 @@ def _figure(chart: Chart) -> str:
     )
 
 
-def warm_up() -> None:
-    """Import matplotlib, load its fonts and draw, so that the first chart is not slow."""
+def warm_up(count: int) -> None:
+    """Import matplotlib, load its fonts, draw, and prepare the figures of `count` charts."""
     rows: list[Row] = [{"at": now().isoformat(), "percent": float(at)} for at in range(2)]
     limit = Threshold(metric="", label="", unit="%", warn=1, crit=2)
     finding = Finding(status=Status.OK, message="", threshold=limit, rows=rows)
     bars(finding, by="at", parts=["percent"])
     lines(finding, over="at")
+    prepare(count)
 
 
 def _chart(

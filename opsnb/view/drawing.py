@@ -34,6 +34,8 @@ _EDGE = 4.0  # points around everything
 _EM = 100.0  # points at which letters are measured
 _TICK = 6.0  # points from the axis to the labels of its ticks
 _MARK = 9.0  # points of the line before a word of the legend
+_ROUND = (-0.25, -0.25, 0.25, 0.25)  # the corners of a bar, in heights of a row
+_TICKS = 9  # that an axis of this size has at most
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _STYLE = {
     "svg.fonttype": "none",
@@ -73,6 +75,16 @@ class Frame:
     limits: list[Text] = field(default_factory=list)
     """Labels of limits: of upright lines above the axes, of others at the lines' right ends."""
 
+    def bars(self, starts: Sequence[float], ends: Sequence[float], **style: Any) -> None:
+        """Draw a bar in each row; all of them as one shape, which takes a third of the time."""
+        from matplotlib.collections import PolyCollection  # noqa: PLC0415
+
+        corners = [
+            [(x, place + y) for x, y in zip((start, end, end, start), _ROUND, strict=True)]
+            for place, (start, end) in enumerate(zip(starts, ends, strict=True))
+        ]
+        self.axes.add_collection(PolyCollection(corners, lw=0, **style), autolim=False)
+
     def names(self, names: Sequence[str]) -> None:
         """Name the rows, the first at the top."""
         self.is_named = True
@@ -88,20 +100,41 @@ def draw_svg(title: str, draw: Callable[[Frame], None], rows: int | None) -> str
     """Return the SVG of `draw`, high enough for `rows`."""
     # Imported late: matplotlib takes longer to import than most runs take.
     from matplotlib import rc_context  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
 
     style: Any = {**_STYLE, "svg.hashsalt": title}  # ids stay the same between runs
     with rc_context(style):
-        height = _HEIGHT if rows is None else min(_AROUND_ROWS + _ROW * rows, _MOST)
-        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        frame = Frame(axes)
+        figure = _prepared.pop() if _prepared else _blank()
+        if rows is not None:
+            figure.set_figheight(min(_AROUND_ROWS + _ROW * rows, _MOST) / 72)
+        frame = Frame(figure.axes[0])
         draw(frame)
         _fit(figure, frame)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata=_NO_METADATA)
     return _inline(written.getvalue(), title)
+
+
+_prepared: list[Figure] = []
+
+
+def prepare(charts: int) -> None:
+    """Make the figures and ticks of so many charts now, which takes as long as drawing on them."""
+    from matplotlib import rc_context  # noqa: PLC0415
+
+    style: Any = _STYLE
+    with rc_context(style):
+        _prepared.extend(_blank() for _ in range(charts))
+
+
+def _blank() -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(WIDTH / 72, _HEIGHT / 72), dpi=72)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_ticks(_TICKS)
+    return figure
 
 
 def _fit(figure: Figure, frame: Frame) -> None:
@@ -113,11 +146,14 @@ def _fit(figure: Figure, frame: Frame) -> None:
     if frame.is_named:
         left, width = _fit_width(figure, frame)
         is_raised = _part_upright(frame, left, width)
-        _fit_height(figure, frame, is_raised=is_raised)
+        height = _fit_height(figure, frame, is_raised=is_raised)
     else:
         height = _fit_height(figure, frame)
-        _, width = _fit_width(figure, frame)
+        left, width = _fit_width(figure, frame)
         _part_level(frame, width, height)
+    # Otherwise matplotlib lays out the ticks' labels once more to find these places.
+    frame.axes.xaxis.set_label_coords(0.5, -(_TICK + _SIZE * _LINE) / height)
+    frame.axes.yaxis.set_label_coords((_EDGE + _SIZE * _LINE - left) / width, 0.5)
 
 
 def _fit_width(figure: Figure, frame: Frame) -> tuple[float, float]:

@@ -14,7 +14,8 @@ _SESSION = "from opsnb.runbook import warm_up; warm_up()"
 _CONFIG = "import pathlib, opsnb.config.file as f; f.read_toml(pathlib.Path({path!r}))"
 # Charts are warmed up only if a runbook draws some: matplotlib takes as long to import as all else.
 _DRAWS = re.compile(r"\b(charts|watching)\b")
-_CHARTS = "from opsnb.view import charts; charts.warm_up()"
+_CHARTS = "from opsnb.view import charts; charts.warm_up({count})"
+_CHART = re.compile(r"\bcharts\.\w+\(")
 _FIGURE = (
     "import io, matplotlib.figure as drawn; drawn.Figure().subplots().figure.savefig(io.BytesIO())"
 )
@@ -29,17 +30,19 @@ def imports(runbooks: Iterable[RunbookInfo]) -> list[str]:
     the first figure of matplotlib would prepare is prepared too.
     """
     statements: dict[str, None] = {}
+    most_charts = 1
     if modules := sources(with_packages=False).modules:
         statements[f"import sys; sys.path.extend({modules!r})"] = None
     for runbook in runbooks:
         code = [cell["source"] for cell in runbook.cells if cell["cell_type"] == "code"]
         statements |= dict.fromkeys(_statements(code))
+        most_charts = max(most_charts, len(_CHART.findall("\n".join(code))))
     if "from opsnb import Runbook" in statements:
         statements[_SESSION] = None
         if config := find_config():
             statements[_CONFIG.format(path=str(config.resolve()))] = None
     if any(_DRAWS.search(statement) for statement in statements):
-        statements[_CHARTS] = None
+        statements[_CHARTS.format(count=most_charts)] = None
     if any("matplotlib" in statement for statement in statements):
         statements[_FIGURE] = None
     return list(statements)
