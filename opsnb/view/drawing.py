@@ -35,7 +35,7 @@ _EM = 100.0  # points at which letters are measured
 _TICK = 6.0  # points from the axis to the labels of its ticks
 _MARK = 9.0  # points of the line before a word of the legend
 _ROUND = (-0.25, -0.25, 0.25, 0.25)  # the corners of a bar, in heights of a row
-_TICKS = 9  # that an axis of this size has at most
+_STEPS = 5  # between the numbers on an axis, at most: each takes as long to draw as a bar
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _STYLE = {
     "svg.fonttype": "none",
@@ -132,8 +132,9 @@ def _blank() -> Figure:
     figure = Figure(figsize=(WIDTH / 72, _HEIGHT / 72), dpi=72)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
+    axes.locator_params(nbins=_STEPS)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_ticks(_TICKS)
+        axis.get_major_ticks(_STEPS + 1)
     return figure
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -15,6 +16,8 @@ from typing import Any, NoReturn
 
 import ipykernel_launcher
 from ipykernel.kernelapp import IPKernelApp
+from traitlets.config import Config
+from traitlets.config.loader import DeferredConfigString
 
 from opsnb.headless.kernels.strays import end_started_by
 from opsnb.machine.holder import STARTED_BY
@@ -31,7 +34,7 @@ def serve(line: socket.socket) -> NoReturn:
     os.environ.update(request["env"])
     sys.argv = [ipykernel_launcher.__file__, *request["arguments"]]
     _seed()
-    app = IPKernelApp.instance()
+    app = KernelApp.instance()
     app.initialize(request["arguments"])
     threading.Thread(target=_end_with_runner, args=(line, app), daemon=True).start()
     try:
@@ -40,6 +43,27 @@ def serve(line: socket.socket) -> NoReturn:
         os._exit(1)  # the runner is gone; an orderly exit would wait for its sockets
     app.start()
     _end()
+
+
+class KernelApp(IPKernelApp):
+    """The application of a kernel."""
+
+    def parse_command_line(self, argv: list[str] | None = None) -> None:
+        """Read the options as jupyter_client and nbclient write them.
+
+        traitlets builds a parser of every option, which takes a fifth of a kernel's start.
+        """
+        match argv:
+            case ["-f", path, *rest] if all(options := [_OPTION.fullmatch(each) for each in rest]):
+                config = Config(IPKernelApp={"connection_file": path})
+                for option in filter(None, options):
+                    config[option[1]][option[2]] = DeferredConfigString(option[3])
+                self.update_config(config)
+            case _:
+                super().parse_command_line(argv)
+
+
+_OPTION = re.compile(r"--([A-Z]\w*)\.(\w+)=(.*)")
 
 
 def _end() -> NoReturn:
@@ -66,8 +90,8 @@ def _request(line: socket.socket) -> dict[str, Any]:
 def _seed() -> None:
     """Seed random numbers again: all forks start from the same state."""
     random.seed()
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()
 
 
 def _end_with_runner(line: socket.socket, app: IPKernelApp) -> None:

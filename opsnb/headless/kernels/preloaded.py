@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import sysconfig
 from pathlib import Path
 
 from opsnb.headless.kernels.kernel import serve
@@ -75,9 +76,13 @@ def _fork(control: socket.socket, line: socket.socket) -> None:
 
 
 def _files() -> list[str]:
-    """Return the files that were imported."""
+    """Return the files that were imported; of what is installed, only its folders.
+
+    Installing, upgrading or removing a package changes the time of its folder.
+    """
+    installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return [file for file in files if file]
+    return [*installed, *(file for file in files if file and not file.startswith(installed))]
 
 
 def _changed(files: list[str]) -> list[int]:
@@ -87,7 +92,7 @@ def _changed(files: list[str]) -> list[int]:
 
 def _changed_ns(file: str) -> int:
     try:
-        return os.stat(file).st_mtime_ns  # noqa: PTH116 - a thousand files before each kernel
+        return os.stat(file).st_mtime_ns  # noqa: PTH116 - hundreds of files before each kernel
     except OSError:
         return 0
 
