@@ -80,7 +80,6 @@ def _queue(
     """
     unqueued: list[tuple[Notify, Message]] = []
     redact = Redactor(config.secrets | environment_secrets()).text
-    link = _link(config, observed.run_id)
     spool.drop_gone(config)
     with memory.opened(spool.home(config) / _MEMORY) as known:
         known.forget([channel.name for channel in config.notify])
@@ -97,7 +96,7 @@ def _queue(
             if events:
                 # Queued before the memory is written: a kill in between sends it twice
                 # rather than never.
-                message = compose(events, observed, at, link=link, redact=redact)
+                message = compose(events, observed, at, site=config.records.site, redact=redact)
                 try:
                     spool.add(config, channel.name, message, at)
                 except (OSError, ConfigError):
@@ -114,11 +113,6 @@ def targets_of(schedule: Schedule, config: Config) -> list[str]:
         except UsageError:
             names.append(pattern)
     return list(dict.fromkeys(names))
-
-
-def _link(config: Config, run_id: str) -> str:
-    site = config.records.site.rstrip("/")
-    return f"{site}/records/{run_id}.html" if site and run_id else ""
 
 
 def _complaints(answers: Iterable[Answer]) -> list[str]:

@@ -12,7 +12,7 @@ from opsnb.model import Status
 from opsnb.notify.known import Event, Kind
 from opsnb.notify.observations import Observed
 from opsnb.timetable.standing import moment
-from opsnb.view import terminal
+from opsnb.view import addresses, terminal
 from opsnb.view.formats import span
 
 _LONGEST_SENTENCE = 600
@@ -41,6 +41,8 @@ class Cause:
     """The next command; empty when it is ok again."""
     note: str = ""
     """Since when, or its status before."""
+    about: str = ""
+    """The address of the page that says what it means; empty if there is none."""
 
     @property
     def heading(self) -> str:
@@ -101,11 +103,16 @@ def compose(
     observed: Observed,
     at: datetime,
     *,
-    link: str = "",
+    site: str = "",
     redact: Callable[[str], str],
 ) -> Message:
-    """Return one message for all `events` of a run."""
-    causes = _causes(events, at, redact)
+    """Return one message for all `events` of a run.
+
+    `site` is where the site is published, for links to its pages; empty if it is not.
+    """
+    root = f"{site.rstrip('/')}/" if site else ""
+    link = f"{root}{addresses.record(observed.run_id)}" if root and observed.run_id else ""
+    causes = _causes(events, at, root, redact)
     kinds = {cause.kind for cause in causes}
     worst = max((event.observation.status for event in events), key=lambda status: status.severity)
     return Message(
@@ -137,30 +144,34 @@ def _unmentioned(text: str) -> str:
     return _MENTION.sub(lambda mention: mention.group() + _INVISIBLE, text)
 
 
-def _causes(events: Iterable[Event], at: datetime, redact: Callable[[str], str]) -> list[Cause]:
+def _causes(
+    events: Iterable[Event], at: datetime, root: str, redact: Callable[[str], str]
+) -> list[Cause]:
     """Group events: the same finding with the same status on many targets is one cause."""
     groups: dict[tuple[str, str, str], list[Event]] = {}
     for event in events:
         key = (event.kind, event.observation.name, event.observation.status)
         groups.setdefault(key, []).append(event)
     ordered = sorted(groups.values(), key=lambda group: (_rank(group[0]), -len(group)))
-    return [_cause(group, at, redact) for group in ordered]
+    return [_cause(group, at, root, redact) for group in ordered]
 
 
 def _rank(event: Event) -> tuple[int, bool]:
     return (-event.observation.status.severity, event.kind is Kind.REMINDER)
 
 
-def _cause(group: Sequence[Event], at: datetime, redact: Callable[[str], str]) -> Cause:
+def _cause(group: Sequence[Event], at: datetime, root: str, redact: Callable[[str], str]) -> Cause:
     first = group[0].observation
+    is_bad = first.status is not Status.OK
     return Cause(
         kind=group[0].kind,
         status=first.status,
         title=clean(first.title, redact),
         sentence=clean(first.message, redact),
         targets=sorted({event.observation.target for event in group}),
-        next=redact(terminal.visible(first.command)) if first.status is not Status.OK else "",
+        next=redact(terminal.visible(first.command)) if is_bad else "",
         note=_note(group[0], at),
+        about=f"{root}{first.about}" if root and first.about and is_bad else "",
     )
 
 
@@ -208,7 +219,8 @@ def _body(
     lines: list[str] = []
     commands: set[str] = set()
     for cause in causes[:_MOST_CAUSES]:
-        lines += [*_described(cause), *_next(cause, commands), ""]
+        about = [f"About: {cause.about}"] if cause.about else []
+        lines += [*_described(cause), *_next(cause, commands), *about, ""]
     if len(causes) > _MOST_CAUSES:
         lines += [f"And {len(causes) - _MOST_CAUSES} more in the record.", ""]
     by = f"schedule {observed.schedule}" if observed.schedule else "manual"

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from opsnb import catalog
+from opsnb.config.systems import thresholds
 from opsnb.errors import ExitCode, NotConfigured, OpsnbError
 from opsnb.model import Finding, RunResult, Status
 from opsnb.records.members import Member, members
 from opsnb.records.store import Store
 from opsnb.records.stored import NOTEBOOK
 from opsnb.records.verdict import cause_of, remedies, worst_sentence
-from opsnb.view import commands
+from opsnb.view import addresses, commands
 from opsnb.view.findings import named
 
 RUN = "run"
@@ -31,6 +32,8 @@ class Observation:
     message: str
     command: str
     """The next command."""
+    about: str = ""
+    """The site's page that says what it means, from the site's root; empty if there is none."""
 
     @property
     def is_bad(self) -> bool:
@@ -196,7 +199,19 @@ def _of(finding: Finding, result: RunResult) -> Observation:
         status=finding.status,
         message=f"{finding.message} Most likely: {named(cause)}" if cause else finding.message,
         command=treated[0].command if treated else _show(result),
+        about=_about(finding, treated[0].runbook if treated else ""),
     )
+
+
+def _about(finding: Finding, runbook: str) -> str:
+    """Return the page of its alert threshold, else of the first symptom that `runbook` is for."""
+    if finding.threshold and finding.threshold.metric in thresholds():
+        return addresses.alert(finding.threshold.metric)
+    try:
+        symptoms = catalog.runbook(runbook).symptoms if runbook else {}
+    except OpsnbError:  # the record names a runbook that there is not
+        symptoms = {}
+    return next(map(addresses.symptom, symptoms), "")
 
 
 def _show(result: RunResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from functools import partial
 from http import HTTPStatus
@@ -20,8 +19,6 @@ from opsnb.site.pages.missing import PATH as MISSING
 
 HOST = "127.0.0.1"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
-_RELATIVE = re.compile(r'\b(href|src)="(?![#/]|[a-z]+:)')
-"""The beginning of an address in a page at the site's root that leads to another page."""
 _IDLE_S = 30.0
 """A client that sends nothing for this long is disconnected."""
 
@@ -55,12 +52,11 @@ class _Files(SimpleHTTPRequestHandler):
 
     def _send_missing(self) -> BytesIO:
         """Send the head of the page for addresses that there are not, and return that page."""
-        root = "../" * self.path.partition("?")[0].lstrip("/").count("/")
         try:
-            page = Path(self.directory, MISSING).read_text(encoding="utf-8")
+            page = Path(self.directory, MISSING).read_bytes()
         except OSError:  # the first build has not come so far
-            page = "<!doctype html><title>Not found</title><h1>Not found</h1>"
-        body = BytesIO(_RELATIVE.sub(rf'\1="{root}', page).encode())
+            page = b"<!doctype html><title>Not found</title><h1>Not found</h1>"
+        body = BytesIO(page)
         self.send_response(HTTPStatus.NOT_FOUND)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(body.getbuffer().nbytes))

@@ -35,10 +35,18 @@ def _environment() -> Environment:
         "count_of": "{:,}".format,
         "duration": duration,
         "json": json.dumps,
+        "setting": setting,
         "utc": _utc,
     }
     site.tests["id_of_run"] = _is_run_id
     return site
+
+
+def setting(value: Any) -> str:
+    """Return the value of a parameter; a long fraction is shortened."""
+    if value is None:
+        return "none"
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _utc(at: datetime, form: str) -> str:

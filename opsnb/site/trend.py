@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from sqlite3 import Row
-from statistics import median
+from statistics import fmean, median
 
 from markupsafe import Markup
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from opsnb.site.templates import render
 from opsnb.view.formats import number
 
 _Point = tuple[float, float]
+_Mark = tuple[str, float]
 
 _WIDTH, _HEIGHT, _TOP = 380, 90, 16
 """Of the plane, in pixels, which a page shrinks on a narrow screen; and what is above it."""
@@ -30,8 +31,10 @@ _BAND = 3 * 1.4826  # of the median absolute deviation: three standard deviation
 _HOURS = 168
 _WEEK_S = 7 * 86_400.0
 _BEFORE_S = 4 * _WEEK_S
-_EVENTS = 20
-"""Marks that a picture has at most."""
+_APART = 8
+"""Pixels between two marks; of what happened closer to each other, the weightiest is marked."""
+_KINDS = ("incident", "deployment", "action")
+"""What happens to a target, the weightiest first."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,7 @@ class Trend:
 
     def picture(self, events: Sequence[Event]) -> Markup:
         """Return the history as SVG: thresholds, the usual band, and marks for the events."""
-        points = self._points()
-        band = [(at, *self.usual(at)) for at, _ in points]
+        points, band = self._points()
         limits = self.threshold.limits if self.threshold else {}
         most = max([high for *_, high in band] + [value for _, value in points])
         near = {status: limit for status, limit in limits.items() if limit <= _NEAR * most}
@@ -165,7 +167,7 @@ class Trend:
             return round(_TOP + _HEIGHT * (1 - share), 1)
 
         outline = [(at, top) for at, _, top in band] + [(at, low) for at, low, _ in reversed(band)]
-        marked = [event for event in events if first <= event.at <= last][-_EVENTS:]
+        marks = _marks((event.what, x(event.at)) for event in events if first <= event.at <= last)
         html = render(
             "trend_picture",
             title=f"{self.label}: {self.value}. {self.words}",
@@ -180,22 +182,40 @@ class Trend:
             lowest=number(low),
             first=datetime.fromtimestamp(first, UTC),
             last=datetime.fromtimestamp(last, UTC),
-            marks=[(event.what, x(event.at)) for event in marked],
-            kinds=list(dict.fromkeys(event.what for event in marked)),
+            marks=marks,
+            kinds=[kind for kind in _KINDS if kind in dict(marks)],
         )
         return Markup(html.replace("\n", ""))
 
-    def _points(self) -> list[_Point]:
-        """Return the readings, of each bin the worst one when there are many."""
+    def _points(self) -> tuple[list[_Point], list[tuple[float, float, float]]]:
+        """Return the readings, and the ends of what is usual at each.
+
+        When there are many, they are put into bins: the worst reading of each, and what is usual on
+        average.
+        """
         pairs = list(zip(self.at, self.values, strict=True))
         if len(pairs) <= _BINS:
-            return pairs
+            return pairs, [(at, *self.usual(at)) for at in self.at]
         span = (self.at[-1] - self.at[0]) / _BINS or 1.0
         worst = min if self.threshold and self.threshold.lower_is_worse else max
         bins: dict[int, list[_Point]] = {}
         for pair in pairs:
             bins.setdefault(math.floor((pair[0] - self.at[0]) / span), []).append(pair)
-        return [worst(found, key=lambda pair: pair[1]) for found in bins.values()]
+        points = [worst(found, key=lambda pair: pair[1]) for found in bins.values()]
+        usual = [[self.usual(at) for at, _ in found] for found in bins.values()]
+        averages = [[fmean(ends) for ends in zip(*found, strict=True)] for found in usual]
+        return points, [
+            (at, low, high) for (at, _), (low, high) in zip(points, averages, strict=True)
+        ]
+
+
+def _marks(events: Iterable[_Mark]) -> list[_Mark]:
+    """Return the marks of what happened, given by kind and place, with room between them."""
+    places: dict[int, _Mark] = {}
+    for mark in events:
+        place = int(mark[1] // _APART)
+        places[place] = min(places.get(place, mark), mark, key=lambda each: _KINDS.index(each[0]))
+    return list(places.values())
 
 
 def _path(points: Iterable[_Point]) -> str:

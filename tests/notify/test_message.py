@@ -15,6 +15,7 @@ from opsnb.redaction import Redactor
 
 AT = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
 SECRET = "hunter2-" + "correct-horse"
+ABOUT = "symptoms/no-response.html"
 RUN = Observed("daily", "health/daily", "id-1", "/records/id-1/record.ipynb", [], frozenset())
 
 
@@ -30,29 +31,32 @@ def event(  # noqa: PLR0913 - all that an event has
     command = f"opsnb run incidents/service_down -t {target}"
     return Event(
         kind,
-        Observation(target, title, title, status, message, command),
+        Observation(target, title, title, status, message, command, ABOUT),
         was,
         AT - timedelta(hours=3),
     )
 
 
-def written(*events: Event, link: str = "") -> Message:
-    return compose(events, RUN, AT, link=link, redact=Redactor([SECRET]).text)
+def written(*events: Event, site: str = "") -> Message:
+    return compose(events, RUN, AT, site=site, redact=Redactor([SECRET]).text)
 
 
-def test_a_message_has_the_sentence_the_command_and_the_record() -> None:
-    message = written(event(), link="https://ops.example/records/id-1.html")
+@pytest.mark.parametrize("site", ["https://ops.example", "https://ops.example/"])
+def test_a_message_has_the_sentence_the_command_the_pages_and_the_record(site: str) -> None:
+    message = written(event(), site=site)
     assert message.title == "CRIT API health on shop"
     lines = message.body.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "CRIT API health on shop",
         "It does not respond.",
         "Next: opsnb run incidents/service_down -t shop",
+        "About: https://ops.example/symptoms/no-response.html",
     ]
     assert lines[-2:] == [
         "Record: /records/id-1/record.ipynb",
         "Page: https://ops.example/records/id-1.html",
     ]
+    assert message.link == "https://ops.example/records/id-1.html"
     assert Message.from_json(message.as_json()) == message
     assert message.as_json()["next"] == "opsnb run incidents/service_down -t shop"
 
@@ -73,6 +77,7 @@ def test_a_recovery_says_what_it_was_and_for_how_long() -> None:
     assert (message.event, message.status) == ("recovery", "ok")
     assert "It was crit for 3 h." in message.body
     assert "Next:" not in message.body
+    assert "About:" not in message.body
     milder = written(event(status=Status.WARN, kind=Kind.RECOVERY, was=Status.CRIT))
     assert milder.title == "Now only WARN: API health on shop"
 

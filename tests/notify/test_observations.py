@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opsnb.config.systems import thresholds
 from opsnb.config.unattended import Notify
 from opsnb.model import Finding, Remedy, RunResult, Status, now
 from opsnb.notify.memory import Memory
@@ -75,6 +76,23 @@ def test_each_object_is_an_alarm_of_its_own() -> None:
         finding("queues.depth", Status.OK, arguments={"queue": "b"}),
     )
     assert [each.status for each in found.values()] == [Status.CRIT, Status.OK, Status.OK]
+
+
+def test_an_alarm_names_the_page_of_its_threshold_or_else_of_the_symptom() -> None:
+    limit = thresholds()["disk_used_percent"]
+    treated = [Remedy(runbook="incidents/service_down", target="shop")]
+    found = observed(
+        finding("system.disk", threshold=limit, remedies=treated),
+        finding("api.health", remedies=treated),
+        finding("api.other", remedies=[Remedy(runbook="gone/runbook", target="shop")]),
+        finding("api.latency"),
+    )
+    assert {name: alarm.about for name, alarm in found.items() if name != "run"} == {
+        "system.disk": "alerts/disk_used_percent.html",
+        "api.health": "symptoms/no-response.html",
+        "api.other": "",
+        "api.latency": "",
+    }
 
 
 def test_what_was_fixed_in_the_run_is_none() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urldefrag, urljoin
 
-from playwright.sync_api import Browser, Page
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.site import samples
 from tests.site.visitor import Visitor, search
@@ -116,6 +121,43 @@ def test_paper_is_white_and_its_ink_dark(visitor: Visitor, address: str) -> None
     ink = page.evaluate("getComputedStyle(document.body).color")
     assert int(ink.strip("rgba()").split(",")[0]) < 100
     assert not page.locator("header.top").is_visible()
+
+
+@pytest.mark.parametrize("path", ["", "ops/deep/"])
+def test_the_page_for_wrong_addresses_finds_the_site_on_any_server(
+    browser: Browser, site: Path, tmp_path: Path, path: str
+) -> None:
+    if path:
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path.rstrip("/")).symlink_to(site)
+
+    class Foreign(SimpleHTTPRequestHandler):
+        """Answers as many file servers are set up: with the contents of 404.html."""
+
+        def log_message(self, *_: object) -> None:
+            """Do not log."""
+
+        def send_error(self, *_: object) -> None:
+            self.send_response(404)
+            self.end_headers()
+            self.wfile.write((site / "404.html").read_bytes())
+
+    root = str(tmp_path if path else site)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Foreign, directory=root)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        home = f"http://127.0.0.1:{server.server_address[1]}/{path}"
+        page = browser.new_page()
+        page.goto(f"{home}records/no/such.html")
+        expect(page.locator("main a").first).to_have_attribute(
+            "href", re.compile(rf"/{path}index\.html$")
+        )
+        assert (
+            page.evaluate("getComputedStyle(document.querySelector('.tabs ul')).display") == "flex"
+        )
+        page.locator("main").get_by_role("link", name="Records").click()
+        expect(page.locator("h1")).to_have_text("Records")
+        page.close()
+        server.shutdown()
 
 
 def test_records_can_be_filtered(visitor: Visitor, address: str) -> None:

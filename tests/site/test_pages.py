@@ -15,6 +15,8 @@ from opsnb.config.systems import thresholds
 from opsnb.model import Finding, RunResult, Status, Threshold
 from opsnb.site.context import Pages, Site
 from opsnb.site.pages import actions, alerts, contacts, feed, missing, runbooks, trends
+from opsnb.site.trend import Event
+from opsnb.view import addresses
 from tests.site.test_home import BEGAN, DAY, Place, finding, result
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -57,7 +59,18 @@ def test_a_trend_has_its_limits_what_is_usual_and_what_changed(place: Place) -> 
     assert 'class="limit warn"' in page
     assert "crit 90" in page
     assert 'class="mark action"' in page
-    assert "A: action" in page
+    assert "short line: action" in page
+
+
+def test_of_many_marks_the_weightiest_stay(place: Place) -> None:
+    site = place.site(*(measured(-DAY * day, 60) for day in range(1, 36)), measured(0, 91))
+    (trend,) = trends._Past(site, "demo").trends
+    first, last = trend.at[0], trend.at[-1]
+    actions = [Event("action", first + (last - first) * n / 500) for n in range(500)]
+    picture = trend.picture([*actions, Event("deployment", first + 60), Event("incident", last)])
+    assert picture.count('class="mark deployment"') == 1
+    assert picture.count('class="mark incident"') == 1
+    assert 10 < picture.count('class="mark action"') < 60
 
 
 def test_only_the_trends_that_were_measured_again_change(place: Place) -> None:
@@ -128,7 +141,7 @@ def test_the_addresses_that_alerts_name_do_not_change(place: Place) -> None:
     ):
         found = rendered(pages, site)
         assert {f"{folder}/{name}.html" for name in names.split()} <= found.keys()
-    assert all(alerts.address(metric) == f"alerts/{metric}.html" for metric in thresholds())
+    assert all(addresses.alert(metric) == f"alerts/{metric}.html" for metric in thresholds())
 
 
 def test_an_alert_says_what_to_do_and_what_was_measured_last(place: Place) -> None:

@@ -16,6 +16,7 @@ from opsnb.records.stored import id_part
 from opsnb.site.context import Page, Site
 from opsnb.site.layout import page
 from opsnb.site.pages import trends
+from opsnb.view import addresses
 from opsnb.view.drawing import limits_in_words
 from opsnb.view.formats import number
 
@@ -50,11 +51,6 @@ class _Reading:
         )
 
 
-def address(metric: str) -> str:
-    """Return the page of the threshold of `metric`, from the site's root."""
-    return f"alerts/{id_part(metric)}.html"
-
-
 def pages(site: Site) -> Iterator[Page]:
     """Yield a page for each threshold."""
     readings: dict[str, list[Row]] = {}
@@ -64,7 +60,7 @@ def pages(site: Site) -> Iterator[Page]:
             readings.setdefault(metric, []).append(row)
     for metric, threshold in thresholds().items():
         found = readings.get(metric, [])
-        yield Page(address(metric), partial(_alert, site, threshold, found))
+        yield Page(addresses.alert(metric), partial(_alert, site, threshold, found))
 
 
 def _alert(site: Site, threshold: Threshold, found: Sequence[Row]) -> str:
@@ -72,7 +68,7 @@ def _alert(site: Site, threshold: Threshold, found: Sequence[Row]) -> str:
     limit = _everywhere(site.config, threshold)
     return page(
         "alert",
-        path=address(threshold.metric),
+        path=addresses.alert(threshold.metric),
         title=threshold.label,
         tab="Runbooks",
         threshold=threshold,

@@ -9,12 +9,11 @@ from functools import partial
 from opsnb.catalog import RunbookInfo, by_section
 from opsnb.config.systems import thresholds
 from opsnb.errors import ConfigError
-from opsnb.records.stored import id_part
 from opsnb.site.context import Page, Site
 from opsnb.site.layout import page
-from opsnb.site.pages import alerts
 from opsnb.site.runs import Run
 from opsnb.site.usage import Usage
+from opsnb.view import addresses
 
 PATH = "runbooks/index.html"
 
@@ -67,18 +66,13 @@ def pages(site: Site) -> Iterator[Page]:
             by_symptom.setdefault(name, []).append((words, row))
     yield Page(PATH, partial(_overview, site, known, by_symptom))
     for name, found in by_symptom.items():
-        yield Page(symptom_path(name), partial(_symptom, name, found))
+        yield Page(addresses.symptom(name), partial(_symptom, name, found))
 
 
 def _generality(row: Row) -> tuple[int, str]:
     """Return what sorts the runbooks of symptoms: those for incidents first."""
     section = row.info.section
     return (_FIRST.index(section) if section in _FIRST else len(_FIRST)), row.info.id
-
-
-def symptom_path(name: str) -> str:
-    """Return the address of a symptom's page, from the site's root."""
-    return f"symptoms/{id_part(name)}.html"
 
 
 def listed(site: Site) -> dict[str, Row]:
@@ -101,8 +95,8 @@ def _overview(
         path=PATH,
         title="Runbooks",
         tab="Runbooks",
-        symptoms=[(symptom_path(name), found) for name, found in by_symptom.items()],
-        alerts=[(limit.label, alerts.address(limit.metric)) for limit in thresholds().values()],
+        symptoms=[(addresses.symptom(name), found) for name, found in by_symptom.items()],
+        alerts=[(limit.label, addresses.alert(limit.metric)) for limit in thresholds().values()],
         sections={
             section: [known[info.id] for info in group] for section, group in by_section(site.infos)
         },
@@ -112,7 +106,7 @@ def _overview(
 def _symptom(name: str, found: Sequence[tuple[str, Row]]) -> str:
     return page(
         "symptom",
-        path=symptom_path(name),
+        path=addresses.symptom(name),
         title=found[0][0],
         tab="Runbooks",
         rows=[row for _, row in found],

@@ -116,7 +116,7 @@ def _history(system: _System) -> str:
     return page(
         "trend",
         path=system.path,
-        title=f"{system.name} on {system.past.target}",
+        title=f"{system.past.target}: {system.name}",
         tab="Trends",
         target=system.past.target,
         trends=[(trend, id_part(trend.key)) for trend in found[:MOST]],

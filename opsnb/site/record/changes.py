@@ -8,6 +8,7 @@ from sqlite3 import Row
 
 from opsnb.model import Finding, RunResult, Status
 from opsnb.site.runs import Run
+from opsnb.site.templates import setting
 from opsnb.view.formats import number
 
 MOST = 20
@@ -47,7 +48,7 @@ def terms(result: RunResult, former: Run) -> Iterator[tuple[str, str, str]]:
     for name in dict.fromkeys([*former.parameters, *result.parameters]):
         before, now = former.parameters.get(name), result.parameters.get(name)
         if before != now:
-            yield name, str(before), str(now)
+            yield name, setting(before), setting(now)
 
 
 def _changed(result: RunResult, former: Sequence[Row]) -> Iterator[Change]:

@@ -18,10 +18,14 @@ _MOST_PIXELS = 25_000_000
 _COLOURS = 64
 
 _DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
+_OF_MATPLOTLIB = '<g id="figure_'
+"""In a drawing as matplotlib writes it; opsnb records its own charts compacted."""
 
 
 def small_drawings(html: str) -> str:
-    """Return HTML whose SVG looks the same and is smaller."""
+    """Return HTML in which drawings of matplotlib look the same and are smaller."""
+    if _OF_MATPLOTLIB not in html:
+        return html
     return _DRAWING.sub(lambda drawing: compacted(drawing[0]), html)
 
 
