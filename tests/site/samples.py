@@ -100,6 +100,7 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
     cells: dict[str, Any] | None = None,
     fleet: str | None = None,
     parent: str | None = None,
+    operator: str = "ada",
 ) -> str:
     """Keep a record of a run that began `minutes` after START, and return its id."""
     started = START + timedelta(minutes=minutes)
@@ -111,7 +112,7 @@ def keep(  # noqa: PLR0913 - each says one thing about the record
         runbook_sha256="5f" * 32,
         commit="0123456789abcdef",
         target=target,
-        operator="ada",
+        operator=operator,
         host="ops1",
         fleet=fleet,
         parent=parent,

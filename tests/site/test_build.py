@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from playwright.sync_api import Browser, expect
 
 from opsnb import catalog
 from opsnb.config.file import load_config
@@ -347,3 +348,33 @@ def test_nothing_is_left_in_the_folder_where_it_is_built(place: Place) -> None:
     place.build()
     shutil.rmtree(place.out)
     assert {path.name for path in place.folder.iterdir()} == before
+
+
+def test_the_filters_of_a_month_see_all_its_records(
+    place: Place, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [
+        samples.keep(place.store, samples.findings(), minutes=minute, operator=who)
+        for minute, who in ((0, "anna"), (5, "ben"), (10, "ben"), (44_640, "ben"))
+    ]
+    monkeypatch.setattr("opsnb.site.pages.records.NEWEST", 2)
+    monkeypatch.setattr("opsnb.site.pages.records.MOST", 2)
+    monkeypatch.setattr("opsnb.site.pages.records.PART", 1)
+    place.build()
+    page = browser.new_page()
+    links = page.locator("table.records tbody a")
+    for name in ("index.html", "2026-11.html"):  # anna's is on neither page
+        page.goto((place.out / "records" / name).as_uri())
+        page.get_by_label("operator").select_option("anna")
+        expect(links).to_have_count(1)
+        expect(links).to_have_attribute("href", f"{kept[0]}.html")
+        expect(page.locator(".filter output")).to_contain_text("1 of")
+        page.get_by_label("operator").select_option("ben")
+        expect(links).to_have_count(3 if name == "index.html" else 2)
+        page.get_by_label("operator").select_option("")
+        expect(links.first).not_to_have_attribute("href", f"{kept[0]}.html")
+    page.goto(f"{(place.out / 'records/2026-11.html').as_uri()}?operator=anna")
+    expect(links).to_have_attribute("href", f"{kept[0]}.html")
+    links.click()
+    expect(page.get_by_role("definition").filter(has_text="anna on ops1")).to_be_visible()
+    page.close()

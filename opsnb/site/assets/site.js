@@ -1,5 +1,5 @@
-/* Colours, as chosen here or on a page of MkDocs; ages, as of when the page is read; and filters for
-   the list of records. Every page can be read without it. */
+/* Colours, as chosen here or on a page of MkDocs; and ages, as of when the page is read. Every page can
+   be read without it. */
 "use strict";
 (() => {
   const html = document.documentElement;
@@ -52,8 +52,8 @@
     }
   }
 
-  function showAges() {
-    for (const time of document.querySelectorAll("time[datetime]")) {
+  function showAges(place) {
+    for (const time of place.querySelectorAll("time[datetime]")) {
       const past = Date.now() - Date.parse(time.dateTime);
       if (past < 0) continue;
       const span = document.createElement("span");
@@ -63,55 +63,7 @@
     }
   }
 
-  const severities = ["skipped", "ok", "warn", "unknown", "crit"];
-
-  function addFilters(table) {
-    const rows = [...table.querySelectorAll("tbody tr")];
-    const asked = new URLSearchParams(location.search);
-    const form = document.createElement("form");
-    const words = { "acted acted": "changed something", "acted no": "changed nothing" };
-    form.className = "filter";
-
-    function apply() {
-      const wanted = [...form.querySelectorAll("select[name]")].filter((select) => select.value);
-      let shown = 0;
-      for (const row of rows) {
-        row.hidden = wanted.some((select) => (row.dataset[select.name] ?? "no") !== select.value);
-        shown += !row.hidden;
-      }
-      form.querySelector("output").textContent = wanted.length ? `${shown} of ${rows.length}` : "";
-    }
-
-    for (const name of (table.dataset.filters ?? "status target runbook").split(" ")) {
-      const values = [...new Set(rows.map((row) => row.dataset[name] ?? "no"))].sort();
-      if (values.length < 2) continue;
-      const label = document.createElement("label");
-      const select = document.createElement("select");
-      select.name = name;
-      select.add(new Option(`any ${name}`, ""));
-      for (const value of values) {
-        select.add(new Option(words[`${name} ${value}`] ?? value, value));
-      }
-      select.value = [...select.options].some((o) => o.value === asked.get(name)) ? asked.get(name) ?? "" : "";
-      select.setAttribute("aria-label", name);
-      label.append(select);
-      form.append(label);
-    }
-    const order = document.createElement("select");
-    order.add(new Option("newest first", ""));
-    order.add(new Option("worst first", "worst"));
-    order.setAttribute("aria-label", "order");
-    order.addEventListener("change", () => {
-      const worst = (row) => severities.indexOf(row.dataset.status);
-      const sorted = order.value ? rows.toSorted((a, b) => worst(b) - worst(a)) : rows;
-      table.tBodies[0].append(...sorted);
-    });
-    form.append(document.createElement("output"));
-    form.addEventListener("change", apply);
-    table.before(form);
-    if (table.dataset.filters) form.append(order);
-    apply();
-  }
+  window.opsnbAges = showAges;
 
   /* The key / goes to the search, as long as nothing is being typed. */
   document.addEventListener("keydown", (event) => {
@@ -146,7 +98,6 @@
     }
     const button = document.querySelector("button.scheme");
     if (button) toggle(button);
-    showAges();
-    document.querySelectorAll("table.records").forEach(addFilters);
+    showAges(document);
   });
 })();

@@ -1,7 +1,11 @@
-"""The lists of records: the newest, and those of each month."""
+"""The lists of records: the newest, and those of each month.
+
+Beside the pages of a month lies a script with all its records, which the filters load.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -21,6 +25,9 @@ MOST = 1000
 PART = 250
 """How many of them one page shows, in some 110 KB."""
 _LATER = "~"  # sorts behind every run id
+_NO_LIMIT = -1
+_STAMP = "20261123T071500"
+"""What a run id begins with, as long as that; a `Z` follows."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,20 @@ class _Month:
         return f"{self.stamp[:4]}-{self.stamp[4:]}"
 
     @property
+    def title(self) -> str:
+        """`November 2026`."""
+        return f"{self._first:%B %Y}"
+
+    @property
+    def span(self) -> dict[str, str]:
+        """Its run ids: from, and before which."""
+        return {"since": self.stamp, "until": f"{self.stamp}{_LATER}"}
+
+    @property
+    def _first(self) -> date:
+        return date(int(self.stamp[:4]), int(self.stamp[4:]), 1)
+
+    @property
     def parts(self) -> list[str]:
         """The files of its pages, the newest records first."""
         count = -(-min(self.runs, MOST) // PART)
@@ -48,9 +69,8 @@ class _Month:
     @property
     def command(self) -> str:
         """The line that lists all of them."""
-        first = date(int(self.stamp[:4]), int(self.stamp[4:]), 1)
-        after = (first + timedelta(days=32)).replace(day=1)
-        return commands.line("records", "list", "--since", f"{first}", "--until", f"{after}")
+        last = (self._first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+        return commands.line("records", "list", "--since", f"{self._first}", "--until", f"{last}")
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -59,15 +79,17 @@ def pages(site: Site) -> Iterator[Page]:
     yield Page(PATH, partial(_newest, site, months))
     if sum(month.runs for month in months) > NEWEST:
         for month in months:
+            yield Page(f"records/{month.name}.js", partial(_script, site, month), month.version)
             for part, name in enumerate(month.parts):
                 html = partial(_of_month, site, month, part)
                 yield Page(f"records/{name}", html, month.version)
 
 
 def _newest(site: Site, months: Sequence[_Month]) -> str:
-    asked = {"since": "", "until": _LATER, "most": NEWEST, "newest": True}
-    found = runs(rows(site.store.index, "listed", **asked))
+    span = {"since": "", "until": _LATER}
+    found = runs(rows(site.store.index, "listed", **span, most=NEWEST, newest=True))
     total = sum(month.runs for month in months)
+    is_whole = total <= len(found)
     return page(
         "records",
         path=PATH,
@@ -75,7 +97,9 @@ def _newest(site: Site, months: Sequence[_Month]) -> str:
         tab="Records",
         runs=found,
         total=total,
-        months=months if total > len(found) else [],
+        months=[] if is_whole else months,
+        loadable=[month.name for month in months],
+        values={} if is_whole else _values(site, span),
         month=None,
         first=1,
         broken=site.broken,
@@ -83,12 +107,11 @@ def _newest(site: Site, months: Sequence[_Month]) -> str:
 
 
 def _of_month(site: Site, month: _Month, part: int) -> str:
-    asked = {"since": month.stamp, "until": f"{month.stamp}{_LATER}", "most": MOST, "newest": False}
-    found = rows(site.store.index, "listed", **asked)
+    found = rows(site.store.index, "listed", **month.span, most=MOST, newest=False)
     return page(
         "records",
         path=f"records/{month.parts[part]}",
-        title=f"Records of {month.name}",
+        title=f"Records of {month.title}",
         tab="Records",
         runs=runs(found[part * PART : (part + 1) * PART]),
         total=month.runs,
@@ -96,5 +119,32 @@ def _of_month(site: Site, month: _Month, part: int) -> str:
         month=month,
         first=part * PART + 1,
         most=MOST,
+        loadable=[month.name],
+        values=_values(site, month.span) if month.runs > PART else {},
         broken={},
     )
+
+
+def _values(site: Site, span: dict[str, str]) -> dict[str, list[str]]:
+    """Return what the runs of a span of run ids can be filtered by, and the values that occur."""
+    (found,) = rows(site.store.index, "values", **span)
+    return {name: json.loads(values) for name, values in dict(found).items()}
+
+
+def _script(site: Site, month: _Month) -> str:
+    """Return the runs of a month for the filters, the newest first; each text stands there once."""
+    texts: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return texts.setdefault(text, len(texts))
+
+    found = []
+    for run in runs(rows(site.store.index, "listed", **month.span, most=_NO_LIMIT, newest=True)):
+        head, _, tail = run.run_id.rpartition("-")
+        stamp, middle = head[len(month.stamp) : len(_STAMP)], head[len(_STAMP) + 1 :]
+        named = (run.status, run.outcome, run.runbook, run.title, run.target, run.operator)
+        numbers = [number(text) for text in (*named, run.sentence)]
+        found.append([stamp, number(middle), tail, int(run.acted), *numbers])
+    data = {"texts": list(texts), "runs": found}
+    given = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return f'opsnbMonth("{month.name}",{given});\n'
