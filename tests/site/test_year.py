@@ -28,8 +28,7 @@ def place(stack_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for name in ("OPSNB_CONFIG", "OPSNB_RECORDS", "REDIS_URL", "DATABASE_URL"):
             patch.delenv(name, raising=False)
         patch.setenv("OPSNB_DEMO_HOME", str(stack_home))
-        for name in ("STATE", "CACHE"):
-            patch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.chdir(folder)
         yield folder
 
