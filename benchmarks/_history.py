@@ -2,7 +2,8 @@
 
 The real ones are of a demo stack: its runbooks, healthy and with a fault. In each copy the run id,
 every time and the operator are others; all else is as it was recorded. The same records, count and
-days give the same store.
+days give the same store. The copies have no seals, like records of versions before seals: it would
+take minutes to seal 10,000, and no benchmark verifies them. Do not mix them with other records.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -239,6 +240,27 @@ def test_a_check_is_shown_as_a_strip_of_its_last_runs(place: Place) -> None:
     assert '<path class="ok" d="M0 13h80M86 13h92"/>' in html
     assert '<path class="crit" d="M80 8h6"/>' in html
     assert '<path class="warn" d="M178 11h2"/>' in html
+
+
+def test_an_incident_is_open_until_its_last_run_is_ok(place: Place) -> None:
+    def during(minute: float, incident: str, status: Status, target: str = "prod") -> RunResult:
+        check = finding("a.one", status, minute)
+        return result(minute, "incidents/fix", check, target=target, incident=incident)
+
+    begun = [
+        during(0, "INC-1", Status.CRIT),
+        during(1, "INC-2", Status.CRIT),
+        during(2, "INC-2", Status.WARN),
+        during(3, "INC-3", Status.CRIT, target="demo"),
+    ]
+    html = home(place.site(*begun, during(4, "INC-1", Status.OK)))
+    listed = html[html.index('id="incidents"') : html.index("</section>")]
+    assert re.findall("<b>(INC-.)</b>", listed) == ["INC-2", "INC-3"]  # production before the demo
+    assert f"records/{begun[2].run_id}.html" in listed
+    assert "2 runs since" in listed
+    assert "opsnb records list --incident INC-2 --limit 0" in listed
+    ended = [during(5, "INC-2", Status.OK), during(6, "INC-3", Status.OK, target="demo")]
+    assert 'id="incidents"' not in home(place.site(*ended))
 
 
 def test_what_is_worse_than_a_week_ago_is_named(place: Place) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from sqlite3 import Row
 
 from opsnb.config.file import DEMO
 from opsnb.model import Status, worst
 from opsnb.site.context import Page, Site
 from opsnb.site.layout import page
 from opsnb.site.present import State, present
+from opsnb.site.runs import rows
 from opsnb.site.strips import LENGTH, STEP, Strip, strips, worse
 from opsnb.timetable.standing import Standing
+from opsnb.view import commands
 
 PATH = "index.html"
 
@@ -101,6 +105,7 @@ def home(site: Site) -> str:
         cards=detailed,
         others=cards[_DETAILED:],
         most=MOST,
+        incidents=_incidents(site),
         worse=sorted(got_worse, key=lambda each: each[0].target == DEMO),
         schedules=[standing for standing in schedules if _urgency(standing)[0] < _ON_TIME],
         on_time=[standing for standing in schedules if _urgency(standing)[0] == _ON_TIME],
@@ -116,6 +121,21 @@ _ON_TIME = 3
 def _urgency(standing: Standing) -> tuple[int, str]:
     places = (standing.is_late, bool(standing.unknown), bool(standing.missed))
     return (places.index(True) if True in places else _ON_TIME), standing.schedule.name
+
+
+def _incidents(site: Site) -> list[tuple[Row, datetime, str]]:
+    """Return the open incidents: the last run, when the first began, and the line that lists all.
+
+    An incident is known by the label of its runs, and open until the last of them ends ok.
+    """
+    return [
+        (
+            row,
+            datetime.fromisoformat(row["began"]),
+            commands.line("records", "list", "--incident", row["incident"], "--limit", "0"),
+        )
+        for row in rows(site.store.index, "incidents", last=DEMO)
+    ]
 
 
 def _cards(site: Site) -> list[_Card]:
