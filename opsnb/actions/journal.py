@@ -22,6 +22,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ValidationError
 
 from opsnb.errors import Locked, RunBroke
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord
 from opsnb.view.formats import number, utc
 
@@ -79,14 +80,11 @@ def take_turn(target: str) -> None:
     answer = folder / f"{name}.answer"
     try:
         _put(folder / f"{name}.ask", target)
-        ends = time.monotonic() + _TURN_LIMIT_S
-        while not answer.exists():
-            if time.monotonic() > ends:
-                raise Locked(
-                    f"JupyterLab did not say within {_TURN_LIMIT_S:.0f} s whether {target} is "
-                    "locked, so nothing was changed. Run the cell again, or start opsnb lab again."
-                )
-            time.sleep(_TURN_POLL_S)
+        if not any(answer.exists() for _ in attempts(_TURN_LIMIT_S, _TURN_POLL_S)):
+            raise Locked(
+                f"JupyterLab did not say within {_TURN_LIMIT_S:.0f} s whether {target} is "
+                "locked, so nothing was changed. Run the cell again, or start opsnb lab again."
+            )
         refusal = answer.read_text(encoding="utf-8")
     except OSError as error:
         raise Locked(

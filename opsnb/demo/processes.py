@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from opsnb.demo import launch
+from opsnb.machine.waiting import attempts
 
 PAUSE_S = 0.1  # not more often: a look reads the command line of every process there is
 
@@ -98,12 +98,7 @@ def send(processes: Sequence[psutil.Process], signal_number: signal.Signals) -> 
 
 def wait_until(condition: Callable[[], bool], limit_s: float) -> bool:
     """Wait until `condition` holds; return whether it came to hold within `limit_s` seconds."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE_S)
-    return True
+    return any(condition() for _ in attempts(limit_s, PAUSE_S))
 
 
 def freeze(find: Find) -> None:

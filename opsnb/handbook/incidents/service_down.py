@@ -14,6 +14,7 @@ from opsnb.checks.causes import explains, likely, not_checked, ruled_out
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, ServiceError
+from opsnb.machine.waiting import attempts
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems import api, dependencies, host, processes
 from opsnb.systems.processes.settings import Processes
@@ -48,9 +49,9 @@ def service(target: Target, wait_s: float = 0) -> Finding:
 
     By its health check, whose body counts too. A service that has just started gets `wait_s`.
     """
-    ends = time.monotonic() + wait_s
-    while (finding := _answer(target)).status is not Status.OK and time.monotonic() < ends:
-        time.sleep(_POLL_S)
+    for _ in attempts(wait_s, _POLL_S):
+        if (finding := _answer(target)).status is Status.OK:
+            break
     return finding
 
 

@@ -5,12 +5,11 @@ Handbook, section 5.3.
 
 from __future__ import annotations
 
-import time
-
 from opsnb.checks import evidence
 from opsnb.checks.causes import explains, likely, ruled_out
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
+from opsnb.machine.waiting import attempts
 from opsnb.model import Finding, Remedy, Status
 from opsnb.redaction import outside
 from opsnb.systems import database
@@ -86,11 +85,9 @@ def blocked(target: Target, seconds: float = 3) -> Finding:
 
     A blocked statement may give up and be sent again, so it is checked again for `seconds`.
     """
-    ends = time.monotonic() + seconds
-    while (finding := database.blocking(target)).status is Status.OK:
-        if time.monotonic() > ends:
-            return finding
-        time.sleep(_CHECK_AGAIN_S)
+    for _ in attempts(seconds, _CHECK_AGAIN_S):
+        if (finding := database.blocking(target)).status is not Status.OK:
+            break
     if not finding.is_alarm:
         return finding
     remedy = Remedy.of(

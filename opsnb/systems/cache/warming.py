@@ -12,6 +12,7 @@ import httpx
 from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, Refused
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.params import WarmVia
 from opsnb.systems import api
@@ -83,14 +84,13 @@ def warm_up(
     def verify() -> list[Finding]:
         if not done:
             return [NOTHING_DONE]
-        ends = time.monotonic() + (0 if all(done) else _GOING_ON_S)
         with connection(target) as client:
             database = client.raw()
-            found = _seen(baseline, _cached(database, patterns))
-            while found.status is not Status.OK and time.monotonic() < ends:
-                time.sleep(_POLL_S)
-                found = _seen(baseline, _cached(database, patterns))
-        return [found]
+            for _ in attempts(0 if all(done) else _GOING_ON_S, _POLL_S):
+                effect = _seen(baseline, _cached(database, patterns))
+                if effect.status is Status.OK:
+                    break
+        return [effect]
 
     return Plan(
         summary=f"Ask {way.whom} to load its critical data into the cache, which holds "

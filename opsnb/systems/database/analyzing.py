@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -12,6 +11,7 @@ from psycopg import sql
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import queries, relations
 from opsnb.systems.database.commands import run
@@ -173,14 +173,12 @@ def _size(rows: list[Row]) -> int:
 
 def _effect(target: Target, tables: list[Relation], began: datetime, *, vacuum: bool) -> Finding:
     """Return whether all `tables` have time stamps newer than `began`."""
-    ends = time.monotonic() + _STAMPS_LATE_S
-    while True:
+    for _ in attempts(_STAMPS_LATE_S, 0.2):
         # Each time in a new transaction: within one, the statistics may stay the same.
         with connection(target) as database:
             left = _not_analyzed(database, tables, began, vacuum=vacuum)
-        if not left or time.monotonic() > ends:
+        if not left:
             break
-        time.sleep(0.2)
     old = sorted(each.label for each in tables if each.oid in left)
     with connection(target) as database:
         rows = _state(database, tables[:_MOST_SAMPLES])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
@@ -11,6 +10,7 @@ from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import queries
 from opsnb.systems.database.connecting import connection, writing
@@ -139,13 +139,11 @@ def _shown(row: dict[str, Any]) -> Row:
 
 def _effect(target: Target, planned: list[list[Any]]) -> Finding:
     """Wait a moment for the sessions to end."""
-    ends = time.monotonic() + _END_S
-    while left := _left(target, planned):
-        if time.monotonic() > ends:
-            pids = ", ".join(str(pid) for pid in left[:10])
-            return Finding(status=Status.CRIT, message=f"Still connected: pid {pids}.")
-        time.sleep(_POLL_S)
-    return Finding(status=Status.OK, message=f"{counted(len(planned), 'session')} ended.")
+    for _ in attempts(_END_S, _POLL_S):
+        if not (left := _left(target, planned)):
+            return Finding(status=Status.OK, message=f"{counted(len(planned), 'session')} ended.")
+    pids = ", ".join(str(pid) for pid in left[:10])
+    return Finding(status=Status.CRIT, message=f"Still connected: pid {pids}.")
 
 
 def _left(target: Target, planned: list[list[Any]]) -> list[int]:

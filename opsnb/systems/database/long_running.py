@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from opsnb.actions.action import Permit, Plan, action
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import queries
 from opsnb.systems.database.connecting import connection, writing
@@ -19,8 +19,6 @@ from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.server import identity
 from opsnb.systems.database.sight import note_hidden_sessions, statement
 from opsnb.view.formats import counted
-
-"""The handbook's limit for a query."""
 
 _CANCEL_S = 5.0
 _POLL_S = 0.2
@@ -133,12 +131,7 @@ def _planned(query: dict[str, Any]) -> dict[str, Any]:
 
 def _has_ended(server: Connection, query: dict[str, Any]) -> bool:
     """Wait a moment for a query to end; return whether it has."""
-    ends = time.monotonic() + _CANCEL_S
-    while _runs(server, query):
-        if time.monotonic() > ends:
-            return False
-        time.sleep(_POLL_S)
-    return True
+    return any(not _runs(server, query) for _ in attempts(_CANCEL_S, _POLL_S))
 
 
 def _runs(server: Connection, query: dict[str, Any]) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Iterator, Sequence
 
 from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.dependencies.asking import Dependency, dependencies, titles
 from opsnb.systems.host import SYSTEM as HOST
@@ -91,13 +91,11 @@ def _warnings(
 
 def _effect(target: Target, names: Sequence[str]) -> Finding:
     """Wait until those that were started respond, and return whether they do."""
-    ends = time.monotonic() + _PATIENCE_S
-    while True:
+    for _ in attempts(_PATIENCE_S, _POLL_S):
         found = [known for known in dependencies(target) if not names or known.name in names]
         silent = [known for known in found if known.state != "up"]
-        if not silent or time.monotonic() > ends:
+        if not silent:
             break
-        time.sleep(_POLL_S)
     rows = [known.row() for known in found]
     if silent:
         message = " ".join(known.said for known in silent)

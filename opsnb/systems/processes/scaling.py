@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Iterator
 
 from opsnb.actions.action import Permit, Plan, action, require
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
+from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Status
 from opsnb.systems.host import SYSTEM as HOST
 from opsnb.systems.host import host_of
@@ -89,13 +89,11 @@ def _members(target: Target, name: str) -> list[Process]:
 
 def _counted(target: Target, name: str, wanted: int) -> Finding:
     """Wait until that many instances are up, and return whether they are."""
-    ends = time.monotonic() + _PATIENCE_S
-    while True:
+    for _ in attempts(_PATIENCE_S, _POLL_S):
         members = _members(target, name)
         up = sum(process.is_up for process in members)
-        if up == len(members) == wanted or time.monotonic() > ends:
+        if up == len(members) == wanted:
             break
-        time.sleep(_POLL_S)
     return Finding(
         status=Status.OK if up == len(members) == wanted else Status.CRIT,
         message=f"{up} of {wanted} instances of {name} are up.",
