@@ -93,8 +93,8 @@ class RunbookInfo:
         metadata says: the words, by the name in the address of the symptom's page on the site,
         which does not change. Raises ConfigError on a broken file.
         """
-        found = self._content[1].get("opsnb", {}).get("symptoms", {})
-        return {str(name): str(words) for name, words in found.items()}
+        declared = self._content[1].get("opsnb", {}).get("symptoms", {})
+        return {str(name): str(words) for name, words in declared.items()}
 
     @cached_property
     def title(self) -> str:
@@ -229,10 +229,10 @@ def again(
     except OpsnbError:  # its file may have changed since
         known = {}
     given = {
-        each: known[each].typed(value) if each in known else value
-        for each, value in parameters.items()
-        if each not in ("target", "apply", "confirm")
-        and not (each in known and value == known[each].default)
+        option: known[option].typed(value) if option in known else value
+        for option, value in parameters.items()
+        if option not in ("target", "apply", "confirm")
+        and not (option in known and value == known[option].default)
     }
     return commands.run_on(name, target, given, apply=apply, confirm=confirm)
 

@@ -148,8 +148,8 @@ def load_config(path: Path | None = None) -> Config:
     such as where a system of one's own is, goes before that.
     """
     path = path or find_config()
-    file = _read(path) if path else None
-    tables = dict(file.targets) if file else {LOCAL: _handbook_target()}
+    file = _read(path) if path else File(targets={LOCAL: _handbook_target()})
+    tables = dict(file.targets)
     files = dict.fromkeys(tables, path) if path else {}
     demo = demo_home() / CONFIG_NAME
     if demo.is_file() and DEMO in (stack := _read(demo).targets):
@@ -157,11 +157,11 @@ def load_config(path: Path | None = None) -> Config:
         files.setdefault(DEMO, demo)
     return Config(
         path=path,
-        contacts=file.contacts if file else HANDBOOK_CONTACTS,
-        records=file.records if file else Records(),
-        thresholds=file.thresholds if file else {},
-        schedules=file.schedules if file else (),
-        notify=file.notify if file else (),
+        contacts=file.contacts,
+        records=file.records,
+        thresholds=file.thresholds,
+        schedules=file.schedules,
+        notify=file.notify,
         tables=tables,
         files={name: where for name, where in files.items() if where},
     )

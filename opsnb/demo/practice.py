@@ -104,9 +104,9 @@ def practise(  # noqa: PLR0913 - what is practised, on which terms, and who watc
         return _Drill(drill, watch, store, known, limit_s, hint, say, progress).hold()
 
 
-def not_well(found: Iterable[Finding]) -> list[Finding]:
+def not_well(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings of a diagnosis that report a problem."""
-    return [finding for finding in found if finding.status not in (Status.OK, Status.SKIPPED)]
+    return [finding for finding in findings if finding.status not in (Status.OK, Status.SKIPPED)]
 
 
 def _order(drill: Fault, config: Config) -> Order:
@@ -130,8 +130,8 @@ class _Watch:
         """
         at = now()
         with ThreadPoolExecutor() as pool:
-            found = chain.from_iterable(pool.map(self._wrong, self._orders()))
-        return _Look(at, {finding.name: finding for finding in found})
+            wrong = chain.from_iterable(pool.map(self._wrong, self._orders()))
+        return _Look(at, {finding.name: finding for finding in wrong})
 
     def _orders(self) -> Iterator[Order]:
         yield self.order
@@ -261,7 +261,7 @@ class _Drill:
         wrong: list[Finding] = []
         while not (ending := self._ending(came)):
             seen = self.watch.look()
-            wrong = [each for name, each in seen.wrong.items() if name not in self.before]
+            wrong = [finding for name, finding in seen.wrong.items() if name not in self.before]
             well_since = [] if wrong else [*well_since, seen.at]
             if len(well_since) == _IN_A_ROW:
                 return _Outcome(came, well_since[0])
@@ -311,8 +311,8 @@ class _Drill:
         while going_on(self.store, DEMO, outcome.ended) and time.monotonic() < ends:
             self.progress("Waiting for a run to end ...")
             self._pause()
-        found = self.store.results(target=DEMO, since=outcome.came)
-        runs = [run for run in reversed(list(found)) if run.started <= outcome.ended]
+        results = self.store.results(target=DEMO, since=outcome.came)
+        runs = [run for run in reversed(list(results)) if run.started <= outcome.ended]
         return [
             {
                 "after": span((run.started - outcome.came).total_seconds()),

@@ -151,15 +151,15 @@ def _alarms(result: RunResult) -> Iterable[Finding]:
     """
     reported = {finding.name for finding in result.counted}
     explaining = {finding.explained_by for finding in result.counted}
-    found: dict[str, Finding] = {}
+    alarms: dict[str, Finding] = {}
     for finding in result.counted:
         is_reported = finding.cause_of in reported or finding.name in explaining
         if is_reported or _is_unconfigured(finding):
             continue
-        before = found.get(finding.key)
+        before = alarms.get(finding.key)
         if before is None or finding.status.severity > before.status.severity:
-            found[finding.key] = finding
-    return found.values()
+            alarms[finding.key] = finding
+    return alarms.values()
 
 
 def _unsettled(result: RunResult) -> Iterable[str]:

@@ -66,18 +66,18 @@ def newest(index: Index) -> list[Run]:
 
     Of a run on several targets its members count, and those that could not start.
     """
-    found: dict[tuple[str, str], Run] = {}
+    by_object: dict[tuple[str, str], Run] = {}
     for run in runs(rows(index, "newest")):
-        found.setdefault((run.target, run.runbook), run)
-    return list(found.values())
+        by_object.setdefault((run.target, run.runbook), run)
+    return list(by_object.values())
 
 
 def named(index: Index, run_ids: Iterable[str]) -> dict[str, Run]:
     """Return these runs by their ids, the newest first."""
-    found = runs(rows(index, "named", run_ids=list(run_ids)))
-    return {run.run_id: run for run in found}
+    past = runs(rows(index, "named", run_ids=list(run_ids)))
+    return {run.run_id: run for run in past}
 
 
-def runs(found: Iterable[Row]) -> list[Run]:
+def runs(records: Iterable[Row]) -> list[Run]:
     """Return the runs of these rows."""
-    return [filled(Run, row) for row in found]
+    return [filled(Run, row) for row in records]

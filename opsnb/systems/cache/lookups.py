@@ -184,10 +184,10 @@ def _may_hold_queues(target: Target, client: Connection) -> bool:
     if Queues.of(target).names:
         return True
     try:
-        found = find_queues(client.raw(), time.monotonic() + _SEARCH_S)
+        queues = find_queues(client.raw(), time.monotonic() + _SEARCH_S)
     except (redis.RedisError, OSError):
         return True
-    return bool(found.names) or not found.complete
+    return bool(queues.names) or not queues.complete
 
 
 def _reads(after: dict[str, Any], before: dict[str, Any] | None = None) -> _Reads:

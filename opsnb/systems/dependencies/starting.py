@@ -27,10 +27,10 @@ def start(target: Target, former: ActionRecord | None) -> Plan:
 
     By the commands of `[targets.NAME.restart]`; what responds is not touched.
     """
-    found = dependencies(target)
+    systems = dependencies(target)
     away = [
         known
-        for known in found
+        for known in systems
         if known.is_away and (former is None or known.name in former.terms["names"])
     ]
     startable = [known for known in away if known.command]
@@ -43,16 +43,16 @@ def start(target: Target, former: ActionRecord | None) -> Plan:
             yield done
 
     return Plan(
-        summary=_summary(target, found, startable),
+        summary=_summary(target, systems, startable),
         planned=len(startable),
         unit="systems",
         command="; ".join(shlex.join(known.command) for known in startable),
         undo="",
         work=work,
-        verify=lambda: [_effect(target, terms["names"])] if found else [],
-        sample=[known.row() for known in found],
+        verify=lambda: [_effect(target, terms["names"])] if systems else [],
+        sample=[known.row() for known in systems],
         basis=[known.name for known in startable],
-        warning=" ".join(_warnings(target, found, away)),
+        warning=" ".join(_warnings(target, systems, away)),
         terms=terms,
     )
 

@@ -31,16 +31,16 @@ _UPGRADABLE = re.compile(
 @check(needs=(HOST,), limit_s=_LIMIT_S, treated_by="update the packages in a maintenance window")
 def npm(target: Target) -> Finding:
     """Outdated packages of the service"""
-    found = _npm(target, "outdated")
+    outdated = _npm(target, "outdated")
     rows: list[Row] = [
         {
             "package": name,
-            "current": each.get("current"),
-            "wanted": each.get("wanted"),
-            "latest": each.get("latest"),
+            "current": versions.get("current"),
+            "wanted": versions.get("wanted"),
+            "latest": versions.get("latest"),
         }
-        for name, each in sorted(found.items())
-        if isinstance(each, dict)
+        for name, versions in sorted(outdated.items())
+        if isinstance(versions, dict)
     ]
     return _counted(len(rows), "packages of the service have newer versions", rows)
 
@@ -104,24 +104,24 @@ def debian_security(target: Target) -> Finding:
     return _counted(0, "packages of the machine have security updates", rows)
 
 
-def parse_audit(found: dict[str, Any]) -> list[Row]:
+def parse_audit(audit: dict[str, Any]) -> list[Row]:
     """Return what `npm audit --json` reports (npm 7 or newer), the worst first.
 
     Raises BadAnswer when it is of another shape.
     """
-    vulnerabilities = found.get("vulnerabilities")
+    vulnerabilities = audit.get("vulnerabilities")
     if not isinstance(vulnerabilities, dict):
         raise BadAnswer(SYSTEM, "`npm audit` did not list vulnerabilities: npm 7 is needed.")
     rows: list[Row] = [
         {
             "package": name,
-            "severity": each["severity"],
-            "versions": each.get("range"),
-            "vulnerability": _vulnerability(each),
-            "direct": bool(each.get("isDirect")),
-            "fix": _fix(each.get("fixAvailable")),
+            "severity": package["severity"],
+            "versions": package.get("range"),
+            "vulnerability": _vulnerability(package),
+            "direct": bool(package.get("isDirect")),
+            "fix": _fix(package.get("fixAvailable")),
         }
-        for name, each in vulnerabilities.items()
+        for name, package in vulnerabilities.items()
     ]
     return sorted(rows, key=lambda row: (_rank(row["severity"]), row["package"]))
 
@@ -130,10 +130,10 @@ def _rank(severity: str) -> int:
     return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
 
 
-def _vulnerability(each: dict[str, Any]) -> str:
+def _vulnerability(package: dict[str, Any]) -> str:
     """Return what the vulnerability is; for one that only comes from others, their names."""
     reasons = [
-        via["title"] if isinstance(via, dict) else f"by {via}" for via in each.get("via", [])
+        via["title"] if isinstance(via, dict) else f"by {via}" for via in package.get("via", [])
     ]
     return "; ".join(dict.fromkeys(reasons))
 
@@ -178,30 +178,30 @@ def _npm(target: Target, word: str) -> dict[str, Any]:
         )
     host = host_of(target, SYSTEM, _LIMIT_S)
     try:
-        said = host.run_in(folder, ["npm", word, "--json"], _NPM_LIMIT_S)
+        printed = host.run_in(folder, ["npm", word, "--json"], _NPM_LIMIT_S)
     except ProgramFailed as error:
-        said = error.output
-        if not said.strip():
+        printed = error.output
+        if not printed.strip():
             raise
     try:
-        found = json.loads(said or "{}")
+        answer = json.loads(printed or "{}")
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        answer = None
+    if not isinstance(answer, dict):
         raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} printed no JSON.")
-    if "error" in found:
-        raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} failed: {_complaint(found)}")
-    return found
+    if "error" in answer:
+        raise BadAnswer(SYSTEM, f"`npm {word}` in {folder} failed: {_complaint(answer)}")
+    return answer
 
 
-def _complaint(said: dict[str, Any]) -> str:
+def _complaint(answer: dict[str, Any]) -> str:
     """Return why npm failed, in its own words, and what fixes it."""
-    reported = said["error"]
+    reported = answer["error"]
     error: dict[str, Any] = reported if isinstance(reported, dict) else {"summary": reported}
     if error.get("code") == "ENOLOCK":
         return "there is no lock file; npm install --package-lock-only makes one."
     # A registry that does not respond is reported beside the error, whose summary is empty.
-    words = error.get("summary") or said.get("message") or "it does not say why"
+    words = error.get("summary") or answer.get("message") or "it does not say why"
     first = str(words).strip().splitlines()[0].rstrip(".")
     return f"{first}; see whether the registry that `npm config get registry` names answers it."
 

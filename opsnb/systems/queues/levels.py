@@ -47,24 +47,26 @@ async def read_levels(session: Session, names: Sequence[str]) -> dict[str, Level
             pipe.get(keys["id"])
             pipe.exists(keys["meta"], keys["id"], keys["events"])
         replies = iter(await pipe.execute(raise_on_error=False))
-    found: dict[str, Levels | Exception] = {}
+    levels: dict[str, Levels | Exception] = {}
     for name in names:
         answers = [next(replies) for _ in range(_ANSWERS)]
         broken = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        found[name] = broken or _sorted_out(answers)
-    await _find_overdue(session, found)
-    grouped = [name for name, one in found.items() if isinstance(one, dict) and one["has_groups"]]
+        levels[name] = broken or _sorted_out(answers)
+    await _find_overdue(session, levels)
+    grouped = [name for name, one in levels.items() if isinstance(one, dict) and one["has_groups"]]
     if grouped:
         evidence.partial(
             f"jobs of {named(grouped)} that wait in groups: BullMQ Pro keeps them elsewhere; see "
             "its own dashboard"
         )
-    return found
+    return levels
 
 
-async def _find_overdue(session: Session, found: dict[str, Levels | Exception]) -> None:
+async def _find_overdue(session: Session, levels: dict[str, Levels | Exception]) -> None:
     """Add how many delayed jobs are overdue: a worker should have moved them."""
-    delayed = {name: one for name, one in found.items() if isinstance(one, dict) and one["delayed"]}
+    delayed = {
+        name: one for name, one in levels.items() if isinstance(one, dict) and one["delayed"]
+    }
     if not delayed:
         return
     overdue_ms = round(session.overdue_s * 1000)

@@ -39,20 +39,22 @@ def stuck(target: Target, queue: str, longer_than_min: float | None = None) -> F
     """Stuck jobs"""
     longer_than_min = target.limit("queue_stuck_minutes", longer_than_min)
     active = active_jobs(target, queue)
-    found = [job for job in active if job.is_stuck(longer_than_min)]
+    stuck_jobs = [job for job in active if job.is_stuck(longer_than_min)]
     limit = span(longer_than_min * 60)
     long = sum(job.age_s > longer_than_min * 60 for job in active)
-    if found:
-        message = f"Stuck for over {limit}: {len(found)} of {len(active)} active jobs of {queue}."
+    if stuck_jobs:
+        message = (
+            f"Stuck for over {limit}: {len(stuck_jobs)} of {len(active)} active jobs of {queue}."
+        )
     else:
         message = f"No job of {queue} is stuck ({len(active)} active)"
         message += f"; {long} have run for over {limit} and still have a worker." if long else "."
     return Finding(
-        status=Status.WARN if found else Status.OK,
+        status=Status.WARN if stuck_jobs else Status.OK,
         message=message,
-        value=len(found),
+        value=len(stuck_jobs),
         unit="jobs",
-        rows=[job.row() for job in found or active][:_SAMPLE],
+        rows=[job.row() for job in stuck_jobs or active][:_SAMPLE],
     )
 
 
@@ -183,11 +185,11 @@ def _unsure(unsure: list[Active], job: str) -> str:
     )
 
 
-def _warning(found: list[Active]) -> str:
-    if not found:
+def _warning(jobs: list[Active]) -> str:
+    if not jobs:
         return ""
     words = "Their unfinished work is lost; what they have done stays done."
-    parents = sorted({one.parent for one in found if one.parent})
+    parents = sorted({one.parent for one in jobs if one.parent})
     if parents:
         words += (
             f" {counted(len(parents), 'parent')} waiting for them ({and_list(parents[:3])}) will "

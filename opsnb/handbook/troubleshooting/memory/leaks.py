@@ -146,13 +146,13 @@ def _recorded(target: Target, since: float) -> dict[str, list[tuple[float, int]]
     """Return the size of each process at the times of the records; several of one name added."""
     recorded: dict[str, list[tuple[float, int]]] = {}
     past = Readings(target, datetime.fromtimestamp(since, UTC))
-    for found in past.findings([processes.up.name], rows=True):
+    for finding in past.findings([processes.up.name], rows=True):
         sizes: dict[str, int] = {}
-        for row in found.rows:
+        for row in finding.rows:
             if row.get("memory_bytes"):
                 sizes[row["name"]] = sizes.get(row["name"], 0) + row["memory_bytes"]
         for name, size in sizes.items():
-            recorded.setdefault(name, []).append((found.at.timestamp(), size))
+            recorded.setdefault(name, []).append((finding.at.timestamp(), size))
     return recorded
 
 
