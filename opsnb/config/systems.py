@@ -18,7 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from opsnb.config.settings import Configured, Settings
-from opsnb.config.thresholds import HANDBOOK
+from opsnb.config.thresholds import handbook
 from opsnb.model import Threshold
 
 GROUP = "opsnb.systems"
@@ -133,7 +133,7 @@ def plain_keys() -> dict[str, str]:
 def thresholds() -> dict[str, Threshold]:
     """Return the limits that hold where `opsnb.toml` sets none, by metric."""
     own = {each.metric: each for system in systems().values() for each in system.thresholds}
-    return HANDBOOK | own
+    return handbook() | own
 
 
 def variable_of(key: str) -> str:

@@ -16,7 +16,7 @@ from opsnb.checks.causes import ruled_out
 from opsnb.checks.check import Check, check, treated_by, treated_rows
 from opsnb.checks.running import Measurement
 from opsnb.config.target import Target
-from opsnb.config.thresholds import HANDBOOK
+from opsnb.config.thresholds import handbook
 from opsnb.handbook.incidents.high_error_rate import window
 from opsnb.handbook.troubleshooting import failed_jobs
 from opsnb.model import Finding, Status, Threshold
@@ -144,7 +144,7 @@ def test_a_check_that_can_alarm_names_what_treats_it_or_why_nothing_does(
 
 def test_every_limit_names_its_runbook() -> None:
     known = {info.id for info in catalog.runbooks()}
-    assert {limit.runbook for limit in HANDBOOK.values()} <= known
+    assert {limit.runbook for limit in handbook().values()} <= known
 
 
 def test_what_treats_a_check_is_a_runbook_that_takes_those_parameters() -> None:
