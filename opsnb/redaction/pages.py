@@ -32,7 +32,7 @@ def markup(html: str) -> list[Span]:
 
 def styleless(html: str) -> Reading:
     """Return `html` without styles and classes: they are half of it, and markup that stays."""
-    return read(html, _STYLE, lambda _: "") or Reading(html, [(0, 0, len(html))], None)
+    return read(html, _STYLE, lambda _: "") or Reading(html, lambda: [(0, 0, len(html))])
 
 
 def words_of(html: str) -> Reading | None:

@@ -15,7 +15,7 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html.entities import name2codepoint
 from itertools import count
 
@@ -32,15 +32,25 @@ Piece = tuple[int, int, int]
 class Reading:
     """A decoded text, and where its characters come from."""
 
-    def __init__(self, text: str, pieces: list[Piece], below: Reading | None) -> None:
-        """Take the text, its pieces, and the reading that it was decoded from, if any.
+    def __init__(
+        self, text: str, pieces: Callable[[], list[Piece]], below: Reading | None = None
+    ) -> None:
+        """Take the text, how to find its pieces, and the reading that it was decoded from, if any.
 
-        A piece that is longer or shorter than what it was made of stands for all of that.
+        A piece that is longer or shorter than what it was made of stands for all of that. Most
+        texts hold no secret, and nobody asks for their pieces.
         """
         self.text = text
-        self._at = [at for at, _, _ in pieces]
-        self._pieces = pieces
+        self._found = pieces
         self._below = below
+
+    @cached_property
+    def _pieces(self) -> list[Piece]:
+        return self._found()
+
+    @cached_property
+    def _at(self) -> list[int]:
+        return [at for at, _, _ in self._pieces]
 
     def span(self, start: int, end: int) -> Span:
         """Return the span in the original text of the characters from `start` to `end`."""
@@ -61,26 +71,26 @@ def read(
     text: str, tokens: re.Pattern[str], meaning: Meaning, below: Reading | None = None
 ) -> Reading | None:
     """Return `text` with each of its `tokens` decoded; None if it has none."""
-    parts: list[str] = []
+    decoded, count = tokens.subn(meaning, text)
+    return Reading(decoded, lambda: _pieces(text, tokens, meaning), below) if count else None
+
+
+def _pieces(text: str, tokens: re.Pattern[str], meaning: Meaning) -> list[Piece]:
+    """Return the pieces of `text` with each of its `tokens` decoded."""
     pieces: list[Piece] = []
     length = last = 0
     for token in tokens.finditer(text):
         start, end = token.span()
         if start > last:
-            parts.append(text[last:start])
             pieces.append((length, last, start))
             length += start - last
         if means := meaning(token):
-            parts.append(means)
             pieces.append((length, start, end))
             length += len(means)
         last = end
-    if not last:
-        return None
     if last < len(text):
-        parts.append(text[last:])
         pieces.append((length, last, len(text)))
-    return Reading("".join(parts), pieces, below)
+    return pieces
 
 
 def readings(text: str, *, folded: bool = False) -> Iterator[Reading]:
@@ -122,7 +132,7 @@ def _read(text: str, *, escapes: bool, line_break: str) -> Reading | None:
         # The + of a form, which is a space in every reading.
         reading.text = reading.text.replace("+", " ")
     elif "+" in text:
-        reading = Reading(text.replace("+", " "), [(0, 0, len(text))], None)
+        reading = Reading(text.replace("+", " "), lambda: [(0, 0, len(text))])
     return reading
 
 

@@ -26,6 +26,7 @@ from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_known = lru_cache(maxsize=4)(Known)  # of this target's secrets, run after run
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -38,7 +39,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Take the known secrets; those shorter than six characters are found only by shape."""
-        self._known = Known(secrets)
+        self._known = _known(frozenset(secrets))
         # A notebook is masked again after each cell, mostly unchanged.
         self._spans = lru_cache(maxsize=16_384)(self._find)
         self._fields = lru_cache(maxsize=1024)(self._mask_fields)
@@ -116,18 +117,18 @@ class Redactor:
         return self._shown(text, own, is_html)
 
     def _mask_shown(self, text: str, own: frozenset[str], is_html: bool) -> str:
-        kept = places(text, own)
         if not is_html:
-            spans, tags = list(self._spans(text)), []
+            spans = list(self._spans(text))
         else:
-            tags = markup(text)
-            readings = [styleless(text), words_of(text) if tags else None]
             spans = [
                 reading.span(*span)
-                for reading in readings
+                for reading in (styleless(text), words_of(text))
                 if reading
                 for span in self._spans(reading.text)
             ]
+        if not spans:
+            return text
+        kept, tags = places(text, own), markup(text) if is_html else []
         return cut_around(text, [span for span in merged(spans) if not within(span, kept)], tags)
 
     def known(self, text: str) -> str:

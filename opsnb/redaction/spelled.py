@@ -80,7 +80,7 @@ def _read(
         pieces.append((length, run.end(), run.end()))
         length += 1
     if parts:
-        yield Reading("".join(parts), pieces, None)
+        yield Reading("".join(parts), lambda: pieces)
 
 
 def _decimal(number: str) -> str:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,14 @@ from typing import Any
 import papermill
 import psutil
 import pytest
+from ipykernel.kernelapp import IPKernelApp
 
+import opsnb
 from opsnb.catalog import RunbookInfo, runbooks
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
+from opsnb.headless.kernels.kernel import KernelApp
+from opsnb.headless.kernels.preloaded import _files
 from tests.headless import notebook
 
 
@@ -99,6 +104,33 @@ def test_changed_code_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert notebook.texts(execute(path, server)) == ["old\n"]
         module.write_text("VALUE = 'changed'")
         assert notebook.texts(execute(path, server)) == ["changed\n"]
+
+
+def test_of_installed_packages_the_folder_is_watched() -> None:
+    watched = _files()
+    assert {sysconfig.get_path("purelib"), sysconfig.get_path("stdlib")} < set(watched)
+    assert opsnb.__file__ in watched
+    assert not {psutil.__file__, json.__file__} & set(watched)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--HistoryManager.hist_file=:memory:"],
+        ["--IPKernelApp.log_level=40"],
+        ["--debug"],
+    ],
+)
+def test_a_forked_kernel_reads_its_options_as_a_stock_kernel_does(options: list[str]) -> None:
+    given = ["-f", "/tmp/kernel.json", *options]
+    kinds: tuple[Any, ...] = (KernelApp, IPKernelApp)
+    ours, stock = (kind() for kind in kinds)
+    for app in (ours, stock):
+        app.parse_command_line(given)
+    assert ours.connection_file == stock.connection_file == "/tmp/kernel.json"
+    assert ours.log_level == stock.log_level
+    assert ours.config.get("HistoryManager") == stock.config.get("HistoryManager")
 
 
 def test_a_killed_fork_server_is_replaced(tmp_path: Path, server: ForkServer) -> None:

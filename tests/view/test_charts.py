@@ -45,6 +45,13 @@ def test_the_page_decides_on_the_colour_of_text_and_lines() -> None:
         assert "http://www.w3.org/1999/xhtml" not in chart.svg
 
 
+def test_a_chart_on_a_prepared_figure_is_the_same() -> None:
+    found = finding("a", "b")
+    before = drawn(found)
+    charts.warm_up(len(before))
+    assert drawn(found) == before
+
+
 def test_the_limits_are_marked_where_they_are_in_sight() -> None:
     assert "crit 500" in charts.bars(finding("a"), by="queue", parts=["waiting"]).svg
     low = charts.bars(finding("a", value=3), by="queue", parts=["waiting"])

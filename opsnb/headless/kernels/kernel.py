@@ -34,7 +34,7 @@ def serve(line: socket.socket) -> NoReturn:
     os.environ.update(request["env"])
     sys.argv = [ipykernel_launcher.__file__, *request["arguments"]]
     _seed()
-    app = KernelApp.instance()
+    app: Any = KernelApp.instance()
     app.initialize(request["arguments"])
     threading.Thread(target=_end_with_runner, args=(line, app), daemon=True).start()
     try:
