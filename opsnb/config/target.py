@@ -22,14 +22,7 @@ from pydantic_core import CoreSchema
 
 from opsnb.config.places import CONFIG_NAME
 from opsnb.config.settings import Limits, Maintenance, S, Settings, Table
-from opsnb.config.systems import (
-    plain_keys,
-    shorthands,
-    systems,
-    table_of,
-    tables,
-    thresholds,
-)
+from opsnb.config.systems import plain_keys, shorthands, systems, table_of, tables, thresholds
 from opsnb.errors import did_you_mean
 from opsnb.model import Threshold
 from opsnb.redaction import safe_url

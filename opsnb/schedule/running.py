@@ -15,12 +15,7 @@ from filelock import FileLock, Timeout
 from opsnb.config.file import Config, load_config
 from opsnb.config.target import stand_in
 from opsnb.config.unattended import Schedule
-from opsnb.errors import (
-    ConfigError,
-    Interrupted,
-    Locked,
-    OpsnbError,
-)
+from opsnb.errors import ConfigError, Interrupted, Locked, OpsnbError
 from opsnb.headless import fleet
 from opsnb.headless.order import Order
 from opsnb.headless.run import run as run_one

@@ -8,15 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from opsnb.model import (
-    FINDING_MIME,
-    FINDINGS_MIME,
-    Finding,
-    Remedy,
-    Row,
-    Status,
-    Threshold,
-)
+from opsnb.model import FINDING_MIME, FINDINGS_MIME, Finding, Remedy, Row, Status, Threshold
 from opsnb.view.commands import as_option
 from opsnb.view.formats import number
 from opsnb.view.html import render

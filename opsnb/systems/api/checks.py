@@ -10,10 +10,7 @@ import httpx
 
 from opsnb.checks.check import check, treated_by
 from opsnb.config.target import Target
-from opsnb.errors import (
-    BadAnswer,
-    ServiceError,
-)
+from opsnb.errors import BadAnswer, ServiceError
 from opsnb.model import Finding, Row, Status, worst
 from opsnb.systems.api.connecting import SYSTEM, client, is_verified, table
 from opsnb.systems.api.responses import get

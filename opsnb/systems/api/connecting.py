@@ -14,13 +14,7 @@ import certifi
 import httpx
 
 from opsnb.config.target import Target
-from opsnb.errors import (
-    BadAnswer,
-    Misconfigured,
-    NotConfigured,
-    TimedOut,
-    Unreachable,
-)
+from opsnb.errors import BadAnswer, Misconfigured, NotConfigured, TimedOut, Unreachable
 from opsnb.redaction import safe_url
 from opsnb.systems import certificates
 from opsnb.systems.api.settings import Api

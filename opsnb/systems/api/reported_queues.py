@@ -6,10 +6,7 @@ import httpx
 
 from opsnb.checks.check import check
 from opsnb.config.target import Target
-from opsnb.errors import (
-    BadAnswer,
-    NotConfigured,
-)
+from opsnb.errors import BadAnswer, NotConfigured
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems.api.connecting import SYSTEM, client, table
 from opsnb.systems.api.health_words import excerpt

@@ -10,10 +10,7 @@ import httpx
 
 from opsnb.actions.action import Permit, require
 from opsnb.config.target import Target
-from opsnb.errors import (
-    BadAnswer,
-    TimedOut,
-)
+from opsnb.errors import BadAnswer, TimedOut
 from opsnb.redaction import outside
 from opsnb.systems.api.connecting import SYSTEM, client
 from opsnb.systems.api.health_words import excerpt

@@ -15,9 +15,7 @@ import httpx
 
 from opsnb.model import Status
 from opsnb.systems.api.health_body import judge_body, judge_text
-from opsnb.systems.api.health_words import (
-    excerpt,
-)
+from opsnb.systems.api.health_words import excerpt
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connecting import connection
-from opsnb.systems.cache.info import (
-    figure,
-    read_info,
-    server_time_s,
-)
+from opsnb.systems.cache.info import figure, read_info, server_time_s
 from opsnb.systems.cache.keyspace import scan
 from opsnb.systems.cache.server import QUEUES, SYSTEM
 from opsnb.systems.cache.settings import Cache

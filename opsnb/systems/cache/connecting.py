@@ -13,13 +13,7 @@ from opsnb.actions.action import Permit, require
 from opsnb.config.target import Target
 from opsnb.systems.cache.refusals import reaching
 from opsnb.systems.cache.server import SYSTEM, Server
-from opsnb.systems.cache.wire import (
-    ASYNC_PARSERS,
-    PARSERS,
-    Client,
-    introduce,
-    introduce_async,
-)
+from opsnb.systems.cache.wire import ASYNC_PARSERS, PARSERS, Client, introduce, introduce_async
 
 
 class Connection(Client):

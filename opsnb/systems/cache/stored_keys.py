@@ -12,12 +12,7 @@ from opsnb.config.target import Target
 from opsnb.errors import BadAnswer
 from opsnb.model import Finding, Row, Status
 from opsnb.systems.cache.connecting import connection
-from opsnb.systems.cache.info import (
-    chosen_database,
-    filled_databases,
-    known_info,
-    read_info,
-)
+from opsnb.systems.cache.info import chosen_database, filled_databases, known_info, read_info
 from opsnb.systems.cache.keyspace import describe, text
 from opsnb.systems.cache.server import SYSTEM
 from opsnb.view.formats import counted, span

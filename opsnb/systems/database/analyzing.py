@@ -15,13 +15,7 @@ from opsnb.machine.waiting import attempts
 from opsnb.model import ActionRecord, Finding, Row, Status
 from opsnb.systems.database import queries, relations
 from opsnb.systems.database.commands import run
-from opsnb.systems.database.connecting import (
-    LOCK_WAIT_S,
-    bound,
-    connection,
-    session,
-    writing,
-)
+from opsnb.systems.database.connecting import LOCK_WAIT_S, bound, connection, session, writing
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.pooler import demand_session

@@ -7,11 +7,7 @@ from opsnb.params import ReindexKind
 from opsnb.systems.database import queries, relations
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.failures import SYSTEM
-from opsnb.systems.database.indexes import (
-    Index,
-    being_built,
-    read_indexes,
-)
+from opsnb.systems.database.indexes import Index, being_built, read_indexes
 from opsnb.systems.database.relations import nearest
 from opsnb.systems.database.room import free_bytes
 from opsnb.systems.database.server import name_of

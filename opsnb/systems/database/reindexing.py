@@ -19,12 +19,7 @@ from opsnb.systems.database.connecting import LOCK_WAIT_S, connection, session
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.failures import SYSTEM, reason
 from opsnb.systems.database.index_validity import drop_commands
-from opsnb.systems.database.indexes import (
-    PLAN_S,
-    Index,
-    duplicates_query,
-    read_indexes,
-)
+from opsnb.systems.database.indexes import PLAN_S, Index, duplicates_query, read_indexes
 from opsnb.systems.database.pooler import demand_session
 from opsnb.systems.database.reindexable import (
     allowed_indexes,

@@ -7,14 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from opsnb.config.settings import (
-    Identifier,
-    Multiline,
-    Secret,
-    Settings,
-    Table,
-    check_names,
-)
+from opsnb.config.settings import Identifier, Multiline, Secret, Settings, Table, check_names
 from opsnb.config.urls import check_length
 from opsnb.systems.database.postgres_url import usable
 

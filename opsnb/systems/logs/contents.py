@@ -21,12 +21,7 @@ from opsnb.systems.logs.files import LogFile
 from opsnb.systems.logs.lines import parse
 from opsnb.systems.logs.rotation import UNREADABLE
 from opsnb.systems.logs.stamps import Clock
-from opsnb.systems.logs.texts import (
-    SAMPLE,
-    decoded,
-    lines_of,
-    matched,
-)
+from opsnb.systems.logs.texts import SAMPLE, decoded, lines_of, matched
 from opsnb.view.formats import MIB
 
 MOST_SCANNED = 640 * MIB  # by grep, where the file is: as long as grep -c takes for 1 GiB

@@ -11,10 +11,7 @@ from typing import Any, NamedTuple
 
 from opsnb.redaction import outside
 from opsnb.systems.logs.json_fields import fields_of, first_of, stack_of, verdict_of
-from opsnb.systems.logs.levels import (
-    Verdict,
-    level_of,
-)
+from opsnb.systems.logs.levels import Verdict, level_of
 from opsnb.systems.logs.stamps import Clock, moment_of, stamp_of
 
 _MOST_CUT = 2**16

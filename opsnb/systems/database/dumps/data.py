@@ -10,12 +10,7 @@ from opsnb.systems.database.dumps.reaching import LEAVES, demand_no_reaching
 from opsnb.systems.database.dumps.state import State
 from opsnb.systems.database.dumps.statements import Statement
 from opsnb.systems.database.dumps.tokens import Token
-from opsnb.systems.database.dumps.vocabulary import (
-    DATA_CALLS,
-    NOT_DATA,
-    SETTINGS,
-    UNSAFE_ENCODINGS,
-)
+from opsnb.systems.database.dumps.vocabulary import DATA_CALLS, NOT_DATA, SETTINGS, UNSAFE_ENCODINGS
 
 
 def setting(state: State, statement: Statement) -> Meaning:

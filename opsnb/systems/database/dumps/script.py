@@ -9,14 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from opsnb.systems.database.dumps.statements import CopyEnd, CopyRows, NotSql, Statement
-from opsnb.systems.database.dumps.tokens import (
-    ESCAPES,
-    NAME,
-    STANDARD,
-    TOKEN,
-    block_end,
-    tokens,
-)
+from opsnb.systems.database.dumps.tokens import ESCAPES, NAME, STANDARD, TOKEN, block_end, tokens
 
 _CHUNK = 2**20
 _LONGEST = 2**30

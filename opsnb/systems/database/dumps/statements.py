@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from opsnb.systems.database.dumps.tokens import (
-    Token,
-    tokens,
-)
+from opsnb.systems.database.dumps.tokens import Token, tokens
 
 
 @dataclass(frozen=True)

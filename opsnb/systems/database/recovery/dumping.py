@@ -16,12 +16,7 @@ from opsnb.params import BackupFormat, BackupWhat
 from opsnb.redaction import outside
 from opsnb.systems.database import queries
 from opsnb.systems.database.connecting import LOCK_WAIT_S, connection
-from opsnb.systems.database.dumps.archives import (
-    Archive,
-    checksum_path,
-    demand_whole,
-    file_errors,
-)
+from opsnb.systems.database.dumps.archives import Archive, checksum_path, demand_whole, file_errors
 from opsnb.systems.database.dumps.names import folder_of, name_for, ours, taken
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.pooler import direct

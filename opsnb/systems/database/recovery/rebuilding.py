@@ -14,12 +14,7 @@ from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.dumps.archives import Archive, contents_of
 from opsnb.systems.database.dumps.contents import Contents, Rows
 from opsnb.systems.database.failures import SYSTEM
-from opsnb.systems.database.recovery.comparing import (
-    COUNT_S,
-    counts,
-    demand_equal,
-    missing_tables,
-)
+from opsnb.systems.database.recovery.comparing import COUNT_S, counts, demand_equal, missing_tables
 from opsnb.systems.database.recovery.filling import LOCK_WAIT_S, fill, finish
 from opsnb.systems.database.recovery.leftout import LeftOut
 from opsnb.systems.database.recovery.likeness import Likeness, demand_tablespace, likeness

@@ -9,12 +9,7 @@ from opsnb.model import Finding, Row, Status
 from opsnb.systems.database.connecting import connection
 from opsnb.systems.database.cursor import Connection
 from opsnb.systems.database.dumps.contents import Contents, Rows
-from opsnb.systems.database.recovery.comparing import (
-    COUNT_S,
-    counts,
-    missing_tables,
-    side_by_side,
-)
+from opsnb.systems.database.recovery.comparing import COUNT_S, counts, missing_tables, side_by_side
 from opsnb.systems.database.recovery.rebuilding import Outcome
 from opsnb.systems.database.words import quoted
 from opsnb.view.formats import counted

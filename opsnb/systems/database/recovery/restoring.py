@@ -12,23 +12,14 @@ from opsnb.errors import BadAnswer
 from opsnb.model import ActionRecord, ActionState, Finding, now
 from opsnb.systems.database.connecting import connection, session
 from opsnb.systems.database.cursor import Connection
-from opsnb.systems.database.dumps.archives import (
-    Archive,
-    contents_of,
-    demand_checksum,
-    read,
-)
+from opsnb.systems.database.dumps.archives import Archive, contents_of, demand_checksum, read
 from opsnb.systems.database.dumps.names import STAMP, chosen, folder_of
 from opsnb.systems.database.failures import SYSTEM
 from opsnb.systems.database.pooler import direct
 from opsnb.systems.database.programs import Program
 from opsnb.systems.database.recovery.dumping import FOLDER
 from opsnb.systems.database.recovery.likeness import copy_settings
-from opsnb.systems.database.recovery.omissions import (
-    demand_complete,
-    demand_restorable,
-    foreseen,
-)
+from opsnb.systems.database.recovery.omissions import demand_complete, demand_restorable, foreseen
 from opsnb.systems.database.recovery.rebuilding import Live, Outcome, live_database, rebuilt
 from opsnb.systems.database.recovery.restored import Names, effects, existing, lacking
 from opsnb.systems.database.recovery.scratch import databases, drop, named, scratch
