@@ -66,6 +66,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "no-demo"))
     monkeypatch.setenv("OPSNB_RECORDS", str(tmp_path / "records"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("OPSNB_RESIDENT", "off")
     monkeypatch.chdir(tmp_path)
 
 

@@ -26,7 +26,7 @@ from opsnb.headless.kernels.manager import Manager
 from opsnb.headless.kernels.provisioner import shared
 from opsnb.headless.kernels.strays import end_started_by
 from opsnb.headless.progress import Progress
-from opsnb.machine.holder import STARTED_BY
+from opsnb.machine.marks import STARTED_BY
 from opsnb.records.bounds import trim_output
 
 _LOST_AFTER_S = 5.0

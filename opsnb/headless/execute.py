@@ -121,6 +121,18 @@ def _code(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def papermill() -> tuple[Any, Any]:
+    """Import what executes a notebook; return nbformat and the steps of papermill."""
+    # jsonschema, which papermill imports, prepares for formats that no notebook uses; the grammar
+    # of IRIs alone takes half of the time that importing papermill takes.
+    for unused in _FORMATS:
+        sys.modules.setdefault(unused, None)  # type: ignore[arg-type]
+    import nbformat  # noqa: PLC0415
+    from papermill import execute as steps  # noqa: PLC0415
+
+    return nbformat, steps
+
+
 def _papermill(
     notebook: dict[str, Any],
     parameters: dict[str, Any],
@@ -128,14 +140,7 @@ def _papermill(
     failures: list[Exception],
 ) -> None:
     try:
-        # jsonschema, which papermill imports, prepares for formats that no notebook uses; the
-        # grammar of IRIs alone takes half of the time that importing papermill takes.
-        for unused in _FORMATS:
-            sys.modules.setdefault(unused, None)  # type: ignore[arg-type]
-        # Imported here, while the kernel starts.
-        import nbformat  # noqa: PLC0415
-        from papermill import execute as steps  # noqa: PLC0415
-
+        nbformat, steps = papermill()  # imported here, while the kernel starts
         # Parameters were checked before and the result holds every error: their logs are noise.
         for noisy in ("papermill", "traitlets"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)

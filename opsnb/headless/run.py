@@ -14,6 +14,7 @@ from opsnb.actions.journal import JOURNAL, RESUME
 from opsnb.config.file import Config
 from opsnb.errors import ExitCode
 from opsnb.headless.execute import Ending, Execution, execute
+from opsnb.headless.kernels import forkserver
 from opsnb.headless.kernels.forkserver import FORKS, ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.locks import Lock, held
@@ -92,14 +93,14 @@ def _locked(
 def fork_server(
     order: Order, given: ForkServer | None, *, once: bool
 ) -> Iterator[ForkServer | None]:
-    """Yield the server that starts the kernels of `order`: `given`, else a new one.
+    """Yield the server that starts the kernels of `order`: `given`, an inherited or a new one.
 
     `once` is for a single kernel. None means stock kernels.
     """
     if order.cold or not FORKS:
         yield None
-    elif given:
-        yield given
+    elif server := given or forkserver.inherited:
+        yield server
     else:
         with ForkServer(imports([order.runbook]), once=once) as server:
             yield server

@@ -12,10 +12,6 @@ from typing import Self
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-STARTED_BY = "OPSNB_STARTED_BY"
-"""In the environment of a kernel and its children: the execution that started it."""
-
-
 _LARGEST_PID = 2**31 - 1
 
 

@@ -179,3 +179,7 @@ class ForkServer:
             return  # it is the kernel itself, or ends at once without one
         self._process.kill()
         self._process.wait()
+
+
+inherited: ForkServer | None = None
+"""That of the process from which this one was forked; it starts the kernels of this one too."""

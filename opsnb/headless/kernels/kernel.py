@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import Any, NoReturn
 
 import ipykernel_launcher
@@ -20,7 +21,7 @@ from traitlets.config import Config
 from traitlets.config.loader import DeferredConfigString
 
 from opsnb.headless.kernels.strays import end_started_by
-from opsnb.machine.holder import STARTED_BY
+from opsnb.machine.marks import STARTED_BY
 
 GRACE_S = 10.0
 """How long an interrupted notebook may take to clean up."""
@@ -32,6 +33,7 @@ def serve(line: socket.socket) -> NoReturn:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["env"])
+    time.tzset()
     sys.argv = [ipykernel_launcher.__file__, *request["arguments"]]
     _seed()
     app: Any = KernelApp.instance()

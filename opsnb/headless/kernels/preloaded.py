@@ -13,10 +13,10 @@ import os
 import signal
 import socket
 import sys
-import sysconfig
 from pathlib import Path
 
 from opsnb.headless.kernels.kernel import serve
+from opsnb.machine import imported
 
 # What a kernel imports at its start and its first cell.
 _KERNEL = (
@@ -47,13 +47,13 @@ def main() -> None:
         gc.collect()
     gc.freeze()  # children share these objects while the collector does not touch them
     gc.enable()
-    files = _files()
-    imported = _changed(files)
+    files = imported.files()
+    versions = imported.versions(files)
     while line := waiting.pop() if waiting else _next(control):
         if how == "once":
             control.close()
             serve(line)
-        if _changed(files) != imported:
+        if imported.versions(files) != versions:
             _restart(control, line, how, imports)
         _fork(control, line)
 
@@ -73,28 +73,6 @@ def _fork(control: socket.socket, line: socket.socket) -> None:
     control.close()
     os.setsid()
     serve(line)
-
-
-def _files() -> list[str]:
-    """Return the files that were imported; of what is installed, only its folders.
-
-    Installing, upgrading or removing a package changes the time of its folder.
-    """
-    installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return [*installed, *(file for file in files if file and not file.startswith(installed))]
-
-
-def _changed(files: list[str]) -> list[int]:
-    """Return when each of `files` was last changed; 0 when it is gone."""
-    return [_changed_ns(file) for file in files]
-
-
-def _changed_ns(file: str) -> int:
-    try:
-        return os.stat(file).st_mtime_ns  # noqa: PTH116 - hundreds of files before each kernel
-    except OSError:
-        return 0
 
 
 def _restart(control: socket.socket, line: socket.socket, how: str, imports: list[str]) -> None:

@@ -12,7 +12,7 @@ import sys
 
 import psutil
 
-from opsnb.machine.holder import STARTED_BY
+from opsnb.machine.marks import STARTED_BY
 
 _GRACE_S = 3.0
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO
 
-from opsnb.machine.holder import STARTED_BY
+from opsnb.machine.marks import STARTED_BY
 
 _GONE_S = 1.0
 
