@@ -20,11 +20,13 @@ import opsnb
 from opsnb.config.places import find_config
 
 # What the imports of a run read of the environment. Values may be seen in the resident's own.
-_READ_BY_IMPORTS = frozenset({"HOME", "LANG", "LANGUAGE", "MSGPACK_PUREPYTHON", "USER"})
+_READ_BY_IMPORTS = frozenset(
+    {"HOME", "IN_SPHINX_RUN", "LANG", "LANGUAGE", "MSGPACK_PUREPYTHON", "USER"}
+)
 _READ_BY_THEIR_BEGINNING = (
     "PYTHON", "_PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_", "ANDROID_", "JUPYTER_ALLOW_",
     "JUPYTER_PLATFORM_", "JUPYTER_USE_", "PSUTIL_", "PYDANTIC_", "PYZMQ_", "TORNADO_",
-    "TRAITLETS_", "TYPER_",
+    "TRAITLETS_", "TYPER_", "_TYPER_", "IPYTHON_TESTING_",
 )  # fmt: skip
 # What a process may change at any time, and its children do.
 _CHANGEABLE = ("PATH", "TMPDIR", "TZ")

@@ -55,3 +55,4 @@ def sweep(folder: Path) -> None:
         with suppress(OSError), claimed(path) as handle:
             if handle is not None:
                 path.unlink(missing_ok=True)
+                path.with_suffix(".new").unlink(missing_ok=True)

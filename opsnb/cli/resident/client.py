@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from opsnb.cli.resident import address, protocol
 from opsnb.errors import ExitCode, OpsnbError
 from opsnb.machine.marks import STARTED_BY
+
+if TYPE_CHECKING:
+    import subprocess
 
 SETTING = "OPSNB_RESIDENT"
 """The variable that switches the resident off, or `on` where no terminal is."""
@@ -88,9 +91,8 @@ def _run_over(connection: socket.socket) -> None:
     process = os.pidfd_open(pid)
     try:
         with _relayed(process) as relayed:
-            ignored: list[int] = [
-                each for each in _RELAYED if signal.getsignal(each) is signal.SIG_IGN
-            ]
+            # As plain numbers: a request cannot hold an enumeration.
+            ignored = [int(each) for each in _RELAYED if signal.getsignal(each) is signal.SIG_IGN]
             protocol.send(connection, protocol.Request(sys.argv, dict(os.environ), ignored))
             # From here on the run goes on, and only its end ends this process.
             connection.settimeout(None)
@@ -157,12 +159,14 @@ def _fail(sentence: str) -> NoReturn:
     os._exit(ExitCode.BROKE)
 
 
-def start(path: Path, environment: dict[str, str], idle_s: float = IDLE_S) -> int | None:
-    """Start a resident that listens at `path`, unless there is one; return its pid."""
+def start(
+    path: Path, environment: dict[str, str], idle_s: float = IDLE_S
+) -> subprocess.Popen[bytes] | None:
+    """Start a resident that listens at `path`; it ends at once if there is one."""
     import subprocess
 
     with suppress(OSError):
-        process = subprocess.Popen(
+        return subprocess.Popen(
             # -P: nothing in the working folder takes the place of a module.
             [sys.executable, "-P", "-m", "opsnb.cli.resident", str(path), str(idle_s)],
             stdin=subprocess.DEVNULL,
@@ -171,5 +175,4 @@ def start(path: Path, environment: dict[str, str], idle_s: float = IDLE_S) -> in
             env=environment,
             start_new_session=True,
         )
-        return process.pid
     return None

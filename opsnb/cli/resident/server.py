@@ -21,12 +21,12 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from opsnb.catalog import runbooks
-from opsnb.cli import entry
+from opsnb.catalog import runbooks, share
+from opsnb.cli.application import app
 from opsnb.cli.resident import address, protocol, session
 from opsnb.cli.resident.claim import is_at
 from opsnb.config.places import find_config
-from opsnb.errors import ExitCode, OpsnbError
+from opsnb.errors import ExitCode
 from opsnb.headless import execute
 from opsnb.headless.kernels import forkserver
 from opsnb.headless.kernels.forkserver import ForkServer
@@ -42,6 +42,7 @@ _CHECKS = 20
 
 _MODULES = (
     "opsnb.cli.live",
+    "opsnb.cli.run",
     "opsnb.headless.engine",
     "opsnb.headless.fleet",
     "opsnb.headless.resume",
@@ -83,11 +84,13 @@ def _prepare() -> None:
     execute.papermill()
     for module in _MODULES:
         import_module(module)
-    get_command(entry.app)
+    get_command(app)
     warm_up()
     known = Redactor(["warm-up"])
+    shared = share("notebooks")
     for runbook in runbooks():
-        with suppress(OpsnbError):  # the run of it says what is wrong
+        # Others may import modules of their own, which the process of the run does.
+        if runbook.path.is_relative_to(shared):
             known.entries({each.name: each.default for each in runbook.parameters})
             known.tree(json.loads(source_of(runbook)))
     gc.collect()
@@ -97,11 +100,14 @@ def _prepare() -> None:
 
 @contextmanager
 def _listening(path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as listener, suppress(FileNotFoundError):
-        path.unlink(missing_ok=True)  # of a resident that was killed
-        listener.bind(str(path))
-        found = path.lstat()
+    """Listen at `path`, in place of a resident that was killed."""
+    aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(aside))
         listener.listen(_BACKLOG)
+        aside.rename(path)  # whoever finds it is served
+        found = path.lstat()
         try:
             yield listener
         finally:
