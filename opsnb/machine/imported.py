@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-
-import opsnb
+from pathlib import Path
 
 Version = tuple[int, int, int]
 """When a file was last changed in ns, its inode and its size; zeros when it is gone."""
@@ -18,11 +17,15 @@ def files() -> list[str]:
     Installing, upgrading or removing a package changes the time of its folder.
     """
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-    own = os.path.dirname(opsnb.__file__)  # noqa: PTH120 - is compared with texts
+    own = str(Path(__file__).parents[1])
     found = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
     return [
         *installed,
-        *(file for file in found if file.startswith(own) or file and not file.startswith(installed)),
+        *(
+            file
+            for file in found
+            if file.startswith(own) or (file and not file.startswith(installed))
+        ),
     ]
 
 

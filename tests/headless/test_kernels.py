@@ -23,7 +23,7 @@ from opsnb.catalog import RunbookInfo, runbooks
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.kernels.kernel import KernelApp
-from opsnb.headless.kernels.preloaded import _files
+from opsnb.machine import imported
 from tests.headless import notebook
 
 
@@ -107,7 +107,7 @@ def test_changed_code_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_of_installed_packages_the_folder_is_watched() -> None:
-    watched = _files()
+    watched = imported.files()
     assert {sysconfig.get_path("purelib"), sysconfig.get_path("stdlib")} < set(watched)
     assert opsnb.__file__ in watched
     assert not {psutil.__file__, json.__file__} & set(watched)

@@ -12,7 +12,6 @@ import json
 import os
 import select
 import socket
-import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -64,7 +63,7 @@ def serve(path: Path, idle_s: float, claim: int, began_ns: int) -> None:
     """
     with ForkServer(imports(runbooks())) as kernels:
         _prepare()
-        files = [*imported.files(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+        files = imported.files()
         if config := find_config():
             files.append(str(config))
         versions = imported.versions(files)
