@@ -24,7 +24,9 @@ _KERNEL = (
     "import ipykernel.kernelapp, ipykernel.zmqshell, tornado.platform.asyncio",
     "import IPython.core.completerlib, IPython.core.debugger, IPython.core.magics",
     "import IPython.core.oinspect, IPython.core.ultratb, IPython.extensions.storemagic",
-    "import faulthandler, sqlite3",
+    "import IPython.core.logger, faulthandler, sqlite3",
+    "import IPython.core.completer as used; used.CompletionSplitter()",
+    "import IPython.core.inputtransformer2 as used; used.TransformerManager().transform_cell('0')",
     "import certifi, encodings.utf_8_sig, httpcore",  # which httpx imports at the first request
 )
 
