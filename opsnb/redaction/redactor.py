@@ -20,7 +20,7 @@ from opsnb.redaction.notebooks import (
     masked_notebook,
     masked_outputs,
 )
-from opsnb.redaction.pages import markup, styleless, words_of
+from opsnb.redaction.pages import markup, styleless, styles, words_of
 from opsnb.redaction.results import masked, masked_entries, masked_fields, masked_rows, own_words
 from opsnb.redaction.shapes import shape_spans
 from opsnb.redaction.spans import Span, cut, cut_around, cut_pieces, merged, places, within
@@ -125,6 +125,11 @@ class Redactor:
                 for reading in (styleless(text), words_of(text))
                 if reading
                 for span in self._spans(reading.text)
+            ]
+            spans += [
+                (at + start, at + end)
+                for at, style in styles(text)
+                for start, end in self._spans(style)
             ]
         if not spans:
             return text

@@ -51,7 +51,7 @@ def action_text(record: ActionRecord) -> str:
 
 def action_facts(record: ActionRecord) -> Iterator[tuple[str, str]]:
     """Yield the facts of an action besides its progress: a label, and the words."""
-    if record.command:
+    if record.command and (record.planned or record.state is ActionState.REFUSED):
         yield STANDS_FOR, record.command
     if record.planned:
         yield "undo", record.undo or "none"

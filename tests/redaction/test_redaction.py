@@ -402,6 +402,37 @@ def test_what_a_page_is_made_of_is_no_secret() -> None:
     assert Redactor(["opacity"]).bundle(shown) == {"text/html": masked}
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<svg><!-- {} --><g/></svg>",
+        "<![CDATA[{}]]>",
+        "<?xml {}?>",
+        "<p class='{}'>x</p>",
+        '<p class="a {} b">x</p>',
+        "<P CLASS = '{}'>x</P>",
+        '<p style="background:url({})">x</p>',
+        "<a href={}>x</a>",
+        "<p {}='1'>x</p>",
+        '<a "{}">x</a>',
+        "<x{}>x</x>",
+        "<script>token = '{}'</script>",
+        '<p title="a" data-x="{}">x</p>',
+    ],
+)
+def test_a_secret_anywhere_in_a_page_or_picture_is_masked(page: str) -> None:
+    secret = "Kq7vXwZr9TbLmPd3HsN"
+    for mime in ("text/html", "image/svg+xml"):
+        shown = Redactor([secret]).bundle({mime: page.format(secret)})[mime]
+        assert shown == page.format(MASK)
+
+
+@pytest.mark.parametrize("word", ["opacity", "class", "style", "12.75em", "border", "#aabbcc"])
+def test_what_a_page_looks_like_stays_whatever_the_secrets_are(word: str) -> None:
+    page = '<p class="border opacity" style="opacity:.75; border: 12.75em #aabbcc">x</p>'
+    assert Redactor([word]).bundle({"text/html": page}) == {"text/html": page}
+
+
 def test_a_secret_in_pieces_over_streams_is_masked() -> None:
     def printed(*pieces: tuple[str, str]) -> list[dict[str, Any]]:
         return [{"output_type": "stream", "name": name, "text": [text]} for name, text in pieces]
