@@ -82,7 +82,7 @@ def _texts(secret: str) -> set[str]:
     if _HOST.fullmatch(secret) and is_credential(secret):
         written.add(secret.lower())  # in the host of a URL, as it is answered or logged
     read = {reading for form in written for reading in plain(form)}
-    if secret.isascii() and secret.isdigit():
+    if _LARGE_NUMBER.fullmatch(secret):
         read |= {f"{int(secret):,}".replace(",", mark) for mark in ",._ '"}
     coded = {form for raw in _raw(secret) for form in _base64(raw)}
     return read | coded | set(_base32(secret.encode(errors="surrogateescape")))
@@ -96,6 +96,7 @@ def _raw(secret: str) -> tuple[bytes, bytes]:
     )
 
 
+_LARGE_NUMBER = re.compile(r"[1-9][0-9]{6,30}")  # shorter ones are parts of addresses
 _HOST = re.compile(r"[A-Za-z0-9-]{8,63}(?:\.[A-Za-z0-9-]{1,63}){0,8}")
 
 

@@ -182,6 +182,8 @@ WAYS: dict[str, Callable[[str], str]] = {
     "bytes in SQL": lambda s: "||".join(f"chr({byte})" for byte in s.encode()),
     "hex in JSON": lambda s: json.dumps([f"{byte:02x}" for byte in s.encode()]),
     "hex in C": lambda s: "{" + ", ".join(f"0x{byte:02X}" for byte in s.encode()) + "}",
+    "number in groups": lambda s: f"x = {int(s):,}" if s.isdigit() else s,
+    "number in groups of its own": lambda s: f"{int(s):_}".replace("_", ".") if s.isdigit() else s,
     "SQL literal": lambda s: "SELECT '{}'".format(s.replace("'", "''")),
     "SQL identifier": lambda s: 'SELECT 1 AS "{}"'.format(s.replace('"', '""')),
     "SQL literal by codes": lambda s: "U&'{}'".format("".join(f"\\{ord(c):04X}" for c in s)),
