@@ -17,6 +17,7 @@ from mkdocs.structure.toc import get_toc
 
 from opsnb.catalog import RunbookInfo, by_section
 from opsnb.errors import ConfigError
+from opsnb.site.pages.runbooks import risk
 from opsnb.site.templates import notice, render
 
 # mkdocs-jupyter adds JupyterLab's styles, scripts, links to a CDN and cell decorations to every
@@ -80,6 +81,7 @@ class RunbookPages:
             id=info.id,
             parameters=parameters,
             failure=failure,
+            risk=risk(info),
         )
 
 

@@ -13,7 +13,7 @@ from opsnb.site.context import Page, Site
 from opsnb.site.layout import page
 
 PATH = "404.html"
-_SCRIPT = Path(__file__).parents[1] / "templates" / "missing.js"
+_SCRIPT = Path(__file__).parents[1] / "templates" / "missing.js.j2"
 
 
 def pages(site: Site) -> Iterator[Page]:

@@ -34,10 +34,7 @@ class Row:
     @property
     def risk(self) -> str:
         """Whether it only reads, or may change something."""
-        try:
-            return "changes things with --apply" if self.info.acts else "reads only"
-        except ConfigError:
-            return "cannot be read"
+        return risk(self.info)
 
     @property
     def symptoms(self) -> dict[str, str]:
@@ -51,6 +48,14 @@ class Row:
     def shown(self) -> list[Run]:
         """The runs that are shown."""
         return self.newest[:_SHOWN]
+
+
+def risk(info: RunbookInfo) -> str:
+    """Return whether a runbook only reads, or may change something."""
+    try:
+        return "changes things with --apply" if info.acts else "reads only"
+    except ConfigError:
+        return "cannot be read"
 
 
 def pages(site: Site) -> Iterator[Page]:
