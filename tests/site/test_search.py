@@ -46,6 +46,11 @@ def test_problems_come_before_docs_and_what_was_fine_after_them(
     assert "runbooks/health/daily.html" in urls
 
 
+def test_a_page_that_is_called_so_comes_before_records(visitor: Visitor, address: str) -> None:
+    assert asked(visitor, address, "the daily health check")[0] == "runbooks/health/daily.html"
+    assert visitor.page.locator("#found h2").first.inner_text() == "Runbooks and docs"
+
+
 def test_a_run_is_found_by_a_part_of_its_id(visitor: Visitor, address: str, site: Path) -> None:
     run_id = next((site / "records").glob("*-staging-*.html")).stem
     tail = run_id.rpartition("-")[2]

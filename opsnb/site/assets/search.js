@@ -9,7 +9,7 @@
   const place = document.getElementById("found");
   const common = new RegExp(`^(${form.dataset.common})$`, "i");
   const ENOUGH = 20; /* records, until older months are loaded only when asked for */
-  const AT_FIRST = 5;
+  const AT_FIRST = { changes: 5, pages: 3, others: 3 }; /* results; each is a file to load */
   const MORE = 20;
 
   /* Files that scripts have brought, by their path. */
@@ -120,11 +120,15 @@
   }
 
   class Group {
-    constructor(title, isRecords) {
+    constructor(title, isRecords, shown) {
       this.title = title;
       this.isRecords = isRecords;
       this.found = [];
-      this.shown = AT_FIRST;
+      this.shown = shown;
+    }
+
+    get hasWhole() {
+      return this.found.some((result) => result.isWhole);
     }
 
     add(results, position) {
@@ -134,7 +138,7 @@
     /* Those with all words first, and of records no others if there are such; then by how well they
        match; records that match alike, the newest first. */
     sorted() {
-      const hasWhole = this.isRecords && this.found.some((result) => result.isWhole);
+      const hasWhole = this.isRecords && this.hasWhole;
       const kept = this.found.filter((result) => result.isWhole || !hasWhole);
       const best = Math.max(...kept.map((result) => result.score));
       const rank = (result) => (result.score >= best / 2 ? 0 : 1);
@@ -174,9 +178,9 @@
   }
 
   async function find(mine, words, filters) {
-    const acted = new Group("Records of changes and problems", true);
-    const pages = new Group("Runbooks and docs", false);
-    const others = new Group("Other records", true);
+    const acted = new Group("Records of changes and problems", true, AT_FIRST.changes);
+    const pages = new Group("Runbooks and docs", false, AT_FIRST.pages);
+    const others = new Group("Other records", true, AT_FIRST.others);
     const isFiltered = Object.keys(filters).length > 0;
     const older = [];
     let until = "";
@@ -199,8 +203,14 @@
       until = bundle.month;
     }
 
+    /* What was done about it comes first, unless a page is called so, or only pages have all words. */
     async function show() {
-      const shown = (await Promise.all([acted, pages, others].map(section))).filter(Boolean);
+      const [best] = pages.sorted();
+      const title = best ? wordsOf((await best.data()).meta.title ?? "") : [];
+      const isTitle = title.toSorted().join(" ") === words.toSorted().join(" ");
+      const arePagesFirst = isTitle || (pages.hasWhole && !acted.hasWhole);
+      const groups = arePagesFirst ? [pages, acted, others] : [acted, pages, others];
+      const shown = (await Promise.all(groups.map(section))).filter(Boolean);
       if (mine !== run) return;
       const records = acted.sorted().length + others.sorted().length;
       const counts = [`${records} ${records === 1 ? "record" : "records"}`];
