@@ -6,10 +6,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from sqlite3 import Row
-from statistics import fmean, median
+from statistics import median
 
 from markupsafe import Markup
 from pydantic import TypeAdapter
@@ -28,6 +28,7 @@ _BINS = 120
 """Points that a picture has at most."""
 _FEWEST = 5  # readings of an hour of the week; with fewer, all readings say what is usual
 _BAND = 3 * 1.4826  # of the median absolute deviation: three standard deviations of a normal one
+_HOUR_S = 3600.0
 _HOURS = 168
 _WEEK_S = 7 * 86_400.0
 _BEFORE_S = 4 * _WEEK_S
@@ -202,11 +203,11 @@ class Trend:
         for pair in pairs:
             bins.setdefault(math.floor((pair[0] - self.at[0]) / span), []).append(pair)
         points = [worst(found, key=lambda pair: pair[1]) for found in bins.values()]
-        usual = [[self.usual(at) for at, _ in found] for found in bins.values()]
-        averages = [[fmean(ends) for ends in zip(*found, strict=True)] for found in usual]
-        return points, [
-            (at, low, high) for (at, _), (low, high) in zip(points, averages, strict=True)
-        ]
+        band = []
+        for (at, _), found in zip(points, bins.values(), strict=True):
+            lows, highs = zip(*(self.usual(when) for when, _ in found), strict=True)
+            band.append((at, sum(lows) / len(lows), sum(highs) / len(highs)))
+        return points, band
 
 
 def _marks(events: Iterable[_Mark]) -> list[_Mark]:
@@ -230,7 +231,7 @@ def _band(values: Sequence[float]) -> tuple[float, float]:
 
 def _hour_of_week(at: float) -> int:
     # 1970 began on a Thursday, UTC.
-    return int(at // timedelta(hours=1).total_seconds()) % _HOURS
+    return int(at // _HOUR_S) % _HOURS
 
 
 @lru_cache(maxsize=1024)
