@@ -59,6 +59,12 @@ CLEARED = ActionRecord(
 )
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder for each test, which holds the index of its own store alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def run_ids(index: Index) -> list[str]:
     index.refresh()
     return [row["run_id"] for row in index.read("SELECT run_id FROM runs ORDER BY run_id")]
