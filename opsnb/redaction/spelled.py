@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"0x|\\x|(?P<unit>[0-9a-fA-F]+)")
 _INDEX = r"(?:[\"'\[]?\d{1,5}[\"'\]]?\s?(?::|=>)\s{0,4})?"
 _OFFSET = r"(?:\n(?:[0-9a-fA-F]{6,16}:?)?(?=[ \t]))?"
 
-_BETWEEN = rf"{_OFFSET}[^\w.]{{1,16}}{_INDEX}(?:(?:chr|char|CHR|CHAR)\()?"
+_BETWEEN = rf"{_OFFSET}(?:[^\w.]{{1,16}}|\)\.){_INDEX}(?:(?:chr|char|CHR|CHAR)\()?"
 
 
 def _numbers(number: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
@@ -42,7 +42,7 @@ _UNQUOTED = re.compile(rf"[\"'`](?P<unit>{_SIGN})[\"'`]{_ASIDE}")
 # Characters with always the same between them. `od -c` has columns of four, bytes in octal too.
 _CELL = r" [0-3][0-7]{2}|  \\[0abefnrtv]"
 _APART = re.compile(
-    r"(?<![^\s\[(\"'=:>])[^\\\s](?P<mark>[ ]{1,3}|[ ]?[,;:|/._~\u00b7-][ ]?|\n[ \t]*)"
+    r"(?<![^\s\[(\"'=:>])[^\\\s](?P<mark>[^\w\n]{1,4}|\n[^\w\n]{0,8})"
     rf"[^\n](?:{_OFFSET}(?:(?P=mark)[^\n]|{_CELL})){{{_REST - 1},}}"
 )
 _CODES = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
