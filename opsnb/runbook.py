@@ -190,23 +190,21 @@ class Runbook:
         watched = [Watched(one) for one in series]
         canvas, began = f"watch-{token_hex(4)}", time.monotonic()
         drawn_at, drawing_s, is_drawn = began, 0.0, False
-        for sample in itertools.count():
-            try:
+        try:
+            for sample in itertools.count():
                 time.sleep(max(0.0, began + sample * every_s - time.monotonic()))
                 self._sample(watched)
                 self._show_numbers(watched, canvas, update=sample > 0)
-            except KeyboardInterrupt:
-                self._display.text("You ended the watch.")
-                break
-            is_last = began + (sample + 1) * every_s > began + for_s
-            # Drawing takes a moment: at most a tenth of the time goes into it.
-            if not is_last and time.monotonic() - drawn_at > 10 * drawing_s:
-                clock = time.monotonic()
-                self._draw(watched, canvas, update=is_drawn)
-                drawn_at, is_drawn = time.monotonic(), True
-                drawing_s = drawn_at - clock
-            if is_last:
-                break
+                if began + (sample + 1) * every_s > began + for_s:
+                    break
+                # Drawing takes a moment: at most a tenth of the time goes into it.
+                if time.monotonic() - drawn_at > 10 * drawing_s:
+                    clock = time.monotonic()
+                    self._draw(watched, canvas, update=is_drawn)
+                    drawn_at, is_drawn = time.monotonic(), True
+                    drawing_s = drawn_at - clock
+        except KeyboardInterrupt:
+            self._display.text("You ended the watch.")
         self._draw(watched, canvas, update=is_drawn)
         findings = Findings(one.finding() for one in watched)
         for finding in findings:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from opsnb.checks.check import Check
 from opsnb.checks.watching import Series, Watched
+from opsnb.config.target import Target
 from opsnb.demo import faults
 from opsnb.model import Finding, Status, Threshold
 from opsnb.runbook import Runbook
@@ -107,8 +109,17 @@ def test_real_queues_are_watched_and_told_of_once(capsys: pytest.CaptureFixture[
 
 @pytest.mark.usefixtures("demo")
 def test_an_interrupt_ends_the_watch_and_keeps_what_was_seen() -> None:
-    rb = Runbook("demo")
-    interrupt = threading.Timer(1.5, signal.raise_signal, [signal.SIGINT])
-    interrupt.start()
-    found = rb.watch(DEPTH, every_s=0.2, for_s=600)
+    samples = 0
+
+    def interrupted(target: Target) -> Finding:
+        nonlocal samples
+        samples += 1
+        if samples == 3:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return queues.depth.function(target)
+
+    check = replace(queues.depth, function=interrupted)
+    watched = Series(check, by="queue", value="waiting")
+    found = Runbook("demo").watch(watched, every_s=0.1, for_s=600)
     assert found["queues.depth"].status is Status.OK
+    assert samples == 3

@@ -88,7 +88,10 @@ def test_unusable_input_is_refused_in_one_sentence(arguments: list[str], said: s
         ('[targets.prod]\nredis_url = "http://x"\n', "must start with redis://"),
         ('[targets.prod]\nprotected = "perhaps"\n', "protected"),
         ('[targets.prod.processes]\nmanager = "pm3"\n', "pm2"),
-        ("[targets.prod.thresholds]\ndisk = {warn = 1}\n", "Did you mean 'disk_used_percent'?"),
+        (
+            "[targets.prod.thresholds]\ndisk_used = {warn = 1}\n",
+            "Did you mean 'disk_used_percent'?",
+        ),
         ("[targets.prod]\ntime_limit_s = 900\n", "must be at most 60"),
         ('[[contacts]]\nnmae = "x"\n', "contacts"),
         ('[targets."a b"]\n', "targets"),
