@@ -205,7 +205,14 @@ def test_a_runbook_begins_with_its_parameters_and_carries_no_clutter(place: Plac
     kept = samples.fill(place.store)
     place.build()
     page = place.page("runbooks/health/daily.html")
-    order(page, "<h1", '<h2 id="when', "how often the API", "opsnb run health/daily -t TARGET")
+    order(
+        page,
+        "<h1",
+        '<h2 id="when',
+        "how often the API",
+        "Risk: reads only",
+        "opsnb run health/daily -t",
+    )
     order(page, "opsnb run health/daily -t TARGET", '<h2 id="check')
     assert f"../../records/{kept['newer']}.html" in page
     assert 'href="../queues/pause.html"' in page
