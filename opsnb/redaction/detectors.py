@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from collections.abc import Iterator
 from functools import cache
 
@@ -143,7 +145,11 @@ def _detector(number: int) -> list[re.Pattern[str]]:
     from importlib import import_module  # noqa: PLC0415
 
     module, name, _, taken = _DETECTORS[number]
+    shows = warnings.showwarning
     detector = getattr(import_module(f"detect_secrets.plugins.{module}"), name)
+    if warnings.showwarning is not shows:
+        # It takes all warnings for its log, where nobody sees those of a notebook.
+        logging.captureWarnings(False)
     return list(detector.denylist)[:taken]
 
 

@@ -15,7 +15,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from papermill.exceptions import PapermillExecutionError
 
+from opsnb.catalog import runbooks
 from opsnb.headless.kernels.forkserver import ForkServer
+from opsnb.headless.kernels.imports import imports
 from tests.headless.notebook import KERNEL
 
 BEHAVIOURS: dict[str, list[Any]] = {
@@ -152,14 +154,24 @@ def server() -> Iterator[ForkServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def of_resident() -> Iterator[ForkServer]:
+    """The process from which the kernels of a resident are forked: it has imported everything."""
+    with ForkServer(imports(runbooks())) as server:
+        yield server
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_outputs_are_the_same(name: str, tmp_path: Path, server: ForkServer) -> None:
+def test_outputs_are_the_same(
+    name: str, tmp_path: Path, server: ForkServer, of_resident: ForkServer
+) -> None:
     source = write(tmp_path / "in.ipynb", NOTEBOOKS[name], tmp_path)
     _, executed = stock = run(source, tmp_path / "stock.ipynb", tmp_path)
     if "," in name:
         last = [cell for cell in executed["cells"] if cell["cell_type"] == "code"][-1]
         assert last["execution_count"], "an early end keeps the rest from being compared"
     assert run(source, tmp_path / "forked.ipynb", tmp_path, server=server) == stock
+    assert run(source, tmp_path / "warm.ipynb", tmp_path, server=of_resident) == stock
     assert run(source, tmp_path / "cold.ipynb", tmp_path, server=None) == stock
 
 
