@@ -7,6 +7,7 @@ count.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -43,6 +44,16 @@ def new_run_id(runbook: str, target: str, started: datetime) -> str:
 
 # Counting up from a random number: runs that one process starts in the same second differ.
 _suffixes = count(secrets.randbelow(0x10000))
+
+
+def _draw_again() -> None:
+    """In a forked process: runs that its siblings start in the same second differ too."""
+    global _suffixes  # noqa: PLW0603 - the state of this process
+    _suffixes = count(secrets.randbelow(0x10000))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_draw_again)
 
 
 def _suffix() -> str:
