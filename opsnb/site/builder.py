@@ -63,7 +63,7 @@ def build(config: Config, out: Path, say: Say, *, app: typer.Typer) -> Path:
 def _update(site: Site, out: Path, say: Say) -> None:
     with opened(out, say) as output:
         output.update("assets", _assets())
-        site.store.index.refresh()
+        site.store.index.refresh(texts=True)  # once: all parts show the same records
         for sentence in site.store.index.broken().values():
             say(f"opsnb: {sentence}")
         output.update("records", record.pages(site))

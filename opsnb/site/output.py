@@ -149,12 +149,14 @@ class Output:
         return row[0] if row and row[1] == len(self.known(part)) else None
 
     def complete(self, part: str, made_from: str | None) -> None:
-        """Note what a complete part was made from; None before it is changed."""
+        """Note what a part was made from, all files of which are updated; None before that."""
         with self._manifest:
             self._manifest.execute("DELETE FROM parts WHERE part = ?", [part])
             if made_from is not None:
+                # Without those of an earlier build, which `sweep` removes.
+                files = len(self.known(part).keys() & self._kept)
                 self._manifest.execute(
-                    "INSERT INTO parts VALUES (?, ?, ?)", [part, made_from, len(self.known(part))]
+                    "INSERT INTO parts VALUES (?, ?, ?)", [part, made_from, files]
                 )
 
     def sweep(self) -> None:

@@ -67,9 +67,8 @@ class Trend:
     values: Sequence[float]
 
     @classmethod
-    def of(cls, readings: Sequence[Row]) -> Trend:
-        """Return the trend of the readings of one key, the oldest first."""
-        newest = readings[-1]
+    def of(cls, newest: Row, at: Sequence[float], values: Sequence[float]) -> Trend:
+        """Return the trend of a metric by its newest reading and by all of its readings."""
         return cls(
             newest["key"],
             newest["name"],
@@ -78,8 +77,8 @@ class Trend:
             Status(newest["status"]),
             newest["run_id"],
             _threshold(newest["threshold"]) if newest["threshold"] else None,
-            [datetime.fromisoformat(row["at"]).timestamp() for row in readings],
-            [row["value"] for row in readings],
+            at,
+            values,
         )
 
     @property

@@ -43,6 +43,16 @@ def build(folder: Path, *parts: Mapping[str, str], version: str = "1") -> list[s
     return rendered
 
 
+def test_a_part_whose_files_got_other_names_is_complete(tmp_path: Path) -> None:
+    for made_from, path in (("one", "old.js"), ("two", "new.js")):
+        with opened(tmp_path, ignore) as site:
+            site.update("search", [File(path, made_from, bytes)])
+            site.complete("search", made_from)
+            site.sweep()
+        with opened(tmp_path, ignore) as site:
+            assert site.made_from("search") == made_from
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     """Return the content of each file that a visitor may see."""
     return {

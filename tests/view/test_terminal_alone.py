@@ -13,8 +13,15 @@ import opsnb
 from opsnb.view import terminal
 
 PACKAGE = Path(opsnb.__file__).parent
-MAY_WRITE = {"terminal.py", "cli/output.py", "demo/launch.py", "machine/interrupts.py"}
-"""launch.py writes for a child that did not start, interrupts.py a fixed line at a signal."""
+MAY_WRITE = {
+    "terminal.py",
+    "cli/output.py",
+    "cli/resident/client.py",
+    "demo/launch.py",
+    "machine/interrupts.py",
+}
+"""launch.py writes for a child that did not start; the client of a resident and interrupts.py write
+lines of their own, at a signal and before anything is imported."""
 WRITERS = {"echo", "secho", "print", "write", "writelines", "print_exc", "print_exception"}
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__", "typer", "click", "rich", "traceback"}
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
+from itertools import groupby
+from operator import itemgetter
 from sqlite3 import Row
 
 from opsnb.model import Status, worst
@@ -49,17 +51,22 @@ class _System:
 class _Past:
     """What was measured on a target and what happened to it, read when it is needed."""
 
-    def __init__(self, site: Site, target: str) -> None:
+    def __init__(self, site: Site, target: str, metrics: Sequence[Row]) -> None:
         self._index = site.store.index
         self.target = target
+        self._metrics = metrics
 
     @cached_property
     def trends(self) -> list[Trend]:
         """Its metrics, the worst first."""
-        readings: dict[str, list[Row]] = {}
-        for row in rows(self._index, "readings", target=self.target):
-            readings.setdefault(row["key"], []).append(row)
-        return sorted(map(Trend.of, readings.values()), key=lambda trend: trend.rank)
+        values: dict[str, list[float]] = {}
+        times: dict[str, list[float]] = {}
+        for key, value, at in rows(self._index, "readings", target=self.target):
+            values.setdefault(key, []).append(value)
+            times.setdefault(key, []).append(at)
+        newest = {row["key"]: row for row in sorted(self._metrics, key=itemgetter("at"))}
+        trends = [Trend.of(row, times[key], values[key]) for key, row in newest.items()]
+        return sorted(trends, key=lambda trend: trend.rank)
 
     @cached_property
     def events(self) -> list[Event]:
@@ -80,14 +87,12 @@ def address(target: str, system: str) -> str:
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield the list of what has a history, and the page of each system of each target."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    pasts: dict[str, _Past] = {}
-    for row in site.readings:
-        found.setdefault((row["target"], row["name"].partition(".")[0]), []).append(row)
-        pasts.setdefault(row["target"], _Past(site, row["target"]))
-    all_systems = [
-        _System(pasts[target], name, metrics) for (target, name), metrics in found.items()
-    ]
+    all_systems = []
+    for target, of_target in groupby(site.readings, itemgetter("target")):
+        metrics = list(of_target)
+        past = _Past(site, target, metrics)
+        for system, of_system in groupby(metrics, lambda row: row["name"].partition(".")[0]):
+            all_systems.append(_System(past, system, list(of_system)))
     yield Page(PATH, partial(_overview, all_systems))
     for system in all_systems:
         yield Page(system.path, partial(_history, system), system.version)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from opsnb.demo.faults.known import all_drills
 from opsnb.errors import OpsnbError
 from opsnb.model import ActionRecord, Finding, RunResult, Status
 from opsnb.records.ending import word, word_in_lists
@@ -76,6 +75,9 @@ def _page_of(runbook: str, site: Site) -> str:
     """Return the address of a runbook's page, from the site's root; empty if it has none."""
     if runbook in site.runbook_ids:
         return f"runbooks/{runbook}.html"
+    # Imported only now: few records are of drills, and the demo's modules are slow to import.
+    from opsnb.demo.faults.known import all_drills  # noqa: PLC0415
+
     names = (drill.name for drill in all_drills().values() if drill.id == runbook)
     return next((f"drills.html#{name}" for name in names), "")
 

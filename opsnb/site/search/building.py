@@ -113,7 +113,6 @@ def _text(folder: Path, path: str) -> str:
 def _records(site: Site) -> Iterator[_Part]:
     """Yield the bundles of records, the newest first."""
     index = site.store.index
-    index.refresh(texts=True)
     made_by = digest([code("site/search", "site/templates/searched.html.j2"), version("pagefind")])
     months = groupby(index.read(statement("records", Path(__file__).parent)), itemgetter("month"))
     parts = [
