@@ -64,7 +64,7 @@ def test_a_trend_has_its_limits_what_is_usual_and_what_changed(place: Place) -> 
 
 def test_of_many_marks_the_weightiest_stay(place: Place) -> None:
     site = place.site(*(measured(-DAY * day, 60) for day in range(1, 36)), measured(0, 91))
-    (trend,) = trends._Past(site, "demo").trends
+    (trend,) = trends._Past(site, "demo", site.readings).trends
     first, last = trend.at[0], trend.at[-1]
     actions = [Event("action", first + (last - first) * n / 500) for n in range(500)]
     picture = trend.picture([*actions, Event("deployment", first + 60), Event("incident", last)])
