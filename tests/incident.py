@@ -27,4 +27,6 @@ def mended(target: Target, finding: Finding, **more: str) -> RunResult:
     `more` are parameters that only shorten a run.
     """
     remedy: Remedy = finding.remedies[0]
-    return run_once(target, remedy.runbook, {**remedy.parameters, **more, "apply": "true"})
+    result = run_once(target, remedy.runbook, {**remedy.parameters, **more, "apply": "true"})
+    assert result.error is None, result.error
+    return result

@@ -302,7 +302,8 @@ def test_a_run_that_loses_its_lock_is_interrupted(
 ) -> None:
     monkeypatch.setattr(locks, "RENEW_S", 0.2)
     lock = Path(load_config().store, NAME)
-    cell = f"import time; open({str(lock)!r}, 'w').write('another')\ntime.sleep(600)"
+    # Again and again: a renewal that has just read the lock writes over it once.
+    cell = f"import time\nwhile True: open({str(lock)!r}, 'w').write('another'); time.sleep(0.05)"
     path = notebook.write(tmp_path / "one.ipynb", "apply = False", cell)
     order = Order(RunbookInfo("test/one", path), Target(name="shop"), {"apply": True})
     result = run(order)
