@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,31 @@ from opsnb.cli.application import Json, ParameterOptions, TargetOptions, app
 from opsnb.cli.context import config_in_force, given_parameters
 from opsnb.errors import UsageError
 from opsnb.machine import interrupts
-from opsnb.view import terminal
+from opsnb.view import commands, terminal
 
 if TYPE_CHECKING:
     from opsnb.config.file import Config
     from opsnb.headless.fleet import State
     from opsnb.headless.order import Order
     from opsnb.model import RunResult
+
+
+_LONGEST_ID = 100
+
+
+def _incident(given: str | None) -> str | None:
+    """Return the id of an incident, which the commands that this run prints then name too.
+
+    Raises UsageError when it is no word.
+    """
+    if not given:
+        return None
+    if len(given) > _LONGEST_ID or given.split() != [given] or terminal.HIDDEN.search(given):
+        raise UsageError(
+            f"--incident takes one word of up to {_LONGEST_ID} characters, such as inc-42."
+        )
+    os.environ[commands.INCIDENT] = given
+    return given
 
 
 @app.command()
@@ -41,6 +60,15 @@ def run(
     confirm: Annotated[
         list[str] | None,
         typer.Option(metavar="TARGET", help="The name of a protected target; repeatable."),
+    ] = None,
+    incident: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            envvar=commands.INCIDENT,
+            callback=_incident,
+            help="Keep the record as one of this incident.",
+        ),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -85,7 +113,7 @@ def run(
                 "--resume takes target and parameters from the run that it continues. Leave out "
                 "-t, -p, --apply, --confirm and --failed-of."
             )
-        return _resume(resume, runbook, allow_changed, timeout, wait, cold, as_json)
+        return _resume(resume, runbook, allow_changed, incident, timeout, wait, cold, as_json)
     if runbook is None:
         raise UsageError("Name a runbook. List them with: opsnb list")
     info = catalog.runbook(runbook)
@@ -113,7 +141,16 @@ def run(
         # Imported here: a refusal must not wait for papermill.
         from opsnb.headless.order import Order
 
-        order = Order(info, chosen, values, timeout, resumes=summary, cold=cold, wait_s=wait)
+        order = Order(
+            info,
+            chosen,
+            values,
+            timeout,
+            incident=incident,
+            resumes=summary,
+            cold=cold,
+            wait_s=wait,
+        )
         if several:
             result = _run_several(order, names, config, stopped, confirm or (), jobs)
         else:
@@ -140,6 +177,7 @@ def _resume(
     run_id: str,
     runbook: str | None,
     allow_changed: bool,
+    incident: str | None,
     timeout: float | None,
     wait: float | None,
     cold: bool,
@@ -152,7 +190,8 @@ def _resume(
         from opsnb.headless import resume
 
         order = resume.order(run_id, config, runbook=runbook, allow_changed=allow_changed)
-        order = replace(order, timeout_s=timeout, wait_s=wait, cold=cold)
+        incident = _incident(order.incident) or incident
+        order = replace(order, incident=incident, timeout_s=timeout, wait_s=wait, cold=cold)
         result = _run_one(order, config, stopped)
         _notify(result, config)
         return output.run_result(result, config, as_json)

@@ -10,6 +10,7 @@ from its journal.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import suppress
 from datetime import datetime
@@ -33,6 +34,7 @@ from opsnb.records.extract import executed
 from opsnb.records.staging import Stage, complete
 from opsnb.records.store import Store, new_run_id
 from opsnb.redaction import Redactor, environment_secrets
+from opsnb.view import commands
 
 _TRIGGER = "interactive"
 _KILLED = "JupyterLab was killed while this was open. Cells run after the last save are missing."
@@ -45,7 +47,9 @@ def begin_by_hand(
 
     `source` is the runbook's file.
     """
-    order = Order(runbook, Target(name=_target(parameters)), parameters, trigger=_TRIGGER)
+    target = Target(name=_target(parameters))
+    incident = os.environ.get(commands.INCIDENT) or None
+    order = Order(runbook, target, parameters, trigger=_TRIGGER, incident=incident)
     opening = begin(order, source)
     opening.open, opening.error = True, _KILLED
     if since:

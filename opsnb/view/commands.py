@@ -17,6 +17,8 @@ from opsnb.view.terminal import HIDDEN
 
 CONFIG = "OPSNB_CONFIG"
 """The variable that names the configuration; `--config` sets it."""
+INCIDENT = "OPSNB_INCIDENT"
+"""The variable that names the incident to which runs belong; `--incident` sets it."""
 
 
 class Named(Protocol):
@@ -52,12 +54,17 @@ def run_on(
     apply: bool = False,
     confirm: str = "",
 ) -> str:
-    """Return the line that runs `runbook`; `confirm` counts only with `apply`."""
+    """Return the line that runs `runbook`, for the incident to which the current run belongs.
+
+    `confirm` counts only with `apply`.
+    """
     words = ["run", runbook, *(["-t", target] if target else [])]
     for name, value in parameters.items():
         words += ["-p", f"{name}={as_option(value)}"]
     if apply:
         words += ["--apply", *(["--confirm", confirm] if confirm else [])]
+    if incident := os.environ.get(INCIDENT):
+        words += ["--incident", incident]
     return line(*words)
 
 

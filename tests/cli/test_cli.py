@@ -179,3 +179,24 @@ def test_the_doctor_says_how_to_mend_what_does_not_answer() -> None:
     assert done.returncode == 2
     assert "Connection refused" in done.stdout
     assert "Start Redis, or correct redis_url." in done.stdout
+
+
+def test_a_run_belongs_to_an_incident_and_so_do_the_commands_that_it_prints() -> None:
+    Path("opsnb.toml").write_text('[targets.prod]\nredis_url = "redis://127.0.0.1:9"\n')
+    given = opsnb("run", "cache/health", "-t", "prod", "--incident", "inc-42")
+    assert given.returncode == 2
+    assert given.stdout.rstrip().endswith(
+        "opsnb run incidents/service_down -t prod --incident inc-42"
+    )
+    exported = opsnb("run", "cache/health", "-t", "prod", OPSNB_INCIDENT="inc-43")
+    assert exported.stdout.rstrip().endswith("--incident inc-43")
+    assert "--incident" not in opsnb("run", "cache/health", "-t", "prod").stdout
+    listed = json.loads(opsnb("records", "list", "--incident", "inc-4*", "--json").stdout)
+    assert [each["incident"] for each in listed] == ["inc-43", "inc-42"]
+
+
+@pytest.mark.parametrize("name", ["two words", "a\x1b[2J", "x" * 101, " "])
+def test_an_incident_s_id_is_one_word(name: str) -> None:
+    refused = opsnb("run", "cache/health", "--incident", name)
+    assert (refused.returncode, refused.stderr.count("\n")) == (64, 1)
+    assert "one word" in refused.stderr

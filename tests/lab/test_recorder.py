@@ -118,13 +118,16 @@ def test_looking_leaves_nothing(lab: Lab) -> None:
     assert stages() == []
 
 
-def test_every_save_brings_the_record_up_to_date_and_closing_ends_it(lab: Lab) -> None:
+def test_every_save_brings_the_record_up_to_date_and_closing_ends_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSNB_INCIDENT", "inc-42")
     lab.show(finding(Status.OK))
     made = lab.run.save()
     (first,) = lab.records()
     assert made == first
     assert (first.open, first.status, first.exit_code) == (True, Status.OK, 0)
-    assert first.trigger == "interactive"
+    assert (first.trigger, first.incident) == ("interactive", "inc-42")
     assert first.parameters["target"] == "a"
 
     lab.show(finding(Status.OK), finding(Status.CRIT))
