@@ -61,7 +61,7 @@ def demo(stack_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests away from the developer's own configuration, records and demo stack."""
-    for name in ("OPSNB_CONFIG", "REDIS_URL", "DATABASE_URL"):
+    for name in ("OPSNB_CONFIG", "OPSNB_INCIDENT", "REDIS_URL", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPSNB_DEMO_HOME", str(tmp_path / "no-demo"))
     monkeypatch.setenv("OPSNB_RECORDS", str(tmp_path / "records"))
