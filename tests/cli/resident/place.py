@@ -133,7 +133,7 @@ class Place:
         return [
             process
             for process in psutil.process_iter()
-            if any(word.startswith(folder) for word in _words(process))
+            if any(word.startswith(folder) for word in words_of(process))
             and os.getsid(process.pid) == process.pid
         ]
 
@@ -207,7 +207,8 @@ def printed(notebook: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _words(process: psutil.Process) -> list[str]:
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty when it has ended."""
     try:
         return process.cmdline()
     except psutil.Error:
