@@ -14,17 +14,18 @@ const mails = new Queue("send welcome mail", given); // by it BullMQ notes its v
 const flows = new FlowProducer(given);
 const keep = { removeOnComplete: { count: 50 } };
 const agent = new https.Agent({ ca: readFileSync(settings.ca), keepAlive: true });
+const PATIENCE_MS = 20_000; // a reload may lose a connection that it has just taken
 const done = { orders: 0, mails: 0, answered: 0, refused: 0 };
 let goesOn = true;
 
 function ask() {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${settings.token}`, "user-agent": "shop-app/2" };
-    https
-      .get({ host: "localhost", port: settings.port, path: "/v1/orders", agent, headers }, (answer) => {
-        answer.resume().on("end", () => resolve(answer.statusCode === 200));
-      })
-      .on("error", () => resolve(false));
+    const where = { host: "localhost", port: settings.port, path: "/v1/orders" };
+    const request = https.get({ ...where, agent, headers, timeout: PATIENCE_MS }, (answer) => {
+      answer.resume().on("end", () => resolve(answer.statusCode === 200));
+    });
+    request.on("timeout", () => request.destroy()).on("error", () => resolve(false));
   });
 }
 
