@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
+PATIENCE_S = 120.0  # pages are slow on a busy machine
+expect.set_options(timeout=PATIENCE_S * 1000)
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -15,10 +15,8 @@ from typing import TypeVar
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import chromium
+from tests.browser import PATIENCE_S, chromium
 
-PATIENCE_S = 120.0  # JupyterLab starts slowly on a busy machine
-expect.set_options(timeout=PATIENCE_S * 1000)
 _T = TypeVar("_T")
 _OPTIONS = ("--no-browser", "--port=0", "--allow-root")
 
