@@ -151,9 +151,7 @@ def test_the_page_for_wrong_addresses_finds_the_site_on_any_server(
         expect(page.locator("main a").first).to_have_attribute(
             "href", re.compile(rf"/{path}index\.html$")
         )
-        assert (
-            page.evaluate("getComputedStyle(document.querySelector('.tabs ul')).display") == "flex"
-        )
+        expect(page.locator(".tabs ul")).to_have_css("display", "flex")  # the styles are found too
         page.locator("main").get_by_role("link", name="Records").click()
         expect(page.locator("h1")).to_have_text("Records")
         page.close()
