@@ -10,6 +10,7 @@ from opsnb.site.digests import code, digest
 from opsnb.site.output import File
 from opsnb.site.record.around import Around, arounds
 from opsnb.site.record.page import content, damaged
+from opsnb.view import addresses
 
 # What the pages are made by. Others of opsnb's own changes make none of them again.
 _TEMPLATES = ("layout", "macros", "record", "notebook", "table", "damaged")
@@ -33,14 +34,10 @@ def pages(site: Site) -> Iterator[File]:
     known = {around.run_id: around for around in arounds(site.store.index)}
     for around in known.values():
         made_from = digest([made_by, site.broken.get(around.run_id, ""), *_shown(around, known)])
-        yield File(_path(around.run_id), made_from, partial(content, site, around))
+        yield File(addresses.record(around.run_id), made_from, partial(content, site, around))
     for run_id in site.broken.keys() - known.keys():
         why = site.broken[run_id]
-        yield File(_path(run_id), digest([made_by, why]), partial(damaged, run_id, why))
-
-
-def _path(run_id: str) -> str:
-    return f"records/{run_id}.html"
+        yield File(addresses.record(run_id), digest([made_by, why]), partial(damaged, run_id, why))
 
 
 def _shown(around: Around, known: dict[str, Around]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from opsnb.site.record.around import Around, measured
 from opsnb.site.record.notebook import Unreadable, blocks
 from opsnb.site.runs import Run, named
 from opsnb.site.templates import render
+from opsnb.view import addresses
 from opsnb.view import findings as finding_view
 from opsnb.view import plans as action_view
 from opsnb.view.tables import table
@@ -27,7 +28,7 @@ _TAB = "Records"
 
 def content(site: Site, around: Around) -> bytes:
     """Return the page of a record."""
-    path = f"records/{around.run_id}.html"
+    path = addresses.record(around.run_id)
     try:
         result = site.store.result(around.run_id)
     except OpsnbError as error:  # it was damaged or removed just now
@@ -62,7 +63,7 @@ def damaged(run_id: str, why: str) -> bytes:
     """Return the page of a record that cannot be read."""
     html = page(
         "damaged",
-        path=f"records/{run_id}.html",
+        path=addresses.record(run_id),
         title="A record that cannot be read",
         tab=_TAB,
         run_id=run_id,

@@ -23,6 +23,7 @@ from opsnb.site.digests import code, digest
 from opsnb.site.docs import building as docs
 from opsnb.site.output import File, Output
 from opsnb.site.search import bundles, documents
+from opsnb.view import addresses
 
 _FOLDER = "search"
 _LARGEST = 400
@@ -145,4 +146,4 @@ def _month(site: Site, name: str, rows: Sequence[Row], made_by: str) -> _Part:
 
 def _searched(site: Site, run_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
     for run_id, html in documents.of_records(site.store.index, run_ids[0], run_ids[-1]):
-        yield f"records/{run_id}.html", html
+        yield addresses.record(run_id), html

@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,17 @@ class Place:
                 process.wait(30)
         for path in self.sockets.glob("*"):
             path.unlink()
+
+
+@contextmanager
+def new_place() -> Iterator[Place]:
+    """Yield a place without a resident; end what it has in the end."""
+    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
+        place = Place(Path(folder))
+        try:
+            yield place
+        finally:
+            place.end()
 
 
 class Run:

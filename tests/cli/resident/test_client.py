@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.cli.resident.place import OPSNB, RUNBOOK, Place
+from tests.cli.resident.place import OPSNB, RUNBOOK, Place, new_place
 
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
-        place = Place(Path(folder))
-        try:
-            yield place
-        finally:
-            place.end()
+    with new_place() as place:
+        yield place
 
 
 def typed(place: Place, *words: str, **changed: str) -> str:

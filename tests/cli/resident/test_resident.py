@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import psutil
 import pytest
 
 from opsnb.cli.resident import client
-from tests.cli.resident.place import OPSNB, RUNBOOK, Place, Run, until, words_of
+from tests.cli.resident.place import OPSNB, RUNBOOK, Place, Run, new_place, until, words_of
 
 KILLED = "The process of the run was killed (SIGKILL)."
 
@@ -23,14 +22,10 @@ KILLED = "The process of the run was killed (SIGKILL)."
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Place]:
     """A place with a resident, which the first run has started."""
-    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
-        place = Place(Path(folder))
-        try:
-            assert place.run().code == 1
-            place.resident()
-            yield place
-        finally:
-            place.end()
+    with new_place() as place:
+        assert place.run().code == 1
+        place.resident()
+        yield place
 
 
 @pytest.fixture
@@ -45,12 +40,8 @@ def place(shared: Place) -> Place:
 @pytest.fixture
 def fresh() -> Iterator[Place]:
     """A place without a resident."""
-    with tempfile.TemporaryDirectory(prefix="opsnb-") as folder:
-        place = Place(Path(folder))
-        try:
-            yield place
-        finally:
-            place.end()
+    with new_place() as place:
+        yield place
 
 
 def kernels_of(resident: psutil.Process) -> int:

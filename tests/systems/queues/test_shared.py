@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from opsnb.actions.action import Action
 from opsnb.actions.guard import Guard
 from opsnb.config.target import Target
 from opsnb.errors import Refused
+from opsnb.machine.waiting import attempts
 from opsnb.systems import queues
 from opsnb.systems.queues.settings import Queues
 from tests.bullmq import VERSIONS, Service, ServiceFailed
@@ -110,13 +110,12 @@ def ended_runs(workers: Service) -> dict[str, dict[str, int]]:
 
     They hear of it after Redis has it, and others may have removed the job by then.
     """
-    ends = time.monotonic() + 60
-    while True:
+    for _ in attempts(60, 0.05):
         runs = workers.runs(QUEUE)
         ended = (run.get("completed", 0) + run.get("failed", 0) for run in runs.values())
-        if sum(ended) == sum(run["began"] for run in runs.values()) or time.monotonic() > ends:
-            return runs
-        time.sleep(0.05)
+        if sum(ended) == sum(run["began"] for run in runs.values()):
+            break
+    return runs
 
 
 @pytest.mark.parametrize("version", VERSIONS)
