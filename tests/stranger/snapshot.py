@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,14 @@ _BY_ITSELF = (
 """What the service changes by itself while it is used. Globs, as `fnmatch` has them."""
 
 
+_STALE_S = 0.6
+"""How old the statistics may be that PostgreSQL before 15 shows: its collector answers with what it
+wrote within the last half second."""
+
+
 def take(shop: Shop) -> Snapshot:
     """Return everything that a runbook could change and that stays as it is otherwise."""
+    began = time.monotonic()
     seen: Snapshot = {}
     for db in (0, 3):
         with shop.redis(db) as client:
@@ -44,10 +51,12 @@ def take(shop: Shop) -> Snapshot:
         )
         seen |= {f"redis setting {name!r}": value for name, value in pairs}
         seen["redis logins"] = client.execute_command("ACL", "LIST")
-    seen |= _databases(shop)
     seen |= _processes(shop)
     seen |= {f"file {path.relative_to(shop.folder)}": digest(path) for path in _files(shop)}
     seen["pm2's own home"] = (shop.home / ".pm2").exists()
+    if shop.postgres.major < 15:
+        time.sleep(max(0.0, began + _STALE_S - time.monotonic()))
+    seen |= _databases(shop)
     return {name: what for name, what in seen.items() if not _matches(name, _BY_ITSELF)}
 
 
