@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from opsnb.actions.action import require as require_permit
 from opsnb.checks import evidence
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, UsageError, did_you_mean
+from opsnb.machine import interrupts
 from opsnb.systems import cache
 from opsnb.systems.queues import discovery
 from opsnb.systems.queues.settings import Queues
@@ -87,13 +88,21 @@ class Session:
         if self._interrupted:
             step.close()
             raise KeyboardInterrupt
-        # In the caller's context, so that gaps in the evidence reach the check that asks.
-        under_way = self._thread.submit(self._runner.run, step, context=copy_context())
+        under_way: Future[T] | None = None
         try:
+            with interrupts.deferred():  # within it, the pool would lose the step or its thread
+                under_way = self._begin(step)
             return under_way.result()
         except KeyboardInterrupt:
             self._interrupted = True
+            if under_way is None:
+                step.close()
+                raise
             return under_way.result()
+
+    def _begin(self, step: Coroutine[Any, Any, T]) -> Future[T]:
+        # In the caller's context, so that gaps in the evidence reach the check that asks.
+        return self._thread.submit(self._runner.run, step, context=copy_context())
 
     def queue(self, name: str) -> Queue:
         """Return the queue of that name, whether it exists or not."""
@@ -105,11 +114,12 @@ class Session:
 
     def close(self) -> None:
         """End the connection and its thread. Raises a KeyboardInterrupt that is still pending."""
-        try:
-            self._thread.submit(self._runner.run, self.client.aclose()).result()
-        finally:
-            self._thread.submit(self._runner.close).result()
-            self._thread.shutdown()
+        with interrupts.deferred():
+            try:
+                self._begin(self.client.aclose()).result()
+            finally:
+                self._thread.submit(self._runner.close).result()
+                self._thread.shutdown()
         if self._interrupted:
             raise KeyboardInterrupt
 

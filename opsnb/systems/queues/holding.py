@@ -6,7 +6,6 @@ which queues it paused.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from opsnb.actions.action import Permit
 from opsnb.config.target import Target
 from opsnb.errors import BadAnswer, ServiceError, TimedOut
 from opsnb.machine import interrupts
+from opsnb.machine.waiting import attempts
 from opsnb.model import Finding, Remedy, Row, Status
 from opsnb.systems.queues import connection, layout
 from opsnb.systems.queues.backlog import count
@@ -105,23 +105,21 @@ def wait_until_idle(target: Target, queues: Sequence[str], seconds: float) -> No
     if not queues:
         return
     with reading(target) as session:
-        busy = session.run(_wait_until_idle([session.queue(name) for name in queues], seconds))
-    if busy:
-        raise TimedOut(
-            SYSTEM,
-            f"Jobs of {and_list(busy)} were still active after {seconds:g} s; wait longer, "
-            f"or list them: {commands.run('queues/remove_stuck', target, queue=busy[0])}",
-        )
+        waited_for = [session.queue(name) for name in queues]
+        for _ in attempts(seconds, _POLL_S):
+            busy = session.run(_busy(waited_for))
+            if not busy:
+                return
+    raise TimedOut(
+        SYSTEM,
+        f"Jobs of {and_list(busy)} were still active after {seconds:g} s; wait longer, "
+        f"or list them: {commands.run('queues/remove_stuck', target, queue=busy[0])}",
+    )
 
 
-async def _wait_until_idle(queues: Sequence[Queue], seconds: float) -> list[str]:
-    """Return the queues that still have active jobs after `seconds`, none once all are idle."""
-    ends = time.monotonic() + seconds
-    while True:
-        busy = [each.name for each in queues if (await count(each, with_workers=False))["active"]]
-        if not busy or time.monotonic() > ends:
-            return busy
-        await asyncio.sleep(_POLL_S)
+async def _busy(queues: Sequence[Queue]) -> list[str]:
+    """Return the queues that have active jobs."""
+    return [each.name for each in queues if (await count(each, with_workers=False))["active"]]
 
 
 def _release(target: Target, permit: Permit, queues: Sequence[str], reason: str) -> None:

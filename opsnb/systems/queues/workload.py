@@ -5,7 +5,6 @@ Each is a bounded measurement, for callers that compare several.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from statistics import median
 from typing import Any
 
 from opsnb.config.target import Target
+from opsnb.machine.waiting import attempts
 from opsnb.model import Row
 from opsnb.systems.percentiles import percentile
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.active import Active, read_active
 from opsnb.systems.queues.backlog import count
-from opsnb.systems.queues.connection import Queue, Session, reading
+from opsnb.systems.queues.connection import Queue, reading
 from opsnb.systems.queues.metrics import read_ended
 from opsnb.systems.queues.pause_state import pause_of
 from opsnb.systems.queues.values import whole
@@ -61,25 +61,22 @@ class Flow:
 
 def flow(target: Target, queue: str, seconds: float) -> Flow:
     """Watch `queue` for so many seconds. Raises UsageError for an unknown queue."""
-
-    async def watch(session: Session) -> Flow:
-        known = await connection.known(session, queue)
-        began_ms, added, unfinished, _ = await _levels(known)
-        await asyncio.sleep(seconds)
-        ended_ms, added_then, unfinished_then, row = await _levels(known)
-        arrived = added_then - added
-        return Flow(
-            seconds=max(0.001, (ended_ms - began_ms) / 1000),
-            arrived=arrived,
-            # A job that is retried comes back without arriving again.
-            left=max(0, arrived - (unfinished_then - unfinished)),
-            waiting=row["waiting"],
-            pause=await pause_of(known),
-            workers=row["workers"],
-        )
-
     with reading(target) as session:
-        return session.run(watch(session))
+        known = session.run(connection.known(session, queue))
+        began_ms, added, unfinished, _ = session.run(_levels(known))
+        time.sleep(seconds)
+        ended_ms, added_then, unfinished_then, row = session.run(_levels(known))
+        pause = session.run(pause_of(known))
+    arrived = added_then - added
+    return Flow(
+        seconds=max(0.001, (ended_ms - began_ms) / 1000),
+        arrived=arrived,
+        # A job that is retried comes back without arriving again.
+        left=max(0, arrived - (unfinished_then - unfinished)),
+        waiting=row["waiting"],
+        pause=pause,
+        workers=row["workers"],
+    )
 
 
 async def _levels(queue: Queue) -> tuple[int, int, int, dict[str, Any]]:
@@ -114,7 +111,7 @@ def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
     with reading(target) as session:
         found = session.run(connection.known(session, queue))
         completed, _, _ = session.run(read_ended(found, newest))
-        running = session.run(_running(found))
+        running = _running(found)
     worked = [job.worked_ms / 1000 for job in completed]
     older = worked[len(worked) // 2 :]
     return Durations(
@@ -125,18 +122,18 @@ def durations(target: Target, queue: str, newest: int = 1000) -> Durations:
     )
 
 
-async def _running(queue: Queue) -> list[Active]:
+def _running(queue: Queue) -> list[Active]:
     """Return the active jobs that workers run, at the moment when one was oldest.
 
     All may have just begun, so it watches for a while, unless one is old already.
     """
-    oldest = await _with_worker(queue)
-    ends = time.monotonic() + _SEARCH_S
-    while oldest and oldest[0].age_s < _SEARCH_S and time.monotonic() < ends:
-        await asyncio.sleep(_SEARCH_S / 6)
-        seen = await _with_worker(queue)
-        if seen and seen[0].age_s > oldest[0].age_s:
+    oldest: list[Active] = []
+    for _ in attempts(_SEARCH_S, _SEARCH_S / 6):
+        seen = queue.run(_with_worker(queue))
+        if seen and (not oldest or seen[0].age_s > oldest[0].age_s):
             oldest = seen
+        if not oldest or oldest[0].age_s >= _SEARCH_S:
+            break
     return oldest
 
 

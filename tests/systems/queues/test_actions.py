@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
+import redis
 
 from opsnb.actions.action import Action
 from opsnb.actions.guard import Guard
@@ -23,6 +27,7 @@ from opsnb.model import ActionRecord, ActionState, Finding, RunResult, Status
 from opsnb.systems import queues
 from opsnb.systems.queues import connection
 from opsnb.systems.queues.batches import BatchPace
+from opsnb.systems.queues.settings import Queues
 from tests import queue_jobs
 
 QUEUE, PARENTS = "test-actions", "test-parents"
@@ -526,6 +531,45 @@ def test_ctrl_c_waits_for_the_batch_under_way_so_that_it_is_counted(own: Target)
     with pytest.raises(KeyboardInterrupt):
         two_steps()
     assert len(done) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "within"),
+    [(0, "submit"), (0, "_adjust_thread_count"), (0, "wait"), (1, "submit"), (1, "acquire")],
+)
+def test_ctrl_c_while_a_step_is_handed_to_its_thread_loses_nothing(
+    own: Target, at: int, within: str
+) -> None:
+    async def add(client: Any) -> None:
+        await asyncio.sleep(0.2)
+        await client.incr(steps_done)
+
+    def interrupt(frame: FrameType, event: str, _: Any) -> None:
+        callers = [line.f_code.co_name for line, _ in traceback.walk_stack(frame)]
+        if event == "call" and callers[0] == within and "submit" in callers:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    steps_done, returned = f"{QUEUE}:steps", []
+
+    def steps() -> None:
+        with connection.reading(own) as session:
+            for number in range(3):
+                if number == at:
+                    sys.setprofile(interrupt)
+                session.run(add(session.client))
+                returned.append(number)
+
+    before = set(threading.enumerate())
+    with redis.Redis.from_url(Queues.of(own).url) as client:
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                steps()
+        finally:
+            sys.setprofile(None)
+        assert set(threading.enumerate()) <= before
+        assert len(returned) == at + 1
+        assert int(client.getdel(steps_done)) == len(returned)
 
 
 @pytest.mark.parametrize(
