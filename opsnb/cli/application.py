@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,13 +26,43 @@ def _interruptible() -> Iterator[None]:
         raise typer.Abort from error
 
 
+def _take_text_as_it_is(command: Any, context: Any) -> None:
+    """Let options of `command` that are text, or not given, pass unchecked.
+
+    For the check, typer imports most of pydantic, which takes longer than all the rest of a start.
+    """
+    for parameter in command.get_params(context):
+        parameter.process_value = partial(_value, parameter, parameter.process_value)
+
+
+def _value(parameter: Any, checked: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
+    kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    is_left_out = value is None and not parameter.required
+    if not is_left_out and not (value and kind in (str, list[str])):
+        return checked(context, value)
+    taken = list(value) if value and kind == list[str] else value
+    return parameter.callback(context, parameter, taken) if parameter.callback else taken
+
+
 class _Group(TyperGroup):
     """A group whose help is never cut, however narrow the terminal."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the command line, which imports what it is checked with."""
+        """Read the command line, which may import what it is checked with."""
         with _interruptible():
             return super().make_context(*args, **kwargs)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options of the group itself."""
+        _take_text_as_it_is(self, ctx)
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of that name, or None."""
+        command = super().get_command(ctx, cmd_name)
+        if command and not isinstance(command, _Group):
+            _take_text_as_it_is(command, ctx)
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

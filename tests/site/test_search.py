@@ -144,11 +144,33 @@ def test_a_new_record_changes_the_bundle_of_its_month_alone(place: Place, guest:
     assert symptom.read_text() != shown
     after = place.written()
     changed = {path for path in after if before.get(path) != after[path]}
-    assert {path.split("/")[0] for path in changed} == {"2026-11.1", "bundles.js"}
+    tails = f"tails-{new[-1]}.js"
+    assert {path.split("/")[0] for path in changed} == {"2026-11.1", "bundles.js", tails}
     with served(site) as home:
         assert f"records/{new}.html" in asked(guest, home, "140 jobs wait")
         assert "symptoms/no-response.html" not in asked(guest, home, "140 jobs wait")
         assert "symptoms/no-response.html" in asked(guest, home, "users get no response")
+        assert guest.complaints == []
+
+
+def test_the_end_of_a_run_id_loads_the_records_of_its_month_alone(
+    place: Place, guest: Visitor
+) -> None:
+    keep = partial(samples.keep, place.store, samples.findings())
+    old, *_ = [keep(minutes=-60 * 24 * days) for days in (100, 70, 40, 10)]
+    loaded: list[str] = []
+    with served(place.build()) as home:
+        guest.page.on("request", lambda request: loaded.append(request.url))
+        for words in (old.rpartition("-")[2], old):
+            loaded.clear()
+            assert asked(guest, home, words)[0] == f"records/{old}.html"
+            months = {
+                url.split("/search/")[1].split("/")[0] for url in loaded if "/search/2" in url
+            }
+            assert months == {f"{old[:4]}-{old[4:6]}.1"}
+        newest = guest.page.get_by_role("button", name="Search all records")
+        newest.click()
+        newest.wait_for(state="detached")
         assert guest.complaints == []
 
 

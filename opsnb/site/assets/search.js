@@ -8,7 +8,10 @@
   const state = document.getElementById("state");
   const place = document.getElementById("found");
   const common = new RegExp(`^(${form.dataset.common})$`, "i");
-  const ENOUGH = 20; /* records, until older months are loaded only when asked for */
+  /* Older months are loaded only when asked for once so many records are found, or there is one with
+     all words among so many that were searched. */
+  const ENOUGH = 20;
+  const SEARCHED = 1000;
   const AT_FIRST = { changes: 5, pages: 3, others: 3 }; /* results; each is a file to load */
   const MORE = 20;
 
@@ -38,25 +41,55 @@
     return loading.get(path);
   }
 
+  function bytesOf(path) {
+    return Uint8Array.from(atob(files.get(path)), (letter) => letter.charCodeAt(0));
+  }
+
+  /* pagefind comes compressed, as a first search loads little more than it. */
+  async function start(engine) {
+    await load(engine);
+    const plain = new Blob([bytesOf("pagefind.js")]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = await new Response(plain).text();
+    (0, eval)(script); /* in the global scope, as a script would be */
+  }
+
   /* What pagefind calls in place of fetch. */
   window.opsnbFetch = async (url) => {
     const path = url.split("?")[0].replace(/^.*\/(?=wasm\.)/, "");
     if (!files.has(path)) await load(`${path}.js`);
-    const bytes = Uint8Array.from(atob(files.get(path)), (letter) => letter.charCodeAt(0));
-    return new Response(bytes);
+    return new Response(bytesOf(path));
   };
 
   /* The list of bundles. It is loaded again for each query that is sent, as a build may have replaced
      some meanwhile. */
   let bundles = null;
+  let listedAt = 0;
   const opened = new Map();
   window.opsnbBundles = (given) => { bundles = given; };
+
+  /* The last parts of run ids, by the bundles that hold them, in a file for each last letter. */
+  const tails = new Map();
+  window.opsnbTails = (letter, given) => { tails.set(letter, Object.entries(given)); };
+
+  /* The names of the bundles that hold a run whose id ends with one of these words. */
+  async function holders(words) {
+    const asked = words.filter((word) => /^[0-9a-f]{4,}$/.test(word));
+    const names = await Promise.all(asked.map(async (word) => {
+      const [rest, letter] = [word.slice(0, -1), word.slice(-1)];
+      if (!bundles.tails.includes(letter)) return [];
+      await load(`search/tails-${letter}.js?${listedAt}`);
+      const isHeld = ([, held]) => held.split(" ").includes(rest);
+      return tails.get(letter).filter(isHeld).map(([name]) => name);
+    }));
+    return new Set(names.flat());
+  }
 
   async function begin() {
     if (isIncomplete) opened.clear();
     isIncomplete = false;
-    await load(`search/bundles.js?${Date.now()}`);
-    await load(bundles.engine);
+    listedAt = Date.now();
+    await load(`search/bundles.js?${listedAt}`);
+    await start(bundles.engine);
     const select = form.elements.target;
     const known = new Set([...select.options].map((option) => option.value));
     const targets = new Set(bundles.bundles.flatMap((bundle) => bundle.targets ?? []));
@@ -99,7 +132,7 @@
       by.set(id, { id, data, score, words: words.length, isWhole: true });
     }
     let found = [...by.values()].filter((result) => result.words * 2 >= words.length + isRecords);
-    found = await withIds(found, words.filter((word) => /\d/.test(word) && word.length > 2));
+    found = await withIds(index, found, words.filter((word) => /\d/.test(word) && word.length > 2), filters);
     if (isRecords && found.length > 1) {
       const sorted = new Map();
       for (const term of words) {
@@ -111,12 +144,21 @@
     return found;
   }
 
-  /* pagefind also takes words that only begin alike, which two run ids do. */
-  async function withIds(found, ids) {
-    if (!ids.length) return found;
-    const best = found.sort((a, b) => b.score - a.score).slice(0, 40);
-    const texts = await Promise.all(best.map((result) => result.data()));
-    return best.filter((_, at) => ids.every((id) => texts[at].content.toLowerCase().includes(id)));
+  /* Those with these words. Of a word that it does not know, pagefind takes the beginning, which all
+     run ids share. */
+  async function withIds(index, found, ids, filters) {
+    let kept = found;
+    for (const id of kept.length ? ids : []) {
+      let { results: like } = await index.search(`"${id}"`, { filters });
+      if (!like.length) {
+        like = (await index.search(id, { filters })).results;
+        const content = like.length ? (await like[0].data()).content : "";
+        if (!content.toLowerCase().includes(id)) return [];
+      }
+      const alike = new Set(like.map((result) => result.id));
+      kept = kept.filter((result) => alike.has(result.id));
+    }
+    return kept;
   }
 
   class Group {
@@ -183,11 +225,19 @@
     const others = new Group("Other records", true, AT_FIRST.others);
     const isFiltered = Object.keys(filters).length > 0;
     const older = [];
+    const named = await holders(words);
+    const months = words.map((word) => word.match(/^(20\d\d)(\d\d)/)?.slice(1).join("-"));
+    const nearness = ({ name, month }) => (named.has(name) ? 2 : Number(months.includes(month)));
+    const inOrder = [...bundles.bundles.entries()].filter(([, { month }]) => month)
+      .sort(([, a], [, b]) => nearness(b) - nearness(a));
     let until = "";
-    for (const [position, bundle] of bundles.bundles.entries()) {
-      if (!bundle.month) {
-        if (!isFiltered) pages.add(await results(await open(bundle), words, {}, false), position);
-      } else if (acted.found.length + others.found.length >= ENOUGH) {
+    let searched = 0;
+    for (const bundle of isFiltered ? [] : bundles.bundles.filter(({ month }) => !month)) {
+      pages.add(await results(await open(bundle), words, {}, false), 0);
+      if (mine !== run) return;
+    }
+    for (const [position, bundle] of inOrder) {
+      if (!named.has(bundle.name) && isEnough()) {
         older.push([position, bundle]);
       } else {
         await inside(position, bundle);
@@ -196,11 +246,18 @@
     }
     await show();
 
+    function isEnough() {
+      const hasWhole = acted.hasWhole || others.hasWhole;
+      return acted.found.length + others.found.length >= ENOUGH
+        || (hasWhole && (named.size || searched >= SEARCHED));
+    }
+
     async function inside(position, bundle) {
       const index = await open(bundle);
       acted.add(await results(index, words, { ...filters, rank: "first" }, true), position);
       others.add(await results(index, words, { ...filters, rank: "other" }, true), position);
-      until = bundle.month;
+      searched += bundle.records;
+      if (!nearness(bundle)) until = bundle.month;
     }
 
     /* What was done about it comes first, unless a page is called so, or only pages have all words. */
@@ -216,7 +273,7 @@
       const counts = [`${records} ${records === 1 ? "record" : "records"}`];
       if (!isFiltered) counts.push(`${pages.sorted().length} ${pages.sorted().length === 1 ? "page" : "pages"}`);
       state.textContent = `${counts.join(" and ")}${until ? `; records since ${until}` : ""}`;
-      if (older.length) shown.push(button(`Search older records, before ${until}`, async () => {
+      if (older.length) shown.push(button(until ? `Search older records, before ${until}` : "Search all records", async () => {
         const wanted = acted.found.length + others.found.length + ENOUGH;
         while (older.length && acted.found.length + others.found.length < wanted) await inside(...older.shift());
         await show();

@@ -1,7 +1,8 @@
 """Bring the search up to date: only bundles whose records or pages have changed are made again.
 
-Every name of a file but that of the list of bundles changes with its content. The list is written
-when they are all there, and files of former bundles go last, so a search always finds its files.
+Every name of a file changes with its content, but those of the list of bundles and of what run ids
+end with. The list is written when they are all there, and files of former bundles go last, so a
+search always finds its files.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class _Part:
     made_from: str
     documents: Callable[[], Iterator[tuple[str, str]]]
     about: dict[str, object]
+    run_ids: Sequence[str] = ()
 
 
 def update(site: Site, output: Output) -> None:
@@ -49,15 +51,18 @@ def update(site: Site, output: Output) -> None:
 
     Raises RunBroke when pagefind fails.
     """
-    listed = [_updated(part, output) for part in (_docs(output), *_records(site))]
+    parts = [_docs(output), *_records(site)]
+    listed = [_updated(part, output) for part in parts]
+    tails = dict(_tails(parts))
     made_by = digest([version("pagefind"), code("site/search")])
     engine = f"{_FOLDER}/engine-{made_by[:10]}.js"
-    given = json.dumps({"engine": engine, "bundles": listed})
+    given = json.dumps({"engine": engine, "bundles": listed, "tails": "".join(tails)})
     text = f"opsnbBundles({given});\n".encode()
     output.update(
         _FOLDER,
         [
             File(engine, made_by, partial(bundles.engine, output.aside / _FOLDER)),
+            *tails.values(),
             File(f"{_FOLDER}/bundles.js", digest([text]), lambda: text),
         ],
     )
@@ -86,6 +91,24 @@ def _files(name: str, bundle: bundles.Bundle) -> Iterator[File]:
     for path, data in bundle.when_asked.items():
         text = bundles.given({f"{name}/{path}": data})
         yield File(f"{name}/{path}.js", digest([text]), partial(bytes, text))
+
+
+def _tails(parts: Sequence[_Part]) -> Iterator[tuple[str, File]]:
+    """Yield the last parts of run ids by their last letter: a file for each, without that letter.
+
+    In it, those of a bundle stand together, so that a search knows which one to load.
+    """
+    held: dict[str, dict[str, list[str]]] = {}
+    for part in parts:
+        for run_id in part.run_ids:
+            tail = run_id.rpartition("-")[2]
+            of_letter = held.setdefault(tail[-1], {})
+            of_letter.setdefault(f"{_FOLDER}/{part.name}", []).append(tail[:-1])
+    for letter, of_letter in sorted(held.items()):
+        joined = {name: " ".join(tails) for name, tails in of_letter.items()}
+        text = f"opsnbTails({json.dumps(letter)}, {json.dumps(joined)});\n".encode()
+        file = File(f"{_FOLDER}/tails-{letter}.js", digest([text]), partial(bytes, text))
+        yield letter, file
 
 
 def _docs(output: Output) -> _Part:
@@ -141,6 +164,7 @@ def _month(site: Site, name: str, rows: Sequence[Row], made_by: str) -> _Part:
             "records": len(rows),
             "targets": sorted({row["target"] for row in rows}),
         },
+        run_ids,
     )
 
 

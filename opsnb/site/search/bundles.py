@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -15,9 +16,12 @@ from pagefind.service import get_executable
 
 from opsnb.errors import RunBroke
 
+ENGINE = "pagefind.js"
+"""The name under which a page is given pagefind's own script."""
+
 _ENTRY = "pagefind-entry.json"
-_ASIDE = ("nav", ".md-sidebar", ".headerlink", ".md-source-file")
-"""What is on every page."""
+_ASIDE = ("nav", ".md-sidebar", ".headerlink", ".md-source-file", ".jp-CodeCell")
+"""What is on every page, and the code of runbooks."""
 _ANY = "<html lang=en><main>Any page</main></html>"
 _EXPORT = re.compile(r"export\s*\{(?P<names>[^}]*)\};?\s*$")
 
@@ -53,14 +57,15 @@ def indexed(documents: Iterable[tuple[str, str]], work: Path) -> Bundle:
 
 
 def engine(work: Path) -> bytes:
-    """Return pagefind as a script that a page may load; raises as `indexed`."""
+    """Return pagefind, compressed, as a script that gives it to the page; raises as `indexed`."""
     (work / "source").mkdir(parents=True)
     (work / "source" / "any.html").write_text(_ANY, encoding="utf-8")
     _run(work / "source", work / "made")
     module = (work / "made" / "pagefind.js").read_text(encoding="utf-8")
     wasm = dict(_files(work / "made", "wasm.en.*"))
     rmtree(work)
-    return given(wasm) + script(module).encode()
+    packed = gzip.compress(script(module).encode(), mtime=0)
+    return given({**wasm, ENGINE: b64encode(packed).decode()})
 
 
 def _run(source: Path, made: Path) -> None:
