@@ -77,12 +77,19 @@ def own_faults() -> list[Any]:
     Raises ConfigError when one of them cannot be used.
     """
     config = find_config()
+    return [_imported(name, config) for name in fault_modules()]
+
+
+def fault_modules() -> tuple[str, ...]:
+    """Return the names of the modules of `[runbooks] faults`, which can be imported from now on."""
+    config = find_config()
     names = _texts(_table(config), "faults", config) if config else ()
-    return [_imported(name, config) for name in names]
+    if names:
+        make_own_importable()
+    return names
 
 
 def _imported(name: str, config: Path | None) -> Any:
-    make_own_importable()
     try:
         module = import_module(name)
     except Exception as error:  # it is somebody's own

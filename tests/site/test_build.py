@@ -237,6 +237,16 @@ def test_the_reference_comes_from_the_code(place: Place) -> None:
     assert "SITE_TEST_UNSET" in thresholds
 
 
+def test_the_list_of_drills_has_the_last_result_of_each(place: Place) -> None:
+    place.build()
+    for minutes in (0, 60):
+        held = samples.keep(place.store, [], runbook="drill/redis-down", minutes=minutes)
+        place.build()
+        row = place.page("drills.html").partition('id="redis-down"')[2].partition("</tr>")[0]
+        assert row.count('<a href="records/') == 1
+        assert f"records/{held}.html" in row
+
+
 def test_configured_texts_are_escaped_and_redacted(place: Place) -> None:
     place.build()
     contacts = place.page("contacts.html")

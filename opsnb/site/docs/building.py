@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mkdocs.plugins import BasePlugin
 
 PART = "docs"
-_REGION = re.compile(r"<!-- opsnb:([a-z]+) -->.*?<!-- /opsnb -->", re.DOTALL)
+_REGION = re.compile(r"<!-- opsnb:(\S+) -->.*?<!-- /opsnb -->", re.DOTALL)
 _NOT_OURS = re.compile(r"404\.html|sitemap\.xml(\.gz)?|.+\.j2")
 """Files of MkDocs that the site has no use for, or makes itself, and its templates."""
 _TOOLS = ("mkdocs", "mkdocs-material", "mkdocs-jupyter")
@@ -102,6 +102,7 @@ def _made_from(site: Site, texts: Mapping[str, str]) -> str:
             code(),
             *tools,
             *texts.values(),
+            *drills.sources(),
             *(content for file in files for content in contents(file)),
             *(part for info in site.infos for part in (info.id, _notebook(info))),
         ]
@@ -127,7 +128,7 @@ def _regions(site: Site) -> dict[str, Regions]:
         }
         for info in site.infos
     }
-    regions["drills.html"] = {"drills": drills.table_of(site.usage, site.runbook_ids)}
+    regions["drills.html"] = drills.results(site.usage)
     return regions
 
 
@@ -135,12 +136,13 @@ def _regions(site: Site) -> dict[str, Regions]:
 
 
 def _built(
-    site: Site, texts: Mapping[str, str], work: Path, say: Callable[[str], None]
+    site: Site, texts: dict[str, str], work: Path, say: Callable[[str], None]
 ) -> dict[str, Path]:
     """Build into the folder `work`; return the files by their path in the site."""
     from mkdocs.exceptions import MkDocsException  # noqa: PLC0415
 
-    _stage(site, work / "docs", {**texts, "commands": reference.commands(site.app)})
+    slow = {"commands": reference.commands(site.app), "drills": drills.table(site.runbook_ids)}
+    _stage(site, work / "docs", texts | slow)
     try:
         with _warnings_to(say):
             _run_mkdocs(site, work)
