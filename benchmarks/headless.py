@@ -13,7 +13,8 @@ Brings up a demo stack of its own and prints
   people do without opsnb: pandas, one query each, a chart (goal: 700,000 a day). The peer's rate is
   from `--peer-many` runs, as it is steady,
 - health/daily on `--targets` targets of one file, in seconds of all cores a target (goal: 0.3),
-- memory and open files of one process after 100 and after `--leak` runs, and what is left behind.
+- memory and open files after 100 and after `--leak` runs, of the resident process and of one that
+  stays up, and what is left behind.
 """
 
 from __future__ import annotations
@@ -109,30 +110,33 @@ def warm(runs: Runs, notebook: Path, output: Path, rounds: int) -> None:
 DAILY = command("sh", "-c", f"{BIN}/opsnb run health/daily -t demo || [ $? -le 3 ]")
 
 
-def from_the_command_line(notebook: Path, output: Path, rounds: int) -> None:
+def from_the_command_line(notebook: Path, output: Path, rounds: int, count: int) -> None:
     peer = command(f"{BIN}/papermill", str(notebook), str(output), "-p", "target", "demo")
     head("One run from the command line")
     row("opsnb run over papermill", median_s(DAILY, rounds), median_s(peer, rounds))
-    with resident():
+    with resident() as process:
         row("the second opsnb run over papermill", median_s(DAILY, rounds), median_s(peer, rounds))
+        leak(lambda more: [DAILY() for _ in range(more)], process, count)
 
 
 @contextmanager
-def resident() -> Iterator[None]:
-    """Run once as an engineer does, and wait for the resident that this starts."""
+def resident() -> Iterator[psutil.Process]:
+    """Run once as an engineer does, and yield the resident that this starts."""
     os.environ["OPSNB_RESIDENT"] = "on"
     DAILY()
     folder = Path(os.environ["XDG_RUNTIME_DIR"], "opsnb")
     while not list(folder.glob("*.sock")):
         time.sleep(0.1)
+    (process,) = (
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if any(word.startswith(str(folder)) for word in each.info["cmdline"] or ())
+    )
     try:
-        yield
+        yield process
     finally:
         os.environ["OPSNB_RESIDENT"] = "off"
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or ()
-            if any(word.startswith(str(folder)) for word in words):
-                process.terminate()
+        process.terminate()
 
 
 def many(runs: Runs, notebook: Path, output: Path, count: int, peer_count: int) -> None:
@@ -164,17 +168,18 @@ def many_targets(daily: catalog.RunbookInfo, server: ForkServer, scratch: Path, 
     print(f"\n{count} targets, -t all: {result.status}, {each:.2f} s of {CORES} cores a target")
 
 
-def leak(runs: Runs, scratch: Path, count: int) -> None:
-    me = psutil.Process()
+def leak(run_more: Callable[[int], object], process: psutil.Process, count: int) -> None:
+    """Compare what `process` uses after 100 runs that it serves with what it uses after `count`."""
+    scratch = Path(tempfile.gettempdir())
     before = {*scratch.iterdir()}
-    runs.many(100)
-    first = used(me)
-    runs.many(count - 100)
-    last = used(me)
-    print(f"\n{count} runs in one process           after 100  after {count}   ratio")
+    run_more(100)
+    first = used(process)
+    run_more(count - 100)
+    last = used(process)
+    print(f"\n{count} runs of one process           after 100  after {count}   ratio")
     for name, early, late in zip(("memory, MB", "open files"), first, last, strict=True):
         print(f"  {name:<28}{early:>15.1f} {late:>12.1f} {late / early:>7.3f}")
-    children = me.children(recursive=True)
+    children = process.children(recursive=True)
     zombies = [each for each in children if each.status() == psutil.STATUS_ZOMBIE]
     left = {*scratch.iterdir()} - before
     print(
@@ -205,11 +210,11 @@ def main() -> None:
     with surroundings() as scratch, ForkServer(imports([daily, checks])) as server:
         runs, output = Runs(daily, server), scratch / "out.ipynb"
         warm(runs, daily.path, output, wanted.rounds)
-        from_the_command_line(daily.path, output, wanted.rounds)
+        from_the_command_line(daily.path, output, wanted.rounds, wanted.leak)
         for info in (daily, checks):
             print(f"\n{info.id}", end="")
             many(Runs(info, server), info.path, output, wanted.many, wanted.peer_many)
-        leak(runs, scratch, wanted.leak)
+        leak(runs.many, psutil.Process(), wanted.leak)
         many_targets(daily, server, scratch, wanted.targets)
 
 
