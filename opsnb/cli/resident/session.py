@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import os
 import random
@@ -18,6 +17,7 @@ from typing import NoReturn, TextIO
 from opsnb.cli import entry
 from opsnb.cli.resident import protocol
 from opsnb.machine import interrupts
+from opsnb.machine.finishing import finish
 
 _FAILED = 1
 _UNWRITTEN = 120  # as Python ends when it cannot write its last output
@@ -103,11 +103,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _finished(code: int) -> int:
-    """Finish as Python does at its end: threads, what is registered, and output."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()
+    """Finish as Python does at its end, and write what is left of the output."""
+    finish()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
