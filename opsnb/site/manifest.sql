@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS files (
   made_from TEXT NOT NULL,
   size INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_by_part ON files (part);
 CREATE TABLE IF NOT EXISTS parts (
   part TEXT PRIMARY KEY,
   made_from TEXT NOT NULL,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
+from itertools import groupby
+from operator import itemgetter
 from sqlite3 import Row
 from statistics import median
 
@@ -97,33 +98,26 @@ class Trend:
         return number(self.values[-1], self.unit)
 
     @cached_property
-    def _usual(self) -> dict[int | None, tuple[float, float]]:
-        """The lower and upper end of what is usual, by hour of the week; at None, at any hour."""
-        by_hour: dict[int, list[float]] = {}
-        for at, value in zip(self.at, self.values, strict=True):
-            by_hour.setdefault(_hour_of_week(at), []).append(value)
-        usual: dict[int | None, tuple[float, float]] = {None: _band(self.values)}
-        for hour, values in by_hour.items():
-            if len(values) >= _FEWEST:
-                usual[hour] = _band(values)
-        return usual
+    def _usual(self) -> list[_Point]:
+        """The ends of what is usual at each reading: median and MAD of that hour of the week.
 
-    def usual(self, at: float) -> tuple[float, float]:
-        """Return the ends of what is usual at that hour of the week: median and MAD."""
-        known = self._usual
-        return known.get(_hour_of_week(at), known[None])
+        Where an hour has few readings, those of any hour.
+        """
+        # 1970 began on a Thursday, UTC.
+        hours = [int(at // _HOUR_S) % _HOURS for at in self.at]
+        by_hour: dict[int, list[float]] = {}
+        for hour, value in zip(hours, self.values, strict=True):
+            by_hour.setdefault(hour, []).append(value)
+        known = {hour: _band(values) for hour, values in by_hour.items() if len(values) >= _FEWEST}
+        at_any_hour = _band(self.values)
+        return [known.get(hour, at_any_hour) for hour in hours]
 
     @cached_property
     def unusual(self) -> int:
         """How many readings of the last 7 days are outside of what is usual."""
         first = bisect_left(self.at, self.at[-1] - _WEEK_S)
-        return sum(
-            not low <= value <= high
-            for value, (low, high) in (
-                (value, self.usual(at))
-                for at, value in zip(self.at[first:], self.values[first:], strict=True)
-            )
-        )
+        recent = zip(self.values[first:], self._usual[first:], strict=True)
+        return sum(not low <= value <= high for value, (low, high) in recent)
 
     @cached_property
     def change(self) -> tuple[float, float] | None:
@@ -195,17 +189,16 @@ class Trend:
         """
         pairs = list(zip(self.at, self.values, strict=True))
         if len(pairs) <= _BINS:
-            return pairs, [(at, *self.usual(at)) for at in self.at]
+            return pairs, [(at, *ends) for at, ends in zip(self.at, self._usual, strict=True)]
         span = (self.at[-1] - self.at[0]) / _BINS or 1.0
         worst = min if self.threshold and self.threshold.lower_is_worse else max
-        bins: dict[int, list[_Point]] = {}
-        for pair in pairs:
-            bins.setdefault(math.floor((pair[0] - self.at[0]) / span), []).append(pair)
-        points = [worst(found, key=lambda pair: pair[1]) for found in bins.values()]
-        band = []
-        for (at, _), found in zip(points, bins.values(), strict=True):
-            lows, highs = zip(*(self.usual(when) for when, _ in found), strict=True)
-            band.append((at, sum(lows) / len(lows), sum(highs) / len(highs)))
+        points, band = [], []
+        bins = [int((at - self.at[0]) / span) for at in self.at]
+        for _, found in groupby(zip(bins, pairs, self._usual, strict=True), itemgetter(0)):
+            _, readings, ends = zip(*found, strict=True)
+            points.append(worst(readings, key=itemgetter(1)))
+            lows, highs = zip(*ends, strict=True)
+            band.append((points[-1][0], sum(lows) / len(lows), sum(highs) / len(highs)))
         return points, band
 
 
@@ -226,11 +219,6 @@ def _band(values: Sequence[float]) -> tuple[float, float]:
     middle = median(values)
     spread = _BAND * median(abs(value - middle) for value in values)
     return middle - spread, middle + spread
-
-
-def _hour_of_week(at: float) -> int:
-    # 1970 began on a Thursday, UTC.
-    return int(at // _HOUR_S) % _HOURS
 
 
 @lru_cache(maxsize=1024)

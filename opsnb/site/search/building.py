@@ -73,12 +73,13 @@ def _updated(part: _Part, output: Output) -> dict[str, object]:
     name = f"{_FOLDER}/{part.name}"
     if output.made_from(name) == part.made_from:
         files = [File(path, made, bytes) for path, made in output.known(name).items()]
+        output.update(name, files)
     else:
         output.complete(name, None)
         made = bundles.indexed(part.documents(), output.aside / _FOLDER)
         files = list(_files(name, made))
-    output.update(name, files)
-    output.complete(name, part.made_from)
+        output.update(name, files)
+        output.complete(name, part.made_from)
     first = next(file.path for file in files if file.path.startswith(f"{name}/all-"))
     return {"name": name, "file": first, **part.about}
 
