@@ -80,6 +80,21 @@ def test_nothing_leaks_from_one_kernel_to_the_next(tmp_path: Path, server: ForkS
     assert first[1] != second[1]
 
 
+def test_kernels_do_not_share_the_position_in_a_file_that_is_open_before_the_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "letters").write_text("abcdefgh")
+    module = tmp_path / "reading.py"
+    module.write_text(
+        f"file = open({str(tmp_path / 'letters')!r}, 'rb', buffering=0)\nfile.read(2)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path = notebook.write(tmp_path / "in.ipynb", "import reading; print(reading.file.read(3))")
+    with ForkServer(["import reading"]) as server:
+        told = [notebook.texts(execute(path, server)) for _ in range(2)]
+    assert told == [["b'cde'\n"]] * 2
+
+
 def test_the_process_that_forks_has_one_thread_and_no_secret(
     tmp_path: Path, server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from opsnb.headless.kernels import forkserver
 from opsnb.headless.kernels.forkserver import ForkServer
 from opsnb.headless.kernels.imports import imports
 from opsnb.headless.order import source_of
-from opsnb.machine import imported
+from opsnb.machine import imported, inherited_files
 from opsnb.redaction import Redactor
 from opsnb.runbook import warm_up
 
@@ -156,6 +156,7 @@ class _Resident:
         if not pid:
             try:
                 self._forget()
+                inherited_files.reopen()
                 session.run(connection)
             finally:
                 os._exit(ExitCode.BROKE)  # never the end of the resident

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from opsnb.headless.kernels.kernel import serve
-from opsnb.machine import imported
+from opsnb.machine import imported, inherited_files
 
 # What a kernel imports at its start and its first cell.
 _KERNEL = (
@@ -74,6 +74,7 @@ def _fork(control: socket.socket, line: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     control.close()
     os.setsid()
+    inherited_files.reopen()
     serve(line)
 
 

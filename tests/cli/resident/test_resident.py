@@ -244,7 +244,7 @@ def test_changed_code_is_run_as_it_is_now(place: Place) -> None:
     config = place.folder / "opsnb.toml"
     config.write_text(config.read_text() + "# changed\n")
     assert place.run().code == 1
-    assert not resident.is_running()
+    until(lambda: not resident.is_running())
 
 
 def test_a_changed_module_of_the_resident_ends_it(fresh: Place) -> None:
