@@ -92,23 +92,23 @@
     await start(bundles.engine);
     const select = form.elements.target;
     const known = new Set([...select.options].map((option) => option.value));
-    const targets = new Set(bundles.bundles.flatMap((bundle) => bundle.targets ?? []));
-    for (const target of [...targets].sort()) {
+    for (const target of bundles.targets) {
       if (!known.has(target)) select.add(new Option(target, target));
     }
   }
 
   function open(bundle) {
-    if (!opened.has(bundle.file)) {
-      opened.set(bundle.file, (async () => {
-        await load(bundle.file);
+    const file = `${bundle.name}/${bundle.file}`;
+    if (!opened.has(file)) {
+      opened.set(file, (async () => {
+        await load(file);
         const options = { basePath: `${bundle.name}/`, noWorker: true, excerptLength: 24 };
         const index = window.opsnbPagefind.createInstance(options);
         await index.init();
         return index;
       })());
     }
-    return opened.get(bundle.file);
+    return opened.get(file);
   }
 
   /* The words of a query, without those that say nothing. Odd characters part words. */

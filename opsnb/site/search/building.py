@@ -27,7 +27,7 @@ from opsnb.site.search import bundles, documents
 from opsnb.view import addresses
 
 _FOLDER = "search"
-_LARGEST = 400
+_LARGEST = 200
 """Records in one bundle, so that a new one does not make a whole month of thousands again."""
 _OWN_PAGES = re.compile(r"contacts\.html|symptoms/.+\.html")
 """Of the site's own pages, those that are searched; the others repeat what records say."""
@@ -44,6 +44,7 @@ class _Part:
     documents: Callable[[], Iterator[tuple[str, str]]]
     about: dict[str, object]
     run_ids: Sequence[str] = ()
+    targets: frozenset[str] = frozenset()
 
 
 def update(site: Site, output: Output) -> None:
@@ -56,7 +57,15 @@ def update(site: Site, output: Output) -> None:
     tails = dict(_tails(parts))
     made_by = digest([version("pagefind"), code("site/search")])
     engine = f"{_FOLDER}/engine-{made_by[:10]}.js"
-    given = json.dumps({"engine": engine, "bundles": listed, "tails": "".join(tails)})
+    given = json.dumps(
+        {
+            "engine": engine,
+            "bundles": listed,
+            "targets": sorted(frozenset().union(*(part.targets for part in parts))),
+            "tails": "".join(tails),
+        },
+        separators=(",", ":"),
+    )
     text = f"opsnbBundles({given});\n".encode()
     output.update(
         _FOLDER,
@@ -81,7 +90,7 @@ def _updated(part: _Part, output: Output) -> dict[str, object]:
         output.update(name, files)
         output.complete(name, part.made_from)
     first = next(file.path for file in files if file.path.startswith(f"{name}/all-"))
-    return {"name": name, "file": first, **part.about}
+    return {"name": name, "file": first.removeprefix(f"{name}/"), **part.about}
 
 
 def _files(name: str, bundle: bundles.Bundle) -> Iterator[File]:
@@ -163,9 +172,9 @@ def _month(site: Site, name: str, rows: Sequence[Row], made_by: str) -> _Part:
         {
             "month": rows[0]["month"],
             "records": len(rows),
-            "targets": sorted({row["target"] for row in rows}),
         },
         run_ids,
+        frozenset(row["target"] for row in rows),
     )
 
 
