@@ -42,7 +42,7 @@ def interrupted(program: str, module: str, *words: str) -> subprocess.CompletedP
         ("opsnb.cli.entry", ("list",)),
         ("typer", ("list",)),
         ("opsnb.cli.schedule", ("records", "list")),
-        ("annotated_types", ("list",)),
+        ("annotated_types", ("records", "list", "--limit", "1")),
         ("opsnb.catalog", ("list",)),
         ("fsspec", ("records", "list")),
         ("opsnb.lab.copies", ("lab",)),
