@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from opsnb.config.file import load_target
@@ -24,6 +23,7 @@ from opsnb.demo.node import App
 from opsnb.errors import ConfigError, DemoError
 from opsnb.systems.api.settings import Api
 from opsnb.systems.processes.settings import Processes
+from tests.processes import lives
 
 UP = "from opsnb.demo import stack; print(stack.up(lambda line: None).state)"
 
@@ -109,13 +109,6 @@ def test_a_stack_lives_and_ends(home: Home) -> None:
 def leaders(found: dict[str, tuple[int, ...]], name: str) -> tuple[int, ...]:
     """The first process of a part; PostgreSQL's others end with it."""
     return found[name][:1]
-
-
-def lives(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_disk_that_a_fault_mounted_goes_with_the_stack(home: Home) -> None:

@@ -25,6 +25,7 @@ from opsnb.headless.kernels.imports import imports
 from opsnb.headless.kernels.kernel import KernelApp
 from opsnb.machine import imported
 from tests.headless import notebook
+from tests.processes import lives
 
 
 @pytest.fixture
@@ -287,13 +288,6 @@ def test_a_cell_that_prints_inside_a_widget_ends_with_all_its_outputs(
     assert printed.split() == [str(number) for number in range(60)]
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 _STARTS = """
 import os, pathlib, subprocess, sys
 def start(name, **options):
@@ -319,8 +313,8 @@ def test_what_a_cell_starts_in_a_session_of_its_own_ends_with_the_run(
         int((tmp_path / name).read_text()) for name in ("session", "deaf", "wanted")
     )
     try:
-        wait_for(lambda: not is_running(session) and not is_running(deaf), "the end of both")
-        assert is_running(wanted)  # started without the mark, as opsnb's own host commands are
+        wait_for(lambda: not lives(session) and not lives(deaf), "the end of both")
+        assert lives(wanted)  # started without the mark, as opsnb's own host commands are
     finally:
         os.kill(wanted, signal.SIGKILL)
 
@@ -338,6 +332,6 @@ def test_what_a_cell_started_ends_also_when_the_runner_is_killed(tmp_path: Path)
     runner.wait()
     session, wanted = (int((tmp_path / name).read_text()) for name in ("session", "wanted"))
     try:
-        wait_for(lambda: not is_running(session), "the end of what it had started")
+        wait_for(lambda: not lives(session), "the end of what it had started")
     finally:
         os.kill(wanted, signal.SIGKILL)

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from opsnb.records.recovery import reap
 from opsnb.records.store import Store
 from tests.headless import moving
 from tests.headless.notebook import write
+from tests.processes import lives
 from tests.runs import ROOT
 from tests.runs import run as run_order
 
@@ -169,23 +169,15 @@ def wait_for(seen: Callable[[], Any], what: str) -> None:
 
 
 def wait_for_end(*pids: int) -> None:
-    for pid in pids:
-        wait_for(partial(is_gone, pid), f"the end of process {pid}")
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    wait_for(lambda: not any(map(lives, pids)), f"the end of {pids}")
 
 
 def processes(runner: int) -> dict[str, int]:
     """Return the kernel of a runner, and the process that it was forked from, if it was."""
     found: dict[str, int] = {}
     for child in psutil.Process(runner).children():
-        if "opsnb.headless.kernels.preloaded" in child.cmdline() and not is_gone(child.pid):
-            forked = [one.pid for one in child.children() if not is_gone(one.pid)]
+        if "opsnb.headless.kernels.preloaded" in child.cmdline() and lives(child.pid):
+            forked = [one.pid for one in child.children() if lives(one.pid)]
             if "fork" in child.cmdline():
                 found["fork server"] = child.pid
                 found |= {"kernel": forked[0]} if forked else {}

@@ -46,11 +46,14 @@
   }
 
   /* pagefind comes compressed, as a first search loads little more than it. */
+  let started = "";
   async function start(engine) {
+    if (engine === started) return;
     await load(engine);
     const plain = new Blob([bytesOf("pagefind.js")]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = await new Response(plain).text();
     (0, eval)(script); /* in the global scope, as a script would be */
+    started = engine;
   }
 
   /* What pagefind calls in place of fetch. */

@@ -37,12 +37,12 @@ _RUNS = re.compile(r"<div data-pagefind-ignore>.*?</div>", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Part:
-    """One bundle: what it is made from, and what the list of bundles says of it."""
+    """One bundle: what it is made from, and the records that it holds, if it holds records."""
 
     name: str
     made_from: str
     documents: Callable[[], Iterator[tuple[str, str]]]
-    about: dict[str, object]
+    month: str = ""
     run_ids: Sequence[str] = ()
     targets: frozenset[str] = frozenset()
 
@@ -90,7 +90,8 @@ def _updated(part: _Part, output: Output) -> dict[str, object]:
         output.update(name, files)
         output.complete(name, part.made_from)
     first = next(file.path for file in files if file.path.startswith(f"{name}/all-"))
-    return {"name": name, "file": first.removeprefix(f"{name}/"), **part.about}
+    file = first.removeprefix(f"{name}/")
+    return {"name": name, "file": file, "month": part.month, "records": len(part.run_ids)}
 
 
 def _files(name: str, bundle: bundles.Bundle) -> Iterator[File]:
@@ -131,7 +132,7 @@ def _docs(output: Output) -> _Part:
         *lasting,
         *lasting.values(),
     ]
-    return _Part("docs", digest(made_from), partial(_pages, output.folder, paths, lasting), {})
+    return _Part("docs", digest(made_from), partial(_pages, output.folder, paths, lasting))
 
 
 def _pages(folder: Path, paths: Sequence[str], own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -169,10 +170,7 @@ def _month(site: Site, name: str, rows: Sequence[Row], made_by: str) -> _Part:
         name,
         digest([made_by, *versions]),
         partial(_searched, site, run_ids),
-        {
-            "month": rows[0]["month"],
-            "records": len(rows),
-        },
+        rows[0]["month"],
         run_ids,
         frozenset(row["target"] for row in rows),
     )

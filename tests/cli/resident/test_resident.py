@@ -15,6 +15,7 @@ import pytest
 
 from opsnb.cli.resident import client
 from tests.cli.resident.place import OPSNB, RUNBOOK, Place, Run, new_place, until, words_of
+from tests.processes import lives
 
 KILLED = "The process of the run was killed (SIGKILL)."
 
@@ -244,7 +245,7 @@ def test_changed_code_is_run_as_it_is_now(place: Place) -> None:
     config = place.folder / "opsnb.toml"
     config.write_text(config.read_text() + "# changed\n")
     assert place.run().code == 1
-    until(lambda: not resident.is_running())
+    assert not lives(resident.pid)
 
 
 def test_a_changed_module_of_the_resident_ends_it(fresh: Place) -> None:

@@ -32,6 +32,7 @@ from opsnb.systems.deploy.settings import Deploy
 from tests import incident, queue_jobs
 from tests.handbook.records import keep
 from tests.operate.deployment import TICKED, bring, first_release, version
+from tests.processes import lives
 from tests.runs import run_once
 
 UNCHECKED = {"apply": "true", "unchecked_by": "Ann"}
@@ -61,13 +62,6 @@ def deployed(target: Target) -> tuple[ActionRecord, Finding]:
 def changed(target: Target, **commands: list[str]) -> Target:
     """Return the target with other commands."""
     return target.changed(deploy=Deploy.of(target).model_copy(update=commands))
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_bad_release_stops_at_its_smoke_test_and_the_rollback_mends_it(released: Target) -> None:
@@ -190,7 +184,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(
     assert record.state is ActionState.FAILED
     assert "did not finish within 1.0 s" in (record.error or "")
     assert effect.status is Status.CRIT
-    assert not is_alive(int(pid.read_text()))
+    assert not lives(int(pid.read_text()))
     assert queues.pauses(released).status is Status.OK
 
 
